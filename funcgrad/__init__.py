@@ -1,0 +1,30 @@
+"""funcgrad: PyTorch's autograd lesson made real on JAX.
+
+Importing this package loads nothing else: each public name is imported when it is first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from funcgrad import compare, datasets, engine, regression, torch, training
+    from funcgrad.training import fit
+
+__version__ = "0.1.0"
+
+__all__ = ["compare", "datasets", "engine", "fit", "regression", "torch", "training"]
+
+_SUBMODULES = {"compare", "datasets", "engine", "regression", "torch", "training"}
+_ATTRIBUTES = {"fit": "funcgrad.training"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _SUBMODULES:
+        return import_module(f"funcgrad.{name}")
+    if name in _ATTRIBUTES:
+        return getattr(import_module(_ATTRIBUTES[name]), name)
+    raise AttributeError(f"module 'funcgrad' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
