@@ -1,1 +1,10 @@
-"""datasets"""
+"""Small real data that ships with the package, and reading a table from a user's own file.
+
+Nothing here is scaled, shuffled or trained on: that is for whoever asks for the data.
+"""
+
+from funcgrad.datasets.diabetes import load_diabetes
+from funcgrad.datasets.files import load_file
+from funcgrad.datasets.table import DataError, Dataset
+
+__all__ = ["DataError", "Dataset", "load_diabetes", "load_file"]

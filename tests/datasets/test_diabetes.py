@@ -1,0 +1,36 @@
+"""The data that ships is the published study."""
+
+import numpy as np
+import pytest
+
+from funcgrad.datasets import DataError, load_diabetes
+
+
+def test_holds_the_patients_and_measurements_of_the_study():
+    data = load_diabetes()
+    assert data.x.shape == (442, 10)
+    assert data.y.shape == (442,)
+    assert data.feature_names == ("age", "sex", "bmi", "bp", "s1", "s2", "s3", "s4", "s5", "s6")
+    assert data.target_name == "progression"
+    assert data.x.dtype == data.y.dtype == np.float64
+
+
+def test_equals_the_copy_that_scikit_learn_ships():
+    datasets = pytest.importorskip("sklearn.datasets")
+    theirs = datasets.load_diabetes(scaled=False)
+    ours = load_diabetes()
+    np.testing.assert_array_equal(ours.y, theirs.target)
+    # Two of scikit-learn's columns are kept to fewer digits than the published file has.
+    np.testing.assert_allclose(ours.x, theirs.data, rtol=0, atol=5e-3)
+
+
+def test_any_measurement_can_be_the_target():
+    data = load_diabetes(target="bmi")
+    assert data.target_name == "bmi"
+    assert "bmi" not in data.feature_names
+    assert "progression" in data.feature_names
+
+
+def test_unknown_measurement_is_refused_with_the_ones_there_are():
+    with pytest.raises(DataError, match=r"'weight'.*age, sex, bmi, bp"):
+        load_diabetes(target="weight")
