@@ -1,1 +1,24 @@
-"""regression"""
+"""Least-squares regression as pure functions: model, loss, gradient, update, curvature, exact answer.
+
+Nothing here loops or keeps state; training loops live in `funcgrad.training`.
+"""
+
+from funcgrad.regression.curvature import largest_eigenvalue, largest_stable_learning_rate
+from funcgrad.regression.descent import step, update, value_and_grad
+from funcgrad.regression.exact import LeastSquares, least_squares
+from funcgrad.regression.model import Linear, Params, loss, predict, squared_error
+
+__all__ = [
+    "LeastSquares",
+    "Linear",
+    "Params",
+    "largest_eigenvalue",
+    "largest_stable_learning_rate",
+    "least_squares",
+    "loss",
+    "predict",
+    "squared_error",
+    "step",
+    "update",
+    "value_and_grad",
+]

@@ -1,0 +1,71 @@
+"""The largest curvature of the regression's loss, which decides how far a step of gradient descent may go."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Float, Num
+
+from funcgrad.regression.model import Params, design_matrix, weights_and_bias
+
+
+@jax.jit
+def largest_eigenvalue(params: Params, x: Num[ArrayLike, "rows features"]) -> Float[Array, ""]:
+    """Return the largest eigenvalue of the Hessian of `loss`.
+
+    The Hessian is `2 / (rows * outputs) * XᵀX`, once for each output, where X is x with a column of
+    ones where the model has a bias. Neither its values nor those of the targets matter. The
+    eigenvalues come from XᵀX or XXᵀ, whichever is smaller.
+
+    Args:
+        params: as for `predict`; only its shapes and dtype matter.
+        x: the design matrix, shape (rows, features).
+
+    Raises:
+        ValueError: if the shapes do not fit, or there are no rows.
+
+    >>> import jax.numpy as jnp
+    >>> from funcgrad import regression
+    >>> regression.largest_eigenvalue(jnp.zeros(2), jnp.array([[3.0, 0.0], [0.0, 1.0]]))
+    Array(9., dtype=float32)
+    """
+    weights, bias = weights_and_bias(params)
+    x = design_matrix(x, weights.shape[0])
+    if x.ndim != 2 or x.size == 0 or weights.size == 0:
+        raise ValueError(f"x must have shape (rows, features), none of them 0, got {x.shape}")
+    rows, features = x.shape
+    outputs = weights.size // features
+    x = x.astype(jnp.result_type(x, weights))
+
+    def product(a: Array, b: Array) -> Array:
+        return jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)
+
+    if rows <= features:
+        gram = product(x, x.T)
+        if bias is not None:
+            gram = gram + 1
+    else:
+        gram = product(x.T, x)
+        if bias is not None:
+            sums = x.sum(axis=0)
+            gram = jnp.block(
+                [[gram, sums[:, None]], [sums[None, :], jnp.full((1, 1), float(rows))]]
+            )
+    return 2 / (rows * outputs) * jnp.linalg.eigvalsh(gram)[-1]
+
+
+def largest_stable_learning_rate(
+    params: Params, x: Num[ArrayLike, "rows features"]
+) -> Float[Array, ""]:
+    """Return the learning rate below which gradient descent on `loss` converges from any start.
+
+    It is two over `largest_eigenvalue`: along that eigenvector a step multiplies the error by
+    `1 - learning_rate * eigenvalue`, which must lie within (-1, 1). It holds for full-batch
+    gradient descent without momentum. (Y. Nesterov, "Lectures on Convex Optimization", 2018, 1.2.3.)
+
+    Args and errors are those of `largest_eigenvalue`.
+
+    >>> import jax.numpy as jnp
+    >>> from funcgrad import regression
+    >>> regression.largest_stable_learning_rate(jnp.zeros(2), jnp.array([[2.0, 0.0], [0.0, 1.0]]))
+    Array(0.5, dtype=float32)
+    """
+    return 2 / largest_eigenvalue(params, x)

@@ -1,0 +1,85 @@
+"""One step of gradient descent on the regression's loss: gradient, update, and both in one program."""
+
+from typing import TypeVar
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Float, Num
+
+from funcgrad.regression.model import Params, loss
+
+ParamsT = TypeVar("ParamsT")
+
+
+def value_and_grad(
+    params: Params, x: Num[ArrayLike, "*rows features"], y: Num[ArrayLike, "..."]
+) -> tuple[Float[Array, ""], Params]:
+    """Return the loss and its gradient, a pytree like params.
+
+    Args and errors are those of `loss`.
+
+    >>> import jax.numpy as jnp
+    >>> from funcgrad import regression
+    >>> regression.value_and_grad(
+    ...     jnp.array([2.0, -1.0]), jnp.array([[1.0, 1.0], [3.0, 0.0]]), jnp.array([0.0, 4.0])
+    ... )
+    (Array(2.5, dtype=float32), Array([7., 1.], dtype=float32))
+    """
+    return jax.value_and_grad(loss)(params, x, y)
+
+
+def update(params: ParamsT, grads: ParamsT, learning_rate: float | Array = 1.0) -> ParamsT:
+    """Return `params - learning_rate * grads`, leaf by leaf, in the dtype of params.
+
+    Args:
+        params: any pytree of arrays.
+        grads: a pytree of the same structure and shapes.
+        learning_rate: a number, or an array of shape ().
+
+    Raises:
+        ValueError: if the structures or the shapes differ, or the learning rate is not one number.
+
+    >>> import jax.numpy as jnp
+    >>> from funcgrad import regression
+    >>> regression.update(jnp.array([2.0, -1.0]), jnp.array([7.0, 1.0]), learning_rate=0.5)
+    Array([-1.5, -1.5], dtype=float32)
+    """
+    if jnp.shape(learning_rate) != ():
+        raise ValueError(f"learning_rate must be one number, got shape {jnp.shape(learning_rate)}")
+
+    def descend(param: Array, grad: Array) -> Array:
+        if jnp.shape(param) != jnp.shape(grad):
+            raise ValueError(
+                f"a gradient of shape {jnp.shape(grad)} does not fit "
+                f"a parameter of shape {jnp.shape(param)}"
+            )
+        param = jnp.asarray(param)
+        return param - jnp.asarray(learning_rate, param.dtype) * grad
+
+    return jax.tree.map(descend, params, grads)
+
+
+@jax.jit
+def step(
+    params: Params,
+    x: Num[ArrayLike, "*rows features"],
+    y: Num[ArrayLike, "..."],
+    learning_rate: float | Float[Array, ""],
+) -> tuple[Params, Float[Array, ""]]:
+    """Take one step of gradient descent in one compiled program.
+
+    Args:
+        params, x, y: as for `loss`.
+        learning_rate: a number; another number does not compile anew.
+
+    Returns:
+        The new params, and the loss before the step. The params given stay valid.
+
+    >>> import jax.numpy as jnp
+    >>> from funcgrad import regression
+    >>> x, y = jnp.array([[1.0, 1.0], [3.0, 0.0]]), jnp.array([0.0, 4.0])
+    >>> regression.step(jnp.array([2.0, -1.0]), x, y, 0.5)
+    (Array([-1.5, -1.5], dtype=float32), Array(2.5, dtype=float32))
+    """
+    value, grads = value_and_grad(params, x, y)
+    return update(params, grads, learning_rate), value

@@ -1,0 +1,163 @@
+"""The linear model and its squared error, with the checks that keep shapes from broadcasting silently."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Float, Num
+
+
+class Linear(NamedTuple):
+    """The parameters of a linear model with a bias.
+
+    Attributes:
+        weights: shape (features,) for one output, (features, outputs) for several.
+        bias: shape () for one output, (outputs,) for several.
+
+    >>> import jax.numpy as jnp
+    >>> from funcgrad import regression
+    >>> params = regression.Linear(weights=jnp.array([2.0, -1.0]), bias=jnp.array(0.5))
+    >>> regression.predict(params, jnp.array([[1.0, 1.0], [3.0, 0.0]]))
+    Array([1.5, 6.5], dtype=float32)
+    """
+
+    weights: Float[Array, "features *outputs"]
+    bias: Float[Array, "*outputs"]
+
+
+Params = Float[Array, "features *outputs"] | Linear | Mapping[str, Float[Array, "..."]]
+
+
+def weights_and_bias(params: Params) -> tuple[Array, Array | None]:
+    """Return the weights, and the bias or None, of params in any of its three forms.
+
+    Raises:
+        TypeError: if a parameter is not real floating point.
+        ValueError: if the shapes do not fit each other, or a mapping has other keys.
+    """
+    if isinstance(params, Mapping):
+        if set(params) != {"weights", "bias"}:
+            raise ValueError(
+                f"a mapping of parameters has the keys 'weights' and 'bias', got {sorted(params)}"
+            )
+        params = Linear(**params)
+    if isinstance(params, Linear):
+        weights, bias = jnp.asarray(params.weights), jnp.asarray(params.bias)
+    else:
+        weights, bias = jnp.asarray(params), None
+    for name, value in (("weights", weights), ("bias", bias)):
+        if value is not None and not jnp.issubdtype(value.dtype, jnp.floating):
+            raise TypeError(f"{name} must be real floating point, got dtype {value.dtype}")
+    if weights.ndim not in (1, 2):
+        raise ValueError(
+            f"weights must have shape (features,) or (features, outputs), got {weights.shape}"
+        )
+    if bias is not None and bias.shape != weights.shape[1:]:
+        raise ValueError(
+            f"bias of shape {bias.shape} does not fit weights of shape {weights.shape}: "
+            f"expected {weights.shape[1:]}"
+        )
+    return weights, bias
+
+
+def design_matrix(
+    x: Num[ArrayLike, "*rows features"], features: int
+) -> Num[Array, "*rows features"]:
+    """Return x as a real array, refusing any shape but (rows, features) or one row, (features,)."""
+    x = jnp.asarray(x)
+    if jnp.issubdtype(x.dtype, jnp.complexfloating):
+        raise TypeError(f"x must be real, got dtype {x.dtype}")
+    if x.ndim not in (1, 2):
+        raise ValueError(f"x must have shape (rows, features), got {x.shape}")
+    if x.shape[-1] != features:
+        raise ValueError(
+            f"x of shape {x.shape} has {x.shape[-1]} features, the weights have {features}"
+        )
+    return x
+
+
+def predict(params: Params, x: Num[ArrayLike, "*rows features"]) -> Float[Array, "..."]:
+    """Return the prediction `x @ weights + bias`.
+
+    The product is computed in the full precision of its dtype on every device, as PyTorch does by
+    default, where JAX alone would round float32 to fewer bits on a TPU or a recent GPU.
+
+    Args:
+        params: the weights, shape (features,) or (features, outputs); or `Linear(weights, bias)`;
+            or a mapping with the keys "weights" and "bias".
+        x: the design matrix, shape (rows, features), or a single row, shape (features,).
+
+    Raises:
+        ValueError: if the shapes do not fit.
+        TypeError: if the parameters are not real floating point, or x is complex.
+
+    >>> import jax.numpy as jnp
+    >>> from funcgrad import regression
+    >>> regression.predict(jnp.array([2.0, -1.0]), jnp.array([[1.0, 1.0], [3.0, 0.0]]))
+    Array([1., 6.], dtype=float32)
+    """
+    weights, bias = weights_and_bias(params)
+    x = design_matrix(x, weights.shape[0])
+    product = jnp.matmul(x, weights, precision=jax.lax.Precision.HIGHEST)
+    return product if bias is None else product + bias
+
+
+def squared_error(
+    params: Params, x: Num[ArrayLike, "*rows features"], y: Num[ArrayLike, "..."]
+) -> Float[Array, "..."]:
+    """Return the squared error of each element of the prediction.
+
+    Args:
+        params: as for `predict`.
+        x: the design matrix, shape (rows, features).
+        y: the targets, of exactly the prediction's shape: (rows,) or (rows, outputs).
+
+    Raises:
+        ValueError: if the shapes do not fit; (rows,) against (rows, 1) is refused, because it
+            would broadcast to (rows, rows).
+        TypeError: if an array has the wrong kind of dtype.
+
+    >>> import jax.numpy as jnp
+    >>> from funcgrad import regression
+    >>> regression.squared_error(
+    ...     jnp.array([2.0, -1.0]), jnp.array([[1.0, 1.0], [3.0, 0.0]]), jnp.array([0.0, 4.0])
+    ... )
+    Array([1., 4.], dtype=float32)
+    """
+    prediction = predict(params, x)
+    y = jnp.asarray(y)
+    if jnp.issubdtype(y.dtype, jnp.complexfloating):
+        raise TypeError(f"y must be real, got dtype {y.dtype}")
+    if y.shape != prediction.shape:
+        raise ValueError(
+            f"y of shape {y.shape} does not fit the prediction of shape {prediction.shape}"
+        )
+    return jnp.square(prediction - y)
+
+
+def loss(
+    params: Params, x: Num[ArrayLike, "*rows features"], y: Num[ArrayLike, "..."]
+) -> Float[Array, ""]:
+    """Return the mean squared error, over all rows and outputs.
+
+    Args:
+        params: as for `predict`.
+        x: the design matrix, shape (rows, features).
+        y: the targets, of exactly the prediction's shape: (rows,) or (rows, outputs).
+
+    Raises:
+        ValueError: if the shapes do not fit, or there are no rows.
+        TypeError: if an array has the wrong kind of dtype.
+
+    >>> import jax.numpy as jnp
+    >>> from funcgrad import regression
+    >>> regression.loss(
+    ...     jnp.array([2.0, -1.0]), jnp.array([[1.0, 1.0], [3.0, 0.0]]), jnp.array([0.0, 4.0])
+    ... )
+    Array(2.5, dtype=float32)
+    """
+    errors = squared_error(params, x, y)
+    if errors.size == 0:
+        raise ValueError(f"the mean over no errors is not defined: x has shape {jnp.shape(x)}")
+    return jnp.mean(errors)
