@@ -1,0 +1,642 @@
+"""The plain values that describe a tensor, as PyTorch spells them: `dtype`, `Size` and `device`.
+
+Type promotion and the default dtype are here too; the tensors that have these properties are not.
+"""
+
+import functools
+import math
+import numbers
+import operator
+import re
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, SupportsIndex, overload
+
+import ml_dtypes
+import numpy as np
+
+if TYPE_CHECKING:
+    import jax
+
+
+class dtype:
+    """The element type of a tensor; one instance for each type, compared by identity.
+
+    Attributes:
+      name: PyTorch's name without the prefix, such as `"float32"`.
+      numpy_dtype: the NumPy dtype that stores it (`ml_dtypes.bfloat16` for bfloat16).
+      itemsize: bytes in one element.
+      is_floating_point: real floating point; false for complex.
+      is_complex: complex floating point.
+      is_signed: can hold negative values.
+
+    >>> float32, float32.itemsize, float32.is_floating_point
+    (torch.float32, 4, True)
+
+    Behaviour: https://pytorch.org/docs/stable/tensor_attributes.html
+    """
+
+    __slots__ = (
+        "is_complex",
+        "is_floating_point",
+        "is_signed",
+        "itemsize",
+        "name",
+        "numpy_dtype",
+    )
+
+    name: str
+    numpy_dtype: np.dtype[Any]
+    itemsize: int
+    is_floating_point: bool
+    is_complex: bool
+    is_signed: bool
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> "dtype":
+        """Refuse: the only instances are the ones in this module."""
+        raise TypeError("cannot create 'torch.dtype' instances")
+
+    def __init_subclass__(cls) -> None:
+        """Refuse: as in PyTorch, the set of types is closed."""
+        raise TypeError("type 'torch.dtype' is not an acceptable base type")
+
+    def __setattr__(self, attribute: str, value: Any) -> None:
+        """Refuse: instances are shared by every tensor of the type."""
+        raise AttributeError(f"attribute {attribute!r} of 'torch.dtype' objects is not writable")
+
+    def __repr__(self) -> str:
+        """PyTorch's spelling, such as `torch.float32`."""
+        return f"torch.{self.name}"
+
+    def __reduce__(self) -> str:
+        """Copy and unpickle to the same instance, found in this module by name."""
+        return "bool_" if self.name == "bool" else self.name
+
+    def to_complex(self) -> "dtype":
+        """The complex dtype whose parts have this precision (complex64 for integers).
+
+        Raises:
+          TypeError: for float16, whose complex32 no JAX backend has.
+        """
+        if self.is_complex:
+            return self
+        if self is float16:
+            raise TypeError("torch.complex32 (ComplexHalf) does not exist on JAX; use complex64")
+        return complex128 if self is float64 else complex64
+
+    def to_real(self) -> "dtype":
+        """The dtype of the real part; a real dtype is its own."""
+        return {complex64: float32, complex128: float64}.get(self, self)
+
+
+def _make(name: str, numpy_type: Any) -> dtype:
+    made = object.__new__(dtype)
+    stored = np.dtype(numpy_type)
+    is_complex = stored.kind == "c"
+    is_floating_point = stored.kind == "f" or name == "bfloat16"
+    for attribute, value in {
+        "name": name,
+        "numpy_dtype": stored,
+        "itemsize": stored.itemsize,
+        "is_floating_point": is_floating_point,
+        "is_complex": is_complex,
+        "is_signed": is_complex or is_floating_point or stored.kind == "i",
+    }.items():
+        object.__setattr__(made, attribute, value)
+    return made
+
+
+float16 = _make("float16", np.float16)
+bfloat16 = _make("bfloat16", ml_dtypes.bfloat16)
+float32 = _make("float32", np.float32)
+float64 = _make("float64", np.float64)
+complex64 = _make("complex64", np.complex64)
+complex128 = _make("complex128", np.complex128)
+uint8 = _make("uint8", np.uint8)
+int8 = _make("int8", np.int8)
+int16 = _make("int16", np.int16)
+int32 = _make("int32", np.int32)
+int64 = _make("int64", np.int64)
+bool_ = _make("bool", np.bool_)
+
+ALL_DTYPES: tuple[dtype, ...] = (
+    *(float16, bfloat16, float32, float64, complex64, complex128),
+    *(uint8, int8, int16, int32, int64, bool_),
+)
+
+# PyTorch's public names. `float`, `int` and `bool` stand here only, to leave Python's own usable.
+NAMES: dict[str, dtype] = {
+    **{each.name: each for each in ALL_DTYPES},
+    "half": float16,
+    "float": float32,
+    "double": float64,
+    "cfloat": complex64,
+    "cdouble": complex128,
+    "short": int16,
+    "int": int32,
+    "long": int64,
+}
+
+_BY_NUMPY = {each.numpy_dtype: each for each in ALL_DTYPES}
+
+
+def from_numpy_dtype(numpy_dtype: Any) -> dtype:
+    """The `dtype` stored as `numpy_dtype` (anything `np.dtype` accepts, either byte order).
+
+    Raises:
+      TypeError: PyTorch has no such element type, or JAX cannot hold it.
+
+    >>> from_numpy_dtype("float32"), from_numpy_dtype(np.bool_)
+    (torch.float32, torch.bool)
+    """
+    wanted = np.dtype(numpy_dtype)
+    found = _BY_NUMPY.get(wanted) or _BY_NUMPY.get(wanted.newbyteorder("="))
+    if found is None:
+        raise TypeError(
+            f"can't convert np.ndarray of type {wanted}. The only supported types are: "
+            f"{', '.join(each.name for each in ALL_DTYPES)}."
+        )
+    return found
+
+
+# ---------------------------------------------------------------------------- default dtype
+
+_default_dtype = float32
+
+
+def get_default_dtype() -> dtype:
+    """The dtype of a tensor made from Python floats: float32 until set otherwise."""
+    return _default_dtype
+
+
+def set_default_dtype(new: dtype) -> None:
+    """Make `new` the dtype of tensors made from Python floats, in every thread.
+
+    Raises:
+      TypeError: `new` is not a floating-point dtype.
+
+    >>> set_default_dtype(float64)
+    >>> get_default_dtype()
+    torch.float64
+    >>> set_default_dtype(float32)
+    """
+    global _default_dtype
+    message = "only floating-point types are supported as the default type"
+    if not isinstance(new, dtype):
+        raise TypeError(f"invalid dtype object: {message}")
+    if not new.is_floating_point:
+        raise TypeError(message)
+    _default_dtype = new
+
+
+# ---------------------------------------------------------------------------- promotion
+
+_BOOL, _INTEGER, _FLOAT, _COMPLEX = range(4)
+
+
+def _category(of: dtype) -> int:
+    if of.is_complex:
+        return _COMPLEX
+    if of.is_floating_point:
+        return _FLOAT
+    return _BOOL if of is bool_ else _INTEGER
+
+
+@functools.cache
+def promote_types(first: dtype, second: dtype) -> dtype:
+    """The smallest dtype to which PyTorch converts both, whatever their values.
+
+    Raises:
+      TypeError: an argument is not a `dtype`.
+
+    >>> promote_types(int64, float16), promote_types(uint8, int8)
+    (torch.float16, torch.int16)
+
+    Behaviour: https://pytorch.org/docs/stable/generated/torch.promote_types.html
+    """
+    for position, each in enumerate((first, second), start=1):
+        if not isinstance(each, dtype):
+            raise TypeError(
+                f"promote_types(): argument 'type{position}' (position {position}) must be "
+                f"torch.dtype, not {type(each).__name__}"
+            )
+    if first is second:
+        return first
+    low, high = sorted((first, second), key=_category)
+    if _category(low) < _category(high):
+        wide = float64 in (low, high) or high is complex128
+        return complex128 if high.is_complex and wide else high
+    if {low, high} == {uint8, int8}:
+        return int16
+    if {low, high} == {float16, bfloat16}:
+        return float32
+    return max(low, high, key=lambda each: (each.itemsize, each.is_signed))
+
+
+def scalar_category_dtype(python_type: type) -> dtype:
+    """The dtype that a Python or NumPy scalar of `python_type` stands for in type promotion.
+
+    Raises:
+      TypeError: not the type of a number.
+
+    >>> scalar_category_dtype(bool), scalar_category_dtype(int), scalar_category_dtype(float)
+    (torch.bool, torch.int64, torch.float32)
+    """
+    return _scalar_dtype(python_type, _default_dtype)
+
+
+@functools.cache
+def _scalar_dtype(python_type: type, default: dtype) -> dtype:
+    if issubclass(python_type, bool | np.bool_):
+        return bool_
+    if issubclass(python_type, numbers.Integral):
+        return int64
+    if issubclass(python_type, numbers.Real):
+        return default
+    if issubclass(python_type, numbers.Complex):
+        return default.to_complex()
+    raise TypeError(f"expected a number, not {python_type.__name__}")
+
+
+def result_dtype(
+    dimensioned: Iterable[dtype] = (),
+    zero_dimensional: Iterable[dtype] = (),
+    scalars: Iterable[type] = (),
+) -> dtype:
+    """The dtype in which PyTorch computes an operation on these operands.
+
+    Tensors with dimensions decide; a 0-d tensor, then a Python scalar, changes the result only if
+    its category (bool < integer < floating point < complex) is higher.
+
+    Args:
+      dimensioned: dtypes of the operands that have at least one dimension.
+      zero_dimensional: dtypes of the 0-d tensors.
+      scalars: types of the Python scalars, such as `type(2.5)`.
+
+    Raises:
+      ValueError: no operand at all.
+      TypeError: a scalar's type is not a number's, or the result would be complex32.
+
+    >>> result_dtype([float32], [float64], [int])
+    torch.float32
+    >>> result_dtype([int32], scalars=[float])
+    torch.float32
+
+    Behaviour: https://pytorch.org/docs/stable/tensor_attributes.html#type-promotion-doc
+    """
+    return _result_dtype(
+        tuple(dimensioned), tuple(zero_dimensional), tuple(scalars), _default_dtype
+    )
+
+
+@functools.lru_cache(maxsize=4096)
+def _result_dtype(
+    dimensioned: tuple[dtype, ...],
+    zero_dimensional: tuple[dtype, ...],
+    scalars: tuple[type, ...],
+    default: dtype,
+) -> dtype:
+    by_priority = (
+        dimensioned,
+        zero_dimensional,
+        tuple(_scalar_dtype(each, default) for each in scalars),
+    )
+    groups = [functools.reduce(promote_types, group) for group in by_priority if group]
+    if not groups:
+        raise ValueError("result_dtype needs at least one operand")
+    return functools.reduce(lambda lower, higher: _combine(higher, lower), reversed(groups))
+
+
+def _combine(higher: dtype, lower: dtype) -> dtype:
+    if _category(lower) <= _category(higher):
+        return higher
+    if higher.is_floating_point:
+        # Only complex ranks above: the precision stays that of the operand with priority.
+        return higher.to_complex()
+    return promote_types(higher, lower)
+
+
+# ---------------------------------------------------------------------------- limits
+
+
+class _Limits:
+    """What `finfo` and `iinfo` share: a read-only record of one dtype, compared by it."""
+
+    dtype: str
+    bits: int
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and other.__dict__ == self.__dict__
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class finfo(_Limits):
+    """Numerical limits of a floating-point dtype; those of its parts for a complex one.
+
+    Attributes are Python floats: `bits`, `eps`, `max`, `min`, `tiny`, `smallest_normal`,
+    `resolution`; and `dtype`, a name.
+
+    Raises:
+      TypeError: not a floating-point or complex dtype.
+
+    >>> finfo(float32).eps
+    1.1920928955078125e-07
+
+    Behaviour: https://pytorch.org/docs/stable/type_info.html
+    """
+
+    def __init__(self, type: dtype | None = None) -> None:
+        """Look up the limits of `type`, by default those of the default dtype."""
+        asked = _default_dtype if type is None else type
+        if not isinstance(asked, dtype):
+            raise TypeError(
+                "finfo(): argument 'type' (position 1) must be torch.dtype, "
+                f"not {asked.__class__.__name__}"
+            )
+        if not (asked.is_floating_point or asked.is_complex):
+            raise TypeError(
+                "torch.finfo() requires a floating point input type. "
+                "Use torch.iinfo to handle 'torch.finfo'"
+            )
+        real = asked.to_real()
+        limits = ml_dtypes.finfo(real.numpy_dtype)
+        self.dtype = real.name
+        self.bits = 8 * real.itemsize
+        self.eps = float(limits.eps)
+        self.max = float(limits.max)
+        self.min = float(limits.min)
+        self.smallest_normal = self.tiny = float(limits.smallest_normal)
+        self.resolution = 10.0**-limits.precision
+
+    def __repr__(self) -> str:
+        """PyTorch's one-line table."""
+        return (
+            f"finfo(resolution={self.resolution:g}, min={self.min:g}, max={self.max:g}, "
+            f"eps={self.eps:g}, smallest_normal={self.smallest_normal:g}, tiny={self.tiny:g}, "
+            f"dtype={self.dtype})"
+        )
+
+
+class iinfo(_Limits):
+    """Limits of an integer dtype: `bits`, `min`, `max` (Python ints) and `dtype`, a name.
+
+    Raises:
+      TypeError: not an integer dtype.
+
+    >>> iinfo(int8).max
+    127
+
+    Behaviour: https://pytorch.org/docs/stable/type_info.html
+    """
+
+    def __init__(self, type: dtype) -> None:
+        """Look up the limits of `type`."""
+        if not isinstance(type, dtype):
+            raise TypeError(
+                "iinfo(): argument 'type' (position 1) must be torch.dtype, "
+                f"not {type.__class__.__name__}"
+            )
+        if type.is_floating_point or type.is_complex:
+            raise TypeError(
+                "torch.iinfo() requires an integer input type. "
+                "Use torch.finfo to handle 'torch.iinfo'"
+            )
+        if type is bool_:
+            raise TypeError("torch.bool is not supported by torch.iinfo")
+        limits = np.iinfo(type.numpy_dtype)
+        self.dtype = type.name
+        self.bits = limits.bits
+        self.min = int(limits.min)
+        self.max = int(limits.max)
+
+    def __repr__(self) -> str:
+        """PyTorch's one-line table."""
+        return f"iinfo(min={self.min:g}, max={self.max:g}, dtype={self.dtype})"
+
+
+# ---------------------------------------------------------------------------- shape
+
+
+class Size(tuple[int, ...]):
+    """The shape of a tensor: a tuple of ints that prints as PyTorch's.
+
+    Slices, sums and repetitions are `Size` again.
+
+    Raises:
+      TypeError: an item is not an integer.
+
+    >>> Size([2, 3, 4])[1:], Size([2, 3]).numel()
+    (torch.Size([3, 4]), 6)
+
+    Behaviour: https://pytorch.org/docs/stable/size.html
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, sizes: Iterable[SupportsIndex] = ()) -> "Size":
+        """Check every item and take the ints."""
+        items = tuple(sizes)
+        for position, item in enumerate(items):
+            if not hasattr(item, "__index__"):
+                raise TypeError(
+                    "torch.Size() takes an iterable of 'int' "
+                    f"(item {position} is '{type(item).__name__}')"
+                )
+        return tuple.__new__(cls, map(operator.index, items))
+
+    def numel(self) -> int:
+        """The number of elements of a tensor of this shape."""
+        return math.prod(self)
+
+    def __repr__(self) -> str:
+        """PyTorch's spelling, such as `torch.Size([2, 3])`."""
+        return f"torch.Size({list(self)})"
+
+    @overload
+    def __getitem__(self, key: SupportsIndex) -> int: ...
+    @overload
+    def __getitem__(self, key: slice) -> "Size": ...
+    def __getitem__(self, key: Any) -> Any:
+        """One length, or a `Size` for a slice."""
+        found = tuple.__getitem__(self, key)
+        return _size(found) if isinstance(found, tuple) else found
+
+    def __add__(self, other: Any) -> "Size":
+        """Concatenate with a tuple of ints."""
+        if not isinstance(other, tuple):
+            raise TypeError(
+                f"can only concatenate tuple (not {type(other).__name__}) to torch.Size"
+            )
+        return Size(tuple.__add__(self, other))
+
+    def __radd__(self, other: Any) -> "Size":
+        """Concatenate to a tuple of ints."""
+        if not isinstance(other, tuple):
+            return NotImplemented
+        return Size(tuple.__add__(other, self))
+
+    def __mul__(self, count: SupportsIndex) -> "Size":
+        """Repeat the lengths."""
+        return _size(tuple.__mul__(self, count))
+
+    __rmul__ = __mul__
+
+    def __reduce__(self) -> tuple[type["Size"], tuple[tuple[int, ...]]]:
+        """Pickle as a plain tuple, checked again when loaded."""
+        return Size, (tuple(self),)
+
+
+def _size(lengths: tuple[int, ...]) -> Size:
+    return tuple.__new__(Size, lengths)
+
+
+# ---------------------------------------------------------------------------- device
+
+# PyTorch's device types and "tpu", each with the JAX platform that serves it (None: JAX's default;
+# absent from the second table: may be named, cannot be used).
+_DEVICE_TYPES = (
+    *("cpu", "cuda", "ipu", "xpu", "mkldnn", "opengl", "opencl", "ideep", "hip", "ve", "fpga"),
+    *("maia", "xla", "lazy", "vulkan", "mps", "meta", "hpu", "mtia", "privateuseone", "tpu"),
+)
+_JAX_PLATFORMS = {"cpu": "cpu", "cuda": "gpu", "hip": "gpu", "tpu": "tpu", "xla": None}
+_DEVICE_STRING = re.compile(r"([a-zA-Z_]+)(?::(0|[1-9][0-9]*))?")
+
+
+class device:
+    """Where a tensor lives, named as PyTorch names it.
+
+    `device("cuda:1")`, `device("cuda", 1)`, `device("cpu")`, `device("tpu")`; "cuda" is JAX's GPU
+    platform (ROCm included) and "xla" whatever platform JAX prefers. A name says nothing about
+    the machine until `jax_device` is called.
+
+    Attributes:
+      type: the kind of device, such as `"cuda"`.
+      index: which one of its kind, or None for the current one.
+
+    Raises:
+      RuntimeError: the text names no device.
+
+    >>> device("cuda:1"), str(device("cpu")), device("cuda", 0) == device("cuda")
+    (device(type='cuda', index=1), 'cpu', False)
+
+    Behaviour: https://pytorch.org/docs/stable/tensor_attributes.html#torch-device
+    """
+
+    __slots__ = ("index", "type")
+
+    type: str
+    index: int | None
+
+    def __init__(self, type: "str | int | device", index: int | None = None) -> None:
+        """Parse a device string, or take its two parts."""
+        if isinstance(type, device) and index is None:
+            kind, number = type.type, type.index
+        elif isinstance(type, int) and not isinstance(type, bool) and index is None:
+            kind, number = _accelerator_type(), type
+        elif isinstance(type, str):
+            kind, number = _parse_device(type)
+            if index is not None:
+                if isinstance(index, bool) or not isinstance(index, int):
+                    raise TypeError(
+                        "device(): argument 'index' (position 2) must be int, "
+                        f"not {index.__class__.__name__}"
+                    )
+                if number is not None:
+                    raise RuntimeError(
+                        "type (string) must not include an index because index was passed "
+                        f"explicitly: {type}"
+                    )
+                number = index
+        else:
+            raise TypeError(
+                f"device(): argument 'type' (position 1) must be str, not {type.__class__.__name__}"
+            )
+        if number is not None and number < 0:
+            raise RuntimeError("Device index must not be negative")
+        object.__setattr__(self, "type", kind)
+        object.__setattr__(self, "index", number)
+
+    @classmethod
+    def from_jax(cls, jax_device: "jax.Device") -> "device":
+        """The name of a JAX device; JAX's only CPU is `cpu`, without an index."""
+        names = {"cpu": "cpu", "gpu": "cuda", "cuda": "cuda", "rocm": "cuda", "tpu": "tpu"}
+        platform = jax_device.platform
+        kind = names.get(platform, "xla")
+        position = jax_device.client.local_devices().index(jax_device)
+        return cls(kind, None if kind == "cpu" and position == 0 else position)
+
+    def jax_device(self) -> "jax.Device":
+        """The JAX device of this process that the name stands for (index None: the first).
+
+        Raises:
+          RuntimeError: JAX has no such platform here, or fewer devices of it.
+
+        >>> device("cpu").jax_device().platform
+        'cpu'
+        """
+        import jax
+
+        if self.type not in _JAX_PLATFORMS:
+            raise RuntimeError(f"JAX has no platform for device type '{self.type}'")
+        try:
+            found = jax.local_devices(backend=_JAX_PLATFORMS[self.type])
+        except RuntimeError as error:
+            raise RuntimeError(
+                f"device '{self}' is not available: JAX's platform here is "
+                f"'{jax.default_backend()}'"
+            ) from error
+        index = self.index or 0
+        if index >= len(found):
+            raise RuntimeError(f"device '{self}' is not available: JAX finds {len(found)} of them")
+        return found[index]
+
+    def __repr__(self) -> str:
+        """PyTorch's spelling, such as `device(type='cuda', index=1)`."""
+        index = "" if self.index is None else f", index={self.index}"
+        return f"device(type='{self.type}'{index})"
+
+    def __str__(self) -> str:
+        """The device string, such as `cuda:1`."""
+        return self.type if self.index is None else f"{self.type}:{self.index}"
+
+    def __eq__(self, other: object) -> bool:
+        """Same type and same index; `cuda` is not `cuda:0`."""
+        if not isinstance(other, device):
+            return NotImplemented
+        return self.type == other.type and self.index == other.index
+
+    def __hash__(self) -> int:
+        """Consistent with equality."""
+        return hash((self.type, self.index))
+
+    def __setattr__(self, attribute: str, value: Any) -> None:
+        """Refuse: a device is a value."""
+        raise AttributeError(f"attribute {attribute!r} of 'torch.device' objects is not writable")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle by its parts."""
+        return device, (self.type,) if self.index is None else (self.type, self.index)
+
+
+def _parse_device(text: str) -> tuple[str, int | None]:
+    if not text:
+        raise RuntimeError("Device string must not be empty")
+    match = _DEVICE_STRING.fullmatch(text)
+    if match is None:
+        raise RuntimeError(f"Invalid device string: '{text}'")
+    kind, index = match.groups()
+    if kind not in _DEVICE_TYPES:
+        raise RuntimeError(
+            f"Expected one of {', '.join(_DEVICE_TYPES)} device type at start of device string: "
+            f"{kind}"
+        )
+    return kind, None if index is None else int(index)
+
+
+def _accelerator_type() -> str:
+    import jax
+
+    kind = {"gpu": "cuda", "tpu": "tpu"}.get(jax.default_backend())
+    if kind is None:
+        raise RuntimeError("Cannot access accelerator device when none is available.")
+    return kind
