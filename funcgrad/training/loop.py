@@ -1,0 +1,137 @@
+"""The compiled training loop: pure functions from state to state, one program per loss and optimizer.
+
+Nothing here checks input, warns or talks to the user; that is `fit`'s work.
+"""
+
+from collections.abc import Callable
+from functools import lru_cache, partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Bool, Float, Int, PyTree
+
+Loss = Callable[[Any, Any, Any], Float[Array, ""]]
+Optimizer = optax.GradientTransformation | Callable[..., optax.GradientTransformation]
+
+
+class Data(NamedTuple):
+    """What every step reads and none changes."""
+
+    x: PyTree
+    y: PyTree
+    key: Array | None
+    learning_rate: Float[Array, ""] | None
+    tolerance: Float[Array, ""]
+
+
+class State(NamedTuple):
+    """What one step hands to the next; `value`, `grads` and `norm` belong to `params`."""
+
+    params: PyTree
+    optimizer_state: PyTree
+    value: Float[Array, ""]
+    grads: PyTree
+    norm: Float[Array, ""]
+    finite: Bool[Array, ""]
+    steps: Int[Array, ""]
+    losses: Float[Array, " capacity"]
+    order: Int[Array, " rows"] | None
+
+
+class Program(NamedTuple):
+    """The two compiled halves of a fit: `start` evaluates the first loss, `advance` takes steps."""
+
+    start: Callable[[PyTree, Data, int], State]
+    advance: Callable[[State, Data, int], State]
+
+
+def gradient_norm(grads: PyTree) -> Float[Array, ""]:
+    """Return the Euclidean norm over all leaves, scaled so that no square overflows on the way."""
+    largest = optax.tree.max(jax.tree.map(jnp.abs, grads))
+    scale = jnp.where(largest > 0, largest, 1)
+    return scale * optax.tree.norm(jax.tree.map(lambda grad: grad / scale, grads))
+
+
+@lru_cache(maxsize=64)
+def program(loss: Loss, optimizer: Optimizer, batch_size: int | None) -> Program:
+    """Return the compiled loop. The cache keeps a second fit from compiling again.
+
+    It is bounded so that losses made on the fly, and the data they close over, are let go.
+    """
+
+    def transformation(data: Data) -> optax.GradientTransformationExtraArgs:
+        if data.learning_rate is None:
+            return optax.with_extra_args_support(optimizer)
+        return optax.with_extra_args_support(optimizer(data.learning_rate))
+
+    def order_at(step: Array, order: Array | None, data: Data) -> Array | None:
+        """Return the order of the rows at this step, drawn anew where an epoch begins."""
+        if batch_size is None or order is None:
+            return None
+        rows = order.shape[0]
+        epoch, position = jnp.divmod(step, rows // batch_size)
+        return jax.lax.cond(
+            position == 0,
+            lambda: jax.random.permutation(jax.random.fold_in(data.key, epoch), rows),
+            lambda: order,
+        )
+
+    def batch_at(step: Array, order: Array | None, data: Data) -> tuple[PyTree, PyTree]:
+        if batch_size is None or order is None:
+            return data.x, data.y
+        position = step % (order.shape[0] // batch_size)
+        rows = jax.lax.dynamic_slice_in_dim(order, position * batch_size, batch_size)
+        return jax.tree.map(lambda leaf: leaf[rows], (data.x, data.y))
+
+    def evaluate(params: PyTree, step: Array, order: Array | None, data: Data) -> dict[str, Any]:
+        value, grads = jax.value_and_grad(loss)(params, *batch_at(step, order, data))
+        norm = gradient_norm(grads)
+        finite = jnp.isfinite(value) & jnp.isfinite(norm)
+        return {"value": value, "grads": grads, "norm": norm, "finite": finite}
+
+    @partial(jax.jit, static_argnums=2)
+    def start(params: PyTree, data: Data, capacity: int) -> State:
+        steps = jnp.zeros((), jnp.int32)
+        order = None
+        if batch_size is not None:
+            rows = jax.tree.leaves((data.x, data.y))[0].shape[0]
+            order = order_at(steps, jnp.arange(rows, dtype=jnp.int32), data)
+        evaluated = evaluate(params, steps, order, data)
+        return State(
+            params=params,
+            optimizer_state=transformation(data).init(params),
+            steps=steps,
+            losses=jnp.full((capacity,), jnp.nan, evaluated["value"].dtype),
+            order=order,
+            **evaluated,
+        )
+
+    def one_step(state: State, data: Data) -> State:
+        updates, optimizer_state = transformation(data).update(
+            state.grads,
+            state.optimizer_state,
+            state.params,
+            value=state.value,
+            grad=state.grads,
+            value_fn=lambda params: loss(params, *batch_at(state.steps, state.order, data)),
+        )
+        params = optax.apply_updates(state.params, updates)
+        steps = state.steps + 1
+        order = order_at(steps, state.order, data)
+        losses = state.losses.at[state.steps].set(state.value)
+        evaluated = evaluate(params, steps, order, data)
+        taken = State(params, optimizer_state, steps=steps, losses=losses, order=order, **evaluated)
+        # A step to where the loss is not finite is not taken: the state before it is the answer.
+        refused = state._replace(finite=taken.finite, losses=losses, order=order)
+        return jax.tree.map(partial(jnp.where, taken.finite), taken, refused)
+
+    @partial(jax.jit, donate_argnums=0)
+    def advance(state: State, data: Data, until: int) -> State:
+        def unfinished(state: State) -> Array:
+            return (state.steps < until) & state.finite & ~(state.norm <= data.tolerance)
+
+        return jax.lax.while_loop(unfinished, lambda state: one_step(state, data), state)
+
+    return Program(start, advance)
