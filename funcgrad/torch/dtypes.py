@@ -295,6 +295,10 @@ def _result_dtype(
     scalars: tuple[type, ...],
     default: dtype,
 ) -> dtype:
+    if any(_category(each) >= _FLOAT for each in dimensioned + zero_dimensional):
+        # Then a tensor sets the precision, and a scalar's must not be asked: with float16 as the
+        # default it may not even exist.
+        default = float32
     by_priority = (
         dimensioned,
         zero_dimensional,
@@ -477,6 +481,9 @@ class Size(tuple[int, ...]):
 
     def __mul__(self, count: SupportsIndex) -> "Size":
         """Repeat the lengths."""
+        if not hasattr(count, "__index__"):
+            kind = type(count).__name__
+            raise TypeError(f"can't multiply sequence by non-int of type '{kind}'")
         return _size(tuple.__mul__(self, count))
 
     __rmul__ = __mul__
