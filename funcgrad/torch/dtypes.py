@@ -28,6 +28,7 @@ class dtype:
       is_floating_point: real floating point; false for complex.
       is_complex: complex floating point.
       is_signed: can hold negative values.
+      scalar_type: the name in PyTorch's error messages, such as `"Float"`.
 
     >>> float32, float32.itemsize, float32.is_floating_point
     (torch.float32, 4, True)
@@ -42,6 +43,7 @@ class dtype:
         "itemsize",
         "name",
         "numpy_dtype",
+        "scalar_type",
     )
 
     name: str
@@ -50,6 +52,7 @@ class dtype:
     is_floating_point: bool
     is_complex: bool
     is_signed: bool
+    scalar_type: str
 
     def __new__(cls, *args: Any, **kwargs: Any) -> "dtype":
         """Refuse: the only instances are the ones in this module."""
@@ -88,13 +91,14 @@ class dtype:
         return {complex64: float32, complex128: float64}.get(self, self)
 
 
-def _make(name: str, numpy_type: Any) -> dtype:
+def _make(name: str, scalar_type: str, numpy_type: Any) -> dtype:
     made = object.__new__(dtype)
     stored = np.dtype(numpy_type)
     is_complex = stored.kind == "c"
     is_floating_point = stored.kind == "f" or name == "bfloat16"
     for attribute, value in {
         "name": name,
+        "scalar_type": scalar_type,
         "numpy_dtype": stored,
         "itemsize": stored.itemsize,
         "is_floating_point": is_floating_point,
@@ -105,18 +109,18 @@ def _make(name: str, numpy_type: Any) -> dtype:
     return made
 
 
-float16 = _make("float16", np.float16)
-bfloat16 = _make("bfloat16", ml_dtypes.bfloat16)
-float32 = _make("float32", np.float32)
-float64 = _make("float64", np.float64)
-complex64 = _make("complex64", np.complex64)
-complex128 = _make("complex128", np.complex128)
-uint8 = _make("uint8", np.uint8)
-int8 = _make("int8", np.int8)
-int16 = _make("int16", np.int16)
-int32 = _make("int32", np.int32)
-int64 = _make("int64", np.int64)
-bool_ = _make("bool", np.bool_)
+float16 = _make("float16", "Half", np.float16)
+bfloat16 = _make("bfloat16", "BFloat16", ml_dtypes.bfloat16)
+float32 = _make("float32", "Float", np.float32)
+float64 = _make("float64", "Double", np.float64)
+complex64 = _make("complex64", "ComplexFloat", np.complex64)
+complex128 = _make("complex128", "ComplexDouble", np.complex128)
+uint8 = _make("uint8", "Byte", np.uint8)
+int8 = _make("int8", "Char", np.int8)
+int16 = _make("int16", "Short", np.int16)
+int32 = _make("int32", "Int", np.int32)
+int64 = _make("int64", "Long", np.int64)
+bool_ = _make("bool", "Bool", np.bool_)
 
 ALL_DTYPES: tuple[dtype, ...] = (
     *(float16, bfloat16, float32, float64, complex64, complex128),

@@ -55,6 +55,14 @@ def test_attributes_are_pytorchs(torch, name):
     assert repr(mine.to_real()) == repr(theirs.to_real())
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_scalar_type_is_the_name_in_pytorchs_messages(torch, name):
+    other = "float64" if name != "float64" else "float32"
+    vectors = [torch.ones(2, dtype=getattr(torch, each)) for each in (name, other)]
+    with pytest.raises(RuntimeError, match=f"found {ours.NAMES[name].scalar_type} and"):
+        torch.dot(*vectors)
+
+
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in {"bool", "bfloat16"}])
 def test_numpy_dtype_is_the_one_pytorch_converts_to(torch, name):
     assert ours.NAMES[name].numpy_dtype == torch.empty(0, dtype=getattr(torch, name)).numpy().dtype
