@@ -1,10 +1,13 @@
 """The largest curvature of the regression's loss, which decides how far a step of gradient descent may go."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Num
 
 from funcgrad.regression.model import Params, design_matrix, weights_and_bias
+from funcgrad.regression.sharding import replicating
 
 
 @jax.jit
@@ -35,21 +38,23 @@ def largest_eigenvalue(params: Params, x: Num[ArrayLike, "rows features"]) -> Fl
     outputs = weights.size // features
     x = x.astype(jnp.result_type(x, weights))
 
-    def product(a: Array, b: Array) -> Array:
-        return jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)
+    return 2 / (rows * outputs) * replicating(partial(_gram_eigenvalue, ones=bias is not None))(x)
 
+
+def _gram_eigenvalue(x: Array, *, ones: bool) -> Array:
+    """Return the largest eigenvalue of XᵀX, where X is x, with a column of ones if asked."""
+    rows, features = x.shape
+    product = partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
     if rows <= features:
         gram = product(x, x.T)
-        if bias is not None:
+        if ones:
             gram = gram + 1
     else:
         gram = product(x.T, x)
-        if bias is not None:
-            sums = x.sum(axis=0)
-            gram = jnp.block(
-                [[gram, sums[:, None]], [sums[None, :], jnp.full((1, 1), float(rows))]]
-            )
-    return 2 / (rows * outputs) * jnp.linalg.eigvalsh(gram)[-1]
+        if ones:
+            sums = x.sum(axis=0)[:, None]
+            gram = jnp.block([[gram, sums], [sums.T, jnp.full((1, 1), rows, x.dtype)]])
+    return jnp.linalg.eigvalsh(gram)[-1]
 
 
 def largest_stable_learning_rate(

@@ -11,10 +11,11 @@ from funcgrad.regression.model import Params, loss
 ParamsT = TypeVar("ParamsT")
 
 
+@jax.jit
 def value_and_grad(
     params: Params, x: Num[ArrayLike, "*rows features"], y: Num[ArrayLike, "..."]
 ) -> tuple[Float[Array, ""], Params]:
-    """Return the loss and its gradient, a pytree like params.
+    """Return the loss and its gradient, a pytree like params, from one compiled program.
 
     Args and errors are those of `loss`.
 

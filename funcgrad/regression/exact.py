@@ -1,5 +1,6 @@
 """The exact least-squares answer, the yardstick for everything that descends towards it."""
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -7,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Int, Num
 
 from funcgrad.regression.model import Linear, Params, loss
+from funcgrad.regression.sharding import replicating
 
 
 class LeastSquares(NamedTuple):
@@ -63,12 +65,15 @@ def least_squares(
             if jnp.issubdtype(array.dtype, jnp.complexfloating):
                 raise TypeError(f"{name} must be real, got dtype {array.dtype}")
         dtype = jnp.result_type(x, y, jnp.float32)
-        x, y = x.astype(jnp.float64), y.astype(jnp.float64)
-        design = jnp.column_stack([x, jnp.ones(x.shape[0])]) if intercept else x
-        solution, _, rank, _ = jnp.linalg.lstsq(design, y)
-        params = Linear(solution[:-1], solution[-1]) if intercept else solution
-        return LeastSquares(
-            params=jax.tree.map(lambda param: param.astype(dtype), params),
-            loss=loss(params, x, y).astype(dtype),
-            rank=rank.astype(jnp.int32),
+        answer = replicating(partial(_solve, intercept=intercept))(
+            x.astype(jnp.float64), y.astype(jnp.float64)
         )
+        params, error = jax.tree.map(lambda leaf: leaf.astype(dtype), (answer.params, answer.loss))
+        return LeastSquares(params, error, answer.rank)
+
+
+def _solve(x: Array, y: Array, *, intercept: bool) -> LeastSquares:
+    design = jnp.column_stack([x, jnp.ones(x.shape[0])]) if intercept else x
+    solution, _, rank, _ = jnp.linalg.lstsq(design, y)
+    params = Linear(solution[:-1], solution[-1]) if intercept else solution
+    return LeastSquares(params, loss(params, x, y), rank.astype(jnp.int32))

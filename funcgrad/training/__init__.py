@@ -3,6 +3,7 @@
 What a loss computes is none of its business; the regression's loss lives in `funcgrad.regression`.
 """
 
-from funcgrad.training.fitting import FitResult, fit
+from funcgrad.training.fitting import DivergenceWarning, FitResult, fit
+from funcgrad.training.progress import Progress
 
-__all__ = ["FitResult", "fit"]
+__all__ = ["DivergenceWarning", "FitResult", "Progress", "fit"]

@@ -1,15 +1,25 @@
 """`fit`: trains any pure loss with any optax optimizer, the whole loop on the device."""
 
-from typing import Literal, NamedTuple
+import math
+import warnings
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Bool, Float, Int, PyTree
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree, UInt32
 
 from funcgrad import regression
-from funcgrad.training.loop import Data, Loss, Optimizer, State, program
+from funcgrad.training.checks import check_batches, check_numbers, check_optimizer
+from funcgrad.training.loop import Data, Loss, Optimizer, Program, State, program
+from funcgrad.training.placement import automatic, mesh_of, place
+from funcgrad.training.progress import Progress, Report, reporting
+
+
+class DivergenceWarning(RuntimeWarning):
+    """A fit stopped because its loss or its gradient was no longer finite."""
 
 
 class FitResult(NamedTuple):
@@ -17,12 +27,13 @@ class FitResult(NamedTuple):
 
     Attributes:
         params: the trained parameters, a pytree like those given.
-        loss: the loss at params, shape ().
+        loss: the loss at params, shape (); with mini-batches, on the batch that would come next.
         losses: the loss before each step taken, shape (steps,).
-        gradient_norm: the Euclidean norm of the gradient at params, over all leaves, shape ().
+        gradient_norm: the Euclidean norm over all leaves of the gradient that belongs to `loss`, shape ().
         steps: the number of steps taken, shape ().
-        converged: whether the norm came down to the tolerance, shape ().
-        diverged: whether a step led to a loss or gradient that is not finite, shape ().
+        converged: whether that norm came down to the tolerance, shape ().
+        diverged: whether the next step would have led to a loss or gradient that is not finite, or the
+            start already had; params are the last finite ones. Shape ().
         optimizer_state: the optimizer's state after the last step taken.
     """
 
@@ -45,51 +56,182 @@ def fit(
     optimizer: Optimizer,
     steps: int,
     learning_rate: float | Float[Array, ""] | Literal["auto"] | None = None,
+    batch_size: int | None = None,
+    key: PRNGKeyArray | UInt32[Array, "2"] | None = None,
     tolerance: float | None = None,
+    progress: bool | Report = False,
+    progress_every: int | None = None,
 ) -> FitResult:
-    """Minimise a loss by gradient steps, in one compiled program.
+    """Minimise a loss by gradient steps, in one compiled loop on the device.
+
+    The program is kept by the identity of `loss` and `optimizer`: fitting again with the same two, and
+    data of the same shapes and dtypes, compiles nothing. It runs where the data lies, under any
+    sharding; parameters on a single device are replicated beside data that is sharded. Inside `jax.jit`
+    or `jax.vmap` (an ensemble over keys, a sweep over learning rates) `losses` is padded with NaN to
+    the steps asked for, and nothing is reported or warned about.
 
     Args:
         loss: a pure function (params, x, y) -> scalar.
-        params: where to start, any pytree of floating-point arrays.
-        x, y: the data, arrays (or pytrees of arrays) under any sharding.
-        optimizer: an optax optimizer such as `optax.adam(1e-3)`; with `learning_rate`, a function that
-            makes one from a learning rate, such as `optax.adam`.
+        params: where to start, any pytree of floating-point arrays. They stay valid.
+        x, y: the data, arrays or pytrees of arrays; float64 arrays train in float64 whatever JAX's
+            default. With mini-batches, rows lie along the first axis of each.
+        optimizer: an optax optimizer such as `optax.adam(1e-3)`; or, with `learning_rate`, a function
+            that makes one from a learning rate, such as `optax.adam`. Those with a line search
+            (`optax.lbfgs()`) work too.
         steps: the largest number of steps to take.
-        learning_rate: a number; another number does not compile anew. "auto", for `regression.loss`, is
-            one over the largest eigenvalue of its Hessian.
-        tolerance: stop, converged, when the Euclidean norm of the gradient is at most this.
+        learning_rate: a number; another number does not compile anew. "auto", for `regression.loss`:
+            one over the largest eigenvalue of its Hessian over all rows, which makes full-batch
+            `optax.sgd` descend at every step.
+        batch_size: rows in each step; None is all of them. The rows are shuffled anew in each epoch and
+            each is used at most once in it: the last `rows % batch_size` of an epoch's order are left out.
+        key: the JAX key that decides the shuffles; needed with `batch_size`.
+        tolerance: stop, converged, when the Euclidean norm of the full gradient is at most this. None
+            takes all steps.
+        progress: True shows a bar (needs tqdm); a function is called with a `Progress`.
+        progress_every: steps between two reports, which run compiled; a hundredth of `steps` unless given.
+
+    Raises:
+        ValueError: if a number is out of range, arguments do not fit each other, or "auto" has no answer.
+        TypeError: if the optimizer is not one.
+        ImportError: if progress=True and tqdm is missing.
+
+    Warns:
+        DivergenceWarning: if the loss or its gradient turned non-finite; see `FitResult.diverged`.
 
     >>> import jax.numpy as jnp, optax
     >>> from funcgrad import fit, regression
     >>> x, y = jnp.array([[1.0, 0.0], [1.0, 1.0], [1.0, 2.0]]), jnp.array([1.0, 3.0, 5.0])
-    >>> result = fit(regression.loss, jnp.zeros(2), x, y, optimizer=optax.sgd(0.2), steps=500)
-    >>> result.params.round(3)
-    Array([1., 2.], dtype=float32)
+    >>> result = fit(
+    ...     regression.loss, jnp.zeros(2), x, y,
+    ...     optimizer=optax.sgd, learning_rate="auto", steps=1000, tolerance=1e-4,
+    ... )
+    >>> result.params.round(3), bool(result.converged)
+    (Array([1., 2.], dtype=float32), True)
     """
-    x, y = jax.tree.map(jnp.asarray, (x, y))
-    params = jax.tree.map(lambda leaf: jnp.array(leaf, jnp.result_type(leaf), copy=True), params)
-    if isinstance(learning_rate, str):
-        learning_rate = 1 / regression.largest_eigenvalue(params, x)
-    if learning_rate is not None:
-        learning_rate = jnp.asarray(learning_rate, optax.tree.dtype(params, "highest"))
-    tolerance = jnp.asarray(-1.0 if tolerance is None else tolerance)
-    data = Data(x, y, None, learning_rate, tolerance)
-    compiled = program(loss, optimizer, None)
-    # Capacities are powers of two so that another number of steps seldom compiles anew.
-    state = compiled.start(params, data, 1 << max(steps - 1, 0).bit_length())
-    return _result(compiled.advance(state, data, steps), data)
+    check_numbers(steps, tolerance, progress_every)
+    check_optimizer(optimizer, learning_rate)
+    with _float64_where_given((params, x, y)):
+        x, y = jax.tree.map(jnp.asarray, (x, y))
+        check_batches(batch_size, key, tolerance, x, y)
+        # Naming the dtype strips weak types (Python numbers), which a step would not keep.
+        params = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.result_type(leaf)), params)
+        home = mesh_of((x, y, params))
+        mesh = None if home is None else automatic(home)
+        params, x, y = place((params, x, y), mesh)
+        data = Data(
+            x=x,
+            y=y,
+            key=key,
+            learning_rate=_resolve_learning_rate(learning_rate, loss, params, x),
+            tolerance=jnp.asarray(-1.0 if tolerance is None else tolerance),
+        )
+        compiled = _compiled(loss, optimizer, batch_size)
+        # Capacities are powers of two so that another number of steps seldom compiles anew.
+        state = compiled.start(params, data, 1 << max(steps - 1, 0).bit_length())
+        if _is_traced((params, data)):
+            # Under vmap some of the state is shared by all members, so none of it may be donated.
+            return _result(compiled.advance(state, data, steps), data, steps)
+        with reporting(progress, steps) as report:
+            every = progress_every or max(steps // 100, 1)
+            state = _advance(compiled, state, data, steps, every, report)
+        if not state.finite:
+            message = _diagnosis(loss, state, data, batch_size)
+            warnings.warn(message, DivergenceWarning, stacklevel=2)
+        return place(_result(state, data, steps), home)
 
 
-def _result(state: State, data: Data) -> FitResult:
-    losses = np.asarray(state.losses)[: int(state.steps)]
+def _is_traced(tree: PyTree) -> bool:
+    return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(tree))
+
+
+def _advance(
+    compiled: Program, state: State, data: Data, steps: int, every: int, report: Report | None
+) -> State:
+    """Run the loop at once, or in segments where there is someone to report to."""
+    if report is None:
+        return compiled.advance_in_place(state, data, steps)
+    for until in (*range(every, steps, every), steps):
+        state = compiled.advance_in_place(state, data, until)
+        report(Progress(int(state.steps), steps, float(state.value)))
+        if int(state.steps) < until:
+            break
+    return state
+
+
+def _result(state: State, data: Data, steps: int) -> FitResult:
+    losses: Any
+    if _is_traced(state):
+        losses = jnp.where(jnp.arange(steps) < state.steps, state.losses[:steps], jnp.nan)
+    else:
+        # NumPy slices it, because each length would be a program of its own in JAX.
+        losses = jnp.asarray(np.asarray(state.losses)[: int(state.steps)])
     return FitResult(
         params=state.params,
         loss=state.value,
-        losses=jnp.asarray(losses),
+        losses=losses,
         gradient_norm=state.norm,
         steps=state.steps,
         converged=state.finite & (state.norm <= data.tolerance),
         diverged=~state.finite,
         optimizer_state=state.optimizer_state,
     )
+
+
+def _compiled(loss: Loss, optimizer: Optimizer, batch_size: int | None) -> Program:
+    try:
+        hash((loss, optimizer))
+    except TypeError:  # such as a callable object that holds arrays
+        return program.__wrapped__(loss, optimizer, batch_size)
+    return program(loss, optimizer, batch_size)
+
+
+def _float64_where_given(tree: PyTree) -> AbstractContextManager[Any]:
+    """Let JAX's float64 arrays stay what they are; NumPy's follow JAX's default."""
+    arrays = (leaf for leaf in jax.tree.leaves(tree) if isinstance(leaf, jax.Array))
+    if any(leaf.dtype == jnp.float64 for leaf in arrays):
+        return jax.enable_x64(True)
+    return nullcontext()
+
+
+def _resolve_learning_rate(
+    learning_rate: Any, loss: Loss, params: PyTree, x: PyTree
+) -> Array | None:
+    if learning_rate is None:
+        return None
+    if isinstance(learning_rate, str):
+        if loss is not regression.loss:
+            raise ValueError(
+                "learning_rate='auto' is known for funcgrad.regression.loss only: give a number"
+            )
+        eigenvalue = regression.largest_eigenvalue(params, x)
+        if not _is_traced(eigenvalue) and not 0 < float(eigenvalue) < math.inf:
+            raise ValueError(
+                "learning_rate='auto' is one over the largest eigenvalue of the loss's Hessian, "
+                f"which is {float(eigenvalue)} here: x must be finite and not all zero"
+            )
+        learning_rate = 1 / eigenvalue
+    return jnp.asarray(learning_rate, optax.tree.dtype(params, "highest"))
+
+
+def _diagnosis(loss: Loss, state: State, data: Data, batch_size: int | None) -> str:
+    if math.isfinite(state.value) and math.isfinite(state.norm):
+        message = (
+            f"the loss or its gradient turned non-finite after {int(state.steps)} steps; "
+            "the result holds the last parameters where both were finite."
+        )
+    else:
+        message = (
+            "the loss or its gradient is not finite at the initial parameters; no step was taken."
+        )
+    for name, tree in (("x", data.x), ("y", data.y)):
+        if not all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(tree)):
+            return f"{message} {name} holds values that are not finite."
+    if loss is regression.loss:
+        largest = float(regression.largest_stable_learning_rate(state.params, data.x))
+        used = "" if data.learning_rate is None else f"; this was {float(data.learning_rate):.4g}"
+        whole = "" if batch_size is None else "on all rows at once "
+        message += (
+            f" Gradient descent on this regression {whole}is stable at learning rates below "
+            f"{largest:.4g}{used}."
+        )
+    return message

@@ -5,15 +5,15 @@ Nothing here checks input, warns or talks to the user; that is `fit`'s work.
 
 from collections.abc import Callable
 from functools import lru_cache, partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
-Loss = Callable[[Any, Any, Any], Float[Array, ""]]
-Optimizer = optax.GradientTransformation | Callable[..., optax.GradientTransformation]
+Loss: TypeAlias = Callable[[Any, Any, Any], Float[Array, ""]]
+Optimizer: TypeAlias = optax.GradientTransformation | Callable[..., optax.GradientTransformation]
 
 
 class Data(NamedTuple):
@@ -27,7 +27,7 @@ class Data(NamedTuple):
 
 
 class State(NamedTuple):
-    """What one step hands to the next; `value`, `grads` and `norm` belong to `params`."""
+    """What one step hands to the next; `value`, `grads`, `norm` and `finite` belong to `params`."""
 
     params: PyTree
     optimizer_state: PyTree
@@ -41,10 +41,17 @@ class State(NamedTuple):
 
 
 class Program(NamedTuple):
-    """The two compiled halves of a fit: `start` evaluates the first loss, `advance` takes steps."""
+    """The two compiled halves of a fit.
+
+    Attributes:
+        start: (params, data, capacity) -> the state before the first step.
+        advance: (state, data, until) -> the state after `until` steps, or where it stopped before.
+        advance_in_place: the same; the state given is donated, its memory used for the result.
+    """
 
     start: Callable[[PyTree, Data, int], State]
     advance: Callable[[State, Data, int], State]
+    advance_in_place: Callable[[State, Data, int], State]
 
 
 def gradient_norm(grads: PyTree) -> Float[Array, ""]:
@@ -62,19 +69,19 @@ def program(loss: Loss, optimizer: Optimizer, batch_size: int | None) -> Program
     """
 
     def transformation(data: Data) -> optax.GradientTransformationExtraArgs:
-        if data.learning_rate is None:
-            return optax.with_extra_args_support(optimizer)
-        return optax.with_extra_args_support(optimizer(data.learning_rate))
+        given: Any = optimizer
+        made = given if data.learning_rate is None else given(data.learning_rate)
+        return optax.with_extra_args_support(made)
 
     def order_at(step: Array, order: Array | None, data: Data) -> Array | None:
         """Return the order of the rows at this step, drawn anew where an epoch begins."""
-        if batch_size is None or order is None:
+        if batch_size is None or order is None or data.key is None:
             return None
-        rows = order.shape[0]
+        rows, key = order.shape[0], data.key
         epoch, position = jnp.divmod(step, rows // batch_size)
         return jax.lax.cond(
             position == 0,
-            lambda: jax.random.permutation(jax.random.fold_in(data.key, epoch), rows),
+            lambda: jax.random.permutation(jax.random.fold_in(key, epoch), rows),
             lambda: order,
         )
 
@@ -97,9 +104,9 @@ def program(loss: Loss, optimizer: Optimizer, batch_size: int | None) -> Program
         order = None
         if batch_size is not None:
             rows = jax.tree.leaves((data.x, data.y))[0].shape[0]
-            order = order_at(steps, jnp.arange(rows, dtype=jnp.int32), data)
+            order = order_at(steps, jnp.arange(rows), data)
         evaluated = evaluate(params, steps, order, data)
-        return State(
+        state = State(
             params=params,
             optimizer_state=transformation(data).init(params),
             steps=steps,
@@ -107,12 +114,15 @@ def program(loss: Loss, optimizer: Optimizer, batch_size: int | None) -> Program
             order=order,
             **evaluated,
         )
+        # The state may be donated, so no two of its arrays, nor one of the caller's, may be the same.
+        return jax.tree.map(jnp.copy, state)
 
     def one_step(state: State, data: Data) -> State:
         updates, optimizer_state = transformation(data).update(
             state.grads,
             state.optimizer_state,
             state.params,
+            # What optimizers with a line search ask for; the others ignore it.
             value=state.value,
             grad=state.grads,
             value_fn=lambda params: loss(params, *batch_at(state.steps, state.order, data)),
@@ -127,11 +137,10 @@ def program(loss: Loss, optimizer: Optimizer, batch_size: int | None) -> Program
         refused = state._replace(finite=taken.finite, losses=losses, order=order)
         return jax.tree.map(partial(jnp.where, taken.finite), taken, refused)
 
-    @partial(jax.jit, donate_argnums=0)
     def advance(state: State, data: Data, until: int) -> State:
         def unfinished(state: State) -> Array:
             return (state.steps < until) & state.finite & ~(state.norm <= data.tolerance)
 
         return jax.lax.while_loop(unfinished, lambda state: one_step(state, data), state)
 
-    return Program(start, advance)
+    return Program(start, jax.jit(advance), jax.jit(advance, donate_argnums=0))

@@ -1,0 +1,63 @@
+"""What `fit` refuses before it compiles anything, each with a message that says what to give instead."""
+
+import math
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import PyTree
+
+
+def check_numbers(steps: int, tolerance: float | None, progress_every: int | None) -> None:
+    """Refuse counts and bounds that are out of range, with a ValueError."""
+    if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 0:
+        raise ValueError(f"steps must be a whole number, 0 or more, got {steps!r}")
+    if tolerance is not None and not tolerance >= 0:
+        raise ValueError(f"tolerance must be 0 or more, got {tolerance!r}")
+    if progress_every is not None and progress_every < 1:
+        raise ValueError(f"progress_every must be 1 or more, got {progress_every!r}")
+
+
+def check_optimizer(optimizer: Any, learning_rate: Any) -> None:
+    """Refuse an optimizer and a learning rate that do not go together."""
+    ready = hasattr(optimizer, "init") and hasattr(optimizer, "update")
+    if not ready and not callable(optimizer):
+        raise TypeError(f"optimizer must be an optax optimizer, got {optimizer!r}")
+    if ready and learning_rate is not None:
+        raise TypeError(
+            "this optimizer already has its learning rate: "
+            "with learning_rate, give a function such as optax.sgd instead of optax.sgd(...)"
+        )
+    if not ready and learning_rate is None:
+        raise TypeError(f"{optimizer!r} needs a learning rate: give learning_rate")
+    if isinstance(learning_rate, jax.core.Tracer) or learning_rate is None:
+        return
+    if isinstance(learning_rate, str):
+        if learning_rate != "auto":
+            raise ValueError(f"learning_rate must be a number or 'auto', got {learning_rate!r}")
+    elif callable(learning_rate):
+        raise TypeError("give a schedule to the optimizer itself: optimizer=optax.sgd(schedule)")
+    elif np.shape(learning_rate) != () or not math.isfinite(learning_rate):
+        raise ValueError(f"learning_rate must be one finite number, got {learning_rate!r}")
+
+
+def check_batches(
+    batch_size: int | None, key: Any, tolerance: float | None, x: PyTree, y: PyTree
+) -> None:
+    """Refuse mini-batches that the data, the key or the tolerance does not allow, with a ValueError."""
+    if batch_size is None:
+        if key is not None:
+            raise ValueError("key decides the order of mini-batches: give batch_size with it")
+        return
+    if key is None:
+        raise ValueError("batch_size needs a key, such as jax.random.key(0)")
+    if tolerance is not None:
+        raise ValueError("tolerance is for the full gradient: it needs batch_size=None")
+    shapes = [leaf.shape for leaf in jax.tree.leaves((x, y))]
+    counts = [shape[0] for shape in shapes if shape]
+    if len(counts) != len(shapes) or len(set(counts)) != 1:
+        raise ValueError(f"with batch_size, all data has the same number of rows, got {shapes}")
+    if not 1 <= batch_size <= counts[0]:
+        raise ValueError(
+            f"batch_size must be from 1 to the {counts[0]} rows there are, got {batch_size}"
+        )
