@@ -20,8 +20,7 @@ def test_equals_the_copy_that_scikit_learn_ships():
     theirs = datasets.load_diabetes(scaled=False)
     ours = load_diabetes()
     np.testing.assert_array_equal(ours.y, theirs.target)
-    # Two of scikit-learn's columns are kept to fewer digits than the published file has.
-    np.testing.assert_allclose(ours.x, theirs.data, rtol=0, atol=5e-3)
+    np.testing.assert_array_equal(ours.x, theirs.data)
 
 
 def test_any_measurement_can_be_the_target():

@@ -1,0 +1,159 @@
+"""The command line: `funcgrad compare ...`. Each command is a function of the library, with messages.
+
+Exit status: 0 where the backends agree, 1 where they do not, 2 for input that cannot be used, 130 after
+Ctrl-C.
+"""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from typing import Literal
+
+import funcgrad
+
+DISAGREEMENT, BAD_INPUT, INTERRUPTED = 1, 2, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        arguments: what follows the command's name; None for those of this process.
+
+    Returns:
+        The exit status.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        status: int = options.run(options)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read the output has enough; keep Python from complaining about it while it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="funcgrad",
+        description="PyTorch's autograd lesson made real on JAX.",
+    )
+    parser.add_argument("--version", action="version", version=f"funcgrad {funcgrad.__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    _add_compare(commands)
+    return parser
+
+
+def _add_compare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "compare",
+        help="train the same regression on several backends: do they agree, and how fast are they?",
+        description=(
+            "Trains the same linear regression from the same initial weights on each backend, then "
+            "prints how far their results are apart and how long they took. The features are "
+            "standardised, the model has an intercept, every step uses all rows."
+        ),
+        epilog=(
+            "Exit status: 0 if the backends agree as far as the dtype allows, 1 if they do not, "
+            "2 if the input cannot be used."
+        ),
+    )
+    parser.set_defaults(run=_compare)
+    parser.add_argument(
+        "data",
+        nargs="?",
+        metavar="FILE",
+        help="a CSV file whose first line names the columns, or a .npz file with a matrix x and a "
+        "vector y, or with one vector per column; without one, the diabetes study that ships",
+    )
+    parser.add_argument("--target", metavar="COLUMN", help="the column to regress on the others")
+    parser.add_argument(
+        "--backends",
+        metavar="NAMES",
+        help="which to run, separated by commas: pytorch, shim, jax, jax-loop (default: all); the "
+        "first that can run is the reference",
+    )
+    parser.add_argument(
+        "--optimizer",
+        default="sgd",
+        help="sgd, momentum or adam, as PyTorch defines them (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--learning-rate",
+        type=_learning_rate,
+        default="auto",
+        metavar="RATE",
+        help="a number, or auto for one that suits the data (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--steps", type=int, default=1000, metavar="N", help="steps to take (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--dtype", default="float32", help="float32 or float64 (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--device",
+        help="cpu, gpu, tpu, or one of several: gpu:1 (default: the one that JAX prefers)",
+    )
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=0,
+        metavar="N",
+        help="what the initial weights are drawn from (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--rounds",
+        type=int,
+        default=5,
+        metavar="N",
+        help="trainings of each backend to time (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print the report as JSON, and nothing else"
+    )
+
+
+def _learning_rate(text: str) -> float | Literal["auto"]:
+    try:
+        return "auto" if text == "auto" else float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a number nor auto") from None
+
+
+def _compare(options: argparse.Namespace) -> int:
+    # Imported here, so that --help and a mistyped option need not wait for JAX.
+    from funcgrad.compare import OptionError, compare
+    from funcgrad.datasets import DataError, load_diabetes, load_file
+
+    try:
+        if options.data is None:
+            data = load_diabetes(options.target or "progression")
+        else:
+            data = load_file(options.data, options.target)
+        backends = options.backends
+        report = compare(
+            data.x,
+            data.y,
+            feature_names=data.feature_names,
+            target_name=data.target_name,
+            backends=None if backends is None else [name.strip() for name in backends.split(",")],
+            optimizer=options.optimizer,
+            learning_rate=options.learning_rate,
+            steps=options.steps,
+            dtype=options.dtype,
+            device=options.device,
+            seed=options.seed,
+            rounds=options.rounds,
+        )
+    except (DataError, OptionError) as error:
+        print(f"funcgrad compare: error: {error}", file=sys.stderr)
+        return BAD_INPUT
+    print(json.dumps(report.to_dict(), indent=2) if options.json else report)
+    return 0 if report.agree else DISAGREEMENT
