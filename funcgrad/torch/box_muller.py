@@ -1,0 +1,131 @@
+"""Normals from uniforms, rounding as PyTorch's CPU kernels do.
+
+Plain arithmetic on arrays; where the uniforms come from is not known here.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+# Coefficients of the logarithm, cosine and sine, and pi/4 in three parts. Source: S. Moshier,
+# Cephes Mathematical Library, logf.c and sinf.c (https://www.netlib.org/cephes/).
+_LOG = np.array(
+    (
+        *(7.0376836292e-2, -1.1514610310e-1, 1.1676998740e-1, -1.2420140846e-1, 1.4249322787e-1),
+        *(-1.6668057665e-1, 2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1),
+    ),
+    np.float32,
+)
+_LOG_2 = np.array([-2.12194440e-4, 0.693359375], np.float32)
+_COS = np.array([2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2], np.float32)
+_SIN = np.array([-1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1], np.float32)
+_PI_4 = np.array([0.78515625, 2.4187564849853515625e-4, 3.77489497744594108e-8], np.float32)
+_SQRT_HALF = np.float32(0.707106781186547524)
+_4_PI = np.float32(4 / math.pi)
+_2_PI = np.float32(2 * math.pi)
+_ONE, _HALF = np.float32(1), np.float32(0.5)
+
+
+def multiply_add(a: np.ndarray, b: float, c: float) -> np.ndarray:
+    """`a * b + c` rounded once, as the processor's fused instruction does it.
+
+    The sum of three exact parts is rounded to odd before the last rounding. Source: S. Boldo and
+    G. Melquiond, "Emulation of FMA and correctly rounded sums: proved algorithms using rounding
+    to odd", IEEE Transactions on Computers 57 (2008).
+    """
+    extreme = not (abs(float(b)) < 1e300 and abs(float(c)) < 1e300)
+    b, c = a.dtype.type(b), a.dtype.type(c)
+    if b == 1:
+        return a + c
+    if c == 0 or extreme:
+        return a * b + c
+    if a.dtype == np.float32:
+        # The product is exact in double precision.
+        total, rest = _two_sum(a.astype(np.float64) * np.float64(b), np.float64(c))
+        return _to_odd(total, rest).astype(np.float32)
+    product, product_rest = _two_product(a, b)
+    low, low_rest = _two_sum(c, product_rest)
+    high, high_rest = _two_sum(product, low)
+    return high + _to_odd(*_two_sum(low_rest, high_rest))
+
+
+def _two_sum(a: Any, b: Any) -> tuple[Any, Any]:
+    total = a + b
+    b_part = total - a
+    return total, (a - (total - b_part)) + (b - b_part)
+
+
+def _two_product(a: Any, b: Any) -> tuple[Any, Any]:
+    product = a * b
+    (a_high, a_low), (b_high, b_low) = _split(a), _split(b)
+    rest = ((a_high * b_high - product) + a_high * b_low + a_low * b_high) + a_low * b_low
+    return product, rest
+
+
+def _split(a: Any) -> tuple[Any, Any]:
+    scaled = a * 134217729.0
+    high = scaled - (scaled - a)
+    return high, a - high
+
+
+def _to_odd(value: np.ndarray, rest: np.ndarray) -> np.ndarray:
+    even = value.view(np.uint64) & np.uint64(1) == 0
+    towards = np.copysign(np.inf, rest)
+    return np.where((rest != 0) & even, np.nextafter(value, towards), value)
+
+
+def map_libm(function: Callable[[float], float], values: np.ndarray) -> np.ndarray:
+    """Apply a function of `math`: the C library's, as in PyTorch, where NumPy's has its own."""
+    return np.fromiter(map(function, values.tolist()), np.float64, values.size)
+
+
+def _fused(a: np.ndarray, b: Any, c: Any) -> np.ndarray:
+    """Float32 `a * b + c` by way of double: wrong in the last place once in some 10**8 times."""
+    return (a.astype(np.float64) * b + c).astype(np.float32)
+
+
+def _polynomial(coefficients: np.ndarray, x: np.ndarray) -> np.ndarray:
+    value = np.full_like(x, coefficients[0])
+    for coefficient in coefficients[1:]:
+        value = _fused(value, x, coefficient)
+    return value
+
+
+def _log(x: np.ndarray) -> np.ndarray:
+    mantissa, exponent = np.frexp(x)
+    small = mantissa < _SQRT_HALF
+    exponent = exponent.astype(np.float32) - small
+    x = (mantissa - _ONE) + np.where(small, mantissa, np.float32(0))
+    square = x * x
+    value = _fused(_polynomial(_LOG, x) * x, square, exponent * _LOG_2[0])
+    return _fused(exponent, _LOG_2[1], x + (value - square * _HALF))
+
+
+def _sin_and_cos(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    octant = ((x * _4_PI).astype(np.int32) + 1) & ~1
+    reduced = x
+    for part in _PI_4:
+        reduced = _fused(octant.astype(np.float32), -part, reduced)
+    square = reduced * reduced
+    cosine = _fused(_polynomial(_COS, square) * square, square, -(square * _HALF)) + _ONE
+    sine = _fused(_polynomial(_SIN, square) * square, reduced, reduced)
+    swapped = octant & 2 != 0
+    sin, cos = np.where(swapped, cosine, sine), np.where(swapped, sine, cosine)
+    return np.where(octant & 4, -sin, sin), np.where((octant + 2) & 4, -cos, cos)
+
+
+def box_muller(blocks: np.ndarray, mean: float, std: float) -> np.ndarray:
+    """Normals from uniforms, in blocks of 16: the first 8 give radii, the last 8 angles."""
+    radial, angular = 1 - blocks[:, :8], blocks[:, 8:]
+    if blocks.dtype == np.float32:
+        radius = np.sqrt(np.float32(-2) * _log(radial))
+        sin, cos = _sin_and_cos(_2_PI * angular)
+    else:
+        log = map_libm(math.log, radial.ravel()).reshape(radial.shape)
+        theta = (2 * math.pi * angular).ravel()
+        radius = np.sqrt(-2 * log)
+        sin = map_libm(math.sin, theta).reshape(radius.shape)
+        cos = map_libm(math.cos, theta).reshape(radius.shape)
+    return multiply_add(np.concatenate([radius * cos, radius * sin], axis=1), std, mean)
