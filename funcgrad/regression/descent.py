@@ -1,6 +1,6 @@
 """One step of gradient descent on the regression's loss: gradient, update, and both in one program."""
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -47,6 +47,10 @@ def update(params: ParamsT, grads: ParamsT, learning_rate: float | Array = 1.0) 
     """
     if jnp.shape(learning_rate) != ():
         raise ValueError(f"learning_rate must be one number, got shape {jnp.shape(learning_rate)}")
+    wanted: Any = jax.tree.structure(params)
+    got: Any = jax.tree.structure(grads)
+    if wanted != got:
+        raise ValueError(f"grads of structure {got} do not fit params of structure {wanted}")
 
     def descend(param: Array, grad: Array) -> Array:
         if jnp.shape(param) != jnp.shape(grad):

@@ -10,8 +10,9 @@ from jaxtyping import PyTree
 
 def check_numbers(steps: int, tolerance: float | None, progress_every: int | None) -> None:
     """Refuse counts and bounds that are out of range, with a ValueError."""
-    if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 0:
-        raise ValueError(f"steps must be a whole number, 0 or more, got {steps!r}")
+    whole = isinstance(steps, int | np.integer) and not isinstance(steps, bool)
+    if not whole or not 0 <= steps < 2**31:
+        raise ValueError(f"steps must be a whole number from 0 to 2**31 - 1, got {steps!r}")
     if tolerance is not None and not tolerance >= 0:
         raise ValueError(f"tolerance must be 0 or more, got {tolerance!r}")
     if progress_every is not None and progress_every < 1:

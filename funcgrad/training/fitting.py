@@ -164,7 +164,7 @@ def _result(state: State, data: Data, steps: int) -> FitResult:
         losses = jnp.where(jnp.arange(steps) < state.steps, state.losses[:steps], jnp.nan)
     else:
         # NumPy slices it, because each length would be a program of its own in JAX.
-        losses = jnp.asarray(np.asarray(state.losses)[: int(state.steps)])
+        losses = jax.device_put(np.asarray(state.losses)[: int(state.steps)])
     return FitResult(
         params=state.params,
         loss=state.value,
