@@ -1,5 +1,6 @@
 """The regression as pure JAX functions: step by step from Python, and the whole loop on the device."""
 
+import warnings
 from typing import Any
 
 import jax
@@ -10,6 +11,7 @@ from funcgrad import fit, regression
 from funcgrad.compare.problem import Parameters, Problem, divergence
 from funcgrad.compare.session import Session
 from funcgrad.regression import Linear
+from funcgrad.training import DivergenceWarning
 
 
 def prepare_steps(problem: Problem) -> Session:
@@ -22,11 +24,11 @@ def prepare_steps(problem: Problem) -> Session:
         updates, state = optimizer.update(grads, state, params)
         return optax.apply_updates(params, updates), state
 
-    def train() -> Parameters:
+    def train(steps: int) -> Parameters:
         with _precision(problem):
             params = _placed(problem.initial, problem)
             state = optimizer.init(params)
-            for _ in range(problem.steps):
+            for _ in range(steps):
                 params, state = step(params, state, x, y)
             return _numpy(params)
 
@@ -37,10 +39,11 @@ def prepare_loop(problem: Problem) -> Session:
     """Return what trains by one compiled program, the loop included."""
     optimizer, x, y = _prepare(problem)
 
-    def train() -> Parameters:
-        with _precision(problem):
+    def train(steps: int) -> Parameters:
+        with _precision(problem), warnings.catch_warnings():
+            warnings.simplefilter("ignore", DivergenceWarning)  # it becomes the error below
             params = _placed(problem.initial, problem)
-            result = fit(regression.loss, params, x, y, optimizer=optimizer, steps=problem.steps)
+            result = fit(regression.loss, params, x, y, optimizer=optimizer, steps=steps)
             if result.diverged:
                 raise divergence(problem)
             return _numpy(result.params)

@@ -27,10 +27,10 @@ def prepare(torch: Any, device: str, problem: Problem) -> Session:
         bias = torch.tensor(start.bias, device=device, requires_grad=True)
         return weights, bias
 
-    def train() -> Parameters:
+    def train(steps: int) -> Parameters:
         weights, bias = parameters(problem.initial)
         optimizer = problem.optimizer.pytorch(torch, [weights, bias], problem.learning_rate)
-        for _ in range(problem.steps):
+        for _ in range(steps):
             optimizer.zero_grad()
             loss = ((x @ weights + bias - y) ** 2).mean()
             loss.backward()

@@ -36,6 +36,8 @@ class Row:
         final_loss: the loss at its own final parameters.
         loss, gradients: how far they are off where they are computed at the same parameters as the
             reference's: the initial and its final ones, whichever differs more of what is allowed.
+        early: how far its weights and bias are off after the first few steps, where what a wrong
+            optimizer does has not yet converged to the right answer.
         parameters: how far its final weights and bias are off.
         seconds_per_step: the median over the timed trainings.
         compile_seconds: what the first training took beyond the median of the later ones.
@@ -46,15 +48,25 @@ class Row:
     final_loss: float
     loss: Difference
     gradients: Difference
+    early: Difference
     parameters: Difference
     seconds_per_step: float
     compile_seconds: float
     ratio: float
 
+    def differences(self) -> dict[str, Difference]:
+        """Return every difference by what it is a difference of."""
+        return {
+            "loss": self.loss,
+            "gradients": self.gradients,
+            "weights after the first steps": self.early,
+            "final weights": self.parameters,
+        }
+
     @property
     def agrees(self) -> bool:
         """Whether rounding explains all differences from the reference."""
-        return self.loss.agrees and self.gradients.agrees and self.parameters.agrees
+        return all(difference.agrees for difference in self.differences().values())
 
 
 @dataclass(frozen=True)
@@ -171,8 +183,8 @@ class Report:
 
 
 def _disagreement(row: Row) -> str:
-    what = {"loss": row.loss, "gradients": row.gradients, "weights": row.parameters}
-    return f"{row.backend} ({', '.join(name for name, d in what.items() if not d.agrees)})"
+    wrong = [what for what, difference in row.differences().items() if not difference.agrees]
+    return f"{row.backend} ({', '.join(wrong)})"
 
 
 def _difference(difference: Difference) -> list[str]:

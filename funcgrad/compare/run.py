@@ -115,10 +115,14 @@ def compare(
     )
 
 
+EARLY_STEPS = 5
+
+
 class _Result(NamedTuple):
     """What was measured of one backend; the reference's comes first."""
 
     backend: str
+    early: Parameters
     trained: Parameters
     final_loss: float
     points: list[tuple[float, Parameters]]  # at the initial and at the reference's final parameters
@@ -146,13 +150,14 @@ def _results(problem: Problem, sessions: dict[str, Session], rounds: int) -> lis
     for _ in range(1 + rounds):
         for name, session in sessions.items():
             start = time.perf_counter()
-            trained[name] = session.train()
+            trained[name] = session.train(problem.steps)
             seconds[name].append(time.perf_counter() - start)
         if not np.isfinite(trained[reference].vector).all():
             raise divergence(problem)
     results = [
         _Result(
             backend=name,
+            early=session.train(_early(problem)),
             trained=trained[name],
             final_loss=session.value_and_grad(trained[name])[0],
             points=[session.value_and_grad(at) for at in (problem.initial, trained[reference])],
@@ -169,7 +174,8 @@ def _results(problem: Problem, sessions: dict[str, Session], rounds: int) -> lis
 def _rows(problem: Problem, results: list[_Result]) -> tuple[Row, ...]:
     reference = results[0]
     allowed = [allowance(problem, at) for at in (problem.initial, reference.trained)]
-    allowed_trained = training_allowance(problem)
+    allowed_early = training_allowance(problem, _early(problem))
+    allowed_trained = training_allowance(problem, problem.steps)
     scale = reference.points[0][1].vector
 
     def difference(found: Any, right: Any, scale: Any, allowed: float) -> Difference:
@@ -187,12 +193,13 @@ def _rows(problem: Problem, results: list[_Result]) -> tuple[Row, ...]:
             difference(grads.vector, right.vector, scale, most.gradient)
             for (_, grads), (_, right), most in pairs
         ]
-        right = reference.trained.vector
+        early, right = reference.early.vector, reference.trained.vector
         return Row(
             backend=result.backend,
             final_loss=result.final_loss,
             loss=max(losses, key=_severity),
             gradients=max(gradients, key=_severity),
+            early=difference(result.early.vector, early, early, allowed_early),
             parameters=difference(result.trained.vector, right, right, allowed_trained),
             seconds_per_step=result.later / problem.steps,
             compile_seconds=max(0.0, result.first - result.later),
@@ -200,6 +207,10 @@ def _rows(problem: Problem, results: list[_Result]) -> tuple[Row, ...]:
         )
 
     return tuple(map(row, results))
+
+
+def _early(problem: Problem) -> int:
+    return min(EARLY_STEPS, problem.steps)
 
 
 def _severity(difference: Difference) -> tuple[bool, float]:

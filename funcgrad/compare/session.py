@@ -10,10 +10,10 @@ class Session(NamedTuple):
     """A problem that a backend has placed on its device and can run any number of times.
 
     Attributes:
-        train: takes all steps from the initial parameters and returns the final ones once they are
-            back on the host; this is what is timed.
+        train: takes so many steps from the initial parameters and returns the last ones once they
+            are back on the host; this is what is timed.
         value_and_grad: the loss and its gradient at any parameters.
     """
 
-    train: Callable[[], Parameters]
+    train: Callable[[int], Parameters]
     value_and_grad: Callable[[Parameters], tuple[float, Parameters]]

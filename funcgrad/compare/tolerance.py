@@ -7,13 +7,15 @@ errors of that size put in, for any optimizer.
 """
 
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from funcgrad.compare.devices import on_host
 from funcgrad.compare.problem import Parameters, Problem
@@ -63,8 +65,8 @@ def allowance(problem: Problem, params: Parameters) -> Allowance:
     return Allowance(2 * float(loss), 2 * float(gradient.max()))
 
 
-def training_allowance(problem: Problem) -> float:
-    """Bound the difference of two trainings' final parameters.
+def training_allowance(problem: Problem, steps: int) -> float:
+    """Bound the difference of the parameters that two trainings reach after so many steps.
 
     The training is repeated in float64, once exactly and `TRAININGS` times with errors of random
     sign and as large as rounding makes them: in every gradient (as in `allowance`, with λ = 1), in
@@ -76,44 +78,90 @@ def training_allowance(problem: Problem) -> float:
 
     The cost does not depend on the rows: the gradient needs only their sums of products.
     """
-    with on_host(), jax.enable_x64(True):
-        exact, *disturbed = _trainings(problem)
-        return SAFETY * max(float(np.abs(params - exact).max()) for params in disturbed)
-
-
-def _trainings(problem: Problem) -> Float[np.ndarray, "trainings parameters"]:
-    """Return the final parameters of the exact training, then of those with errors put in."""
     design, y = problem.design, problem.y.astype(np.float64)
     rows, width = design.shape
-    gram, moment = design.T @ design, design.T @ y
-    gram_size, moment_size = np.abs(design).T @ np.abs(design), np.abs(design).T @ np.abs(y)
-    unit = np.finfo(problem.dtype).eps / 2
-    summing = unit * (math.sqrt(rows) + math.sqrt(width))
+    unit = float(np.finfo(problem.dtype).eps) / 2
+    sums = _Sums(
+        gram=2 / rows * design.T @ design,
+        moment=2 / rows * design.T @ y,
+        gram_size=2 / rows * np.abs(design).T @ np.abs(design),
+        moment_size=2 / rows * np.abs(design).T @ np.abs(y),
+    )
     row = problem.optimizer
-    rate_error = unit * (1 + sum(1 / (1 - decay) for decay in row.constants.values()))
+    magnified = sum(1 / (1 - decay) for decay in row.constants.values())
+    errors = _Errors(
+        rate=unit * (1 + magnified),
+        gradient=unit * (math.sqrt(rows) + math.sqrt(width)),
+        parameter=unit,
+    )
+    with on_host(), jax.enable_x64(True):
+        sizes = jnp.ones(1 + TRAININGS).at[0].set(0)
+        keys = jax.random.split(jax.random.key(0), 1 + TRAININGS)
+        exact, *disturbed = np.asarray(
+            _trainings(
+                row.optax,
+                tuple(row.constants.items()),
+                problem.learning_rate,
+                problem.initial.vector,
+                steps,
+                sums,
+                errors,
+                sizes,
+                keys,
+            )
+        )
+    return SAFETY * max(float(np.abs(params - exact).max()) for params in disturbed)
+
+
+class _Sums(NamedTuple):
+    """The loss's Hessian and minus its gradient at zero, from the data and from its absolute values."""
+
+    gram: Any
+    moment: Any
+    gram_size: Any
+    moment_size: Any
+
+
+class _Errors(NamedTuple):
+    """The size of rounding's error, relative to what is rounded or summed."""
+
+    rate: Any
+    gradient: Any
+    parameter: Any
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _trainings(
+    make_optimizer: Callable[..., optax.GradientTransformation],
+    constants: tuple[tuple[str, float], ...],
+    learning_rate: Array,
+    start: Float[Array, " parameters"],
+    steps: Array,
+    sums: _Sums,
+    errors: _Errors,
+    sizes: Float[Array, " trainings"],
+    keys: PRNGKeyArray,
+) -> Float[Array, "trainings parameters"]:
+    """Return the final parameters of one training for each key, with its size of errors put in."""
 
     def train(size: Array, key: Array) -> Array:
         def disturbed(values: Array, error: Array, key: Array) -> Array:
             return values + size * error * jax.random.rademacher(key, values.shape, values.dtype)
 
-        key, key_rate = jax.random.split(key)
-        rate = jnp.asarray(problem.learning_rate)
-        optimizer = row.optax(disturbed(rate, rate_error * rate, key_rate), **row.constants)
+        rate = disturbed(learning_rate, errors.rate * learning_rate, key)
+        optimizer = make_optimizer(rate, **dict(constants))
 
-        def step(carry: Any, key: Array) -> tuple[Any, None]:
+        def step(at: Array, carry: Any) -> Any:
             params, state = carry
-            key_grads, key_params = jax.random.split(key)
-            terms = gram_size @ jnp.abs(params) + moment_size
-            grads = 2 / rows * disturbed(gram @ params - moment, summing * terms, key_grads)
-            updates, state = optimizer.update(grads, state)
+            key_grads, key_params = jax.random.split(jax.random.fold_in(key, at))
+            terms = sums.gram_size @ jnp.abs(params) + sums.moment_size
+            grads = sums.gram @ params - sums.moment
+            updates, state = optimizer.update(
+                disturbed(grads, errors.gradient * terms, key_grads), state
+            )
             params = optax.apply_updates(params, updates)
-            return (disturbed(params, unit * jnp.abs(params), key_params), state), None
+            return disturbed(params, errors.parameter * jnp.abs(params), key_params), state
 
-        start = jnp.asarray(problem.initial.vector)
-        first = start, optimizer.init(start)
-        (params, _), _ = jax.lax.scan(step, first, jax.random.split(key, problem.steps))
-        return params
+        return jax.lax.fori_loop(0, steps, step, (start, optimizer.init(start)))[0]
 
-    sizes = jnp.ones(1 + TRAININGS).at[0].set(0)
-    keys = jax.random.split(jax.random.key(0), 1 + TRAININGS)
-    return np.asarray(jax.jit(jax.vmap(train))(sizes, keys))
+    return jax.vmap(train)(sizes, keys)

@@ -1,0 +1,126 @@
+"""The report holds what was measured, in words, in numbers and as JSON."""
+
+import json
+import time
+
+import numpy as np
+import pytest
+
+from funcgrad.compare import BACKENDS, Backend, OptionError, Session, compare
+from funcgrad.compare.functional import prepare_steps
+
+X = np.random.default_rng(0).normal(size=(30, 3))
+Y = X @ np.array([1.0, 2.0, 3.0]) + np.random.default_rng(1).normal(size=30)
+
+
+def run(backends, **options):
+    return compare(X, Y, backends=backends, **{"steps": 20, "rounds": 2} | options)
+
+
+def test_absent_backend_is_named_with_its_reason_and_the_others_run():
+    absent = Backend("abacus", lambda device: f"no beads on {device.platform}", prepare_steps)
+    report = run([absent, "jax", "jax-loop"], device="cpu")
+    assert report.absent == {"abacus": "no beads on cpu"}
+    assert [row.backend for row in report.rows] == ["jax", "jax-loop"]
+    assert "abacus: did not run, no beads on cpu" in str(report)
+    assert report.agree
+
+
+def test_pytorch_is_absent_where_it_is_not_installed(monkeypatch):
+    monkeypatch.setattr("funcgrad.compare.backends.find_spec", lambda name: None)
+    report = run(["pytorch", "jax"])
+    assert "not installed" in report.absent["pytorch"]
+    assert [row.backend for row in report.rows] == ["jax"]
+    assert "torch" not in report.versions
+
+
+def test_only_absent_backends_are_an_error():
+    absent = Backend("abacus", lambda device: "no beads", prepare_steps)
+    with pytest.raises(OptionError, match="no backend can run: abacus, no beads"):
+        run([absent])
+
+
+def test_unknown_backend_is_refused_with_those_there_are():
+    with pytest.raises(OptionError, match="'abacus'; there are: pytorch, shim, jax, jax-loop"):
+        run(["jax", "abacus"])
+
+
+def test_a_single_backend_has_nothing_to_agree_with():
+    assert "nothing to compare it with" in str(run(["jax"]))
+
+
+def test_times_are_per_step_and_compiling_is_apart():
+    def prepare(problem):
+        session = prepare_steps(problem)
+        session.train(1)
+        slow = iter([0.5])
+
+        def train(steps):
+            time.sleep(next(slow, 0.001 * steps))
+            return session.train(steps)
+
+        return Session(train, session.value_and_grad)
+
+    sleepy = Backend("sleepy", lambda device: None, prepare)
+    reference, row = run(["jax", sleepy], rounds=3).rows
+    assert 0.001 <= row.seconds_per_step < 0.01
+    assert 0.3 < row.compile_seconds < 0.5
+    assert row.ratio == pytest.approx(row.seconds_per_step / reference.seconds_per_step)
+    assert reference.ratio == 1
+
+
+def test_trainings_are_timed_in_turn():
+    order = []
+
+    def named(name):
+        def prepare(problem):
+            session = prepare_steps(problem)
+
+            def train(steps):
+                order.append(name)
+                return session.train(steps)
+
+            return Session(train, session.value_and_grad)
+
+        return Backend(name, lambda device: None, prepare)
+
+    run([named("a"), named("b")], rounds=3)
+    assert order[:8] == ["a", "b"] * 4
+
+
+def test_differences_are_in_units_in_the_last_place_of_the_largest_element():
+    def off_by_three(problem):
+        session = prepare_steps(problem)
+
+        def train(steps):
+            params = session.train(steps)
+            weights = params.weights.copy()
+            largest = np.abs(params.vector).argmax()
+            weights[largest] += 3 * np.spacing(np.abs(weights[largest]))
+            return params._replace(weights=weights)
+
+        return Session(train, session.value_and_grad)
+
+    row = run(["jax", Backend("off", lambda device: None, off_by_three)]).rows[1]
+    assert row.parameters.ulps == 3
+    assert row.gradients.absolute == row.gradients.ulps == 0
+
+
+def test_json_holds_everything_that_the_table_shows():
+    report = run(["jax", "jax-loop"], dtype="float64")
+    found = json.loads(json.dumps(report.to_dict(), allow_nan=False))
+    assert found["agree"] is True
+    assert found["reference"] == "jax"
+    assert [row["backend"] for row in found["rows"]] == ["jax", "jax-loop"]
+    assert found["rows"][1]["parameters"]["allowed"] > 0
+    assert found["gap"]["exact_loss"] > 0
+    assert found["settings"]["learning_rate"] == report.settings["learning_rate"]
+    assert {"funcgrad", "jax", "optax", "numpy", "python"} <= found["versions"].keys()
+    table = str(report)
+    for row in report.rows:
+        assert f"{row.final_loss:.8g}" in table
+    assert f"{report.gap.exact_loss:.8g}" in table
+
+
+def test_every_backend_is_a_row_of_the_table_by_its_own_name():
+    assert all(name == row.name for name, row in BACKENDS.items())
