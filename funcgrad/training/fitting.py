@@ -130,14 +130,14 @@ def fit(
         state = compiled.start(params, data, 1 << max(steps - 1, 0).bit_length())
         if _is_traced((params, data)):
             # Under vmap some of the state is shared by all members, so none of it may be donated.
-            return _result(compiled.advance(state, data, steps), data, steps)
+            return _result(compiled.advance(state, data, steps), steps)
         with reporting(progress, steps) as report:
             every = progress_every or max(steps // 100, 1)
             state = _advance(compiled, state, data, steps, every, report)
-        if not state.finite:
+        if state.diverged:
             message = _diagnosis(loss, state, data, batch_size)
             warnings.warn(message, DivergenceWarning, stacklevel=2)
-        return place(_result(state, data, steps), home)
+        return place(_result(state, steps), home)
 
 
 def _is_traced(tree: PyTree) -> bool:
@@ -158,7 +158,7 @@ def _advance(
     return state
 
 
-def _result(state: State, data: Data, steps: int) -> FitResult:
+def _result(state: State, steps: int) -> FitResult:
     losses: Any
     if _is_traced(state):
         losses = jnp.where(jnp.arange(steps) < state.steps, state.losses[:steps], jnp.nan)
@@ -171,8 +171,8 @@ def _result(state: State, data: Data, steps: int) -> FitResult:
         losses=losses,
         gradient_norm=state.norm,
         steps=state.steps,
-        converged=state.finite & (state.norm <= data.tolerance),
-        diverged=~state.finite,
+        converged=state.converged,
+        diverged=state.diverged,
         optimizer_state=state.optimizer_state,
     )
 

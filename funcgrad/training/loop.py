@@ -27,14 +27,15 @@ class Data(NamedTuple):
 
 
 class State(NamedTuple):
-    """What one step hands to the next; `value`, `grads`, `norm` and `finite` belong to `params`."""
+    """What one step hands to the next; `value`, `grads` and `norm` belong to `params`."""
 
     params: PyTree
     optimizer_state: PyTree
     value: Float[Array, ""]
     grads: PyTree
     norm: Float[Array, ""]
-    finite: Bool[Array, ""]
+    converged: Bool[Array, ""]
+    diverged: Bool[Array, ""]
     steps: Int[Array, ""]
     losses: Float[Array, " capacity"]
     order: Int[Array, " rows"] | None
@@ -96,7 +97,13 @@ def program(loss: Loss, optimizer: Optimizer, batch_size: int | None) -> Program
         value, grads = jax.value_and_grad(loss)(params, *batch_at(step, order, data))
         norm = gradient_norm(grads)
         finite = jnp.isfinite(value) & jnp.isfinite(norm)
-        return {"value": value, "grads": grads, "norm": norm, "finite": finite}
+        return {
+            "value": value,
+            "grads": grads,
+            "norm": norm,
+            "converged": finite & (norm <= data.tolerance),
+            "diverged": ~finite,
+        }
 
     @partial(jax.jit, static_argnums=2)
     def start(params: PyTree, data: Data, capacity: int) -> State:
@@ -134,12 +141,12 @@ def program(loss: Loss, optimizer: Optimizer, batch_size: int | None) -> Program
         evaluated = evaluate(params, steps, order, data)
         taken = State(params, optimizer_state, steps=steps, losses=losses, order=order, **evaluated)
         # A step to where the loss is not finite is not taken: the state before it is the answer.
-        refused = state._replace(finite=taken.finite, losses=losses, order=order)
-        return jax.tree.map(partial(jnp.where, taken.finite), taken, refused)
+        refused = state._replace(diverged=taken.diverged, losses=losses, order=order)
+        return jax.tree.map(partial(jnp.where, taken.diverged), refused, taken)
 
     def advance(state: State, data: Data, until: int) -> State:
         def unfinished(state: State) -> Array:
-            return (state.steps < until) & state.finite & ~(state.norm <= data.tolerance)
+            return (state.steps < until) & ~state.converged & ~state.diverged
 
         return jax.lax.while_loop(unfinished, lambda state: one_step(state, data), state)
 
