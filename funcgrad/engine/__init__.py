@@ -1,1 +1,35 @@
-"""engine"""
+"""The engine: ops recorded as they run, differentiated by `jax.vjp`, executed as one compiled program.
+
+It knows arrays, ops and graphs; it knows nothing of PyTorch. README.md's architecture section tells how it works.
+"""
+
+from funcgrad.engine.graph import FreedError, ModifiedError, backward, grad_mode, pull_back, walk
+from funcgrad.engine.nodes import GraphNode, Leaf, Node
+from funcgrad.engine.ops import DeviceMismatchError, Op
+from funcgrad.engine.settings import mode, settings
+from funcgrad.engine.trace import compute, flush, local, record
+from funcgrad.engine.values import Aval, Storage, Value, Variable
+
+__all__ = [
+    "Aval",
+    "DeviceMismatchError",
+    "FreedError",
+    "GraphNode",
+    "Leaf",
+    "ModifiedError",
+    "Node",
+    "Op",
+    "Storage",
+    "Value",
+    "Variable",
+    "backward",
+    "compute",
+    "flush",
+    "grad_mode",
+    "local",
+    "mode",
+    "pull_back",
+    "record",
+    "settings",
+    "walk",
+]

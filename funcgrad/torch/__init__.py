@@ -1,1 +1,56 @@
-"""torch"""
+"""PyTorch's interface on JAX: `import funcgrad.torch as torch`. It needs no PyTorch.
+
+>>> import funcgrad.torch as torch
+>>> _ = torch.manual_seed(0)
+>>> x, y_true = torch.rand(2, 2), torch.rand(2)
+>>> w = torch.rand(2, requires_grad=True)
+>>> loss = ((x @ w - y_true) ** 2).mean()
+>>> loss.backward()
+>>> w.grad
+tensor([...])
+"""
+
+from funcgrad.torch import autograd, conversions, creation, optim, pointwise, powers, products, reductions
+from funcgrad.torch.autograd import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
+from funcgrad.torch.dtypes import (
+    Size,
+    bfloat16,
+    complex64,
+    complex128,
+    device,
+    dtype,
+    finfo,
+    float16,
+    float32,
+    float64,
+    get_default_dtype,
+    iinfo,
+    int8,
+    int16,
+    int32,
+    int64,
+    promote_types,
+    set_default_dtype,
+    uint8,
+)
+from funcgrad.torch.dtypes import bool_ as _bool
+from funcgrad.torch.printing import set_printoptions
+from funcgrad.torch.random_stream import Generator
+from funcgrad.torch.tensor import Tensor
+
+_TABLES = (pointwise, powers, reductions, products, conversions)
+
+for _table in _TABLES:
+    for _name, _method in _table.METHODS.items():
+        setattr(Tensor, _name, _method)
+    globals().update(_table.FUNCTIONS)
+globals().update(creation.FUNCTIONS)
+globals().update(
+    bool=_bool,
+    double=float64,
+    float=float32,
+    half=float16,
+    int=int32,
+    long=int64,
+    short=int16,
+)

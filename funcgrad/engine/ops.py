@@ -1,0 +1,193 @@
+"""What an op is: a named pure JAX function of arrays. Its type rule, kernel and derivative all follow from the function.
+
+No derivative is written by hand: the backward of op `f` is another op, `jax.vjp` of `f`, so gradients of gradients need
+nothing more. Which ops there are is the business of whoever defines them; the engine has only the few it needs itself.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.interpreters import partial_eval
+
+from funcgrad.engine.nodes import Node, linker, saver
+from funcgrad.engine.values import Aval
+
+
+class DeviceMismatchError(RuntimeError):
+    """Raised where one op is given arrays bound to different devices."""
+
+
+class Op:
+    """A pure function of arrays, with every static argument already bound.
+
+    Args:
+        name: what `engine.explain()` and error messages call it.
+        function: arrays in, one array or a tuple of arrays out; traceable by JAX.
+        label: the name of the graph node that the op leaves behind where a gradient is wanted.
+        check: called with the avals of the arguments before the function is first traced with them; raises where
+            they do not fit, so that the caller's own words reach the user.
+    """
+
+    __slots__ = ("__weakref__", "_rules", "_types", "check", "function", "kernel", "label", "name", "node_type", "warm")
+
+    def __init__(
+        self,
+        name: str,
+        function: Callable[..., Any],
+        *,
+        label: str | None = None,
+        check: Callable[..., None] | None = None,
+    ) -> None:
+        self.name = name
+        self.function = function
+        self.label = label or name
+        self.check = check
+        self.kernel = jax.jit(function)
+        self.node_type = node_type(Node, self.label)
+        self.warm: set[tuple[Aval, ...]] = set()
+        self._types: dict[tuple[Aval, ...], tuple[Aval, ...]] = {}
+        self._rules: dict[tuple, Rule] = {}
+
+    def __repr__(self) -> str:
+        return f"<op {self.name}>"
+
+    def types(self, avals: tuple[Aval, ...]) -> tuple[Aval, ...]:
+        """The types of the outputs, found by tracing the function once for each choice of input types."""
+        known = self._types.get(avals)
+        if known is None:
+            if self.check is not None:
+                self.check(*avals)
+            device = common_device(self.name, avals)
+            with jax.enable_x64(True):
+                out = jax.eval_shape(self.kernel, *(aval.struct for aval in avals))
+            known = tuple(Aval(leaf.shape, leaf.dtype, device) for leaf in as_tuple(out))
+            _remember(self._types, avals, known)
+        return known
+
+    def rule(self, avals: tuple[Aval, ...], needed: tuple[bool, ...]) -> "Rule | None":
+        """How a gradient flows back through this op, for these input types and inputs differentiated; None: it flows not."""
+        if not any(needed) or not any(aval.inexact for aval in self.types(avals)):
+            return None
+        known = self._rules.get((avals, needed))
+        if known is None:
+            known = Rule(self, avals, needed)
+            _remember(self._rules, (avals, needed), known)
+        return known
+
+
+class Rule:
+    """How a gradient flows back through an op, for one choice of input types and inputs differentiated.
+
+    Attributes:
+        outputs: the types of the op's outputs.
+        wants: which inputs a gradient flows to.
+        saves: which inputs the way back needs the values of.
+    """
+
+    __slots__ = ("_vjps", "avals", "link", "needed", "node_type", "op", "outputs", "save", "saves", "wants")
+
+    def __init__(self, op: Op, avals: tuple[Aval, ...], needed: tuple[bool, ...]) -> None:
+        self.op = op
+        self.avals = avals
+        self.needed = needed
+        self.node_type = op.node_type
+        self.outputs = op.types(avals)
+        self.wants = tuple(k for k, need in enumerate(needed) if need)
+        self._vjps: dict[tuple[bool, ...], VjpOp] = {}
+        self.link = linker(self.wants)
+        self.saves = self.vjp(tuple(t.inexact for t in self.outputs)).uses
+        self.save = saver(self.saves)
+
+    def vjp(self, given: tuple[bool, ...]) -> "VjpOp":
+        """The op `(*inputs it uses, *cotangents given) -> cotangents of the inputs that want one`.
+
+        Args:
+            given: for each output, whether a cotangent of it is given; the others count as zero.
+        """
+        known = self._vjps.get(given)
+        if known is None:
+            known = self._vjps[given] = VjpOp(self, given)
+        return known
+
+
+class VjpOp(Op):
+    """The backward of an op; `uses` tells which of the op's inputs it takes, before the cotangents."""
+
+    __slots__ = ("uses",)
+
+    def __init__(self, rule: Rule, given: tuple[bool, ...]) -> None:
+        avals = rule.avals
+        full = partial(_pull_back, rule, given)
+        with jax.enable_x64(True):
+            cotangents = [t.struct for t, g in zip(rule.outputs, given, strict=True) if g]
+            jaxpr = jax.make_jaxpr(full)(*(aval.struct for aval in avals), *cotangents).jaxpr
+        # Most derivatives read few of the op's inputs; what they do not read need not be kept.
+        _, used = partial_eval.dce_jaxpr(jaxpr, [True] * len(jaxpr.outvars))
+        self.uses = tuple(k for k in range(len(avals)) if used[k])
+
+        def function(*args: Any) -> Any:
+            inputs: list[Any] = [jnp.zeros(aval.shape, aval.dtype) for aval in avals]
+            for k, array in zip(self.uses, args, strict=False):
+                inputs[k] = array
+            return full(*inputs, *args[len(self.uses) :])
+
+        super().__init__(f"{rule.op.name}_vjp", function, label=f"{rule.op.label}Backward")
+
+
+def _pull_back(rule: Rule, given: tuple[bool, ...], *args: Any) -> tuple:
+    inputs, cotangents = args[: len(rule.avals)], iter(args[len(rule.avals) :])
+
+    def of_wanted(*wanted: Any) -> tuple:
+        merged = list(inputs)
+        for k, array in zip(rule.wants, wanted, strict=True):
+            merged[k] = array
+        return as_tuple(rule.op.function(*merged))
+
+    _, pullback = jax.vjp(of_wanted, *(inputs[k] for k in rule.wants))
+    return pullback(
+        tuple(
+            next(cotangents) if have else np.zeros(t.shape, t.dtype if t.inexact else jax.dtypes.float0)
+            for have, t in zip(given, rule.outputs, strict=True)
+        )
+    )
+
+
+def as_tuple(outputs: Any) -> tuple:
+    """What a function returned, as a tuple also where it is one array."""
+    return tuple(outputs) if isinstance(outputs, (tuple, list)) else (outputs,)
+
+
+def _remember(cache: dict, key: Any, entry: Any, limit: int = 1024) -> None:
+    """Put `entry` in a cache that starts anew rather than grow past `limit`."""
+    if len(cache) >= limit:
+        cache.clear()
+    cache[key] = entry
+
+
+def common_device(name: str, avals: Sequence[Aval]) -> Any:
+    """The one device that the arguments are bound to, None where they are bound to none.
+
+    Raises:
+        DeviceMismatchError: they are bound to different ones.
+    """
+    devices = {aval.device for aval in avals if aval.device is not None}
+    if len(devices) > 1:
+        where = ", ".join(sorted(map(str, devices)))
+        raise DeviceMismatchError(f"{name}: expected all arrays on the same device, found {where}")
+    return next(iter(devices), None)
+
+
+@lru_cache(maxsize=4096)
+def node_type(base: type, label: str) -> type:
+    """A class of graph nodes named `label`."""
+    return type(label, (base,), {"__slots__": (), "__module__": "builtins"})
+
+
+# The ops that differentiation itself needs.
+add = Op("add", jnp.add, label="AddBackward0")
+ones_like = Op("ones_like", jnp.ones_like)
+zeros_like = Op("zeros_like", jnp.zeros_like)

@@ -1,0 +1,263 @@
+"""Running what was recorded: op by op on small cached kernels, or as one compiled program; and telling what was done.
+
+Both ways go through the same steps with the same ops, so which one is taken is about time, never about meaning.
+"""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+from weakref import ref
+
+import jax
+
+from funcgrad.engine.ops import Op
+from funcgrad.engine.settings import settings
+from funcgrad.engine.trace import local, tree
+from funcgrad.engine.values import Value, is_tracer
+
+Log = list[tuple[Any, Any]]
+
+# A structure seen again within this many runs is a loop, and worth compiling at once.
+LOOP_WINDOW = 16
+# Elsewhere, compile once running op by op has cost this fraction of what compiling is expected to cost.
+PATIENCE = 0.05
+# So many programs are compiled at first sight where most of their ops would have to be compiled anyway.
+SPECULATIONS = 8
+# More wanted results than this along one path make XLA's fusion recompute each from the start.
+FUSION_DEPTH = 16
+
+
+@dataclass
+class Stats:
+    """What the engine has done since `reset_stats()`.
+
+    Attributes:
+        programs_compiled: whole programs compiled.
+        kernels_compiled: single ops compiled, each for one choice of input types.
+        cache_hits: runs that found their program compiled.
+        runs: runs of pending ops, of either kind.
+        ops_run_singly: ops that ran one by one.
+        compile_seconds: time spent compiling, first runs included.
+        pending_ops: ops this thread has recorded and not run.
+    """
+
+    programs_compiled: int = 0
+    kernels_compiled: int = 0
+    cache_hits: int = 0
+    runs: int = 0
+    ops_run_singly: int = 0
+    compile_seconds: float = 0.0
+    pending_ops: int = 0
+
+
+counters = Stats()
+
+
+@dataclass
+class Estimate:
+    """What compiling costs on this machine, learned from the compilations that were made."""
+
+    fixed: float = 0.02
+    per_op: float = 0.003
+    dispatch: float = 5e-6
+    factor: float = field(default=1.0)
+
+    def compile_seconds(self, ops: int) -> float:
+        return self.factor * (self.fixed + self.per_op * ops)
+
+    def learn(self, ops: int, seconds: float) -> None:
+        self.factor *= 0.75 + 0.25 * seconds / self.compile_seconds(ops)
+
+
+estimate = Estimate()
+
+
+@dataclass(slots=True)
+class Step:
+    """One op of a program: from the positions `args` to `outputs` positions starting at `position`."""
+
+    op: Op
+    args: tuple[int, ...]
+    avals: tuple
+    position: int
+    outputs: int
+    dead: tuple[int, ...] = ()
+
+
+class Program:
+    """How to compute the wanted positions of one recording."""
+
+    __slots__ = ("compiled", "inputs", "last_run", "spent", "state", "steps", "wanted")
+
+    def __init__(self, state: Any, wanted: tuple[int, ...]) -> None:
+        self.state = state
+        self.wanted = wanted
+        self.inputs, self.steps = plan(state, wanted)
+        self.compiled: Any = None
+        self.spent = 0.0
+        self.last_run = -LOOP_WINDOW
+
+    def interpret(self, *arrays: Any) -> list[Any]:
+        """Compute the wanted positions from the arrays of the inputs, op by op. Under `jax.jit`, this is the program."""
+        stands = dict(zip(self.inputs, arrays, strict=True))
+        for step in self.steps:
+            outputs = step.op.kernel(*[stands[p] for p in step.args])
+            if type(outputs) is tuple:
+                stands.update(enumerate(outputs, step.position))
+            else:
+                stands[step.position] = outputs
+            for position in step.dead:
+                stands.pop(position, None)
+        return [stands[p] for p in self.wanted]
+
+    def compile(self) -> None:
+        """Make the whole program one compiled function."""
+        options = {"xla_disable_hlo_passes": "fusion"} if self._fuses_badly() else None
+        self.compiled = jax.jit(self.interpret, compiler_options=options)
+
+    def _fuses_badly(self) -> bool:
+        """Whether many wanted results lie behind one another.
+
+        XLA fuses each with all the ops before it, which then run once for every result; compile time grows with the square.
+        """
+        if jax.default_backend() != "cpu":
+            return False
+        wanted = set(self.wanted)
+        depth: dict[int, int] = {}
+        for step in self.steps:
+            here = max((depth.get(p, 0) for p in step.args), default=0)
+            for position in range(step.position, step.position + step.outputs):
+                depth[position] = here + (position in wanted)
+        return max(depth.values(), default=0) > FUSION_DEPTH
+
+
+def plan(state: Any, wanted: Sequence[int]) -> tuple[tuple[int, ...], list[Step]]:
+    """The inputs and the ops that the wanted positions depend on, in order, each op with the positions it uses last."""
+    states = state.lineage()
+    needed = set(wanted)
+    steps: list[Step] = []
+    inputs: list[int] = []
+    for position in range(len(states) - 1, 0, -1):
+        if position not in needed:
+            continue
+        state = states[position]
+        if state.is_more:
+            needed.add(position - 1)
+        elif state.op is None:
+            inputs.append(position)
+        else:
+            outputs = 1 if state.outputs is None else len(state.outputs)
+            made = range(position, position + outputs)
+            dead = {p for p in (*state.args, *made) if p not in needed}
+            needed.update(state.args)
+            avals = tuple([states[p].aval for p in state.args])
+            steps.append(Step(state.op, state.args, avals, position, outputs, tuple(dead)))
+    return tuple(inputs), steps[::-1]
+
+
+_clock = count(1)
+_recent: "OrderedDict[Program, None]" = OrderedDict()
+_last: tuple[Program, str, str] | None = None
+
+
+def run(log: Log, reason: str) -> None:
+    """Compute every value of a recording that somebody still holds."""
+    live = [value for _, held in log if type(held) is ref and (value := held()) is not None and value.array is None]
+    if not live:
+        return
+    state = log[-1][0]
+    wanted = tuple([value.slot[1] for value in live])
+    program = state.programs.get(wanted) or state.programs.setdefault(wanted, Program(state, wanted))
+    for value, array in zip(live, _execute(program, log, reason), strict=True):
+        value.array = array
+        value.trace = None
+    if tree.size > settings.state_limit:
+        tree.prune(program.state for program in list(_recent))
+
+
+def evaluate(log: Log, position: int, value: Value) -> None:
+    """Compute the value at one position of a recording that is another thread's, or whose run failed, and nothing it does not depend on.
+
+    The recording is only read: its own thread may be adding to it, or computing the same value.
+    """
+    program = Program(log[position][0], (position,))
+    arrays = [log[p][1] for p in program.inputs]
+    value.array = _concrete(program.interpret, arrays)[0]
+    value.trace = None
+    counters.ops_run_singly += len(program.steps)
+
+
+def _execute(program: Program, log: Log, reason: str) -> list[Any]:
+    """The wanted arrays of a program, by the way that costs less."""
+    global _last
+    arrays = [log[p][1] for p in program.inputs]
+    now = next(_clock)
+    counters.runs += 1
+    if program.compiled is not None and settings.mode != "op_by_op":
+        counters.cache_hits += 1
+        outputs = _concrete(program.compiled, arrays)
+        why = "it had been compiled before"
+        _keep(program)
+    else:
+        compiled, why = _decide(program, now)
+        start = time.perf_counter()
+        cold = [step for step in program.steps if step.avals not in step.op.warm]
+        if compiled:
+            program.compile()
+            outputs = _concrete(program.compiled, arrays)
+            seconds = time.perf_counter() - start
+            estimate.learn(len(program.steps), seconds)
+            counters.programs_compiled += 1
+            counters.compile_seconds += seconds
+            _keep(program)
+        else:
+            outputs = _concrete(program.interpret, arrays)
+            seconds = time.perf_counter() - start
+            counters.ops_run_singly += len(program.steps)
+            if cold:
+                counters.kernels_compiled += len({(step.op, step.avals) for step in cold})
+                counters.compile_seconds += seconds
+                for step in cold:
+                    step.op.warm.add(step.avals)
+            else:
+                program.spent += seconds
+    program.last_run = now
+    _last = (program, reason, why)
+    return outputs
+
+
+def _decide(program: Program, now: int) -> tuple[bool, str]:
+    """Whether to compile a whole program now, and why or why not."""
+    if settings.mode != "auto":
+        return settings.mode == "compiled", f"the mode is {settings.mode!r}"
+    if now - program.last_run <= LOOP_WINDOW:
+        return True, f"it came back within {LOOP_WINDOW} runs"
+    price = estimate.compile_seconds(len(program.steps))
+    if program.spent > PATIENCE * price:
+        return True, f"running it op by op had cost {program.spent * 1e3:.1f} ms"
+    cold = len({(step.op, step.avals) for step in program.steps if step.avals not in step.op.warm})
+    if cold * estimate.compile_seconds(1) > price and len(_recent) < SPECULATIONS:
+        return True, f"{cold} of its ops would have had to be compiled one by one"
+    return False, "its structure has not come back yet"
+
+
+def _concrete(function: Callable[..., Any], arrays: list[Any]) -> list[Any]:
+    """Call a function on arrays, with 64-bit types as they are, and at once even while JAX traces something else."""
+    with jax.enable_x64(True):
+        outputs = function(*arrays)
+        if outputs and is_tracer(outputs[0]):
+            with jax.ensure_compile_time_eval():
+                outputs = function(*arrays)
+    return outputs
+
+
+def _keep(program: Program) -> None:
+    """Remember a compiled program as just used, and let go of the one used longest ago if there are too many."""
+    _recent.pop(program, None)
+    _recent[program] = None
+    while len(_recent) > settings.program_limit:
+        old, _ = _recent.popitem(last=False)
+        old.compiled = None

@@ -1,0 +1,62 @@
+"""The engine's settings: how pending ops run, and how much the engine may keep."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+MODES = ("auto", "op_by_op", "compiled")
+
+
+class Settings:
+    """Bounds and mode; `engine.settings` is the one instance.
+
+    Attributes:
+        mode: "auto" compiles what returns, "op_by_op" never compiles a whole program (for debugging), "compiled"
+            compiles every program at once. The environment variable FUNCGRAD_ENGINE sets it at import.
+        buffer_size: how many events may be pending before they run. Read by every thread.
+        state_limit: how many states of recordings are remembered.
+        program_limit: how many compiled programs are kept; the least recently used goes first.
+    """
+
+    __slots__ = ("buffer_size", "mode", "program_limit", "state_limit")
+
+    def __init__(self) -> None:
+        self.mode = check_mode(os.environ.get("FUNCGRAD_ENGINE", "auto"))
+        self.buffer_size = 256
+        self.state_limit = 32_768
+        self.program_limit = 256
+
+
+def check_mode(mode: str) -> str:
+    """`mode`, if it is one.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if mode not in MODES:
+        raise ValueError(f"the engine's mode is one of {', '.join(MODES)}; got {mode!r}")
+    return mode
+
+
+settings = Settings()
+
+
+@contextmanager
+def mode(name: str) -> Iterator[None]:
+    """Run pending ops in this mode inside the block: "auto", "op_by_op" or "compiled".
+
+    What is pending at the block's ends runs there, so that exactly the block's own ops run in the mode.
+
+    Raises:
+        ValueError: there is no such mode.
+    """
+    from funcgrad.engine.programs import flush
+
+    check_mode(name)
+    flush("the engine's mode changed")
+    before, settings.mode = settings.mode, name
+    try:
+        yield
+        flush("the engine's mode changed")
+    finally:
+        settings.mode = before

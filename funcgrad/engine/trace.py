@@ -1,0 +1,331 @@
+"""Recording: every op a thread calls is appended to that thread's trace, and nothing is computed yet.
+
+All recordings that were ever made share one tree. A `State` is a place in it, reached by exactly one sequence of events,
+so whatever follows from the sequence alone (types, where gradients flow, the compiled program) is worked out once and
+found again by one dictionary look-up an event.
+
+A trace is append-only and an append is one atomic step. So an interrupt cannot leave it half written, and another thread
+may compute what it needs from a snapshot of it without a lock.
+"""
+
+import threading
+from collections.abc import Iterable, Sequence
+from typing import Any
+from weakref import ref
+
+from funcgrad.engine.nodes import GraphNode, Leaf
+from funcgrad.engine.ops import Op, Rule, as_tuple
+from funcgrad.engine.settings import settings
+from funcgrad.engine.values import NOWHERE, Aval, Value, Variable, is_tracer
+
+# Keys of the events that are not ops; the key of an input is its aval.
+LEAF = "leaf"  # a node that gathers a gradient is first used
+NODE = "node"  # a node that an earlier trace made is first used
+MORE = "more"  # the next output of an op that has several
+
+
+class State:
+    """A place in the tree of recordings: one event after its parent.
+
+    Attributes:
+        position: how many events lead here; also the name of what the event made, within its trace.
+        op, args: the op called and the positions of its arguments; None and () for the other events.
+        aval: the type of what stands at this position; None for a node.
+        is_more: whether this is a further output of the op before it.
+        outputs: the types of all the op's outputs where it has several; else None.
+        rule: where a gradient flows through the op, how its node is made; else None.
+        children: the states one event further, by the event's key.
+        programs: how to compute this recording, by the positions wanted.
+        pullbacks: what a whole `backward()` from here appends, by its root; see `graph`.
+    """
+
+    __slots__ = (
+        "args",
+        "aval",
+        "children",
+        "is_more",
+        "op",
+        "outputs",
+        "parent",
+        "position",
+        "programs",
+        "pullbacks",
+        "rule",
+    )
+
+    def __init__(
+        self,
+        parent: "State | None",
+        aval: Aval | None = None,
+        *,
+        op: Op | None = None,
+        args: tuple[int, ...] = (),
+        outputs: tuple[Aval, ...] | None = None,
+        rule: Rule | None = None,
+        is_more: bool = False,
+    ) -> None:
+        self.parent = parent
+        self.position: int = 0 if parent is None else parent.position + 1
+        self.aval: Any = aval
+        self.op: Any = op
+        self.args = args
+        self.outputs = outputs
+        self.rule = rule
+        self.is_more = is_more
+        self.children: dict[Any, State] = {}
+        self.programs: dict[tuple[int, ...], Any] = {}
+        self.pullbacks: dict[Any, Any] = {}
+
+    @property
+    def is_input(self) -> bool:
+        """Whether the event brought in an array that existed before."""
+        return self.op is None and self.aval is not None and not self.is_more
+
+    def lineage(self) -> "list[State]":
+        """All states from the root to this one; each stands at the index of its position."""
+        states: list[State] = []
+        state: State | None = self
+        while state is not None:
+            states.append(state)
+            state = state.parent
+        return states[::-1]
+
+    def child(self, key: Any, **made: Any) -> "State":
+        """The state that the event `key` leads to, made as `made` says unless another thread was first."""
+        tree.size += 1
+        return self.children.setdefault(key, State(self, **made))
+
+
+class Tree:
+    """All recordings made so far. Its size is bounded: see `prune`."""
+
+    def __init__(self) -> None:
+        self.root = State(None)
+        self.size = 1
+
+    def prune(self, keep: Iterable[State]) -> None:
+        """Forget every state that is not on the way to one of `keep`. Traces being recorded are not disturbed."""
+        kept = {id(self.root)}
+        for end in keep:
+            state: State | None = end
+            while state is not None and id(state) not in kept:
+                kept.add(id(state))
+                state = state.parent
+        pending = [self.root]
+        size = 0
+        while pending:
+            state = pending.pop()
+            size += 1
+            state.children = {key: child for key, child in state.children.items() if id(child) in kept}
+            state.pullbacks = {}
+            pending.extend(state.children.values())
+        self.size = size
+
+
+tree = Tree()
+
+
+class Trace:
+    """What one thread recorded since the last run.
+
+    `log` holds, at each position, the state and what stands there: an input's array, a weak reference to the pending
+    value of an op's output, or None where nobody ever held it. `token` names the trace in the slots of values and nodes
+    without keeping it alive.
+    """
+
+    __slots__ = ("log", "token")
+
+    def __init__(self) -> None:
+        self.token = object()
+        self.log: list[tuple[State, Any]] = [(tree.root, None)]
+
+
+class _Local(threading.local):
+    """A thread's own recording and grad mode."""
+
+    def __init__(self) -> None:
+        self.trace = Trace()
+        self.grad_enabled = True
+
+
+local = _Local()
+
+
+class _TracerFoundError(Exception):
+    """An argument is a JAX tracer, so the op has to be applied at once."""
+
+
+Result = tuple[Value, "GraphNode | None", int]
+
+
+def record(op: Op, arguments: Sequence[Variable]) -> Any:
+    """Record `op` on `arguments`.
+
+    Returns:
+        The pending value and the edge it came from, as (value, node, output number); a list of such where the op has
+        several outputs.
+
+    Raises:
+        Exception: whatever tracing the op with arguments of these types raises; nothing is recorded then.
+    """
+    thread = local
+    trace = thread.trace
+    token = trace.token
+    grad = thread.grad_enabled
+    event: list[Any] = [op]
+    try:
+        for variable in arguments:
+            value = variable.storage.value
+            slot = value.slot
+            event.append(slot[1] if slot[0] is token else _enter(trace, value))
+            node = variable.node
+            if node is not None and grad:
+                slot = node.slot
+                event.append((slot[1] if slot[0] is token else _enter_node(trace, node)) + variable.nr)
+            else:
+                event.append(-1)
+    except _TracerFoundError:
+        return apply(op, arguments)
+    key = tuple(event)
+    log = trace.log
+    state = log[-1][0]
+    state = state.children.get(key) or _new_state(state, key, arguments)
+    position = state.position
+    slot = (token, position)
+    value = Value(None, state.aval, slot, trace)
+    rule = state.rule
+    made = None if rule is None else rule.node_type(rule, arguments, slot)
+    log.append((state, ref(value)))
+    if state.outputs is not None:
+        return _record_more(trace, state, value, made)
+    if position >= settings.buffer_size:
+        flush("the buffer was full")
+    return value, made, 0
+
+
+def record_two(op: Op, a: Variable, b: Variable) -> Result:
+    """`record(op, (a, b))` for an op with one output, unrolled: the case that a training step is made of."""
+    thread = local
+    trace = thread.trace
+    token = trace.token
+    first, second = a.storage.value, b.storage.value
+    first_node, second_node = a.node, b.node
+    try:
+        slot = first.slot
+        first_at = slot[1] if slot[0] is token else _enter(trace, first)
+        slot = second.slot
+        second_at = slot[1] if slot[0] is token else _enter(trace, second)
+        first_edge = second_edge = -1
+        if first_node is not None and thread.grad_enabled:
+            slot = first_node.slot
+            first_edge = (slot[1] if slot[0] is token else _enter_node(trace, first_node)) + a.nr
+        if second_node is not None and thread.grad_enabled:
+            slot = second_node.slot
+            second_edge = (slot[1] if slot[0] is token else _enter_node(trace, second_node)) + b.nr
+    except _TracerFoundError:
+        return apply(op, (a, b))
+    key = (op, first_at, first_edge, second_at, second_edge)
+    log = trace.log
+    state = log[-1][0]
+    state = state.children.get(key) or _new_state(state, key, (a, b))
+    position = state.position
+    slot = (token, position)
+    value = Value(None, state.aval, slot, trace)
+    rule = state.rule
+    made = None if rule is None else rule.node_type(rule, (a, b), slot)
+    log.append((state, ref(value)))
+    if position >= settings.buffer_size:
+        flush("the buffer was full")
+    return value, made, 0
+
+
+def _record_more(trace: Trace, state: State, value: Value, node: "GraphNode | None") -> list[Result]:
+    """The outputs of an op after its first, each an event of its own."""
+    values = [value]
+    for aval in state.outputs[1:]:
+        state = state.children.get(MORE) or state.child(MORE, aval=aval, is_more=True)
+        values.append(Value(None, aval, (trace.token, state.position), trace))
+        trace.log.append((state, ref(values[-1])))
+    if state.position >= settings.buffer_size:
+        flush("the buffer was full")
+    return _with_edges(values, node)
+
+
+def _with_edges(values: list[Value], node: "GraphNode | None") -> list[Result]:
+    return [(value, node if value.aval.inexact else None, number) for number, value in enumerate(values)]
+
+
+def _new_state(state: State, key: tuple, arguments: Sequence[Variable]) -> State:
+    """The state after an op is called for the first time in this place: the one spot where types are worked out."""
+    op = key[0]
+    avals = tuple(variable.storage.value.aval for variable in arguments)
+    types = op.types(avals)
+    rule = op.rule(avals, tuple(edge >= 0 for edge in key[2::2]))
+    several = types if len(types) > 1 else None
+    return state.child(key, aval=types[0], op=op, args=key[1::2], outputs=several, rule=rule)
+
+
+def _enter(trace: Trace, value: Value) -> int:
+    """The position of a value that this trace did not make, brought in as an input."""
+    array = compute(value)
+    if is_tracer(array):
+        raise _TracerFoundError
+    state = trace.log[-1][0]
+    state = state.children.get(value.aval) or state.child(value.aval, aval=value.aval)
+    trace.log.append((state, array))
+    value.slot = (trace.token, state.position)
+    return state.position
+
+
+def _enter_node(trace: Trace, node: GraphNode) -> int:
+    """The position of a graph node that this trace did not make; it takes one for each of its outputs."""
+    state = trace.log[-1][0]
+    key = LEAF if isinstance(node, Leaf) else NODE
+    for number in range(node.outputs):
+        key = key if number == 0 else MORE
+        state = state.children.get(key) or state.child(key)
+        trace.log.append((state, None))
+    node.slot = (trace.token, state.position - node.outputs + 1)
+    return node.slot[1]
+
+
+def apply(op: Op, arguments: Sequence[Variable]) -> Any:
+    """Apply `op` at once: the way of arguments that carry tracers. Takes and returns what `record` does."""
+    values = [variable.storage.value for variable in arguments]
+    avals = tuple(value.aval for value in values)
+    op.types(avals)
+    rule = op.rule(avals, tuple(local.grad_enabled and variable.node is not None for variable in arguments))
+    made = None if rule is None else rule.node_type(rule, arguments, NOWHERE)
+    outputs = as_tuple(op.function(*(compute(value) for value in values)))
+    results = _with_edges([Value.of(array) for array in outputs], made)
+    return results if len(results) > 1 else results[0]
+
+
+def flush(reason: str) -> None:
+    """Run what this thread has recorded, if anything; `reason` is for `engine.explain()`."""
+    trace = local.trace
+    if len(trace.log) > 1:
+        local.trace = Trace()
+        programs.run(trace.log, reason)
+
+
+def compute(value: Value) -> Any:
+    """The array of a value, computed now if it was pending; it is not waited for.
+
+    Raises:
+        Exception: whatever computing it raised. The value stays pending, and can be asked for again.
+    """
+    # Read in this order: a run sets the array before anything else of the value may change.
+    slot, trace = value.slot, value.trace
+    array = value.array
+    if array is None:
+        if trace is local.trace:
+            flush("a value was looked at")
+        else:
+            programs.evaluate(trace.log, slot[1], value)
+        array = value.array
+    return array
+
+
+# `programs` reads the states and traces defined above.
+from funcgrad.engine import programs  # noqa: E402

@@ -1,0 +1,129 @@
+"""What the engine computes with: immutable values that may still be pending, and the mutable cells that hold them.
+
+Nothing here records or runs an op; see `trace` and `programs` for that.
+"""
+
+from typing import TYPE_CHECKING, Any, ClassVar
+from weakref import WeakValueDictionary
+
+import jax
+import jax.core
+import numpy as np
+
+if TYPE_CHECKING:
+    from funcgrad.engine.nodes import GraphNode
+
+Slot = tuple[Any, int]
+NOWHERE: Slot = (None, -1)
+
+
+class Aval:
+    """The type of a value: shape, dtype, and the device it is bound to (None: JAX's default).
+
+    Interned, so that two equal types are one object and compare, hash and look up by identity.
+    """
+
+    __slots__ = ("__weakref__", "device", "dtype", "shape")
+
+    _interned: ClassVar["WeakValueDictionary[tuple, Aval]"] = WeakValueDictionary()
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    device: Any
+
+    def __new__(cls, shape: tuple[int, ...], dtype: Any, device: Any = None) -> "Aval":
+        key = (shape, dtype, device)
+        known = cls._interned.get(key)
+        if known is not None:
+            return known
+        self = object.__new__(cls)
+        self.shape, self.dtype, self.device = shape, np.dtype(dtype), device
+        return cls._interned.setdefault((shape, self.dtype, device), self)
+
+    def __repr__(self) -> str:
+        where = "" if self.device is None else f"@{self.device}"
+        return f"{self.dtype.name}[{','.join(map(str, self.shape))}]{where}"
+
+    def __reduce__(self) -> tuple:
+        return (Aval, (self.shape, self.dtype, self.device))
+
+    @property
+    def struct(self) -> jax.ShapeDtypeStruct:
+        """The same type as JAX writes it."""
+        return jax.ShapeDtypeStruct(self.shape, self.dtype)
+
+    @property
+    def inexact(self) -> bool:
+        """Whether values of this type are floating or complex, so that a gradient can flow through them."""
+        return is_inexact(self.dtype)
+
+
+def is_inexact(dtype: np.dtype) -> bool:
+    """Whether `dtype` is floating or complex; bfloat16 and its kin, which NumPy counts as void, included.
+
+    >>> is_inexact(np.dtype("float32")), is_inexact(np.dtype(jax.numpy.bfloat16)), is_inexact(np.dtype(int))
+    (True, True, False)
+    """
+    return bool(jax.dtypes.issubdtype(dtype, np.inexact))
+
+
+class Value:
+    """An immutable array that may be pending.
+
+    Attributes:
+        array: the array once computed; None while pending.
+        aval: its type.
+        slot: where it stands: (the token of a trace, its position there). One attribute, so that a thread that brings
+            the value into its own trace never leaves another thread half of each.
+        trace: while pending, the trace that can compute it.
+    """
+
+    __slots__ = ("__weakref__", "array", "aval", "slot", "trace")
+
+    def __init__(self, array: Any, aval: Aval, slot: Slot = NOWHERE, trace: Any = None) -> None:
+        self.array = array
+        self.aval = aval
+        self.slot = slot
+        self.trace = trace
+
+    @classmethod
+    def of(cls, array: Any) -> "Value":
+        """The value of an array that exists: a `jax.Array`, a tracer, or a NumPy array or scalar."""
+        device = None
+        if isinstance(array, jax.Array) and not is_tracer(array) and array.committed:
+            devices = array.devices()
+            device = next(iter(devices)) if len(devices) == 1 else array.sharding
+        return cls(array, Aval(array.shape, array.dtype, device))
+
+
+class Storage:
+    """A mutable cell: the value it holds now, and how many times it was written in place."""
+
+    __slots__ = ("__weakref__", "value", "version")
+
+    def __init__(self, value: Value) -> None:
+        self.value = value
+        self.version = 0
+
+
+class Variable:
+    """What ops take and return: a storage, and the edge (node, output number) its value came from.
+
+    `node` is None where no gradient is wanted, a `Leaf` for a variable that gathers its own gradient.
+    """
+
+    __slots__ = ("__weakref__", "node", "nr", "storage")
+
+    def __init__(self, storage: Storage, node: "GraphNode | None" = None, nr: int = 0) -> None:
+        self.storage = storage
+        self.node = node
+        self.nr = nr
+
+
+def is_tracer(array: Any) -> bool:
+    """Whether `array` stands for a value inside a JAX transformation.
+
+    >>> is_tracer(np.float32(1))
+    False
+    """
+    return isinstance(array, jax.core.Tracer)

@@ -1,0 +1,294 @@
+"""PyTorch's `torch.autograd`: backward, grad, and the grad modes."""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from funcgrad import engine
+from funcgrad.engine import FreedError, Leaf, ModifiedError, Variable, grad_mode, local, record
+from funcgrad.engine.graph import made
+from funcgrad.engine.ops import add, ones_like
+from funcgrad.torch.dtypes import Size, from_numpy_dtype
+from funcgrad.torch.tensor import Tensor
+
+Tensors = Tensor | Sequence[Tensor]
+
+
+def _accumulate(leaf: Leaf, gradient: Variable) -> None:
+    """Add a gradient to a leaf's `.grad`: in place where no graph of the walk is wanted, as PyTorch does."""
+    variable: Any = leaf.variable()
+    if variable is None:
+        return
+    held = variable._grad
+    if held is None:
+        variable._grad = Tensor._of(gradient.storage.value, gradient.node, gradient.nr)
+    elif local.grad_enabled:
+        variable._grad = held + Tensor._of(gradient.storage.value, gradient.node, gradient.nr)
+    else:
+        held.storage.value = record(add, (held, gradient))[0]
+        held.storage.version += 1
+
+
+def backward(
+    tensors: Tensors,
+    grad_tensors: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    inputs: Any = None,
+) -> None:
+    """Add the gradients of `tensors` to the `.grad` of the leaves they depend on.
+
+    Args:
+        tensors: one tensor or several, each requiring grad.
+        grad_tensors: for each, the cotangent, of its shape; may be None for a scalar.
+        retain_graph: keep what the walk needs, to walk again; as `create_graph` if None.
+        create_graph: make the gradients differentiable in turn.
+        inputs: only these leaves (or results, whose `.grad` is then set) gather; all leaves if None.
+
+    Raises:
+        RuntimeError: a tensor has no graph, a cotangent is missing or has the wrong shape, the graph was freed, or
+            a value it needs was changed in place.
+
+    Behaviour: https://pytorch.org/docs/stable/generated/torch.autograd.backward.html
+    """
+    if retain_graph is None:
+        retain_graph = create_graph
+    roots = [tensors] if isinstance(tensors, Tensor) else list(tensors)
+    if inputs is not None and not isinstance(inputs, Tensor) and not len(inputs):
+        raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
+    _check_roots(roots)
+    try:
+        if grad_tensors is None and len(roots) == 1 and not create_graph and inputs is None:
+            _check_scalar(roots[0])
+            engine.backward(roots[0], _accumulate, retain_graph=retain_graph)
+            return
+        pairs = _with_cotangents(roots, grad_tensors, create_graph)
+        wanted = None if inputs is None else [inputs] if isinstance(inputs, Tensor) else list(inputs)
+        edges = None if wanted is None else [_edge(each) for each in wanted]
+        with grad_mode(create_graph):
+            for node, gradient in engine.walk(
+                pairs, retain_graph=retain_graph, create_graph=create_graph, captures=edges
+            ):
+                if edges is None or wanted is None:
+                    _accumulate(node, gradient)
+                    continue
+                target = wanted[edges.index(node)]
+                leaf = target.node if isinstance(target.node, Leaf) else Leaf(target)
+                _accumulate(leaf, gradient)
+    except (FreedError, ModifiedError) as error:
+        raise _as_pytorch(error) from None
+    engine.flush("backward ended")
+
+
+def grad(
+    outputs: Tensors,
+    inputs: Tensors,
+    grad_outputs: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    allow_unused: bool | None = None,
+    materialize_grads: bool = False,
+) -> tuple[Tensor | None, ...]:
+    """The gradients of the sum of `outputs` with respect to `inputs`, returned and not gathered.
+
+    Args:
+        outputs, grad_outputs: as the tensors and cotangents of `backward`.
+        inputs: tensors that require grad.
+        retain_graph, create_graph: as for `backward`.
+        allow_unused: give None for an input that the outputs do not depend on, in place of an error.
+        materialize_grads: give zeros in place of None.
+
+    Raises:
+        RuntimeError: as `backward`, or an input is unused and that is not allowed.
+
+    >>> import funcgrad.torch as torch
+    >>> x = torch.tensor(3.0, requires_grad=True)
+    >>> (slope,) = torch.autograd.grad(x**3, x, create_graph=True)
+    >>> torch.autograd.grad(slope, x)
+    (tensor(18.),)
+
+    Behaviour: https://pytorch.org/docs/stable/generated/torch.autograd.grad.html
+    """
+    if retain_graph is None:
+        retain_graph = create_graph
+    if allow_unused is None:
+        allow_unused = materialize_grads
+    elif not allow_unused and materialize_grads:
+        raise ValueError(
+            "Expected allow_unused to be True or not passed when materialize_grads=True, "
+            "but got: allow_unused=False."
+        )
+    roots = [outputs] if isinstance(outputs, Tensor) else list(outputs)
+    wanted = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    if not wanted:
+        raise ValueError("grad requires non-empty inputs.")
+    _check_roots(roots)
+    for each in wanted:
+        if not each.requires_grad:
+            raise RuntimeError("One of the differentiated Tensors does not require grad")
+    edges = [_edge(each) for each in wanted]
+    found: dict[Any, Variable] = {}
+    try:
+        pairs = _with_cotangents(roots, grad_outputs, create_graph)
+        for edge, gradient in engine.walk(
+            pairs, retain_graph=retain_graph, create_graph=create_graph, captures=list(dict.fromkeys(edges))
+        ):
+            found[edge] = gradient
+    except (FreedError, ModifiedError) as error:
+        raise _as_pytorch(error) from None
+    if not allow_unused and any(edge not in found for edge in edges):
+        raise RuntimeError(
+            "One of the differentiated Tensors appears to not have been used in the graph. Set allow_unused=True if "
+            "this is the desired behavior."
+        )
+    gradients = tuple(
+        Tensor._of(found[edge].storage.value, found[edge].node, found[edge].nr)
+        if edge in found
+        else _zeros_like(each)
+        if materialize_grads
+        else None
+        for edge, each in zip(edges, wanted, strict=True)
+    )
+    engine.flush("backward ended")
+    return gradients
+
+
+def _edge(of: Tensor) -> tuple[Any, int]:
+    return of.node, of.nr
+
+
+def _zeros_like(like: Tensor) -> Tensor:
+    from funcgrad.torch.creation import FUNCTIONS
+
+    return FUNCTIONS["zeros_like"](like)
+
+
+def _check_roots(roots: list[Tensor]) -> None:
+    for position, root in enumerate(roots):
+        if root.node is None:
+            raise RuntimeError(f"element {position} of tensors does not require grad and does not have a grad_fn")
+
+
+def _check_scalar(root: Tensor) -> None:
+    aval = root.storage.value.aval
+    if aval.shape and Size(aval.shape).numel() != 1:
+        raise RuntimeError("grad can be implicitly created only for scalar outputs")
+    if aval.dtype.kind == "c":
+        raise RuntimeError(
+            f"grad can be implicitly created only for real scalar outputs but got {from_numpy_dtype(aval.dtype)}"
+        )
+
+
+def _with_cotangents(roots: list[Tensor], given: Any, create_graph: bool) -> list[tuple[Variable, Variable]]:
+    cotangents: list[Any] = (
+        [None] * len(roots) if given is None else [given] if isinstance(given, Tensor) else list(given)
+    )
+    if len(cotangents) != len(roots):
+        raise RuntimeError(f"got {len(roots)} tensors and {len(cotangents)} gradients")
+    pairs: list[tuple[Variable, Variable]] = []
+    for position, (root, cotangent) in enumerate(zip(roots, cotangents, strict=True)):
+        if cotangent is None:
+            _check_scalar(root)
+            with grad_mode(False):
+                cotangent = made(record(ones_like, (root,)))
+        elif not isinstance(cotangent, Tensor):
+            raise TypeError(f"gradients can be either Tensors or None, but got {type(cotangent).__name__}")
+        elif cotangent.shape != root.shape:
+            raise RuntimeError(
+                f"Mismatch in shape: grad_output[{position}] has a shape of {cotangent.shape} and "
+                f"output[{position}] has a shape of {root.shape}."
+            )
+        elif not create_graph:
+            cotangent = cotangent.detach()
+        pairs.append((root, cotangent))
+    return pairs
+
+
+def _as_pytorch(error: RuntimeError) -> RuntimeError:
+    """The engine's complaint in PyTorch's words."""
+    if isinstance(error, ModifiedError):
+        kind = from_numpy_dtype(error.value.aval.dtype).scalar_type
+        return RuntimeError(
+            "one of the variables needed for gradient computation has been modified by an inplace operation: "
+            f"[torch.{kind}Tensor {list(error.value.aval.shape)}] is at version {error.version}; expected version "
+            f"{error.expected} instead. Hint: enable anomaly detection to find the operation that failed to compute "
+            "its gradient, with torch.autograd.set_detect_anomaly(True)."
+        )
+    return RuntimeError(str(error))
+
+
+class _GradMode:
+    """A grad mode as a context manager and a decorator, per thread."""
+
+    def __init__(self, mode: bool) -> None:
+        self.mode = mode
+        self.before: list[bool] = []
+
+    def __enter__(self) -> None:
+        self.before.append(local.grad_enabled)
+        local.grad_enabled = self.mode
+
+    def __exit__(self, *_: object) -> None:
+        local.grad_enabled = self.before.pop()
+
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """`function`, run in this mode."""
+        mode = self.mode
+
+        @functools.wraps(function)
+        def decorated(*args: Any, **kwargs: Any) -> Any:
+            with grad_mode(mode):
+                return function(*args, **kwargs)
+
+        return decorated
+
+
+class no_grad(_GradMode):
+    """Ops in the block, or in the decorated function, leave no graph behind.
+
+    >>> import funcgrad.torch as torch
+    >>> w = torch.ones(1, requires_grad=True)
+    >>> with torch.no_grad():
+    ...     (w * 2).requires_grad
+    False
+    """
+
+    def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
+        """Decorate at once where it is given a function: `@no_grad` without parentheses."""
+        made = object.__new__(cls)
+        if function is None:
+            return made
+        made.__init__()  # type: ignore[misc]
+        return made(function)
+
+    def __init__(self) -> None:
+        super().__init__(False)
+
+
+class enable_grad(no_grad):
+    """Ops in the block, or in the decorated function, leave a graph behind, also inside `no_grad`."""
+
+    def __init__(self) -> None:
+        _GradMode.__init__(self, True)
+
+
+class set_grad_enabled(_GradMode):
+    """Set the grad mode: at once, and until the end of the block where it is used as one."""
+
+    def __init__(self, mode: bool) -> None:
+        super().__init__(mode)
+        self.before.append(local.grad_enabled)
+        local.grad_enabled = mode
+
+    def __enter__(self) -> None:
+        """Keep the mode that the constructor set."""
+
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Decorate: the mode holds in the function, not from here on."""
+        local.grad_enabled = self.before.pop()
+        return super().__call__(function)
+
+
+def is_grad_enabled() -> bool:
+    """Whether ops called in this thread leave a graph behind."""
+    return local.grad_enabled

@@ -1,0 +1,251 @@
+"""Making tensors: from data, filled, and at random from PyTorch's own stream of numbers."""
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from funcgrad.torch import sampling
+from funcgrad.torch.calling import NUMBERS
+from funcgrad.torch.dtypes import device, dtype, from_numpy_dtype, get_default_dtype, int64
+from funcgrad.torch.random_stream import Generator, default_generator
+from funcgrad.torch.tensor import Tensor, place
+
+Where = device | str | None
+
+
+def tensor(data: Any, *, dtype: dtype | None = None, device: Where = None, requires_grad: bool = False) -> Tensor:
+    """A tensor of the given elements, copied.
+
+    Args:
+        data: a number, nested sequences of numbers, a NumPy or JAX array, or a tensor (whose history is left behind).
+        dtype: of the elements; inferred as PyTorch does if None.
+        device: where they go; JAX's default device if None.
+        requires_grad: whether the tensor gathers a gradient.
+
+    Raises:
+        ValueError: the nested sequences are ragged.
+        TypeError: an element is not a number.
+        RuntimeError: a gradient is asked for and the dtype has none.
+
+    >>> import funcgrad.torch as torch
+    >>> torch.tensor([[1, 2], [3, 4]])
+    tensor([[1, 2],
+            [3, 4]])
+    """
+    if isinstance(data, Tensor):
+        warnings.warn(
+            "To copy construct from a tensor, it is recommended to use sourceTensor.detach().clone() or "
+            "sourceTensor.detach().clone().requires_grad_(True), rather than torch.tensor(sourceTensor).",
+            UserWarning,
+            stacklevel=2,
+        )
+        data = data._array()
+    return _wrap(_elements(data, dtype), device, requires_grad)
+
+
+def _elements(data: Any, wanted: dtype | None) -> Any:
+    """The elements as an array of the dtype wanted, or of the one that PyTorch infers."""
+    if isinstance(data, jax.Array):
+        return data if wanted is None else data.astype(wanted.numpy_dtype)
+    if isinstance(data, (np.ndarray, np.generic)):
+        array = np.asarray(data)
+        inferred = from_numpy_dtype(array.dtype)
+    else:
+        _check_nesting(data)
+        data = _plain(data)
+        array = np.asarray(data)
+        if array.size == 0 and array.dtype == np.float64:
+            inferred = get_default_dtype()
+        elif array.dtype.kind == "f":
+            inferred = get_default_dtype()
+        elif array.dtype.kind == "c":
+            inferred = get_default_dtype().to_complex()
+        elif array.dtype.kind in "iu":
+            inferred = int64
+        else:
+            inferred = from_numpy_dtype(array.dtype)
+    return array.astype((wanted or inferred).numpy_dtype)
+
+
+def _plain(data: Any) -> Any:
+    """Nested sequences with 0-d tensors replaced by their numbers."""
+    if isinstance(data, Tensor):
+        return data.tolist()
+    return [_plain(each) for each in data] if isinstance(data, (list, tuple)) else data
+
+
+def _check_nesting(data: Any) -> None:
+    """Check that nested sequences are rectangular and hold numbers."""
+    shape: list[int] = []
+    first = data
+    while isinstance(first, (list, tuple)):
+        shape.append(len(first))
+        first = first[0] if first else 0.0
+
+    def check(part: Any, depth: int) -> None:
+        if depth < len(shape):
+            if not isinstance(part, (list, tuple)) and not isinstance(part, (Tensor, np.ndarray)):
+                raise TypeError(f"not a sequence at dim {depth}")
+            if len(part) != shape[depth]:
+                raise ValueError(f"expected sequence of length {shape[depth]} at dim {depth} (got {len(part)})")
+            if isinstance(part, (list, tuple)):
+                for each in part:
+                    check(each, depth + 1)
+        elif isinstance(part, (list, tuple)):
+            raise ValueError(f"too many dimensions at dim {depth}: expected a number, got a {type(part).__name__}")
+        elif not isinstance(part, (*NUMBERS, Tensor, np.ndarray)):
+            raise TypeError(f"new(): invalid data type '{type(part).__name__}'")
+
+    check(data, 0)
+
+
+def _wrap(array: Any, where: Where, requires_grad: bool) -> Tensor:
+    made = Tensor._of(place(array, where))
+    if requires_grad:
+        if not made.storage.value.aval.inexact:
+            raise RuntimeError("Only Tensors of floating point and complex dtype can require gradients")
+        made.requires_grad = True
+    return made
+
+
+def as_tensor(data: Any, *, dtype: dtype | None = None, device: Where = None) -> Tensor:
+    """`data` itself where it is a tensor of this dtype and device already, else a tensor made of it."""
+    if isinstance(data, Tensor) and dtype in (None, data.dtype) and device is None:
+        return data
+    return tensor(data.detach()._array() if isinstance(data, Tensor) else data, dtype=dtype, device=device)
+
+
+def from_numpy(array: np.ndarray) -> Tensor:
+    """A tensor of a NumPy array's elements. PyTorch shares the memory; JAX's arrays are immutable, so here it is a copy.
+
+    Raises:
+        TypeError: not a NumPy array, or of a dtype that PyTorch has not.
+    """
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f"expected np.ndarray (got {type(array).__name__})")
+    return tensor(array)
+
+
+def _shape(sizes: tuple[Any, ...]) -> tuple[int, ...]:
+    """Sizes given one by one or as one sequence."""
+    if len(sizes) == 1 and isinstance(sizes[0], Sequence):
+        sizes = tuple(sizes[0])
+    shape = tuple(int(size) for size in sizes)
+    if any(size < 0 for size in shape):
+        bad = next(size for size in shape if size < 0)
+        raise RuntimeError(f"Trying to create tensor with negative dimension {bad}: {list(shape)}")
+    return shape
+
+
+def full(
+    size: Sequence[int],
+    fill_value: Any,
+    *,
+    dtype: dtype | None = None,
+    device: Where = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """A tensor of one number; its dtype follows the number's if None."""
+    wanted = dtype or from_numpy_dtype(_elements(fill_value, None).dtype)
+    return _wrap(np.full(_shape(tuple(size)), fill_value, wanted.numpy_dtype), device, requires_grad)
+
+
+def _filled(name: str, number: int) -> Callable[..., Tensor]:
+    def fill(
+        *size: Any, dtype: dtype | None = None, device: Where = None, requires_grad: bool = False
+    ) -> Tensor:
+        array = np.full(_shape(size), number, (dtype or get_default_dtype()).numpy_dtype)
+        return _wrap(array, device, requires_grad)
+
+    def fill_like(input: Tensor, *, dtype: dtype | None = None, requires_grad: bool = False) -> Tensor:
+        made = fill(input.shape, dtype=dtype or input.dtype, requires_grad=requires_grad)
+        return made if input.storage.value.aval.device is None else _wrap(made._array(), input.device, requires_grad)
+
+    fill.__name__ = fill.__qualname__ = name
+    fill.__doc__ = f"A tensor of {number}s; zeros too for `empty`, whose elements nobody may rely on."
+    FUNCTIONS[name] = fill
+    fill_like.__name__ = fill_like.__qualname__ = f"{name}_like"
+    fill_like.__doc__ = f"As `{name}`, with the shape, dtype and device of another tensor."
+    FUNCTIONS[f"{name}_like"] = fill_like
+    return fill
+
+
+def _random(name: str, draw: Callable[..., np.ndarray]) -> None:
+    def sample(
+        *size: Any,
+        generator: Generator | None = None,
+        dtype: dtype | None = None,
+        device: Where = None,
+        requires_grad: bool = False,
+    ) -> Tensor:
+        return _wrap(draw(_shape(size), dtype=dtype, generator=generator), device, requires_grad)
+
+    def sample_like(input: Tensor, *, dtype: dtype | None = None, requires_grad: bool = False) -> Tensor:
+        return sample(input.shape, dtype=dtype or input.dtype, requires_grad=requires_grad)
+
+    sample.__name__ = sample.__qualname__ = name
+    sample.__doc__ = f"Random numbers as `torch.{name}` gives for the same seed."
+    FUNCTIONS[name] = sample
+    sample_like.__name__ = sample_like.__qualname__ = f"{name}_like"
+    sample_like.__doc__ = f"As `{name}`, with the shape and dtype of another tensor."
+    FUNCTIONS[f"{name}_like"] = sample_like
+
+
+def randint(
+    low: int,
+    high: Any,
+    size: Any = None,
+    *,
+    generator: Generator | None = None,
+    dtype: dtype | None = None,
+    device: Where = None,
+) -> Tensor:
+    """Random integers in [low, high), as `torch.randint(low=0, high, size)`."""
+    if size is None:
+        low, high, size = 0, low, high
+    return _wrap(sampling.randint(_shape((size,)), low, high, dtype=dtype or int64, generator=generator), device, False)
+
+
+def randperm(
+    n: int, *, generator: Generator | None = None, dtype: dtype | None = None, device: Where = None
+) -> Tensor:
+    """The integers from 0 to n - 1 in random order."""
+    return _wrap(sampling.randperm(n, dtype=dtype or int64, generator=generator), device, False)
+
+
+def arange(
+    start: Any, end: Any = None, step: Any = 1, *, dtype: dtype | None = None, device: Where = None
+) -> Tensor:
+    """Numbers from `start` (0 if only one is given) to `end`, `step` apart, `end` not included."""
+    if end is None:
+        start, end = 0, start
+    if step == 0:
+        raise RuntimeError("step must be nonzero")
+    if (end - start) * step < 0:
+        raise RuntimeError("upper bound and lower bound inconsistent with step sign")
+    inferred = int64 if all(isinstance(each, int) for each in (start, end, step)) else get_default_dtype()
+    return _wrap(np.arange(start, end, step).astype((dtype or inferred).numpy_dtype), device, False)
+
+
+def manual_seed(seed: int) -> Generator:
+    """Start the default stream of random numbers from a seed; returns the generator."""
+    return default_generator.manual_seed(seed)
+
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "arange": arange,
+    "as_tensor": as_tensor,
+    "from_numpy": from_numpy,
+    "full": full,
+    "manual_seed": manual_seed,
+    "randint": randint,
+    "randperm": randperm,
+    "tensor": tensor,
+}
+for _name, _number in (("zeros", 0), ("ones", 1), ("empty", 0)):
+    _filled(_name, _number)
+for _name, _draw in (("rand", sampling.uniform), ("randn", sampling.normal)):
+    _random(_name, _draw)

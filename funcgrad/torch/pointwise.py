@@ -1,0 +1,286 @@
+"""The ops that work element by element, as tables: one row an op, functions and tensor methods made from the rows."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from funcgrad.engine import Aval, Op, record
+from funcgrad.engine.trace import record_two
+from funcgrad.torch import dtypes
+from funcgrad.torch.calling import NUMBERS, check_castable, number, promoted, writable, write
+from funcgrad.torch.dtypes import dtype
+from funcgrad.torch.tensor import Tensor
+
+SAME = "same"  # the result has the dtype computed in
+FLOAT = "float"  # integers and bools are computed in the default dtype
+BOOL = "bool"  # the result is bool, and has no gradient
+
+
+class Row(NamedTuple):
+    """An op of the tables: its name, the JAX function, its graph node's name, and what its dtypes do."""
+
+    name: str
+    function: Callable[..., Any]
+    label: str
+    kind: str = SAME
+    methods: tuple[str, ...] = ()
+    in_place: bool = True
+    check: Callable[..., None] | None = None
+
+
+def check_broadcast(*avals: Aval) -> None:
+    """Check that shapes broadcast.
+
+    Raises:
+        RuntimeError: two lengths differ and neither is 1.
+    """
+    a, b = avals[0].shape, avals[-1].shape
+    for back in range(1, min(len(a), len(b)) + 1):
+        if a[-back] != b[-back] and 1 not in (a[-back], b[-back]):
+            raise RuntimeError(
+                f"The size of tensor a ({a[-back]}) must match the size of tensor b ({b[-back]}) "
+                f"at non-singleton dimension {max(len(a), len(b)) - back}"
+            )
+
+
+def check_subtraction(*avals: Aval) -> None:
+    """Check that shapes broadcast and that no bool is subtracted.
+
+    Raises:
+        RuntimeError: the shapes do not, or one is bool.
+    """
+    check_broadcast(*avals)
+    bools = sum(aval.dtype == bool for aval in avals)
+    if bools == len(avals):
+        raise RuntimeError(
+            "Subtraction, the `-` operator, with two bool tensors is not supported. "
+            "Use the `^` or `logical_xor()` operator instead."
+        )
+    if bools:
+        raise RuntimeError(
+            "Subtraction, the `-` operator, with a bool tensor is not supported. "
+            "If you are trying to invert a mask, use the `~` or `logical_not()` operator instead."
+        )
+
+
+UNARY = (
+    Row("neg", jnp.negative, "NegBackward0", methods=("__neg__",)),
+    Row("abs", jnp.abs, "AbsBackward0", methods=("__abs__",)),
+    Row("square", jnp.square, "PowBackward0"),
+    Row("relu", jax.nn.relu, "ReluBackward0"),
+    Row("sign", jnp.sign, "SignBackward0"),
+    Row("floor", jnp.floor, "FloorBackward0"),
+    Row("ceil", jnp.ceil, "CeilBackward0"),
+    Row("round", jnp.round, "RoundBackward0"),
+    Row("trunc", jnp.trunc, "TruncBackward0"),
+    Row("reciprocal", jnp.reciprocal, "ReciprocalBackward0", FLOAT),
+    Row("exp", jnp.exp, "ExpBackward0", FLOAT),
+    Row("exp2", jnp.exp2, "Exp2Backward0", FLOAT),
+    Row("expm1", jnp.expm1, "Expm1Backward0", FLOAT),
+    Row("log", jnp.log, "LogBackward0", FLOAT),
+    Row("log2", jnp.log2, "Log2Backward0", FLOAT),
+    Row("log10", jnp.log10, "Log10Backward0", FLOAT),
+    Row("log1p", jnp.log1p, "Log1PBackward0", FLOAT),
+    Row("sqrt", jnp.sqrt, "SqrtBackward0", FLOAT),
+    Row("rsqrt", jax.lax.rsqrt, "RsqrtBackward0", FLOAT),
+    Row("sin", jnp.sin, "SinBackward0", FLOAT),
+    Row("cos", jnp.cos, "CosBackward0", FLOAT),
+    Row("tan", jnp.tan, "TanBackward0", FLOAT),
+    Row("asin", jnp.arcsin, "AsinBackward0", FLOAT),
+    Row("acos", jnp.arccos, "AcosBackward0", FLOAT),
+    Row("atan", jnp.arctan, "AtanBackward0", FLOAT),
+    Row("sinh", jnp.sinh, "SinhBackward0", FLOAT),
+    Row("cosh", jnp.cosh, "CoshBackward0", FLOAT),
+    Row("tanh", jnp.tanh, "TanhBackward0", FLOAT),
+    Row("asinh", jnp.arcsinh, "AsinhBackward0", FLOAT),
+    Row("acosh", jnp.arccosh, "AcoshBackward0", FLOAT),
+    Row("atanh", jnp.arctanh, "AtanhBackward0", FLOAT),
+    Row("erf", jax.scipy.special.erf, "ErfBackward0", FLOAT),
+    Row("sigmoid", jax.nn.sigmoid, "SigmoidBackward0", FLOAT),
+    Row("isnan", jnp.isnan, "IsnanBackward0", BOOL, in_place=False),
+    Row("isinf", jnp.isinf, "IsinfBackward0", BOOL, in_place=False),
+    Row("isfinite", jnp.isfinite, "IsfiniteBackward0", BOOL, in_place=False),
+    Row("logical_not", jnp.logical_not, "LogicalNotBackward0", BOOL),
+)
+
+BINARY = (
+    Row("add", jnp.add, "AddBackward0", methods=("__add__", "__radd__")),
+    Row("sub", jnp.subtract, "SubBackward0", methods=("__sub__",), check=check_subtraction),
+    Row("rsub", lambda a, b: b - a, "RsubBackward1", SAME, ("__rsub__",), False, check_subtraction),
+    Row("mul", jnp.multiply, "MulBackward0", methods=("__mul__", "__rmul__")),
+    Row("div", jnp.divide, "DivBackward0", FLOAT, methods=("__truediv__",)),
+    Row("maximum", jnp.maximum, "MaximumBackward0", in_place=False),
+    Row("minimum", jnp.minimum, "MinimumBackward0", in_place=False),
+    Row("atan2", jnp.arctan2, "Atan2Backward0", FLOAT),
+    Row("eq", jnp.equal, "EqBackward0", BOOL, methods=("__eq__",)),
+    Row("ne", jnp.not_equal, "NeBackward0", BOOL, methods=("__ne__",)),
+    Row("lt", jnp.less, "LtBackward0", BOOL, methods=("__lt__",)),
+    Row("le", jnp.less_equal, "LeBackward0", BOOL, methods=("__le__",)),
+    Row("gt", jnp.greater, "GtBackward0", BOOL, methods=("__gt__",)),
+    Row("ge", jnp.greater_equal, "GeBackward0", BOOL, methods=("__ge__",)),
+    Row("logical_and", jnp.logical_and, "LogicalAndBackward0", BOOL),
+    Row("logical_or", jnp.logical_or, "LogicalOrBackward0", BOOL),
+    Row("logical_xor", jnp.logical_xor, "LogicalXorBackward0", BOOL),
+)
+
+
+class Pointwise:
+    """A row made callable: one engine op for each pair (dtype computed in, dtype stored), found by the operands' types."""
+
+    def __init__(self, row: Row) -> None:
+        self.row = row
+        self.ops: dict[Any, Op] = {}
+        self.by_types: dict[tuple[Aval, ...], Op] = {}
+        self.numbers: dict[tuple[Aval, type], Aval] = {}
+
+    def op(self, compute: dtype | None, store: dtype | None) -> Op:
+        """The op that computes in one dtype and stores in another; None: as they come."""
+        known = self.ops.get((compute, store))
+        if known is None:
+            function = self.row.function
+
+            def cast(*arrays: Any) -> Any:
+                if compute is not None:
+                    arrays = tuple(array.astype(compute.numpy_dtype) for array in arrays)
+                result = function(*arrays)
+                return result if store is None else result.astype(store.numpy_dtype)
+
+            plain = compute is None and store is None
+            known = self.ops[compute, store] = Op(
+                self.row.name, function if plain else cast, label=self.row.label, check=self.row.check or check_broadcast
+            )
+        return known
+
+    def computed_in(self, operands: tuple[Any, ...]) -> dtype:
+        """The dtype that PyTorch computes in."""
+        found = promoted(operands)
+        if self.row.kind == FLOAT and not (found.is_floating_point or found.is_complex):
+            return dtypes.get_default_dtype()
+        return found
+
+    def for_types(self, *operands: Tensor) -> Op:
+        """The op for tensors of these types."""
+        avals = tuple(operand.storage.value.aval for operand in operands)
+        compute = self.computed_in(operands)
+        same = all(aval.dtype == compute.numpy_dtype for aval in avals)
+        op = self.op(None if same else compute, None)
+        return _remember(self.by_types, avals, op)
+
+    def number_type(self, a: Tensor, value: Any) -> Aval:
+        """The type that a Python number takes beside `a`."""
+        if self.row.check is not None:
+            self.row.check(a.storage.value.aval, Aval((), promoted((value,)).numpy_dtype))
+        aval = Aval((), self.computed_in((a, value)).numpy_dtype)
+        return _remember(self.numbers, (a.storage.value.aval, type(value)), aval)
+
+    def operand(self, a: Tensor, b: Any) -> Any:
+        """The second operand as a tensor or a 0-d variable."""
+        if isinstance(b, Tensor):
+            return b
+        aval = self.numbers.get((a.storage.value.aval, type(b))) or self.number_type(a, b)
+        return number(b, aval)
+
+    def in_place(self, a: Tensor, *others: Any) -> Tensor:
+        """Compute and store in `a`, as PyTorch's trailing-underscore methods.
+
+        Raises:
+            RuntimeError: `a` is a leaf that requires grad, or has not the shape or the category of dtype of the result.
+        """
+        writable(a)
+        operands = (a, *(self.operand(a, other) for other in others))
+        compute = self.computed_in(operands)
+        if self.row.kind != BOOL:
+            check_castable(compute, a.dtype)
+        check_broadcast(*(operand.storage.value.aval for operand in operands))
+        shape = np.broadcast_shapes(*(operand.storage.value.aval.shape for operand in operands))
+        if shape != a.shape:
+            raise RuntimeError(
+                f"output with shape {list(a.shape)} doesn't match the broadcast shape {list(shape)}"
+            )
+        same = all(operand.storage.value.aval.dtype == compute.numpy_dtype for operand in operands)
+        stored = same and self.row.kind != BOOL
+        op = self.op(None if same else compute, None if stored else a.dtype)
+        return write(a, record(op, operands))
+
+    def function(self) -> Callable[..., Tensor]:
+        """The op as a function of tensors; the last of two operands may be a Python number."""
+        by_types, numbers, name = self.by_types, self.numbers, self.row.name
+
+        def unary(input: Tensor) -> Tensor:
+            if not isinstance(input, Tensor):
+                raise TypeError(f"{name}(): argument 'input' (position 1) must be Tensor, not {_type_name(input)}")
+            op = by_types.get((input.storage.value.aval,)) or self.for_types(input)
+            return Tensor._of(*record(op, (input,)))
+
+        def binary(input: Tensor, other: Any) -> Tensor:
+            if isinstance(other, Tensor):
+                second: Any = other
+            elif isinstance(other, NUMBERS):
+                aval = numbers.get((input.storage.value.aval, type(other))) or self.number_type(input, other)
+                second = number(other, aval)
+            else:
+                raise TypeError(f"{name}(): argument 'other' (position 2) must be Tensor, not {_type_name(other)}")
+            op = by_types.get((input.storage.value.aval, second.storage.value.aval)) or self.for_types(input, second)
+            return Tensor._of(*record_two(op, input, second))
+
+        return unary if self.row in UNARY else binary
+
+
+def _type_name(of: Any) -> str:
+    return type(of).__name__
+
+
+def _remember(cache: dict, key: Any, entry: Any) -> Any:
+    if len(cache) >= 1024:
+        cache.clear()
+    cache[key] = entry
+    return entry
+
+
+def operator(function: Callable[[Any, Any], Tensor]) -> Callable[[Any, Any], Any]:
+    """A binary function as an operator method, which leaves operands it does not know to the other side."""
+
+    def method(self: Tensor, other: Any) -> Any:
+        if isinstance(other, (Tensor, *NUMBERS)):
+            return function(self, other)
+        return NotImplemented
+
+    return method
+
+
+def in_place_method(pointwise: Pointwise) -> Callable[..., Tensor]:
+    """The in-place form of an op as a method."""
+
+    def method(self: Tensor, *others: Any) -> Tensor:
+        return pointwise.in_place(self, *others)
+
+    method.__doc__ = f"`{pointwise.row.name}`, stored in the tensor itself."
+    return method
+
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {}
+METHODS: dict[str, Callable[..., Any]] = {}
+
+
+def _publish() -> None:
+    for row in (*UNARY, *BINARY):
+        pointwise = Pointwise(row)
+        function = pointwise.function()
+        function.__name__ = function.__qualname__ = row.name
+        function.__doc__ = f"Element by element, as `torch.{row.name}`."
+        FUNCTIONS[row.name] = METHODS[row.name] = function
+        if row.in_place:
+            METHODS[f"{row.name}_"] = in_place_method(pointwise)
+        for name in row.methods:
+            METHODS[name] = operator(function) if row in BINARY else function
+    for name in ("add", "sub", "mul"):
+        METHODS[f"__i{name}__"] = operator(METHODS[f"{name}_"])
+    METHODS["__itruediv__"] = operator(METHODS["div_"])
+    # As PyTorch has it: a number divided by a tensor is the tensor's reciprocal times the number.
+    METHODS["__rtruediv__"] = operator(lambda self, other: FUNCTIONS["mul"](FUNCTIONS["reciprocal"](self), other))
+
+
+_publish()

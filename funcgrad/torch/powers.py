@@ -1,0 +1,88 @@
+"""Powers. A small integer exponent is part of the op, since it changes the code; any other number is an input."""
+
+from functools import cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from funcgrad.engine import Aval, Op, record
+from funcgrad.torch.calling import NUMBERS, number, promoted, writable, write
+from funcgrad.torch.pointwise import Pointwise, Row, operator
+from funcgrad.torch.tensor import Tensor
+
+# Integer exponents up to this one are multiplied out.
+_LARGEST_STATIC = 16
+_of_tensors = Pointwise(Row("pow", jnp.power, "PowBackward1"))
+
+
+def _check_integers(base: np.dtype, exponent: Any) -> None:
+    if base.kind in "iub" and exponent < 0:
+        raise RuntimeError("Integers to negative integer powers are not allowed.")
+
+
+@cache
+def _static_power(exponent: float, dtype: np.dtype) -> Op:
+    def power(x: Any) -> Any:
+        x = x.astype(dtype)
+        if dtype == bool:
+            return jnp.logical_or(x, exponent == 0)
+        return jnp.sqrt(x) if exponent == 0.5 else jax.lax.integer_pow(x, int(exponent))
+
+    return Op(f"pow {exponent:g}", power, label="PowBackward0")
+
+
+@cache
+def _dynamic_power(dtype: np.dtype) -> Op:
+    return Op("pow", lambda x, exponent: jnp.power(x.astype(dtype), exponent), label="PowBackward0")
+
+
+@cache
+def _power_of_number(dtype: np.dtype) -> Op:
+    return Op("pow", lambda exponent, base: jnp.power(base, exponent.astype(dtype)), label="PowBackward2")
+
+
+def _power(input: Tensor, exponent: Any) -> Any:
+    """The recorded result of `input` to a Python number's power."""
+    dtype = promoted((input, exponent)).numpy_dtype
+    _check_integers(dtype, exponent if not isinstance(exponent, complex) else 0)
+    if exponent == 0.5 or (exponent == np.round(exponent) and abs(exponent) <= _LARGEST_STATIC):
+        return record(_static_power(float(np.real(exponent)), dtype), (input,))
+    return record(_dynamic_power(dtype), (input, number(exponent, Aval((), dtype))))
+
+
+def pow(input: Any, exponent: Any) -> Tensor:
+    """`input` to the power `exponent`, element by element; either may be a Python number.
+
+    Raises:
+        RuntimeError: an integer tensor to a negative integer power.
+
+    >>> import funcgrad.torch as torch
+    >>> torch.tensor([1.0, 2.0, 3.0]) ** 2
+    tensor([1., 4., 9.])
+    """
+    if not isinstance(input, Tensor):
+        dtype = promoted((input, exponent)).numpy_dtype
+        return Tensor._of(*record(_power_of_number(dtype), (exponent, number(input, Aval((), dtype)))))
+    if isinstance(exponent, NUMBERS):
+        return Tensor._of(*_power(input, exponent))
+    op = _of_tensors.for_types(input, exponent)
+    return Tensor._of(*record(op, (input, exponent)))
+
+
+def pow_(input: Tensor, exponent: Any) -> Tensor:
+    """`pow` stored in `input`."""
+    writable(input)
+    if isinstance(exponent, NUMBERS) and promoted((input, exponent)) is input.dtype:
+        return write(input, _power(input, exponent))
+    return _of_tensors.in_place(input, exponent)
+
+
+FUNCTIONS = {"pow": pow}
+METHODS = {
+    "pow": pow,
+    "pow_": pow_,
+    "__pow__": operator(pow),
+    "__rpow__": operator(lambda exponent, base: pow(base, exponent)),
+}

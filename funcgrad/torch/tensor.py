@@ -1,0 +1,335 @@
+"""The tensor: a variable of the engine with PyTorch's attributes. Its ops are attached from the tables."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from funcgrad.engine import Leaf, Storage, Value, Variable, compute, local
+from funcgrad.engine.values import is_tracer
+from funcgrad.torch import printing
+from funcgrad.torch.dtypes import C_NAMES, Size, device, dtype, from_numpy_dtype
+
+_new = object.__new__
+
+
+class AccumulateGrad(Leaf):
+    """The graph node of a leaf: where its gradient gathers."""
+
+    __slots__ = ()
+
+
+class DataStorage(Storage):
+    """A view of another storage with a version counter of its own: what `.data` gives.
+
+    Writing through it changes what the other storage holds, and no check of saved tensors notices, as in PyTorch.
+    """
+
+    __slots__ = ("source",)
+
+    def __init__(self, source: Storage) -> None:
+        self.source = source.source if isinstance(source, DataStorage) else source
+        self.version = 0
+
+    @property
+    def value(self) -> Value:  # type: ignore[override]
+        """What the shared cell holds."""
+        return self.source.value
+
+    @value.setter
+    def value(self, value: Value) -> None:
+        self.source.value = value
+
+
+class Tensor(Variable):
+    """A multi-dimensional array that remembers what was done to it, as PyTorch's.
+
+    Make one with `tensor`, `zeros`, `rand` and the like. Behaviour: https://pytorch.org/docs/stable/tensors.html
+
+    >>> import funcgrad.torch as torch
+    >>> w = torch.tensor([1.0, 2.0], requires_grad=True)
+    >>> (w * w).sum().backward()
+    >>> w.grad
+    tensor([2., 4.])
+    """
+
+    _grad: "Tensor | None" = None
+    __hash__ = Variable.__hash__
+    # NumPy scalars and arrays on the left leave the operators to us.
+    __array_priority__: ClassVar[int] = 1000
+
+    @classmethod
+    def _of(cls, value: Value, node: Any = None, nr: int = 0) -> "Tensor":
+        self = _new(cls)
+        self.storage = Storage(value)
+        self.node = node
+        self.nr = nr
+        return self
+
+    # -- what it is -----------------------------------------------------------------------------------------------
+
+    @property
+    def shape(self) -> Size:
+        """The lengths of its dimensions."""
+        return Size(self.storage.value.aval.shape)
+
+    def size(self, dim: int | None = None) -> Any:
+        """The shape, or its length along `dim`."""
+        return self.shape if dim is None else self.shape[dim]
+
+    @property
+    def ndim(self) -> int:
+        """How many dimensions it has."""
+        return len(self.storage.value.aval.shape)
+
+    def dim(self) -> int:
+        """How many dimensions it has."""
+        return self.ndim
+
+    def numel(self) -> int:
+        """How many elements it has."""
+        return self.shape.numel()
+
+    @property
+    def dtype(self) -> dtype:
+        """The type of its elements."""
+        return from_numpy_dtype(self.storage.value.aval.dtype)
+
+    @property
+    def device(self) -> device:
+        """Where its elements are, or will be once computed."""
+        bound = self.storage.value.aval.device
+        if bound is None:
+            bound = jax.config.jax_default_device or jax.local_devices()[0]
+        if not isinstance(bound, jax.Device):
+            bound = min(getattr(bound, "device_set", [jax.local_devices()[0]]), key=lambda each: each.id)
+        return device.from_jax(bound)
+
+    # -- its place in the graph -----------------------------------------------------------------------------------
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether a gradient flows to it."""
+        return self.node is not None
+
+    @requires_grad.setter
+    def requires_grad(self, wanted: bool) -> None:
+        if not self.is_leaf:
+            if not wanted:
+                raise RuntimeError(
+                    "you can only change requires_grad flags of leaf variables. If you want to use a computed "
+                    "variable in a subgraph that doesn't require differentiation use var_no_grad = var.detach()."
+                )
+        elif not wanted:
+            self.node = None
+        elif self.node is None:
+            if not self.storage.value.aval.inexact:
+                raise RuntimeError("only Tensors of floating point dtype can require gradients")
+            self.node = AccumulateGrad(self)
+
+    def requires_grad_(self, requires_grad: bool = True) -> "Tensor":
+        """Ask for a gradient, or stop asking; returns the tensor itself.
+
+        Raises:
+            RuntimeError: the dtype has no gradients, or the tensor is a result and the gradient is to be switched off.
+        """
+        self.requires_grad = requires_grad
+        return self
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether no op made it, as far as gradients are concerned."""
+        node = self.node
+        return node is None or isinstance(node, Leaf)
+
+    @property
+    def grad_fn(self) -> Any:
+        """The graph node of the op that made it; None for a leaf."""
+        return None if self.is_leaf else self.node
+
+    @property
+    def grad(self) -> "Tensor | None":
+        """The gradient gathered so far; None before the first `backward()`."""
+        return self._grad
+
+    @grad.setter
+    def grad(self, grad: "Tensor | None") -> None:
+        if grad is not None:
+            if not isinstance(grad, Tensor):
+                raise TypeError(
+                    f"assigned grad expected to be a Tensor or None but got grad of type {type(grad).__name__}"
+                )
+            if grad.shape != self.shape:
+                raise RuntimeError(
+                    f"attempting to assign a gradient of size '{list(grad.shape)}' to a tensor of size "
+                    f"'{list(self.shape)}'. Please ensure that the gradient and the tensor are the same size"
+                )
+            if grad.dtype is not self.dtype:
+                raise RuntimeError(
+                    f"attempting to assign a gradient with dtype '{C_NAMES[grad.dtype]}' to a tensor with grad_dtype "
+                    f"'{self.dtype.scalar_type}'. The gradient must match the tensor's dtype."
+                )
+        self._grad = grad
+
+    def backward(
+        self,
+        gradient: "Tensor | None" = None,
+        retain_graph: bool | None = None,
+        create_graph: bool = False,
+        inputs: Any = None,
+    ) -> None:
+        """Add the gradient of this tensor to `.grad` of every leaf it depends on; see `autograd.backward`."""
+        from funcgrad.torch.autograd import backward
+
+        backward(self, gradient, retain_graph, create_graph, inputs)
+
+    @property
+    def data(self) -> "Tensor":
+        """The same elements without their history; writing to them is not noticed by autograd."""
+        alias = _new(type(self))
+        alias.storage = DataStorage(self.storage)
+        alias.node, alias.nr = None, 0
+        return alias
+
+    @data.setter
+    def data(self, source: "Tensor") -> None:
+        if not isinstance(source, Tensor):
+            raise TypeError(f"Variable data has to be a tensor, but got {type(source).__name__}")
+        held, given = _cell(self.storage), _cell(source.storage)
+        if held is not given:
+            version = self.storage.version
+            self.storage = DataStorage(given)
+            self.storage.version = version
+
+    def detach(self) -> "Tensor":
+        """The same elements without their history; in-place changes of either show in both."""
+        alias = _new(type(self))
+        alias.storage = self.storage
+        alias.node, alias.nr = None, 0
+        return alias
+
+    @property
+    def _version(self) -> int:
+        return self.storage.version
+
+    # -- its elements ---------------------------------------------------------------------------------------------
+
+    def _array(self) -> Any:
+        """The elements as a JAX array, computed if they were pending; a tracer inside a JAX transformation."""
+        return compute(self.storage.value)
+
+    def numpy(self, *, force: bool = False) -> np.ndarray:
+        """The elements as a NumPy array, read-only.
+
+        Raises:
+            RuntimeError: the tensor requires grad and `force` is not set.
+        """
+        if self.node is not None and not force:
+            raise RuntimeError(
+                "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
+            )
+        return np.asarray(self._array())
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """The elements, for NumPy's functions."""
+        return np.array(self.numpy(), dtype=dtype, copy=copy)
+
+    def __jax_array__(self) -> Any:
+        """The elements, for JAX's functions."""
+        return self._array()
+
+    def tolist(self) -> Any:
+        """The elements as nested lists of Python numbers; a number for a 0-d tensor."""
+        return np.asarray(self._array()).tolist()
+
+    def item(self) -> Any:
+        """The one element as a Python number.
+
+        Raises:
+            RuntimeError: there are more elements, or none.
+        """
+        array = self._array()
+        if array.size != 1:
+            raise RuntimeError(f"a Tensor with {array.size} elements cannot be converted to Scalar")
+        return np.asarray(array).item()
+
+    def _number(self, convert: Callable[[Any], Any]) -> Any:
+        array = self._array()
+        if array.size != 1:
+            raise ValueError("only one element tensors can be converted to Python scalars")
+        return convert(array if is_tracer(array) else np.asarray(array).item())
+
+    def __float__(self) -> float:
+        """The one element."""
+        return self._number(float)
+
+    def __int__(self) -> int:
+        """The one element, cut to an integer."""
+        return self._number(int)
+
+    def __complex__(self) -> complex:
+        """The one element."""
+        return self._number(complex)
+
+    def __index__(self) -> int:
+        """The one element of an integer tensor."""
+        if self.storage.value.aval.inexact or self.numel() != 1:
+            raise TypeError("only integer tensors of a single element can be converted to an index")
+        return self._number(int)
+
+    def __bool__(self) -> bool:
+        """Whether the one element is not zero."""
+        count = self.numel()
+        if count != 1:
+            raise RuntimeError(
+                "Boolean value of Tensor with no values is ambiguous"
+                if count == 0
+                else "Boolean value of Tensor with more than one value is ambiguous"
+            )
+        return self._number(bool)
+
+    def __len__(self) -> int:
+        """The length of the first dimension."""
+        shape = self.storage.value.aval.shape
+        if not shape:
+            raise TypeError("len() of a 0-d tensor")
+        return shape[0]
+
+    def __format__(self, spec: str) -> str:
+        """A 0-d tensor is formatted as its element."""
+        if self.ndim == 0 and self.node is None:
+            return format(self.item(), spec)
+        return object.__format__(self, spec) if spec else str(self)
+
+    def __repr__(self) -> str:
+        """PyTorch's printed form."""
+        array = self._array()
+        if is_tracer(array):
+            return f"tensor({array})"
+        bound = self.storage.value.aval.device
+        grad_fn = self.grad_fn
+        return printing.format_tensor(
+            np.asarray(array),
+            self.dtype,
+            requires_grad=self.requires_grad,
+            grad_fn_name=None if grad_fn is None else type(grad_fn).__name__,
+            device_suffix=None if bound is None or self.device.type == "cpu" else str(self.device),
+        )
+
+
+def _cell(storage: Storage) -> Storage:
+    """The storage that holds the elements, behind any `.data`."""
+    return storage.source if isinstance(storage, DataStorage) else storage
+
+
+def place(array: Any, where: "device | str | None" = None) -> Value:
+    """A value of elements given as a NumPy or JAX array: copied, and on `where` if that is said."""
+    with jax.enable_x64(True):
+        if is_tracer(array):
+            return Value.of(array)
+        made = jnp.array(array)
+        if where is not None:
+            made = jax.device_put(made, device(where).jax_device())
+    return Value.of(made)

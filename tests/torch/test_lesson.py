@@ -1,0 +1,91 @@
+"""The lesson, with only its import changed, prints what PyTorch prints."""
+
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+LESSON = """
+import {module} as torch
+
+torch.manual_seed({seed})
+x = torch.rand(2, 2)
+y_true = torch.rand(2)
+w = torch.rand(2, requires_grad=True)
+print(x, y_true, w)
+
+y_pred = x @ w
+print(y_pred, y_pred.grad_fn, y_pred.requires_grad)
+squares = (y_pred - y_true) ** 2
+print(squares, squares.grad_fn)
+loss = squares.mean()
+print(loss, loss.grad_fn, loss.item())
+print(w.grad)
+loss.backward()
+print(w.grad)
+w.data -= w.grad
+print(w, w.is_leaf)
+y_pred = x @ w
+new_loss = ((y_pred - y_true) ** 2).mean()
+print(new_loss, new_loss.item() < loss.item())
+new_loss.backward()
+print(w.grad)
+with torch.no_grad():
+    print((x @ w).requires_grad, y_pred.detach())
+for _ in range(20):
+    w.grad = None
+    loss = (x @ w - y_true).pow(2).mean()
+    loss.backward()
+    w.data -= 0.1 * w.grad
+print(w, loss)
+"""
+
+
+def printed(module: str, seed: int) -> str:
+    run = subprocess.run(
+        [sys.executable, "-c", LESSON.format(module=module, seed=seed)], capture_output=True, text=True, check=True
+    )
+    return re.sub(r" object at 0x[0-9a-f]+", "", run.stdout)
+
+
+@pytest.mark.parametrize("seed", [0, 7, 2024])
+def test_the_lesson_prints_what_pytorch_prints(seed):
+    pytest.importorskip("torch")
+    assert printed("funcgrad.torch", seed) == printed("torch", seed)
+
+
+def test_the_lesson_needs_no_pytorch():
+    blocked = "import sys; sys.modules['torch'] = None\n" + LESSON.format(module="funcgrad.torch", seed=0)
+    run = subprocess.run([sys.executable, "-c", blocked], capture_output=True, text=True, check=True)
+    # The digits that the lesson is known by: PyTorch 2.13, seed 0.
+    assert "tensor([0.2681, 0.4174])" in run.stdout
+
+
+def test_the_gradient_is_the_one_worked_out_by_hand():
+    import funcgrad.torch as torch
+
+    x = [[1.0, 2.0], [3.0, 4.0]]
+    y, w = [1.0, 2.0], [0.5, -0.5]
+    weights = torch.tensor(w, requires_grad=True)
+    loss = ((torch.tensor(x) @ weights - torch.tensor(y)) ** 2).mean()
+    loss.backward()
+    # x @ w = (-0.5, -0.5), residuals (-1.5, -2.5), loss (2.25 + 6.25) / 2,
+    # gradient 2/2 * (-1.5 * (1, 2) - 2.5 * (3, 4)): all exact in binary.
+    assert loss.item() == 4.25
+    np.testing.assert_array_equal(weights.grad.numpy(), [-9.0, -13.0])
+
+
+def test_importing_the_shim_changes_no_jax_setting_and_loads_no_pytorch():
+    script = (
+        "import sys, jax\n"
+        "before = dict(jax.config.values)\n"
+        "import funcgrad\n"
+        "assert 'jax' in sys.modules and 'optax' not in sys.modules and 'funcgrad.torch' not in sys.modules\n"
+        "import funcgrad.torch as torch\n"
+        "w = torch.ones(2, dtype=torch.float64, requires_grad=True); (w * w).sum().backward(); w.grad.tolist()\n"
+        "assert dict(jax.config.values) == before\n"
+        "assert jax.numpy.ones(2).dtype == 'float32' and 'torch' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
