@@ -6,6 +6,7 @@ It knows arrays, ops and graphs; it knows nothing of PyTorch. README.md's archit
 from funcgrad.engine.graph import FreedError, ModifiedError, backward, grad_mode, pull_back, walk
 from funcgrad.engine.nodes import GraphNode, Leaf, Node
 from funcgrad.engine.ops import DeviceMismatchError, Op
+from funcgrad.engine.programs import Stats, explain, reset_stats, stats
 from funcgrad.engine.settings import mode, settings
 from funcgrad.engine.trace import compute, flush, local, record
 from funcgrad.engine.values import Aval, Storage, Value, Variable
@@ -19,17 +20,21 @@ __all__ = [
     "ModifiedError",
     "Node",
     "Op",
+    "Stats",
     "Storage",
     "Value",
     "Variable",
     "backward",
     "compute",
+    "explain",
     "flush",
     "grad_mode",
     "local",
     "mode",
     "pull_back",
     "record",
+    "reset_stats",
     "settings",
+    "stats",
     "walk",
 ]

@@ -88,7 +88,9 @@ def made(result: tuple[Value, Any, int]) -> Variable:
     return Variable(Storage(value), node, nr)
 
 
-def _known(root: Variable, cotangent: Variable, retain_graph: bool) -> list[tuple[Leaf, Variable]] | None:
+def _known(
+    root: Variable, cotangent: Variable, retain_graph: bool
+) -> list[tuple[Leaf, Variable]] | None:
     """The leaves' gradients by a remembered walk; None where there is none, or where this graph needs to be looked at."""
     trace = local.trace
     token, log = trace.token, trace.log
@@ -122,7 +124,7 @@ def _place(root: Variable, cotangent: Variable) -> tuple[int, int] | None:
     return node.slot[1] + root.nr, value.slot[1]
 
 
-def _reachable(root: GraphNode, leaves: list[Leaf]) -> list[GraphNode] | None:
+def _reachable(root: GraphNode, leaves: list[Any]) -> list[GraphNode] | None:
     """The nodes from `root` on, leaves put in `leaves` in the order met; None where one is hooked, freed or modified."""
     nodes: list[GraphNode] = []
     seen = {root}
@@ -146,13 +148,15 @@ def _reachable(root: GraphNode, leaves: list[Leaf]) -> list[GraphNode] | None:
     return nodes
 
 
-def _walk_and_remember(root: Variable, cotangent: Variable, retain_graph: bool) -> list[tuple[Leaf, Variable]]:
+def _walk_and_remember(
+    root: Variable, cotangent: Variable, retain_graph: bool
+) -> list[tuple[Leaf, Variable]]:
     """Walk op by op; where everything walked was recorded in this trace, remember what the walk appended."""
     trace = local.trace
     state, start = trace.log[-1][0], len(trace.log)
     key = _place(root, cotangent)
     leaves: list[Leaf] = []
-    nodes = _reachable(root.node, leaves)  # type: ignore[arg-type]
+    nodes = _reachable(root.node, leaves)
     found = list(walk([(root, cotangent)], retain_graph=retain_graph))
     if (
         nodes is not None
@@ -164,7 +168,9 @@ def _walk_and_remember(root: Variable, cotangent: Variable, retain_graph: bool) 
         stands = {leaf: gradient.storage.value for leaf, gradient in found}
         if all(value.slot[0] is trace.token for value in stands.values()):
             positions = [stands[leaf].slot[1] if leaf in stands else None for leaf in leaves]
-            state.pullbacks[key] = Pullback([(entry, None) for entry, _ in trace.log[start:]], positions)
+            state.pullbacks[key] = Pullback(
+                [(entry, None) for entry, _ in trace.log[start:]], positions
+            )
     return found
 
 
@@ -186,9 +192,9 @@ def walk(
     Raises:
         FreedError, ModifiedError: a saved value is not there any more; found before anything is pulled back.
     """
-    waiting = _dependencies([root.node for root, _ in roots], captures)  # type: ignore[misc]
+    waiting = _dependencies([root.node for root, _ in roots], captures)
     arrived: dict[GraphNode, list[Variable | None]] = {}
-    ready: list[tuple[float, int, GraphNode]] = []
+    ready: list[tuple[float, int, Any]] = []
     order = count()
 
     def arrive(edge: Edge, cotangent: Variable) -> None:
@@ -199,7 +205,7 @@ def walk(
 
     for root, cotangent in roots:
         if root.node in waiting:
-            arrive((root.node, root.nr), cotangent)  # type: ignore[arg-type]
+            arrive((root.node, root.nr), cotangent)
     for node in {root.node for root, _ in roots}:
         if waiting.get(node) == 0:
             heappush(ready, (-node.sequence, next(order), node))
@@ -216,7 +222,9 @@ def walk(
                     yield node, cotangents[0]
                 continue
             assert isinstance(node, Node)
-            gradients = pull_back(node, cotangents) if any(c is not None for c in cotangents) else ()
+            gradients = (
+                pull_back(node, cotangents) if any(c is not None for c in cotangents) else ()
+            )
             if not retain_graph and node.saved:
                 node.saved = None
             for edge, gradient in zip(node.edges, gradients, strict=False):
@@ -229,7 +237,9 @@ def walk(
                         heappush(ready, (-source.sequence, next(order), source))
 
 
-def _dependencies(roots: Iterable[GraphNode], captures: Sequence[Edge] | None) -> dict[GraphNode, int]:
+def _dependencies(
+    roots: Iterable[GraphNode], captures: Sequence[Edge] | None
+) -> dict[GraphNode, int]:
     """How many cotangents each node to be visited waits for; with `captures`, only nodes on the way to one are visited."""
     waiting: dict[GraphNode, int] = dict.fromkeys(roots, 0)
     stack = list(waiting)

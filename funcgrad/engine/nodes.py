@@ -103,7 +103,9 @@ def saver(which: tuple[int, ...]) -> Callable[[Sequence[Variable]], Saved]:
                 return ((first.value, first, first.version), (second.value, second, second.version))
 
             return save_two
-    return lambda arguments: tuple([((s := arguments[k].storage).value, s, s.version) for k in which])
+    return lambda arguments: tuple(
+        [((s := arguments[k].storage).value, s, s.version) for k in which]
+    )
 
 
 def linker(which: tuple[int, ...]) -> Callable[[Sequence[Variable]], Any]:
@@ -112,5 +114,8 @@ def linker(which: tuple[int, ...]) -> Callable[[Sequence[Variable]], Any]:
         case (k,):
             return lambda arguments: ((arguments[k].node, arguments[k].nr),)
         case (j, k):
-            return lambda arguments: ((arguments[j].node, arguments[j].nr), (arguments[k].node, arguments[k].nr))
+            return lambda arguments: (
+                (arguments[j].node, arguments[j].nr),
+                (arguments[k].node, arguments[k].nr),
+            )
     return lambda arguments: tuple([(arguments[k].node, arguments[k].nr) for k in which])

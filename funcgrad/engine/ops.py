@@ -32,7 +32,18 @@ class Op:
             they do not fit, so that the caller's own words reach the user.
     """
 
-    __slots__ = ("__weakref__", "_rules", "_types", "check", "function", "kernel", "label", "name", "node_type", "warm")
+    __slots__ = (
+        "__weakref__",
+        "_rules",
+        "_types",
+        "check",
+        "function",
+        "kernel",
+        "label",
+        "name",
+        "node_type",
+        "warm",
+    )
 
     def __init__(
         self,
@@ -88,7 +99,18 @@ class Rule:
         saves: which inputs the way back needs the values of.
     """
 
-    __slots__ = ("_vjps", "avals", "link", "needed", "node_type", "op", "outputs", "save", "saves", "wants")
+    __slots__ = (
+        "_vjps",
+        "avals",
+        "link",
+        "needed",
+        "node_type",
+        "op",
+        "outputs",
+        "save",
+        "saves",
+        "wants",
+    )
 
     def __init__(self, op: Op, avals: tuple[Aval, ...], needed: tuple[bool, ...]) -> None:
         self.op = op
@@ -98,9 +120,9 @@ class Rule:
         self.outputs = op.types(avals)
         self.wants = tuple(k for k, need in enumerate(needed) if need)
         self._vjps: dict[tuple[bool, ...], VjpOp] = {}
-        self.link = linker(self.wants)
-        self.saves = self.vjp(tuple(t.inexact for t in self.outputs)).uses
-        self.save = saver(self.saves)
+        self.link: Callable[..., Any] = linker(self.wants)
+        self.saves: tuple[int, ...] = self.vjp(tuple(t.inexact for t in self.outputs)).uses
+        self.save: Callable[..., Any] = saver(self.saves)
 
     def vjp(self, given: tuple[bool, ...]) -> "VjpOp":
         """The op `(*inputs it uses, *cotangents given) -> cotangents of the inputs that want one`.
@@ -150,7 +172,9 @@ def _pull_back(rule: Rule, given: tuple[bool, ...], *args: Any) -> tuple:
     _, pullback = jax.vjp(of_wanted, *(inputs[k] for k in rule.wants))
     return pullback(
         tuple(
-            next(cotangents) if have else np.zeros(t.shape, t.dtype if t.inexact else jax.dtypes.float0)
+            next(cotangents)
+            if have
+            else np.zeros(t.shape, t.dtype if t.inexact else jax.dtypes.float0)
             for have, t in zip(given, rule.outputs, strict=True)
         )
     )

@@ -6,7 +6,7 @@ Both ways go through the same steps with the same ops, so which one is taken is 
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from itertools import count
 from typing import Any
 from weakref import ref
@@ -56,6 +56,52 @@ class Stats:
 counters = Stats()
 
 
+def stats() -> Stats:
+    """What the engine has done so far in this process.
+
+    >>> from funcgrad import engine
+    >>> engine.stats().pending_ops >= 0
+    True
+    """
+    return replace(counters, pending_ops=sum(state.op is not None for state, _ in local.trace.log))
+
+
+def reset_stats() -> None:
+    """Start counting anew."""
+    for each in fields(Stats):
+        setattr(counters, each.name, each.default)
+
+
+def explain() -> str:
+    """The last run, told: why it ran, whether it was compiled and why, what was computed and what was wanted of it."""
+    if _last is None:
+        return "Nothing has run yet."
+    program, reason, how, why = _last
+    states = program.state.lineage()
+    wanted = set(program.wanted)
+    lines = [
+        f"Ran because {reason}: {len(program.steps)} ops, {len(program.inputs)} inputs, {len(wanted)} results wanted.",
+        f"It ran {how}, because {why}.",
+    ]
+    skipped = sum(state.op is not None for state in states) - len(program.steps)
+    if skipped:
+        lines.append(f"{skipped} recorded ops were left out: nobody holds what they would give.")
+    lines += [f"  %{p} = input {states[p].aval!r}" for p in sorted(program.inputs)]
+    for step in program.steps:
+        made = range(step.position, step.position + step.outputs)
+        given = ", ".join(f"%{p}" for p in made)
+        taken = ", ".join(f"%{p}" for p in step.args)
+        kept = (
+            " (wanted)"
+            if wanted.intersection(made)
+            else " (fused away)"
+            if how != "op by op"
+            else ""
+        )
+        lines.append(f"  {given} = {step.op.name}({taken}) {states[step.position].aval!r}{kept}")
+    return "\n".join(lines)
+
+
 @dataclass
 class Estimate:
     """What compiling costs on this machine, learned from the compilations that were made."""
@@ -66,9 +112,11 @@ class Estimate:
     factor: float = field(default=1.0)
 
     def compile_seconds(self, ops: int) -> float:
+        """Seconds that compiling a program of so many ops is expected to take."""
         return self.factor * (self.fixed + self.per_op * ops)
 
     def learn(self, ops: int, seconds: float) -> None:
+        """Take in how long a compilation took."""
         self.factor *= 0.75 + 0.25 * seconds / self.compile_seconds(ops)
 
 
@@ -160,17 +208,23 @@ def plan(state: Any, wanted: Sequence[int]) -> tuple[tuple[int, ...], list[Step]
 
 _clock = count(1)
 _recent: "OrderedDict[Program, None]" = OrderedDict()
-_last: tuple[Program, str, str] | None = None
+_last: tuple[Program, str, str, str] | None = None
 
 
 def run(log: Log, reason: str) -> None:
     """Compute every value of a recording that somebody still holds."""
-    live = [value for _, held in log if type(held) is ref and (value := held()) is not None and value.array is None]
+    live = [
+        value
+        for _, held in log
+        if type(held) is ref and (value := held()) is not None and value.array is None
+    ]
     if not live:
         return
     state = log[-1][0]
     wanted = tuple([value.slot[1] for value in live])
-    program = state.programs.get(wanted) or state.programs.setdefault(wanted, Program(state, wanted))
+    program = state.programs.get(wanted) or state.programs.setdefault(
+        wanted, Program(state, wanted)
+    )
     for value, array in zip(live, _execute(program, log, reason), strict=True):
         value.array = array
         value.trace = None
@@ -199,12 +253,13 @@ def _execute(program: Program, log: Log, reason: str) -> list[Any]:
     if program.compiled is not None and settings.mode != "op_by_op":
         counters.cache_hits += 1
         outputs = _concrete(program.compiled, arrays)
-        why = "it had been compiled before"
+        how, why = "as one compiled program", "it had been compiled before"
         _keep(program)
     else:
         compiled, why = _decide(program, now)
         start = time.perf_counter()
         cold = [step for step in program.steps if step.avals not in step.op.warm]
+        how = "as one compiled program, compiled now" if compiled else "op by op"
         if compiled:
             program.compile()
             outputs = _concrete(program.compiled, arrays)
@@ -225,7 +280,7 @@ def _execute(program: Program, log: Log, reason: str) -> list[Any]:
             else:
                 program.spent += seconds
     program.last_run = now
-    _last = (program, reason, why)
+    _last = (program, reason, how, why)
     return outputs
 
 

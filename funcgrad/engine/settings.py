@@ -50,7 +50,7 @@ def mode(name: str) -> Iterator[None]:
     Raises:
         ValueError: there is no such mode.
     """
-    from funcgrad.engine.programs import flush
+    from funcgrad.engine.trace import flush
 
     check_mode(name)
     flush("the engine's mode changed")

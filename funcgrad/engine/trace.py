@@ -69,7 +69,7 @@ class State:
         self.aval: Any = aval
         self.op: Any = op
         self.args = args
-        self.outputs = outputs
+        self.outputs: Any = outputs
         self.rule = rule
         self.is_more = is_more
         self.children: dict[Any, State] = {}
@@ -116,7 +116,9 @@ class Tree:
         while pending:
             state = pending.pop()
             size += 1
-            state.children = {key: child for key, child in state.children.items() if id(child) in kept}
+            state.children = {
+                key: child for key, child in state.children.items() if id(child) in kept
+            }
             state.pullbacks = {}
             pending.extend(state.children.values())
         self.size = size
@@ -181,7 +183,9 @@ def record(op: Op, arguments: Sequence[Variable]) -> Any:
             node = variable.node
             if node is not None and grad:
                 slot = node.slot
-                event.append((slot[1] if slot[0] is token else _enter_node(trace, node)) + variable.nr)
+                event.append(
+                    (slot[1] if slot[0] is token else _enter_node(trace, node)) + variable.nr
+                )
             else:
                 event.append(-1)
     except _TracerFoundError:
@@ -239,7 +243,9 @@ def record_two(op: Op, a: Variable, b: Variable) -> Result:
     return value, made, 0
 
 
-def _record_more(trace: Trace, state: State, value: Value, node: "GraphNode | None") -> list[Result]:
+def _record_more(
+    trace: Trace, state: State, value: Value, node: "GraphNode | None"
+) -> list[Result]:
     """The outputs of an op after its first, each an event of its own."""
     values = [value]
     for aval in state.outputs[1:]:
@@ -252,7 +258,9 @@ def _record_more(trace: Trace, state: State, value: Value, node: "GraphNode | No
 
 
 def _with_edges(values: list[Value], node: "GraphNode | None") -> list[Result]:
-    return [(value, node if value.aval.inexact else None, number) for number, value in enumerate(values)]
+    return [
+        (value, node if value.aval.inexact else None, number) for number, value in enumerate(values)
+    ]
 
 
 def _new_state(state: State, key: tuple, arguments: Sequence[Variable]) -> State:
@@ -294,7 +302,9 @@ def apply(op: Op, arguments: Sequence[Variable]) -> Any:
     values = [variable.storage.value for variable in arguments]
     avals = tuple(value.aval for value in values)
     op.types(avals)
-    rule = op.rule(avals, tuple(local.grad_enabled and variable.node is not None for variable in arguments))
+    rule = op.rule(
+        avals, tuple(local.grad_enabled and variable.node is not None for variable in arguments)
+    )
     made = None if rule is None else rule.node_type(rule, arguments, NOWHERE)
     outputs = as_tuple(op.function(*(compute(value) for value in values)))
     results = _with_edges([Value.of(array) for array in outputs], made)

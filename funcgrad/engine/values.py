@@ -32,6 +32,7 @@ class Aval:
     device: Any
 
     def __new__(cls, shape: tuple[int, ...], dtype: Any, device: Any = None) -> "Aval":
+        """The one object of this type."""
         key = (shape, dtype, device)
         known = cls._interned.get(key)
         if known is not None:
@@ -116,7 +117,7 @@ class Variable:
 
     def __init__(self, storage: Storage, node: "GraphNode | None" = None, nr: int = 0) -> None:
         self.storage = storage
-        self.node = node
+        self.node: Any = node
         self.nr = nr
 
 

@@ -10,7 +10,18 @@
 tensor([...])
 """
 
-from funcgrad.torch import autograd, conversions, creation, optim, pointwise, powers, products, reductions
+from typing import TYPE_CHECKING, Any
+
+from funcgrad.torch import (
+    autograd,
+    conversions,
+    creation,
+    optim,
+    pointwise,
+    powers,
+    products,
+    reductions,
+)
 from funcgrad.torch.autograd import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from funcgrad.torch.dtypes import (
     Size,
@@ -37,6 +48,11 @@ from funcgrad.torch.dtypes import bool_ as _bool
 from funcgrad.torch.printing import set_printoptions
 from funcgrad.torch.random_stream import Generator
 from funcgrad.torch.tensor import Tensor
+
+if TYPE_CHECKING:
+    # The tables' functions are put in this namespace below.
+    def __getattr__(name: str) -> Any: ...
+
 
 _TABLES = (pointwise, powers, reductions, products, conversions)
 

@@ -63,7 +63,9 @@ def backward(
             engine.backward(roots[0], _accumulate, retain_graph=retain_graph)
             return
         pairs = _with_cotangents(roots, grad_tensors, create_graph)
-        wanted = None if inputs is None else [inputs] if isinstance(inputs, Tensor) else list(inputs)
+        wanted = (
+            None if inputs is None else [inputs] if isinstance(inputs, Tensor) else list(inputs)
+        )
         edges = None if wanted is None else [_edge(each) for each in wanted]
         with grad_mode(create_graph):
             for node, gradient in engine.walk(
@@ -130,10 +132,12 @@ def grad(
     found: dict[Any, Variable] = {}
     try:
         pairs = _with_cotangents(roots, grad_outputs, create_graph)
-        for edge, gradient in engine.walk(
-            pairs, retain_graph=retain_graph, create_graph=create_graph, captures=list(dict.fromkeys(edges))
-        ):
-            found[edge] = gradient
+        captures = list(dict.fromkeys(edges))
+        found.update(
+            engine.walk(
+                pairs, retain_graph=retain_graph, create_graph=create_graph, captures=captures
+            )
+        )
     except (FreedError, ModifiedError) as error:
         raise _as_pytorch(error) from None
     if not allow_unused and any(edge not in found for edge in edges):
@@ -166,7 +170,9 @@ def _zeros_like(like: Tensor) -> Tensor:
 def _check_roots(roots: list[Tensor]) -> None:
     for position, root in enumerate(roots):
         if root.node is None:
-            raise RuntimeError(f"element {position} of tensors does not require grad and does not have a grad_fn")
+            raise RuntimeError(
+                f"element {position} of tensors does not require grad and does not have a grad_fn"
+            )
 
 
 def _check_scalar(root: Tensor) -> None:
@@ -179,9 +185,15 @@ def _check_scalar(root: Tensor) -> None:
         )
 
 
-def _with_cotangents(roots: list[Tensor], given: Any, create_graph: bool) -> list[tuple[Variable, Variable]]:
+def _with_cotangents(
+    roots: list[Tensor], given: Any, create_graph: bool
+) -> list[tuple[Variable, Variable]]:
     cotangents: list[Any] = (
-        [None] * len(roots) if given is None else [given] if isinstance(given, Tensor) else list(given)
+        [None] * len(roots)
+        if given is None
+        else [given]
+        if isinstance(given, Tensor)
+        else list(given)
     )
     if len(cotangents) != len(roots):
         raise RuntimeError(f"got {len(roots)} tensors and {len(cotangents)} gradients")
@@ -192,7 +204,9 @@ def _with_cotangents(roots: list[Tensor], given: Any, create_graph: bool) -> lis
             with grad_mode(False):
                 cotangent = made(record(ones_like, (root,)))
         elif not isinstance(cotangent, Tensor):
-            raise TypeError(f"gradients can be either Tensors or None, but got {type(cotangent).__name__}")
+            raise TypeError(
+                f"gradients can be either Tensors or None, but got {type(cotangent).__name__}"
+            )
         elif cotangent.shape != root.shape:
             raise RuntimeError(
                 f"Mismatch in shape: grad_output[{position}] has a shape of {cotangent.shape} and "

@@ -39,8 +39,11 @@ def multiply_add(a: np.ndarray, b: float, c: float) -> np.ndarray:
     b, c = a.dtype.type(b), a.dtype.type(c)
     if b == 1:
         return a + c
-    if c == 0 or extreme:
+    if extreme:
         return a * b + c
+    if c == 0:
+        # Only a product that is exactly zero takes the sign of the sum.
+        return np.where((a != 0) & (b != 0), a * b, a * b + c)
     if a.dtype == np.float32:
         # The product is exact in double precision.
         total, rest = _two_sum(a.astype(np.float64) * np.float64(b), np.float64(c))

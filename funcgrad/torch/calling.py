@@ -62,8 +62,16 @@ def promoted(operands: tuple[Any, ...]) -> dtype:
     """The dtype in which PyTorch computes on these tensors and Python numbers."""
     tensors = [operand for operand in operands if isinstance(operand, Variable)]
     return result_dtype(
-        [from_numpy_dtype(t.storage.value.aval.dtype) for t in tensors if t.storage.value.aval.shape],
-        [from_numpy_dtype(t.storage.value.aval.dtype) for t in tensors if not t.storage.value.aval.shape],
+        [
+            from_numpy_dtype(t.storage.value.aval.dtype)
+            for t in tensors
+            if t.storage.value.aval.shape
+        ],
+        [
+            from_numpy_dtype(t.storage.value.aval.dtype)
+            for t in tensors
+            if not t.storage.value.aval.shape
+        ],
         [type(operand) for operand in operands if not isinstance(operand, Variable)],
     )
 
@@ -86,7 +94,9 @@ def writable(target: Tensor) -> None:
         RuntimeError: it is a leaf that gathers a gradient, and grad mode is on.
     """
     if local.grad_enabled and isinstance(target.node, Leaf):
-        raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
+        raise RuntimeError(
+            "a leaf Variable that requires grad is being used in an in-place operation."
+        )
 
 
 def check_castable(result: dtype, target: dtype) -> None:

@@ -20,7 +20,9 @@ CLONE = Op("clone", jnp.copy, label="CloneBackward0")
 @cache
 def _cast(wanted: np.dtype, where: Any) -> Op:
     def convert(x: Any) -> Any:
-        return jnp.astype(x, wanted) if where is None else jax.device_put(jnp.astype(x, wanted), where)
+        return (
+            jnp.astype(x, wanted) if where is None else jax.device_put(jnp.astype(x, wanted), where)
+        )
 
     return Op(f"to {wanted.name}", convert, label="ToCopyBackward0")
 

@@ -16,7 +16,9 @@ from funcgrad.torch.tensor import Tensor, place
 Where = device | str | None
 
 
-def tensor(data: Any, *, dtype: dtype | None = None, device: Where = None, requires_grad: bool = False) -> Tensor:
+def tensor(
+    data: Any, *, dtype: dtype | None = None, device: Where = None, requires_grad: bool = False
+) -> Tensor:
     """A tensor of the given elements, copied.
 
     Args:
@@ -57,9 +59,7 @@ def _elements(data: Any, wanted: dtype | None) -> Any:
         _check_nesting(data)
         data = _plain(data)
         array = np.asarray(data)
-        if array.size == 0 and array.dtype == np.float64:
-            inferred = get_default_dtype()
-        elif array.dtype.kind == "f":
+        if (array.size == 0 and array.dtype == np.float64) or array.dtype.kind == "f":
             inferred = get_default_dtype()
         elif array.dtype.kind == "c":
             inferred = get_default_dtype().to_complex()
@@ -90,12 +90,16 @@ def _check_nesting(data: Any) -> None:
             if not isinstance(part, (list, tuple)) and not isinstance(part, (Tensor, np.ndarray)):
                 raise TypeError(f"not a sequence at dim {depth}")
             if len(part) != shape[depth]:
-                raise ValueError(f"expected sequence of length {shape[depth]} at dim {depth} (got {len(part)})")
+                raise ValueError(
+                    f"expected sequence of length {shape[depth]} at dim {depth} (got {len(part)})"
+                )
             if isinstance(part, (list, tuple)):
                 for each in part:
                     check(each, depth + 1)
         elif isinstance(part, (list, tuple)):
-            raise ValueError(f"too many dimensions at dim {depth}: expected a number, got a {type(part).__name__}")
+            raise ValueError(
+                f"too many dimensions at dim {depth}: expected a number, got a {type(part).__name__}"
+            )
         elif not isinstance(part, (*NUMBERS, Tensor, np.ndarray)):
             raise TypeError(f"new(): invalid data type '{type(part).__name__}'")
 
@@ -106,7 +110,9 @@ def _wrap(array: Any, where: Where, requires_grad: bool) -> Tensor:
     made = Tensor._of(place(array, where))
     if requires_grad:
         if not made.storage.value.aval.inexact:
-            raise RuntimeError("Only Tensors of floating point and complex dtype can require gradients")
+            raise RuntimeError(
+                "Only Tensors of floating point and complex dtype can require gradients"
+            )
         made.requires_grad = True
     return made
 
@@ -115,7 +121,9 @@ def as_tensor(data: Any, *, dtype: dtype | None = None, device: Where = None) ->
     """`data` itself where it is a tensor of this dtype and device already, else a tensor made of it."""
     if isinstance(data, Tensor) and dtype in (None, data.dtype) and device is None:
         return data
-    return tensor(data.detach()._array() if isinstance(data, Tensor) else data, dtype=dtype, device=device)
+    return tensor(
+        data.detach()._array() if isinstance(data, Tensor) else data, dtype=dtype, device=device
+    )
 
 
 def from_numpy(array: np.ndarray) -> Tensor:
@@ -150,7 +158,9 @@ def full(
 ) -> Tensor:
     """A tensor of one number; its dtype follows the number's if None."""
     wanted = dtype or from_numpy_dtype(_elements(fill_value, None).dtype)
-    return _wrap(np.full(_shape(tuple(size)), fill_value, wanted.numpy_dtype), device, requires_grad)
+    return _wrap(
+        np.full(_shape(tuple(size)), fill_value, wanted.numpy_dtype), device, requires_grad
+    )
 
 
 def _filled(name: str, number: int) -> Callable[..., Tensor]:
@@ -160,12 +170,20 @@ def _filled(name: str, number: int) -> Callable[..., Tensor]:
         array = np.full(_shape(size), number, (dtype or get_default_dtype()).numpy_dtype)
         return _wrap(array, device, requires_grad)
 
-    def fill_like(input: Tensor, *, dtype: dtype | None = None, requires_grad: bool = False) -> Tensor:
+    def fill_like(
+        input: Tensor, *, dtype: dtype | None = None, requires_grad: bool = False
+    ) -> Tensor:
         made = fill(input.shape, dtype=dtype or input.dtype, requires_grad=requires_grad)
-        return made if input.storage.value.aval.device is None else _wrap(made._array(), input.device, requires_grad)
+        return (
+            made
+            if input.storage.value.aval.device is None
+            else _wrap(made._array(), input.device, requires_grad)
+        )
 
     fill.__name__ = fill.__qualname__ = name
-    fill.__doc__ = f"A tensor of {number}s; zeros too for `empty`, whose elements nobody may rely on."
+    fill.__doc__ = (
+        f"A tensor of {number}s; zeros too for `empty`, whose elements nobody may rely on."
+    )
     FUNCTIONS[name] = fill
     fill_like.__name__ = fill_like.__qualname__ = f"{name}_like"
     fill_like.__doc__ = f"As `{name}`, with the shape, dtype and device of another tensor."
@@ -183,7 +201,9 @@ def _random(name: str, draw: Callable[..., np.ndarray]) -> None:
     ) -> Tensor:
         return _wrap(draw(_shape(size), dtype=dtype, generator=generator), device, requires_grad)
 
-    def sample_like(input: Tensor, *, dtype: dtype | None = None, requires_grad: bool = False) -> Tensor:
+    def sample_like(
+        input: Tensor, *, dtype: dtype | None = None, requires_grad: bool = False
+    ) -> Tensor:
         return sample(input.shape, dtype=dtype or input.dtype, requires_grad=requires_grad)
 
     sample.__name__ = sample.__qualname__ = name
@@ -206,7 +226,11 @@ def randint(
     """Random integers in [low, high), as `torch.randint(low=0, high, size)`."""
     if size is None:
         low, high, size = 0, low, high
-    return _wrap(sampling.randint(_shape((size,)), low, high, dtype=dtype or int64, generator=generator), device, False)
+    return _wrap(
+        sampling.randint(_shape((size,)), low, high, dtype=dtype or int64, generator=generator),
+        device,
+        False,
+    )
 
 
 def randperm(
@@ -226,7 +250,9 @@ def arange(
         raise RuntimeError("step must be nonzero")
     if (end - start) * step < 0:
         raise RuntimeError("upper bound and lower bound inconsistent with step sign")
-    inferred = int64 if all(isinstance(each, int) for each in (start, end, step)) else get_default_dtype()
+    inferred = (
+        int64 if all(isinstance(each, int) for each in (start, end, step)) else get_default_dtype()
+    )
     return _wrap(np.arange(start, end, step).astype((dtype or inferred).numpy_dtype), device, False)
 
 

@@ -28,10 +28,14 @@ class Optimizer:
         self.state: dict[Tensor, dict[str, Any]] = {}
         self.param_groups: list[dict[str, Any]] = []
         for group in groups:
-            tensors = [group["params"]] if isinstance(group["params"], Tensor) else list(group["params"])
+            tensors = (
+                [group["params"]] if isinstance(group["params"], Tensor) else list(group["params"])
+            )
             for tensor in tensors:
                 if not isinstance(tensor, Tensor):
-                    raise TypeError(f"optimizer can only optimize Tensors, but one of the params is {type(tensor)}")
+                    raise TypeError(
+                        f"optimizer can only optimize Tensors, but one of the params is {type(tensor)}"
+                    )
                 if not tensor.is_leaf:
                     raise ValueError("can't optimize a non-leaf Tensor")
             self.param_groups.append({**defaults, **group, "params": tensors})
@@ -52,9 +56,13 @@ class Optimizer:
             for group in self.param_groups:
                 for parameter in group["params"]:
                     if parameter.grad is not None:
-                        self._update(parameter, parameter.grad, self.state.setdefault(parameter, {}), group)
+                        self._update(
+                            parameter, parameter.grad, self.state.setdefault(parameter, {}), group
+                        )
 
-    def _update(self, parameter: Tensor, grad: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
+    def _update(
+        self, parameter: Tensor, grad: Tensor, state: dict[str, Any], group: dict[str, Any]
+    ) -> None:
         raise NotImplementedError
 
 
@@ -95,14 +103,20 @@ class SGD(Optimizer):
             },
         )
 
-    def _update(self, parameter: Any, grad: Any, state: dict[str, Any], group: dict[str, Any]) -> None:
+    def _update(
+        self, parameter: Any, grad: Any, state: dict[str, Any], group: dict[str, Any]
+    ) -> None:
         if group["maximize"]:
             grad = -grad
         if group["weight_decay"]:
             grad = grad + parameter * group["weight_decay"]
         if group["momentum"]:
             held = state.get("momentum_buffer")
-            held = grad.clone() if held is None else held.mul_(group["momentum"]).add_(grad * (1 - group["dampening"]))
+            held = (
+                grad.clone()
+                if held is None
+                else held.mul_(group["momentum"]).add_(grad * (1 - group["dampening"]))
+            )
             state["momentum_buffer"] = held
             grad = grad + held * group["momentum"] if group["nesterov"] else held
         parameter.sub_(grad * group["lr"])
@@ -132,10 +146,19 @@ class Adam(Optimizer):
             if not 0.0 <= beta < 1.0:
                 raise ValueError(f"Invalid beta parameter at index {position}: {beta}")
         super().__init__(
-            params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "maximize": maximize}
+            params,
+            {
+                "lr": lr,
+                "betas": betas,
+                "eps": eps,
+                "weight_decay": weight_decay,
+                "maximize": maximize,
+            },
         )
 
-    def _update(self, parameter: Any, grad: Any, state: dict[str, Any], group: dict[str, Any]) -> None:
+    def _update(
+        self, parameter: Any, grad: Any, state: dict[str, Any], group: dict[str, Any]
+    ) -> None:
         first, second = group["betas"]
         if group["maximize"]:
             grad = -grad

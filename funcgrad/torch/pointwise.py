@@ -150,7 +150,10 @@ class Pointwise:
 
             plain = compute is None and store is None
             known = self.ops[compute, store] = Op(
-                self.row.name, function if plain else cast, label=self.row.label, check=self.row.check or check_broadcast
+                self.row.name,
+                function if plain else cast,
+                label=self.row.label,
+                check=self.row.check or check_broadcast,
             )
         return known
 
@@ -211,7 +214,9 @@ class Pointwise:
 
         def unary(input: Tensor) -> Tensor:
             if not isinstance(input, Tensor):
-                raise TypeError(f"{name}(): argument 'input' (position 1) must be Tensor, not {_type_name(input)}")
+                raise TypeError(
+                    f"{name}(): argument 'input' (position 1) must be Tensor, not {_type_name(input)}"
+                )
             op = by_types.get((input.storage.value.aval,)) or self.for_types(input)
             return Tensor._of(*record(op, (input,)))
 
@@ -219,11 +224,17 @@ class Pointwise:
             if isinstance(other, Tensor):
                 second: Any = other
             elif isinstance(other, NUMBERS):
-                aval = numbers.get((input.storage.value.aval, type(other))) or self.number_type(input, other)
+                aval = numbers.get((input.storage.value.aval, type(other))) or self.number_type(
+                    input, other
+                )
                 second = number(other, aval)
             else:
-                raise TypeError(f"{name}(): argument 'other' (position 2) must be Tensor, not {_type_name(other)}")
-            op = by_types.get((input.storage.value.aval, second.storage.value.aval)) or self.for_types(input, second)
+                raise TypeError(
+                    f"{name}(): argument 'other' (position 2) must be Tensor, not {_type_name(other)}"
+                )
+            op = by_types.get(
+                (input.storage.value.aval, second.storage.value.aval)
+            ) or self.for_types(input, second)
             return Tensor._of(*record_two(op, input, second))
 
         return unary if self.row in UNARY else binary
@@ -280,7 +291,9 @@ def _publish() -> None:
         METHODS[f"__i{name}__"] = operator(METHODS[f"{name}_"])
     METHODS["__itruediv__"] = operator(METHODS["div_"])
     # As PyTorch has it: a number divided by a tensor is the tensor's reciprocal times the number.
-    METHODS["__rtruediv__"] = operator(lambda self, other: FUNCTIONS["mul"](FUNCTIONS["reciprocal"](self), other))
+    METHODS["__rtruediv__"] = operator(
+        lambda self, other: FUNCTIONS["mul"](FUNCTIONS["reciprocal"](self), other)
+    )
 
 
 _publish()

@@ -26,7 +26,7 @@ def _check_integers(base: np.dtype, exponent: Any) -> None:
 def _static_power(exponent: float, dtype: np.dtype) -> Op:
     def power(x: Any) -> Any:
         x = x.astype(dtype)
-        if dtype == bool:
+        if dtype.kind == "b":
             return jnp.logical_or(x, exponent == 0)
         return jnp.sqrt(x) if exponent == 0.5 else jax.lax.integer_pow(x, int(exponent))
 
@@ -40,7 +40,9 @@ def _dynamic_power(dtype: np.dtype) -> Op:
 
 @cache
 def _power_of_number(dtype: np.dtype) -> Op:
-    return Op("pow", lambda exponent, base: jnp.power(base, exponent.astype(dtype)), label="PowBackward2")
+    return Op(
+        "pow", lambda exponent, base: jnp.power(base, exponent.astype(dtype)), label="PowBackward2"
+    )
 
 
 def _power(input: Tensor, exponent: Any) -> Any:
@@ -64,7 +66,9 @@ def pow(input: Any, exponent: Any) -> Tensor:
     """
     if not isinstance(input, Tensor):
         dtype = promoted((input, exponent)).numpy_dtype
-        return Tensor._of(*record(_power_of_number(dtype), (exponent, number(input, Aval((), dtype)))))
+        return Tensor._of(
+            *record(_power_of_number(dtype), (exponent, number(input, Aval((), dtype))))
+        )
     if isinstance(exponent, NUMBERS):
         return Tensor._of(*_power(input, exponent))
     op = _of_tensors.for_types(input, exponent)

@@ -15,6 +15,7 @@ from funcgrad.torch.tensor import Tensor
 # PyTorch multiplies float32 in full precision unless told otherwise; accelerators by default do not.
 _matmul = partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
 
+
 def _name(aval: Aval) -> str:
     return from_numpy_dtype(aval.dtype).scalar_type
 
@@ -30,7 +31,9 @@ def check_dot(a: Aval, b: Aval) -> None:
             f"1D tensors expected, but got {len(a.shape)}D and {len(b.shape)}D tensors"
         )
     if a.dtype != b.dtype:
-        raise RuntimeError(f"dot : expected both vectors to have same dtype, but found {_name(a)} and {_name(b)}")
+        raise RuntimeError(
+            f"dot : expected both vectors to have same dtype, but found {_name(a)} and {_name(b)}"
+        )
     if a.shape != b.shape:
         raise RuntimeError(
             f"inconsistent tensor size, expected tensor [{a.shape[0]}] and src [{b.shape[0]}] to have the same number "
@@ -41,10 +44,14 @@ def check_dot(a: Aval, b: Aval) -> None:
 def check_mv(a: Aval, b: Aval) -> None:
     """Check a matrix and a vector for `mv`."""
     if len(a.shape) != 2 or len(b.shape) != 1:
-        raise RuntimeError(f"vector + matrix @ vector expected, got 1, {len(a.shape)}, {len(b.shape)}")
+        raise RuntimeError(
+            f"vector + matrix @ vector expected, got 1, {len(a.shape)}, {len(b.shape)}"
+        )
     rows, columns = a.shape
     if columns != b.shape[0]:
-        raise RuntimeError(f"size mismatch, got input ({rows}), mat ({rows}x{columns}), vec ({b.shape[0]})")
+        raise RuntimeError(
+            f"size mismatch, got input ({rows}), mat ({rows}x{columns}), vec ({b.shape[0]})"
+        )
     if a.dtype != b.dtype:
         raise RuntimeError(
             f"addmv input tensors must have the same dtype, but got {_name(b)}, {_name(a)}, and {_name(b)}"
@@ -108,7 +115,9 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
     """
     dims = len(input.storage.value.aval.shape), len(other.storage.value.aval.shape)
     if 0 in dims:
-        raise RuntimeError(f"both arguments to matmul need to be at least 1D, but they are {dims[0]}D and {dims[1]}D")
+        raise RuntimeError(
+            f"both arguments to matmul need to be at least 1D, but they are {dims[0]}D and {dims[1]}D"
+        )
     return Tensor._of(*record_two(_BY_DIMENSIONS.get(dims, BATCHED), input, other))
 
 
@@ -125,5 +134,8 @@ def _operator(self: Tensor, other: Any) -> Any:
     return matmul(self, other) if isinstance(other, Tensor) else NotImplemented
 
 
-FUNCTIONS: dict[str, Callable[..., Any]] = {"matmul": matmul, **{op.name: _product(op) for op in (DOT, MV, MM)}}
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "matmul": matmul,
+    **{op.name: _product(op) for op in (DOT, MV, MM)},
+}
 METHODS = {**FUNCTIONS, "__matmul__": _operator}

@@ -35,7 +35,13 @@ ROWS = (
     Row("prod", jnp.prod, "ProdBackward0", "ProdBackward1", INTEGRAL_TO_INT64),
     Row("amax", jnp.max, "AmaxBackward0", "AmaxBackward0", SAME),
     Row("amin", jnp.min, "AminBackward0", "AminBackward0", SAME),
-    Row("logsumexp", jax.scipy.special.logsumexp, "LogsumexpBackward0", "LogsumexpBackward0", FLOATING),
+    Row(
+        "logsumexp",
+        jax.scipy.special.logsumexp,
+        "LogsumexpBackward0",
+        "LogsumexpBackward0",
+        FLOATING,
+    ),
     Row("all", jnp.all, "AllBackward0", "AllBackward1", BOOL),
     Row("any", jnp.any, "AnyBackward0", "AnyBackward1", BOOL),
 )
@@ -89,8 +95,15 @@ def _function(row: Row) -> Callable[..., Tensor]:
     over_all = _op(row, None, False, None)
     plain: set[Any] = set()
 
-    def reduce(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: dtype | None = None) -> Tensor:
-        if dim is None and dtype is None and not keepdim and input.storage.value.aval.dtype in plain:
+    def reduce(
+        input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: dtype | None = None
+    ) -> Tensor:
+        if (
+            dim is None
+            and dtype is None
+            and not keepdim
+            and input.storage.value.aval.dtype in plain
+        ):
             return Tensor._of(*record(over_all, (input,)))
         stored = _stored(row, input, dtype)
         if stored is None:

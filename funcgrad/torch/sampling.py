@@ -439,10 +439,14 @@ def log_normal(
     generator = generator or default_generator
     with generator.lock:
         values = generator.normals(_count(shape), mean, std)
-    # Above this argument, `math.exp` raises where C returns infinity.
-    return _stored(
-        map_libm(lambda x: math.exp(x) if x < 709.78 else math.inf, values), shape, dtype
-    )
+    return _stored(map_libm(_exp, values), shape, dtype)
+
+
+def _exp(x: float) -> float:
+    try:
+        return math.exp(x)
+    except OverflowError:
+        return math.inf
 
 
 def _require_continuous(name: str, dtype: dtype, spelled: str) -> None:

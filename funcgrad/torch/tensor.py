@@ -1,13 +1,13 @@
 """The tensor: a variable of the engine with PyTorch's attributes. Its ops are attached from the tables."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from funcgrad.engine import Leaf, Storage, Value, Variable, compute, local
+from funcgrad.engine import Leaf, Storage, Value, Variable, compute
 from funcgrad.engine.values import is_tracer
 from funcgrad.torch import printing
 from funcgrad.torch.dtypes import C_NAMES, Size, device, dtype, from_numpy_dtype
@@ -30,11 +30,11 @@ class DataStorage(Storage):
     __slots__ = ("source",)
 
     def __init__(self, source: Storage) -> None:
-        self.source = source.source if isinstance(source, DataStorage) else source
+        self.source: Storage = source.source if isinstance(source, DataStorage) else source
         self.version = 0
 
     @property
-    def value(self) -> Value:  # type: ignore[override]
+    def value(self) -> Value:
         """What the shared cell holds."""
         return self.source.value
 
@@ -102,9 +102,11 @@ class Tensor(Variable):
         """Where its elements are, or will be once computed."""
         bound = self.storage.value.aval.device
         if bound is None:
-            bound = jax.config.jax_default_device or jax.local_devices()[0]
+            bound = jax.config.values["jax_default_device"] or jax.local_devices()[0]
         if not isinstance(bound, jax.Device):
-            bound = min(getattr(bound, "device_set", [jax.local_devices()[0]]), key=lambda each: each.id)
+            bound = min(
+                getattr(bound, "device_set", [jax.local_devices()[0]]), key=lambda each: each.id
+            )
         return device.from_jax(bound)
 
     # -- its place in the graph -----------------------------------------------------------------------------------

@@ -45,7 +45,10 @@ print(w, loss)
 
 def printed(module: str, seed: int) -> str:
     run = subprocess.run(
-        [sys.executable, "-c", LESSON.format(module=module, seed=seed)], capture_output=True, text=True, check=True
+        [sys.executable, "-c", LESSON.format(module=module, seed=seed)],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return re.sub(r" object at 0x[0-9a-f]+", "", run.stdout)
 
@@ -57,8 +60,12 @@ def test_the_lesson_prints_what_pytorch_prints(seed):
 
 
 def test_the_lesson_needs_no_pytorch():
-    blocked = "import sys; sys.modules['torch'] = None\n" + LESSON.format(module="funcgrad.torch", seed=0)
-    run = subprocess.run([sys.executable, "-c", blocked], capture_output=True, text=True, check=True)
+    blocked = "import sys; sys.modules['torch'] = None\n" + LESSON.format(
+        module="funcgrad.torch", seed=0
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", blocked], capture_output=True, text=True, check=True
+    )
     # The digits that the lesson is known by: PyTorch 2.13, seed 0.
     assert "tensor([0.2681, 0.4174])" in run.stdout
 

@@ -1,10 +1,5 @@
 """Every op of the tables next to PyTorch: values, dtypes, gradients, node names; and the errors it raises."""
 
-import inspect
-import math
-import re
-import warnings
-
 import numpy as np
 import pytest
 
@@ -40,7 +35,9 @@ def assert_same(mine, reference, steps: int = 4):
     expected = reference.detach().numpy()
     if expected.dtype.kind in "fc":
         eps = np.finfo(expected.dtype).eps
-        np.testing.assert_allclose(mine.detach().numpy(), expected, rtol=steps * eps, atol=steps * eps)
+        np.testing.assert_allclose(
+            mine.detach().numpy(), expected, rtol=steps * eps, atol=steps * eps
+        )
     else:
         np.testing.assert_array_equal(mine.numpy(), expected)
 
@@ -68,19 +65,44 @@ def check(function, *arrays, dtype: str = "float64", steps: int = 4, grad: bool 
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("row", pointwise.UNARY, ids=lambda row: row.name)
 def test_unary_op_gives_pytorchs_values_and_gradients(row, dtype):
-    check(lambda torch, x: getattr(torch, row.name)(x), sample(row.name, (3, 4)), dtype=dtype, steps=16)
+    check(
+        lambda torch, x: getattr(torch, row.name)(x),
+        sample(row.name, (3, 4)),
+        dtype=dtype,
+        steps=16,
+    )
 
 
-@pytest.mark.parametrize("row", [row for row in pointwise.BINARY if row.name != "rsub"], ids=lambda row: row.name)
+@pytest.mark.parametrize(
+    "row", [row for row in pointwise.BINARY if row.name != "rsub"], ids=lambda row: row.name
+)
 def test_binary_op_broadcasts_as_pytorch_does(row):
-    check(lambda torch, a, b: getattr(torch, row.name)(a, b), sample("", (3, 1)), sample("", (4,), 1), steps=8)
+    check(
+        lambda torch, a, b: getattr(torch, row.name)(a, b),
+        sample("", (3, 1)),
+        sample("", (4,), 1),
+        steps=8,
+    )
 
 
 @pytest.mark.parametrize("number", [2, 2.5, -3, True], ids=repr)
 @pytest.mark.parametrize("dtype", ["float32", "float64", "int32", "int64", "bool"])
 @pytest.mark.parametrize(
     "expression",
-    ["x + n", "n + x", "x - n", "n - x", "x * n", "n * x", "x / n", "n / x", "x ** n", "x == n", "x < n", "n >= x"],
+    [
+        "x + n",
+        "n + x",
+        "x - n",
+        "n - x",
+        "x * n",
+        "n * x",
+        "x / n",
+        "n / x",
+        "x ** n",
+        "x == n",
+        "x < n",
+        "n >= x",
+    ],
 )
 def test_python_numbers_promote_as_in_pytorch(expression, dtype, number):
     outcomes = []
@@ -111,12 +133,16 @@ def test_power_by_a_tensor_and_of_a_number():
 @pytest.mark.parametrize("keepdim", [False, True])
 @pytest.mark.parametrize("row", reductions.ROWS, ids=lambda row: row.name)
 def test_reduction_over_dimensions(row, dims, keepdim):
-    if row.name in ("prod", "all", "any", "logsumexp") and (dims is None or not isinstance(dims, int)):
+    if row.name in ("prod", "all", "any", "logsumexp") and (
+        dims is None or not isinstance(dims, int)
+    ):
         pytest.skip("PyTorch takes one dimension here")
     arguments = {} if dims is None and not keepdim else {"dim": dims, "keepdim": keepdim}
     if row.name == "logsumexp" and not arguments:
         pytest.skip("PyTorch wants dimensions here")
-    check(lambda torch, x: getattr(torch, row.name)(x, **arguments), sample("", (2, 3, 4)), steps=16)
+    check(
+        lambda torch, x: getattr(torch, row.name)(x, **arguments), sample("", (2, 3, 4)), steps=16
+    )
 
 
 def test_integers_sum_in_int64():
@@ -128,7 +154,14 @@ def test_integers_sum_in_int64():
 
 @pytest.mark.parametrize(
     "shapes",
-    [((3,), (3,)), ((2, 3), (3,)), ((2, 3), (3, 4)), ((3,), (3, 4)), ((5, 2, 3), (5, 3, 4)), ((5, 2, 3), (3,))],
+    [
+        ((3,), (3,)),
+        ((2, 3), (3,)),
+        ((2, 3), (3, 4)),
+        ((3,), (3, 4)),
+        ((5, 2, 3), (5, 3, 4)),
+        ((5, 2, 3), (3,)),
+    ],
     ids=str,
 )
 def test_matrix_product_by_dimensions(shapes):
@@ -154,18 +187,24 @@ COMPLAINTS = {
     "in-place that would lose a fraction": lambda t: t.ones(2, dtype=t.int64).add_(1.5),
     "backward of several elements": lambda t: t.ones(2, requires_grad=True).backward(),
     "backward without a graph": lambda t: t.ones(2).sum().backward(),
-    "backward with a wrong cotangent": lambda t: t.ones(2, requires_grad=True).sum().backward(t.ones(3)),
+    "backward with a wrong cotangent": lambda t: (
+        t.ones(2, requires_grad=True).sum().backward(t.ones(3))
+    ),
     "numpy() of a tensor that requires grad": lambda t: t.ones(2, requires_grad=True).numpy(),
     "item() of several": lambda t: t.ones(2).item(),
     "bool() of several": lambda t: bool(t.ones(2)),
     "float() of several": lambda t: float(t.ones(2)),
     "an integer leaf": lambda t: t.ones(2, dtype=t.int64, requires_grad=True),
     "requires_grad_ of integers": lambda t: t.ones(2, dtype=t.int64).requires_grad_(),
-    "requires_grad_(False) of a result": lambda t: (t.ones(2, requires_grad=True) * 2).requires_grad_(False),
+    "requires_grad_(False) of a result": lambda t: (
+        t.ones(2, requires_grad=True) * 2
+    ).requires_grad_(False),
     "mean of integers": lambda t: t.ones(2, dtype=t.int64).mean(),
     "a dimension that is not there": lambda t: t.ones(2).sum(5),
     "a dimension twice": lambda t: t.ones(2, 2).sum((0, 0)),
-    "a gradient of another shape": lambda t: setattr(t.ones(2, requires_grad=True), "grad", t.ones(3)),
+    "a gradient of another shape": lambda t: setattr(
+        t.ones(2, requires_grad=True), "grad", t.ones(3)
+    ),
     "a gradient that is no tensor": lambda t: setattr(t.ones(2, requires_grad=True), "grad", 3),
     "data that is no tensor": lambda t: setattr(t.ones(2), "data", 3),
     "len() of 0-d": lambda t: len(t.tensor(1.0)),
@@ -179,11 +218,14 @@ COMPLAINTS = {
 }
 
 
+COMPLAINT_TYPES = (RuntimeError, TypeError, ValueError, IndexError, AttributeError)
+
+
 @pytest.mark.parametrize("case", COMPLAINTS)
 def test_complaint_is_pytorchs(case):
     raised = []
     for torch in (ours, theirs):
-        with pytest.raises(Exception) as info:
+        with pytest.raises(COMPLAINT_TYPES) as info:
             COMPLAINTS[case](torch)
         raised.append((info.type, str(info.value)))
     assert raised[0] == raised[1]
@@ -192,6 +234,8 @@ def test_complaint_is_pytorchs(case):
 def test_a_gradient_of_another_dtype_is_refused():
     for torch in (ours, theirs):
         w = torch.ones(2, requires_grad=True)
-        with pytest.raises(RuntimeError, match="attempting to assign a gradient with dtype 'double'"):
+        with pytest.raises(
+            RuntimeError, match="attempting to assign a gradient with dtype 'double'"
+        ):
             w.grad = torch.ones(2, dtype=torch.float64)
         assert w.grad is None

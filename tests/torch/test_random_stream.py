@@ -25,6 +25,10 @@ sizes = st.one_of(
 )
 
 
+# Not so small that the parts of a float64 product underflow; see `multiply_add`.
+moderate = st.floats(-1000, 1000).map(lambda x: 0.0 if abs(x) < 1e-200 else x)
+
+
 @pytest.fixture(scope="module")
 def torch():
     torch = pytest.importorskip("torch")
@@ -180,8 +184,8 @@ def test_any_mixture_of_calls_stays_on_pytorchs_stream(torch, both, calls, seed,
     seed=seeds,
     size=sizes,
     name=st.sampled_from(FLOATS),
-    mean=st.floats(-100, 100),
-    std=st.floats(0, 100),
+    mean=moderate,
+    std=moderate.map(abs),
 )
 @settings(deadline=None)
 def test_normal_of_any_mean_and_deviation_is_pytorchs(torch, both, seed, size, name, mean, std):
@@ -193,7 +197,7 @@ def test_normal_of_any_mean_and_deviation_is_pytorchs(torch, both, seed, size, n
     seed=seeds,
     size=sizes,
     name=st.sampled_from(FLOATS),
-    bounds=st.tuples(st.floats(-1000, 1000), st.floats(-1000, 1000)).map(sorted),
+    bounds=st.tuples(moderate, moderate).map(sorted),
 )
 @settings(deadline=None)
 def test_uniform_of_any_range_is_pytorchs(torch, both, seed, size, name, bounds):
@@ -217,8 +221,9 @@ def test_integers_of_any_range_are_pytorchs(torch, both, seed, size, name, data)
         smallest, largest = 0, 1
     else:
         smallest, largest = dtypes.iinfo(dtype).min, dtypes.iinfo(dtype).max
+    largest = min(largest, 2**63 - 2)
     low = data.draw(st.integers(smallest, largest))
-    high = data.draw(st.integers(low + 1, min(largest + 1, 2**63 - 1)).filter(lambda n: n > low))
+    high = data.draw(st.integers(low + 1, largest + 1))
     mine, theirs = both(seed)
     with warnings.catch_warnings():
         # Both sides warn where a floating-point type cannot hold the range.
