@@ -6,15 +6,15 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Num
 
-from funcgrad.regression.model import Params, loss
+from funcgrad.regression.model import loss
 
 ParamsT = TypeVar("ParamsT")
 
 
 @jax.jit
 def value_and_grad(
-    params: Params, x: Num[ArrayLike, "*rows features"], y: Num[ArrayLike, "..."]
-) -> tuple[Float[Array, ""], Params]:
+    params: ParamsT, x: Num[ArrayLike, "*rows features"], y: Num[ArrayLike, "..."]
+) -> tuple[Float[Array, ""], ParamsT]:
     """Return the loss and its gradient, a pytree like params, from one compiled program.
 
     Args and errors are those of `loss`.
@@ -29,7 +29,7 @@ def value_and_grad(
     return jax.value_and_grad(loss)(params, x, y)
 
 
-def update(params: ParamsT, grads: ParamsT, learning_rate: float | Array = 1.0) -> ParamsT:
+def update(params: ParamsT, grads: ParamsT, learning_rate: Float[ArrayLike, ""] = 1.0) -> ParamsT:
     """Return `params - learning_rate * grads`, leaf by leaf, in the dtype of params.
 
     Args:
@@ -66,11 +66,11 @@ def update(params: ParamsT, grads: ParamsT, learning_rate: float | Array = 1.0) 
 
 @jax.jit
 def step(
-    params: Params,
+    params: ParamsT,
     x: Num[ArrayLike, "*rows features"],
     y: Num[ArrayLike, "..."],
-    learning_rate: float | Float[Array, ""],
-) -> tuple[Params, Float[Array, ""]]:
+    learning_rate: Float[ArrayLike, ""],
+) -> tuple[ParamsT, Float[Array, ""]]:
     """Take one step of gradient descent in one compiled program.
 
     Args:

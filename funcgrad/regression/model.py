@@ -22,11 +22,11 @@ class Linear(NamedTuple):
     Array([1.5, 6.5], dtype=float32)
     """
 
-    weights: Float[Array, "features *outputs"]
-    bias: Float[Array, "*outputs"]
+    weights: Float[ArrayLike, "features *outputs"]
+    bias: Float[ArrayLike, "*outputs"]
 
 
-Params = Float[Array, "features *outputs"] | Linear | Mapping[str, Float[Array, "..."]]
+Params = Float[ArrayLike, "features *outputs"] | Linear | Mapping[str, Float[ArrayLike, "..."]]
 
 
 def weights_and_bias(params: Params) -> tuple[Array, Array | None]:

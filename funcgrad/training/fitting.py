@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree, UInt32
+from jaxtyping import Array, ArrayLike, Bool, Float, Int, PRNGKeyArray, PyTree, UInt32
 
 from funcgrad import regression
 from funcgrad.training.checks import check_batches, check_numbers, check_optimizer
@@ -55,7 +55,7 @@ def fit(
     *,
     optimizer: Optimizer,
     steps: int,
-    learning_rate: float | Float[Array, ""] | Literal["auto"] | None = None,
+    learning_rate: Float[ArrayLike, ""] | Literal["auto"] | None = None,
     batch_size: int | None = None,
     key: PRNGKeyArray | UInt32[Array, "2"] | None = None,
     tolerance: float | None = None,

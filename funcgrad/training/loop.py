@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeAlias
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Bool, Float, Int, PyTree
+from jaxtyping import Array, ArrayLike, Bool, Float, Int, PyTree
 
 Loss: TypeAlias = Callable[[Any, Any, Any], Float[Array, ""]]
 Optimizer: TypeAlias = optax.GradientTransformation | Callable[..., optax.GradientTransformation]
@@ -144,7 +144,7 @@ def program(loss: Loss, optimizer: Optimizer, batch_size: int | None) -> Program
         refused = state._replace(diverged=taken.diverged, losses=losses, order=order)
         return jax.tree.map(partial(jnp.where, taken.diverged), refused, taken)
 
-    def advance(state: State, data: Data, until: int) -> State:
+    def advance(state: State, data: Data, until: Int[ArrayLike, ""]) -> State:
         def unfinished(state: State) -> Array:
             return (state.steps < until) & ~state.converged & ~state.diverged
 
