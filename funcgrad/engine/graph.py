@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from heapq import heappop, heappush
 from itertools import count
-from math import inf
 from typing import Any, NamedTuple
 from weakref import ref
 
@@ -17,7 +16,8 @@ from funcgrad.engine.ops import add, ones_like
 from funcgrad.engine.trace import flush, local, record
 from funcgrad.engine.values import Storage, Value, Variable
 
-Accumulate = Callable[[Leaf, Variable], None]
+Accumulate = Callable[[Leaf, Value, GraphNode | None, int], None]
+Gathered = list[tuple[Leaf, Value, GraphNode | None, int]]
 
 
 class FreedError(RuntimeError):
@@ -51,34 +51,36 @@ class Pullback(NamedTuple):
 @contextmanager
 def grad_mode(enabled: bool) -> Iterator[None]:
     """Whether ops called in this thread inside the block leave graph nodes behind."""
-    before, local.grad_enabled = local.grad_enabled, enabled
+    before, local.recorder.grad_enabled = local.recorder.grad_enabled, enabled
     try:
         yield
     finally:
-        local.grad_enabled = before
+        local.recorder.grad_enabled = before
 
 
 def backward(root: Variable, accumulate: Accumulate, *, retain_graph: bool = False) -> None:
-    """Hand the gradient of a scalar to `accumulate`, once for each leaf it depends on; then run what is pending.
+    """Hand the gradient of a scalar to `accumulate`, once for each leaf; then run what is pending.
 
     Args:
         root: one element, with a graph.
-        accumulate: called with each leaf and its gradient, in the order in which the gradients become ready.
+        accumulate: called with each leaf that the scalar depends on and with its gradient, in the
+            order in which the gradients become ready.
         retain_graph: keep the saved values, so that the same graph can be walked again.
 
     Raises:
-        FreedError, ModifiedError: before any gradient is handed over.
+        FreedError, ModifiedError: a saved value is not there any more.
     """
-    before, local.grad_enabled = local.grad_enabled, False
+    recorder = local.recorder
+    before, recorder.grad_enabled = recorder.grad_enabled, False
     try:
-        cotangent = made(record(ones_like, (root,)))
-        known = _known(root, cotangent, retain_graph)
+        known = _replay(root, retain_graph)
         if known is None:
-            known = _walk_and_remember(root, cotangent, retain_graph)
-        for leaf, gradient in known:
-            accumulate(leaf, gradient)
+            known = _walk_and_remember(root, retain_graph)
+        for gathered in known:
+            accumulate(*gathered)
     finally:
-        local.grad_enabled = before
+        recorder.grad_enabled = before
+    del known
     flush("backward ended")
 
 
@@ -88,17 +90,18 @@ def made(result: tuple[Value, Any, int]) -> Variable:
     return Variable(Storage(value), node, nr)
 
 
-def _known(
-    root: Variable, cotangent: Variable, retain_graph: bool
-) -> list[tuple[Leaf, Variable]] | None:
-    """The leaves' gradients by a remembered walk; None where there is none, or where this graph needs to be looked at."""
-    trace = local.trace
+def _replay(root: Variable, retain_graph: bool) -> Gathered | None:
+    """The leaves' gradients by a remembered walk; None where there is none, or it may not be used."""
+    trace = local.recorder.trace
     token, log = trace.token, trace.log
-    pullback: Pullback | None = log[-1][0].pullbacks.get(_place(root, cotangent))
+    slot, value_slot = root.node.slot, root.storage.value.slot
+    if slot[0] is not token or value_slot[0] is not token:
+        return None
+    pullback: Pullback | None = log[-1][0].pullbacks.get((slot[1] + root.nr, value_slot[1]))
     if pullback is None:
         return None
     leaves: list[Leaf] = []
-    nodes = _reachable(root.node, leaves)
+    nodes = _plain_graph(root.node, leaves)
     if nodes is None:
         return None
     if not retain_graph:
@@ -106,71 +109,73 @@ def _known(
             if node.saved:
                 node.saved = None
     log.extend(pullback.entries)
-    gradients = []
+    gradients: Gathered = []
     for leaf, position in zip(leaves, pullback.gradients, strict=True):
         if position is not None:
             state = log[position][0]
             value = Value(None, state.aval, (token, position), trace)
             log[position] = (state, ref(value))
-            gradients.append((leaf, Variable(Storage(value))))
+            gradients.append((leaf, value, None, 0))
     return gradients
 
 
-def _place(root: Variable, cotangent: Variable) -> tuple[int, int] | None:
-    """Where root and cotangent stand in this thread's trace; None where one stands elsewhere."""
-    token, node, value = local.trace.token, root.node, cotangent.storage.value
-    if node is None or node.slot[0] is not token or value.slot[0] is not token:
-        return None
-    return node.slot[1] + root.nr, value.slot[1]
+def _plain_graph(root: GraphNode, leaves: list[Any]) -> list[GraphNode] | None:
+    """The nodes from `root` on, with the leaves put in `leaves` in the order met.
 
-
-def _reachable(root: GraphNode, leaves: list[Any]) -> list[GraphNode] | None:
-    """The nodes from `root` on, leaves put in `leaves` in the order met; None where one is hooked, freed or modified."""
+    None where the walk has to look closer: a node is hooked, or a value it saved was freed or changed.
+    """
     nodes: list[GraphNode] = []
     seen = {root}
     stack = [root]
     while stack:
         node = stack.pop()
         saved = node.saved
-        if node.extra is not None or saved is None:
+        if saved:
+            for value, storage, version in saved:
+                if storage.version != version or storage.value is not value:
+                    return None
+        elif saved is None:
             return None
-        for _, storage, version in saved:
-            if storage.version != version:
-                return None
-        if node.sequence == inf:
+        edges = node.edges
+        if not edges:
             leaves.append(node)
             continue
         nodes.append(node)
-        for source, _ in node.edges:
+        for source, _ in edges:
             if source not in seen:
                 seen.add(source)
                 stack.append(source)
     return nodes
 
 
-def _walk_and_remember(
-    root: Variable, cotangent: Variable, retain_graph: bool
-) -> list[tuple[Leaf, Variable]]:
-    """Walk op by op; where everything walked was recorded in this trace, remember what the walk appended."""
-    trace = local.trace
+def _walk_and_remember(root: Variable, retain_graph: bool) -> Gathered:
+    """Walk op by op; where everything walked was recorded in this trace, remember what it appended."""
+    trace = local.recorder.trace
     state, start = trace.log[-1][0], len(trace.log)
-    key = _place(root, cotangent)
     leaves: list[Leaf] = []
-    nodes = _reachable(root.node, leaves)
-    found = list(walk([(root, cotangent)], retain_graph=retain_graph))
+    nodes = _plain_graph(root.node, leaves)
+    place = root.storage.value.slot
+    found = [
+        (leaf, gradient.storage.value, gradient.node, gradient.nr)
+        for leaf, gradient in walk(
+            [(root, made(record(ones_like, (root,))))], retain_graph=retain_graph
+        )
+    ]
+    token = trace.token
+    appended = trace.log[start:]
+    stands = {leaf: value.slot for leaf, value, _, _ in found}
     if (
         nodes is not None
-        and key is not None
-        and trace is local.trace
-        and all(node.slot[0] is trace.token for node in (*nodes, *leaves))
-        and not any(entry.is_input for entry, _ in trace.log[start:])
+        and trace is local.recorder.trace
+        and place[0] is token
+        and all(node.slot[0] is token for node in (*nodes, *leaves))
+        and all(slot[0] is token and slot[1] >= start for slot in stands.values())
+        and not any(entry.is_input for entry, _ in appended)
     ):
-        stands = {leaf: gradient.storage.value for leaf, gradient in found}
-        if all(value.slot[0] is trace.token for value in stands.values()):
-            positions = [stands[leaf].slot[1] if leaf in stands else None for leaf in leaves]
-            state.pullbacks[key] = Pullback(
-                [(entry, None) for entry, _ in trace.log[start:]], positions
-            )
+        state.pullbacks[root.node.slot[1] + root.nr, place[1]] = Pullback(
+            [(entry, None) for entry, _ in appended],
+            [stands[leaf][1] if leaf in stands else None for leaf in leaves],
+        )
     return found
 
 

@@ -6,7 +6,7 @@ How the graph is walked is `graph`'s business.
 from collections.abc import Callable, Sequence
 from itertools import count
 from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from weakref import ref
 
 from funcgrad.engine.values import NOWHERE, Slot, Storage, Value, Variable
@@ -24,20 +24,20 @@ class GraphNode:
     """What every node has.
 
     Attributes:
-        edges: for each input a gradient flows to, the node it came from and which of that node's outputs it was.
-        saved: the values the way back needs, each with the storage it was read from and the version it had; None once freed.
+        edges: for each input a gradient flows to, the node it came from and which of that node's
+            outputs it was.
+        saved: the values the way back needs, each with the storage it was read from and the version
+            it had; None once freed.
         sequence: a number that grows with creation; a node's inputs always have a smaller one.
         slot: where the node stands: (the token of a trace, its position there).
-        extra: what was hung on it (hooks); None on nearly all.
     """
 
-    __slots__ = ("__weakref__", "edges", "extra", "saved", "sequence", "slot")
+    __slots__ = ("__weakref__", "edges", "saved", "sequence", "slot")
 
     edges: tuple[Edge, ...]
     saved: Saved | None
     sequence: float
     slot: Slot
-    extra: Any
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} object at {id(self):#x}>"
@@ -49,17 +49,11 @@ class GraphNode:
 
 
 class Node(GraphNode):
-    """The node an op leaves behind. Each op has a subclass of its own, named as the op's label says."""
+    """The node an op leaves behind. Each op has a subclass of its own, named as its label says."""
 
     __slots__ = ("rule",)
 
-    def __init__(self, rule: "Rule", arguments: Sequence[Variable], slot: Slot) -> None:
-        self.rule = rule
-        self.saved = rule.save(arguments)
-        self.edges = rule.link(arguments)
-        self.sequence = next(_sequence)
-        self.slot = slot
-        self.extra = None
+    rule: "Rule"
 
     @property
     def outputs(self) -> int:
@@ -78,44 +72,33 @@ class Leaf(GraphNode):
         self.edges = ()
         self.sequence = inf
         self.slot = NOWHERE
-        self.extra = None
 
 
-def saver(which: tuple[int, ...]) -> Callable[[Sequence[Variable]], Saved]:
-    """A function that takes from an op's arguments what a node saves: value, storage and version of those in `which`.
+def node_type(label: str) -> type[Node]:
+    """A class of nodes named `label`."""
+    return type(label, (Node,), {"__slots__": (), "__module__": "builtins"})
 
-    One and two arguments, of which nearly all graphs are made, get a function without a loop.
+
+def maker(rule: "Rule") -> Callable[[Sequence[Variable], Slot], Node]:
+    """The function that makes an op's node from its arguments and its place in the trace.
+
+    Making nodes is a good part of what recording costs, so there is one function for each pattern
+    of arguments saved and arguments that want a gradient: `exec` unrolls the loops over both.
     """
-    match which:
-        case ():
-            return lambda arguments: ()
-        case (k,):
-
-            def save_one(arguments: Sequence[Variable]) -> Saved:
-                storage = arguments[k].storage
-                return ((storage.value, storage, storage.version),)
-
-            return save_one
-        case (j, k):
-
-            def save_two(arguments: Sequence[Variable]) -> Saved:
-                first, second = arguments[j].storage, arguments[k].storage
-                return ((first.value, first, first.version), (second.value, second, second.version))
-
-            return save_two
-    return lambda arguments: tuple(
-        [((s := arguments[k].storage).value, s, s.version) for k in which]
+    saved = ", ".join(f"(s{k}.value, s{k}, s{k}.version)" for k in rule.saves)
+    edges = ", ".join(f"(arguments[{k}].node, arguments[{k}].nr)" for k in rule.wants)
+    storages = "".join(f"    s{k} = arguments[{k}].storage\n" for k in rule.saves)
+    source = (
+        "def make(arguments, slot):\n"
+        "    node = new(kind)\n"
+        f"{storages}"
+        "    node.rule = rule\n"
+        f"    node.saved = ({saved}{',' if saved else ''})\n"
+        f"    node.edges = ({edges}{',' if edges else ''})\n"
+        "    node.sequence = next(sequence)\n"
+        "    node.slot = slot\n"
+        "    return node\n"
     )
-
-
-def linker(which: tuple[int, ...]) -> Callable[[Sequence[Variable]], Any]:
-    """A function that takes from an op's arguments the edges (node, output number) of those in `which`."""
-    match which:
-        case (k,):
-            return lambda arguments: ((arguments[k].node, arguments[k].nr),)
-        case (j, k):
-            return lambda arguments: (
-                (arguments[j].node, arguments[j].nr),
-                (arguments[k].node, arguments[k].nr),
-            )
-    return lambda arguments: tuple([(arguments[k].node, arguments[k].nr) for k in which])
+    scope = {"new": object.__new__, "kind": rule.node_type, "rule": rule, "sequence": _sequence}
+    exec(source, scope)
+    return scope["make"]  # type: ignore[return-value]

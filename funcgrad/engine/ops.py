@@ -5,7 +5,7 @@ nothing more. Which ops there are is the business of whoever defines them; the e
 """
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 import jax
@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.interpreters import partial_eval
 
-from funcgrad.engine.nodes import Node, linker, saver
+from funcgrad.engine.nodes import maker, node_type
 from funcgrad.engine.values import Aval
 
 
@@ -58,7 +58,7 @@ class Op:
         self.label = label or name
         self.check = check
         self.kernel = jax.jit(function)
-        self.node_type = node_type(Node, self.label)
+        self.node_type = node_type(self.label)
         self.warm: set[tuple[Aval, ...]] = set()
         self._types: dict[tuple[Aval, ...], tuple[Aval, ...]] = {}
         self._rules: dict[tuple, Rule] = {}
@@ -97,17 +97,17 @@ class Rule:
         outputs: the types of the op's outputs.
         wants: which inputs a gradient flows to.
         saves: which inputs the way back needs the values of.
+        make: makes the graph node of one call of the op, from its arguments and its place.
     """
 
     __slots__ = (
         "_vjps",
         "avals",
-        "link",
+        "make",
         "needed",
         "node_type",
         "op",
         "outputs",
-        "save",
         "saves",
         "wants",
     )
@@ -120,9 +120,8 @@ class Rule:
         self.outputs = op.types(avals)
         self.wants = tuple(k for k, need in enumerate(needed) if need)
         self._vjps: dict[tuple[bool, ...], VjpOp] = {}
-        self.link: Callable[..., Any] = linker(self.wants)
         self.saves: tuple[int, ...] = self.vjp(tuple(t.inexact for t in self.outputs)).uses
-        self.save: Callable[..., Any] = saver(self.saves)
+        self.make = maker(self)
 
     def vjp(self, given: tuple[bool, ...]) -> "VjpOp":
         """The op `(*inputs it uses, *cotangents given) -> cotangents of the inputs that want one`.
@@ -203,12 +202,6 @@ def common_device(name: str, avals: Sequence[Aval]) -> Any:
         where = ", ".join(sorted(map(str, devices)))
         raise DeviceMismatchError(f"{name}: expected all arrays on the same device, found {where}")
     return next(iter(devices), None)
-
-
-@lru_cache(maxsize=4096)
-def node_type(base: type, label: str) -> type:
-    """A class of graph nodes named `label`."""
-    return type(label, (base,), {"__slots__": (), "__module__": "builtins"})
 
 
 # The ops that differentiation itself needs.

@@ -4,10 +4,8 @@ Both ways go through the same steps with the same ops, so which one is taken is 
 """
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
-from itertools import count
 from typing import Any
 from weakref import ref
 
@@ -38,7 +36,8 @@ class Stats:
         programs_compiled: whole programs compiled.
         kernels_compiled: single ops compiled, each for one choice of input types.
         cache_hits: runs that found their program compiled.
-        runs: runs of pending ops, of either kind.
+        runs: runs of pending ops, of any kind.
+        runs_op_by_op: runs that went op by op.
         ops_run_singly: ops that ran one by one.
         compile_seconds: time spent compiling, first runs included.
         pending_ops: ops this thread has recorded and not run.
@@ -48,28 +47,34 @@ class Stats:
     kernels_compiled: int = 0
     cache_hits: int = 0
     runs: int = 0
+    runs_op_by_op: int = 0
     ops_run_singly: int = 0
     compile_seconds: float = 0.0
     pending_ops: int = 0
 
 
+# Only ever added to: `runs` is also the clock that tells how long ago a program was used.
 counters = Stats()
+_baseline = Stats()
 
 
 def stats() -> Stats:
-    """What the engine has done so far in this process.
+    """What the engine has done since `reset_stats()`, or since the process began.
 
     >>> from funcgrad import engine
     >>> engine.stats().pending_ops >= 0
     True
     """
-    return replace(counters, pending_ops=sum(state.op is not None for state, _ in local.trace.log))
+    since = Stats(*(getattr(counters, f.name) - getattr(_baseline, f.name) for f in fields(Stats)))
+    since.cache_hits = since.runs - since.runs_op_by_op - since.programs_compiled
+    since.pending_ops = sum(state.op is not None for state, _ in local.recorder.trace.log)
+    return since
 
 
 def reset_stats() -> None:
     """Start counting anew."""
-    for each in fields(Stats):
-        setattr(counters, each.name, each.default)
+    global _baseline
+    _baseline = replace(counters)
 
 
 def explain() -> str:
@@ -206,18 +211,14 @@ def plan(state: Any, wanted: Sequence[int]) -> tuple[tuple[int, ...], list[Step]
     return tuple(inputs), steps[::-1]
 
 
-_clock = count(1)
-_recent: "OrderedDict[Program, None]" = OrderedDict()
+_recent: dict[Program, None] = {}
 _last: tuple[Program, str, str, str] | None = None
 
 
 def run(log: Log, reason: str) -> None:
     """Compute every value of a recording that somebody still holds."""
-    live = [
-        value
-        for _, held in log
-        if type(held) is ref and (value := held()) is not None and value.array is None
-    ]
+    global _last
+    live = [value for _, held in log if type(held) is ref and (value := held()) is not None]
     if not live:
         return
     state = log[-1][0]
@@ -225,7 +226,14 @@ def run(log: Log, reason: str) -> None:
     program = state.programs.get(wanted) or state.programs.setdefault(
         wanted, Program(state, wanted)
     )
-    for value, array in zip(live, _execute(program, log, reason), strict=True):
+    counters.runs += 1
+    if program.compiled is not None and settings.mode != "op_by_op":
+        outputs = _concrete(program.compiled, [log[p][1] for p in program.inputs])
+        _last = (program, reason, "as one compiled program", "it had been compiled before")
+    else:
+        outputs = _run_new(program, [log[p][1] for p in program.inputs], reason)
+    program.last_run = counters.runs
+    for value, array in zip(live, outputs, strict=True):
         value.array = array
         value.trace = None
     if tree.size > settings.state_limit:
@@ -244,42 +252,36 @@ def evaluate(log: Log, position: int, value: Value) -> None:
     counters.ops_run_singly += len(program.steps)
 
 
-def _execute(program: Program, log: Log, reason: str) -> list[Any]:
-    """The wanted arrays of a program, by the way that costs less."""
+def _run_new(program: Program, arrays: list[Any], reason: str) -> list[Any]:
+    """The wanted arrays of a program that is not compiled: compile it now, or run it op by op."""
     global _last
-    arrays = [log[p][1] for p in program.inputs]
-    now = next(_clock)
-    counters.runs += 1
-    if program.compiled is not None and settings.mode != "op_by_op":
-        counters.cache_hits += 1
-        outputs = _concrete(program.compiled, arrays)
-        how, why = "as one compiled program", "it had been compiled before"
+    compiled, why = _decide(program, counters.runs)
+    cold = {(step.op, step.avals) for step in program.steps if step.avals not in step.op.warm}
+    start = time.perf_counter()
+    if compiled:
+        program.compile()
+    try:
+        outputs = _concrete(program.compiled or program.interpret, arrays)
+    except BaseException:
+        program.compiled = None
+        raise
+    seconds = time.perf_counter() - start
+    if compiled:
+        estimate.learn(len(program.steps), seconds)
+        counters.programs_compiled += 1
+        counters.compile_seconds += seconds
         _keep(program)
     else:
-        compiled, why = _decide(program, now)
-        start = time.perf_counter()
-        cold = [step for step in program.steps if step.avals not in step.op.warm]
-        how = "as one compiled program, compiled now" if compiled else "op by op"
-        if compiled:
-            program.compile()
-            outputs = _concrete(program.compiled, arrays)
-            seconds = time.perf_counter() - start
-            estimate.learn(len(program.steps), seconds)
-            counters.programs_compiled += 1
+        counters.runs_op_by_op += 1
+        counters.ops_run_singly += len(program.steps)
+        if cold:
+            counters.kernels_compiled += len(cold)
             counters.compile_seconds += seconds
-            _keep(program)
+            for op, avals in cold:
+                op.warm.add(avals)
         else:
-            outputs = _concrete(program.interpret, arrays)
-            seconds = time.perf_counter() - start
-            counters.ops_run_singly += len(program.steps)
-            if cold:
-                counters.kernels_compiled += len({(step.op, step.avals) for step in cold})
-                counters.compile_seconds += seconds
-                for step in cold:
-                    step.op.warm.add(step.avals)
-            else:
-                program.spent += seconds
-    program.last_run = now
+            program.spent += seconds
+    how = "as one compiled program, compiled now" if compiled else "op by op"
     _last = (program, reason, how, why)
     return outputs
 
@@ -310,9 +312,9 @@ def _concrete(function: Callable[..., Any], arrays: list[Any]) -> list[Any]:
 
 
 def _keep(program: Program) -> None:
-    """Remember a compiled program as just used, and let go of the one used longest ago if there are too many."""
-    _recent.pop(program, None)
+    """Remember a compiled program, and let go of the one used longest ago if there are too many."""
     _recent[program] = None
     while len(_recent) > settings.program_limit:
-        old, _ = _recent.popitem(last=False)
-        old.compiled = None
+        oldest = min(_recent, key=lambda each: each.last_run)
+        del _recent[oldest]
+        oldest.compiled = None

@@ -142,12 +142,19 @@ class Trace:
         self.log: list[tuple[State, Any]] = [(tree.root, None)]
 
 
-class _Local(threading.local):
+class Recorder:
     """A thread's own recording and grad mode."""
+
+    __slots__ = ("grad_enabled", "trace")
 
     def __init__(self) -> None:
         self.trace = Trace()
         self.grad_enabled = True
+
+
+class _Local(threading.local):
+    def __init__(self) -> None:
+        self.recorder = Recorder()
 
 
 local = _Local()
@@ -170,10 +177,10 @@ def record(op: Op, arguments: Sequence[Variable]) -> Any:
     Raises:
         Exception: whatever tracing the op with arguments of these types raises; nothing is recorded then.
     """
-    thread = local
-    trace = thread.trace
+    recorder = local.recorder
+    trace = recorder.trace
     token = trace.token
-    grad = thread.grad_enabled
+    grad = recorder.grad_enabled
     event: list[Any] = [op]
     try:
         for variable in arguments:
@@ -198,7 +205,7 @@ def record(op: Op, arguments: Sequence[Variable]) -> Any:
     slot = (token, position)
     value = Value(None, state.aval, slot, trace)
     rule = state.rule
-    made = None if rule is None else rule.node_type(rule, arguments, slot)
+    made = None if rule is None else rule.make(arguments, slot)
     log.append((state, ref(value)))
     if state.outputs is not None:
         return _record_more(trace, state, value, made)
@@ -207,10 +214,41 @@ def record(op: Op, arguments: Sequence[Variable]) -> Any:
     return value, made, 0
 
 
+def record_one(op: Op, a: Variable) -> Result:
+    """`record(op, (a,))` for an op with one output, unrolled as `record_two`."""
+    recorder = local.recorder
+    trace = recorder.trace
+    token = trace.token
+    value = a.storage.value
+    node = a.node
+    try:
+        slot = value.slot
+        at = slot[1] if slot[0] is token else _enter(trace, value)
+        edge = -1
+        if node is not None and recorder.grad_enabled:
+            slot = node.slot
+            edge = (slot[1] if slot[0] is token else _enter_node(trace, node)) + a.nr
+    except _TracerFoundError:
+        return apply(op, (a,))
+    key = (op, at, edge)
+    log = trace.log
+    state = log[-1][0]
+    state = state.children.get(key) or _new_state(state, key, (a,))
+    position = state.position
+    slot = (token, position)
+    value = Value(None, state.aval, slot, trace)
+    rule = state.rule
+    made = None if rule is None else rule.make((a,), slot)
+    log.append((state, ref(value)))
+    if position >= settings.buffer_size:
+        flush("the buffer was full")
+    return value, made, 0
+
+
 def record_two(op: Op, a: Variable, b: Variable) -> Result:
     """`record(op, (a, b))` for an op with one output, unrolled: the case that a training step is made of."""
-    thread = local
-    trace = thread.trace
+    recorder = local.recorder
+    trace = recorder.trace
     token = trace.token
     first, second = a.storage.value, b.storage.value
     first_node, second_node = a.node, b.node
@@ -220,10 +258,10 @@ def record_two(op: Op, a: Variable, b: Variable) -> Result:
         slot = second.slot
         second_at = slot[1] if slot[0] is token else _enter(trace, second)
         first_edge = second_edge = -1
-        if first_node is not None and thread.grad_enabled:
+        if first_node is not None and recorder.grad_enabled:
             slot = first_node.slot
             first_edge = (slot[1] if slot[0] is token else _enter_node(trace, first_node)) + a.nr
-        if second_node is not None and thread.grad_enabled:
+        if second_node is not None and recorder.grad_enabled:
             slot = second_node.slot
             second_edge = (slot[1] if slot[0] is token else _enter_node(trace, second_node)) + b.nr
     except _TracerFoundError:
@@ -236,7 +274,7 @@ def record_two(op: Op, a: Variable, b: Variable) -> Result:
     slot = (token, position)
     value = Value(None, state.aval, slot, trace)
     rule = state.rule
-    made = None if rule is None else rule.node_type(rule, (a, b), slot)
+    made = None if rule is None else rule.make((a, b), slot)
     log.append((state, ref(value)))
     if position >= settings.buffer_size:
         flush("the buffer was full")
@@ -275,26 +313,31 @@ def _new_state(state: State, key: tuple, arguments: Sequence[Variable]) -> State
 
 def _enter(trace: Trace, value: Value) -> int:
     """The position of a value that this trace did not make, brought in as an input."""
-    array = compute(value)
+    array = value.array
+    if array is None:
+        array = compute(value)
     if is_tracer(array):
         raise _TracerFoundError
-    state = trace.log[-1][0]
+    log = trace.log
+    state = log[-1][0]
     state = state.children.get(value.aval) or state.child(value.aval, aval=value.aval)
-    trace.log.append((state, array))
-    value.slot = (trace.token, state.position)
-    return state.position
+    position = state.position
+    log.append((state, array))
+    value.slot = (trace.token, position)
+    return position
 
 
 def _enter_node(trace: Trace, node: GraphNode) -> int:
-    """The position of a graph node that this trace did not make; it takes one for each of its outputs."""
-    state = trace.log[-1][0]
+    """The position of a graph node that this trace did not make; it takes one for each output."""
+    log = trace.log
+    first = log[-1][0].position + 1
     key = LEAF if isinstance(node, Leaf) else NODE
-    for number in range(node.outputs):
-        key = key if number == 0 else MORE
-        state = state.children.get(key) or state.child(key)
-        trace.log.append((state, None))
-    node.slot = (trace.token, state.position - node.outputs + 1)
-    return node.slot[1]
+    for _ in range(node.outputs):
+        state = log[-1][0]
+        log.append((state.children.get(key) or state.child(key), None))
+        key = MORE
+    node.slot = (trace.token, first)
+    return first
 
 
 def apply(op: Op, arguments: Sequence[Variable]) -> Any:
@@ -303,9 +346,10 @@ def apply(op: Op, arguments: Sequence[Variable]) -> Any:
     avals = tuple(value.aval for value in values)
     op.types(avals)
     rule = op.rule(
-        avals, tuple(local.grad_enabled and variable.node is not None for variable in arguments)
+        avals,
+        tuple(local.recorder.grad_enabled and variable.node is not None for variable in arguments),
     )
-    made = None if rule is None else rule.node_type(rule, arguments, NOWHERE)
+    made = None if rule is None else rule.make(arguments, NOWHERE)
     outputs = as_tuple(op.function(*(compute(value) for value in values)))
     results = _with_edges([Value.of(array) for array in outputs], made)
     return results if len(results) > 1 else results[0]
@@ -313,10 +357,11 @@ def apply(op: Op, arguments: Sequence[Variable]) -> Any:
 
 def flush(reason: str) -> None:
     """Run what this thread has recorded, if anything; `reason` is for `engine.explain()`."""
-    trace = local.trace
-    if len(trace.log) > 1:
-        local.trace = Trace()
-        programs.run(trace.log, reason)
+    recorder = local.recorder
+    log = recorder.trace.log
+    if len(log) > 1:
+        recorder.trace = Trace()
+        programs.run(log, reason)
 
 
 def compute(value: Value) -> Any:
@@ -329,7 +374,7 @@ def compute(value: Value) -> Any:
     slot, trace = value.slot, value.trace
     array = value.array
     if array is None:
-        if trace is local.trace:
+        if trace is local.recorder.trace:
             flush("a value was looked at")
         else:
             programs.evaluate(trace.log, slot[1], value)

@@ -121,10 +121,19 @@ class Variable:
         self.nr = nr
 
 
+_CONCRETE: set[type] = set()
+
+
 def is_tracer(array: Any) -> bool:
     """Whether `array` stands for a value inside a JAX transformation.
 
     >>> is_tracer(np.float32(1))
     False
     """
-    return isinstance(array, jax.core.Tracer)
+    kind = type(array)
+    if kind in _CONCRETE:
+        return False
+    if isinstance(array, jax.core.Tracer):
+        return True
+    _CONCRETE.add(kind)
+    return False

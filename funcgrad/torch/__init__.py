@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     def __getattr__(name: str) -> Any: ...
 
 
-_TABLES = (pointwise, powers, reductions, products, conversions)
+_TABLES = (autograd, pointwise, powers, reductions, products, conversions)
 
 for _table in _TABLES:
     for _name, _method in _table.METHODS.items():

@@ -5,27 +5,38 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from funcgrad import engine
-from funcgrad.engine import FreedError, Leaf, ModifiedError, Variable, grad_mode, local, record
+from funcgrad.engine import (
+    FreedError,
+    Leaf,
+    ModifiedError,
+    Storage,
+    Value,
+    Variable,
+    grad_mode,
+    local,
+    record,
+)
 from funcgrad.engine.graph import made
 from funcgrad.engine.ops import add, ones_like
+from funcgrad.torch.calling import remember
 from funcgrad.torch.dtypes import Size, from_numpy_dtype
-from funcgrad.torch.tensor import Tensor
+from funcgrad.torch.tensor import Tensor, tensor_of
 
 Tensors = Tensor | Sequence[Tensor]
 
 
-def _accumulate(leaf: Leaf, gradient: Variable) -> None:
-    """Add a gradient to a leaf's `.grad`: in place where no graph of the walk is wanted, as PyTorch does."""
+def _accumulate(leaf: Leaf, value: Value, node: Any, nr: int) -> None:
+    """Add a gradient to a leaf's `.grad`: in place where the walk leaves no graph, as PyTorch does."""
     variable: Any = leaf.variable()
     if variable is None:
         return
     held = variable._grad
     if held is None:
-        variable._grad = Tensor._of(gradient.storage.value, gradient.node, gradient.nr)
-    elif local.grad_enabled:
-        variable._grad = held + Tensor._of(gradient.storage.value, gradient.node, gradient.nr)
+        variable._grad = tensor_of(value, node, nr)
+    elif local.recorder.grad_enabled:
+        variable._grad = held + tensor_of(value, node, nr)
     else:
-        held.storage.value = record(add, (held, gradient))[0]
+        held.storage.value = record(add, (held, Variable(Storage(value))))[0]
         held.storage.version += 1
 
 
@@ -58,10 +69,6 @@ def backward(
         raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
     _check_roots(roots)
     try:
-        if grad_tensors is None and len(roots) == 1 and not create_graph and inputs is None:
-            _check_scalar(roots[0])
-            engine.backward(roots[0], _accumulate, retain_graph=retain_graph)
-            return
         pairs = _with_cotangents(roots, grad_tensors, create_graph)
         wanted = (
             None if inputs is None else [inputs] if isinstance(inputs, Tensor) else list(inputs)
@@ -72,11 +79,11 @@ def backward(
                 pairs, retain_graph=retain_graph, create_graph=create_graph, captures=edges
             ):
                 if edges is None or wanted is None:
-                    _accumulate(node, gradient)
+                    _accumulate(node, gradient.storage.value, gradient.node, gradient.nr)
                     continue
                 target = wanted[edges.index(node)]
                 leaf = target.node if isinstance(target.node, Leaf) else Leaf(target)
-                _accumulate(leaf, gradient)
+                _accumulate(leaf, gradient.storage.value, gradient.node, gradient.nr)
     except (FreedError, ModifiedError) as error:
         raise _as_pytorch(error) from None
     engine.flush("backward ended")
@@ -146,7 +153,7 @@ def grad(
             "this is the desired behavior."
         )
     gradients = tuple(
-        Tensor._of(found[edge].storage.value, found[edge].node, found[edge].nr)
+        tensor_of(found[edge].storage.value, found[edge].node, found[edge].nr)
         if edge in found
         else _zeros_like(each)
         if materialize_grads
@@ -155,6 +162,33 @@ def grad(
     )
     engine.flush("backward ended")
     return gradients
+
+
+def tensor_backward(
+    self: Tensor,
+    gradient: Tensor | None = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    inputs: Any = None,
+) -> None:
+    """Add the gradient of this tensor to `.grad` of the leaves it depends on; see `backward`."""
+    if gradient is not None or create_graph or inputs is not None or self.node is None:
+        backward(self, gradient, retain_graph, create_graph, inputs)
+        return
+    # What a training step does, without detours.
+    aval = self.storage.value.aval
+    if aval not in _SCALARS:
+        _check_scalar(self)
+        remember(_SCALARS, aval, None)
+    try:
+        engine.backward(self, _accumulate, retain_graph=bool(retain_graph))
+    except (FreedError, ModifiedError) as error:
+        raise _as_pytorch(error) from None
+
+
+_SCALARS: dict[Any, None] = {}  # types that were checked to be real scalars
+METHODS = {"backward": tensor_backward}
+FUNCTIONS: dict[str, Any] = {}
 
 
 def _edge(of: Tensor) -> tuple[Any, int]:
@@ -239,11 +273,11 @@ class _GradMode:
         self.before: list[bool] = []
 
     def __enter__(self) -> None:
-        self.before.append(local.grad_enabled)
-        local.grad_enabled = self.mode
+        self.before.append(local.recorder.grad_enabled)
+        local.recorder.grad_enabled = self.mode
 
     def __exit__(self, *_: object) -> None:
-        local.grad_enabled = self.before.pop()
+        local.recorder.grad_enabled = self.before.pop()
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """`function`, run in this mode."""
@@ -291,18 +325,18 @@ class set_grad_enabled(_GradMode):
 
     def __init__(self, mode: bool) -> None:
         super().__init__(mode)
-        self.before.append(local.grad_enabled)
-        local.grad_enabled = mode
+        self.before.append(local.recorder.grad_enabled)
+        local.recorder.grad_enabled = mode
 
     def __enter__(self) -> None:
         """Keep the mode that the constructor set."""
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Decorate: the mode holds in the function, not from here on."""
-        local.grad_enabled = self.before.pop()
+        local.recorder.grad_enabled = self.before.pop()
         return super().__call__(function)
 
 
 def is_grad_enabled() -> bool:
     """Whether ops called in this thread leave a graph behind."""
-    return local.grad_enabled
+    return local.recorder.grad_enabled

@@ -11,7 +11,7 @@ import numpy as np
 
 from funcgrad.engine import Aval, Leaf, Op, Storage, Value, Variable, local, record
 from funcgrad.torch.dtypes import bool_, dtype, from_numpy_dtype, result_dtype
-from funcgrad.torch.tensor import Tensor
+from funcgrad.torch.tensor import Tensor, tensor_of
 
 NUMBERS = (bool, int, float, complex, np.number, np.bool_)
 
@@ -20,8 +20,8 @@ def call(op: Op, *tensors: Variable) -> Any:
     """Record an op; returns its tensor, or a tuple of them where it has several outputs."""
     result = record(op, tensors)
     if type(result) is tuple:
-        return Tensor._of(*result)
-    return tuple([Tensor._of(*each) for each in result])
+        return tensor_of(*result)
+    return tuple([tensor_of(*each) for each in result])
 
 
 _numbers: dict[tuple[Aval, Any], Variable] = {}
@@ -52,10 +52,16 @@ def number(value: Any, aval: Aval) -> Variable:
         raise RuntimeError(f"value cannot be converted to type {name} without overflow") from None
     made = Variable(Storage(Value(array, aval)))
     if value != 0:  # 0.0 and -0.0 are equal, and are not the same number
-        if len(_numbers) >= 1024:
-            _numbers.clear()
-        _numbers[aval, value] = made
+        remember(_numbers, (aval, value), made)
     return made
+
+
+def remember(cache: dict, key: Any, entry: Any, limit: int = 1024) -> Any:
+    """Put `entry` in a cache, which starts anew rather than grow past `limit`; returns it."""
+    if len(cache) >= limit:
+        cache.clear()
+    cache[key] = entry
+    return entry
 
 
 def promoted(operands: tuple[Any, ...]) -> dtype:
@@ -93,7 +99,7 @@ def writable(target: Tensor) -> None:
     Raises:
         RuntimeError: it is a leaf that gathers a gradient, and grad mode is on.
     """
-    if local.grad_enabled and isinstance(target.node, Leaf):
+    if isinstance(target.node, Leaf) and local.recorder.grad_enabled:
         raise RuntimeError(
             "a leaf Variable that requires grad is being used in an in-place operation."
         )

@@ -12,7 +12,7 @@ from funcgrad.torch import dtypes
 from funcgrad.torch.calling import number, writable, write
 from funcgrad.torch.dtypes import device as device_of
 from funcgrad.torch.dtypes import dtype
-from funcgrad.torch.tensor import Tensor
+from funcgrad.torch.tensor import Tensor, tensor_of
 
 CLONE = Op("clone", jnp.copy, label="CloneBackward0")
 
@@ -34,7 +34,7 @@ def _fill(aval: Aval) -> Op:
 
 def clone(input: Tensor) -> Tensor:
     """A copy, through which gradients flow."""
-    return Tensor._of(*record(CLONE, (input,)))
+    return tensor_of(*record(CLONE, (input,)))
 
 
 def to(
@@ -53,7 +53,7 @@ def to(
     wanted = dtype or self.dtype
     if device is not None and device_of(device) != self.device:
         where = device_of(device).jax_device()
-        moved = Tensor._of(*record(_cast(wanted.numpy_dtype, None), (self,)))
+        moved = tensor_of(*record(_cast(wanted.numpy_dtype, None), (self,)))
         array = jax.device_put(moved._array(), where)
         from funcgrad.engine import Value
 
@@ -61,7 +61,7 @@ def to(
         return moved
     if wanted is self.dtype:
         return clone(self) if copy else self
-    return Tensor._of(*record(_cast(wanted.numpy_dtype, None), (self,)))
+    return tensor_of(*record(_cast(wanted.numpy_dtype, None), (self,)))
 
 
 def fill_(self: Tensor, value: Any) -> Tensor:

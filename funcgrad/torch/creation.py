@@ -11,7 +11,7 @@ from funcgrad.torch import sampling
 from funcgrad.torch.calling import NUMBERS
 from funcgrad.torch.dtypes import device, dtype, from_numpy_dtype, get_default_dtype, int64
 from funcgrad.torch.random_stream import Generator, default_generator
-from funcgrad.torch.tensor import Tensor, place
+from funcgrad.torch.tensor import Tensor, place, tensor_of
 
 Where = device | str | None
 
@@ -107,7 +107,7 @@ def _check_nesting(data: Any) -> None:
 
 
 def _wrap(array: Any, where: Where, requires_grad: bool) -> Tensor:
-    made = Tensor._of(place(array, where))
+    made = tensor_of(place(array, where))
     if requires_grad:
         if not made.storage.value.aval.inexact:
             raise RuntimeError(

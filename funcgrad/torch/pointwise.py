@@ -7,12 +7,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from funcgrad.engine import Aval, Op, record
-from funcgrad.engine.trace import record_two
+from funcgrad.engine import Aval, Op
+from funcgrad.engine.trace import record_one, record_two
 from funcgrad.torch import dtypes
-from funcgrad.torch.calling import NUMBERS, check_castable, number, promoted, writable, write
+from funcgrad.torch.calling import (
+    NUMBERS,
+    check_castable,
+    number,
+    promoted,
+    remember,
+    writable,
+    write,
+)
 from funcgrad.torch.dtypes import dtype
-from funcgrad.torch.tensor import Tensor
+from funcgrad.torch.tensor import Tensor, tensor_of
 
 SAME = "same"  # the result has the dtype computed in
 FLOAT = "float"  # integers and bools are computed in the default dtype
@@ -29,6 +37,14 @@ class Row(NamedTuple):
     methods: tuple[str, ...] = ()
     in_place: bool = True
     check: Callable[..., None] | None = None
+
+
+IN_PLACE_OPERATORS = {
+    "add": "__iadd__",
+    "sub": "__isub__",
+    "mul": "__imul__",
+    "div": "__itruediv__",
+}
 
 
 def check_broadcast(*avals: Aval) -> None:
@@ -134,6 +150,7 @@ class Pointwise:
         self.row = row
         self.ops: dict[Any, Op] = {}
         self.by_types: dict[tuple[Aval, ...], Op] = {}
+        self.in_place_by_types: dict[tuple[Aval, ...], Op] = {}
         self.numbers: dict[tuple[Aval, type], Aval] = {}
 
     def op(self, compute: dtype | None, store: dtype | None) -> Op:
@@ -170,14 +187,14 @@ class Pointwise:
         compute = self.computed_in(operands)
         same = all(aval.dtype == compute.numpy_dtype for aval in avals)
         op = self.op(None if same else compute, None)
-        return _remember(self.by_types, avals, op)
+        return remember(self.by_types, avals, op)
 
     def number_type(self, a: Tensor, value: Any) -> Aval:
         """The type that a Python number takes beside `a`."""
         if self.row.check is not None:
             self.row.check(a.storage.value.aval, Aval((), promoted((value,)).numpy_dtype))
         aval = Aval((), self.computed_in((a, value)).numpy_dtype)
-        return _remember(self.numbers, (a.storage.value.aval, type(value)), aval)
+        return remember(self.numbers, (a.storage.value.aval, type(value)), aval)
 
     def operand(self, a: Tensor, b: Any) -> Any:
         """The second operand as a tensor or a 0-d variable."""
@@ -190,27 +207,39 @@ class Pointwise:
         """Compute and store in `a`, as PyTorch's trailing-underscore methods.
 
         Raises:
-            RuntimeError: `a` is a leaf that requires grad, or has not the shape or the category of dtype of the result.
+            RuntimeError: `a` is a leaf that requires grad, or has not the shape or the category of
+                dtype of the result.
         """
         writable(a)
-        operands = (a, *(self.operand(a, other) for other in others))
+        operands = (a, *[self.operand(a, other) for other in others])
+        avals = tuple([operand.storage.value.aval for operand in operands])
+        op = self.in_place_by_types.get(avals) or self.for_in_place(operands, avals)
+        if len(operands) == 2:
+            return write(a, record_two(op, *operands))
+        return write(a, record_one(op, a))
+
+    def for_in_place(self, operands: tuple[Any, ...], avals: tuple[Aval, ...]) -> Op:
+        """The op whose result can be stored in the first operand."""
+        target = operands[0]
         compute = self.computed_in(operands)
         if self.row.kind != BOOL:
-            check_castable(compute, a.dtype)
-        check_broadcast(*(operand.storage.value.aval for operand in operands))
-        shape = np.broadcast_shapes(*(operand.storage.value.aval.shape for operand in operands))
-        if shape != a.shape:
+            check_castable(compute, target.dtype)
+        check_broadcast(*avals)
+        shape = np.broadcast_shapes(*(aval.shape for aval in avals))
+        if shape != target.shape:
             raise RuntimeError(
-                f"output with shape {list(a.shape)} doesn't match the broadcast shape {list(shape)}"
+                f"output with shape {list(target.shape)} doesn't match the broadcast shape "
+                f"{list(shape)}"
             )
-        same = all(operand.storage.value.aval.dtype == compute.numpy_dtype for operand in operands)
+        same = all(aval.dtype == compute.numpy_dtype for aval in avals)
         stored = same and self.row.kind != BOOL
-        op = self.op(None if same else compute, None if stored else a.dtype)
-        return write(a, record(op, operands))
+        op = self.op(None if same else compute, None if stored else target.dtype)
+        return remember(self.in_place_by_types, avals, op)
 
     def function(self) -> Callable[..., Tensor]:
         """The op as a function of tensors; the last of two operands may be a Python number."""
-        by_types, numbers, name = self.by_types, self.numbers, self.row.name
+        by_types, name = self.by_types, self.row.name
+        operator = self.operator()
 
         def unary(input: Tensor) -> Tensor:
             if not isinstance(input, Tensor):
@@ -218,37 +247,58 @@ class Pointwise:
                     f"{name}(): argument 'input' (position 1) must be Tensor, not {_type_name(input)}"
                 )
             op = by_types.get((input.storage.value.aval,)) or self.for_types(input)
-            return Tensor._of(*record(op, (input,)))
+            return tensor_of(*record_one(op, input))
 
         def binary(input: Tensor, other: Any) -> Tensor:
-            if isinstance(other, Tensor):
-                second: Any = other
-            elif isinstance(other, NUMBERS):
-                aval = numbers.get((input.storage.value.aval, type(other))) or self.number_type(
-                    input, other
-                )
-                second = number(other, aval)
-            else:
+            result = operator(input, other)
+            if result is NotImplemented:
                 raise TypeError(
                     f"{name}(): argument 'other' (position 2) must be Tensor, not {_type_name(other)}"
                 )
-            op = by_types.get(
-                (input.storage.value.aval, second.storage.value.aval)
-            ) or self.for_types(input, second)
-            return Tensor._of(*record_two(op, input, second))
+            return result
 
         return unary if self.row in UNARY else binary
+
+    def operator(self) -> Callable[[Any, Any], Any]:
+        """The op as an operator method, which leaves operands it does not know to the other side."""
+        by_types, numbers = self.by_types, self.numbers
+
+        def method(self_: Any, other: Any) -> Any:
+            if isinstance(other, Tensor):
+                second: Any = other
+            elif isinstance(other, NUMBERS):
+                aval = numbers.get((self_.storage.value.aval, type(other)))
+                second = number(other, aval or self.number_type(self_, other))
+            else:
+                return NotImplemented
+            avals = (self_.storage.value.aval, second.storage.value.aval)
+            op = by_types.get(avals) or self.for_types(self_, second)
+            return tensor_of(*record_two(op, self_, second))
+
+        return method
+
+    def in_place_operator(self) -> Callable[[Any, Any], Any]:
+        """The op as an augmented assignment: `in_place` for a second operand, without detours."""
+        in_place_by_types, numbers = self.in_place_by_types, self.numbers
+
+        def method(self_: Any, other: Any) -> Any:
+            if isinstance(other, Tensor):
+                second: Any = other
+            elif isinstance(other, NUMBERS):
+                aval = numbers.get((self_.storage.value.aval, type(other)))
+                second = number(other, aval or self.number_type(self_, other))
+            else:
+                return NotImplemented
+            writable(self_)
+            avals = (self_.storage.value.aval, second.storage.value.aval)
+            op = in_place_by_types.get(avals) or self.for_in_place((self_, second), avals)
+            return write(self_, record_two(op, self_, second))
+
+        return method
 
 
 def _type_name(of: Any) -> str:
     return type(of).__name__
-
-
-def _remember(cache: dict, key: Any, entry: Any) -> Any:
-    if len(cache) >= 1024:
-        cache.clear()
-    cache[key] = entry
-    return entry
 
 
 def operator(function: Callable[[Any, Any], Tensor]) -> Callable[[Any, Any], Any]:
@@ -286,10 +336,9 @@ def _publish() -> None:
         if row.in_place:
             METHODS[f"{row.name}_"] = in_place_method(pointwise)
         for name in row.methods:
-            METHODS[name] = operator(function) if row in BINARY else function
-    for name in ("add", "sub", "mul"):
-        METHODS[f"__i{name}__"] = operator(METHODS[f"{name}_"])
-    METHODS["__itruediv__"] = operator(METHODS["div_"])
+            METHODS[name] = pointwise.operator() if row in BINARY else function
+        if row.name in IN_PLACE_OPERATORS:
+            METHODS[IN_PLACE_OPERATORS[row.name]] = pointwise.in_place_operator()
     # As PyTorch has it: a number divided by a tensor is the tensor's reciprocal times the number.
     METHODS["__rtruediv__"] = operator(
         lambda self, other: FUNCTIONS["mul"](FUNCTIONS["reciprocal"](self), other)

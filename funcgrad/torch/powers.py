@@ -8,9 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from funcgrad.engine import Aval, Op, record
-from funcgrad.torch.calling import NUMBERS, number, promoted, writable, write
+from funcgrad.engine.trace import record_one
+from funcgrad.torch.calling import NUMBERS, number, promoted, remember, writable, write
 from funcgrad.torch.pointwise import Pointwise, Row, operator
-from funcgrad.torch.tensor import Tensor
+from funcgrad.torch.tensor import Tensor, tensor_of
 
 # Integer exponents up to this one are multiplied out.
 _LARGEST_STATIC = 16
@@ -45,12 +46,20 @@ def _power_of_number(dtype: np.dtype) -> Op:
     )
 
 
+_static: dict[tuple[Aval, type, Any], Op] = {}
+
+
 def _power(input: Tensor, exponent: Any) -> Any:
     """The recorded result of `input` to a Python number's power."""
+    key = (input.storage.value.aval, type(exponent), exponent)
+    known = _static.get(key)
+    if known is not None:
+        return record_one(known, input)
     dtype = promoted((input, exponent)).numpy_dtype
     _check_integers(dtype, exponent if not isinstance(exponent, complex) else 0)
     if exponent == 0.5 or (exponent == np.round(exponent) and abs(exponent) <= _LARGEST_STATIC):
-        return record(_static_power(float(np.real(exponent)), dtype), (input,))
+        op = _static_power(float(np.real(exponent)), dtype)
+        return record_one(remember(_static, key, op), input)
     return record(_dynamic_power(dtype), (input, number(exponent, Aval((), dtype))))
 
 
@@ -66,13 +75,13 @@ def pow(input: Any, exponent: Any) -> Tensor:
     """
     if not isinstance(input, Tensor):
         dtype = promoted((input, exponent)).numpy_dtype
-        return Tensor._of(
+        return tensor_of(
             *record(_power_of_number(dtype), (exponent, number(input, Aval((), dtype))))
         )
     if isinstance(exponent, NUMBERS):
-        return Tensor._of(*_power(input, exponent))
+        return tensor_of(*_power(input, exponent))
     op = _of_tensors.for_types(input, exponent)
-    return Tensor._of(*record(op, (input, exponent)))
+    return tensor_of(*record(op, (input, exponent)))
 
 
 def pow_(input: Tensor, exponent: Any) -> Tensor:
@@ -83,10 +92,16 @@ def pow_(input: Tensor, exponent: Any) -> Tensor:
     return _of_tensors.in_place(input, exponent)
 
 
+def _operator(self: Tensor, exponent: Any) -> Any:
+    if isinstance(exponent, NUMBERS):
+        return tensor_of(*_power(self, exponent))
+    return pow(self, exponent) if isinstance(exponent, Tensor) else NotImplemented
+
+
 FUNCTIONS = {"pow": pow}
 METHODS = {
     "pow": pow,
     "pow_": pow_,
-    "__pow__": operator(pow),
+    "__pow__": _operator,
     "__rpow__": operator(lambda exponent, base: pow(base, exponent)),
 }

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from funcgrad.engine import Aval, Op, record
 from funcgrad.engine.trace import record_two
 from funcgrad.torch.dtypes import C_NAMES, from_numpy_dtype
-from funcgrad.torch.tensor import Tensor
+from funcgrad.torch.tensor import Tensor, tensor_of
 
 # PyTorch multiplies float32 in full precision unless told otherwise; accelerators by default do not.
 _matmul = partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
@@ -107,31 +107,43 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
     """The matrix product `input @ other`.
 
     Args:
-        input, other: one dimension or more; vectors are rows on the left and columns on the right, and further
-            dimensions are batches, which broadcast.
+        input, other: one dimension or more; vectors are rows on the left and columns on the right,
+            and further dimensions are batches, which broadcast.
 
     Raises:
+        TypeError: an operand is no tensor.
         RuntimeError: the sizes or dtypes do not fit, or an operand is 0-d.
     """
-    dims = len(input.storage.value.aval.shape), len(other.storage.value.aval.shape)
-    if 0 in dims:
-        raise RuntimeError(
-            f"both arguments to matmul need to be at least 1D, but they are {dims[0]}D and {dims[1]}D"
+    result = _operator(input, other)
+    if result is NotImplemented:
+        raise TypeError(
+            f"matmul(): argument 'other' (position 2) must be Tensor, not {type(other).__name__}"
         )
-    return Tensor._of(*record_two(_BY_DIMENSIONS.get(dims, BATCHED), input, other))
+    return result
+
+
+def _operator(self: Tensor, other: Any) -> Any:
+    if not isinstance(other, Tensor):
+        return NotImplemented
+    dims = len(self.storage.value.aval.shape), len(other.storage.value.aval.shape)
+    op = _BY_DIMENSIONS.get(dims)
+    if op is None:
+        if 0 in dims:
+            raise RuntimeError(
+                "both arguments to matmul need to be at least 1D, but they are "
+                f"{dims[0]}D and {dims[1]}D"
+            )
+        op = BATCHED
+    return tensor_of(*record_two(op, self, other))
 
 
 def _product(op: Op) -> Callable[[Tensor, Tensor], Tensor]:
     def product(input: Tensor, other: Tensor) -> Tensor:
-        return Tensor._of(*record(op, (input, other)))
+        return tensor_of(*record(op, (input, other)))
 
     product.__name__ = product.__qualname__ = op.name
     product.__doc__ = f"As `torch.{op.name}`."
     return product
-
-
-def _operator(self: Tensor, other: Any) -> Any:
-    return matmul(self, other) if isinstance(other, Tensor) else NotImplemented
 
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {

@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from funcgrad.engine import Op, record
+from funcgrad.engine import Op
+from funcgrad.engine.trace import record_one
 from funcgrad.torch.dtypes import bool_, dtype, int64
-from funcgrad.torch.tensor import Tensor
+from funcgrad.torch.tensor import Tensor, tensor_of
 
 Dims = int | tuple[int, ...] | list[int] | None
 
@@ -104,7 +105,7 @@ def _function(row: Row) -> Callable[..., Tensor]:
             and not keepdim
             and input.storage.value.aval.dtype in plain
         ):
-            return Tensor._of(*record(over_all, (input,)))
+            return tensor_of(*record_one(over_all, input))
         stored = _stored(row, input, dtype)
         if stored is None:
             plain.add(input.storage.value.aval.dtype)
@@ -117,7 +118,7 @@ def _function(row: Row) -> Callable[..., Tensor]:
                 raise RuntimeError(f"dim {twice} appears multiple times in the list of dims")
         if not dims and (dim is not None or keepdim):
             dims = tuple(range(input.ndim))  # an empty list of dimensions means all of them
-        return Tensor._of(*record(_op(row, dims, keepdim, stored), (input,)))
+        return tensor_of(*record_one(_op(row, dims, keepdim, stored), input))
 
     reduce.__name__ = reduce.__qualname__ = row.name
     reduce.__doc__ = f"Over the dimensions `dim` (all of them if None), as `torch.{row.name}`."

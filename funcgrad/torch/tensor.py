@@ -60,14 +60,6 @@ class Tensor(Variable):
     # NumPy scalars and arrays on the left leave the operators to us.
     __array_priority__: ClassVar[int] = 1000
 
-    @classmethod
-    def _of(cls, value: Value, node: Any = None, nr: int = 0) -> "Tensor":
-        self = _new(cls)
-        self.storage = Storage(value)
-        self.node = node
-        self.nr = nr
-        return self
-
     # -- what it is -----------------------------------------------------------------------------------------------
 
     @property
@@ -175,18 +167,6 @@ class Tensor(Variable):
                 )
         self._grad = grad
 
-    def backward(
-        self,
-        gradient: "Tensor | None" = None,
-        retain_graph: bool | None = None,
-        create_graph: bool = False,
-        inputs: Any = None,
-    ) -> None:
-        """Add the gradient of this tensor to `.grad` of every leaf it depends on; see `autograd.backward`."""
-        from funcgrad.torch.autograd import backward
-
-        backward(self, gradient, retain_graph, create_graph, inputs)
-
     @property
     def data(self) -> "Tensor":
         """The same elements without their history; writing to them is not noticed by autograd."""
@@ -199,11 +179,13 @@ class Tensor(Variable):
     def data(self, source: "Tensor") -> None:
         if not isinstance(source, Tensor):
             raise TypeError(f"Variable data has to be a tensor, but got {type(source).__name__}")
-        held, given = _cell(self.storage), _cell(source.storage)
-        if held is not given:
-            version = self.storage.version
-            self.storage = DataStorage(given)
-            self.storage.version = version
+        storage, given = self.storage, source.storage
+        if storage is given or getattr(given, "source", given) is getattr(
+            storage, "source", storage
+        ):
+            return
+        self.storage = DataStorage(given)
+        self.storage.version = storage.version
 
     def detach(self) -> "Tensor":
         """The same elements without their history; in-place changes of either show in both."""
@@ -321,9 +303,13 @@ class Tensor(Variable):
         )
 
 
-def _cell(storage: Storage) -> Storage:
-    """The storage that holds the elements, behind any `.data`."""
-    return storage.source if isinstance(storage, DataStorage) else storage
+def tensor_of(value: Value, node: Any = None, nr: int = 0) -> Tensor:
+    """The tensor of a recorded op's result."""
+    tensor = _new(Tensor)
+    tensor.storage = Storage(value)
+    tensor.node = node
+    tensor.nr = nr
+    return tensor
 
 
 def place(array: Any, where: "device | str | None" = None) -> Value:
