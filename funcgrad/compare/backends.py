@@ -37,7 +37,10 @@ def _without_pytorch(device: jax.Device) -> str | None:
     name = pytorch_name(device)
     if name is None:
         return f"PyTorch does not compute on {device.platform}"
-    torch = import_module("torch")
+    try:
+        torch = import_module("torch")
+    except (ImportError, OSError) as error:  # OSError: a shared library that it needs is missing
+        return f"PyTorch is installed, but cannot be imported ({error})"
     if device.platform == "gpu" and not torch.cuda.is_available():
         return f"this PyTorch ({torch.__version__}) sees no GPU"
     return None

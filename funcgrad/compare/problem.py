@@ -119,6 +119,7 @@ def make_problem(
     with on_host(), jax.enable_x64(True):
         wide = x.astype(np.float64)
         answer = regression.least_squares(wide, y.astype(np.float64), intercept=True)
+        assert isinstance(answer.params, regression.Linear), "as it is with an intercept"
         exact = Parameters(*map(np.asarray, answer.params))
         curvature = float(regression.largest_eigenvalue(answer.params, wide))
     row = OPTIMIZERS[optimizer]

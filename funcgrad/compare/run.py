@@ -116,6 +116,7 @@ def compare(
 
 
 EARLY_STEPS = 5
+"""So soon, a wrong optimizer has not yet converged to the right answer and shows itself."""
 
 
 class _Result(NamedTuple):

@@ -34,6 +34,16 @@ def test_pytorch_is_absent_where_it_is_not_installed(monkeypatch):
     assert "torch" not in report.versions
 
 
+def test_pytorch_that_cannot_be_imported_is_absent(monkeypatch):
+    def broken(name):
+        raise OSError("libtorch.so: cannot open shared object file")
+
+    monkeypatch.setattr("funcgrad.compare.backends.find_spec", lambda name: "found")
+    monkeypatch.setattr("funcgrad.compare.backends.import_module", broken)
+    report = run(["pytorch", "jax"])
+    assert "cannot be imported (libtorch.so" in report.absent["pytorch"]
+
+
 def test_only_absent_backends_are_an_error():
     absent = Backend("abacus", lambda device: "no beads", prepare_steps)
     with pytest.raises(OptionError, match="no backend can run: abacus, no beads"):
