@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from funcgrad import compare, datasets, engine, regression, torch, training
+    from funcgrad.torch.purity import pure
     from funcgrad.training import fit
 
 __version__ = "0.1.0"
 
-__all__ = ["compare", "datasets", "engine", "fit", "regression", "torch", "training"]
+__all__ = ["compare", "datasets", "engine", "fit", "pure", "regression", "torch", "training"]
 
 _SUBMODULES = {"compare", "datasets", "engine", "regression", "torch", "training"}
-_ATTRIBUTES = {"fit": "funcgrad.training"}
+_ATTRIBUTES = {"fit": "funcgrad.training", "pure": "funcgrad.torch.purity"}
 
 
 def __getattr__(name: str) -> Any:

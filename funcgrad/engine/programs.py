@@ -6,6 +6,7 @@ Both ways go through the same steps with the same ops, so which one is taken is 
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
+from itertools import accumulate
 from typing import Any
 from weakref import ref
 
@@ -237,7 +238,7 @@ def run(log: Log, reason: str) -> None:
         value.array = array
         value.trace = None
     if tree.size > settings.state_limit:
-        tree.prune(program.state for program in list(_recent))
+        _prune()
 
 
 def evaluate(log: Log, position: int, value: Value) -> None:
@@ -250,6 +251,11 @@ def evaluate(log: Log, position: int, value: Value) -> None:
     value.array = _concrete(program.interpret, arrays)[0]
     value.trace = None
     counters.ops_run_singly += len(program.steps)
+
+
+def _new_program(state: Any, wanted: tuple[int, ...]) -> Program:
+    tree.size += 1
+    return state.programs.setdefault(wanted, Program(state, wanted))
 
 
 def _run_new(program: Program, arrays: list[Any], reason: str) -> list[Any]:
@@ -312,9 +318,27 @@ def _concrete(function: Callable[..., Any], arrays: list[Any]) -> list[Any]:
 
 
 def _keep(program: Program) -> None:
-    """Remember a compiled program, and let go of the one used longest ago if there are too many."""
+    """Remember a compiled program, and let go of the ones used longest ago if there are too many."""
     _recent[program] = None
-    while len(_recent) > settings.program_limit:
-        oldest = min(_recent, key=lambda each: each.last_run)
-        del _recent[oldest]
-        oldest.compiled = None
+    if len(_recent) > settings.program_limit:
+        _let_go(_by_use()[settings.program_limit :])
+
+
+def _by_use() -> list[Program]:
+    """The compiled programs, the last used first."""
+    return sorted(_recent, key=lambda program: program.last_run, reverse=True)
+
+
+def _let_go(programs: list[Program]) -> None:
+    for program in programs:
+        _recent.pop(program, None)
+        program.compiled = None
+
+
+def _prune() -> None:
+    """Forget recordings: what is kept is the last used programs, as far as half of the limit goes."""
+    programs = _by_use()
+    lengths = accumulate(program.state.position for program in programs)
+    fitting = sum(length <= settings.state_limit // 2 for length in lengths)
+    _let_go(programs[fitting:])
+    tree.prune(program.state for program in programs[:fitting])

@@ -237,7 +237,7 @@ class Tensor(Variable):
         array = self._array()
         if array.size != 1:
             raise RuntimeError(f"a Tensor with {array.size} elements cannot be converted to Scalar")
-        return np.asarray(array).item()
+        return array.item()
 
     def _number(self, convert: Callable[[Any], Any]) -> Any:
         array = self._array()
@@ -314,9 +314,10 @@ def tensor_of(value: Value, node: Any = None, nr: int = 0) -> Tensor:
 
 def place(array: Any, where: "device | str | None" = None) -> Value:
     """A value of elements given as a NumPy or JAX array: copied, and on `where` if that is said."""
-    with jax.enable_x64(True):
-        if is_tracer(array):
-            return Value.of(array)
+    if is_tracer(array):
+        return Value.of(array)
+    # A constant stays one also where JAX is tracing something else.
+    with jax.enable_x64(True), jax.ensure_compile_time_eval():
         made = jnp.array(array)
         if where is not None:
             made = jax.device_put(made, device(where).jax_device())
