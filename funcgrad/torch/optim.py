@@ -1,10 +1,16 @@
 """Optimizers as PyTorch defines them: state held by the optimizer, parameters changed in place."""
 
+import math
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
-from funcgrad.engine import grad_mode
-from funcgrad.torch.tensor import Tensor
+import jax.numpy as jnp
+
+from funcgrad.engine import Aval, Op, grad_mode, record
+from funcgrad.engine.ops import zeros_like
+from funcgrad.torch.calling import number, write
+from funcgrad.torch.tensor import Tensor, tensor_of
 
 
 class Optimizer:
@@ -56,14 +62,27 @@ class Optimizer:
             for group in self.param_groups:
                 for parameter in group["params"]:
                     if parameter.grad is not None:
-                        self._update(
-                            parameter, parameter.grad, self.state.setdefault(parameter, {}), group
-                        )
+                        self._update(parameter, self.state.setdefault(parameter, {}), group)
 
-    def _update(
-        self, parameter: Tensor, grad: Tensor, state: dict[str, Any], group: dict[str, Any]
-    ) -> None:
+    def _update(self, parameter: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
         raise NotImplementedError
+
+
+def _change(op: Op, tensors: list[Any], numbers: list[float]) -> None:
+    """Record one op on a parameter, its gradient and its state, and write its results in place.
+
+    The op takes the parameter, the gradient, the state's tensors and the numbers, and returns new
+    elements for the parameter and the state: one op a parameter, however long the formula.
+    """
+    scalar = Aval((), tensors[0].storage.value.aval.dtype)
+    results = record(op, [*tensors, *(number(each, scalar) for each in numbers)])
+    targets = [tensors[0], *tensors[2:]]
+    for target, result in zip(targets, results if len(targets) > 1 else [results], strict=True):
+        write(target, result)
+
+
+def _zeros(parameter: Tensor) -> Tensor:
+    return tensor_of(record(zeros_like, (parameter,))[0])
 
 
 class SGD(Optimizer):
@@ -103,23 +122,29 @@ class SGD(Optimizer):
             },
         )
 
-    def _update(
-        self, parameter: Any, grad: Any, state: dict[str, Any], group: dict[str, Any]
-    ) -> None:
-        if group["maximize"]:
-            grad = -grad
-        if group["weight_decay"]:
-            grad = grad + parameter * group["weight_decay"]
+    def _update(self, parameter: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
+        tensors = [parameter, parameter.grad]
+        first = group["momentum"] != 0 and "momentum_buffer" not in state
         if group["momentum"]:
-            held = state.get("momentum_buffer")
-            held = (
-                grad.clone()
-                if held is None
-                else held.mul_(group["momentum"]).add_(grad * (1 - group["dampening"]))
-            )
-            state["momentum_buffer"] = held
-            grad = grad + held * group["momentum"] if group["nesterov"] else held
-        parameter.sub_(grad * group["lr"])
+            if first:
+                state["momentum_buffer"] = _zeros(parameter)
+            tensors.append(state["momentum_buffer"])
+        op = _sgd(bool(group["momentum"]), first, group["nesterov"], group["maximize"])
+        fresh = 1 - group["dampening"]
+        _change(op, tensors, [group["lr"], group["weight_decay"], group["momentum"], fresh])
+
+
+@cache
+def _sgd(momentum: bool, first: bool, nesterov: bool, maximize: bool) -> Op:
+    def descend(p: Any, g: Any, *rest: Any) -> Any:
+        rate, decay, factor, fresh = rest[-4:]
+        g = (-g if maximize else g) + decay * p
+        if not momentum:
+            return p - rate * g
+        held = g if first else factor * rest[0] + fresh * g
+        return p - rate * (g + factor * held if nesterov else held), held
+
+    return Op("sgd", descend)
 
 
 class Adam(Optimizer):
@@ -156,20 +181,27 @@ class Adam(Optimizer):
             },
         )
 
-    def _update(
-        self, parameter: Any, grad: Any, state: dict[str, Any], group: dict[str, Any]
-    ) -> None:
+    def _update(self, parameter: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
         first, second = group["betas"]
-        if group["maximize"]:
-            grad = -grad
-        if group["weight_decay"]:
-            grad = grad + parameter * group["weight_decay"]
         if not state:
-            state.update(step=0, exp_avg=grad * 0, exp_avg_sq=grad * 0)
+            state.update(step=0, exp_avg=_zeros(parameter), exp_avg_sq=_zeros(parameter))
         state["step"] += 1
-        mean, square = state["exp_avg"], state["exp_avg_sq"]
-        mean.add_((grad - mean) * (1 - first))
-        square.mul_(second).add_(grad * grad * (1 - second))
-        step_size = group["lr"] / (1 - first ** state["step"])
-        scale = (square.sqrt() / (1 - second ** state["step"]) ** 0.5).add_(group["eps"])
-        parameter.sub_(mean * step_size / scale)
+        size = group["lr"] / (1 - first ** state["step"])
+        root = math.sqrt(1 - second ** state["step"])
+        _change(
+            _adam(group["maximize"]),
+            [parameter, parameter.grad, state["exp_avg"], state["exp_avg_sq"]],
+            [size, group["weight_decay"], 1 - first, second, 1 - second, root, group["eps"]],
+        )
+
+
+@cache
+def _adam(maximize: bool) -> Op:
+    def descend(p: Any, g: Any, mean: Any, square: Any, *numbers: Any) -> Any:
+        size, decay, fresh, keep, fresh_square, root, eps = numbers
+        g = (-g if maximize else g) + decay * p
+        mean = mean + fresh * (g - mean)
+        square = keep * square + fresh_square * g * g
+        return p - size * (mean / (jnp.sqrt(square) / root + eps)), mean, square
+
+    return Op("adam", descend)
