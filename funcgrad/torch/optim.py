@@ -202,6 +202,6 @@ def _adam(maximize: bool) -> Op:
         g = (-g if maximize else g) + decay * p
         mean = mean + fresh * (g - mean)
         square = keep * square + fresh_square * g * g
-        return p - size * (mean / (jnp.sqrt(square) / root + eps)), mean, square
+        return p - size * mean / (jnp.sqrt(square) / root + eps), mean, square
 
     return Op("adam", descend)

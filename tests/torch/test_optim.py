@@ -17,7 +17,7 @@ CASES = {
     "adam": ("Adam", {"lr": 0.1}),
     "adam, other betas": (
         "Adam",
-        {"lr": 0.1, "betas": (0.5, 0.9), "eps": 1e-3, "weight_decay": 0.1},
+        {"lr": 0.02, "betas": (0.5, 0.9), "eps": 1e-3, "weight_decay": 0.1},
     ),
     "adam, maximize": ("Adam", {"lr": 1e-3, "maximize": True}),
 }
