@@ -11,6 +11,8 @@ from typing import Any
 from weakref import ref
 
 import jax
+import jax.extend
+import numpy as np
 
 from funcgrad.engine.ops import Op
 from funcgrad.engine.settings import settings
@@ -167,10 +169,10 @@ class Program:
                 stands.pop(position, None)
         return [stands[p] for p in self.wanted]
 
-    def compile(self) -> None:
-        """Make the whole program one compiled function."""
+    def compile(self, arrays: list[Any]) -> None:
+        """Make the whole program one compiled function of arrays like these."""
         options = {"xla_disable_hlo_passes": "fusion"} if self._fuses_badly() else None
-        self.compiled = jax.jit(self.interpret, compiler_options=options)
+        self.compiled = compiled(self.interpret, arrays, options)
 
     def _fuses_badly(self) -> bool:
         """Whether many wanted results lie behind one another.
@@ -216,12 +218,12 @@ _recent: dict[Program, None] = {}
 _last: tuple[Program, str, str, str] | None = None
 
 
-def run(log: Log, reason: str) -> None:
-    """Compute every value of a recording that somebody still holds."""
+def run(log: Log, reason: str) -> list[Value]:
+    """Compute every value of a recording that somebody still holds; returns these values."""
     global _last
     live = [value for _, held in log if type(held) is ref and (value := held()) is not None]
     if not live:
-        return
+        return live
     state = log[-1][0]
     wanted = tuple([value.slot[1] for value in live])
     program = state.programs.get(wanted) or state.programs.setdefault(
@@ -229,7 +231,9 @@ def run(log: Log, reason: str) -> None:
     )
     counters.runs += 1
     if program.compiled is not None and settings.mode != "op_by_op":
-        outputs = _concrete(program.compiled, [log[p][1] for p in program.inputs])
+        outputs = program.compiled(*[log[p][1] for p in program.inputs])
+        if is_tracer(outputs[0]):
+            outputs = _concrete(program.compiled, [log[p][1] for p in program.inputs])
         _last = (program, reason, "as one compiled program", "it had been compiled before")
     else:
         outputs = _run_new(program, [log[p][1] for p in program.inputs], reason)
@@ -239,6 +243,7 @@ def run(log: Log, reason: str) -> None:
         value.trace = None
     if tree.size > settings.state_limit:
         _prune()
+    return live
 
 
 def evaluate(log: Log, position: int, value: Value) -> None:
@@ -265,7 +270,7 @@ def _run_new(program: Program, arrays: list[Any], reason: str) -> list[Any]:
     cold = {(step.op, step.avals) for step in program.steps if step.avals not in step.op.warm}
     start = time.perf_counter()
     if compiled:
-        program.compile()
+        program.compile(arrays)
     try:
         outputs = _concrete(program.compiled or program.interpret, arrays)
     except BaseException:
@@ -315,6 +320,42 @@ def _concrete(function: Callable[..., Any], arrays: list[Any]) -> list[Any]:
             with jax.ensure_compile_time_eval():
                 outputs = function(*arrays)
     return outputs
+
+
+_WIDE = frozenset(map(np.dtype, ("int64", "uint64", "float64", "complex128")))
+
+
+def compiled(
+    function: Callable[..., Any], arrays: Sequence[Any], options: Any = None
+) -> Callable[..., Any]:
+    """`function` compiled for arrays like these, with 64-bit types as they are; to be called with arrays.
+
+    JAX takes 64-bit types only inside `jax.enable_x64`, and entering that costs as much as half an op.
+    So the function is traced inside it, once, and the compiled one enters it only if it has such types.
+    """
+    with jax.enable_x64(True), jax.ensure_compile_time_eval():
+        jaxpr = jax.make_jaxpr(function)(*arrays)
+    jitted = jax.jit(jax.extend.core.jaxpr_as_fun(jaxpr), compiler_options=options)
+    if not _has_wide_types(jaxpr.jaxpr):
+        return jitted
+
+    def wide(*arrays: Any) -> Any:
+        with jax.enable_x64(True):
+            return jitted(*arrays)
+
+    return wide
+
+
+def _has_wide_types(jaxpr: Any) -> bool:
+    """Whether a 64-bit type occurs anywhere in a jaxpr."""
+    atoms = [*jaxpr.invars, *jaxpr.constvars]
+    for equation in jaxpr.eqns:
+        atoms += [*equation.invars, *equation.outvars]
+        for parameter in equation.params.values():
+            inner = getattr(parameter, "jaxpr", None)
+            if inner is not None and _has_wide_types(getattr(inner, "jaxpr", inner)):
+                return True
+    return any(getattr(atom.aval, "dtype", None) in _WIDE for atom in atoms)
 
 
 def _keep(program: Program) -> None:

@@ -10,7 +10,7 @@ may compute what it needs from a snapshot of it without a lock.
 
 import threading
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Protocol
 from weakref import ref
 
 from funcgrad.engine.nodes import GraphNode, Leaf
@@ -142,14 +142,28 @@ class Trace:
         self.log: list[tuple[State, Any]] = [(tree.root, None)]
 
 
-class Recorder:
-    """A thread's own recording and grad mode."""
+class Watch(Protocol):
+    """Who wants to know what a piece of code reads from outside it; see `Recorder.watch`."""
 
-    __slots__ = ("grad_enabled", "trace")
+    def reads(self, variable: Variable) -> None:
+        """A variable's value comes into the recording, or into an op applied at once."""
+
+    def meets(self, node: GraphNode) -> None:
+        """A graph node comes into the recording."""
+
+    def ran(self, state: State, made: list[Value], reason: str) -> None:
+        """The recording that ends in `state` was run, and these values of it are held."""
+
+
+class Recorder:
+    """A thread's own recording and grad mode, and who watches it, if anybody does."""
+
+    __slots__ = ("grad_enabled", "trace", "watch")
 
     def __init__(self) -> None:
         self.trace = Trace()
         self.grad_enabled = True
+        self.watch: Watch | None = None
 
 
 class _Local(threading.local):
@@ -186,12 +200,12 @@ def record(op: Op, arguments: Sequence[Variable]) -> Any:
         for variable in arguments:
             value = variable.storage.value
             slot = value.slot
-            event.append(slot[1] if slot[0] is token else _enter(trace, value))
+            event.append(slot[1] if slot[0] is token else _enter(recorder, variable))
             node = variable.node
             if node is not None and grad:
                 slot = node.slot
                 event.append(
-                    (slot[1] if slot[0] is token else _enter_node(trace, node)) + variable.nr
+                    (slot[1] if slot[0] is token else _enter_node(recorder, node)) + variable.nr
                 )
             else:
                 event.append(-1)
@@ -223,11 +237,11 @@ def record_one(op: Op, a: Variable) -> Result:
     node = a.node
     try:
         slot = value.slot
-        at = slot[1] if slot[0] is token else _enter(trace, value)
+        at = slot[1] if slot[0] is token else _enter(recorder, a)
         edge = -1
         if node is not None and recorder.grad_enabled:
             slot = node.slot
-            edge = (slot[1] if slot[0] is token else _enter_node(trace, node)) + a.nr
+            edge = (slot[1] if slot[0] is token else _enter_node(recorder, node)) + a.nr
     except _TracerFoundError:
         return apply(op, (a,))
     key = (op, at, edge)
@@ -254,16 +268,18 @@ def record_two(op: Op, a: Variable, b: Variable) -> Result:
     first_node, second_node = a.node, b.node
     try:
         slot = first.slot
-        first_at = slot[1] if slot[0] is token else _enter(trace, first)
+        first_at = slot[1] if slot[0] is token else _enter(recorder, a)
         slot = second.slot
-        second_at = slot[1] if slot[0] is token else _enter(trace, second)
+        second_at = slot[1] if slot[0] is token else _enter(recorder, b)
         first_edge = second_edge = -1
         if first_node is not None and recorder.grad_enabled:
             slot = first_node.slot
-            first_edge = (slot[1] if slot[0] is token else _enter_node(trace, first_node)) + a.nr
+            first_edge = (slot[1] if slot[0] is token else _enter_node(recorder, first_node)) + a.nr
         if second_node is not None and recorder.grad_enabled:
             slot = second_node.slot
-            second_edge = (slot[1] if slot[0] is token else _enter_node(trace, second_node)) + b.nr
+            second_edge = (
+                slot[1] if slot[0] is token else _enter_node(recorder, second_node)
+            ) + b.nr
     except _TracerFoundError:
         return apply(op, (a, b))
     key = (op, first_at, first_edge, second_at, second_edge)
@@ -311,13 +327,17 @@ def _new_state(state: State, key: tuple, arguments: Sequence[Variable]) -> State
     return state.child(key, aval=types[0], op=op, args=key[1::2], outputs=several, rule=rule)
 
 
-def _enter(trace: Trace, value: Value) -> int:
-    """The position of a value that this trace did not make, brought in as an input."""
+def _enter(recorder: Recorder, variable: Variable) -> int:
+    """The position of a value that the recorder's trace did not make, brought in as an input."""
+    value = variable.storage.value
     array = value.array
     if array is None:
         array = compute(value)
+    if recorder.watch is not None:
+        recorder.watch.reads(variable)
     if is_tracer(array):
         raise _TracerFoundError
+    trace = recorder.trace
     log = trace.log
     state = log[-1][0]
     state = state.children.get(value.aval) or state.child(value.aval, aval=value.aval)
@@ -327,8 +347,11 @@ def _enter(trace: Trace, value: Value) -> int:
     return position
 
 
-def _enter_node(trace: Trace, node: GraphNode) -> int:
-    """The position of a graph node that this trace did not make; it takes one for each output."""
+def _enter_node(recorder: Recorder, node: GraphNode) -> int:
+    """The position of a graph node that the recorder's trace did not make; one for each output."""
+    if recorder.watch is not None:
+        recorder.watch.meets(node)
+    trace = recorder.trace
     log = trace.log
     first = log[-1][0].position + 1
     key = LEAF if isinstance(node, Leaf) else NODE
@@ -342,12 +365,18 @@ def _enter_node(trace: Trace, node: GraphNode) -> int:
 
 def apply(op: Op, arguments: Sequence[Variable]) -> Any:
     """Apply `op` at once: the way of arguments that carry tracers. Takes and returns what `record` does."""
+    recorder = local.recorder
+    if recorder.watch is not None:
+        for variable in arguments:
+            recorder.watch.reads(variable)
+            if recorder.grad_enabled and variable.node is not None:
+                recorder.watch.meets(variable.node)
     values = [variable.storage.value for variable in arguments]
     avals = tuple(value.aval for value in values)
     op.types(avals)
     rule = op.rule(
         avals,
-        tuple(local.recorder.grad_enabled and variable.node is not None for variable in arguments),
+        tuple(recorder.grad_enabled and variable.node is not None for variable in arguments),
     )
     made = None if rule is None else rule.make(arguments, NOWHERE)
     outputs = as_tuple(op.function(*(compute(value) for value in values)))
@@ -361,7 +390,9 @@ def flush(reason: str) -> None:
     log = recorder.trace.log
     if len(log) > 1:
         recorder.trace = Trace()
-        programs.run(log, reason)
+        made = programs.run(log, reason)
+        if recorder.watch is not None:
+            recorder.watch.ran(log[-1][0], made, reason)
 
 
 def compute(value: Value) -> Any:
