@@ -3,6 +3,7 @@
 import math
 import warnings
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -14,6 +15,7 @@ from jaxtyping import Array, ArrayLike, Bool, Float, Int, PRNGKeyArray, PyTree, 
 from funcgrad import regression
 from funcgrad.training.checks import check_batches, check_numbers, check_optimizer
 from funcgrad.training.loop import Data, Loss, Optimizer, Program, State, program
+from funcgrad.training.pieces import advance_in_pieces
 from funcgrad.training.placement import automatic, mesh_of, place
 from funcgrad.training.progress import Progress, Report, reporting
 
@@ -133,29 +135,20 @@ def fit(
             return _result(compiled.advance(state, data, steps), steps)
         with reporting(progress, steps) as report:
             every = progress_every or max(steps // 100, 1)
-            state = _advance(compiled, state, data, steps, every, report)
+            listen = report and partial(_report, report, steps)
+            state = advance_in_pieces(compiled, state, data, steps, every, listen)
         if state.diverged:
             message = _diagnosis(loss, state, data, batch_size)
             warnings.warn(message, DivergenceWarning, stacklevel=2)
         return place(_result(state, steps), home)
 
 
+def _report(report: Report, steps: int, state: State) -> None:
+    report(Progress(int(state.steps), steps, float(state.value)))
+
+
 def _is_traced(tree: PyTree) -> bool:
     return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(tree))
-
-
-def _advance(
-    compiled: Program, state: State, data: Data, steps: int, every: int, report: Report | None
-) -> State:
-    """Run the loop at once, or in segments where there is someone to report to."""
-    if report is None:
-        return compiled.advance_in_place(state, data, steps)
-    for until in (*range(every, steps, every), steps):
-        state = compiled.advance_in_place(state, data, until)
-        report(Progress(int(state.steps), steps, float(state.value)))
-        if int(state.steps) < until:
-            break
-    return state
 
 
 def _result(state: State, steps: int) -> FitResult:

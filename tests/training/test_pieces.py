@@ -1,0 +1,59 @@
+"""A long fit runs in pieces: Ctrl-C ends it within seconds, and the pieces change no digit."""
+
+import os
+import signal
+import threading
+import time
+
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from funcgrad import fit, regression
+from funcgrad.training import pieces
+from funcgrad.training.pieces import PIECE_SECONDS, Pace
+
+X = np.random.default_rng(0).normal(size=(1000, 100)).astype(np.float32)
+Y = X.sum(axis=1)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows sends Ctrl-C to whole process groups")
+def test_interrupt_ends_a_fit_of_many_minutes_within_seconds():
+    sent = []
+
+    def interrupt():
+        sent.append(time.perf_counter())
+        os.kill(os.getpid(), signal.SIGINT)
+
+    timer = threading.Timer(0.8, interrupt)
+    timer.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            fit(regression.loss, jnp.zeros(100), X, Y, optimizer=optax.sgd(1e-6), steps=20_000_000)
+        assert time.perf_counter() - sent[0] < 5 * PIECE_SECONDS
+    finally:
+        timer.cancel()
+
+
+def test_pieces_change_no_digit(monkeypatch):
+    def run():
+        return fit(regression.loss, jnp.zeros(100), X, Y, optimizer=optax.adam(1e-2), steps=300)
+
+    in_few, reached = run(), []
+    monkeypatch.setattr(Pace, "took", lambda self, steps, seconds: reached.append(steps))
+    monkeypatch.setattr(pieces, "_FIRST_PIECE", 7)
+    in_many = run()
+    assert reached == [7] * (300 // 7)
+    np.testing.assert_array_equal(in_few.params, in_many.params)
+    np.testing.assert_array_equal(in_few.losses, in_many.losses)
+
+
+@pytest.mark.parametrize("seconds", [1e-6, 1e-3, 2.0, 30.0])
+def test_pieces_settle_at_about_a_second(seconds):
+    """Whatever one step takes, also where a single one takes longer than a piece should."""
+    pace = Pace()
+    for _ in range(12):
+        pace.took(pace.steps, pace.steps * seconds)
+    wanted = max(1, PIECE_SECONDS / seconds)
+    assert pace.steps == pytest.approx(wanted, rel=1e-3)
