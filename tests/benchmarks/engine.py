@@ -1,0 +1,240 @@
+"""Prints how the engine's times compare with PyTorch's: `python -m tests.benchmarks.engine`.
+
+They take turns within one run, a few iterations each, so that whatever else the machine does falls on all. A ratio is
+the median of the rounds' own ratios. PyTorch takes two turns, with two threads and with one: where other work keeps the
+cores busy its threads wait for one another, so what it is judged by is the better of the two.
+"""
+
+import argparse
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from statistics import median
+from typing import Any, NamedTuple
+
+from funcgrad import engine
+from tests.benchmarks.cases import CASES, FRESH_PROCESS, Case
+
+Turn = Callable[[int], Any]
+
+
+class Timing(NamedTuple):
+    """Seconds an iteration in every round: each reference's and ours."""
+
+    references: tuple[list[float], ...]
+    ours: list[float]
+
+    @property
+    def ratios(self) -> list[float]:
+        """For each reference, the median of the rounds' ratios, ours to it."""
+        return [
+            median(b / a for a, b in zip(reference, self.ours, strict=True))
+            for reference in self.references
+        ]
+
+
+def timed(run: Callable[[int], Any], iterations: int) -> float:
+    """Seconds an iteration."""
+    start = time.perf_counter()
+    run(iterations)
+    return (time.perf_counter() - start) / iterations
+
+
+def interleaved(
+    references: Sequence[Turn], ours: Turn, iterations: int, seconds: float, rounds: int = 5
+) -> Timing:
+    """Time them in turns for so many seconds, and so many rounds at least; the order alternates."""
+    timing = Timing(tuple([] for _ in references), [])
+    pairs = [*zip(references, timing.references, strict=True), (ours, timing.ours)]
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end or len(timing.ours) < rounds:
+        pairs.reverse()
+        for run, times in pairs:
+            times.append(timed(run, iterations))
+    return timing
+
+
+HEADER = (
+    f"{'case':<38} {'2 threads':>10} {'1 thread':>10} {'ours':>10} {'ratios':>12} {'target':>7}"
+)
+
+
+def row(name: str, timing: Timing, target: float, note: str = "") -> str:
+    """A line of the table."""
+    met = "met" if max(timing.ratios) <= target else "MISSED"
+    medians = [scaled(median(times)) for times in timing.references]
+    ratios = " ".join(f"{ratio:.2f}" for ratio in timing.ratios)
+    references = " ".join(f"{each:>10}" for each in medians) + " " * 11 * (2 - len(medians))
+    ours = scaled(median(timing.ours))
+    return f"{name:<38} {references} {ours:>10} {ratios:>12} {target:>7.1f}  {met:<6}  {note}"
+
+
+def scaled(seconds: float) -> str:
+    """Seconds in the unit that suits them."""
+    for unit, size in (("s", 1.0), ("ms", 1e-3)):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds * 1e6:.3g} us"
+
+
+def compare(case: Case, seconds: float) -> str:
+    """Time a case on PyTorch and on the shim."""
+    import torch
+
+    import funcgrad.torch
+
+    reference, ours = case.make(torch), case.make(funcgrad.torch)
+
+    def threads(count: int) -> Turn:
+        def turn(iterations: int) -> Any:
+            torch.set_num_threads(count)
+            reference(iterations)
+
+        return turn
+
+    before = engine.stats()
+    reference(case.warm_up)
+    ours(case.warm_up)
+    warm = engine.stats()
+    timing = interleaved((threads(2), threads(1)), ours, case.iterations, seconds)
+    after = engine.stats()
+    compiled = (
+        f"{warm.programs_compiled - before.programs_compiled} programs"
+        f" + {warm.kernels_compiled - before.kernels_compiled} kernels to warm up,"
+        f" then {after.programs_compiled - warm.programs_compiled}"
+        f" + {after.kernels_compiled - warm.kernels_compiled}"
+    )
+    return row(case.name, timing, case.target, compiled)
+
+
+def fresh_process(rounds: int) -> str:
+    """Time processes that run the whole lesson, import included."""
+
+    def run(module: str) -> Callable[[int], Any]:
+        command = [sys.executable, "-c", FRESH_PROCESS.format(module=module)]
+        return lambda _: subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+    timing = interleaved((run("torch"),), run("funcgrad.torch"), 1, 0.0, rounds)
+    return row("fresh process, the whole lesson", timing, 1.0)
+
+
+def compiled_step(seconds: float) -> str:
+    """Time the lesson's step under `torch.compile` against the same step as a bare `jax.jit` function."""
+    import jax
+    import numpy as np
+
+    import funcgrad.torch as torch
+
+    name = "torch.compile(step) / jax.jit step, 2x2"
+    if not hasattr(torch, "compile"):
+        return f"{name:<38} (the shim has no torch.compile yet)"
+    x, y_true, w = (np.float32(each) for each in ([[0.1, 0.2], [0.3, 0.4]], [0.5, 0.6], [0.7, 0.8]))
+
+    @jax.jit
+    def step(w: Any, x: Any, y_true: Any) -> Any:
+        def loss(w: Any) -> Any:
+            return ((x @ w - y_true) ** 2).mean()
+
+        value, gradient = jax.value_and_grad(loss)(w)
+        return w - 0.01 * gradient, value
+
+    held = [jax.device_put(each) for each in (w, x, y_true)]
+
+    def bare(iterations: int) -> Any:
+        for _ in range(iterations):
+            held[0], _ = step(*held)
+        return np.asarray(held[0])
+
+    tensors = [torch.tensor(each) for each in (x, y_true)]
+    weights = torch.tensor(w, requires_grad=True)
+
+    @torch.compile
+    def imperative(x: Any, y_true: Any) -> Any:
+        loss = ((x @ weights - y_true) ** 2).mean()
+        loss.backward()
+        weights.data -= 0.01 * weights.grad
+        weights.grad = None
+        return loss
+
+    def ours(iterations: int) -> Any:
+        for _ in range(iterations):
+            imperative(*tensors)
+        return weights.detach().numpy()
+
+    bare(200), ours(200)
+    return row(name, interleaved((bare,), ours, 200, seconds), 1.3)
+
+
+def recording_costs(ops: int = 200, rounds: int = 100) -> list[str]:
+    """Microseconds of Python that recording an op takes, nothing being run."""
+    import funcgrad.torch as torch
+
+    plain, leaf = torch.ones(2), torch.ones(2, requires_grad=True)
+
+    def tensors(start: Any) -> None:
+        h = start
+        for _ in range(ops):
+            h = h + start
+
+    def numbers(start: Any) -> None:
+        h = start
+        for _ in range(ops):
+            h = h * 1.5
+
+    def one(start: Any) -> None:
+        h = start
+        for _ in range(ops):
+            h = torch.sin(h)
+
+    def step(start: Any) -> None:
+        for _ in range(ops // 5):
+            loss = ((plain * start - plain) ** 2).mean()
+        del loss
+
+    def cost(record: Callable[[Any], None], start: Any) -> float:
+        times = []
+        for _ in range(rounds):
+            begin = time.perf_counter()
+            record(start)
+            times.append((time.perf_counter() - begin) / ops)
+            engine.flush("recording is timed alone")  # nothing is held, so nothing runs
+        return median(times) * 1e6
+
+    lines = []
+    for name, record in (
+        ("h + tensor", tensors),
+        ("h * number", numbers),
+        ("sin(h)", one),
+        ("((x * w - y) ** 2).mean(), an op", step),
+    ):
+        lines.append(
+            f"  {name:<34} {cost(record, plain):>6.2f} us without, {cost(record, leaf):>6.2f} us with a gradient"
+        )
+    return lines
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=8.0, help="for each case")
+    parser.add_argument("--only", default="", help="only the cases with this in their name")
+    options = parser.parse_args()
+
+    def wanted(name: str) -> bool:
+        return options.only in name
+
+    print(f"{HEADER}          compiled")
+    for case in CASES:
+        if wanted(case.name):
+            print(compare(case, options.seconds), flush=True)
+    if wanted("torch.compile"):
+        print(compiled_step(options.seconds), flush=True)
+    if wanted("fresh process"):
+        print(fresh_process(rounds=max(5, round(options.seconds))), flush=True)
+    if wanted("recording"):
+        print("recording an op, in Python:", *recording_costs(), sep="\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,303 @@
+"""A run that fails loses nothing: what was pending can still be computed, and the next step is right.
+
+FUNCGRAD_STRESS multiplies how many interrupts there are.
+"""
+
+import os
+import random
+import signal
+import sys
+import threading
+import time
+
+import jax
+import numpy as np
+import pytest
+
+import funcgrad.torch as torch
+from funcgrad import engine
+from funcgrad.engine import programs
+from funcgrad.torch.calling import call
+
+SCALE = int(os.environ.get("FUNCGRAD_STRESS", "1"))
+MODES = ("auto", "op_by_op", "compiled")
+
+
+class OutOfMemory(RuntimeError):
+    pass
+
+
+class Lesson:
+    """The lesson in float64, and where an undisturbed run of it goes."""
+
+    RATE = 0.01
+    LENGTH = 300
+
+    def __init__(self):
+        self.x = torch.tensor([[1.0, 2.0], [3.0, 4.0]], dtype=torch.float64)
+        self.y = torch.tensor([1.0, 2.0], dtype=torch.float64)
+        self.restart()
+
+    def restart(self):
+        self.w = torch.tensor([0.5, -0.5], dtype=torch.float64, requires_grad=True)
+        self.loss = None
+
+    def step(self):
+        self.loss = ((self.x @ self.w - self.y) ** 2).mean()
+        self.loss.backward()
+        self.w.data -= self.RATE * self.w.grad
+        self.w.grad = None
+
+    @classmethod
+    def path(cls):
+        """Weights before each step, and the loss of each step, by NumPy."""
+        x, y = np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([1.0, 2.0])
+        weights, losses = [np.array([0.5, -0.5])], []
+        for _ in range(cls.LENGTH):
+            residual = x @ weights[-1] - y
+            losses.append((residual**2).mean())
+            weights.append(weights[-1] - cls.RATE * (x.T @ residual))
+        return np.array(weights), np.array(losses)
+
+
+WEIGHTS, LOSSES = Lesson.path()
+
+
+def same(a, b):
+    return np.allclose(a, b, rtol=1e-10, atol=0)
+
+
+@pytest.fixture(params=MODES)
+def in_mode(request):
+    with engine.mode(request.param):
+        yield request.param
+
+
+@pytest.fixture
+def fails_once(monkeypatch):
+    """Makes the next run of anything fail, as if the device had no memory left."""
+
+    def arm(times=1):
+        left = [times]
+        run = programs._concrete
+
+        def failing(function, arrays):
+            if left[0]:
+                left[0] -= 1
+                raise OutOfMemory
+            return run(function, arrays)
+
+        monkeypatch.setattr(programs, "_concrete", failing)
+
+    return arm
+
+
+def test_values_of_a_run_that_failed_can_still_be_computed(in_mode, fails_once):
+    x = torch.tensor([1.0, 2.0])
+    a = x * 2
+    b = a + 1
+    c = a * b
+    fails_once()
+    with pytest.raises(OutOfMemory):
+        c.tolist()
+    assert c.tolist() == [6.0, 20.0]
+    assert b.tolist() == [3.0, 5.0]
+    assert (a + c).tolist() == [8.0, 24.0]
+
+
+def test_a_value_can_be_asked_for_until_there_is_memory(in_mode, fails_once):
+    a = torch.tensor([1.0, 2.0]) * 2
+    fails_once(3)
+    for _ in range(3):
+        with pytest.raises(OutOfMemory):
+            a.tolist()
+    assert a.tolist() == [2.0, 4.0]
+
+
+def test_the_step_after_one_that_ran_out_of_memory_is_right(in_mode, fails_once):
+    lesson = Lesson()
+    for k in range(12):
+        if k % 3 == 2:
+            fails_once()
+            with pytest.raises(OutOfMemory):
+                lesson.step()
+            # It failed at the end of backward(), before the update.
+            lesson.w.grad = None
+        lesson.step()
+        assert same(lesson.loss.item(), LOSSES[k])
+    assert same(lesson.w.tolist(), WEIGHTS[12])
+
+
+def test_a_gradient_whose_run_failed_is_there_when_it_is_asked_for(in_mode, fails_once):
+    w = torch.tensor([1.0, 2.0], requires_grad=True)
+    loss = (w**3).sum()
+    fails_once()
+    with pytest.raises(OutOfMemory):
+        loss.backward()
+    assert w.grad.tolist() == [3.0, 12.0]
+    assert loss.item() == 9.0
+
+
+def test_an_op_whose_kernel_fails_leaves_the_others_alone(monkeypatch):
+    with engine.mode("op_by_op"):
+        x = torch.tensor([1.0, 2.0])
+        healthy = x + 10
+        op = engine.Op("sometimes", lambda x: x * 2)
+        ill = call(op, x)
+        kernel = op.kernel
+
+        def no_memory(*arrays):
+            raise OutOfMemory
+
+        op.kernel = no_memory
+        after = ill + 1
+        with pytest.raises(OutOfMemory):
+            after.tolist()
+        assert healthy.tolist() == [11.0, 12.0]
+        with pytest.raises(OutOfMemory):
+            ill.tolist()
+        op.kernel = kernel
+        assert after.tolist() == [3.0, 5.0]
+
+
+def test_a_function_that_raises_at_run_time_fails_alone(in_mode, capfd):
+    healthy_host = [False]
+
+    def on_host(x):
+        if not healthy_host[0]:
+            raise ValueError("the host says no")
+        return x * 2
+
+    def function(x):
+        return jax.pure_callback(on_host, jax.ShapeDtypeStruct(x.shape, x.dtype), x)
+
+    op = engine.Op("custom", function)
+    x = torch.tensor([1.0, 2.0])
+    before = x + 1
+    custom = call(op, before)
+    beside = before * 3
+    with pytest.raises(jax.errors.JaxRuntimeError, match="the host says no"):
+        custom.tolist()
+    assert beside.tolist() == [6.0, 9.0]
+    assert before.tolist() == [2.0, 3.0]
+    assert (beside + 1).tolist() == [7.0, 10.0]
+    healthy_host[0] = True
+    assert custom.tolist() == [4.0, 6.0]
+    capfd.readouterr()  # JAX logs the callback's error
+
+
+def test_a_full_buffer_that_fails_to_run_loses_nothing(monkeypatch, fails_once):
+    monkeypatch.setattr(engine.settings, "buffer_size", 16)
+    fails_once()
+    x = h = torch.tensor([0.0], dtype=torch.float64)
+    links, raised = [], 0
+    while len(links) < 100:
+        try:
+            h = h + 1
+        except OutOfMemory:
+            raised += 1
+        else:
+            links.append(h)
+    assert raised == 1
+    assert [link.item() for link in links] == [k + 1.0 for k in range(100)]
+    assert x.item() == 0
+
+
+class Interrupt(BaseException):
+    pass
+
+
+def interrupted(function, where):
+    """Call a function and interrupt it at the engine's `where`-th call: the places where Python lets a signal in.
+
+    Returns:
+        Whether it came so far.
+    """
+    seen = 0
+
+    def profile(frame, event, _):
+        nonlocal seen
+        if event in ("call", "c_return") and "funcgrad" in frame.f_code.co_filename:
+            seen += 1
+            if seen == where + 1:
+                raise Interrupt
+
+    sys.setprofile(profile)
+    try:
+        function()
+    except Interrupt:
+        pass
+    finally:
+        sys.setprofile(None)
+    return seen > where
+
+
+def steps_done(lesson, before):
+    """How many steps are done after an interrupt of the one after `before`: it took place or it did not."""
+    assert torch.is_grad_enabled()
+    weights = lesson.w.tolist()
+    found = [k for k in (before, before + 1) if same(weights, WEIGHTS[k])]
+    assert found, (weights, WEIGHTS[before], WEIGHTS[before + 1])
+    if lesson.loss is not None:
+        # That of the step before where the interrupt came between two steps.
+        near = LOSSES[max(before - 1, 0) : before + 1]
+        assert any(same(lesson.loss.item(), each) for each in near)
+    lesson.w.grad = None
+    return found[0]
+
+
+def test_a_step_interrupted_anywhere_is_done_or_not_done_and_the_next_is_right(in_mode):
+    lesson, done, where = Lesson(), 0, 0
+    for _ in range(
+        3
+    ):  # kernels and programs are compiled, so that interrupts fall on the engine and not on JAX's compiler
+        lesson.step()
+    lesson.restart()
+    while True:
+        lesson.loss = None
+        if not interrupted(lesson.step, where):
+            break
+        done = steps_done(lesson, done)
+        lesson.step()
+        assert same(lesson.loss.item(), LOSSES[done])
+        done += 1
+        assert same(lesson.w.tolist(), WEIGHTS[done])
+        where += 1
+        if done > Lesson.LENGTH - 5:
+            lesson.restart()
+            done = 0
+    assert where > 50
+
+
+@pytest.mark.skipif(
+    not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread(),
+    reason="needs a timer's signals, which only Unix has",
+)
+def test_a_training_loop_survives_hundreds_of_interrupts_at_random_moments():
+    chance = random.Random(0)
+    lesson, done, interrupts = Lesson(), 0, 0
+    for _ in range(5):
+        lesson.step()
+    lesson.restart()
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    try:
+        while interrupts < 500 * SCALE:
+            try:
+                signal.setitimer(signal.ITIMER_REAL, chance.uniform(1e-5, 1e-3))
+                while done < Lesson.LENGTH - 10:
+                    lesson.loss = None
+                    lesson.step()
+                    done += 1
+                time.sleep(0.01)
+            except KeyboardInterrupt:
+                interrupts += 1
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            done = steps_done(lesson, done)
+            if done >= Lesson.LENGTH - 10:
+                lesson.restart()
+                done = 0
+        lesson.step()
+        assert same(lesson.w.tolist(), WEIGHTS[done + 1])
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
