@@ -13,7 +13,7 @@ from weakref import ref
 
 from funcgrad.engine.nodes import Edge, GraphNode, Leaf, Node
 from funcgrad.engine.ops import add, ones_like
-from funcgrad.engine.trace import flush, local, record
+from funcgrad.engine.trace import Trace, flush, local, record
 from funcgrad.engine.values import Storage, Value, Variable
 
 Accumulate = Callable[[Leaf, Value, GraphNode | None, int], None]
@@ -168,7 +168,8 @@ def _walk_and_remember(root: Variable, retain_graph: bool) -> Gathered:
         nodes is not None
         and trace is local.recorder.trace
         and place[0] is token
-        and all(node.slot[0] is token for node in (*nodes, *leaves))
+        and all(leaf.slot[0] is token for leaf in leaves)
+        and all(_made_in(trace, node) for node in nodes)
         and all(slot[0] is token and slot[1] >= start for slot in stands.values())
         and not any(entry.is_input for entry, _ in appended)
     ):
@@ -177,6 +178,12 @@ def _walk_and_remember(root: Variable, retain_graph: bool) -> Gathered:
             [stands[leaf][1] if leaf in stands else None for leaf in leaves],
         )
     return found
+
+
+def _made_in(trace: Trace, node: GraphNode) -> bool:
+    """Whether an op of this trace made the node; a node of an earlier one is only a name in it."""
+    token, position = node.slot
+    return token is trace.token and trace.log[position][0].op is not None
 
 
 def walk(

@@ -221,14 +221,18 @@ _last: tuple[Program, str, str, str] | None = None
 def run(log: Log, reason: str) -> list[Value]:
     """Compute every value of a recording that somebody still holds; returns these values."""
     global _last
-    live = [value for _, held in log if type(held) is ref and (value := held()) is not None]
+    # A value's own slot does not tell where it stands here: another thread that has computed it may
+    # have brought it into its own recording since.
+    live = [
+        (position, value)
+        for position, (_, held) in enumerate(log)
+        if type(held) is ref and (value := held()) is not None and value.array is None
+    ]
     if not live:
-        return live
+        return []
     state = log[-1][0]
-    wanted = tuple([value.slot[1] for value in live])
-    program = state.programs.get(wanted) or state.programs.setdefault(
-        wanted, Program(state, wanted)
-    )
+    wanted = tuple([position for position, _ in live])
+    program = state.programs.get(wanted) or _new_program(state, wanted)
     counters.runs += 1
     if program.compiled is not None and settings.mode != "op_by_op":
         outputs = program.compiled(*[log[p][1] for p in program.inputs])
@@ -238,12 +242,12 @@ def run(log: Log, reason: str) -> list[Value]:
     else:
         outputs = _run_new(program, [log[p][1] for p in program.inputs], reason)
     program.last_run = counters.runs
-    for value, array in zip(live, outputs, strict=True):
+    for (_, value), array in zip(live, outputs, strict=True):
         value.array = array
         value.trace = None
     if tree.size > settings.state_limit:
         _prune()
-    return live
+    return [value for _, value in live]
 
 
 def evaluate(log: Log, position: int, value: Value) -> None:

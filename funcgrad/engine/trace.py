@@ -13,6 +13,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 from weakref import ref
 
+import jax
+
 from funcgrad.engine.nodes import GraphNode, Leaf
 from funcgrad.engine.ops import Op, Rule, as_tuple
 from funcgrad.engine.settings import settings
@@ -135,10 +137,13 @@ class Trace:
     without keeping it alive.
     """
 
-    __slots__ = ("log", "token")
+    __slots__ = ("log", "nodes", "token")
 
     def __init__(self) -> None:
         self.token = object()
+        # Where nodes made elsewhere stand, by identity. Their own slots do not tell for sure: another thread may have
+        # brought the same node into its trace since.
+        self.nodes: dict[int, tuple[ref[GraphNode], int]] = {}
         self.log: list[tuple[State, Any]] = [(tree.root, None)]
 
 
@@ -353,6 +358,10 @@ def _enter_node(recorder: Recorder, node: GraphNode) -> int:
         recorder.watch.meets(node)
     trace = recorder.trace
     log = trace.log
+    known = trace.nodes.get(id(node))
+    if known is not None and known[0]() is node:
+        node.slot = (trace.token, known[1])
+        return known[1]
     first = log[-1][0].position + 1
     key = LEAF if isinstance(node, Leaf) else NODE
     for _ in range(node.outputs):
@@ -360,6 +369,7 @@ def _enter_node(recorder: Recorder, node: GraphNode) -> int:
         log.append((state.children.get(key) or state.child(key), None))
         key = MORE
     node.slot = (trace.token, first)
+    trace.nodes[id(node)] = (ref(node), first)
     return first
 
 
@@ -379,7 +389,8 @@ def apply(op: Op, arguments: Sequence[Variable]) -> Any:
         tuple(recorder.grad_enabled and variable.node is not None for variable in arguments),
     )
     made = None if rule is None else rule.make(arguments, NOWHERE)
-    outputs = as_tuple(op.function(*(compute(value) for value in values)))
+    with jax.enable_x64(True):
+        outputs = as_tuple(op.function(*[compute(value) for value in values]))
     results = _with_edges([Value.of(array) for array in outputs], made)
     return results if len(results) > 1 else results[0]
 

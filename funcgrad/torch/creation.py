@@ -51,7 +51,8 @@ def tensor(
 def _elements(data: Any, wanted: dtype | None) -> Any:
     """The elements as an array of the dtype wanted, or of the one that PyTorch infers."""
     if isinstance(data, jax.Array):
-        return data if wanted is None else data.astype(wanted.numpy_dtype)
+        with jax.enable_x64(True):
+            return data if wanted is None else data.astype(wanted.numpy_dtype)
     if isinstance(data, (np.ndarray, np.generic)):
         array = np.asarray(data)
         inferred = from_numpy_dtype(array.dtype)
