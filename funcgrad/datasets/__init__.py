@@ -5,6 +5,16 @@ Nothing here is scaled, shuffled or trained on: that is for whoever asks for the
 
 from funcgrad.datasets.diabetes import load_diabetes
 from funcgrad.datasets.files import load_file
+from funcgrad.datasets.nist import NIST_PROBLEMS, ReferenceProblem, correct_digits, load_nist
 from funcgrad.datasets.table import DataError, Dataset
 
-__all__ = ["DataError", "Dataset", "load_diabetes", "load_file"]
+__all__ = [
+    "NIST_PROBLEMS",
+    "DataError",
+    "Dataset",
+    "ReferenceProblem",
+    "correct_digits",
+    "load_diabetes",
+    "load_file",
+    "load_nist",
+]

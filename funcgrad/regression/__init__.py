@@ -7,15 +7,18 @@ from funcgrad.regression.curvature import largest_eigenvalue, largest_stable_lea
 from funcgrad.regression.descent import step, update, value_and_grad
 from funcgrad.regression.exact import LeastSquares, least_squares
 from funcgrad.regression.model import Linear, Params, loss, predict, squared_error
+from funcgrad.regression.two_floats import TwoFloats, powers
 
 __all__ = [
     "LeastSquares",
     "Linear",
     "Params",
+    "TwoFloats",
     "largest_eigenvalue",
     "largest_stable_learning_rate",
     "least_squares",
     "loss",
+    "powers",
     "predict",
     "squared_error",
     "step",

@@ -1,5 +1,6 @@
-"""The exact answer: against rational arithmetic, PyTorch, and its own definition."""
+"""The exact answer: against rational arithmetic, certified values, PyTorch, and its own definition."""
 
+import math
 from fractions import Fraction
 
 import jax
@@ -8,7 +9,9 @@ import numpy as np
 import pytest
 
 from funcgrad import regression
+from funcgrad.datasets import NIST_PROBLEMS, correct_digits, load_nist
 from funcgrad.regression import Linear
+from funcgrad.regression.orthogonal import triangular_factor
 
 
 def solve_exactly(matrix, right):
@@ -23,6 +26,115 @@ def solve_exactly(matrix, right):
             if k != i:
                 rows[k] = [a - rows[k][i] * b for a, b in zip(rows[k], rows[i], strict=True)]
     return [row[-1] for row in rows]
+
+
+def exact_statistics(x, y, intercept):
+    """Coefficients (intercept first), standard errors, deviation and R² in rational arithmetic."""
+    x = [[*([Fraction(1)] * intercept), *(Fraction(float(v)) for v in row)] for row in x]
+    y = [Fraction(float(v)) for v in y]
+    size, rows = len(x[0]), range(len(y))
+    gram = [[sum(x[i][j] * x[i][k] for i in rows) for k in range(size)] for j in range(size)]
+    coefficients = solve_exactly(gram, [sum(x[i][j] * y[i] for i in rows) for j in range(size)])
+    residuals = [y[i] - sum(a * b for a, b in zip(x[i], coefficients, strict=True)) for i in rows]
+    squares = sum(r * r for r in residuals)
+    variance = squares / (len(y) - size)
+    inverse = [solve_exactly(gram, [Fraction(j == k) for k in range(size)])[j] for j in range(size)]
+    errors = [math.sqrt(variance * v) for v in inverse]
+    centre = sum(y) / len(y) if intercept else 0
+    r_squared = 1 - squares / sum((t - centre) ** 2 for t in y)
+    return [float(c) for c in coefficients], errors, math.sqrt(variance), float(r_squared)
+
+
+def intercept_first(params):
+    return np.append(params.bias, params.weights) if isinstance(params, Linear) else params
+
+
+@pytest.mark.parametrize("name", NIST_PROBLEMS)
+def test_thirteen_digits_of_every_nist_problem_are_right(name):
+    problem = load_nist(name)
+    x = problem.x if problem.degree is None else regression.powers(problem.x[:, 0], problem.degree)
+    answer = regression.least_squares(x, problem.y, intercept=problem.intercept)
+    digits = {
+        "coefficients": correct_digits(intercept_first(answer.params), problem.coefficients),
+        "errors": correct_digits(intercept_first(answer.standard_errors), problem.standard_errors),
+        "deviation": correct_digits(
+            [answer.residual_standard_deviation], [problem.residual_standard_deviation]
+        ),
+        "R²": correct_digits([answer.r_squared], [problem.r_squared]),
+    }
+    assert min(digits.values()) >= 13, digits
+
+
+@pytest.mark.parametrize("intercept", [False, True])
+def test_ill_conditioned_data_gets_the_exact_answer_rounded(intercept):
+    """Scaled condition number 1e9 to 1e11: QR in float64 alone keeps five or six digits."""
+    x = np.vander(np.linspace(1, 2, 15), 9)[:, :-1].astype(np.float32).astype(np.float64)
+    y = np.random.default_rng(0).normal(size=15)
+    coefficients, errors, deviation, r_squared = exact_statistics(x, y, intercept)
+    answer = regression.least_squares(x, y, intercept=intercept)
+    rounding = 4 * np.finfo(np.float64).eps
+    np.testing.assert_allclose(intercept_first(answer.params), coefficients, rtol=rounding)
+    np.testing.assert_allclose(intercept_first(answer.standard_errors), errors, rtol=rounding)
+    np.testing.assert_allclose(answer.residual_standard_deviation, deviation, rtol=rounding)
+    np.testing.assert_allclose(answer.r_squared, r_squared, rtol=rounding)
+
+
+def test_columns_of_any_size_are_as_exact_as_columns_of_one_size():
+    random = np.random.default_rng(0)
+    x, y = random.normal(size=(30, 4)), random.normal(size=30)
+    sizes = 2.0 ** np.array([-300, -20, 0, 400])
+    answer = regression.least_squares(x, y)
+    scaled = regression.least_squares(x * sizes, y)
+    for name in ("params", "standard_errors"):
+        bigger, plain = (np.asarray(getattr(a, name)) for a in (scaled, answer))
+        np.testing.assert_array_equal(bigger * sizes, plain)
+
+
+def test_dependent_columns_of_any_size_give_the_smallest_answer_of_rational_arithmetic():
+    """The columns are C F with C independent: the answer is Fᵀ (F Fᵀ)⁻¹ times that for C alone."""
+    random = np.random.default_rng(0)
+    independent = random.integers(-9, 9, size=(12, 3)) * [1, 100, 10000]
+    relation = np.array([[1, 0, 0, 2, 0], [0, 1, 0, -1, 0], [0, 0, 1, 0, 0]])
+    x, y = independent @ relation, random.integers(-9, 9, size=12)
+    basic = solve_exactly((independent.T @ independent).tolist(), (independent.T @ y).tolist())
+    outer = solve_exactly((relation @ relation.T).tolist(), basic)
+    smallest = [float(sum(f * v for f, v in zip(row, outer, strict=True))) for row in relation.T]
+    answer = regression.least_squares(x.astype(np.float64), y.astype(np.float64))
+    np.testing.assert_allclose(answer.params, smallest, rtol=1e-12)
+
+
+def test_no_warning_where_a_trace_hides_the_rank():
+    ones = np.ones((3, 2))
+    assert int(jax.jit(regression.least_squares)(ones, np.ones(3)).rank) == 1
+
+
+def test_several_outputs_are_each_output_alone():
+    random = np.random.default_rng(0)
+    x, y = random.normal(size=(30, 4)), random.normal(size=(30, 3)) * [1, 1e5, 1e-5]
+    together = regression.least_squares(x, y, intercept=True)
+    for j in range(3):
+        alone = regression.least_squares(x, y[:, j], intercept=True)
+        for name in ("params", "standard_errors"):
+            weights, bias = getattr(together, name)
+            np.testing.assert_allclose(weights[:, j], getattr(alone, name).weights, rtol=1e-15)
+            np.testing.assert_allclose(bias[j], getattr(alone, name).bias, rtol=1e-15)
+        np.testing.assert_allclose(together.r_squared[j], alone.r_squared, rtol=1e-15)
+
+
+def test_as_many_rows_as_parameters_leave_no_standard_errors():
+    answer = regression.least_squares(np.eye(3) + 1, np.arange(3.0))
+    assert np.isnan(answer.residual_standard_deviation)
+    assert np.isnan(answer.standard_errors).all()
+
+
+@pytest.mark.parametrize("rows", [5, 8192, 8193, 20001])
+def test_factor_of_blocks_is_the_factor_of_the_whole(rows):
+    x = np.random.default_rng(0).normal(size=(rows, 6))
+    with jax.enable_x64(True):
+        factor = np.asarray(triangular_factor(jnp.asarray(x)))
+    whole = np.linalg.qr(x, mode="r")
+    np.testing.assert_array_equal(np.tril(factor, -1), 0)
+    np.testing.assert_allclose(np.abs(factor), np.abs(whole), rtol=1e-11, atol=1e-11)
 
 
 def test_answer_solves_the_normal_equations_of_rational_arithmetic():
