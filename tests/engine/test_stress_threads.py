@@ -4,8 +4,10 @@ FUNCGRAD_STRESS multiplies how long the threads run.
 """
 
 import os
+import random
 import sys
 import threading
+from collections import deque
 
 import numpy as np
 import pytest
@@ -107,6 +109,22 @@ def test_grad_mode_is_each_thread_s_own():
     in_threads(without, beside)
 
 
+def test_a_leaf_that_another_thread_uses_meanwhile_keeps_its_gradient():
+    a = torch.tensor([1.0, 2.0])
+
+    def gradients(v, w, meanwhile=lambda: None):
+        product = v * a
+        meanwhile()
+        (product + w * a).sum().backward()
+        return v.grad.tolist(), w.grad.tolist()
+
+    two = [torch.tensor([3.0, 4.0], requires_grad=True) for _ in range(2)]
+    assert gradients(*two) == ([1.0, 2.0], [1.0, 2.0])
+    one = torch.tensor([3.0, 4.0], requires_grad=True)
+    both = gradients(one, one, lambda: elsewhere(lambda: (one * 2).sum().tolist()))
+    assert both == ([2.0, 4.0], [2.0, 4.0])
+
+
 def schedules(first, second, limit=3_000):
     """Run `first`, with all of `second` in another thread at the k-th line of the engine's code that `first` executes.
 
@@ -136,6 +154,24 @@ def schedules(first, second, limit=3_000):
             assert k > 50
             return
         yield k
+
+
+def test_values_shared_at_any_moment_are_right_in_both_threads():
+    start, shared = torch.tensor([1.0, 2.0]), {}
+
+    def first():
+        shared["x"] = x = start * 2
+        y = x + 1
+        z = x * y
+        assert (z.tolist(), y.tolist(), x.tolist()) == ([6.0, 20.0], [3.0, 5.0], [2.0, 4.0])
+
+    def second():
+        if "x" in shared:
+            assert (shared["x"] * 3).tolist() == [6.0, 12.0]
+
+    first()
+    for _ in schedules(first, second):
+        shared.clear()
 
 
 def test_gradients_of_a_leaf_shared_at_any_moment_are_right_in_both_threads():
@@ -198,6 +234,66 @@ def test_a_program_can_be_evicted_at_any_moment(monkeypatch):
 
 
 # -- eight threads at once ---------------------------------------------------------------------------------------------
+
+LENGTH = 3
+SHARED = [np.arange(float(LENGTH)) + k for k in range(3)]
+
+
+def random_program(choose, leaves):
+    """Values as (tensor, the same by NumPy, its element-by-element derivative with respect to each leaf by NumPy).
+
+    All numbers are small multiples of powers of two, so that whatever order they are added in, the result is exact.
+    """
+    unit = np.eye(3)[:, :, None] * np.ones(LENGTH)
+    values = [(leaf, SHARED[k], unit[k]) for k, leaf in enumerate(leaves)]
+    for _ in range(choose.randint(1, 10)):
+        (t, a, da), (u, b, db) = choose.choice(values), choose.choice(values)
+        values.append(
+            choose.choice(
+                [
+                    lambda t=t, a=a, da=da, u=u, b=b, db=db: (t + u, a + b, da + db),
+                    lambda t=t, a=a, da=da, u=u, b=b, db=db: (t - u, a - b, da - db),
+                    lambda t=t, a=a, da=da: (-t, -a, -da),
+                    lambda t=t, a=a, da=da: (t * 0.5, a * 0.5, da * 0.5),
+                    lambda t=t, a=a, da=da: (
+                        t * leaves[1],
+                        a * SHARED[1],
+                        da * SHARED[1] + a * unit[1],
+                    ),
+                ]
+            )()
+        )
+    return values
+
+
+def check(value, leaves):
+    tensor, array, derivative = value
+    if tensor.requires_grad:
+        gradients = torch.autograd.grad(
+            tensor.sum(), leaves, retain_graph=True, materialize_grads=True
+        )
+        np.testing.assert_array_equal([each.numpy() for each in gradients], derivative)
+    np.testing.assert_array_equal(tensor.detach().numpy(), array)
+
+
+def test_eight_threads_with_random_programs_on_shared_leaves_get_the_values_of_numpy():
+    leaves = [torch.tensor(each, requires_grad=True) for each in SHARED]
+    post = deque(maxlen=16)
+
+    def work(number):
+        choose = random.Random(number)
+        for k in range(40 * SCALE):
+            # Every third program comes back, so that both ways of running are taken.
+            program = random.Random(k % 10 if k % 3 == 0 else number * 1_000_003 + k)
+            values = random_program(program, leaves)
+            post.append(choose.choice(values))
+            check(values[-1], leaves)
+            try:
+                check(post.popleft(), leaves)
+            except IndexError:
+                continue
+
+    in_threads(*[lambda number=number: work(number) for number in range(8)])
 
 
 def test_eight_threads_training_each_their_own_weights_go_where_one_thread_goes():

@@ -139,3 +139,28 @@ def test_printing_a_traced_tensor_says_so():
     seen = []
     jax.jit(lambda a: seen.append(repr(torch.tensor(a) + 1)) or a)(jnp.ones(2))
     assert "Tracer" in seen[0]
+
+
+@pytest.mark.parametrize("dtype", ["float64", "int64"])
+def test_64_bit_types_are_kept_inside_jit_without_touching_jax(dtype):
+    dtype = getattr(torch, dtype)
+    outside = torch.tensor([1, 2], dtype=dtype) * 3
+    seen = []
+
+    def function(a):
+        result = torch.tensor(a).to(dtype) * outside
+        seen.append(result.dtype)
+        return result._array()
+
+    result = jax.jit(function)(jnp.ones(2, "int32"))
+    assert seen == [dtype]
+    assert result.dtype == dtype.numpy_dtype
+    np.testing.assert_array_equal(result, [3, 6])
+    assert not jax.config.jax_enable_x64
+
+
+def test_the_sum_of_integers_is_int64_inside_jit_as_outside():
+    big = np.full(4, 2**30, np.int32)
+    result = jax.jit(lambda a: torch.tensor(a).sum()._array())(big)
+    assert result.dtype == np.int64
+    assert int(result) == 2**32
