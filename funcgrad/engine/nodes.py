@@ -16,6 +16,12 @@ if TYPE_CHECKING:
 
 _sequence = count()
 
+
+def next_sequence() -> int:
+    """A number that all nodes made from now on are above."""
+    return next(_sequence)
+
+
 Edge = tuple["GraphNode", int]
 Saved = tuple[tuple[Value, Storage, int], ...]
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from funcgrad.torch import (
     autograd,
+    compilation,
     conversions,
     creation,
     optim,
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
     def __getattr__(name: str) -> Any: ...
 
 
-_TABLES = (autograd, pointwise, powers, reductions, products, conversions)
+_TABLES = (autograd, compilation, pointwise, powers, reductions, products, conversions)
 
 for _table in _TABLES:
     for _name, _method in _table.METHODS.items():
