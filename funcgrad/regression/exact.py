@@ -163,11 +163,12 @@ class _Solution(NamedTuple):
 
 
 def _size(columns: Float[Array, "rows columns"]) -> Float[Array, " columns"]:
-    """Return the power of two next to the size of each column, 1 where that is zero or not finite."""
+    """Return the power of two below the largest size in each column; 1 where there is none."""
     largest = jnp.abs(columns).max(axis=0)
-    usable = (largest > 0) & jnp.isfinite(largest)
-    _, exponent = jnp.frexp(jnp.where(usable, largest, 1.0))
-    return jnp.ldexp(jnp.ones_like(largest), exponent)
+    # The exponent's bits alone: of an infinity they are one, of a subnormal number zero.
+    bits = jax.lax.bitcast_convert_type(largest, jnp.int64) & jnp.int64(0x7FF << 52)
+    power = jax.lax.bitcast_convert_type(bits, largest.dtype)
+    return jnp.where((power > 0) & jnp.isfinite(power), power, 1)
 
 
 def _smallest(
