@@ -312,3 +312,6 @@ def test_a_training_loop_survives_hundreds_of_interrupts_at_random_moments():
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+        if jax.config.jax_enable_x64:
+            # The interrupt came in JAX's own `enable_x64.__exit__`, before it had put the setting back.
+            jax.enable_x64(False).__enter__()
