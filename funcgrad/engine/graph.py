@@ -13,7 +13,7 @@ from weakref import ref
 
 from funcgrad.engine.nodes import Edge, GraphNode, Leaf, Node
 from funcgrad.engine.ops import add, ones_like
-from funcgrad.engine.trace import Trace, flush, local, record
+from funcgrad.engine.trace import Trace, flush, local, record, record_values
 from funcgrad.engine.values import Storage, Value, Variable
 
 Accumulate = Callable[[Leaf, Value, GraphNode | None, int], None]
@@ -202,7 +202,7 @@ def walk(
         captures: yield the cotangents arriving at these edges, as (edge, gradient), in place of the leaves'.
 
     Raises:
-        FreedError, ModifiedError: a saved value is not there any more; found before anything is pulled back.
+        FreedError, ModifiedError: a saved value is not there any more.
     """
     waiting = _dependencies([root.node for root, _ in roots], captures)
     arrived: dict[GraphNode, list[Variable | None]] = {}
@@ -284,13 +284,21 @@ def pull_back(node: Node, cotangents: Sequence[Variable | None]) -> list[Variabl
             "if you need to access saved tensors after calling backward."
         )
     vjp = rule.vjp(tuple([cotangent is not None for cotangent in cotangents]))
-    edges = dict(zip(rule.wants, node.edges, strict=True))
-    arguments: list[Variable] = []
-    for k, (value, storage, version) in zip(rule.saves, saved, strict=True):
+    for value, storage, version in saved:
         if storage.version != version:
             raise ModifiedError(node, value, version, storage.version)
-        if k in vjp.uses:
-            arguments.append(Variable(Storage(value), *edges.get(k, (None, 0))))
-    arguments.extend([cotangent for cotangent in cotangents if cotangent is not None])
+    # What `.data` changed behind the version's back is used as it is now, as PyTorch does.
+    used = [
+        (k, storage.value)
+        for k, (_, storage, _) in zip(rule.saves, saved, strict=True)
+        if k in vjp.uses
+    ]
+    if not local.recorder.grad_enabled:
+        values = [value for _, value in used]
+        values += [cotangent.storage.value for cotangent in cotangents if cotangent is not None]
+        return [Variable(Storage(value)) for value in record_values(vjp, values)]
+    edges = dict(zip(rule.wants, node.edges, strict=True))
+    arguments = [Variable(Storage(value), *edges.get(k, (None, 0))) for k, value in used]
+    arguments += [cotangent for cotangent in cotangents if cotangent is not None]
     results = record(vjp, arguments)
     return [made(result) for result in results] if isinstance(results, list) else [made(results)]

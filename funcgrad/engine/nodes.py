@@ -64,7 +64,7 @@ class Node(GraphNode):
     @property
     def outputs(self) -> int:
         """How many outputs the op had that left this node behind."""
-        return len(self.rule.outputs)
+        return self.rule.count
 
 
 class Leaf(GraphNode):

@@ -14,7 +14,7 @@ import numpy as np
 from jax.interpreters import partial_eval
 
 from funcgrad.engine.nodes import maker, node_type
-from funcgrad.engine.values import Aval
+from funcgrad.engine.values import Aval, with_wide_types
 
 
 class DeviceMismatchError(RuntimeError):
@@ -73,15 +73,15 @@ class Op:
             if self.check is not None:
                 self.check(*avals)
             device = common_device(self.name, avals)
-            with jax.enable_x64(True):
-                out = jax.eval_shape(self.kernel, *(aval.struct for aval in avals))
+            structs = [aval.struct for aval in avals]
+            out = with_wide_types(jax.eval_shape, self.kernel, *structs)
             known = tuple(Aval(leaf.shape, leaf.dtype, device) for leaf in as_tuple(out))
             _remember(self._types, avals, known)
         return known
 
     def rule(self, avals: tuple[Aval, ...], needed: tuple[bool, ...]) -> "Rule | None":
         """How a gradient flows back through this op, for these input types and inputs differentiated; None: it flows not."""
-        if not any(needed) or not any(aval.inexact for aval in self.types(avals)):
+        if True not in needed or not any(aval.inexact for aval in self.types(avals)):
             return None
         known = self._rules.get((avals, needed))
         if known is None:
@@ -94,7 +94,7 @@ class Rule:
     """How a gradient flows back through an op, for one choice of input types and inputs differentiated.
 
     Attributes:
-        outputs: the types of the op's outputs.
+        outputs, count: the types of the op's outputs, and how many they are.
         wants: which inputs a gradient flows to.
         saves: which inputs the way back needs the values of.
         make: makes the graph node of one call of the op, from its arguments and its place.
@@ -103,6 +103,7 @@ class Rule:
     __slots__ = (
         "_vjps",
         "avals",
+        "count",
         "make",
         "needed",
         "node_type",
@@ -119,6 +120,7 @@ class Rule:
         self.node_type = op.node_type
         self.outputs = op.types(avals)
         self.wants = tuple(k for k, need in enumerate(needed) if need)
+        self.count = len(self.outputs)
         self._vjps: dict[tuple[bool, ...], VjpOp] = {}
         self.saves: tuple[int, ...] = self.vjp(tuple(t.inexact for t in self.outputs)).uses
         self.make = maker(self)
@@ -143,9 +145,9 @@ class VjpOp(Op):
     def __init__(self, rule: Rule, given: tuple[bool, ...]) -> None:
         avals = rule.avals
         full = partial(_pull_back, rule, given)
-        with jax.enable_x64(True):
-            cotangents = [t.struct for t, g in zip(rule.outputs, given, strict=True) if g]
-            jaxpr = jax.make_jaxpr(full)(*(aval.struct for aval in avals), *cotangents).jaxpr
+        cotangents = [t.struct for t, g in zip(rule.outputs, given, strict=True) if g]
+        structs = [aval.struct for aval in avals]
+        jaxpr = with_wide_types(jax.make_jaxpr(full), *structs, *cotangents).jaxpr
         # Most derivatives read few of the op's inputs; what they do not read need not be kept.
         _, used = partial_eval.dce_jaxpr(jaxpr, [True] * len(jaxpr.outvars))
         self.uses = tuple(k for k in range(len(avals)) if used[k])

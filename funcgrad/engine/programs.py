@@ -3,6 +3,7 @@
 Both ways go through the same steps with the same ops, so which one is taken is about time, never about meaning.
 """
 
+import functools
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -17,7 +18,7 @@ import numpy as np
 from funcgrad.engine.ops import Op
 from funcgrad.engine.settings import settings
 from funcgrad.engine.trace import local, tree
-from funcgrad.engine.values import Value, is_tracer
+from funcgrad.engine.values import Value, is_tracer, with_wide_types
 
 Log = list[tuple[Any, Any]]
 
@@ -95,10 +96,10 @@ def explain() -> str:
     if skipped:
         lines.append(f"{skipped} recorded ops were left out: nobody holds what they would give.")
     lines += [f"  %{p} = input {states[p].aval!r}" for p in sorted(program.inputs)]
-    for step in program.steps:
-        made = range(step.position, step.position + step.outputs)
+    for state, _ in program.steps:
+        made = made_at(state)
         given = ", ".join(f"%{p}" for p in made)
-        taken = ", ".join(f"%{p}" for p in step.args)
+        taken = ", ".join(f"%{p}" for p in state.args)
         kept = (
             " (wanted)"
             if wanted.intersection(made)
@@ -106,7 +107,7 @@ def explain() -> str:
             if how != "op by op"
             else ""
         )
-        lines.append(f"  {given} = {step.op.name}({taken}) {states[step.position].aval!r}{kept}")
+        lines.append(f"  {given} = {state.op.name}({taken}) {state.aval!r}{kept}")
     return "\n".join(lines)
 
 
@@ -131,16 +132,8 @@ class Estimate:
 estimate = Estimate()
 
 
-@dataclass(slots=True)
-class Step:
-    """One op of a program: from the positions `args` to `outputs` positions starting at `position`."""
-
-    op: Op
-    args: tuple[int, ...]
-    avals: tuple
-    position: int
-    outputs: int
-    dead: tuple[int, ...] = ()
+# An op to run, and the positions that nothing after it reads.
+Step = tuple[Any, tuple[int, ...]]
 
 
 class Program:
@@ -151,23 +144,14 @@ class Program:
     def __init__(self, state: Any, wanted: tuple[int, ...]) -> None:
         self.state = state
         self.wanted = wanted
-        self.inputs, self.steps = plan(state, wanted)
+        self.inputs, self.steps = plan(state.lineage(), wanted)
         self.compiled: Any = None
         self.spent = 0.0
         self.last_run = -LOOP_WINDOW
 
     def interpret(self, *arrays: Any) -> list[Any]:
-        """Compute the wanted positions from the arrays of the inputs, op by op. Under `jax.jit`, this is the program."""
-        stands = dict(zip(self.inputs, arrays, strict=True))
-        for step in self.steps:
-            outputs = step.op.kernel(*[stands[p] for p in step.args])
-            if type(outputs) is tuple:
-                stands.update(enumerate(outputs, step.position))
-            else:
-                stands[step.position] = outputs
-            for position in step.dead:
-                stands.pop(position, None)
-        return [stands[p] for p in self.wanted]
+        """Compute the wanted positions from the inputs' arrays, op by op. Under `jax.jit`, the program."""
+        return interpret(self.steps, dict(zip(self.inputs, arrays, strict=True)), self.wanted)
 
     def compile(self, arrays: list[Any]) -> None:
         """Make the whole program one compiled function of arrays like these."""
@@ -183,16 +167,15 @@ class Program:
             return False
         wanted = set(self.wanted)
         depth: dict[int, int] = {}
-        for step in self.steps:
-            here = max((depth.get(p, 0) for p in step.args), default=0)
-            for position in range(step.position, step.position + step.outputs):
+        for state, _ in self.steps:
+            here = max((depth.get(p, 0) for p in state.args), default=0)
+            for position in made_at(state):
                 depth[position] = here + (position in wanted)
         return max(depth.values(), default=0) > FUSION_DEPTH
 
 
-def plan(state: Any, wanted: Sequence[int]) -> tuple[tuple[int, ...], list[Step]]:
-    """The inputs and the ops that the wanted positions depend on, in order, each op with the positions it uses last."""
-    states = state.lineage()
+def plan(states: Sequence[Any], wanted: Sequence[int]) -> tuple[list[int], list[Step]]:
+    """The inputs and the ops, in order, that the wanted positions of a recording depend on."""
     needed = set(wanted)
     steps: list[Step] = []
     inputs: list[int] = []
@@ -200,21 +183,42 @@ def plan(state: Any, wanted: Sequence[int]) -> tuple[tuple[int, ...], list[Step]
         if position not in needed:
             continue
         state = states[position]
-        if state.is_more:
-            needed.add(position - 1)
-        elif state.op is None:
-            inputs.append(position)
+        if state.op is None:
+            if state.is_more:
+                needed.add(position - 1)
+            else:
+                inputs.append(position)
+            continue
+        dead = [p for p in state.args if p not in needed]
+        if state.outputs is not None:
+            dead += [p for p in made_at(state) if p not in needed]
+        needed.update(state.args)
+        steps.append((state, tuple(dead)))
+    steps.reverse()
+    return inputs, steps
+
+
+def made_at(state: Any) -> range:
+    """The positions of an op's outputs."""
+    count = 1 if state.outputs is None else len(state.outputs)
+    return range(state.position, state.position + count)
+
+
+def interpret(steps: list[Step], stands: dict[int, Any], wanted: Sequence[int]) -> list[Any]:
+    """Run steps op by op. `stands` has the inputs' arrays by position, and fills up and empties."""
+    for state, dead in steps:
+        outputs = state.op.kernel(*[stands[p] for p in state.args])
+        if type(outputs) is tuple:
+            stands.update(enumerate(outputs, state.position))
         else:
-            outputs = 1 if state.outputs is None else len(state.outputs)
-            made = range(position, position + outputs)
-            dead = {p for p in (*state.args, *made) if p not in needed}
-            needed.update(state.args)
-            avals = tuple([states[p].aval for p in state.args])
-            steps.append(Step(state.op, state.args, avals, position, outputs, tuple(dead)))
-    return tuple(inputs), steps[::-1]
+            stands[state.position] = outputs
+        for position in dead:
+            stands.pop(position, None)
+    return [stands[p] for p in wanted]
 
 
 _recent: dict[Program, None] = {}
+_speculations = 0
 _last: tuple[Program, str, str, str] | None = None
 
 
@@ -234,10 +238,12 @@ def run(log: Log, reason: str) -> list[Value]:
     wanted = tuple([position for position, _ in live])
     program = state.programs.get(wanted) or _new_program(state, wanted)
     counters.runs += 1
-    if program.compiled is not None and settings.mode != "op_by_op":
-        outputs = program.compiled(*[log[p][1] for p in program.inputs])
+    compiled = program.compiled
+    if compiled is not None and settings.mode != "op_by_op":
+        arrays = [log[p][1] for p in program.inputs]
+        outputs = compiled(*arrays)
         if is_tracer(outputs[0]):
-            outputs = _concrete(program.compiled, [log[p][1] for p in program.inputs])
+            outputs = _at_once(compiled, arrays)
         _last = (program, reason, "as one compiled program", "it had been compiled before")
     else:
         outputs = _run_new(program, [log[p][1] for p in program.inputs], reason)
@@ -271,7 +277,7 @@ def _run_new(program: Program, arrays: list[Any], reason: str) -> list[Any]:
     """The wanted arrays of a program that is not compiled: compile it now, or run it op by op."""
     global _last
     compiled, why = _decide(program, counters.runs)
-    cold = {(step.op, step.avals) for step in program.steps if step.avals not in step.op.warm}
+    cold = _cold(program)
     start = time.perf_counter()
     if compiled:
         program.compile(arrays)
@@ -293,12 +299,19 @@ def _run_new(program: Program, arrays: list[Any], reason: str) -> list[Any]:
             counters.kernels_compiled += len(cold)
             counters.compile_seconds += seconds
             for op, avals in cold:
+                if len(op.warm) >= 1024:
+                    op.warm.clear()
                 op.warm.add(avals)
         else:
             program.spent += seconds
     how = "as one compiled program, compiled now" if compiled else "op by op"
     _last = (program, reason, how, why)
     return outputs
+
+
+def _cold(program: Program) -> set[tuple[Op, Any]]:
+    """The ops of a program, with the types of their arguments, that have no compiled kernel yet."""
+    return {(s.op, s.avals) for s, _ in program.steps if s.avals not in s.op.warm}
 
 
 def _decide(program: Program, now: int) -> tuple[bool, str]:
@@ -310,20 +323,23 @@ def _decide(program: Program, now: int) -> tuple[bool, str]:
     price = estimate.compile_seconds(len(program.steps))
     if program.spent > PATIENCE * price:
         return True, f"running it op by op had cost {program.spent * 1e3:.1f} ms"
-    cold = len({(step.op, step.avals) for step in program.steps if step.avals not in step.op.warm})
-    if cold * estimate.compile_seconds(1) > price and len(_recent) < SPECULATIONS:
+    cold = len(_cold(program))
+    global _speculations
+    if cold * estimate.compile_seconds(1) > price and _speculations < SPECULATIONS:
+        _speculations += 1
         return True, f"{cold} of its ops would have had to be compiled one by one"
     return False, "its structure has not come back yet"
 
 
 def _concrete(function: Callable[..., Any], arrays: list[Any]) -> list[Any]:
-    """Call a function on arrays, with 64-bit types as they are, and at once even while JAX traces something else."""
-    with jax.enable_x64(True):
-        outputs = function(*arrays)
-        if outputs and is_tracer(outputs[0]):
-            with jax.ensure_compile_time_eval():
-                outputs = function(*arrays)
-    return outputs
+    """Call a function on arrays with 64-bit types as they are, and at once even while JAX traces something else."""
+    outputs = with_wide_types(function, *arrays)
+    return _at_once(function, arrays) if outputs and is_tracer(outputs[0]) else outputs
+
+
+def _at_once(function: Callable[..., Any], arrays: list[Any]) -> list[Any]:
+    with jax.ensure_compile_time_eval():
+        return with_wide_types(function, *arrays)
 
 
 _WIDE = frozenset(map(np.dtype, ("int64", "uint64", "float64", "complex128")))
@@ -337,17 +353,13 @@ def compiled(
     JAX takes 64-bit types only inside `jax.enable_x64`, and entering that costs as much as half an op.
     So the function is traced inside it, once, and the compiled one enters it only if it has such types.
     """
-    with jax.enable_x64(True), jax.ensure_compile_time_eval():
-        jaxpr = jax.make_jaxpr(function)(*arrays)
+    with jax.ensure_compile_time_eval():
+        jaxpr = with_wide_types(jax.make_jaxpr(function), *arrays)
     jitted = jax.jit(jax.extend.core.jaxpr_as_fun(jaxpr), compiler_options=options)
     if not _has_wide_types(jaxpr.jaxpr):
         return jitted
 
-    def wide(*arrays: Any) -> Any:
-        with jax.enable_x64(True):
-            return jitted(*arrays)
-
-    return wide
+    return functools.partial(with_wide_types, jitted)
 
 
 def _has_wide_types(jaxpr: Any) -> bool:

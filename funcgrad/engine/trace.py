@@ -13,12 +13,18 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 from weakref import ref
 
-import jax
-
 from funcgrad.engine.nodes import GraphNode, Leaf
 from funcgrad.engine.ops import Op, Rule, as_tuple
 from funcgrad.engine.settings import settings
-from funcgrad.engine.values import NOWHERE, Aval, Value, Variable, is_tracer
+from funcgrad.engine.values import (
+    NOWHERE,
+    Aval,
+    Storage,
+    Value,
+    Variable,
+    is_tracer,
+    with_wide_types,
+)
 
 # Keys of the events that are not ops; the key of an input is its aval.
 LEAF = "leaf"  # a node that gathers a gradient is first used
@@ -31,7 +37,8 @@ class State:
 
     Attributes:
         position: how many events lead here; also the name of what the event made, within its trace.
-        op, args: the op called and the positions of its arguments; None and () for the other events.
+        op, args, avals: the op called, the positions of its arguments and their types; None and ()
+            for the other events.
         aval: the type of what stands at this position; None for a node.
         is_more: whether this is a further output of the op before it.
         outputs: the types of all the op's outputs where it has several; else None.
@@ -44,6 +51,7 @@ class State:
     __slots__ = (
         "args",
         "aval",
+        "avals",
         "children",
         "is_more",
         "op",
@@ -62,6 +70,7 @@ class State:
         *,
         op: Op | None = None,
         args: tuple[int, ...] = (),
+        avals: tuple[Aval, ...] = (),
         outputs: tuple[Aval, ...] | None = None,
         rule: Rule | None = None,
         is_more: bool = False,
@@ -71,6 +80,7 @@ class State:
         self.aval: Any = aval
         self.op: Any = op
         self.args = args
+        self.avals = avals
         self.outputs: Any = outputs
         self.rule = rule
         self.is_more = is_more
@@ -118,11 +128,13 @@ class Tree:
         while pending:
             state = pending.pop()
             size += 1
-            state.children = {
-                key: child for key, child in state.children.items() if id(child) in kept
-            }
+            # Copied first, in one step, since other threads go on recording.
+            children, programs = state.children.copy(), state.programs.copy()
+            children = {key: child for key, child in children.items() if id(child) in kept}
+            pending.extend(children.values())
+            state.children = children
+            state.programs = {k: p for k, p in programs.items() if p.compiled is not None}
             state.pullbacks = {}
-            pending.extend(state.children.values())
         self.size = size
 
 
@@ -219,7 +231,9 @@ def record(op: Op, arguments: Sequence[Variable]) -> Any:
     key = tuple(event)
     log = trace.log
     state = log[-1][0]
-    state = state.children.get(key) or _new_state(state, key, arguments)
+    state = state.children.get(key) or _new_state(
+        state, key, [each.storage.value for each in arguments]
+    )
     position = state.position
     slot = (token, position)
     value = Value(None, state.aval, slot, trace)
@@ -252,7 +266,7 @@ def record_one(op: Op, a: Variable) -> Result:
     key = (op, at, edge)
     log = trace.log
     state = log[-1][0]
-    state = state.children.get(key) or _new_state(state, key, (a,))
+    state = state.children.get(key) or _new_state(state, key, (value,))
     position = state.position
     slot = (token, position)
     value = Value(None, state.aval, slot, trace)
@@ -290,7 +304,7 @@ def record_two(op: Op, a: Variable, b: Variable) -> Result:
     key = (op, first_at, first_edge, second_at, second_edge)
     log = trace.log
     state = log[-1][0]
-    state = state.children.get(key) or _new_state(state, key, (a, b))
+    state = state.children.get(key) or _new_state(state, key, (first, second))
     position = state.position
     slot = (token, position)
     value = Value(None, state.aval, slot, trace)
@@ -302,18 +316,52 @@ def record_two(op: Op, a: Variable, b: Variable) -> Result:
     return value, made, 0
 
 
+def record_values(op: Op, values: Sequence[Value]) -> list[Value]:
+    """`record` where no gradient is wanted: from values to values, which the walk backward is made of."""
+    recorder = local.recorder
+    trace = recorder.trace
+    token = trace.token
+    event: list[Any] = [op]
+    try:
+        for value in values:
+            slot = value.slot
+            event.append(
+                slot[1] if slot[0] is token else _enter(recorder, Variable(Storage(value)))
+            )
+            event.append(-1)
+    except _TracerFoundError:
+        results = apply(op, [Variable(Storage(value)) for value in values])
+        return [results[0]] if type(results) is tuple else [result[0] for result in results]
+    key = tuple(event)
+    log = trace.log
+    state = log[-1][0]
+    state = state.children.get(key) or _new_state(state, key, values)
+    value = Value(None, state.aval, (token, state.position), trace)
+    log.append((state, ref(value)))
+    made = [value] if state.outputs is None else _append_more(trace, state, value)
+    if log[-1][0].position >= settings.buffer_size:
+        flush("the buffer was full")
+    return made
+
+
 def _record_more(
     trace: Trace, state: State, value: Value, node: "GraphNode | None"
 ) -> list[Result]:
-    """The outputs of an op after its first, each an event of its own."""
+    """The outputs of an op that has several."""
+    results = _with_edges(_append_more(trace, state, value), node)
+    if trace.log[-1][0].position >= settings.buffer_size:
+        flush("the buffer was full")
+    return results
+
+
+def _append_more(trace: Trace, state: State, value: Value) -> list[Value]:
+    """The outputs of an op after its first, each an event of its own; returns them all."""
     values = [value]
     for aval in state.outputs[1:]:
         state = state.children.get(MORE) or state.child(MORE, aval=aval, is_more=True)
         values.append(Value(None, aval, (trace.token, state.position), trace))
         trace.log.append((state, ref(values[-1])))
-    if state.position >= settings.buffer_size:
-        flush("the buffer was full")
-    return _with_edges(values, node)
+    return values
 
 
 def _with_edges(values: list[Value], node: "GraphNode | None") -> list[Result]:
@@ -322,14 +370,16 @@ def _with_edges(values: list[Value], node: "GraphNode | None") -> list[Result]:
     ]
 
 
-def _new_state(state: State, key: tuple, arguments: Sequence[Variable]) -> State:
-    """The state after an op is called for the first time in this place: the one spot where types are worked out."""
+def _new_state(state: State, key: tuple, values: Sequence[Value]) -> State:
+    """The state after an op is called for the first time in this place: where types are worked out."""
     op = key[0]
-    avals = tuple(variable.storage.value.aval for variable in arguments)
+    avals = tuple([value.aval for value in values])
     types = op.types(avals)
-    rule = op.rule(avals, tuple(edge >= 0 for edge in key[2::2]))
+    rule = op.rule(avals, tuple([edge >= 0 for edge in key[2::2]]))
     several = types if len(types) > 1 else None
-    return state.child(key, aval=types[0], op=op, args=key[1::2], outputs=several, rule=rule)
+    return state.child(
+        key, aval=types[0], op=op, args=key[1::2], avals=avals, outputs=several, rule=rule
+    )
 
 
 def _enter(recorder: Recorder, variable: Variable) -> int:
@@ -389,8 +439,8 @@ def apply(op: Op, arguments: Sequence[Variable]) -> Any:
         tuple(recorder.grad_enabled and variable.node is not None for variable in arguments),
     )
     made = None if rule is None else rule.make(arguments, NOWHERE)
-    with jax.enable_x64(True):
-        outputs = as_tuple(op.function(*[compute(value) for value in values]))
+    arrays = [compute(value) for value in values]
+    outputs = as_tuple(with_wide_types(op.function, *arrays))
     results = _with_edges([Value.of(array) for array in outputs], made)
     return results if len(results) > 1 else results[0]
 

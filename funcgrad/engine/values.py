@@ -3,6 +3,8 @@
 Nothing here records or runs an op; see `trace` and `programs` for that.
 """
 
+import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 from weakref import WeakValueDictionary
 
@@ -20,16 +22,20 @@ NOWHERE: Slot = (None, -1)
 class Aval:
     """The type of a value: shape, dtype, and the device it is bound to (None: JAX's default).
 
+    `inexact` tells whether it is floating or complex, so that a gradient can flow through it.
+
     Interned, so that two equal types are one object and compare, hash and look up by identity.
     """
 
-    __slots__ = ("__weakref__", "device", "dtype", "shape")
+    __slots__ = ("__weakref__", "device", "dtype", "inexact", "shape")
 
     _interned: ClassVar["WeakValueDictionary[tuple, Aval]"] = WeakValueDictionary()
+    _making: ClassVar[threading.Lock] = threading.Lock()
 
     shape: tuple[int, ...]
     dtype: np.dtype
     device: Any
+    inexact: bool
 
     def __new__(cls, shape: tuple[int, ...], dtype: Any, device: Any = None) -> "Aval":
         """The one object of this type."""
@@ -37,9 +43,18 @@ class Aval:
         known = cls._interned.get(key)
         if known is not None:
             return known
+        with cls._making:
+            return cls._interned.get((shape, np.dtype(dtype), device)) or cls._make(
+                shape, dtype, device
+            )
+
+    @classmethod
+    def _make(cls, shape: tuple[int, ...], dtype: Any, device: Any) -> "Aval":
         self = object.__new__(cls)
         self.shape, self.dtype, self.device = shape, np.dtype(dtype), device
-        return cls._interned.setdefault((shape, self.dtype, device), self)
+        self.inexact = is_inexact(self.dtype)
+        cls._interned[shape, self.dtype, device] = self
+        return self
 
     def __repr__(self) -> str:
         where = "" if self.device is None else f"@{self.device}"
@@ -52,11 +67,6 @@ class Aval:
     def struct(self) -> jax.ShapeDtypeStruct:
         """The same type as JAX writes it."""
         return jax.ShapeDtypeStruct(self.shape, self.dtype)
-
-    @property
-    def inexact(self) -> bool:
-        """Whether values of this type are floating or complex, so that a gradient can flow through them."""
-        return is_inexact(self.dtype)
 
 
 def is_inexact(dtype: np.dtype) -> bool:
@@ -137,3 +147,18 @@ def is_tracer(array: Any) -> bool:
         return True
     _CONCRETE.add(kind)
     return False
+
+
+def with_wide_types(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Call a function with JAX's 64-bit types switched on, in this thread and for this call alone.
+
+    `jax.enable_x64` does that, but for one thing: an interrupt that arrives as it is left leaves them on.
+    """
+    before = jax.config.jax_enable_x64  # type: ignore[attr-defined]
+    try:
+        with jax.enable_x64(True):
+            return function(*args, **kwargs)
+    except BaseException:
+        if jax.config.jax_enable_x64 is not before:  # type: ignore[attr-defined]
+            jax.enable_x64(before).__enter__()
+        raise

@@ -1,6 +1,6 @@
 """Copies of a tensor in another dtype or on another device, and filling one with a number."""
 
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import jax
@@ -27,7 +27,7 @@ def _cast(wanted: np.dtype, where: Any) -> Op:
     return Op(f"to {wanted.name}", convert, label="ToCopyBackward0")
 
 
-@cache
+@lru_cache(maxsize=1024)
 def _fill(aval: Aval) -> Op:
     return Op("fill", lambda value: jnp.full(aval.shape, value, aval.dtype))
 

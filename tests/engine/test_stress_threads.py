@@ -8,12 +8,14 @@ import random
 import sys
 import threading
 from collections import deque
+from itertools import count
 
 import numpy as np
 import pytest
 
 import funcgrad.torch as torch
 from funcgrad import engine
+from funcgrad.engine import Aval, programs
 
 SCALE = int(os.environ.get("FUNCGRAD_STRESS", "1"))
 SECONDS = 120  # no thread takes so long unless it waits for ever
@@ -107,6 +109,17 @@ def test_grad_mode_is_each_thread_s_own():
         looked.set()
 
     in_threads(without, beside)
+
+
+def test_two_equal_types_are_one_object_whichever_thread_is_first():
+    made = [[] for _ in range(4)]
+
+    def make(here):
+        here.extend(Aval((length, 7), np.float32) for length in range(1_000, 2_000))
+
+    in_threads(*[lambda here=here: make(here) for here in made])
+    for types in zip(*made, strict=True):
+        assert len(set(map(id, types))) == 1
 
 
 def test_a_leaf_that_another_thread_uses_meanwhile_keeps_its_gradient():
@@ -215,6 +228,21 @@ def test_a_graph_used_by_two_threads_at_any_moment_is_right_in_both():
     for _ in schedules(first, second):
         w.grad = None
         shared.clear()
+
+
+def test_a_thread_can_record_at_any_moment_of_another_s_pruning(monkeypatch):
+    monkeypatch.setattr(engine.settings, "state_limit", 1)
+    start, lengths = torch.tensor([1.0, 2.0]), count(1)
+
+    def first():
+        assert (start * 2).tolist() == [2.0, 4.0]
+
+    def second():
+        torch.ones(next(lengths)).neg()
+
+    first()
+    for _ in schedules(first, second):
+        assert programs.tree.size < 200
 
 
 def test_a_program_can_be_evicted_at_any_moment(monkeypatch):
