@@ -1,6 +1,7 @@
 """The one problem that every backend of a comparison is given: data, initial weights, algorithm."""
 
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -118,7 +119,10 @@ def make_problem(
     initial = Parameters(_rounded(weights, dtype), _rounded(bias, dtype))
     with on_host(), jax.enable_x64(True):
         wide = x.astype(np.float64)
-        answer = regression.least_squares(wide, y.astype(np.float64), intercept=True)
+        with warnings.catch_warnings():
+            # `unique` tells of dependent columns, and the report with it.
+            warnings.simplefilter("ignore", np.exceptions.RankWarning)
+            answer = regression.least_squares(wide, y.astype(np.float64), intercept=True)
         assert isinstance(answer.params, regression.Linear), "as it is with an intercept"
         exact = Parameters(*map(np.asarray, answer.params))
         curvature = float(regression.largest_eigenvalue(answer.params, wide))

@@ -1,11 +1,13 @@
 """The exact least-squares answer, the yardstick for everything that descends towards it."""
 
 import math
+import warnings
 from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, ArrayLike, Bool, Float, Int, Num
 
 from funcgrad.regression.model import Linear, Params
@@ -67,6 +69,10 @@ def least_squares(
         ValueError: if the shapes do not fit, or there are no rows or no features.
         TypeError: if an array is complex.
 
+    Warns:
+        numpy.exceptions.RankWarning: if the columns, the intercept's among them, depend on one another, or
+            are more than the rows. Not inside `jax.jit` or `jax.vmap`, where only `rank` tells.
+
     Sources: Å. Björck, "Iterative refinement of linear least squares solutions I", BIT 7 (1967); J. Demmel,
     Y. Hida, X. S. Li, E. J. Riedy, "Extra-precise iterative refinement for overdetermined least squares
     problems", ACM TOMS 35 (2009).
@@ -97,8 +103,23 @@ def least_squares(
         answer = replicating(partial(_answer, intercept=intercept))(
             TwoFloats(wide, low), y.astype(jnp.float64)
         )
+        _warn_of_dependent_columns(answer, x.shape[1] + intercept)
         return jax.tree.map(
             lambda leaf: leaf.astype(dtype) if leaf.dtype == jnp.float64 else leaf, answer
+        )
+
+
+def _warn_of_dependent_columns(answer: LeastSquares, unknowns: int) -> None:
+    if isinstance(answer.rank, jax.core.Tracer):
+        return
+    rank = int(answer.rank)
+    # Data that is not finite has no rank to speak of: its answer is NaN.
+    if rank < unknowns and math.isfinite(answer.loss):
+        warnings.warn(
+            f"the design matrix has rank {rank} for {unknowns} parameters: many parameters have the "
+            "smallest loss, and these are the smallest of them",
+            np.exceptions.RankWarning,
+            stacklevel=3,
         )
 
 

@@ -99,8 +99,22 @@ def test_dependent_columns_of_any_size_give_the_smallest_answer_of_rational_arit
     basic = solve_exactly((independent.T @ independent).tolist(), (independent.T @ y).tolist())
     outer = solve_exactly((relation @ relation.T).tolist(), basic)
     smallest = [float(sum(f * v for f, v in zip(row, outer, strict=True))) for row in relation.T]
-    answer = regression.least_squares(x.astype(np.float64), y.astype(np.float64))
+    with pytest.warns(np.exceptions.RankWarning, match="rank 3 for 5 parameters"):
+        answer = regression.least_squares(x.astype(np.float64), y.astype(np.float64))
     np.testing.assert_allclose(answer.params, smallest, rtol=1e-12)
+
+
+def test_a_column_that_is_the_intercept_again_is_warned_of_where_it_was_asked_for():
+    x, y = np.ones((3, 1)), np.arange(3.0)
+    regression.least_squares(x, y)
+    with pytest.warns(np.exceptions.RankWarning, match="rank 1 for 2") as caught:
+        regression.least_squares(x, y, intercept=True)
+    assert [warning.filename for warning in caught] == [__file__]
+
+
+def test_data_that_is_not_finite_gives_nan_and_no_warning_about_rank():
+    answer = regression.least_squares(np.array([[1.0, np.nan], [2.0, 1.0], [0.0, 1.0]]), np.ones(3))
+    assert np.isnan(answer.params).all()
 
 
 def test_no_warning_where_a_trace_hides_the_rank():
@@ -195,7 +209,8 @@ def test_importing_or_solving_leaves_jaxs_default_precision_alone():
 def test_more_features_than_rows_gives_the_smallest_exact_fit():
     rng = np.random.default_rng(4)
     x, y = rng.normal(size=(3, 6)), rng.normal(size=3)
-    answer = regression.least_squares(x, y)
+    with pytest.warns(np.exceptions.RankWarning, match="rank 3 for 6"):
+        answer = regression.least_squares(x, y)
     assert int(answer.rank) == 3
     assert float(answer.loss) < 1e-28
     np.testing.assert_allclose(answer.params, np.linalg.pinv(x) @ y, rtol=1e-12)
@@ -203,7 +218,8 @@ def test_more_features_than_rows_gives_the_smallest_exact_fit():
 
 def test_a_column_given_twice_shares_its_weight():
     x = np.array([[1.0, 1.0], [2.0, 2.0], [3.0, 3.0]])
-    answer = regression.least_squares(x, np.array([2.0, 4.0, 6.0]))
+    with pytest.warns(np.exceptions.RankWarning):
+        answer = regression.least_squares(x, np.array([2.0, 4.0, 6.0]))
     assert int(answer.rank) == 1
     np.testing.assert_allclose(answer.params, [1.0, 1.0], rtol=1e-14)
 
