@@ -6,6 +6,7 @@ Nothing here is scaled, shuffled or trained on: that is for whoever asks for the
 from funcgrad.datasets.diabetes import load_diabetes
 from funcgrad.datasets.files import load_file
 from funcgrad.datasets.nist import NIST_PROBLEMS, ReferenceProblem, correct_digits, load_nist
+from funcgrad.datasets.stream import Stream
 from funcgrad.datasets.table import DataError, Dataset
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "DataError",
     "Dataset",
     "ReferenceProblem",
+    "Stream",
     "correct_digits",
     "load_diabetes",
     "load_file",

@@ -15,8 +15,8 @@ from jaxtyping import Float
 
 from funcgrad.datasets.table import DataError, Dataset, split_target
 
-_DELIMITERS = ",;\t"
-_MISSING = {"", "na", "n/a", "nan", "null", "none", "?", "."}
+DELIMITERS = ",;\t"
+MISSING = {"", "na", "n/a", "nan", "null", "none", "?", "."}
 
 
 def load_file(path: str | Path, target: str | None = None) -> Dataset:
@@ -76,12 +76,12 @@ def read_csv(lines: Iterable[str]) -> tuple[list[str], Float[np.ndarray, "rows c
     header = next((line for line in lines if line.strip()), None)
     if header is None:
         raise DataError("the file is empty")
-    delimiter = max(_DELIMITERS, key=header.count)
+    delimiter = max(DELIMITERS, key=header.count)
     values = array("d")
     rows = 0
     try:
         names = [name.strip() for name in next(csv.reader([header], delimiter=delimiter))]
-        _check_names(names)
+        check_names(names)
         for cells in csv.reader(lines, delimiter=delimiter, strict=True):
             if not cells:
                 continue
@@ -94,7 +94,7 @@ def read_csv(lines: Iterable[str]) -> tuple[list[str], Float[np.ndarray, "rows c
             try:
                 values.extend(map(float, cells))
             except ValueError:
-                _explain_cells(rows, names, cells)
+                explain_cells(rows, names, cells)
     except csv.Error as error:
         raise DataError(f"data row {rows + 1} is not CSV: {error}") from None
     if not rows:
@@ -115,7 +115,8 @@ def check_finite(names: Sequence[str], table: Float[np.ndarray, "rows columns"])
         raise DataError(f"data row {row + 1}, column {names[column]!r} is {kind}{more}")
 
 
-def _check_names(names: Sequence[str]) -> None:
+def check_names(names: Sequence[str]) -> None:
+    """Raise a DataError unless each column has a name, a word of its own."""
     if all(map(_is_number, names)):
         raise DataError(
             f"the first line should name the columns, but it holds numbers ({', '.join(names)})"
@@ -127,16 +128,22 @@ def _check_names(names: Sequence[str]) -> None:
         raise DataError(f"two columns have the same name: {', '.join(map(repr, repeated))}")
 
 
-def _explain_cells(row: int, names: Sequence[str], cells: Sequence[str]) -> None:
+def explain_cells(row: int, names: Sequence[str], cells: Sequence[str]) -> None:
+    """Raise a DataError that names the first cell of a row that is not a number, if one is not."""
     for name, cell in zip(names, cells, strict=True):
         where = f"data row {row}, column {name!r}"
-        if cell.strip().lower() in _MISSING:
+        if is_missing(cell):
             raise DataError(f"{where}: the value is missing ({cell!r})")
         if not _is_number(cell):
             hint = (
                 "; write the decimals after a point" if _is_number(cell.replace(",", ".")) else ""
             )
             raise DataError(f"{where}: {cell!r} is not a number{hint}")
+
+
+def is_missing(cell: str) -> bool:
+    """Return whether a cell is one of the usual spellings of a missing value."""
+    return cell.strip().lower() in MISSING
 
 
 def _is_number(text: str) -> bool:

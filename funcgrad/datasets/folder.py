@@ -1,0 +1,178 @@
+"""Finding the parts of a table: one file, or a folder of files of one kind with the same columns.
+
+A folder is searched as pyarrow's datasets do, partitions such as `year=2024/` included: what their names
+say are columns too.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from funcgrad.datasets.array_parts import ArrayPart
+from funcgrad.datasets.arrow_parts import CsvPart, ParquetPart, pyarrow
+from funcgrad.datasets.parts import Part, Span
+from funcgrad.datasets.table import DataError
+
+_KINDS: dict[str, Callable[[Path], Part]] = {
+    ".npy": ArrayPart,
+    ".npz": ArrayPart,
+    ".parquet": ParquetPart,
+    ".pq": ParquetPart,
+    ".csv": CsvPart,
+    ".tsv": CsvPart,
+    ".txt": CsvPart,
+}
+
+
+class Block(NamedTuple):
+    """A span of one of a table's parts."""
+
+    part: int
+    span: Span
+
+
+class Table:
+    """The parts of a table, and the columns that they share.
+
+    Attributes:
+        path: the file or folder it was opened from.
+        names: its columns: those of the parts, then those of the partitions.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        """Open a file or a folder.
+
+        Raises:
+            DataError: it cannot be read, or its files do not make one table.
+            ImportError: it needs pyarrow, which is missing.
+        """
+        self.path = Path(path)
+        found = list(_find(self.path))
+        self.parts = [_open(file) for file, _ in found]
+        self._constants = [keys for _, keys in found]
+        self.names = (*self.parts[0].names, *self._constants[0])
+        repeated = {name for name in self.names if self.names.count(name) > 1}
+        if repeated:
+            raise DataError(f"{self.path}: two columns have the same name: {sorted(repeated)}")
+
+    @property
+    def rows(self) -> int | None:
+        """The number of rows, where the files tell it without being read."""
+        counts = [part.rows for part in self.parts]
+        known = [count for count in counts if count is not None]
+        return sum(known) if len(known) == len(counts) else None
+
+    @property
+    def expected_rows(self) -> int:
+        """The number of rows, estimated from the first lines where the files do not tell."""
+        return sum(part.expected_rows for part in self.parts)
+
+    @property
+    def size(self) -> int:
+        """The bytes of all files."""
+        return sum(part.size for part in self.parts)
+
+    def check_columns(self, wanted: Sequence[str] | None) -> None:
+        """Raise a DataError unless every part has the columns wanted, or, for None, the same columns."""
+        first = set(self.names)
+        for part, constants in zip(self.parts, self._constants, strict=True):
+            names = {*part.names, *constants}
+            for name in wanted or sorted(first):
+                if name not in names:
+                    other = self.parts[0].path.name
+                    raise DataError(f"{part.path} has no column {name!r}, which {other} has")
+            if wanted is None and names - first:
+                extra = ", ".join(map(repr, sorted(names - first)))
+                raise DataError(
+                    f"{part.path} has columns that {self.parts[0].path.name} lacks: {extra}; "
+                    "name the columns to use"
+                )
+
+    def blocks(self, rows: int, size: int) -> list[Block]:
+        """Cut the table into blocks of about so many rows, or bytes where rows are unknown."""
+        return [
+            Block(j, span) for j, part in enumerate(self.parts) for span in part.spans(rows, size)
+        ]
+
+    def read(
+        self, block: Block, columns: Sequence[str], rows: int
+    ) -> Iterator[Float[np.ndarray, "rows columns"]]:
+        """Yield the rows of a block in order, at most about so many at once; missing values are NaN."""
+        part, constants = self.parts[block.part], self._constants[block.part]
+        own = [name for name in columns if name not in constants]
+        if len(own) == len(columns):
+            yield from part.read(block.span, own, rows)
+            return
+        # With no column of its own, some column must still tell how many rows there are.
+        for numbers in part.read(block.span, own or part.names[:1], rows):
+            table = np.empty((len(numbers), len(columns)), numbers.dtype)
+            for j, name in enumerate(columns):
+                if name in constants:
+                    table[:, j] = _number(name, constants[name])
+                else:
+                    table[:, j] = numbers[:, own.index(name)]
+            yield table
+
+    def where(self, block: Block, row: int) -> str:
+        """Say where the row-th row of a block is, for a message."""
+        part = self.parts[block.part]
+        return f"{part.path}: data row {part.rows_before(block.span) + row + 1}"
+
+
+def _find(path: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Yield the files of a table, with what the names of their folders say."""
+    if not path.exists():
+        raise DataError(f"there is no file or folder {path}")
+    if path.is_file():
+        yield path, {}
+        return
+    files = sorted(file for file in path.rglob("*") if _is_data(file.relative_to(path), file))
+    if not files:
+        raise DataError(f"the folder {path} holds no files")
+    kinds = sorted({file.suffix.lower() for file in files})
+    if len({_KINDS.get(kind) for kind in kinds}) > 1:
+        raise DataError(f"the folder {path} holds files of several kinds: {', '.join(kinds)}")
+    if _KINDS.get(kinds[0]) not in (CsvPart, ParquetPart):
+        yield from ((file, {}) for file in files)
+        return
+    datasets = pyarrow(".dataset")
+    kind = "csv" if _KINDS[kinds[0]] is CsvPart else "parquet"
+    try:
+        dataset = datasets.dataset(str(path), format=kind, partitioning="hive")
+        fragments = sorted(dataset.get_fragments(), key=lambda fragment: fragment.path)
+    except (pyarrow().ArrowInvalid, OSError) as error:
+        raise DataError(f"{path} cannot be read: {error}") from None
+    for fragment in fragments:
+        yield Path(fragment.path), datasets.get_partition_keys(fragment.partition_expression)
+
+
+def _is_data(relative: Path, file: Path) -> bool:
+    hidden = any(name.startswith((".", "_")) for name in relative.parts)
+    return not hidden and file.is_file()
+
+
+def _number(name: str, value: Any) -> float:
+    """Return what a partition's name says, as a number."""
+    try:
+        return math.nan if value is None else float(value)
+    except ValueError:
+        raise DataError(f"the partition {name}={value} is not a number") from None
+
+
+def _open(path: Path) -> Part:
+    kind = _KINDS.get(path.suffix.lower())
+    if kind is None:
+        raise DataError(
+            f"{path}: which kind of file is this? The names that can be read end in "
+            f"{', '.join(_KINDS)}"
+        )
+    try:
+        return kind(path)
+    except DataError as error:
+        raise DataError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}") from None
