@@ -24,6 +24,7 @@ from funcgrad.torch.tensor import Tensor, tensor_of
 # Calls run as they are until two in a row have done the same. After so many that did not, all do.
 _MOST_WATCHED_CALLS = 6
 _NUMBERS = (bool, int, float, complex, str, type(None))
+_LEAVES = {Tensor, *_NUMBERS}
 
 
 class _CannotCompileError(Exception):
@@ -113,6 +114,12 @@ class _Plan:
             type(event) is tuple and event[1] == "backward ended" for event in happened
         )
         self.captured = list(captured)
+        self.grad_enabled = local.recorder.grad_enabled
+        # What `match` asks of the arguments: types, where all are tensors; nothing fits a None.
+        self.kinds: Any = [
+            (arg.storage.value.aval, arg.node is None) if _is_tensor(arg) else (None, None)
+            for arg in args
+        ]
         variables = [leaf.variable() for leaf in leaves]
         self.leaves = [
             (leaf.variable, variable._grad is not None)
@@ -127,7 +134,7 @@ class _Plan:
             for each in watch.storages[storage]
             if (variable := each()) is not None
         ]
-        storages = self._storages(_tensors((args, kwargs)))
+        storages = self._storages([_cell(tensor) for tensor in _tensors((args, kwargs))])
         self.avals = [storage.value.aval for storage in storages]
         arrays = [compute(storage.value) for storage in storages]
         # Mostly the inputs are the same storages at every call.
@@ -139,14 +146,15 @@ class _Plan:
     def _captured_died(self, _: Any) -> None:
         self.alive = False
 
-    def _storages(self, tensors: list[Tensor]) -> list[Storage]:
-        """The storages of the program's inputs, in order."""
+    def _storages(self, given: list[Storage]) -> list[Storage]:
+        """The storages of the program's inputs, in order; those of the arguments are given."""
         grads = [_cell(variable()._grad) for variable, had in self.leaves if had]
-        return list(dict.fromkeys([*self.captured, *map(_cell, tensors), *grads]))
+        # A storage may come twice, where two arguments share one; the key of the plan tells which do.
+        return [*self.captured, *given, *grads]
 
     def _trace(self, function: Callable, args: tuple, kwargs: dict, traced: Any) -> list[Any]:
         """Run the function on tracers; leave everything as it was; return all that it changed."""
-        storages = self._storages(_tensors((args, kwargs)))
+        storages = self._storages([_cell(tensor) for tensor in _tensors((args, kwargs))])
         before = [(storage, storage.value, storage.version) for storage in storages]
         grads = [(variable(), variable()._grad) for variable, _ in self.leaves]
         nodes = [(tensor, tensor.node, tensor.nr) for tensor in _tensors((args, kwargs))]
@@ -200,7 +208,21 @@ class _Plan:
         self.single = self.output_types[0] if _is_tensor(output) else None
         return results
 
-    def run(self, tensors: list[Tensor]) -> Any:
+    def match(self, args: tuple) -> list[Storage] | None:
+        """The storages of arguments that are all tensors, if they are of the types traced; a short cut."""
+        if len(args) != len(self.kinds) or local.recorder.grad_enabled is not self.grad_enabled:
+            return None
+        storages = []
+        for tensor, (aval, no_grad) in zip(args, self.kinds, strict=True):
+            if type(tensor) is not Tensor or (tensor.node is None) is not no_grad:
+                return None
+            storage = tensor.storage
+            if type(storage) is not Storage or storage.value.aval is not aval:
+                return None
+            storages.append(storage)
+        return storages if len(args) < 2 or len(set(storages)) == len(args) else None
+
+    def run(self, given: list[Storage]) -> Any:
         """Call the program, put what it changed in place, and return the function's output.
 
         Returns NotImplemented, with nothing done, where the inputs are not what they were when the
@@ -216,7 +238,7 @@ class _Plan:
             variables.append(variable)
         inputs = self.fixed
         if inputs is None:
-            inputs = list(zip(self._storages(tensors), self.avals, strict=True))
+            inputs = list(zip(self._storages(given), self.avals, strict=True))
         arrays = []
         for storage, aval in inputs:
             value = storage.value
@@ -256,20 +278,26 @@ class CompiledFunction:
         self.fullgraph = fullgraph
         self.why: str | None = "it has not been called yet"
         self._plans: dict[Any, Any] = {}
+        self._last: _Plan | None = None
         self._guards = _guards(function)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the function, or the program that it was traced to."""
-        if args or kwargs or self._guards:
-            tensors, key = self._signature(args, kwargs)
-        else:
-            tensors, key = _NO_TENSORS, local.recorder.grad_enabled
+        last = self._last
+        if last is not None and not kwargs and not self._guards:
+            given = last.match(args)
+            if given is not None:
+                output = last.run(given)
+                if output is not NotImplemented:
+                    return output
+        tensors, key = self._signature(args, kwargs)
         plan = self._plans.get(key)
         if type(plan) is _Plan:
-            output = plan.run(tensors)
+            output = plan.run([_cell(tensor) for tensor in tensors])
             if output is not NotImplemented:
+                self._last = plan
                 return output
-            plan = None
+            plan = self._last = None
         if plan is False or local.recorder.watch is not None or _inside_a_trace(tensors):
             return self.function(*args, **kwargs)
         return self._watch(key, plan or [], args, kwargs)
@@ -277,13 +305,22 @@ class CompiledFunction:
     def _signature(self, args: tuple, kwargs: dict) -> tuple[list[Tensor], Any]:
         """The tensors among the arguments, and what a program is good for."""
         guards = tuple([read() for read in self._guards])
-        leaves, tree = jax.tree.flatten((args, kwargs), is_leaf=_is_tensor)
-        tensors = [leaf for leaf in leaves if _is_tensor(leaf)]
+        leaves: Any = args
+        tree = None
+        if kwargs or not _LEAVES.issuperset(map(type, args)):
+            leaves, tree = jax.tree.flatten((args, kwargs), is_leaf=_is_tensor)
+        tensors = [leaf for leaf in leaves if isinstance(leaf, Tensor)]
         kinds = tuple(
-            (leaf.storage.value.aval, leaf.node is None) if _is_tensor(leaf) else leaf
-            for leaf in leaves
+            [
+                (leaf.storage.value.aval, leaf.node is None) if isinstance(leaf, Tensor) else leaf
+                for leaf in leaves
+            ]
         )
-        return tensors, (guards, local.recorder.grad_enabled, tree, kinds)
+        shared: tuple[int, ...] = ()
+        if len(tensors) > 1:
+            cells = [id(_cell(tensor)) for tensor in tensors]
+            shared = () if len(set(cells)) == len(cells) else tuple(map(cells.index, cells))
+        return tensors, (guards, local.recorder.grad_enabled, tree, kinds, shared)
 
     def _watch(self, key: Any, calls: list[Any], args: tuple, kwargs: dict) -> Any:
         """Call the function as it is, and make a plan if it did what it did the time before."""
@@ -317,9 +354,6 @@ class CompiledFunction:
         return output
 
 
-_NO_TENSORS: list[Tensor] = []
-
-
 def _is_tensor(leaf: Any) -> bool:
     return isinstance(leaf, Tensor)
 
@@ -330,7 +364,8 @@ def _tensors(tree: Any) -> list[Tensor]:
 
 def _cell(tensor: Tensor) -> Storage:
     """The storage that holds a tensor's elements, behind any `.data`."""
-    return getattr(tensor.storage, "source", tensor.storage)
+    storage = tensor.storage
+    return storage if type(storage) is Storage else storage.source  # type: ignore[attr-defined]
 
 
 def _inside_a_trace(tensors: list[Tensor]) -> bool:
