@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from heapq import heappop, heappush
 from itertools import count
+from math import inf
 from typing import Any, NamedTuple
 from weakref import ref
 
@@ -209,43 +210,42 @@ def walk(
     ready: list[tuple[float, int, Any]] = []
     order = count()
 
-    def arrive(edge: Edge, cotangent: Variable) -> None:
-        node, nr = edge
-        slots = arrived.setdefault(node, [None] * node.outputs)
+    def arrive(node: GraphNode, nr: int, cotangent: Variable) -> None:
+        slots = arrived.get(node)
+        if slots is None:
+            slots = arrived[node] = [None] * node.outputs
         held = slots[nr]
         slots[nr] = cotangent if held is None else made(record(add, (held, cotangent)))
 
     for root, cotangent in roots:
         if root.node in waiting:
-            arrive((root.node, root.nr), cotangent)
+            arrive(root.node, root.nr, cotangent)
     for node in {root.node for root, _ in roots}:
         if waiting.get(node) == 0:
             heappush(ready, (-node.sequence, next(order), node))
     with grad_mode(create_graph):
         while ready:
             _, _, node = heappop(ready)
-            cotangents = arrived.pop(node, [None] * node.outputs)
-            if captures is not None:
+            cotangents = arrived.pop(node, None)
+            if cotangents is not None and captures is not None:
                 for edge in captures:
                     if edge[0] is node and (captured := cotangents[edge[1]]) is not None:
                         yield edge, captured
-            if isinstance(node, Leaf):
-                if captures is None and cotangents[0] is not None:
-                    yield node, cotangents[0]
+            if node.sequence == inf:
+                if cotangents is not None and captures is None:
+                    yield node, cotangents[0]  # type: ignore[misc]
                 continue
-            assert isinstance(node, Node)
-            gradients = (
-                pull_back(node, cotangents) if any(c is not None for c in cotangents) else ()
-            )
+            gradients = () if cotangents is None else pull_back(node, cotangents)
             if not retain_graph and node.saved:
                 node.saved = None
-            for edge, gradient in zip(node.edges, gradients, strict=False):
-                if edge[0] in waiting:
-                    arrive(edge, gradient)
-            for source, _ in node.edges:
+            for (source, nr), gradient in zip(node.edges, gradients, strict=False):
                 if source in waiting:
-                    waiting[source] -= 1
-                    if waiting[source] == 0:
+                    arrive(source, nr, gradient)
+            for source, _ in node.edges:
+                left = waiting.get(source)
+                if left is not None:
+                    waiting[source] = left - 1
+                    if left == 1:
                         heappush(ready, (-source.sequence, next(order), source))
 
 
@@ -283,22 +283,26 @@ def pull_back(node: Node, cotangents: Sequence[Variable | None]) -> list[Variabl
             "autograd.grad(). Specify retain_graph=True if you need to backward through the graph a second time or "
             "if you need to access saved tensors after calling backward."
         )
-    vjp = rule.vjp(tuple([cotangent is not None for cotangent in cotangents]))
+    all_given = None not in cotangents
+    vjp = rule.full if all_given else rule.vjp(tuple([c is not None for c in cotangents]))
+    # What `.data` changed behind the version's back is used as it is now, as PyTorch does.
+    values = []
     for value, storage, version in saved:
         if storage.version != version:
             raise ModifiedError(node, value, version, storage.version)
-    # What `.data` changed behind the version's back is used as it is now, as PyTorch does.
-    used = [
-        (k, storage.value)
-        for k, (_, storage, _) in zip(rule.saves, saved, strict=True)
-        if k in vjp.uses
-    ]
+        values.append(storage.value)
+    positions = rule.saves
+    if not all_given:
+        values = [v for k, v in zip(positions, values, strict=True) if k in vjp.uses]
+        positions = vjp.uses
     if not local.recorder.grad_enabled:
-        values = [value for _, value in used]
         values += [cotangent.storage.value for cotangent in cotangents if cotangent is not None]
         return [Variable(Storage(value)) for value in record_values(vjp, values)]
     edges = dict(zip(rule.wants, node.edges, strict=True))
-    arguments = [Variable(Storage(value), *edges.get(k, (None, 0))) for k, value in used]
+    arguments = [
+        Variable(Storage(value), *edges.get(k, (None, 0)))
+        for k, value in zip(positions, values, strict=True)
+    ]
     arguments += [cotangent for cotangent in cotangents if cotangent is not None]
     results = record(vjp, arguments)
     return [made(result) for result in results] if isinstance(results, list) else [made(results)]

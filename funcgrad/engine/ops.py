@@ -96,7 +96,8 @@ class Rule:
     Attributes:
         outputs, count: the types of the op's outputs, and how many they are.
         wants: which inputs a gradient flows to.
-        saves: which inputs the way back needs the values of.
+        full: the way back where a cotangent of every output is given.
+        saves: which inputs it needs the values of.
         make: makes the graph node of one call of the op, from its arguments and its place.
     """
 
@@ -104,6 +105,7 @@ class Rule:
         "_vjps",
         "avals",
         "count",
+        "full",
         "make",
         "needed",
         "node_type",
@@ -122,7 +124,8 @@ class Rule:
         self.wants = tuple(k for k, need in enumerate(needed) if need)
         self.count = len(self.outputs)
         self._vjps: dict[tuple[bool, ...], VjpOp] = {}
-        self.saves: tuple[int, ...] = self.vjp(tuple(t.inexact for t in self.outputs)).uses
+        self.full = self.vjp(tuple(t.inexact for t in self.outputs))
+        self.saves: tuple[int, ...] = self.full.uses
         self.make = maker(self)
 
     def vjp(self, given: tuple[bool, ...]) -> "VjpOp":

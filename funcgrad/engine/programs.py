@@ -276,8 +276,8 @@ def _new_program(state: Any, wanted: tuple[int, ...]) -> Program:
 def _run_new(program: Program, arrays: list[Any], reason: str) -> list[Any]:
     """The wanted arrays of a program that is not compiled: compile it now, or run it op by op."""
     global _last
-    compiled, why = _decide(program, counters.runs)
     cold = _cold(program)
+    compiled, why = _decide(program, len(cold), counters.runs)
     start = time.perf_counter()
     if compiled:
         program.compile(arrays)
@@ -314,7 +314,7 @@ def _cold(program: Program) -> set[tuple[Op, Any]]:
     return {(s.op, s.avals) for s, _ in program.steps if s.avals not in s.op.warm}
 
 
-def _decide(program: Program, now: int) -> tuple[bool, str]:
+def _decide(program: Program, cold: int, now: int) -> tuple[bool, str]:
     """Whether to compile a whole program now, and why or why not."""
     if settings.mode != "auto":
         return settings.mode == "compiled", f"the mode is {settings.mode!r}"
@@ -323,7 +323,6 @@ def _decide(program: Program, now: int) -> tuple[bool, str]:
     price = estimate.compile_seconds(len(program.steps))
     if program.spent > PATIENCE * price:
         return True, f"running it op by op had cost {program.spent * 1e3:.1f} ms"
-    cold = len(_cold(program))
     global _speculations
     if cold * estimate.compile_seconds(1) > price and _speculations < SPECULATIONS:
         _speculations += 1
