@@ -67,8 +67,7 @@ class ArrayPart(Part):
 
     def read(self, span: Span, columns: Sequence[str], rows: int) -> Iterator[np.ndarray]:
         """Yield the rows of a span."""
-        self.check_size()
-        with self.path.open("rb") as file:
+        with self.open() as file:
             for start in range(span.start, span.stop, rows):
                 yield self._read(file, start, min(start + rows, span.stop), columns)
 

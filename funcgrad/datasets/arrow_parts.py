@@ -63,7 +63,7 @@ class CsvPart(Part):
     @property
     def expected_rows(self) -> int:
         """As many rows as there would be if all were as long as the first ones."""
-        with self.path.open("rb") as file:
+        with self.open() as file:
             file.seek(self._begin)
             content = file.read(_SAMPLE_BYTES)
         lines = max(1, content.count(b"\n"))
@@ -79,7 +79,7 @@ class CsvPart(Part):
     def rows_before(self, span: Span) -> int:
         """Count the lines before a span, by reading them."""
         count, left = 0, self._lines(span)[0] - self._begin
-        with self.path.open("rb") as file:
+        with self.open() as file:
             file.seek(self._begin)
             for line in file:
                 left -= len(line)
@@ -94,9 +94,13 @@ class CsvPart(Part):
         if not content.strip():
             return
         arrow, reader = pyarrow(), pyarrow(".csv")
+        # A copy in Arrow's own memory: its threads let go of it at times of their own, and where that
+        # called into a Python that is ending, the process would be aborted.
+        copied = arrow.BufferOutputStream()
+        copied.write(content)
         try:
             table = reader.read_csv(
-                io.BytesIO(content),
+                arrow.BufferReader(copied.getvalue()),
                 read_options=reader.ReadOptions(column_names=list(self.names)),
                 parse_options=reader.ParseOptions(delimiter=self._delimiter),
                 convert_options=reader.ConvertOptions(
@@ -113,8 +117,7 @@ class CsvPart(Part):
 
     def _lines(self, span: Span) -> tuple[int, bytes]:
         """Return where the first line that begins in a span does, and the lines that begin there."""
-        self.check_size()
-        with self.path.open("rb") as file:
+        with self.open() as file:
             file.seek(span.start - 1)
             file.readline()
             begin = file.tell()

@@ -4,10 +4,11 @@ What a run is depends on the kind of file; what comes out of each is the same: c
 NaN where a value is missing. Nothing here decides which values are acceptable.
 """
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -67,16 +68,23 @@ class Part(ABC):
     def rows_before(self, span: Span) -> int:
         """Return how many rows of the part lie before a span, for messages."""
 
-    def check_size(self) -> None:
-        """Raise a DataError if the file is shorter than when it was opened."""
+    def open(self) -> BinaryIO:
+        """Open the file; raise a DataError if it is gone, or shorter than it was at first."""
         try:
-            size = self.path.stat().st_size
+            file = self.path.open("rb")
         except FileNotFoundError:
             raise DataError(f"{self.path} was removed while it was read") from None
+        size = os.fstat(file.fileno()).st_size
         if size < self.size:
+            file.close()
             raise DataError(
                 f"{self.path} shrank while it was read: from {self.size} bytes to {size}"
             )
+        return file
+
+    def check_size(self) -> None:
+        """Raise a DataError if the file is gone, or shorter than it was at first."""
+        self.open().close()
 
 
 def combine(

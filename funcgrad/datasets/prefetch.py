@@ -1,5 +1,6 @@
 """Reading ahead in a thread, so that reading overlaps with what is done with the rows."""
 
+import atexit
 import queue
 import threading
 from collections.abc import Iterator
@@ -8,6 +9,16 @@ from typing import Generic, TypeVar
 
 ItemT = TypeVar("ItemT")
 _WAIT = 0.1
+_RUNNING: dict[threading.Thread, threading.Event] = {}
+
+
+@atexit.register
+def _end_all() -> None:
+    # A thread that is in a C++ library when Python ends would abort the process on its way back.
+    for stop in list(_RUNNING.values()):
+        stop.set()
+    for thread in list(_RUNNING):
+        thread.join()
 
 
 class Prefetched(Iterator[ItemT], Generic[ItemT]):
@@ -26,6 +37,7 @@ class Prefetched(Iterator[ItemT], Generic[ItemT]):
         # The thread holds the queue and not the iterator, which may therefore be forgotten.
         arguments = (items, self._made, self._stop)
         self._thread = threading.Thread(target=_make, args=arguments, daemon=True)
+        _RUNNING[self._thread] = self._stop
         self._thread.start()
 
     def __next__(self) -> ItemT:
@@ -67,3 +79,5 @@ def _make(
         put("end", error)
     else:
         put("end", None)
+    finally:
+        _RUNNING.pop(threading.current_thread(), None)
