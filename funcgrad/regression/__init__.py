@@ -7,19 +7,25 @@ from funcgrad.regression.curvature import largest_eigenvalue, largest_stable_lea
 from funcgrad.regression.descent import step, update, value_and_grad
 from funcgrad.regression.exact import LeastSquares, least_squares
 from funcgrad.regression.model import Linear, Params, loss, predict, squared_error
+from funcgrad.regression.penalised import lasso, ridge
+from funcgrad.regression.sums import Moments, moments
 from funcgrad.regression.two_floats import TwoFloats, powers
 
 __all__ = [
     "LeastSquares",
     "Linear",
+    "Moments",
     "Params",
     "TwoFloats",
     "largest_eigenvalue",
     "largest_stable_learning_rate",
+    "lasso",
     "least_squares",
     "loss",
+    "moments",
     "powers",
     "predict",
+    "ridge",
     "squared_error",
     "step",
     "update",

@@ -8,10 +8,13 @@ from jaxtyping import Array, ArrayLike, Float, Num
 
 from funcgrad.regression.model import Params, design_matrix, weights_and_bias
 from funcgrad.regression.sharding import replicating
+from funcgrad.regression.sums import Moments, about_zero
 
 
 @jax.jit
-def largest_eigenvalue(params: Params, x: Num[ArrayLike, "rows features"]) -> Float[Array, ""]:
+def largest_eigenvalue(
+    params: Params, x: Num[ArrayLike, "rows features"] | Moments
+) -> Float[Array, ""]:
     """Return the largest eigenvalue of the Hessian of `loss`.
 
     The Hessian is `2 / (rows * outputs) * XᵀX`, once for each output, where X is x with a column of
@@ -20,7 +23,7 @@ def largest_eigenvalue(params: Params, x: Num[ArrayLike, "rows features"]) -> Fl
 
     Args:
         params: as for `predict`; only its shapes and dtype matter.
-        x: the design matrix, shape (rows, features).
+        x: the design matrix, shape (rows, features); or the `moments` of all the data.
 
     Raises:
         ValueError: if the shapes do not fit, or there are no rows.
@@ -31,6 +34,8 @@ def largest_eigenvalue(params: Params, x: Num[ArrayLike, "rows features"]) -> Fl
     Array(9., dtype=float32)
     """
     weights, bias = weights_and_bias(params)
+    if isinstance(x, Moments):
+        return _eigenvalue_of_moments(x, weights, ones=bias is not None)
     x = design_matrix(x, weights.shape[0])
     if x.ndim != 2 or x.size == 0 or weights.size == 0:
         raise ValueError(f"x must have shape (rows, features), none of them 0, got {x.shape}")
@@ -52,13 +57,30 @@ def _gram_eigenvalue(x: Array, *, ones: bool) -> Array:
     else:
         gram = product(x.T, x)
         if ones:
-            sums = x.sum(axis=0)[:, None]
-            gram = jnp.block([[gram, sums], [sums.T, jnp.full((1, 1), rows, x.dtype)]])
+            gram = _with_ones(gram, x.sum(axis=0), jnp.asarray(rows, x.dtype))
     return jnp.linalg.eigvalsh(gram)[-1]
 
 
+def _with_ones(gram: Array, sums: Array, rows: Array) -> Array:
+    """Return XᵀX for X with a column of ones."""
+    return jnp.block([[gram, sums[:, None]], [sums[None, :], rows[None, None]]])
+
+
+def _eigenvalue_of_moments(sums: Moments, weights: Array, *, ones: bool) -> Array:
+    if weights.shape != sums.xy.shape:
+        raise ValueError(f"moments of {sums.xy.shape} do not fit weights of {weights.shape}")
+    with jax.enable_x64(True):
+        gram, _, _ = about_zero(sums)
+        if ones:
+            gram = _with_ones(gram, sums.rows * sums.x_mean, sums.rows)
+        # Per row: the sums of huge data are out of range in the dtype of the weights.
+        largest = jnp.linalg.eigvalsh(gram / sums.rows)[-1]
+        outputs = weights.size // weights.shape[0]
+        return (2 / outputs * largest).astype(weights.dtype)
+
+
 def largest_stable_learning_rate(
-    params: Params, x: Num[ArrayLike, "rows features"]
+    params: Params, x: Num[ArrayLike, "rows features"] | Moments
 ) -> Float[Array, ""]:
     """Return the learning rate below which gradient descent on `loss` converges from any start.
 

@@ -7,13 +7,16 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Num
 
 from funcgrad.regression.model import loss
+from funcgrad.regression.sums import Moments
 
 ParamsT = TypeVar("ParamsT")
 
 
 @jax.jit
 def value_and_grad(
-    params: ParamsT, x: Num[ArrayLike, "*rows features"], y: Num[ArrayLike, "..."]
+    params: ParamsT,
+    x: Num[ArrayLike, "*rows features"] | Moments,
+    y: Num[ArrayLike, "..."] | None,
 ) -> tuple[Float[Array, ""], ParamsT]:
     """Return the loss and its gradient, a pytree like params, from one compiled program.
 
@@ -67,8 +70,8 @@ def update(params: ParamsT, grads: ParamsT, learning_rate: Float[ArrayLike, ""] 
 @jax.jit
 def step(
     params: ParamsT,
-    x: Num[ArrayLike, "*rows features"],
-    y: Num[ArrayLike, "..."],
+    x: Num[ArrayLike, "*rows features"] | Moments,
+    y: Num[ArrayLike, "..."] | None,
     learning_rate: Float[ArrayLike, ""],
 ) -> tuple[ParamsT, Float[Array, ""]]:
     """Take one step of gradient descent in one compiled program.

@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Num
 
+from funcgrad.regression.sums import Moments, mean_squared_error
+
 
 class Linear(NamedTuple):
     """The parameters of a linear model with a bias.
@@ -137,14 +139,16 @@ def squared_error(
 
 
 def loss(
-    params: Params, x: Num[ArrayLike, "*rows features"], y: Num[ArrayLike, "..."]
+    params: Params,
+    x: Num[ArrayLike, "*rows features"] | Moments,
+    y: Num[ArrayLike, "..."] | None,
 ) -> Float[Array, ""]:
     """Return the mean squared error, over all rows and outputs.
 
     Args:
         params: as for `predict`.
-        x: the design matrix, shape (rows, features).
-        y: the targets, of exactly the prediction's shape: (rows,) or (rows, outputs).
+        x: the design matrix, shape (rows, features); or the `moments` of all the data.
+        y: the targets, of exactly the prediction's shape: (rows,) or (rows, outputs); None with moments.
 
     Raises:
         ValueError: if the shapes do not fit, or there are no rows.
@@ -157,6 +161,12 @@ def loss(
     ... )
     Array(2.5, dtype=float32)
     """
+    if isinstance(x, Moments):
+        if y is not None:
+            raise ValueError("moments hold the targets as well: give None for y")
+        return mean_squared_error(*weights_and_bias(params), x)
+    if y is None:
+        raise ValueError("y is None: the targets may be left out only where x is moments")
     errors = squared_error(params, x, y)
     if errors.size == 0:
         raise ValueError(f"the mean over no errors is not defined: x has shape {jnp.shape(x)}")

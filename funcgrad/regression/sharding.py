@@ -25,3 +25,12 @@ def replicating(function: Callable[..., Any]) -> Callable[..., Any]:
         return function(*args)
 
     return wrapped
+
+
+def shards_of_rows(x: jax.Array) -> int:
+    """Return over how many devices' shards the first axis goes, as far as is known: 1 in most traces."""
+    sharding = jax.typeof(x).sharding if isinstance(x, jax.core.Tracer) else x.sharding
+    if isinstance(sharding, NamedSharding) and sharding.mesh.empty:
+        return 1
+    local = sharding.shard_shape(x.shape)[0]
+    return x.shape[0] // local if local else 1

@@ -1,0 +1,247 @@
+"""The sums that least squares needs of its data: all a regression learns from, whatever the rows.
+
+What is done with them lives with the functions that take them in the place of rows.
+"""
+
+import warnings
+from dataclasses import dataclass
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Float, Num
+
+from funcgrad.regression.sharding import replicating, shards_of_rows
+
+# Rows converted to float64 and centred at a time: they stay in cache, and feed every core.
+_BLOCK = 4096
+
+
+@partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["rows", "x_mean", "y_mean", "xx", "xy", "yy"],
+    meta_fields=[],
+)
+@dataclass(frozen=True)
+class Moments:
+    """The sums of a data set, in float64; `a + b` are those of the rows of both.
+
+    They stand for the rows themselves: `loss(params, moments, None)` is the mean squared error over all
+    of them, and so are its gradient, `step`, `largest_eigenvalue` and a `fit`, at a cost that does not
+    depend on how many they are. The sum is associative to rounding. Where JAX's default is 32 bits, own
+    arithmetic on the attributes needs `jax.enable_x64` or NumPy.
+
+    Attributes:
+        rows: how many there are, or the sum of their weights, shape ().
+        x_mean: the mean of each feature, shape (features,).
+        y_mean: the mean of the targets, shape () or (outputs,).
+        xx: Σ (x - x_mean)(x - x_mean)ᵀ over the rows, shape (features, features).
+        xy: Σ (x - x_mean)(y - y_mean), shape (features,) or (features, outputs).
+        yy: Σ (y - y_mean)², shape () or (outputs,).
+
+    Source: T. F. Chan, G. H. Golub, R. J. LeVeque, "Algorithms for computing the sample variance", The
+    American Statistician 37 (1983).
+    """
+
+    rows: Float[Array, ""]
+    x_mean: Float[Array, " features"]
+    y_mean: Float[Array, " *outputs"]
+    xx: Float[Array, "features features"]
+    xy: Float[Array, "features *outputs"]
+    yy: Float[Array, " *outputs"]
+
+    def __add__(self, other: "Moments") -> "Moments":
+        """Return the moments of the rows of both.
+
+        Raises:
+            ValueError: if the features or the outputs differ.
+        """
+        if not isinstance(other, Moments):
+            return NotImplemented
+        if jnp.shape(self.xy) != jnp.shape(other.xy):
+            raise ValueError(
+                f"moments of (features, outputs) {jnp.shape(self.xy)} cannot be added to "
+                f"moments of {jnp.shape(other.xy)}"
+            )
+        with jax.enable_x64(True):
+            return _compiled_merge(self, other)
+
+
+def moments(
+    x: Num[ArrayLike, "rows features"],
+    y: Num[ArrayLike, "rows *outputs"],
+    weights: Num[ArrayLike, " rows"] | None = None,
+) -> Moments:
+    """Return the sums of a batch of rows, computed in float64 whatever their dtype.
+
+    One pass over the rows, centred block by block, so that neither a large mean nor a float32 square
+    out of range costs digits. Rows sharded over devices are summed where they lie.
+
+    Args:
+        x: the design matrix, shape (rows, features).
+        y: the targets, shape (rows,) or (rows, outputs).
+        weights: how often each row counts, shape (rows,), 0 or more; None is once. Rows that pad a
+            batch have weight 0.
+
+    Raises:
+        ValueError: if the shapes do not fit.
+        TypeError: if an array is complex.
+
+    Warns:
+        RuntimeWarning: if a sum is not finite. Not inside `jax.jit` or `jax.vmap`.
+
+    >>> import jax.numpy as jnp
+    >>> from funcgrad import regression
+    >>> x, y = jnp.array([[0.0], [1.0], [2.0], [3.0]]), jnp.array([1.0, 3.0, 5.0, 7.0])
+    >>> both = regression.moments(x[:1], y[:1]) + regression.moments(x[1:], y[1:])
+    >>> both.rows, both.x_mean, both.xx
+    (Array(4., dtype=float64), Array([1.5], dtype=float64), Array([[5.]], dtype=float64))
+    >>> regression.loss(jnp.array([2.0]), both, None), regression.loss(jnp.array([2.0]), x, y)
+    (Array(1., dtype=float32), Array(1., dtype=float32))
+    """
+    with jax.enable_x64(True):
+        x, y = jnp.asarray(x), jnp.asarray(y)
+        if x.ndim != 2 or x.shape[1] == 0:
+            raise ValueError(f"x must have shape (rows, features), got {x.shape}")
+        if y.ndim not in (1, 2) or y.shape[0] != x.shape[0]:
+            raise ValueError(
+                f"y must have shape ({x.shape[0]},) or ({x.shape[0]}, outputs), got {y.shape}"
+            )
+        if weights is not None and jnp.shape(weights) != x.shape[:1]:
+            raise ValueError(f"weights must have shape ({x.shape[0]},), got {jnp.shape(weights)}")
+        weights = None if weights is None else jnp.asarray(weights)
+        for name, array in (("x", x), ("y", y), ("weights", weights)):
+            if array is not None and jnp.issubdtype(array.dtype, jnp.complexfloating):
+                raise TypeError(f"{name} must be real, got dtype {array.dtype}")
+        summed, finite = _compiled_moments(x, y, weights, shards=shards_of_rows(x))
+        if not isinstance(finite, jax.core.Tracer) and not finite:
+            warnings.warn(
+                "the sums are not finite: the data holds values that are not, or too large to square",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+        return summed
+
+
+@partial(jax.jit, static_argnames="shards")
+def _compiled_moments(
+    x: Array, y: Array, weights: Array | None, *, shards: int
+) -> tuple[Moments, Array]:
+    def of_all(x: Array, y: Array, weights: Array | None) -> tuple[Moments, Array]:
+        if shards == 1:
+            summed = _of_rows(x, y, weights)
+        else:
+            # An axis for the shards: each device loops over the blocks of its own.
+            split = jax.tree.map(
+                lambda leaf: leaf.reshape(shards, -1, *leaf.shape[1:]), (x, y, weights)
+            )
+            summed = _merge_all(jax.vmap(_of_rows)(*split))
+        finite = [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(summed)]
+        return summed, jnp.stack(finite).all()
+
+    return replicating(of_all)(x, y, weights)
+
+
+def _of_rows(x: Array, y: Array, weights: Array | None) -> Moments:
+    """Return the moments of rows on one device, a block at a time."""
+    blocks, rest = divmod(x.shape[0], _BLOCK)
+    data = x, y, weights
+
+    def add_block(index: Array, sofar: Moments) -> Moments:
+        start = rest + index * _BLOCK
+        block = jax.tree.map(lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, start, _BLOCK), data)
+        return _merge(sofar, _of_block(*block))
+
+    first = _of_block(*jax.tree.map(lambda leaf: leaf[:rest], data))
+    if blocks == 0:
+        return first
+    return jax.lax.fori_loop(0, blocks, add_block, first)
+
+
+def _of_block(x: Array, y: Array, weights: Array | None) -> Moments:
+    x, y = x.astype(jnp.float64), y.astype(jnp.float64)
+    counts = jnp.ones(x.shape[0]) if weights is None else weights.astype(jnp.float64)
+    rows = counts.sum()
+    total = jnp.where(rows > 0, rows, 1)
+    x_mean, y_mean = counts @ x / total, counts @ y / total
+    x, y = x - x_mean, y - y_mean
+    x_counted = x if weights is None else x * counts[:, None]
+    return Moments(
+        rows=rows,
+        x_mean=x_mean,
+        y_mean=y_mean,
+        xx=x_counted.T @ x,
+        xy=x_counted.T @ y,
+        yy=counts @ jnp.square(y),
+    )
+
+
+def _merge(a: Moments, b: Moments) -> Moments:
+    rows = a.rows + b.rows
+    share = b.rows / jnp.where(rows > 0, rows, 1)
+    x_change, y_change = b.x_mean - a.x_mean, b.y_mean - a.y_mean
+    weight = a.rows * share
+    return Moments(
+        rows=rows,
+        x_mean=a.x_mean + share * x_change,
+        y_mean=a.y_mean + share * y_change,
+        xx=a.xx + b.xx + weight * jnp.multiply.outer(x_change, x_change),
+        xy=a.xy + b.xy + weight * jnp.multiply.outer(x_change, y_change),
+        yy=a.yy + b.yy + weight * jnp.square(y_change),
+    )
+
+
+_compiled_merge = jax.jit(_merge)
+
+
+def _merge_all(stacked: Moments) -> Moments:
+    """Return the sum over the leading axis, in pairs."""
+    while (count := stacked.rows.shape[0]) > 1:
+        half = count // 2
+        first, second, odd = (
+            jax.tree.map(lambda leaf, part=part: leaf[part], stacked)
+            for part in (slice(half), slice(half, 2 * half), slice(2 * half, None))
+        )
+        merged = jax.vmap(_merge)(first, second)
+        stacked = jax.tree.map(lambda *parts: jnp.concatenate(parts), merged, odd)
+    return jax.tree.map(lambda leaf: leaf[0], stacked)
+
+
+def about_zero(sums: Moments) -> tuple[Array, Array, Array]:
+    """Return XᵀX, Xᵀy and the sum of y² of the data as they are, not centred."""
+    return (
+        sums.xx + sums.rows * jnp.multiply.outer(sums.x_mean, sums.x_mean),
+        sums.xy + sums.rows * jnp.multiply.outer(sums.x_mean, sums.y_mean),
+        sums.yy + sums.rows * jnp.square(sums.y_mean),
+    )
+
+
+def mean_squared_error(
+    weights: Float[Array, "features *outputs"],
+    bias: Float[Array, "*outputs"] | None,
+    sums: Moments,
+) -> Float[Array, ""]:
+    """Return the mean squared error over the rows summed, in the dtype of the parameters.
+
+    Raises:
+        ValueError: if the shapes do not fit.
+    """
+    if weights.shape != sums.xy.shape:
+        raise ValueError(
+            f"weights of shape {weights.shape} do not fit moments of features and outputs "
+            f"{sums.xy.shape}"
+        )
+    dtype = jnp.result_type(weights) if bias is None else jnp.result_type(weights, bias)
+    with jax.enable_x64(True):
+        # Products as sums, because a dot's derivative is taken outside this context and truncated.
+        wide = weights.astype(jnp.float64)
+        images = jax.vmap(lambda column: (sums.xx * column).sum(axis=1), -1, -1)
+        projected = images(wide if wide.ndim == 2 else wide[:, None]).reshape(wide.shape)
+        centred = sums.yy - (wide * (2 * sums.xy - projected)).sum(axis=0)
+        # Rounding can take a sum of squares below zero; its gradient is right all the same.
+        centred = centred + jax.lax.stop_gradient(jnp.maximum(centred, 0) - centred)
+        offset = sums.y_mean - (sums.x_mean * wide.T).sum(axis=-1)
+        if bias is not None:
+            offset = offset - bias.astype(jnp.float64)
+        mean = centred / sums.rows + jnp.square(offset)
+        return jnp.mean(mean).astype(dtype)
