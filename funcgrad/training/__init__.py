@@ -3,7 +3,23 @@
 What a loss computes is none of its business; the regression's loss lives in `funcgrad.regression`.
 """
 
-from funcgrad.training.fitting import DivergenceWarning, FitResult, fit
-from funcgrad.training.progress import Progress
+from funcgrad.training.checkpoints import Checkpoint, CheckpointError, CheckpointWarning
+from funcgrad.training.fitting import fit
+from funcgrad.training.progress import Progress, StreamProgress
+from funcgrad.training.results import DivergenceWarning, FitResult
+from funcgrad.training.rows import RowSharding, row_weighted
+from funcgrad.training.streaming import fit_batches
 
-__all__ = ["DivergenceWarning", "FitResult", "Progress", "fit"]
+__all__ = [
+    "Checkpoint",
+    "CheckpointError",
+    "CheckpointWarning",
+    "DivergenceWarning",
+    "FitResult",
+    "Progress",
+    "RowSharding",
+    "StreamProgress",
+    "fit",
+    "fit_batches",
+    "row_weighted",
+]

@@ -2,51 +2,23 @@
 
 import math
 import warnings
-from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, ArrayLike, Bool, Float, Int, PRNGKeyArray, PyTree, UInt32
+from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, PyTree, UInt32
 
 from funcgrad import regression
 from funcgrad.training.checks import check_batches, check_numbers, check_optimizer
 from funcgrad.training.loop import Data, Loss, Optimizer, Program, State, program
 from funcgrad.training.pieces import advance_in_pieces
 from funcgrad.training.placement import automatic, mesh_of, place
+from funcgrad.training.precision import float64_where_given
 from funcgrad.training.progress import Progress, Report, reporting
-
-
-class DivergenceWarning(RuntimeWarning):
-    """A fit stopped because its loss or its gradient was no longer finite."""
-
-
-class FitResult(NamedTuple):
-    """What `fit` returns, a pytree.
-
-    Attributes:
-        params: the trained parameters, a pytree like those given.
-        loss: the loss at params, shape (); with mini-batches, on the batch that would come next.
-        losses: the loss before each step taken, shape (steps,).
-        gradient_norm: the Euclidean norm over all leaves of the gradient that belongs to `loss`, shape ().
-        steps: the number of steps taken, shape ().
-        converged: whether that norm came down to the tolerance, shape ().
-        diverged: whether the next step would have led to a loss or gradient that is not finite, or the
-            start already had; params are the last finite ones. Shape ().
-        optimizer_state: the optimizer's state after the last step taken.
-    """
-
-    params: PyTree
-    loss: Float[Array, ""]
-    losses: Float[Array, " steps"]
-    gradient_norm: Float[Array, ""]
-    steps: Int[Array, ""]
-    converged: Bool[Array, ""]
-    diverged: Bool[Array, ""]
-    optimizer_state: PyTree
+from funcgrad.training.results import DivergenceWarning, FitResult
 
 
 def fit(
@@ -112,7 +84,7 @@ def fit(
     """
     check_numbers(steps, tolerance, progress_every)
     check_optimizer(optimizer, learning_rate)
-    with _float64_where_given((params, x, y)):
+    with float64_where_given((params, x, y)):
         x, y = jax.tree.map(jnp.asarray, (x, y))
         check_batches(batch_size, key, tolerance, x, y)
         # Naming the dtype strips weak types (Python numbers), which a step would not keep.
@@ -176,14 +148,6 @@ def _compiled(loss: Loss, optimizer: Optimizer, batch_size: int | None) -> Progr
     except TypeError:  # such as a callable object that holds arrays
         return program.__wrapped__(loss, optimizer, batch_size)
     return program(loss, optimizer, batch_size)
-
-
-def _float64_where_given(tree: PyTree) -> AbstractContextManager[Any]:
-    """Let JAX's float64 arrays stay what they are; NumPy's follow JAX's default."""
-    arrays = (leaf for leaf in jax.tree.leaves(tree) if isinstance(leaf, jax.Array))
-    if any(leaf.dtype == jnp.float64 for leaf in arrays):
-        return jax.enable_x64(True)
-    return nullcontext()
 
 
 def _resolve_learning_rate(

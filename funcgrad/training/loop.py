@@ -62,17 +62,21 @@ def gradient_norm(grads: PyTree) -> Float[Array, ""]:
     return scale * optax.tree.norm(jax.tree.map(lambda grad: grad / scale, grads))
 
 
+def transformation(
+    optimizer: Optimizer, learning_rate: Float[Array, ""] | None
+) -> optax.GradientTransformationExtraArgs:
+    """Return the optimizer with its learning rate, ready for what a line search asks of `update`."""
+    given: Any = optimizer
+    made = given if learning_rate is None else given(learning_rate)
+    return optax.with_extra_args_support(made)
+
+
 @lru_cache(maxsize=64)
 def program(loss: Loss, optimizer: Optimizer, batch_size: int | None) -> Program:
     """Return the compiled loop. The cache keeps a second fit from compiling again.
 
     It is bounded so that losses made on the fly, and the data they close over, are let go.
     """
-
-    def transformation(data: Data) -> optax.GradientTransformationExtraArgs:
-        given: Any = optimizer
-        made = given if data.learning_rate is None else given(data.learning_rate)
-        return optax.with_extra_args_support(made)
 
     def order_at(step: Array, order: Array | None, data: Data) -> Array | None:
         """Return the order of the rows at this step, drawn anew where an epoch begins."""
@@ -115,7 +119,7 @@ def program(loss: Loss, optimizer: Optimizer, batch_size: int | None) -> Program
         evaluated = evaluate(params, steps, order, data)
         state = State(
             params=params,
-            optimizer_state=transformation(data).init(params),
+            optimizer_state=transformation(optimizer, data.learning_rate).init(params),
             steps=steps,
             losses=jnp.full((capacity,), jnp.nan, evaluated["value"].dtype),
             order=order,
@@ -125,7 +129,7 @@ def program(loss: Loss, optimizer: Optimizer, batch_size: int | None) -> Program
         return jax.tree.map(jnp.copy, state)
 
     def one_step(state: State, data: Data) -> State:
-        updates, optimizer_state = transformation(data).update(
+        updates, optimizer_state = transformation(optimizer, data.learning_rate).update(
             state.grads,
             state.optimizer_state,
             state.params,

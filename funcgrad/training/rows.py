@@ -1,0 +1,108 @@
+"""Rows over several devices and processes: padded to equal shares, the padding with weight zero.
+
+No row is dropped: a padded row repeats a real one, so that any loss is defined on it, and counts nothing.
+"""
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.experimental import multihost_utils
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array, Bool, Float, PyTree
+
+from funcgrad.training.loop import Loss
+from funcgrad.training.placement import automatic
+
+WeightedLoss = Callable[[Any, Any, Any, Float[Array, " rows"]], Float[Array, ""]]
+
+
+@lru_cache(maxsize=64)
+def row_weighted(loss: Loss) -> WeightedLoss:
+    """Return (params, x, y, weights) -> the weighted mean of a loss over rows; 0 where no row has weight.
+
+    Args:
+        loss: a function (params, x, y) -> scalar that is a mean over the rows of x and y.
+
+    >>> import jax.numpy as jnp
+    >>> from funcgrad import regression
+    >>> from funcgrad.training import row_weighted
+    >>> x, y = jnp.array([[1.0], [2.0], [9.0]]), jnp.array([0.0, 0.0, 9.0])
+    >>> row_weighted(regression.loss)(jnp.ones(1), x, y, jnp.array([1.0, 1.0, 0.0]))
+    Array(2.5, dtype=float32)
+    """
+
+    def weighted(params: Any, x: Any, y: Any, weights: Array) -> Array:
+        def one_row(x: Any, y: Any) -> Array:
+            return loss(params, *jax.tree.map(lambda leaf: leaf[None], (x, y)))
+
+        losses = jax.vmap(one_row)(x, y)
+        total = jnp.sum(weights)
+        return jnp.sum(weights * losses) / jnp.where(total > 0, total, 1)
+
+    return weighted
+
+
+class RowSharding:
+    """Puts the rows of each process's batches on a mesh, in arrays of one shape.
+
+    Args:
+        mesh: the devices. Rows go over all of its axes.
+        rows: the largest number of rows that any batch of this process has.
+    """
+
+    def __init__(self, mesh: Mesh, rows: int) -> None:
+        self.mesh = automatic(mesh)
+        self.sharding = NamedSharding(self.mesh, PartitionSpec(mesh.axis_names))
+        self.replicated = NamedSharding(self.mesh, PartitionSpec())
+        local = len(self.sharding.addressable_devices)
+        if jax.process_count() > 1:
+            rows = int(np.max(multihost_utils.process_allgather(np.asarray(rows))))
+        self.rows = -(-rows // local) * local
+        self._row: PyTree = None
+
+    def put(self, batch: PyTree, dtype: Any = np.float32) -> tuple[PyTree, Float[Array, " rows"]]:
+        """Return a batch over all devices, and its rows' weights; None is a batch of no rows.
+
+        Raises:
+            ValueError: the batch has more rows than was said.
+        """
+        rows = 0 if batch is None else len(jax.tree.leaves(batch)[0])
+        if rows > self.rows:
+            raise ValueError(f"a batch has {rows} rows, and the largest should have {self.rows}")
+        if rows:
+            self._row = jax.tree.map(lambda leaf: np.asarray(leaf)[-1:], batch)
+        elif self._row is None:
+            raise ValueError(f"process {jax.process_index()} has no rows at all")
+
+        def put_leaf(leaf: np.ndarray | None, filler: np.ndarray) -> jax.Array:
+            real = filler[:0] if leaf is None else np.asarray(leaf)
+            padded = np.concatenate([real, np.repeat(filler, self.rows - rows, axis=0)])
+            return jax.make_array_from_process_local_data(self.sharding, padded)
+
+        leaves = [None] * len(jax.tree.leaves(self._row)) if not rows else jax.tree.leaves(batch)
+        fillers, structure = jax.tree.flatten(self._row)
+        put = [put_leaf(leaf, filler) for leaf, filler in zip(leaves, fillers, strict=True)]
+        weights = np.zeros(self.rows, dtype)
+        weights[:rows] = 1
+        whole = jax.make_array_from_process_local_data(self.sharding, weights)
+        return jax.tree.unflatten(structure, put), whole
+
+    def per_device(self, flag: bool) -> Bool[Array, " devices"]:
+        """Return an array that holds each process's flag, once for each of its devices."""
+        flags = np.full(len(self.sharding.addressable_devices), flag)
+        return jax.make_array_from_process_local_data(self.sharding, flags)
+
+    def replicate(self, tree: PyTree) -> PyTree:
+        """Return a pytree with a copy on every device; each process gives the same values."""
+
+        def put_leaf(leaf: Any) -> jax.Array:
+            value = np.asarray(leaf)
+            return jax.make_array_from_callback(
+                value.shape, self.replicated, lambda index: value[index]
+            )
+
+        return jax.tree.map(put_leaf, tree)

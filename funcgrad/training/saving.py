@@ -1,0 +1,104 @@
+"""Turns the pytrees of a loop into the arrays of a checkpoint, and back to exactly what they were."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.experimental import multihost_utils
+from jaxtyping import PyTree
+
+from funcgrad.training.checkpoints import Checkpoint, CheckpointError
+
+
+def to_arrays(tree: PyTree, name: str) -> dict[str, np.ndarray]:
+    """Return the leaves of a pytree as named NumPy arrays."""
+    leaves = jax.tree.leaves(tree)
+    return {f"{name}{i}": np.asarray(_raw(leaf)) for i, leaf in enumerate(leaves)}
+
+
+def from_arrays(arrays: Mapping[str, np.ndarray], name: str, like: PyTree) -> PyTree:
+    """Return a pytree with the structure, dtypes and placement of another, from named arrays.
+
+    Raises:
+        CheckpointError: the arrays are not of such a tree.
+    """
+    leaves, structure = jax.tree.flatten(like)
+    loaded = []
+    for i, leaf in enumerate(leaves):
+        stored, raw = arrays.get(f"{name}{i}"), _raw(leaf)
+        if stored is None or stored.shape != raw.shape:
+            raise CheckpointError(f"the checkpoint holds no {name} of these shapes")
+        if stored.dtype.kind == "V":  # as NumPy stores bfloat16
+            stored = stored.view(raw.dtype)
+        if stored.dtype != raw.dtype:
+            raise CheckpointError(
+                f"the checkpoint holds {stored.dtype} where {raw.dtype} is wanted"
+            )
+        loaded.append(_place(stored, leaf))
+    return jax.tree.unflatten(structure, loaded)
+
+
+def free_arrays(arrays: Mapping[str, np.ndarray], name: str, like: PyTree) -> PyTree:
+    """Return a pytree of NumPy arrays and whole numbers, of any shapes, with the structure of another."""
+    leaves, structure = jax.tree.flatten(like)
+    loaded = [arrays[f"{name}{i}"] for i in range(len(leaves))]
+    return jax.tree.unflatten(
+        structure,
+        [
+            int(stored) if isinstance(leaf, int) else stored
+            for stored, leaf in zip(loaded, leaves, strict=True)
+        ],
+    )
+
+
+def own(checkpoint: Checkpoint) -> Checkpoint:
+    """Return the checkpoint that this process writes: each of several has its own."""
+    count = jax.process_count()
+    return checkpoint if count == 1 else checkpoint.of_process(jax.process_index(), count)
+
+
+def load_common(
+    checkpoint: Checkpoint, identity: Mapping[str, Any], *, resume: bool
+) -> dict[str, np.ndarray] | None:
+    """Return the last saved arrays that every process has, by their "steps"; None where nobody saved.
+
+    Raises:
+        CheckpointError: in every process, if one of them has checkpoints and none that can be used, if
+            they have no step in common, or if there is one without `resume`.
+    """
+    checkpoint = own(checkpoint)
+    found = checkpoint.exists()
+    if jax.process_count() > 1:
+        found = bool(np.any(multihost_utils.process_allgather(np.asarray(found))))
+    if found and not resume:
+        raise CheckpointError(
+            f"there is a checkpoint already, {checkpoint.path}: resume from it, or remove it"
+        )
+    if jax.process_count() == 1:
+        return checkpoint.load(identity)
+    usable, refused = checkpoint.read(identity)
+    steps = [int(arrays["steps"]) for arrays in usable]
+    mine = np.asarray([*steps, -1, -1][:2])
+    everyone = [set(row.tolist()) - {-1} for row in multihost_utils.process_allgather(mine)]
+    common = set.intersection(*everyone)
+    if common:
+        return usable[steps.index(max(common))]
+    if found:
+        reason = "; ".join(refused) or "another process has none of the same step"
+        raise CheckpointError(f"{checkpoint.path} cannot be used: {reason}")
+    return None
+
+
+def _raw(leaf: Any) -> Any:
+    is_key = isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+    return jax.random.key_data(leaf) if is_key else leaf
+
+
+def _place(stored: np.ndarray, leaf: jax.Array) -> jax.Array:
+    if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        return jax.random.wrap_key_data(jnp.asarray(stored), impl=jax.random.key_impl(leaf))
+    if leaf.is_fully_addressable:
+        return jax.device_put(stored, leaf.sharding)
+    return jax.make_array_from_callback(stored.shape, leaf.sharding, lambda index: stored[index])

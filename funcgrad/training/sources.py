@@ -1,0 +1,70 @@
+"""Where batches come from, with the place to go on from: any iterable, or one that can begin anywhere."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import PyTree
+
+Batches = Iterable[tuple[PyTree, PyTree]]
+Source = Batches | Callable[[int], Batches]
+
+
+class Counted(Iterator[tuple[PyTree, PyTree]]):
+    """The batches of any iterable; its position is how many are done, and to go there is to skip them."""
+
+    def __init__(self, batches: Batches, position: np.ndarray | None) -> None:
+        self.position = np.asarray(0 if position is None else position)
+        self._items = iter(batches)
+        for done in range(int(self.position)):
+            if next(self._items, None) is None:
+                raise ValueError(
+                    f"{int(self.position)} batches were done, but there are only {done}"
+                )
+
+    def __next__(self) -> tuple[PyTree, PyTree]:
+        item = next(self._items)
+        if not isinstance(item, tuple | list) or len(item) != 2:
+            raise TypeError(f"each batch is a pair (x, y), got {type(item).__name__}")
+        self.position = self.position + 1
+        return item[0], item[1]
+
+    def close(self) -> None:
+        """Do nothing: what was given is the caller's."""
+
+
+def epoch_of(source: Any, number: int, position: PyTree | None) -> Any:
+    """Return an iterator over an epoch's batches that knows its position.
+
+    A source with a method `epoch(number, position)`, such as `datasets.Stream`, begins where it is told.
+    """
+    if hasattr(source, "epoch"):
+        return source.epoch(number, position)
+    if callable(source):
+        return Counted(source(number), position)
+    if number > 0 and iter(source) is source:
+        raise ValueError(
+            "these batches come from an iterator, which is used up after one epoch: give a list, or a "
+            "function from the epoch's number to its batches"
+        )
+    return Counted(source, position)
+
+
+def position_like(source: Any) -> PyTree:
+    """Return a position's structure, to read one back from a checkpoint."""
+    return source.start() if hasattr(source, "epoch") else np.asarray(0)
+
+
+def expected_rows(source: Any) -> int | None:
+    """Return about how many rows an epoch has, where the source can tell."""
+    return getattr(source, "expected_rows", None)
+
+
+def rows_of(batch: PyTree) -> int:
+    """Return the number of rows of a batch."""
+    shapes = [np.shape(leaf) for leaf in jax.tree.leaves(batch)]
+    counts = {shape[0] if shape else None for shape in shapes}
+    if len(counts) != 1 or None in counts:
+        raise ValueError(f"all arrays of a batch have the same number of rows, got {shapes}")
+    return int(counts.pop() or 0)

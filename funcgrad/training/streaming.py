@@ -1,0 +1,350 @@
+"""`fit_batches`: trains any pure loss on batches that arrive, one step for each, from files of any size."""
+
+import math
+import warnings
+from array import array
+from collections import deque
+from collections.abc import Mapping
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.sharding import Mesh
+from jaxtyping import Array, Bool, Float, PyTree
+
+from funcgrad.training.checkpoints import Checkpoint
+from funcgrad.training.checks import check_optimizer
+from funcgrad.training.loop import Loss, Optimizer, gradient_norm, transformation
+from funcgrad.training.precision import float64_where_given
+from funcgrad.training.progress import RowMeter, StreamReport, reporting_rows
+from funcgrad.training.results import DivergenceWarning, FitResult
+from funcgrad.training.rows import RowSharding, row_weighted
+from funcgrad.training.saving import free_arrays, from_arrays, load_common, own, to_arrays
+from funcgrad.training.sources import Source, epoch_of, expected_rows, position_like, rows_of
+
+# Steps handed to the device before the host waits for the first of them: reading goes on meanwhile, and
+# no more batches than these are held.
+_IN_FLIGHT = 2
+
+
+class Trained(NamedTuple):
+    """What one step hands to the next."""
+
+    params: PyTree
+    optimizer_state: PyTree
+
+
+class Outcome(NamedTuple):
+    """What the host is told of a step.
+
+    Attributes:
+        value, norm: the loss before the step, and the norm of its gradient.
+        finite: whether both are, without which the step is not taken.
+        rows: the rows with weight, on all devices; None for a step without weights.
+        save_asked: whether a process asked for a checkpoint; None likewise.
+    """
+
+    value: Float[Array, ""]
+    norm: Float[Array, ""]
+    finite: Bool[Array, ""]
+    rows: Float[Array, ""] | None
+    save_asked: Bool[Array, ""] | None
+
+
+@lru_cache(maxsize=64)
+def stream_step(loss: Loss, optimizer: Optimizer) -> Any:
+    """Return the compiled step (state, x, y, weights, asks, learning_rate) -> (state, outcome).
+
+    The state is donated. A step whose rows have no weight changes nothing.
+    """
+
+    @partial(jax.jit, donate_argnums=0)
+    def step(
+        state: Trained,
+        x: PyTree,
+        y: PyTree,
+        weights: Array | None,
+        asks: Array | None,
+        learning_rate: Array | None,
+    ) -> tuple[Trained, Outcome]:
+        def objective(params: PyTree) -> Array:
+            if weights is not None:
+                return row_weighted(loss)(params, x, y, weights)
+            return loss(params, x, y)
+
+        value, grads = jax.value_and_grad(objective)(state.params)
+        norm = gradient_norm(grads)
+        finite = jnp.isfinite(value) & jnp.isfinite(norm)
+        updates, optimizer_state = transformation(optimizer, learning_rate).update(
+            grads,
+            state.optimizer_state,
+            state.params,
+            value=value,
+            grad=grads,
+            value_fn=objective,
+        )
+        taken = Trained(optax.apply_updates(state.params, updates), optimizer_state)
+        rows = None if weights is None else jnp.sum(weights)
+        real = finite if rows is None else finite & (rows > 0)
+        # A step from where the loss is not finite is not taken: the state before it is the answer.
+        kept = jax.tree.map(partial(jnp.where, real), taken, state)
+        return kept, Outcome(value, norm, finite, rows, None if asks is None else jnp.any(asks))
+
+    return step
+
+
+def fit_batches(
+    loss: Loss,
+    params: PyTree,
+    batches: Source,
+    *,
+    optimizer: Optimizer,
+    learning_rate: float | None = None,
+    epochs: int = 1,
+    mesh: Mesh | None = None,
+    checkpoint: Checkpoint | str | Path | None = None,
+    resume: bool = False,
+    progress: bool | StreamReport = False,
+) -> FitResult:
+    """Minimise a loss by one gradient step for each batch, while the next batches are read.
+
+    The program is compiled once for each shape of batch, and kept by the identity of `loss` and
+    `optimizer`. No more than a few batches are in memory at any time.
+
+    Args:
+        loss: a pure function (params, x, y) -> scalar. With `mesh`, a mean over rows.
+        params: where to start, any pytree of floating-point arrays. They stay valid.
+        batches: pairs (x, y), arrays or pytrees of arrays: a `datasets.Stream`, shuffled anew in each
+            epoch if it has a seed; any other iterable, iterated anew in each epoch; or a function from
+            the epoch's number to an iterable. JAX's float64 parameters train in float64.
+        optimizer: an optax optimizer; or, with `learning_rate`, a function that makes one from it.
+        learning_rate: a number.
+        epochs: how often to go through the batches.
+        mesh: devices to spread the rows of each batch over, padded with rows of weight zero where they do
+            not divide. In several processes (`jax.distributed`), a mesh over all devices, and each
+            process gives the rows that it has: the n-th step is taken on the n-th batches of all.
+        checkpoint: where to save the run, and how often; a path saves every 30 seconds, and at the end.
+        resume: go on from the checkpoint if there is one. The result is then, bit for bit, that of the
+            run without the interruption. A stream goes on where it was; another iterable's first
+            batches are skipped.
+        progress: True shows a bar of rows (needs tqdm); a function is called with a `StreamProgress`.
+
+    Returns:
+        A `FitResult`; `loss` and `gradient_norm` are those of the last batch, before its step, and
+        `converged` is false.
+
+    Raises:
+        ValueError: if there are no batches, a number is out of range, or rows do not fit each other.
+        TypeError: if the optimizer is not one, or a batch is not a pair.
+        CheckpointError: if a checkpoint is there and resume is not set, or it is not of this run.
+
+    Warns:
+        DivergenceWarning: if the loss or its gradient turned non-finite; the run stops there, with the
+            parameters before that step.
+        CheckpointWarning: if a checkpoint could not be written or used.
+
+    >>> import jax.numpy as jnp, optax
+    >>> from funcgrad import regression
+    >>> from funcgrad.training import fit_batches
+    >>> x, y = jnp.array([[1.0], [2.0], [1.0]]), jnp.array([3.0, 6.0, 3.0])
+    >>> batches = [(x[:2], y[:2]), (x[2:], y[2:])]
+    >>> result = fit_batches(
+    ...     regression.loss, jnp.zeros(1), batches, optimizer=optax.sgd(0.1), epochs=20
+    ... )
+    >>> bool(abs(result.params - 3) < 1e-4), int(result.steps)
+    (True, 40)
+    """
+    check_optimizer(optimizer, learning_rate)
+    if isinstance(learning_rate, str):
+        raise ValueError("learning_rate='auto' needs all rows at once: give a number")
+    if epochs < 1:
+        raise ValueError(f"epochs must be 1 or more, got {epochs!r}")
+    if isinstance(checkpoint, str | Path):
+        checkpoint = Checkpoint(checkpoint)
+    with float64_where_given(params):
+        run = _Run(loss, params, optimizer, learning_rate, mesh)
+        saved = None
+        identity = run.identity(batches)
+        if checkpoint is not None:
+            saved = load_common(checkpoint, identity, resume=resume)
+            checkpoint = own(checkpoint)
+        if saved is not None:
+            run.restore(saved, position_like(batches))
+        expected = expected_rows(batches)
+        expected = None if expected is None else expected * epochs
+        with reporting_rows(progress, expected) as report:
+            run.meter = RowMeter(report, expected, run.rows)
+            run.go(batches, epochs, checkpoint, identity)
+        if not run.steps and not run.diverged:
+            raise ValueError("there are no batches")
+        if run.diverged:
+            message = (
+                f"the loss or its gradient turned non-finite after {run.steps} steps, in epoch {run.epoch}; "
+                "the result holds the parameters before that step. A smaller learning rate may help."
+            )
+            warnings.warn(message, DivergenceWarning, stacklevel=2)
+        return run.result()
+
+
+class _Run:
+    """A run under way: the state on the device, and what the host knows of it."""
+
+    def __init__(
+        self,
+        loss: Loss,
+        params: PyTree,
+        optimizer: Optimizer,
+        learning_rate: float | None,
+        mesh: Mesh | None,
+    ) -> None:
+        # Naming the dtype strips weak types (Python numbers), which a step would not keep.
+        params = jax.tree.map(lambda leaf: jnp.array(leaf, jnp.result_type(leaf)), params)
+        self.dtype = optax.tree.dtype(params, "highest")
+        rate = None if learning_rate is None else jnp.asarray(learning_rate, self.dtype)
+        state = Trained(params, transformation(optimizer, rate).init(params))
+        # The state is donated, so no two of its arrays, nor one of the caller's, may be the same.
+        self.state: Trained = jax.tree.map(jnp.copy, state)
+        self.rate, self.mesh, self.loss = rate, mesh, loss
+        self.advance = stream_step(loss, optimizer)
+        self.sharding: RowSharding | None = None
+        self.pending: deque[Outcome] = deque()
+        self.losses = array("d")
+        self.norm, self.value = math.nan, math.nan
+        self.epoch, self.rows = 0, 0
+        self.position: PyTree = None
+        self.diverged = self.exhausted = self.save_asked = False
+        self.meter = RowMeter(None, None)
+
+    @property
+    def steps(self) -> int:
+        return len(self.losses)
+
+    def identity(self, batches: Any) -> dict[str, Any]:
+        """Return what tells this run from another."""
+        leaves = [f"{leaf.dtype}{list(leaf.shape)}" for leaf in jax.tree.leaves(self.state)]
+        name = getattr(self.loss, "__qualname__", type(self.loss).__qualname__)
+        return {
+            "loss": f"{getattr(self.loss, '__module__', '')}.{name}",
+            "state": [str(jax.tree.structure(self.state)), *leaves],
+            "learning rate": None if self.rate is None else float(self.rate),
+            "batches": getattr(batches, "fingerprint", None),
+            "devices": None if self.mesh is None else int(self.mesh.size),
+        }
+
+    def go(
+        self, batches: Any, epochs: int, checkpoint: Checkpoint | None, identity: dict[str, Any]
+    ) -> None:
+        """Take all steps that are left, saving now and then and at the end."""
+        while self.epoch < epochs and not self.diverged:
+            iterator = epoch_of(batches, self.epoch, self.position)
+            try:
+                self._epoch(iterator, checkpoint, identity)
+            finally:
+                iterator.close()
+            if not self.diverged:
+                self.epoch, self.position = self.epoch + 1, None
+        self.meter.add(0, self.epoch, self.value, last=True)
+        if checkpoint is not None:
+            self.save(checkpoint, identity)
+
+    def _epoch(
+        self, iterator: Any, checkpoint: Checkpoint | None, identity: dict[str, Any]
+    ) -> None:
+        self.exhausted = False
+        shared = self.mesh is not None and jax.process_count() > 1
+        while not self.diverged:
+            batch = next(iterator, None)
+            self.position = iterator.position
+            if batch is None and not shared:
+                break
+            due = checkpoint is not None and checkpoint.due()
+            rows = 0 if batch is None else rows_of(batch)
+            self._dispatch(batch, rows, due)
+            self.rows += rows
+            self.meter.add(rows, self.epoch, self.value)
+            while len(self.pending) > _IN_FLIGHT:
+                self._hear()
+            if self.exhausted:
+                break
+            # Several processes save when they hear that one of them asked, each after the same step.
+            if checkpoint is not None and (self.save_asked if shared else due):
+                self.save(checkpoint, identity)
+                self.save_asked = False
+        while self.pending:
+            self._hear()
+
+    def _dispatch(self, batch: Any, rows: int, due: bool) -> None:
+        if self.mesh is None:
+            x, y = jax.tree.map(jnp.asarray, batch)
+            self.state, outcome = self.advance(self.state, x, y, None, None, self.rate)
+        else:
+            if self.sharding is None:
+                self.sharding = RowSharding(self.mesh, max(rows, 1))
+                self.state = self.sharding.replicate(self.state)
+                if self.rate is not None:
+                    self.rate = self.sharding.replicate(self.rate)
+            (x, y), weights = self.sharding.put(batch, self.dtype)
+            asks = self.sharding.per_device(due)
+            self.state, outcome = self.advance(self.state, x, y, weights, asks, self.rate)
+        self.pending.append(outcome)
+
+    def _hear(self) -> None:
+        """Wait for the oldest step in flight, and note what came of it."""
+        outcome = self.pending.popleft()
+        self.save_asked |= outcome.save_asked is not None and bool(outcome.save_asked)
+        if outcome.rows is not None and not float(outcome.rows):
+            self.exhausted = True
+        elif self.diverged:
+            return
+        elif not outcome.finite:
+            self.diverged = True
+        else:
+            self.value, self.norm = float(outcome.value), float(outcome.norm)
+            self.losses.append(self.value)
+
+    def save(self, checkpoint: Checkpoint, identity: dict[str, Any]) -> None:
+        """Write a checkpoint of all steps dispatched."""
+        while self.pending:
+            self._hear()
+        checkpoint.save(
+            {
+                **to_arrays(self.state, "state"),
+                **to_arrays(self.position, "position"),
+                "within": np.asarray(self.position is not None),
+                "losses": np.asarray(self.losses),
+                "norm": np.asarray(self.norm),
+                "epoch": np.asarray(self.epoch),
+                "rows": np.asarray(self.rows),
+                "diverged": np.asarray(self.diverged),
+                "steps": np.asarray(self.steps),
+            },
+            identity,
+        )
+
+    def restore(self, arrays: Mapping[str, np.ndarray], position: PyTree) -> None:
+        """Go to where a checkpoint was written."""
+        self.state = from_arrays(arrays, "state", self.state)
+        self.losses = array("d", arrays["losses"].tolist())
+        self.value = self.losses[-1] if self.losses else math.nan
+        self.norm = float(arrays["norm"])
+        self.epoch, self.rows = int(arrays["epoch"]), int(arrays["rows"])
+        self.diverged = bool(arrays["diverged"])
+        self.position = free_arrays(arrays, "position", position) if arrays["within"] else None
+
+    def result(self) -> FitResult:
+        """Return what the run came to."""
+        dtype = self.dtype
+        return FitResult(
+            params=self.state.params,
+            loss=jnp.asarray(self.value, dtype),
+            losses=jnp.asarray(np.asarray(self.losses), dtype),
+            gradient_norm=jnp.asarray(self.norm, dtype),
+            steps=jnp.asarray(self.steps, jnp.int32),
+            converged=jnp.asarray(False),
+            diverged=jnp.asarray(self.diverged),
+            optimizer_state=self.state.optimizer_state,
+        )

@@ -1,0 +1,165 @@
+"""A checkpoint is whole or not there; what is truncated, damaged or of another run is refused."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from funcgrad.training import Checkpoint, CheckpointError, CheckpointWarning, checkpoints
+
+MINE = {"seed": 0, "batches": ["a", 1]}
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    return Checkpoint(tmp_path / "run")
+
+
+def save(checkpoint, step, identity=MINE):
+    assert checkpoint.save({"step": step, "weights": np.full(3, float(step))}, identity)
+
+
+def test_arrays_come_back_as_they_were(checkpoint):
+    arrays = {
+        "a": np.arange(6.0).reshape(2, 3),
+        "b": np.float32(0.1),
+        "c": np.empty((0, 2), np.int8),
+    }
+    checkpoint.save(arrays, MINE)
+    loaded = checkpoint.load(MINE)
+    assert loaded.keys() == arrays.keys()
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(loaded[name], array)
+        assert loaded[name].dtype == array.dtype
+
+
+def test_nothing_saved_is_nothing_loaded(checkpoint):
+    assert checkpoint.load(MINE) is None
+    assert not checkpoint.exists()
+
+
+def test_the_last_is_loaded_and_the_one_before_kept(checkpoint):
+    for step in (1, 2, 3):
+        save(checkpoint, step)
+    assert checkpoint.load(MINE)["step"] == 3
+    assert sorted(path.name for path in checkpoint.path.parent.iterdir()) == ["run", "run.previous"]
+    checkpoint.path.unlink()
+    assert checkpoint.load(MINE)["step"] == 2
+    checkpoint.remove()
+    assert not checkpoint.exists()
+
+
+def damage_middle(content):
+    middle = len(content) // 2
+    return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+
+
+DAMAGE = {
+    "empty": (lambda content: b"", "truncated"),
+    "first bytes only": (lambda content: content[:10], "truncated"),
+    "half": (lambda content: content[: len(content) // 2], "truncated or damaged"),
+    "last byte gone": (lambda content: content[:-1], "truncated or damaged"),
+    "one bit": (damage_middle, "truncated or damaged"),
+    "another file": (lambda content: b"PK\x03\x04" * 100, "not a funcgrad checkpoint"),
+}
+
+
+@pytest.mark.parametrize("case", DAMAGE)
+def test_damage_is_refused_and_the_one_before_is_used(checkpoint, case):
+    damage, message = DAMAGE[case]
+    save(checkpoint, 1)
+    save(checkpoint, 2)
+    checkpoint.path.write_bytes(damage(checkpoint.path.read_bytes()))
+    with pytest.warns(CheckpointWarning, match=f"{message}.*going on from the one before"):
+        assert checkpoint.load(MINE)["step"] == 1
+    checkpoint.previous.write_bytes(damage(checkpoint.previous.read_bytes()))
+    with pytest.raises(CheckpointError, match=f"run: .*{message}.*run.previous: .*{message}"):
+        checkpoint.load(MINE)
+
+
+def test_a_checkpoint_of_another_run_is_refused_by_what_differs(checkpoint):
+    save(checkpoint, 1)
+    with pytest.raises(CheckpointError, match="another run: there, seed is 0; here, 1"):
+        checkpoint.load(MINE | {"seed": 1})
+    save(checkpoint, 2, {**MINE, "seed": 1})
+    with pytest.warns(CheckpointWarning, match="another run"):
+        assert checkpoint.load(MINE)["step"] == 1
+
+
+def full_disk(call):
+    def failing(*args):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    return call, failing
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+def test_on_a_full_disk_the_run_is_told_and_the_ones_before_stay(checkpoint, monkeypatch, call):
+    save(checkpoint, 1)
+    save(checkpoint, 2)
+    monkeypatch.setattr(checkpoints.os, *full_disk(call))
+    with pytest.warns(CheckpointWarning, match="not written: No space left on device"):
+        assert not checkpoint.save({"step": 3}, MINE)
+    monkeypatch.undo()
+    assert checkpoint.load(MINE)["step"] == 2
+    assert checkpoint.previous.exists()
+    assert not checkpoint.path.with_name("run.partial").exists()
+    save(checkpoint, 4)
+    assert checkpoint.load(MINE)["step"] == 4
+
+
+def test_a_write_that_ends_half_way_leaves_no_trace(checkpoint, monkeypatch):
+    """The disk fills up within the file, not at its end."""
+    save(checkpoint, 1)
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+        with pytest.warns(CheckpointWarning, match="not written: File too large"):
+            assert not checkpoint.save({"step": 2, "weights": np.ones(100_000)}, MINE)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert [path.name for path in checkpoint.path.parent.iterdir()] == ["run"]
+    assert checkpoint.load(MINE)["step"] == 1
+
+
+SAVE_FOR_EVER = """
+import sys
+import numpy as np
+from funcgrad.training import Checkpoint
+
+checkpoint = Checkpoint(sys.argv[1])
+step = 0
+while True:
+    step += 1
+    checkpoint.save({"step": step, "weights": np.full(50_000, float(step))}, {"seed": 0})
+    if step == 2:
+        print("ready", flush=True)
+"""
+
+
+def test_killed_in_the_middle_of_saving_at_any_moment_something_whole_is_left(checkpoint):
+    root = Path(__file__).parents[2]
+    moments = np.random.default_rng(0).uniform(0, 0.05, size=4)
+    for moment in moments:
+        checkpoint.remove()
+        process = subprocess.Popen(
+            [sys.executable, "-c", SAVE_FOR_EVER, str(checkpoint.path)],
+            env=os.environ | {"PYTHONPATH": str(root)},
+            stdout=subprocess.PIPE,
+        )
+        with process:
+            assert process.stdout.readline() == b"ready\n"
+            with pytest.raises(subprocess.TimeoutExpired):
+                process.wait(moment)
+            process.kill()
+        arrays = checkpoint.load({"seed": 0})
+        assert arrays["step"] >= 2
+        assert (arrays["weights"] == arrays["step"]).all()
