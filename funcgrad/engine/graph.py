@@ -113,9 +113,8 @@ def _replay(root: Variable, retain_graph: bool) -> Gathered | None:
     gradients: Gathered = []
     for leaf, position in zip(leaves, pullback.gradients, strict=True):
         if position is not None:
-            state = log[position][0]
-            value = Value(None, state.aval, (token, position), trace)
-            log[position] = (state, ref(value))
+            value = Value(None, log[position][0].aval, (token, position), trace)
+            trace.held[position] = ref(value)
             gradients.append((leaf, value, None, 0))
     return gradients
 

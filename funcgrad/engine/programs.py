@@ -222,15 +222,15 @@ _speculations = 0
 _last: tuple[Program, str, str, str] | None = None
 
 
-def run(log: Log, reason: str) -> list[Value]:
+def run(log: Log, held: dict[int, ref[Value]], reason: str) -> list[Value]:
     """Compute every value of a recording that somebody still holds; returns these values."""
     global _last
     # A value's own slot does not tell where it stands here: another thread that has computed it may
     # have brought it into its own recording since.
     live = [
         (position, value)
-        for position, (_, held) in enumerate(log)
-        if type(held) is ref and (value := held()) is not None and value.array is None
+        for position, reference in held.items()
+        if (value := reference()) is not None and value.array is None
     ]
     if not live:
         return []

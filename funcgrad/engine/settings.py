@@ -23,7 +23,7 @@ class Settings:
     def __init__(self) -> None:
         self.mode = check_mode(os.environ.get("FUNCGRAD_ENGINE", "auto"))
         self.buffer_size = 256
-        self.state_limit = 32_768
+        self.state_limit = 16_384
         self.program_limit = 256
 
 

@@ -144,17 +144,20 @@ tree = Tree()
 class Trace:
     """What one thread recorded since the last run.
 
-    `log` holds, at each position, the state and what stands there: an input's array, a weak reference to the pending
-    value of an op's output, or None where nobody ever held it. `token` names the trace in the slots of values and nodes
-    without keeping it alive.
+    Attributes:
+        log: at each position the state, and the array where it is an input.
+        held: at the positions of ops' outputs, weak references to the pending values; nobody ever
+            held what has none.
+        nodes: where graph nodes made elsewhere stand, by identity. Their own slots do not tell for
+            sure: another thread may have brought the same node into its trace since.
+        token: names the trace in the slots of values and nodes without keeping it alive.
     """
 
-    __slots__ = ("log", "nodes", "token")
+    __slots__ = ("held", "log", "nodes", "token")
 
     def __init__(self) -> None:
         self.token = object()
-        # Where nodes made elsewhere stand, by identity. Their own slots do not tell for sure: another thread may have
-        # brought the same node into its trace since.
+        self.held: dict[int, ref[Value]] = {}
         self.nodes: dict[int, tuple[ref[GraphNode], int]] = {}
         self.log: list[tuple[State, Any]] = [(tree.root, None)]
 
@@ -239,7 +242,8 @@ def record(op: Op, arguments: Sequence[Variable]) -> Any:
     value = Value(None, state.aval, slot, trace)
     rule = state.rule
     made = None if rule is None else rule.make(arguments, slot)
-    log.append((state, ref(value)))
+    log.append((state, None))
+    trace.held[position] = ref(value)
     if state.outputs is not None:
         return _record_more(trace, state, value, made)
     if position >= settings.buffer_size:
@@ -272,7 +276,8 @@ def record_one(op: Op, a: Variable) -> Result:
     value = Value(None, state.aval, slot, trace)
     rule = state.rule
     made = None if rule is None else rule.make((a,), slot)
-    log.append((state, ref(value)))
+    log.append((state, None))
+    trace.held[position] = ref(value)
     if position >= settings.buffer_size:
         flush("the buffer was full")
     return value, made, 0
@@ -310,7 +315,8 @@ def record_two(op: Op, a: Variable, b: Variable) -> Result:
     value = Value(None, state.aval, slot, trace)
     rule = state.rule
     made = None if rule is None else rule.make((a, b), slot)
-    log.append((state, ref(value)))
+    log.append((state, None))
+    trace.held[position] = ref(value)
     if position >= settings.buffer_size:
         flush("the buffer was full")
     return value, made, 0
@@ -336,8 +342,10 @@ def record_values(op: Op, values: Sequence[Value]) -> list[Value]:
     log = trace.log
     state = log[-1][0]
     state = state.children.get(key) or _new_state(state, key, values)
-    value = Value(None, state.aval, (token, state.position), trace)
-    log.append((state, ref(value)))
+    position = state.position
+    value = Value(None, state.aval, (token, position), trace)
+    log.append((state, None))
+    trace.held[position] = ref(value)
     made = [value] if state.outputs is None else _append_more(trace, state, value)
     if log[-1][0].position >= settings.buffer_size:
         flush("the buffer was full")
@@ -360,7 +368,8 @@ def _append_more(trace: Trace, state: State, value: Value) -> list[Value]:
     for aval in state.outputs[1:]:
         state = state.children.get(MORE) or state.child(MORE, aval=aval, is_more=True)
         values.append(Value(None, aval, (trace.token, state.position), trace))
-        trace.log.append((state, ref(values[-1])))
+        trace.log.append((state, None))
+        trace.held[state.position] = ref(values[-1])
     return values
 
 
@@ -448,10 +457,11 @@ def apply(op: Op, arguments: Sequence[Variable]) -> Any:
 def flush(reason: str) -> None:
     """Run what this thread has recorded, if anything; `reason` is for `engine.explain()`."""
     recorder = local.recorder
-    log = recorder.trace.log
+    trace = recorder.trace
+    log = trace.log
     if len(log) > 1:
         recorder.trace = Trace()
-        made = programs.run(log, reason)
+        made = programs.run(log, trace.held, reason)
         if recorder.watch is not None:
             recorder.watch.ran(log[-1][0], made, reason)
 

@@ -117,7 +117,13 @@ def fresh_process(rounds: int) -> str:
         return lambda _: subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
     timing = interleaved((run("torch"),), run("funcgrad.torch"), 1, 0.0, rounds)
-    return row("fresh process, the whole lesson", timing, 1.0)
+    return row(FRESH, timing, 1.0)
+
+
+COMPILED = "torch.compile(step) / jax.jit step, 2x2"
+FRESH = "fresh process, the whole lesson"
+RECORDING = "recording an op, in Python"
+ROWS = (*(case.name for case in CASES), COMPILED, FRESH, RECORDING)
 
 
 def compiled_step(seconds: float) -> str:
@@ -127,7 +133,6 @@ def compiled_step(seconds: float) -> str:
 
     import funcgrad.torch as torch
 
-    name = "torch.compile(step) / jax.jit step, 2x2"
     x, y_true, w = (np.float32(each) for each in ([[0.1, 0.2], [0.3, 0.4]], [0.5, 0.6], [0.7, 0.8]))
 
     @jax.jit
@@ -162,7 +167,7 @@ def compiled_step(seconds: float) -> str:
         return weights.detach().numpy()
 
     bare(200), ours(200)
-    return row(name, interleaved((bare,), ours, 200, seconds), 1.3)
+    return row(COMPILED, interleaved((bare,), ours, 200, seconds), 1.3)
 
 
 def recording_costs(ops: int = 200, rounds: int = 100) -> list[str]:
@@ -217,30 +222,33 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=8.0, help="for each case")
-    parser.add_argument("--only", default="", help="only the cases with this in their name")
+    parser.add_argument("--only", choices=ROWS, help="one case; all of them if not given")
     options = parser.parse_args()
+
+    if options.only is None:
+        print(f"{HEADER}          compiled", flush=True)
+        # Each in a process of its own, so that none has to live with what another left behind.
+        for name in ROWS:
+            command = [sys.executable, "-m", "tests.benchmarks.engine", "--only", name]
+            subprocess.run([*command, "--seconds", str(options.seconds)], check=True)
+        return
 
     import torch  # noqa: F401
 
     import funcgrad.torch  # noqa: F401
 
-    # What the imports left behind is no garbage: without this, every full collection looks through both packages.
+    # What the imports left behind is no garbage: without this, every full collection would look through both packages.
     gc.collect()
     gc.freeze()
-
-    def wanted(name: str) -> bool:
-        return options.only in name
-
-    print(f"{HEADER}          compiled")
     for case in CASES:
-        if wanted(case.name):
-            print(compare(case, options.seconds), flush=True)
-    if wanted("torch.compile"):
-        print(compiled_step(options.seconds), flush=True)
-    if wanted("fresh process"):
-        print(fresh_process(rounds=max(5, round(options.seconds))), flush=True)
-    if wanted("recording"):
-        print("recording an op, in Python:", *recording_costs(), sep="\n")
+        if options.only == case.name:
+            print(compare(case, options.seconds))
+    if options.only == COMPILED:
+        print(compiled_step(options.seconds))
+    if options.only == FRESH:
+        print(fresh_process(rounds=max(5, round(options.seconds))))
+    if options.only == RECORDING:
+        print(f"{RECORDING}:", *recording_costs(), sep="\n")
 
 
 if __name__ == "__main__":
