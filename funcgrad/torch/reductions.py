@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from funcgrad.engine import Op
 from funcgrad.engine.trace import record_one
+from funcgrad.torch.calling import remember
 from funcgrad.torch.dtypes import bool_, dtype, int64
 from funcgrad.torch.tensor import Tensor, tensor_of
 
@@ -94,21 +95,16 @@ def _stored(row: Row, input: Tensor, wanted: dtype | None) -> dtype | None:
 
 def _function(row: Row) -> Callable[..., Tensor]:
     over_all = _op(row, None, False, None)
-    plain: set[Any] = set()
+    plain: dict[Any, None] = {}
 
     def reduce(
         input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: dtype | None = None
     ) -> Tensor:
-        if (
-            dim is None
-            and dtype is None
-            and not keepdim
-            and input.storage.value.aval.dtype in plain
-        ):
+        if dim is None and dtype is None and not keepdim and input.storage.value.aval in plain:
             return tensor_of(*record_one(over_all, input))
         stored = _stored(row, input, dtype)
         if stored is None:
-            plain.add(input.storage.value.aval.dtype)
+            remember(plain, input.storage.value.aval, None)
         dims = None
         if dim is not None:
             wanted = (dim,) if isinstance(dim, int) else tuple(dim)

@@ -106,7 +106,51 @@ def compare(case: Case, seconds: float) -> str:
         f" then {after.programs_compiled - warm.programs_compiled}"
         f" + {after.kernels_compiled - warm.kernels_compiled}"
     )
-    return row(case.name, timing, case.target, compiled)
+    alone = floor(ours, seconds / 4)
+    return row(case.name, timing, case.target, ", ".join(filter(None, (alone, compiled))))
+
+
+def floor(ours: Turn, seconds: float) -> str:
+    """The time of the iteration's program alone, called with the same arrays and no Python recording it.
+
+    Empty where an iteration is not one compiled program.
+    """
+    import jax
+
+    from funcgrad.engine import programs
+
+    run, ran = programs.run, []
+
+    def noting(*arguments: Any) -> Any:
+        made = run(*arguments)
+        ran.append(programs._last[0] if programs._last else None)
+        return made
+
+    programs.run = noting
+    ours(4)
+    programs.run = run
+    # The last run computes what the case looks at in the end.
+    program = ran[-2] if len(ran) == 5 else None
+    if program is None or program.compiled is None:
+        return ""
+    compiled, arrays = program.compiled, []
+
+    def spy(*given: Any) -> Any:
+        arrays[:] = given
+        return compiled(*given)
+
+    program.compiled = spy
+    ours(2)
+    program.compiled = compiled
+    times = []
+    end = time.perf_counter() + seconds
+    while arrays and time.perf_counter() < end:
+        start = time.perf_counter()
+        for _ in range(100):
+            results = compiled(*arrays)
+        jax.block_until_ready(results)
+        times.append((time.perf_counter() - start) / 100)
+    return f"program alone {scaled(median(times))}" if times else ""
 
 
 def fresh_process(rounds: int) -> str:
