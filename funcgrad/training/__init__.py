@@ -9,6 +9,7 @@ from funcgrad.training.progress import Progress, StreamProgress
 from funcgrad.training.results import DivergenceWarning, FitResult
 from funcgrad.training.rows import RowSharding, row_weighted
 from funcgrad.training.streaming import fit_batches
+from funcgrad.training.summing import moments_of_batches
 
 __all__ = [
     "Checkpoint",
@@ -21,5 +22,6 @@ __all__ = [
     "StreamProgress",
     "fit",
     "fit_batches",
+    "moments_of_batches",
     "row_weighted",
 ]

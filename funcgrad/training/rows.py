@@ -59,7 +59,7 @@ class RowSharding:
         self.sharding = NamedSharding(self.mesh, PartitionSpec(mesh.axis_names))
         self.replicated = NamedSharding(self.mesh, PartitionSpec())
         local = len(self.sharding.addressable_devices)
-        if jax.process_count() > 1:
+        if not self.sharding.is_fully_addressable:
             rows = int(np.max(multihost_utils.process_allgather(np.asarray(rows))))
         self.rows = -(-rows // local) * local
         self._row: PyTree = None

@@ -59,6 +59,19 @@ def own(checkpoint: Checkpoint) -> Checkpoint:
     return checkpoint if count == 1 else checkpoint.of_process(jax.process_index(), count)
 
 
+def load_own(
+    checkpoint: Checkpoint, identity: Mapping[str, Any], *, resume: bool
+) -> dict[str, np.ndarray] | None:
+    """Return the arrays that this process saved last; None where it saved none.
+
+    Raises:
+        CheckpointError: if there are checkpoints and none that can be used, or any without `resume`.
+    """
+    checkpoint = own(checkpoint)
+    _refuse_unasked(checkpoint, checkpoint.exists(), resume=resume)
+    return checkpoint.load(identity)
+
+
 def load_common(
     checkpoint: Checkpoint, identity: Mapping[str, Any], *, resume: bool
 ) -> dict[str, np.ndarray] | None:
@@ -66,18 +79,13 @@ def load_common(
 
     Raises:
         CheckpointError: in every process, if one of them has checkpoints and none that can be used, if
-            they have no step in common, or if there is one without `resume`.
+            they have no step in common, or if there are any without `resume`.
     """
-    checkpoint = own(checkpoint)
-    found = checkpoint.exists()
-    if jax.process_count() > 1:
-        found = bool(np.any(multihost_utils.process_allgather(np.asarray(found))))
-    if found and not resume:
-        raise CheckpointError(
-            f"there is a checkpoint already, {checkpoint.path}: resume from it, or remove it"
-        )
     if jax.process_count() == 1:
-        return checkpoint.load(identity)
+        return load_own(checkpoint, identity, resume=resume)
+    checkpoint = own(checkpoint)
+    found = bool(np.any(multihost_utils.process_allgather(np.asarray(checkpoint.exists()))))
+    _refuse_unasked(checkpoint, found, resume=resume)
     usable, refused = checkpoint.read(identity)
     steps = [int(arrays["steps"]) for arrays in usable]
     mine = np.asarray([*steps, -1, -1][:2])
@@ -89,6 +97,13 @@ def load_common(
         reason = "; ".join(refused) or "another process has none of the same step"
         raise CheckpointError(f"{checkpoint.path} cannot be used: {reason}")
     return None
+
+
+def _refuse_unasked(checkpoint: Checkpoint, found: bool, *, resume: bool) -> None:
+    if found and not resume:
+        raise CheckpointError(
+            f"there is a checkpoint already, {checkpoint.path}: resume from it, or remove it"
+        )
 
 
 def _raw(leaf: Any) -> Any:

@@ -1,56 +1,14 @@
-"""The command line: `funcgrad compare ...`. Each command is a function of the library, with messages.
-
-Exit status: 0 where the backends agree, 1 where they do not, 2 for input that cannot be used, 130 after
-Ctrl-C.
-"""
+"""`funcgrad compare`: the same regression on several backends, and a report of how far they are apart."""
 
 import argparse
 import json
-import os
-import sys
-from collections.abc import Sequence
 from typing import Literal
 
-import funcgrad
-
-DISAGREEMENT, BAD_INPUT, INTERRUPTED = 1, 2, 130
+from funcgrad.cli.common import DISAGREEMENT, Commands, refuse
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command.
-
-    Args:
-        arguments: what follows the command's name; None for those of this process.
-
-    Returns:
-        The exit status.
-    """
-    options = _parser().parse_args(arguments)
-    try:
-        status: int = options.run(options)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # Whoever read the output has enough; keep Python from complaining about it while it ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return INTERRUPTED
-    return status
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="funcgrad",
-        description="PyTorch's autograd lesson made real on JAX.",
-    )
-    parser.add_argument("--version", action="version", version=f"funcgrad {funcgrad.__version__}")
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    _add_compare(commands)
-    return parser
-
-
-def _add_compare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_command(commands: Commands) -> None:
+    """Add `compare` to the command line."""
     parser = commands.add_parser(
         "compare",
         help="train the same regression on several backends: do they agree, and how fast are they?",
@@ -153,7 +111,6 @@ def _compare(options: argparse.Namespace) -> int:
             rounds=options.rounds,
         )
     except (DataError, OptionError) as error:
-        print(f"funcgrad compare: error: {error}", file=sys.stderr)
-        return BAD_INPUT
+        return refuse("compare", error)
     print(json.dumps(report.to_dict(), indent=2) if options.json else report)
     return 0 if report.agree else DISAGREEMENT

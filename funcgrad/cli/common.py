@@ -1,0 +1,24 @@
+"""What all commands share: exit statuses, and how bad input is answered."""
+
+import argparse
+import sys
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    Commands: TypeAlias = argparse._SubParsersAction[argparse.ArgumentParser]
+else:
+    Commands = object
+
+DISAGREEMENT, BAD_INPUT, LOST_PROCESS, INTERRUPTED = 1, 2, 3, 130
+
+
+def refuse(command: str, error: object) -> int:
+    """Say on stderr, in one line, what is wrong with the input; return the exit status for it."""
+    message = " ".join(str(error).split())
+    print(f"funcgrad {command}: error: {message}", file=sys.stderr)
+    return BAD_INPUT
+
+
+def note(command: str, message: object) -> None:
+    """Say something on stderr that is no error."""
+    print(f"funcgrad {command}: {message}", file=sys.stderr)

@@ -1,0 +1,141 @@
+"""`funcgrad fit`: a linear regression on files of any size, saved for `funcgrad predict`.
+
+Without `--optimizer` it is the exact answer, from sums read once. With one, the same sums standardise the
+features, and the model is trained on batches.
+"""
+
+import argparse
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from funcgrad.cli.common import DISAGREEMENT, Commands, note, refuse
+
+if TYPE_CHECKING:
+    pass
+
+_OPTIMIZERS = ("sgd", "momentum", "adam")
+
+
+def add_command(commands: Commands) -> None:
+    """Add `fit` to the command line."""
+    parser = commands.add_parser(
+        "fit",
+        help="fit a linear regression to files of any size, and save the model",
+        description=(
+            "Fits a linear regression with an intercept and saves it as a .npz archive that NumPy reads. "
+            "The data is read in part, within a bound on memory, while the part before is worked on."
+        ),
+        epilog=(
+            "A run that was killed goes on with --resume and ends, bit for bit, where it would have. "
+            "Exit status: 0 for success, 1 if the training diverged, 2 if the input cannot be used, "
+            "130 after Ctrl-C."
+        ),
+    )
+    parser.set_defaults(run=_fit)
+    parser.add_argument(
+        "data",
+        type=Path,
+        metavar="DATA",
+        help="a .csv, .parquet, .npy or .npz file, or a folder of files of one of these kinds, "
+        "partitions such as year=2024/ included",
+    )
+    parser.add_argument(
+        "--target", required=True, metavar="COLUMN", help="the column to regress on the others"
+    )
+    parser.add_argument(
+        "--features",
+        metavar="COLUMNS",
+        help="the columns to regress on, separated by commas (default: all others)",
+    )
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="FILE", help="where to save the model"
+    )
+    parser.add_argument(
+        "--missing",
+        choices=("refuse", "drop"),
+        default="refuse",
+        help="refuse missing values, or drop the rows that have any and count them "
+        "(default: %(default)s)",
+    )
+    parser.add_argument(
+        "--ridge",
+        type=float,
+        metavar="PENALTY",
+        help="add PENALTY times the sum of the squared weights to the sum of squared errors",
+    )
+    parser.add_argument(
+        "--memory",
+        type=int,
+        default=256,
+        metavar="MIB",
+        help="a bound on the rows held in memory at any time (default: %(default)s)",
+    )
+    parser.add_argument("--quiet", action="store_true", help="no progress bar and no report")
+    training = parser.add_argument_group("training, instead of the exact answer")
+    training.add_argument("--optimizer", choices=_OPTIMIZERS, help="as PyTorch defines them")
+    training.add_argument(
+        "--learning-rate", type=float, default=0.01, metavar="RATE", help="default: %(default)s"
+    )
+    training.add_argument(
+        "--epochs", type=int, default=10, metavar="N", help="default: %(default)s"
+    )
+    training.add_argument(
+        "--batch-size",
+        type=int,
+        default=1024,
+        metavar="ROWS",
+        help="rows in each step (default: %(default)s)",
+    )
+    training.add_argument(
+        "--seed",
+        type=int,
+        default=0,
+        metavar="N",
+        help="what the order of the rows is drawn from (default: %(default)s)",
+    )
+    safety = parser.add_argument_group("checkpoints")
+    safety.add_argument(
+        "--checkpoint",
+        type=Path,
+        metavar="FILE",
+        help="where to save the run on the way (default: the model's name and .checkpoint)",
+    )
+    safety.add_argument(
+        "--checkpoint-every",
+        type=float,
+        default=30.0,
+        metavar="SECONDS",
+        help="the least time between two checkpoints (default: %(default)s)",
+    )
+    safety.add_argument(
+        "--resume", action="store_true", help="go on from the checkpoint, if there is one"
+    )
+
+
+def _fit(options: argparse.Namespace) -> int:
+    # Imported here, so that --help and a mistyped option need not wait for JAX.
+    from funcgrad.cli.fitting import OptionError, run
+    from funcgrad.datasets import DataError
+    from funcgrad.training import CheckpointError, CheckpointWarning, DivergenceWarning
+
+    diverged = False
+
+    def show(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+        nonlocal diverged
+        diverged |= issubclass(category, DivergenceWarning)
+        note("fit", f"warning: {message}")
+
+    try:
+        with warnings.catch_warnings():
+            for shown in (CheckpointWarning, DivergenceWarning, RuntimeWarning):
+                warnings.simplefilter("always", shown)
+            warnings.showwarning = show
+            report = run(options)
+    except (DataError, OptionError, CheckpointError, ImportError) as error:
+        return refuse("fit", error)
+    except OSError as error:
+        return refuse("fit", f"{error.filename or options.out}: {error.strerror or error}")
+    if not options.quiet:
+        print(report)
+    return DISAGREEMENT if diverged else 0

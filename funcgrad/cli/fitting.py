@@ -1,0 +1,225 @@
+"""What `funcgrad fit` does once its options are read: sums, then the exact answer or a training."""
+
+import argparse
+import sys
+import warnings
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float
+
+from funcgrad import regression
+from funcgrad.cli.model_file import Model, save_model
+from funcgrad.datasets import DataError, Stream
+from funcgrad.regression import Linear, Moments
+from funcgrad.training import Checkpoint, fit_batches, moments_of_batches
+
+_MEBIBYTE = 1 << 20
+_OPTIMIZERS = {
+    "sgd": optax.sgd,
+    "momentum": partial(optax.sgd, momentum=0.9),
+    "adam": optax.adam,
+}
+
+
+class OptionError(ValueError):
+    """An option's value cannot be used."""
+
+
+def run(options: argparse.Namespace) -> str:
+    """Fit, save the model, and return the report to print.
+
+    Raises:
+        DataError, OptionError, CheckpointError: the input cannot be used.
+        OSError: the model cannot be written.
+    """
+    _check(options)
+    open_stream = partial(
+        Stream,
+        options.data,
+        options.target,
+        features=None if options.features is None else options.features.split(","),
+        dtype=np.float64,
+        missing=options.missing,
+        memory=options.memory * _MEBIBYTE,
+    )
+    try:
+        stream = open_stream()
+        batches = None
+        if options.optimizer is not None:
+            batches = open_stream(batch_rows=options.batch_size, seed=options.seed)
+    except DataError:
+        raise
+    except ValueError as error:
+        raise OptionError(f"--batch-size or --memory: {error}") from None
+    trained = options.checkpoint or options.out.with_name(options.out.name + ".checkpoint")
+    summed = trained.with_name(trained.name + ".sums")
+    progress = not options.quiet and sys.stderr.isatty() and _has_tqdm()
+    checkpoints = [Checkpoint(path, seconds=options.checkpoint_every) for path in (summed, trained)]
+    common = {"resume": options.resume, "progress": progress}
+    try:
+        with warnings.catch_warnings():
+            # An error follows, which says it with what to do.
+            warnings.filterwarnings("ignore", "the sums are not finite", RuntimeWarning)
+            sums = moments_of_batches(stream, checkpoint=checkpoints[0], **common)
+    except ValueError as error:
+        if "no batches" not in str(error):
+            raise
+        raise DataError(f"{options.data}: no rows are left to fit") from None
+    # In NumPy, float64 stays float64 whatever JAX's default.
+    sums = jax.tree.map(np.asarray, sums)
+    _check_sums(sums, stream)
+    if batches is None:
+        params = _exact(sums, stream.feature_names, options.ridge)
+    else:
+        params = _train(sums, batches, options, checkpoints[1], common)
+    model = _model(params, sums, stream)
+    save_model(options.out, model)
+    for checkpoint in checkpoints:
+        checkpoint.remove()
+    return _report(model, stream.dropped, options.out)
+
+
+def _check(options: argparse.Namespace) -> None:
+    if options.epochs < 1:
+        raise OptionError(f"--epochs must be at least 1, not {options.epochs}")
+    if options.memory < 1:
+        raise OptionError(f"--memory must be at least 1, not {options.memory}")
+    if options.batch_size < 1:
+        raise OptionError(f"--batch-size must be at least 1, not {options.batch_size}")
+    if options.seed < 0:
+        raise OptionError(f"--seed must not be negative, not {options.seed}")
+    if not 0 < options.learning_rate < np.inf:
+        raise OptionError(
+            f"--learning-rate must be positive and finite, not {options.learning_rate}"
+        )
+    if not options.checkpoint_every >= 0:
+        raise OptionError(f"--checkpoint-every must be 0 or more, not {options.checkpoint_every}")
+    if options.ridge is not None and not 0 <= options.ridge < np.inf:
+        raise OptionError(f"--ridge must be 0 or more and finite, not {options.ridge}")
+    if options.ridge is not None and options.optimizer is not None:
+        raise OptionError("--ridge is for the exact answer: leave out --optimizer")
+    for path in (options.out, options.checkpoint):
+        if path is not None and path.is_dir():
+            raise OptionError(f"{path} is a folder: name a file")
+        if path is not None and not path.parent.is_dir():
+            raise OptionError(f"there is no folder {path.parent}")
+    if options.out.exists() and options.data.exists() and options.out.samefile(options.data):
+        raise OptionError(f"{options.out} is the data: give the model another name")
+
+
+def _check_sums(sums: Moments, stream: Stream) -> None:
+    rows = float(sums.rows)
+    if rows < 2:
+        raise DataError(f"a regression needs at least two rows, and there is {rows:.0f}")
+    if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(sums)):
+        raise DataError("the data is too large to square in float64: scale it down")
+
+
+def _exact(sums: Moments, names: tuple[str, ...], penalty: float | None) -> Linear:
+    if penalty:
+        params = regression.ridge(sums, penalty, intercept=True)
+        assert isinstance(params, Linear)
+        return params
+    # Scaled, so that the columns' units decide neither the rank nor the digits.
+    scale = _scale(sums)
+    gram, right = np.asarray(sums.xx) / np.outer(scale, scale), np.asarray(sums.xy) / scale
+    weights, _, rank, _ = np.linalg.lstsq(gram, right, rcond=len(scale) * np.finfo(float).eps)
+    if rank < len(scale):
+        warnings.warn(
+            f"{len(scale) - rank} of the {len(scale)} features depend on the others or are constant: "
+            "the weights are the smallest, after scaling, of the many that fit equally well",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+    weights = weights / scale
+    return Linear(weights, np.asarray(sums.y_mean) - np.asarray(sums.x_mean) @ weights)
+
+
+def _scale(sums: Moments) -> np.ndarray:
+    """Return the root of each feature's sum of squares about its mean, 1 where that is rounding."""
+    squares, mean = np.diag(np.asarray(sums.xx)), np.asarray(sums.x_mean)
+    rounding = float(sums.rows) * (mean * np.finfo(float).eps) ** 2
+    return np.sqrt(np.where(squares > rounding, squares, 1.0))
+
+
+def _train(
+    sums: Moments,
+    batches: Stream,
+    options: argparse.Namespace,
+    checkpoint: Checkpoint,
+    common: dict[str, Any],
+) -> Linear:
+    """Train on standardised features and targets; return the params for the data as it is."""
+    rows = float(sums.rows)
+    shift, scale = np.asarray(sums.x_mean), _scale(sums) / np.sqrt(rows)
+    y_shift = float(sums.y_mean)
+    y_scale = float(np.sqrt(np.asarray(sums.yy) / rows)) or 1.0
+    with jax.enable_x64(True):
+        start = Linear(jnp.zeros(len(scale), jnp.float64), jnp.zeros((), jnp.float64))
+        scales = jax.tree.map(jnp.asarray, ((shift, scale), (y_shift, y_scale)))
+
+    def loss(params: Linear, x: Float[Array, "rows features"], y: Float[Array, " rows"]) -> Array:
+        (x_mean, x_scale), (y_mean, y_scale) = scales
+        return regression.loss(params, (x - x_mean) / x_scale, (y - y_mean) / y_scale)
+
+    result = fit_batches(
+        loss,
+        start,
+        batches,
+        optimizer=_OPTIMIZERS[options.optimizer],
+        learning_rate=options.learning_rate,
+        epochs=options.epochs,
+        checkpoint=checkpoint,
+        **common,
+    )
+    weights = np.asarray(result.params.weights) * y_scale / scale
+    bias = float(np.asarray(result.params.bias)) * y_scale + y_shift - shift @ weights
+    return Linear(weights, bias)
+
+
+def _model(params: Linear, sums: Moments, stream: Stream) -> Model:
+    weights, bias = np.asarray(params.weights), float(np.asarray(params.bias))
+    with jax.enable_x64(True):
+        loss = float(regression.loss(Linear(jnp.asarray(weights), jnp.asarray(bias)), sums, None))
+    variance = float(sums.yy) / float(sums.rows)
+    assert stream.target_name is not None
+    return Model(
+        weights=weights,
+        bias=bias,
+        feature_names=stream.feature_names,
+        target_name=stream.target_name,
+        rows=round(float(sums.rows)),
+        loss=loss,
+        r_squared=1 - loss / variance if variance else float("nan"),
+    )
+
+
+def _report(model: Model, dropped: int, path: Path) -> str:
+    names = [*model.feature_names, "(intercept)"]
+    width = max(map(len, names))
+    values = [*model.weights.tolist(), model.bias]
+    coefficients = [
+        f"  {name:<{width}}  {value: .10g}" for name, value in zip(names, values, strict=True)
+    ]
+    return "\n".join(
+        [
+            f"{model.rows} rows, {dropped} dropped for missing values; target {model.target_name}",
+            *coefficients,
+            f"root mean squared error {np.sqrt(model.loss):.6g}, R² {model.r_squared:.6f}",
+            f"saved to {path}",
+        ]
+    )
+
+
+def _has_tqdm() -> bool:
+    try:
+        import tqdm  # noqa: F401
+    except ImportError:
+        return False
+    return True

@@ -1,0 +1,329 @@
+"""`funcgrad fit` and `funcgrad predict` as a user runs them: answers, the model's file, bad input, kills."""
+
+import errno
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from funcgrad.cli import main
+from funcgrad.datasets import load_diabetes
+from funcgrad.training import checkpoints
+
+pa = pytest.importorskip("pyarrow")
+pq = pytest.importorskip("pyarrow.parquet")
+
+DATA = load_diabetes()
+NAMES = [*DATA.feature_names, "progression"]
+TABLE = np.column_stack([DATA.x, DATA.y])
+EXACT = np.linalg.lstsq(np.column_stack([DATA.x, np.ones(len(DATA.y))]), DATA.y)[0]
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """A folder to work in, with the diabetes study as CSV, Parquet and a folder of both halves."""
+    monkeypatch.chdir(tmp_path)
+    lines = [",".join(NAMES), *(",".join(map(repr, row)) for row in TABLE.tolist())]
+    (tmp_path / "study.csv").write_text("\n".join(lines))
+    columns = dict(zip(NAMES, TABLE.T, strict=True))
+    pq.write_table(pa.table(columns), tmp_path / "study.parquet", row_group_size=100)
+    (tmp_path / "halves").mkdir()
+    for half in range(2):
+        part = pa.table({name: column[half::2] for name, column in columns.items()})
+        pq.write_table(part, tmp_path / "halves" / f"{half}.parquet")
+    np.savez(tmp_path / "study.npz", **columns)
+    return tmp_path
+
+
+def fit(data, *more, target="progression"):
+    return main(["fit", data, "--target", target, "--out", "model", *more])
+
+
+@pytest.mark.parametrize("data", ["study.csv", "study.parquet", "study.npz", "halves"])
+def test_the_model_is_the_exact_answer_and_numpy_reads_it(here, data):
+    assert fit(data, "--quiet") == 0
+    model = np.load("model")
+    np.testing.assert_allclose([*model["weights"], model["bias"]], EXACT, rtol=1e-10)
+    assert model["feature_names"].tolist() == list(DATA.feature_names)
+    assert str(model["target_name"]) == "progression"
+    assert int(model["rows"]) == 442
+    assert float(model["r_squared"]) == pytest.approx(0.51774842222035, abs=1e-12)
+    assert float(model["loss"]) == pytest.approx(2859.69634758675, rel=1e-12)
+    assert str(model["format"]) == "funcgrad linear model 1"
+    leftover = {path.name for path in here.iterdir()} - {"study.csv", "study.parquet", "study.npz"}
+    assert leftover == {"halves", "model"}
+
+
+def test_predictions_are_the_models_for_each_row_in_order(here, capsys):
+    assert fit("study.csv", "--quiet") == 0
+    expected = DATA.x @ EXACT[:-1] + EXACT[-1]
+    assert main(["predict", "study.parquet", "--model", "model"]) == 0
+    name, *values = capsys.readouterr().out.split()
+    assert name == "progression"
+    np.testing.assert_allclose(np.array(values, float), expected, rtol=1e-10)
+    assert main(["predict", "study.csv", "--model", "model", "--out", "p.csv"]) == 0
+    assert Path("p.csv").read_text().split() == [name, *values]
+    assert "442 predictions written to p.csv" in capsys.readouterr().err
+
+
+def test_the_report_names_every_coefficient(here, capsys):
+    assert fit("study.csv") == 0
+    printed = capsys.readouterr().out
+    assert "442 rows, 0 dropped for missing values; target progression" in printed
+    assert f"bmi          {EXACT[2]: .10g}" in printed
+    assert "R² 0.517748" in printed
+
+
+def test_features_may_be_chosen(here):
+    assert fit("study.csv", "--features", "bmi,bp", "--quiet") == 0
+    design = np.column_stack([DATA.x[:, [2, 3]], np.ones(442)])
+    answer = np.linalg.lstsq(design, DATA.y)[0]
+    np.testing.assert_allclose(np.load("model")["weights"], answer[:2], rtol=1e-11)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam"])
+def test_training_on_batches_comes_to_the_same_fit(here, optimizer):
+    arguments = ["--optimizer", optimizer, "--epochs", "60", "--batch-size", "64", "--quiet"]
+    assert fit("study.csv", *arguments) == 0
+    assert float(np.load("model")["r_squared"]) > 0.517748 - 0.005
+
+
+def test_ridge_is_that_of_scikit_learn(here):
+    linear_model = pytest.importorskip("sklearn.linear_model")
+    assert fit("study.csv", "--ridge", "100", "--quiet") == 0
+    ridge = linear_model.Ridge(alpha=100).fit(DATA.x, DATA.y)
+    np.testing.assert_allclose(np.load("model")["weights"], ridge.coef_, rtol=1e-8)
+    np.testing.assert_allclose(float(np.load("model")["bias"]), ridge.intercept_, rtol=1e-8)
+
+
+def test_rows_with_missing_values_are_dropped_and_counted_where_asked(here, capsys):
+    lines = Path("study.csv").read_text().splitlines()
+    gap = lines[1].replace(lines[1].split(",")[2], "NA", 1)
+    Path("gaps.csv").write_text("\n".join([lines[0], gap, *lines[1:], ",".join([""] * 11)]))
+    assert fit("gaps.csv") == 2
+    assert "data row 1, column 'bmi': the value is missing" in capsys.readouterr().err
+    assert fit("gaps.csv", "--missing", "drop", "--resume") == 0
+    assert "442 rows, 2 dropped for missing values" in capsys.readouterr().out
+    np.testing.assert_allclose(np.load("model")["weights"], EXACT[:-1], rtol=1e-10)
+
+
+def test_dependent_features_are_warned_of_and_the_fit_is_as_good(here, capsys):
+    twice = [*(f"{line},{line.split(',')[2]},7" for line in Path("study.csv").read_text().split())]
+    twice[0] = twice[0].removesuffix("bmi,7") + "copy,constant"
+    Path("twice.csv").write_text("\n".join(twice))
+    assert fit("twice.csv", "--quiet") == 0
+    assert "2 of the 12 features depend on the others or are constant" in capsys.readouterr().err
+    model = np.load("model")
+    assert float(model["r_squared"]) == pytest.approx(0.51774842222035, abs=1e-10)
+    assert abs(model["weights"][-1]) < 1e-6
+
+
+def test_a_training_that_diverges_is_told_by_status_1(here, capsys):
+    arguments = ["--optimizer", "sgd", "--learning-rate", "50", "--epochs", "400", "--quiet"]
+    assert fit("study.csv", *arguments) == 1
+    assert "warning: the loss or its gradient turned non-finite" in capsys.readouterr().err
+
+
+FILES = {
+    "text.csv": "a,city,y\n1,Rome,2\n2,Bari,4\n",
+    "changes.csv": "a,y\n" + "1,2\n2,3\n" * 5000 + "none at all,2\n",
+    "infinite.csv": "a,y\n1,2\ninf,4\n",
+    "huge.csv": "a,y\n1e200,2\n-1e200,4\n",
+    "one-row.csv": "a,y\n1,2\n",
+    "all-missing.csv": "a,y\n,2\n1,\n",
+    "folder/1.csv": "a,y\n1,2\n",
+    "folder/2.csv": "b,y\n1,2\n",
+    "mixed/1.csv": "a,y\n1,2\n",
+    "mixed/2.parquet": "noise",
+    "noise.parquet": "noise",
+    "noise.npz": "noise",
+    "good.csv": "a,y\n1,2\n2,4\n3,7\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("missing.csv", "there is no file or folder missing.csv"),
+        ("text.csv", "data row 1, column 'city': 'Rome' is not a number"),
+        ("changes.csv", "data row 10001, column 'a': 'none at all' is not a number"),
+        ("infinite.csv", "data row 2, column 'a': the value is infinite"),
+        ("huge.csv", "too large to square in float64"),
+        ("one-row.csv", "at least two rows, and there is 1"),
+        ("all-missing.csv", "column 'a': the value is missing"),
+        ("all-missing.csv --missing drop", "no rows are left to fit"),
+        ("folder", "2.csv has no column 'a', which 1.csv has"),
+        ("mixed", "several kinds: .csv, .parquet"),
+        ("noise.parquet", "noise.parquet: not a Parquet file"),
+        ("noise.npz", "noise.npz: not an array that NumPy saved"),
+        ("good.csv --target z", "there is no column 'z'; the columns are: a, y"),
+        ("good.csv --features a,y", "the target 'y' is also among the features"),
+        ("good.csv --features a,b", "there is no column 'b'"),
+        ("good.csv --epochs 0", "--epochs must be at least 1, not 0"),
+        ("good.csv --batch-size 0", "--batch-size must be at least 1, not 0"),
+        ("good.csv --memory 0", "--memory must be at least 1, not 0"),
+        ("good.csv --seed -1", "--seed must not be negative"),
+        ("good.csv --learning-rate nan", "--learning-rate must be positive and finite, not nan"),
+        ("good.csv --ridge -1", "--ridge must be 0 or more"),
+        ("good.csv --ridge 1 --optimizer sgd", "--ridge is for the exact answer"),
+        ("good.csv --optimizer sgd --batch-size 100000000", "batch_rows must be from 1 to"),
+        ("good.csv --out nowhere/model", "there is no folder nowhere"),
+        ("good.csv --out folder", "folder is a folder: name a file"),
+        ("good.csv --out good.csv", "good.csv is the data"),
+    ],
+)
+def test_bad_input_is_explained_on_stderr_with_status_2(
+    tmp_path, monkeypatch, capsys, arguments, message
+):
+    monkeypatch.chdir(tmp_path)
+    for name, content in FILES.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(content)
+    data, *options = arguments.split()
+    assert main(["fit", data, "--target", "y", "--out", "model", *options]) == 2
+    printed = capsys.readouterr()
+    assert message in printed.err
+    assert printed.err.startswith("funcgrad fit: error: ")
+    assert printed.err.count("\n") == 1
+    assert not printed.out
+    assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("good.csv --model absent", "there is no file absent"),
+        ("good.csv --model good.csv", "good.csv is not a model that funcgrad fit wrote"),
+        ("good.csv --model other.npz", "other.npz is not a model that funcgrad fit wrote"),
+        ("folder/2.csv --model model", "there is no column 'a'; the columns are: b, y"),
+        ("all-missing.csv --model model", "data row 1, column 'a': the value is missing"),
+        ("good.csv --model model --out nowhere/p.csv", "nowhere/p.csv"),
+    ],
+)
+def test_bad_input_to_predict_is_explained_too(tmp_path, monkeypatch, capsys, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    for name, content in FILES.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(content)
+    np.savez(tmp_path / "other.npz", weights=np.ones(1))
+    assert fit("good.csv", "--quiet", target="y") == 0
+    data, *options = arguments.split()
+    assert main(["predict", data, *options]) == 2
+    printed = capsys.readouterr()
+    assert message in printed.err
+    assert printed.err.startswith("funcgrad predict: error: ")
+    assert printed.err.count("\n") == 1
+
+
+def test_a_file_that_shrinks_while_it_is_read_is_status_2(here, monkeypatch, capsys):
+    from funcgrad.datasets import arrow_parts
+
+    read_lines = arrow_parts.CsvPart._lines
+
+    def shrink_then_read(self, span):
+        os.truncate("study.csv", 5000)
+        return read_lines(self, span)
+
+    monkeypatch.setattr(arrow_parts.CsvPart, "_lines", shrink_then_read)
+    assert fit("study.csv") == 2
+    assert "study.csv shrank while it was read: from " in capsys.readouterr().err
+
+
+class FullDisk:
+    """The module os, on a disk with no space left."""
+
+    def __getattr__(self, name):
+        return getattr(os, name)
+
+    def fsync(self, descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_disk_full_while_checkpointing_is_told_and_the_run_goes_on(here, monkeypatch, capsys):
+    monkeypatch.setattr(checkpoints, "os", FullDisk())
+    assert fit("study.csv", "--quiet") == 0
+    told = capsys.readouterr().err
+    assert "model.checkpoint.sums was not written: No space left on device" in told
+    assert not Path("model.checkpoint.sums").exists()
+    np.testing.assert_allclose(np.load("model")["weights"], EXACT[:-1], rtol=1e-10)
+
+
+def test_a_disk_full_at_the_end_keeps_the_checkpoint_to_resume_from(here, monkeypatch, capsys):
+    def full(source, destination):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(destination))
+
+    monkeypatch.setattr("funcgrad.cli.fitting.save_model", full)
+    assert fit("study.csv") == 2
+    assert "No space left on device" in capsys.readouterr().err
+    assert Path("model.checkpoint.sums").exists()
+    monkeypatch.undo()
+    monkeypatch.chdir(here)
+    assert fit("study.csv") == 2
+    assert "there is a checkpoint already, model.checkpoint.sums" in capsys.readouterr().err
+    assert fit("study.csv", "--resume", "--quiet") == 0
+    np.testing.assert_allclose(np.load("model")["weights"], EXACT[:-1], rtol=1e-10)
+
+
+def test_another_runs_checkpoint_is_refused(here, monkeypatch, capsys):
+    Path("model.checkpoint.sums").write_bytes(b"something else entirely")
+    assert fit("study.csv", "--resume") == 2
+    assert "not a funcgrad checkpoint" in capsys.readouterr().err
+
+
+TRAINING = {
+    "sums": [],
+    "training": ["--optimizer", "adam", "--epochs", "2", "--batch-size", "1024"],
+}
+KILLS = int(os.environ.get("FUNCGRAD_KILLS", "2"))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
+@pytest.mark.parametrize("way", TRAINING)
+def test_killed_at_any_moment_and_resumed_the_model_is_the_same_bytes(tmp_path, way):
+    """Kills at moments spread over the whole run, start and end included.
+
+    `FUNCGRAD_KILLS=50 python -m pytest tests/cli -k killed` takes minutes.
+    """
+    rng = np.random.default_rng(KILLS)
+    x = rng.normal(size=(40_000, 8))
+    np.save(tmp_path / "data.npy", np.column_stack([x, x.sum(axis=1) + rng.normal(size=len(x))]))
+    command = [
+        sys.executable, "-m", "funcgrad", "fit", "data.npy", "--target", "x8", "--memory", "2",
+        "--checkpoint-every", "0", "--resume", *TRAINING[way],
+    ]  # fmt: skip
+    root = Path(__file__).parents[2]
+    environment = os.environ | {"PYTHONPATH": str(root)}
+
+    def start(out):
+        return subprocess.Popen(
+            [*command, "--out", out], cwd=tmp_path, env=environment,
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        )  # fmt: skip
+
+    began = time.perf_counter()
+    with start("whole") as process:
+        assert process.wait() == 0, process.stderr.read()
+    duration = time.perf_counter() - began
+    kills = completed = 0
+    while kills < KILLS:
+        # Much of a short run is Python starting, where a kill is of little interest.
+        moment = duration * rng.uniform(0.4, 1.05)
+        with start("cut") as process:
+            try:
+                status = process.wait(moment)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                kills += 1
+            else:
+                assert status == 0, process.stderr.read()
+                completed += 1
+                assert (tmp_path / "cut").read_bytes() == (tmp_path / "whole").read_bytes()
+                (tmp_path / "cut").unlink()
+    with start("cut") as process:
+        assert process.wait() == 0, process.stderr.read()
+    assert (tmp_path / "cut").read_bytes() == (tmp_path / "whole").read_bytes()
+    print(f"{way}: {kills} kills, {completed} runs ended on the way")
