@@ -1,5 +1,10 @@
 """What recording promises: nothing runs early, only what is held is computed, structures that return compile once."""
 
+import os
+import subprocess
+import sys
+
+import jax
 import numpy as np
 import pytest
 
@@ -190,11 +195,37 @@ def test_the_caches_are_bounded(monkeypatch):
 
 
 def test_64_bit_types_are_kept_without_touching_jax():
-    import jax
-
     x = torch.tensor([1.0, 2.0], dtype=torch.float64, requires_grad=True)
     (x**3).sum().backward()
     assert x.grad.dtype is torch.float64
     assert x.grad.tolist() == [3.0, 12.0]
     assert (torch.tensor(2**40) + 1).item() == 2**40 + 1
     assert not jax.config.jax_enable_x64
+
+
+def test_the_environment_chooses_the_mode():
+    script = "from funcgrad import engine; print(engine.settings.mode)"
+
+    def run(mode):
+        environment = {**os.environ, "FUNCGRAD_ENGINE": mode}
+        return subprocess.run(
+            [sys.executable, "-c", script], env=environment, capture_output=True, text=True
+        )
+
+    assert run("op_by_op").stdout == "op_by_op\n"
+    assert "the engine's mode is one of auto, op_by_op, compiled" in run("fast").stderr
+
+
+@pytest.mark.parametrize("mode", ["op_by_op", "compiled"])
+def test_backward_does_not_wait_for_the_device(mode):
+    # A fifth of a second of products on two cores, or more; handing them over takes a hundredth.
+    matrix = torch.ones(1000, 1000)
+    w = torch.ones(1000, 1000, requires_grad=True)
+    with engine.mode(mode):
+        for _ in range(2):
+            w.grad = None
+            loss = (matrix @ (matrix @ (matrix @ w))).mean()
+            loss.backward()
+            ready = w.grad._array().is_ready()
+            assert loss.item() == 1000**3
+    assert not ready
