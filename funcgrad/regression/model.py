@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Num
 
+from funcgrad.regression.products import linear_prediction
 from funcgrad.regression.sums import Moments, mean_squared_error
 
 
@@ -101,7 +101,7 @@ def predict(params: Params, x: Num[ArrayLike, "*rows features"]) -> Float[Array,
     """
     weights, bias = weights_and_bias(params)
     x = design_matrix(x, weights.shape[0])
-    product = jnp.matmul(x, weights, precision=jax.lax.Precision.HIGHEST)
+    product = linear_prediction(x, weights)
     return product if bias is None else product + bias
 
 
