@@ -9,6 +9,7 @@ from collections.abc import Callable
 import jax
 
 from funcgrad.training.loop import Data, Program, State
+from funcgrad.training.saving import Saving
 
 PIECE_SECONDS = 1.0
 _FIRST_PIECE = 16
@@ -38,6 +39,7 @@ def advance_in_pieces(
     steps: int,
     every: int,
     listen: Callable[[State], object] | None,
+    saving: Saving | None = None,
 ) -> State:
     """Take all steps, or those until it stops by itself, and return the last state.
 
@@ -46,14 +48,17 @@ def advance_in_pieces(
         steps: how many to take in all.
         every: after how many steps to call `listen`; also after the last.
         listen: called with the state reached, which is donated to the next piece; or None.
+        saving: saves the state after a piece where that is due, and at the end. Processes that run one
+            program together save whenever they would `listen`, because they must do so alike.
     """
     if any(not leaf.is_fully_addressable for leaf in jax.tree.leaves((state, data))):
         pace = None  # Processes that run one program together must cut it at the same steps.
     else:
         pace = Pace()
-    reached = 0
+    marked = listen is not None or (pace is None and saving is not None)
+    reached = int(state.steps)
     while True:
-        mark = min(reached - reached % every + every, steps) if listen else steps
+        mark = min(reached - reached % every + every, steps) if marked else steps
         until = mark if pace is None else min(reached + pace.steps, mark)
         began = time.perf_counter()
         state = compiled.advance_in_place(state, data, until)
@@ -62,7 +67,10 @@ def advance_in_pieces(
             pace.took(taken, time.perf_counter() - began)
         stopped = reached + taken < until
         reached += taken
+        ended = stopped or reached == steps
         if listen and (reached == mark or stopped):
             listen(state)
-        if stopped or reached == steps:
+        if saving and (ended or (saving.due() if pace is not None else reached == mark)):
+            saving.save(state)
+        if ended:
             return state

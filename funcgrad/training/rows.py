@@ -46,6 +46,13 @@ def row_weighted(loss: Loss) -> WeightedLoss:
     return weighted
 
 
+@lru_cache(maxsize=64)
+def weighted_by_target(loss: Loss) -> Loss:
+    """Return `row_weighted(loss)` as a loss (params, x, (y, weights)) -> scalar."""
+    weighted = row_weighted(loss)
+    return lambda params, x, y_and_weights: weighted(params, x, *y_and_weights)
+
+
 class RowSharding:
     """Puts the rows of each process's batches on a mesh, in arrays of one shape.
 

@@ -1,6 +1,7 @@
 """Turns the pytrees of a loop into the arrays of a checkpoint, and back to exactly what they were."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -10,6 +11,40 @@ from jax.experimental import multihost_utils
 from jaxtyping import PyTree
 
 from funcgrad.training.checkpoints import Checkpoint, CheckpointError
+
+
+class Saving:
+    """Saves the state of a compiled loop, which says by its `steps` how far it is."""
+
+    def __init__(self, checkpoint: Checkpoint | str | Path, identity: Mapping[str, Any]) -> None:
+        if not isinstance(checkpoint, Checkpoint):
+            checkpoint = Checkpoint(checkpoint)
+        self._common, self._own, self._identity = checkpoint, own(checkpoint), identity
+        self.due = self._own.due
+
+    def restore(self, state: Any, *, resume: bool) -> Any:
+        """Return the state last saved, or the one given where nothing was."""
+        saved = load_common(self._common, self._identity, resume=resume)
+        return state if saved is None else from_arrays(saved, "state", state)
+
+    def save(self, state: Any) -> None:
+        """Write the state."""
+        arrays = {**to_arrays(state, "state"), "steps": np.asarray(state.steps)}
+        self._own.save(arrays, self._identity)
+
+
+def identity_of(
+    loss: Any, state: PyTree, learning_rate: jax.Array | None, **more: Any
+) -> dict[str, Any]:
+    """Return what tells a run from another: its loss by name, and what its state looks like."""
+    leaves = [f"{leaf.dtype}{list(leaf.shape)}" for leaf in jax.tree.leaves(state)]
+    name = getattr(loss, "__qualname__", type(loss).__qualname__)
+    return {
+        "loss": f"{getattr(loss, '__module__', '')}.{name}",
+        "state": [str(jax.tree.structure(state)), *leaves],
+        "learning rate": None if learning_rate is None else float(learning_rate),
+        **more,
+    }
 
 
 def to_arrays(tree: PyTree, name: str) -> dict[str, np.ndarray]:

@@ -23,7 +23,14 @@ from funcgrad.training.precision import float64_where_given
 from funcgrad.training.progress import RowMeter, StreamReport, reporting_rows
 from funcgrad.training.results import DivergenceWarning, FitResult
 from funcgrad.training.rows import RowSharding, row_weighted
-from funcgrad.training.saving import free_arrays, from_arrays, load_common, own, to_arrays
+from funcgrad.training.saving import (
+    free_arrays,
+    from_arrays,
+    identity_of,
+    load_common,
+    own,
+    to_arrays,
+)
 from funcgrad.training.sources import Source, epoch_of, expected_rows, position_like, rows_of
 
 # Steps handed to the device before the host waits for the first of them: reading goes on meanwhile, and
@@ -225,15 +232,13 @@ class _Run:
 
     def identity(self, batches: Any) -> dict[str, Any]:
         """Return what tells this run from another."""
-        leaves = [f"{leaf.dtype}{list(leaf.shape)}" for leaf in jax.tree.leaves(self.state)]
-        name = getattr(self.loss, "__qualname__", type(self.loss).__qualname__)
-        return {
-            "loss": f"{getattr(self.loss, '__module__', '')}.{name}",
-            "state": [str(jax.tree.structure(self.state)), *leaves],
-            "learning rate": None if self.rate is None else float(self.rate),
-            "batches": getattr(batches, "fingerprint", None),
-            "devices": None if self.mesh is None else int(self.mesh.size),
-        }
+        return identity_of(
+            self.loss,
+            self.state,
+            self.rate,
+            batches=getattr(batches, "fingerprint", None),
+            devices=None if self.mesh is None else int(self.mesh.size),
+        )
 
     def go(
         self, batches: Any, epochs: int, checkpoint: Checkpoint | None, identity: dict[str, Any]
