@@ -131,8 +131,8 @@ def _plain_graph(root: GraphNode, leaves: list[Any]) -> list[GraphNode] | None:
         node = stack.pop()
         saved = node.saved
         if saved:
-            for value, storage, version in saved:
-                if storage.version != version or storage.value is not value:
+            for _, storage, version, held in saved:
+                if storage.version != version or storage.value is not held:
                     return None
         elif saved is None:
             return None
@@ -286,10 +286,10 @@ def pull_back(node: Node, cotangents: Sequence[Variable | None]) -> list[Variabl
     vjp = rule.full if all_given else rule.vjp(tuple([c is not None for c in cotangents]))
     # What `.data` changed behind the version's back is used as it is now, as PyTorch does.
     values = []
-    for value, storage, version in saved:
+    for value, storage, version, held in saved:
         if storage.version != version:
-            raise ModifiedError(node, value, version, storage.version)
-        values.append(storage.value)
+            raise ModifiedError(node, held, version, storage.version)
+        values.append(storage.value if held is value else value)
     positions = rule.saves
     if not all_given:
         values = [v for k, v in zip(positions, values, strict=True) if k in vjp.uses]

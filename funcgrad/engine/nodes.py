@@ -23,7 +23,9 @@ def next_sequence() -> int:
 
 
 Edge = tuple["GraphNode", int]
-Saved = tuple[tuple[Value, Storage, int], ...]
+# A value that the way back needs, then the storage that has to be unchanged for it: the version and the value it has to
+# have. Mostly the two values are one; an op whose derivative PyTorch takes from its result watches the result.
+Saved = tuple[tuple[Value, Storage, int, Value], ...]
 
 
 class GraphNode:
@@ -32,8 +34,8 @@ class GraphNode:
     Attributes:
         edges: for each input a gradient flows to, the node it came from and which of that node's
             outputs it was.
-        saved: the values the way back needs, each with the storage it was read from and the version
-            it had; None once freed.
+        saved: the values the way back needs, each with the storage that must not change until then;
+            None once freed.
         sequence: a number that grows with creation; a node's inputs always have a smaller one.
         slot: where the node stands: (the token of a trace, its position there).
     """
@@ -91,7 +93,7 @@ def maker(rule: "Rule") -> Callable[[Sequence[Variable], Slot], Node]:
     Making nodes is a good part of what recording costs, so there is one function for each pattern
     of arguments saved and arguments that want a gradient: `exec` unrolls the loops over both.
     """
-    saved = ", ".join(f"(s{k}.value, s{k}, s{k}.version)" for k in rule.saves)
+    saved = ", ".join(f"(v{k} := s{k}.value, s{k}, s{k}.version, v{k})" for k in rule.saves)
     edges = ", ".join(f"(arguments[{k}].node, arguments[{k}].nr)" for k in rule.wants)
     storages = "".join(f"    s{k} = arguments[{k}].storage\n" for k in rule.saves)
     source = (

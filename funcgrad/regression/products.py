@@ -16,7 +16,7 @@ def linear_prediction(
 
     On a CPU the derivative by the weights, residuals @ x, is one product that the compiler cannot
     divide between cores. With a copy of the weights for each block of rows it is a product a block,
-    then a sum, which reads the rows at the memory's speed; the prediction itself costs the same. On other
+    then a sum, which runs on every core; the prediction itself costs the same. On other
     devices, on several (the blocks would not follow the shards), and for a number of rows that
     no block divides, it is the plain product.
     """

@@ -86,11 +86,31 @@ def write(target: Tensor, result: tuple[Value, Any, int]) -> Tensor:
     """Put a recorded result in a tensor's storage: the end of every in-place op. `writable` comes first."""
     value, node, nr = result
     storage = target.storage
+    if node is not None and node.saved:
+        # What the op needs of the target as it was is kept apart, as PyTorch keeps a copy.
+        node.saved = tuple(
+            [
+                (value, Storage(value), 0, value) if where is storage else (value, where, *rest)
+                for value, where, *rest in node.saved
+            ]
+        )
     storage.value = value
     storage.version += 1
     if node is not None:
         target.node, target.nr = node, nr
     return target
+
+
+def watch_result(result: Tensor) -> None:
+    """Let the node of an op's result watch the result in place of the arguments.
+
+    PyTorch takes some derivatives from the result (that of `exp` is `exp` itself), and so it is the result that must not
+    be changed in place before `backward()`, while the argument may be.
+    """
+    storage, node = result.storage, result.node
+    node.saved = tuple(
+        [(value, storage, storage.version, storage.value) for value, *_ in node.saved]
+    )
 
 
 def writable(target: Tensor) -> None:

@@ -16,6 +16,7 @@ from funcgrad.torch.calling import (
     number,
     promoted,
     remember,
+    watch_result,
     writable,
     write,
 )
@@ -28,7 +29,10 @@ BOOL = "bool"  # the result is bool, and has no gradient
 
 
 class Row(NamedTuple):
-    """An op of the tables: its name, the JAX function, its graph node's name, and what its dtypes do."""
+    """An op of the tables: its name, the JAX function, its graph node's name, and what its dtypes do.
+
+    `saves_result`: PyTorch takes the derivative from the result; see `watch_result`.
+    """
 
     name: str
     function: Callable[..., Any]
@@ -37,6 +41,7 @@ class Row(NamedTuple):
     methods: tuple[str, ...] = ()
     in_place: bool = True
     check: Callable[..., None] | None = None
+    saves_result: bool = False
 
 
 IN_PLACE_OPERATORS = {
@@ -86,36 +91,36 @@ UNARY = (
     Row("neg", jnp.negative, "NegBackward0", methods=("__neg__",)),
     Row("abs", jnp.abs, "AbsBackward0", methods=("__abs__",)),
     Row("square", jnp.square, "PowBackward0"),
-    Row("relu", jax.nn.relu, "ReluBackward0"),
+    Row("relu", jax.nn.relu, "ReluBackward0", saves_result=True),
     Row("sign", jnp.sign, "SignBackward0"),
     Row("floor", jnp.floor, "FloorBackward0"),
     Row("ceil", jnp.ceil, "CeilBackward0"),
     Row("round", jnp.round, "RoundBackward0"),
     Row("trunc", jnp.trunc, "TruncBackward0"),
-    Row("reciprocal", jnp.reciprocal, "ReciprocalBackward0", FLOAT),
-    Row("exp", jnp.exp, "ExpBackward0", FLOAT),
-    Row("exp2", jnp.exp2, "Exp2Backward0", FLOAT),
-    Row("expm1", jnp.expm1, "Expm1Backward0", FLOAT),
+    Row("reciprocal", jnp.reciprocal, "ReciprocalBackward0", FLOAT, saves_result=True),
+    Row("exp", jnp.exp, "ExpBackward0", FLOAT, saves_result=True),
+    Row("exp2", jnp.exp2, "Exp2Backward0", FLOAT, saves_result=True),
+    Row("expm1", jnp.expm1, "Expm1Backward0", FLOAT, saves_result=True),
     Row("log", jnp.log, "LogBackward0", FLOAT),
     Row("log2", jnp.log2, "Log2Backward0", FLOAT),
     Row("log10", jnp.log10, "Log10Backward0", FLOAT),
     Row("log1p", jnp.log1p, "Log1PBackward0", FLOAT),
-    Row("sqrt", jnp.sqrt, "SqrtBackward0", FLOAT),
-    Row("rsqrt", jax.lax.rsqrt, "RsqrtBackward0", FLOAT),
+    Row("sqrt", jnp.sqrt, "SqrtBackward0", FLOAT, saves_result=True),
+    Row("rsqrt", jax.lax.rsqrt, "RsqrtBackward0", FLOAT, saves_result=True),
     Row("sin", jnp.sin, "SinBackward0", FLOAT),
     Row("cos", jnp.cos, "CosBackward0", FLOAT),
-    Row("tan", jnp.tan, "TanBackward0", FLOAT),
+    Row("tan", jnp.tan, "TanBackward0", FLOAT, saves_result=True),
     Row("asin", jnp.arcsin, "AsinBackward0", FLOAT),
     Row("acos", jnp.arccos, "AcosBackward0", FLOAT),
     Row("atan", jnp.arctan, "AtanBackward0", FLOAT),
     Row("sinh", jnp.sinh, "SinhBackward0", FLOAT),
     Row("cosh", jnp.cosh, "CoshBackward0", FLOAT),
-    Row("tanh", jnp.tanh, "TanhBackward0", FLOAT),
+    Row("tanh", jnp.tanh, "TanhBackward0", FLOAT, saves_result=True),
     Row("asinh", jnp.arcsinh, "AsinhBackward0", FLOAT),
     Row("acosh", jnp.arccosh, "AcoshBackward0", FLOAT),
     Row("atanh", jnp.arctanh, "AtanhBackward0", FLOAT),
     Row("erf", jax.scipy.special.erf, "ErfBackward0", FLOAT),
-    Row("sigmoid", jax.nn.sigmoid, "SigmoidBackward0", FLOAT),
+    Row("sigmoid", jax.nn.sigmoid, "SigmoidBackward0", FLOAT, saves_result=True),
     Row("isnan", jnp.isnan, "IsnanBackward0", BOOL, in_place=False),
     Row("isinf", jnp.isinf, "IsinfBackward0", BOOL, in_place=False),
     Row("isfinite", jnp.isfinite, "IsfiniteBackward0", BOOL, in_place=False),
@@ -216,7 +221,11 @@ class Pointwise:
         op = self.in_place_by_types.get(avals) or self.for_in_place(operands, avals)
         if len(operands) == 2:
             return write(a, record_two(op, *operands))
-        return write(a, record_one(op, a))
+        result = record_one(op, a)
+        write(a, result)
+        if self.row.saves_result and result[1] is not None:
+            watch_result(a)
+        return a
 
     def for_in_place(self, operands: tuple[Any, ...], avals: tuple[Aval, ...]) -> Op:
         """The op whose result can be stored in the first operand."""
@@ -238,7 +247,7 @@ class Pointwise:
 
     def function(self) -> Callable[..., Tensor]:
         """The op as a function of tensors; the last of two operands may be a Python number."""
-        by_types, name = self.by_types, self.row.name
+        by_types, name, saves_result = self.by_types, self.row.name, self.row.saves_result
         operator = self.operator()
 
         def unary(input: Tensor) -> Tensor:
@@ -247,7 +256,10 @@ class Pointwise:
                     f"{name}(): argument 'input' (position 1) must be Tensor, not {_type_name(input)}"
                 )
             op = by_types.get((input.storage.value.aval,)) or self.for_types(input)
-            return tensor_of(*record_one(op, input))
+            result = tensor_of(*record_one(op, input))
+            if saves_result and result.node is not None:
+                watch_result(result)
+            return result
 
         def binary(input: Tensor, other: Any) -> Tensor:
             result = operator(input, other)
