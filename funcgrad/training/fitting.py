@@ -118,8 +118,7 @@ def fit(
                 raise ValueError("mesh is for full batches: training.fit_batches has mini-batches")
             rows = RowSharding(mesh, rows_of((x, y)))
             (x, y), weights = rows.put((x, y), optax.tree.dtype(params, "highest"))
-            if loss is regression.loss:
-                curvature = regression.moments(x, y, weights)
+            curvature = regression.moments(x, y, weights) if loss is regression.loss else None
             params, y = rows.replicate(params), (y, weights)
             objective, home = weighted_by_target(loss), None
         data = Data(

@@ -65,19 +65,24 @@ class RowSharding:
         self.mesh = automatic(mesh)
         self.sharding = NamedSharding(self.mesh, PartitionSpec(mesh.axis_names))
         self.replicated = NamedSharding(self.mesh, PartitionSpec())
-        local = len(self.sharding.addressable_devices)
         if not self.sharding.is_fully_addressable:
             rows = int(np.max(multihost_utils.process_allgather(np.asarray(rows))))
-        self.rows = -(-rows // local) * local
+        self.rows = self._divisible(rows)
         self._row: PyTree = None
+
+    def _divisible(self, rows: int) -> int:
+        devices = len(self.sharding.addressable_devices)
+        return -(-rows // devices) * devices
 
     def put(self, batch: PyTree, dtype: Any = np.float32) -> tuple[PyTree, Float[Array, " rows"]]:
         """Return a batch over all devices, and its rows' weights; None is a batch of no rows.
 
         Raises:
-            ValueError: the batch has more rows than was said.
+            ValueError: the batch has more rows than was said, in one of several processes.
         """
         rows = 0 if batch is None else len(jax.tree.leaves(batch)[0])
+        if rows > self.rows and self.sharding.is_fully_addressable:
+            self.rows = self._divisible(rows)
         if rows > self.rows:
             raise ValueError(f"a batch has {rows} rows, and the largest should have {self.rows}")
         if rows:
