@@ -24,12 +24,12 @@ from funcgrad.torch import (
     reductions,
 )
 from funcgrad.torch.autograd import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
+from funcgrad.torch.devices import device
 from funcgrad.torch.dtypes import (
     Size,
     bfloat16,
     complex64,
     complex128,
-    device,
     dtype,
     finfo,
     float16,

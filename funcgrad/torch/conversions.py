@@ -10,7 +10,7 @@ import numpy as np
 from funcgrad.engine import Aval, Op, record
 from funcgrad.torch import dtypes
 from funcgrad.torch.calling import number, writable, write
-from funcgrad.torch.dtypes import device as device_of
+from funcgrad.torch.devices import device as device_of
 from funcgrad.torch.dtypes import dtype
 from funcgrad.torch.tensor import Tensor, tensor_of
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from funcgrad.torch import sampling
 from funcgrad.torch.calling import NUMBERS
-from funcgrad.torch.dtypes import device, dtype, from_numpy_dtype, get_default_dtype, int64
+from funcgrad.torch.devices import device
+from funcgrad.torch.dtypes import dtype, from_numpy_dtype, get_default_dtype, int64
 from funcgrad.torch.random_stream import Generator, default_generator
 from funcgrad.torch.tensor import Tensor, place, tensor_of
 

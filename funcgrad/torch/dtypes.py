@@ -1,4 +1,4 @@
-"""The plain values that describe a tensor, as PyTorch spells them: `dtype`, `Size` and `device`.
+"""The plain values that describe a tensor, as PyTorch spells them: `dtype` and `Size`.
 
 Type promotion and the default dtype are here too; the tensors that have these properties are not.
 """
@@ -7,15 +7,11 @@ import functools
 import math
 import numbers
 import operator
-import re
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, SupportsIndex, overload
+from typing import Any, SupportsIndex, overload
 
 import ml_dtypes
 import numpy as np
-
-if TYPE_CHECKING:
-    import jax
 
 
 class dtype:
@@ -515,155 +511,3 @@ class Size(tuple[int, ...]):
 
 def _size(lengths: tuple[int, ...]) -> Size:
     return tuple.__new__(Size, lengths)
-
-
-# ---------------------------------------------------------------------------- device
-
-# PyTorch's device types and "tpu", each with the JAX platform that serves it (None: JAX's default;
-# absent from the second table: may be named, cannot be used).
-_DEVICE_TYPES = (
-    *("cpu", "cuda", "ipu", "xpu", "mkldnn", "opengl", "opencl", "ideep", "hip", "ve", "fpga"),
-    *("maia", "xla", "lazy", "vulkan", "mps", "meta", "hpu", "mtia", "privateuseone", "tpu"),
-)
-_JAX_PLATFORMS = {"cpu": "cpu", "cuda": "gpu", "hip": "gpu", "tpu": "tpu", "xla": None}
-_DEVICE_STRING = re.compile(r"([a-zA-Z_]+)(?::(0|[1-9][0-9]*))?")
-
-
-class device:
-    """Where a tensor lives, named as PyTorch names it.
-
-    `device("cuda:1")`, `device("cuda", 1)`, `device("cpu")`, `device("tpu")`; "cuda" is JAX's GPU
-    platform (ROCm included) and "xla" whatever platform JAX prefers. A name says nothing about
-    the machine until `jax_device` is called.
-
-    Attributes:
-      type: the kind of device, such as `"cuda"`.
-      index: which one of its kind, or None for the current one.
-
-    Raises:
-      RuntimeError: the text names no device.
-
-    >>> device("cuda:1"), str(device("cpu")), device("cuda", 0) == device("cuda")
-    (device(type='cuda', index=1), 'cpu', False)
-
-    Behaviour: https://pytorch.org/docs/stable/tensor_attributes.html#torch-device
-    """
-
-    __slots__ = ("index", "type")
-
-    type: str
-    index: int | None
-
-    def __init__(self, type: "str | int | device", index: int | None = None) -> None:
-        """Parse a device string, or take its two parts."""
-        if isinstance(type, device) and index is None:
-            kind, number = type.type, type.index
-        elif isinstance(type, int) and not isinstance(type, bool) and index is None:
-            kind, number = _accelerator_type(), type
-        elif isinstance(type, str):
-            kind, number = _parse_device(type)
-            if index is not None:
-                if isinstance(index, bool) or not isinstance(index, int):
-                    raise TypeError(
-                        "device(): argument 'index' (position 2) must be int, "
-                        f"not {index.__class__.__name__}"
-                    )
-                if number is not None:
-                    raise RuntimeError(
-                        "type (string) must not include an index because index was passed "
-                        f"explicitly: {type}"
-                    )
-                number = index
-        else:
-            raise TypeError(
-                f"device(): argument 'type' (position 1) must be str, not {type.__class__.__name__}"
-            )
-        if number is not None and number < 0:
-            raise RuntimeError("Device index must not be negative")
-        object.__setattr__(self, "type", kind)
-        object.__setattr__(self, "index", number)
-
-    @classmethod
-    def from_jax(cls, jax_device: "jax.Device") -> "device":
-        """The name of a JAX device; JAX's only CPU is `cpu`, without an index."""
-        names = {"cpu": "cpu", "gpu": "cuda", "cuda": "cuda", "rocm": "cuda", "tpu": "tpu"}
-        platform = jax_device.platform
-        kind = names.get(platform, "xla")
-        position = jax_device.client.local_devices().index(jax_device)
-        return cls(kind, None if kind == "cpu" and position == 0 else position)
-
-    def jax_device(self) -> "jax.Device":
-        """The JAX device of this process that the name stands for (index None: the first).
-
-        Raises:
-          RuntimeError: JAX has no such platform here, or fewer devices of it.
-
-        >>> device("cpu").jax_device().platform
-        'cpu'
-        """
-        import jax
-
-        if self.type not in _JAX_PLATFORMS:
-            raise RuntimeError(f"JAX has no platform for device type '{self.type}'")
-        try:
-            found = jax.local_devices(backend=_JAX_PLATFORMS[self.type])
-        except RuntimeError as error:
-            raise RuntimeError(
-                f"device '{self}' is not available: JAX's platform here is "
-                f"'{jax.default_backend()}'"
-            ) from error
-        index = self.index or 0
-        if index >= len(found):
-            raise RuntimeError(f"device '{self}' is not available: JAX finds {len(found)} of them")
-        return found[index]
-
-    def __repr__(self) -> str:
-        """PyTorch's spelling, such as `device(type='cuda', index=1)`."""
-        index = "" if self.index is None else f", index={self.index}"
-        return f"device(type='{self.type}'{index})"
-
-    def __str__(self) -> str:
-        """The device string, such as `cuda:1`."""
-        return self.type if self.index is None else f"{self.type}:{self.index}"
-
-    def __eq__(self, other: object) -> bool:
-        """Same type and same index; `cuda` is not `cuda:0`."""
-        if not isinstance(other, device):
-            return NotImplemented
-        return self.type == other.type and self.index == other.index
-
-    def __hash__(self) -> int:
-        """Consistent with equality."""
-        return hash((self.type, self.index))
-
-    def __setattr__(self, attribute: str, value: Any) -> None:
-        """Refuse: a device is a value."""
-        raise AttributeError(f"attribute {attribute!r} of 'torch.device' objects is not writable")
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle by its parts."""
-        return device, (self.type,) if self.index is None else (self.type, self.index)
-
-
-def _parse_device(text: str) -> tuple[str, int | None]:
-    if not text:
-        raise RuntimeError("Device string must not be empty")
-    match = _DEVICE_STRING.fullmatch(text)
-    if match is None:
-        raise RuntimeError(f"Invalid device string: '{text}'")
-    kind, index = match.groups()
-    if kind not in _DEVICE_TYPES:
-        raise RuntimeError(
-            f"Expected one of {', '.join(_DEVICE_TYPES)} device type at start of device string: "
-            f"{kind}"
-        )
-    return kind, None if index is None else int(index)
-
-
-def _accelerator_type() -> str:
-    import jax
-
-    kind = {"gpu": "cuda", "tpu": "tpu"}.get(jax.default_backend())
-    if kind is None:
-        raise RuntimeError("Cannot access accelerator device when none is available.")
-    return kind

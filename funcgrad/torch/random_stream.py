@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.torch import dtypes
+from funcgrad.torch import devices
 from funcgrad.torch.box_muller import multiply_add
 
 # PyTorch's seed for a generator that was given none.
@@ -41,9 +41,9 @@ class Generator:
     Behaviour: https://pytorch.org/docs/stable/generated/torch.Generator.html
     """
 
-    def __init__(self, device: str | dtypes.device = "cpu") -> None:
+    def __init__(self, device: str | devices.device = "cpu") -> None:
         """Make a generator with PyTorch's fixed first seed."""
-        self.device = dtypes.device(device)
+        self.device = devices.device(device)
         # Held by each sampling function: its words must be consecutive.
         self.lock = threading.RLock()
         # RandomState, though old, is what seeds mt19937 as PyTorch does; only its words are used.
@@ -170,7 +170,7 @@ class Generator:
         return multiply_add(np.array(values, np.float64), std, mean)
 
 
-def _restore(device: dtypes.device, state: np.ndarray) -> Generator:
+def _restore(device: devices.device, state: np.ndarray) -> Generator:
     generator = Generator(device)
     generator.set_state(state)
     return generator

@@ -10,7 +10,8 @@ import numpy as np
 from funcgrad.engine import Leaf, Storage, Value, Variable, compute
 from funcgrad.engine.values import is_tracer
 from funcgrad.torch import printing
-from funcgrad.torch.dtypes import C_NAMES, Size, device, dtype, from_numpy_dtype
+from funcgrad.torch.devices import device
+from funcgrad.torch.dtypes import C_NAMES, Size, dtype, from_numpy_dtype
 
 _new = object.__new__
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, reject
 from hypothesis import strategies as st
 
+from funcgrad.torch import devices
 from funcgrad.torch import dtypes as ours
 
 NAMES = [each.name for each in ours.ALL_DTYPES]
@@ -344,23 +345,23 @@ DEVICE_ARGUMENTS = [
 @pytest.mark.parametrize("arguments", DEVICE_ARGUMENTS, ids=repr)
 def test_device_reads_what_pytorch_reads(torch, arguments):
     expected = outcome(lambda: torch.device(*arguments))
-    assert outcome(lambda: ours.device(*arguments)) == expected
+    assert outcome(lambda: devices.device(*arguments)) == expected
     if isinstance(expected, str):
-        assert str(ours.device(*arguments)) == str(torch.device(*arguments))
-        assert ours.device(*arguments).type == torch.device(*arguments).type
-        assert ours.device(*arguments).index == torch.device(*arguments).index
+        assert str(devices.device(*arguments)) == str(torch.device(*arguments))
+        assert devices.device(*arguments).type == torch.device(*arguments).type
+        assert devices.device(*arguments).index == torch.device(*arguments).index
 
 
 @pytest.mark.parametrize("text", ["foo", "gpu", "CPU"])
 def test_unknown_device_type_is_refused_in_pytorchs_words(torch, text):
-    kind, message = outcome(lambda: ours.device(text))
+    kind, message = outcome(lambda: devices.device(text))
     # "tpu" is the one type that PyTorch does not list.
     assert (kind, message.replace(", tpu device", " device")) == outcome(lambda: torch.device(text))
 
 
 @pytest.mark.parametrize("wrong", [(None,), (1.5,), (True,), (("cpu",),), ("cpu", True)], ids=repr)
 def test_device_of_something_else_is_a_type_error(torch, wrong):
-    for library in (ours, torch):
+    for library in (devices, torch):
         with pytest.raises(TypeError, match=r"device\(\)"):
             library.device(*wrong)
 
@@ -369,26 +370,26 @@ def test_devices_compare_by_type_and_index(torch):
     texts = ["cpu", "cpu:0", "cuda", "cuda:0", "cuda:1"]
     for first, second in itertools.product(texts, texts):
         expected = torch.device(first) == torch.device(second)
-        assert (ours.device(first) == ours.device(second)) == expected
+        assert (devices.device(first) == devices.device(second)) == expected
         if expected:
-            assert hash(ours.device(first)) == hash(ours.device(second))
-    assert ours.device("cpu") != "cpu"
-    assert ours.device(ours.device("cuda:2")) == ours.device("cuda:2")
+            assert hash(devices.device(first)) == hash(devices.device(second))
+    assert devices.device("cpu") != "cpu"
+    assert devices.device(devices.device("cuda:2")) == devices.device("cuda:2")
 
 
 def test_a_device_is_a_constant_that_copies_and_pickles():
-    device = ours.device("cuda:1")
+    device = devices.device("cuda:1")
     assert copy.deepcopy(device) == pickle.loads(pickle.dumps(device)) == device
-    assert pickle.loads(pickle.dumps(ours.device("cpu"))) == ours.device("cpu")
+    assert pickle.loads(pickle.dumps(devices.device("cpu"))) == devices.device("cpu")
     with pytest.raises(AttributeError, match="not writable"):
         device.index = 2
 
 
 def test_every_jax_device_has_a_name_that_leads_back_to_it():
     for jax_device in jax.local_devices():
-        assert ours.device.from_jax(jax_device).jax_device() == jax_device
-    assert ours.device("xla").jax_device() == jax.local_devices()[0]
-    assert ours.device("cpu").jax_device().platform == "cpu"
+        assert devices.device.from_jax(jax_device).jax_device() == jax_device
+    assert devices.device("xla").jax_device() == jax.local_devices()[0]
+    assert devices.device("cpu").jax_device().platform == "cpu"
 
 
 @pytest.mark.parametrize("text", ["cuda", "tpu"])
@@ -396,16 +397,16 @@ def test_an_absent_accelerator_is_refused_when_it_is_used(text):
     if jax.default_backend() != "cpu":
         pytest.skip("this machine has an accelerator")
     with pytest.raises(RuntimeError, match=f"device '{text}' is not available"):
-        ours.device(text).jax_device()
+        devices.device(text).jax_device()
     with pytest.raises(RuntimeError, match="Cannot access accelerator device"):
-        ours.device(0)
+        devices.device(0)
 
 
 def test_a_device_beyond_the_last_is_refused():
     with pytest.raises(RuntimeError, match="'cpu:9999' is not available: JAX finds"):
-        ours.device("cpu:9999").jax_device()
+        devices.device("cpu:9999").jax_device()
 
 
 def test_a_device_type_that_jax_lacks_can_be_named_only():
     with pytest.raises(RuntimeError, match="no platform for device type 'mkldnn'"):
-        ours.device("mkldnn").jax_device()
+        devices.device("mkldnn").jax_device()
