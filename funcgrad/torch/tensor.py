@@ -1,5 +1,6 @@
 """The tensor: a variable of the engine with PyTorch's attributes. Its ops are attached from the tables."""
 
+import copy
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -199,6 +200,27 @@ class Tensor(Variable):
     def _version(self) -> int:
         return self.storage.version
 
+    # -- copies ---------------------------------------------------------------------------------------------------
+
+    def __copy__(self) -> "Tensor":
+        alias = self.detach()
+        alias.requires_grad = self.requires_grad
+        return alias
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Tensor":
+        if not self.is_leaf:
+            raise RuntimeError(
+                "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the moment."
+            )
+        # Values never change, so a storage of its own makes a copy of its own.
+        memo[id(self)] = made = tensor_of(self.storage.value)
+        made.requires_grad = self.requires_grad
+        made._grad = copy.deepcopy(self._grad, memo)
+        return made
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        return _rebuild, (np.asarray(self._array()), self.requires_grad)
+
     # -- its elements ---------------------------------------------------------------------------------------------
 
     def _array(self) -> Any:
@@ -311,6 +333,11 @@ def tensor_of(value: Value, node: Any = None, nr: int = 0) -> Tensor:
     tensor.node = node
     tensor.nr = nr
     return tensor
+
+
+def _rebuild(elements: np.ndarray, requires_grad: bool) -> Tensor:
+    """A pickled tensor; its history and gradient are left behind, as PyTorch leaves them."""
+    return tensor_of(place(elements)).requires_grad_(requires_grad)
 
 
 def place(array: Any, where: "device | str | None" = None) -> Value:
