@@ -4,7 +4,7 @@ It knows arrays, ops and graphs; it knows nothing of PyTorch. README.md's archit
 """
 
 from funcgrad.engine.graph import FreedError, ModifiedError, backward, grad_mode, pull_back, walk
-from funcgrad.engine.nodes import GraphNode, Leaf, Node
+from funcgrad.engine.nodes import FunctionNode, GraphNode, Leaf, Node
 from funcgrad.engine.ops import DeviceMismatchError, Op
 from funcgrad.engine.programs import Stats, explain, reset_stats, stats
 from funcgrad.engine.settings import mode, settings
@@ -15,6 +15,7 @@ __all__ = [
     "Aval",
     "DeviceMismatchError",
     "FreedError",
+    "FunctionNode",
     "GraphNode",
     "Leaf",
     "ModifiedError",

@@ -12,9 +12,9 @@ from math import inf
 from typing import Any, NamedTuple
 from weakref import ref
 
-from funcgrad.engine.nodes import Edge, GraphNode, Leaf, Node
+from funcgrad.engine.nodes import Edge, FunctionNode, GraphNode, Leaf, Node, Packed, hooked
 from funcgrad.engine.ops import add, ones_like
-from funcgrad.engine.trace import Trace, flush, local, record, record_values
+from funcgrad.engine.trace import Observer, Trace, flush, local, record, record_values
 from funcgrad.engine.values import Storage, Value, Variable
 
 Accumulate = Callable[[Leaf, Value, GraphNode | None, int], None]
@@ -75,9 +75,7 @@ def backward(root: Variable, accumulate: Accumulate, *, retain_graph: bool = Fal
     before, recorder.grad_enabled = recorder.grad_enabled, False
     try:
         known = _replay(root, retain_graph)
-        if known is None:
-            known = _walk_and_remember(root, retain_graph)
-        for gathered in known:
+        for gathered in _walk_and_remember(root, retain_graph) if known is None else known:
             accumulate(*gathered)
     finally:
         recorder.grad_enabled = before
@@ -145,28 +143,35 @@ def _plain_graph(root: GraphNode, leaves: list[Any]) -> list[GraphNode] | None:
             if source not in seen:
                 seen.add(source)
                 stack.append(source)
-    return nodes
+    # A hook may do anything, and has to be called every time.
+    return None if hooked and any(node in hooked for node in seen) else nodes
 
 
-def _walk_and_remember(root: Variable, retain_graph: bool) -> Gathered:
+def _walk_and_remember(
+    root: Variable, retain_graph: bool
+) -> Iterator[tuple[Leaf, Value, GraphNode | None, int]]:
     """Walk op by op; where everything walked was recorded in this trace, remember what it appended."""
     trace = local.recorder.trace
     state, start = trace.log[-1][0], len(trace.log)
     leaves: list[Leaf] = []
     nodes = _plain_graph(root.node, leaves)
     place = root.storage.value.slot
-    found = [
+    gathering = (
         (leaf, gradient.storage.value, gradient.node, gradient.nr)
         for leaf, gradient in walk(
             [(root, made(record(ones_like, (root,))))], retain_graph=retain_graph
         )
-    ]
+    )
+    if nodes is None or local.recorder.observer is not None:
+        # Hooks see each gradient gathered before the next is made.
+        yield from gathering
+        return
+    found = list(gathering)
     token = trace.token
     appended = trace.log[start:]
     stands = {leaf: value.slot for leaf, value, _, _ in found}
     if (
-        nodes is not None
-        and trace is local.recorder.trace
+        trace is local.recorder.trace
         and place[0] is token
         and all(leaf.slot[0] is token for leaf in leaves)
         and all(_made_in(trace, node) for node in nodes)
@@ -177,7 +182,7 @@ def _walk_and_remember(root: Variable, retain_graph: bool) -> Gathered:
             [(entry, None) for entry, _ in appended],
             [stands[leaf][1] if leaf in stands else None for leaf in leaves],
         )
-    return found
+    yield from found
 
 
 def _made_in(trace: Trace, node: GraphNode) -> bool:
@@ -205,9 +210,28 @@ def walk(
         FreedError, ModifiedError: a saved value is not there any more.
     """
     waiting = _dependencies([root.node for root, _ in roots], captures)
+    recorder = local.recorder
+    around, recorder.walking = recorder.walking, waiting
+    before, recorder.grad_enabled = recorder.grad_enabled, create_graph
+    try:
+        yield from _walk(roots, waiting, retain_graph, captures)
+    finally:
+        recorder.walking, recorder.grad_enabled = around, before
+
+
+def _walk(
+    roots: Sequence[tuple[Variable, Variable]],
+    waiting: dict[GraphNode, int],
+    retain_graph: bool,
+    captures: Sequence[Edge] | None,
+) -> Iterator[tuple[Any, Variable]]:
     arrived: dict[GraphNode, list[Variable | None]] = {}
     ready: list[tuple[float, int, Any]] = []
     order = count()
+    observer = local.recorder.observer
+    wanted: dict[GraphNode, list[Edge]] = {}
+    for edge in captures or ():
+        wanted.setdefault(edge[0], []).append(edge)
 
     def arrive(node: GraphNode, nr: int, cotangent: Variable) -> None:
         slots = arrived.get(node)
@@ -222,30 +246,62 @@ def walk(
     for node in {root.node for root, _ in roots}:
         if waiting.get(node) == 0:
             heappush(ready, (-node.sequence, next(order), node))
-    with grad_mode(create_graph):
-        while ready:
-            _, _, node = heappop(ready)
-            cotangents = arrived.pop(node, None)
-            if cotangents is not None and captures is not None:
-                for edge in captures:
-                    if edge[0] is node and (captured := cotangents[edge[1]]) is not None:
-                        yield edge, captured
-            if node.sequence == inf:
-                if cotangents is not None and captures is None:
-                    yield node, cotangents[0]  # type: ignore[misc]
+    while ready:
+        _, _, node = heappop(ready)
+        cotangents = arrived.pop(node, None)
+        hooks = hooked.get(node) if hooked else None
+        if cotangents is None and (hooks is not None or isinstance(node, FunctionNode)):
+            cotangents = [None] * node.outputs
+        if hooks is not None:
+            for hook in list(hooks.arriving.values()):
+                hook(cotangents)  # type: ignore[arg-type]
+        if captures is not None:
+            for edge in wanted.get(node, ()):
+                if cotangents is not None and (captured := cotangents[edge[1]]) is not None:
+                    yield edge, captured
+            if not any(source in waiting for source, _ in node.edges):
                 continue
-            gradients = () if cotangents is None else pull_back(node, cotangents)
-            if not retain_graph and node.saved:
-                node.saved = None
-            for (source, nr), gradient in zip(node.edges, gradients, strict=False):
-                if source in waiting:
-                    arrive(source, nr, gradient)
-            for source, _ in node.edges:
-                left = waiting.get(source)
-                if left is not None:
-                    waiting[source] = left - 1
-                    if left == 1:
-                        heappush(ready, (-source.sequence, next(order), source))
+        if hooks is not None:
+            for hook in list(hooks.before.values()):
+                hook(cotangents)  # type: ignore[arg-type]
+        gradients: Sequence[Variable | None] = ()
+        if node.sequence == inf:
+            if cotangents is not None and cotangents[0] is not None:
+                yield node, cotangents[0]
+        elif cotangents is not None:
+            if observer is None:
+                gradients = pull_back(node, cotangents)
+            else:
+                gradients = _observed(observer, node, cotangents)
+        if hooks is not None and hooks.after:
+            gradients = list(gradients)
+            for after in list(hooks.after.values()):
+                after(gradients, cotangents)  # type: ignore[arg-type]
+        if not retain_graph and node.saved:
+            node.saved = None
+        for (source, nr), gradient in zip(node.edges, gradients, strict=False):
+            if gradient is not None and source in waiting:
+                arrive(source, nr, gradient)
+        for source, _ in node.edges:
+            left = waiting.get(source)
+            if left is not None:
+                waiting[source] = left - 1
+                if left == 1:
+                    heappush(ready, (-source.sequence, next(order), source))
+
+
+def _observed(
+    observer: Observer, node: Any, cotangents: Sequence[Variable | None]
+) -> Sequence[Variable | None]:
+    """`pull_back`, with an observer told of it."""
+    observer.visits(node)
+    try:
+        gradients = pull_back(node, cotangents)
+    except BaseException as error:
+        observer.failed(node, error)
+        raise
+    observer.gave(node, gradients)
+    return gradients
 
 
 def _dependencies(
@@ -272,8 +328,12 @@ def _dependencies(
     return waiting
 
 
-def pull_back(node: Node, cotangents: Sequence[Variable | None]) -> list[Variable]:
+def pull_back(node: Any, cotangents: Sequence[Variable | None]) -> Sequence[Variable | None]:
     """The cotangents of a node's inputs that want one, given those of its outputs (None counts as zero)."""
+    if isinstance(node, FunctionNode):
+        return node.pull_back(cotangents)
+    if all(cotangent is None for cotangent in cotangents):
+        return [None] * len(node.edges)
     rule, saved = node.rule, node.saved
     if saved is None:
         raise FreedError(
@@ -282,14 +342,17 @@ def pull_back(node: Node, cotangents: Sequence[Variable | None]) -> list[Variabl
             "autograd.grad(). Specify retain_graph=True if you need to backward through the graph a second time or "
             "if you need to access saved tensors after calling backward."
         )
-    all_given = None not in cotangents
+    # Not `None not in`: that would ask the tensors whether they equal None.
+    all_given = all(cotangent is not None for cotangent in cotangents)
     vjp = rule.full if all_given else rule.vjp(tuple([c is not None for c in cotangents]))
     # What `.data` changed behind the version's back is used as it is now, as PyTorch does.
     values = []
     for value, storage, version, held in saved:
         if storage.version != version:
             raise ModifiedError(node, held, version, storage.version)
-        values.append(storage.value if held is value else value)
+        values.append(
+            value.unpack() if type(value) is Packed else storage.value if held is value else value
+        )
     positions = rule.saves
     if not all_given:
         values = [v for k, v in zip(positions, values, strict=True) if k in vjp.uses]

@@ -6,8 +6,8 @@ How the graph is walked is `graph`'s business.
 from collections.abc import Callable, Sequence
 from itertools import count
 from math import inf
-from typing import TYPE_CHECKING
-from weakref import ref
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary, ref
 
 from funcgrad.engine.values import NOWHERE, Slot, Storage, Value, Variable
 
@@ -25,7 +25,21 @@ def next_sequence() -> int:
 Edge = tuple["GraphNode", int]
 # A value that the way back needs, then the storage that has to be unchanged for it: the version and the value it has to
 # have. Mostly the two values are one; an op whose derivative PyTorch takes from its result watches the result.
-Saved = tuple[tuple[Value, Storage, int, Value], ...]
+Saved = tuple[tuple[Any, Storage, int, Any], ...]
+
+
+class Packed:
+    """Stands in a node's saved values for one that was handed away; `unpack` brings it back."""
+
+    __slots__ = ("unpack",)
+
+    def __init__(self, unpack: Callable[[], Value]) -> None:
+        self.unpack = unpack
+
+    @property
+    def saved(self) -> tuple[Any, Storage, int, Any]:
+        """The entry of `GraphNode.saved` that stands for it: no storage has to stay as it was."""
+        return self, Storage(self), 0, None  # type: ignore[arg-type]
 
 
 class GraphNode:
@@ -69,17 +83,66 @@ class Node(GraphNode):
         return self.rule.count
 
 
+class FunctionNode(GraphNode):
+    """A node whose way back is a Python function, `pull_back`. Walks that meet it are never remembered."""
+
+    __slots__ = ("count",)
+
+    def __init__(self, edges: tuple[Edge, ...], count: int = 1) -> None:
+        self.edges = edges
+        self.saved = ()
+        self.sequence = next(_sequence)
+        self.slot = NOWHERE
+        self.count = count
+
+    @property
+    def outputs(self) -> int:
+        """How many outputs the function had that left this node behind."""
+        return self.count
+
+    def pull_back(self, cotangents: Sequence[Variable | None]) -> Sequence[Variable | None]:
+        """The cotangent for each edge, or None for a zero, given those of the outputs, or None for a zero."""
+        raise NotImplementedError
+
+
 class Leaf(GraphNode):
     """Where the gradient of a variable gathers; it knows the variable only weakly."""
 
-    __slots__ = ("variable",)
+    __slots__ = ("reference",)
 
     def __init__(self, variable: Variable) -> None:
-        self.variable = ref(variable)
+        self.reference = ref(variable)
         self.saved = ()
         self.edges = ()
         self.sequence = inf
         self.slot = NOWHERE
+
+
+class Hooks:
+    """What is called when a walk comes to a node; hooks change the lists they are given.
+
+    Attributes:
+        arriving: of the cotangents, None where there is none; called also where they are only captured.
+        before: of the cotangents, when the node is about to pull them back.
+        after: of the gradients, one an edge, and of the cotangents they were made from.
+    """
+
+    __slots__ = ("after", "arriving", "before")
+
+    def __init__(self) -> None:
+        self.arriving: dict[Any, Callable[[list[Variable | None]], None]] = {}
+        self.before: dict[Any, Callable[[list[Variable | None]], None]] = {}
+        self.after: dict[Any, Callable[[list[Variable | None], list[Variable | None]], None]] = {}
+
+
+# Apart from the nodes, so that those without hooks, nearly all, pay nothing for them.
+hooked: WeakKeyDictionary[GraphNode, Hooks] = WeakKeyDictionary()
+
+
+def hooks_of(node: GraphNode) -> Hooks:
+    """The hooks of a node, to be added to."""
+    hooks = hooked.get(node)
+    return hooked.setdefault(node, Hooks()) if hooks is None else hooks
 
 
 def node_type(label: str) -> type[Node]:

@@ -175,15 +175,41 @@ class Watch(Protocol):
         """The recording that ends in `state` was run, and these values of it are held."""
 
 
-class Recorder:
-    """A thread's own recording and grad mode, and who watches it, if anybody does."""
+class Observer(Protocol):
+    """Who wants to know of every graph node; see `Recorder.observer`."""
 
-    __slots__ = ("grad_enabled", "trace", "watch")
+    def made(self, node: GraphNode) -> None:
+        """An op left this node behind."""
+
+    def visits(self, node: GraphNode) -> None:
+        """A walk backward is about to pull cotangents back through this node."""
+
+    def failed(self, node: GraphNode, error: BaseException) -> None:
+        """That failed."""
+
+    def gave(self, node: GraphNode, gradients: Sequence[Variable | None]) -> None:
+        """That gave these gradients."""
+
+
+class Recorder:
+    """A thread's own recording and grad mode, and who watches it, if anybody does.
+
+    Attributes:
+        trace: what is pending.
+        grad_enabled: whether ops leave graph nodes behind.
+        watch: who is told what a piece of code reads from outside it.
+        observer: who is told of graph nodes.
+        walking: the nodes that the walk under way in this thread visits; None outside walks.
+    """
+
+    __slots__ = ("grad_enabled", "observer", "trace", "walking", "watch")
 
     def __init__(self) -> None:
         self.trace = Trace()
         self.grad_enabled = True
         self.watch: Watch | None = None
+        self.observer: Observer | None = None
+        self.walking: dict[GraphNode, int] | None = None
 
 
 class _Local(threading.local):
@@ -242,6 +268,8 @@ def record(op: Op, arguments: Sequence[Variable]) -> Any:
     value = Value(None, state.aval, slot, trace)
     rule = state.rule
     made = None if rule is None else rule.make(arguments, slot)
+    if made is not None and recorder.observer is not None:
+        recorder.observer.made(made)
     log.append((state, None))
     trace.held[position] = ref(value)
     if state.outputs is not None:
@@ -276,6 +304,8 @@ def record_one(op: Op, a: Variable) -> Result:
     value = Value(None, state.aval, slot, trace)
     rule = state.rule
     made = None if rule is None else rule.make((a,), slot)
+    if made is not None and recorder.observer is not None:
+        recorder.observer.made(made)
     log.append((state, None))
     trace.held[position] = ref(value)
     if position >= settings.buffer_size:
@@ -315,6 +345,8 @@ def record_two(op: Op, a: Variable, b: Variable) -> Result:
     value = Value(None, state.aval, slot, trace)
     rule = state.rule
     made = None if rule is None else rule.make((a, b), slot)
+    if made is not None and recorder.observer is not None:
+        recorder.observer.made(made)
     log.append((state, None))
     trace.held[position] = ref(value)
     if position >= settings.buffer_size:
@@ -448,6 +480,8 @@ def apply(op: Op, arguments: Sequence[Variable]) -> Any:
         tuple(recorder.grad_enabled and variable.node is not None for variable in arguments),
     )
     made = None if rule is None else rule.make(arguments, NOWHERE)
+    if made is not None and recorder.observer is not None:
+        recorder.observer.made(made)
     arrays = [compute(value) for value in values]
     outputs = as_tuple(with_wide_types(op.function, *arrays))
     results = _with_edges([Value.of(array) for array in outputs], made)

@@ -120,9 +120,9 @@ class _Plan:
             (arg.storage.value.aval, arg.node is None) if _is_tensor(arg) else (None, None)
             for arg in args
         ]
-        variables = [leaf.variable() for leaf in leaves]
+        variables = [leaf.reference() for leaf in leaves]
         self.leaves = [
-            (leaf.variable, variable._grad is not None)
+            (leaf.reference, variable._grad is not None)
             for leaf, variable in zip(leaves, variables, strict=True)
             if variable is not None
         ]

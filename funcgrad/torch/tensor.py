@@ -22,6 +22,11 @@ class AccumulateGrad(Leaf):
 
     __slots__ = ()
 
+    @property
+    def variable(self) -> "Tensor | None":
+        """The leaf; None once nobody holds it."""
+        return self.reference()  # type: ignore[return-value]
+
 
 class DataStorage(Storage):
     """A view of another storage with a version counter of its own: what `.data` gives.

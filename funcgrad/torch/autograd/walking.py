@@ -26,7 +26,7 @@ Tensors = Tensor | Sequence[Tensor]
 
 def _accumulate(leaf: Leaf, value: Value, node: Any, nr: int) -> None:
     """Add a gradient to a leaf's `.grad`: in place where the walk leaves no graph, as PyTorch does."""
-    variable: Any = leaf.variable()
+    variable: Any = leaf.reference()
     if variable is None:
         return
     held = variable._grad
