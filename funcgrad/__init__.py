@@ -7,15 +7,25 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from funcgrad import compare, datasets, engine, regression, torch, training
+    from funcgrad import compare, datasets, engine, regression, sklearn, torch, training
     from funcgrad.torch.purity import pure
     from funcgrad.training import fit
 
 __version__ = "0.1.0"
 
-__all__ = ["compare", "datasets", "engine", "fit", "pure", "regression", "torch", "training"]
+__all__ = [
+    "compare",
+    "datasets",
+    "engine",
+    "fit",
+    "pure",
+    "regression",
+    "sklearn",
+    "torch",
+    "training",
+]
 
-_SUBMODULES = {"compare", "datasets", "engine", "regression", "torch", "training"}
+_SUBMODULES = {"compare", "datasets", "engine", "regression", "sklearn", "torch", "training"}
 _ATTRIBUTES = {"fit": "funcgrad.training", "pure": "funcgrad.torch.purity"}
 
 
