@@ -13,22 +13,17 @@ from weakref import ref
 import jax
 import numpy as np
 
-from funcgrad.engine import Aval, GraphNode, Leaf, Storage, Value, Variable, compute, flush, local
+from funcgrad.engine import GraphNode, Leaf, Storage, Value, Variable, flush, local
 from funcgrad.engine.nodes import next_sequence
-from funcgrad.engine.programs import compiled
-from funcgrad.engine.trace import State, Trace
+from funcgrad.engine.trace import State
 from funcgrad.engine.values import is_tracer
+from funcgrad.torch.plans import NUMBERS, CannotCompileError, Plan, cell, is_tensor, tensors_in
 from funcgrad.torch.random_stream import default_generator
-from funcgrad.torch.tensor import Tensor, tensor_of
+from funcgrad.torch.tensor import Tensor
 
 # Calls run as they are until two in a row have done the same. After so many that did not, all do.
 _MOST_WATCHED_CALLS = 6
-_NUMBERS = (bool, int, float, complex, str, type(None))
-_LEAVES = {Tensor, *_NUMBERS}
-
-
-class _CannotCompileError(Exception):
-    """A traced program could not repeat what the function does; the message says why."""
+_LEAVES = {Tensor, *NUMBERS}
 
 
 class _Watch:
@@ -70,199 +65,18 @@ class _Watch:
             given: the tensors among the arguments, which may be others at every call.
 
         Raises:
-            _CannotCompileError: a program could not repeat this call.
+            CannotCompileError: a program could not repeat this call.
         """
         runs = [event for event in self.happened if type(event) is tuple]
         if any(reason == "a value was looked at" for _, reason in runs):
-            raise _CannotCompileError("it looks at a tensor's value")
+            raise CannotCompileError("it looks at a tensor's value")
         if self.continues_graph:
-            raise _CannotCompileError("it continues a graph that was made outside it")
+            raise CannotCompileError("it continues a graph that was made outside it")
         if self.random != default_generator.get_state().tobytes():
-            raise _CannotCompileError("it draws random numbers")
-        cells = {_cell(tensor) for tensor in given}
+            raise CannotCompileError("it draws random numbers")
+        cells = {cell(tensor) for tensor in given}
         captured = tuple(storage for storage in self.storages if storage not in cells)
         return captured, tuple(self.leaves), tuple(self.happened)
-
-
-class _TracingWatch:
-    """Sees to it that a traced call reads nothing that is not among the program's inputs."""
-
-    def reads(self, variable: Variable) -> None:
-        """Refuse an array that would be a constant of the program.
-
-        Raises:
-            _CannotCompileError: it is a tensor's, and not a Python number's.
-        """
-        if type(variable) is not Variable and not is_tracer(variable.storage.value.array):
-            raise _CannotCompileError("it reads a tensor that it did not read before")
-
-    def meets(self, node: GraphNode) -> None:
-        """Let any node pass: those from outside were refused while the call was watched."""
-
-    def ran(self, state: State, made: list[Value], reason: str) -> None:
-        """Let a run pass."""
-
-
-class _Plan:
-    """One traced call: the program, where its inputs are found, and where its outputs go."""
-
-    def __init__(
-        self, function: Callable[..., Any], args: tuple, kwargs: dict, seen: Any, watch: _Watch
-    ) -> None:
-        captured, leaves, happened = seen
-        self.ends_graph = any(
-            type(event) is tuple and event[1] == "backward ended" for event in happened
-        )
-        self.captured = list(captured)
-        self.grad_enabled = local.recorder.grad_enabled
-        # What `match` asks of the arguments: types, where all are tensors; nothing fits a None.
-        self.kinds: Any = [
-            (arg.storage.value.aval, arg.node is None) if _is_tensor(arg) else (None, None)
-            for arg in args
-        ]
-        variables = [leaf.reference() for leaf in leaves]
-        self.leaves = [
-            (leaf.reference, variable._grad is not None)
-            for leaf, variable in zip(leaves, variables, strict=True)
-            if variable is not None
-        ]
-        # Where a tensor around the function is replaced, the one that was captured dies, and the plan with it.
-        self.alive = True
-        self.owners = [
-            ref(variable, self._captured_died)
-            for storage in captured
-            for each in watch.storages[storage]
-            if (variable := each()) is not None
-        ]
-        storages = self._storages([_cell(tensor) for tensor in _tensors((args, kwargs))])
-        self.avals = [storage.value.aval for storage in storages]
-        arrays = [compute(storage.value) for storage in storages]
-        # Mostly the inputs are the same storages at every call.
-        self.fixed = (
-            list(zip(storages, self.avals, strict=True)) if storages == self.captured else None
-        )
-        self.program = compiled(lambda *traced: self._trace(function, args, kwargs, traced), arrays)
-
-    def _captured_died(self, _: Any) -> None:
-        self.alive = False
-
-    def _storages(self, given: list[Storage]) -> list[Storage]:
-        """The storages of the program's inputs, in order; those of the arguments are given."""
-        grads = [_cell(variable()._grad) for variable, had in self.leaves if had]
-        # A storage may come twice, where two arguments share one; the key of the plan tells which do.
-        return [*self.captured, *given, *grads]
-
-    def _trace(self, function: Callable, args: tuple, kwargs: dict, traced: Any) -> list[Any]:
-        """Run the function on tracers; leave everything as it was; return all that it changed."""
-        storages = self._storages([_cell(tensor) for tensor in _tensors((args, kwargs))])
-        before = [(storage, storage.value, storage.version) for storage in storages]
-        grads = [(variable(), variable()._grad) for variable, _ in self.leaves]
-        nodes = [(tensor, tensor.node, tensor.nr) for tensor in _tensors((args, kwargs))]
-        recorder = local.recorder
-        held, recorder.trace, recorder.watch = recorder.trace, Trace(), _TracingWatch()
-        try:
-            inputs = [Value.of(tracer) for tracer in traced]
-            for storage, value in zip(storages, inputs, strict=True):
-                storage.value = value
-            output = function(*args, **kwargs)
-            return self._collect(output, storages, inputs, before, grads)
-        finally:
-            recorder.trace, recorder.watch = held, None
-            for storage, value, version in before:
-                storage.value, storage.version = value, version
-            for variable, grad in grads:
-                variable._grad = grad
-            for tensor, node, nr in nodes:
-                tensor.node, tensor.nr = node, nr
-
-    def _collect(
-        self, output: Any, storages: list[Storage], inputs: list[Value], before: Any, grads: Any
-    ) -> list[Any]:
-        """The arrays that the program returns; remembers which is what."""
-        leaves, self.tree = jax.tree.flatten(output, is_leaf=_is_tensor)
-        if not self.ends_graph and any(_is_tensor(leaf) and leaf.requires_grad for leaf in leaves):
-            raise _CannotCompileError("it returns a result that requires grad")
-        results: list[Any] = []
-
-        def returned(value: Value) -> Aval:
-            results.append(compute(value))
-            return Value.of(results[-1]).aval
-
-        self.changed = [
-            (k, storage.version - before[k][2], returned(storage.value))
-            for k, storage in enumerate(storages)
-            if storage.value is not inputs[k]
-        ]
-        self.new_grads = [
-            (k, returned(variable._grad.storage.value))
-            for k, (variable, old) in enumerate(grads)
-            if variable._grad is not None and variable._grad is not old
-        ]
-        self.no_grads = [
-            k
-            for k, (variable, old) in enumerate(grads)
-            if variable._grad is None and old is not None
-        ]
-        self.output = [None if _is_tensor(leaf) else (leaf,) for leaf in leaves]
-        self.output_types = [returned(leaf.storage.value) for leaf in leaves if _is_tensor(leaf)]
-        self.single = self.output_types[0] if _is_tensor(output) else None
-        return results
-
-    def match(self, args: tuple) -> list[Storage] | None:
-        """The storages of arguments that are all tensors, if they are of the types traced; a short cut."""
-        if len(args) != len(self.kinds) or local.recorder.grad_enabled is not self.grad_enabled:
-            return None
-        storages = []
-        for tensor, (aval, no_grad) in zip(args, self.kinds, strict=True):
-            if type(tensor) is not Tensor or (tensor.node is None) is not no_grad:
-                return None
-            storage = tensor.storage
-            if type(storage) is not Storage or storage.value.aval is not aval:
-                return None
-            storages.append(storage)
-        return storages if len(args) < 2 or len(set(storages)) == len(args) else None
-
-    def run(self, given: list[Storage]) -> Any:
-        """Call the program, put what it changed in place, and return the function's output.
-
-        Returns NotImplemented, with nothing done, where the inputs are not what they were when the
-        function was traced.
-        """
-        if not self.alive:
-            return NotImplemented
-        variables = []
-        for reference, had in self.leaves:
-            variable: Any = reference()
-            if variable is None or (variable._grad is not None) is not had:
-                return NotImplemented
-            variables.append(variable)
-        inputs = self.fixed
-        if inputs is None:
-            inputs = list(zip(self._storages(given), self.avals, strict=True))
-        arrays = []
-        for storage, aval in inputs:
-            value = storage.value
-            if value.aval is not aval:
-                return NotImplemented
-            array = value.array
-            arrays.append(compute(value) if array is None else array)
-        results = self.program(*arrays)
-        position = 0
-        for k, writes, aval in self.changed:
-            storage = inputs[k][0]
-            storage.value = Value(results[position], aval)
-            storage.version += writes
-            position += 1
-        for k, aval in self.new_grads:
-            variables[k]._grad = tensor_of(Value(results[position], aval))
-            position += 1
-        for k in self.no_grads:
-            variables[k]._grad = None
-        if self.single is not None:
-            return tensor_of(Value(results[position], self.single))
-        made = map(tensor_of, map(Value, results[position:], self.output_types))
-        leaves = [next(made) if kept is None else kept[0] for kept in self.output]
-        return jax.tree.unflatten(self.tree, leaves)
 
 
 class CompiledFunction:
@@ -278,24 +92,28 @@ class CompiledFunction:
         self.fullgraph = fullgraph
         self.why: str | None = "it has not been called yet"
         self._plans: dict[Any, Any] = {}
-        self._last: _Plan | None = None
+        self._last: Callable[[tuple], Any] | None = None
         self._guards = _guards(function)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the function, or the program that it was traced to."""
         last = self._last
-        if last is not None and not kwargs and not self._guards:
-            given = last.match(args)
-            if given is not None:
-                output = last.run(given)
-                if output is not NotImplemented:
-                    return output
-        tensors, key = self._signature(args, kwargs)
-        plan = self._plans.get(key)
-        if type(plan) is _Plan:
-            output = plan.run([_cell(tensor) for tensor in tensors])
+        if last is not None and not kwargs:
+            output = last(args)
             if output is not NotImplemented:
-                self._last = plan
+                return output
+        tensors, key = self._signature(args, kwargs)
+        try:
+            plan = self._plans.get(key)
+        except TypeError as error:
+            self.why = f"it takes an argument of {error}"
+            if self.fullgraph:
+                raise self._refusal() from None
+            return self.function(*args, **kwargs)
+        if type(plan) is Plan:
+            output = plan.run([cell(tensor) for tensor in tensors])
+            if output is not NotImplemented:
+                self._last = plan.call
                 return output
             plan = self._last = None
         if plan is False or local.recorder.watch is not None or _inside_a_trace(tensors):
@@ -304,27 +122,30 @@ class CompiledFunction:
 
     def _signature(self, args: tuple, kwargs: dict) -> tuple[list[Tensor], Any]:
         """The tensors among the arguments, and what a program is good for."""
-        guards = tuple([read() for read in self._guards])
+        guards = tuple([_exactly(read()) for read in self._guards])
         leaves: Any = args
         tree = None
         if kwargs or not _LEAVES.issuperset(map(type, args)):
-            leaves, tree = jax.tree.flatten((args, kwargs), is_leaf=_is_tensor)
+            leaves, tree = jax.tree.flatten((args, kwargs), is_leaf=is_tensor)
         tensors = [leaf for leaf in leaves if isinstance(leaf, Tensor)]
         kinds = tuple(
             [
-                (leaf.storage.value.aval, leaf.node is None) if isinstance(leaf, Tensor) else leaf
+                (leaf.storage.value.aval, leaf.node is None)
+                if isinstance(leaf, Tensor)
+                else _exactly(leaf)
                 for leaf in leaves
             ]
         )
         shared: tuple[int, ...] = ()
         if len(tensors) > 1:
-            cells = [id(_cell(tensor)) for tensor in tensors]
+            cells = [id(cell(tensor)) for tensor in tensors]
             shared = () if len(set(cells)) == len(cells) else tuple(map(cells.index, cells))
         return tensors, (guards, local.recorder.grad_enabled, tree, kinds, shared)
 
     def _watch(self, key: Any, calls: list[Any], args: tuple, kwargs: dict) -> Any:
         """Call the function as it is, and make a plan if it did what it did the time before."""
         flush("a compiled function was called")
+        guards = [(read, read()) for read in self._guards]
         recorder = local.recorder
         watch = recorder.watch = _Watch()
         try:
@@ -333,39 +154,38 @@ class CompiledFunction:
         finally:
             recorder.watch = None
         try:
-            seen = watch.result(_tensors((args, kwargs)))
+            seen = watch.result(tensors_in((args, kwargs)))
             if len(self._plans) >= 64:
                 self._plans.clear()
             if calls and calls[-1] == seen:
-                self._plans[key] = _Plan(self.function, args, kwargs, seen, watch)
+                self._plans[key] = self._plan(args, kwargs, seen, watch, guards)
                 self.why = None
             elif len(calls) + 1 >= _MOST_WATCHED_CALLS:
-                raise _CannotCompileError("no two calls in a row do the same")
+                raise CannotCompileError("no two calls in a row do the same")
             else:
                 self._plans[key] = [*calls, seen]
                 self.why = "it has to do the same in two calls in a row first"
-        except _CannotCompileError as error:
+        except CannotCompileError as error:
             self._plans[key] = False
             self.why = str(error)
             if self.fullgraph:
-                raise RuntimeError(
-                    f"{self.function.__name__} cannot be compiled: {error}"
-                ) from None
+                raise self._refusal() from None
         return output
 
+    def _refusal(self) -> RuntimeError:
+        return RuntimeError(f"{self.function.__name__} cannot be compiled: {self.why}")
 
-def _is_tensor(leaf: Any) -> bool:
-    return isinstance(leaf, Tensor)
+    def _plan(self, args: tuple, kwargs: dict, seen: Any, watch: _Watch, guards: Any) -> Plan:
+        """What repeats the call that `watch` has seen, while the guards read these numbers."""
+        captured, leaves, happened = seen
+        ends_graph = any(type(each) is tuple and each[1] == "backward ended" for each in happened)
+        owners = {storage: watch.storages[storage] for storage in captured}
+        return Plan(self.function, args, kwargs, owners, list(leaves), ends_graph, guards)
 
 
-def _tensors(tree: Any) -> list[Tensor]:
-    return [leaf for leaf in jax.tree.leaves(tree, is_leaf=_is_tensor) if _is_tensor(leaf)]
-
-
-def _cell(tensor: Tensor) -> Storage:
-    """The storage that holds a tensor's elements, behind any `.data`."""
-    storage = tensor.storage
-    return storage if type(storage) is Storage else storage.source  # type: ignore[attr-defined]
+def _exactly(leaf: Any) -> Any:
+    """What is equal for two numbers only if they are the same: 1, 1.0 and True are equal, and so are 0.0 and -0.0."""
+    return (type(leaf), repr(leaf)) if isinstance(leaf, NUMBERS) else leaf
 
 
 def _inside_a_trace(tensors: list[Tensor]) -> bool:
@@ -377,11 +197,11 @@ def _guards(function: Callable[..., Any]) -> list[Callable[[], Any]]:
     code = getattr(function, "__code__", None)
     if code is None:
         return []
-    cells = [cell for cell in function.__closure__ or () if isinstance(_contents(cell), _NUMBERS)]
+    cells = [cell for cell in function.__closure__ or () if isinstance(_contents(cell), NUMBERS)]
     names = [
         name
         for name in code.co_names
-        if name in function.__globals__ and isinstance(function.__globals__[name], _NUMBERS)
+        if name in function.__globals__ and isinstance(function.__globals__[name], NUMBERS)
     ]
     return [
         *(functools.partial(_contents, cell) for cell in cells),

@@ -119,6 +119,28 @@ def test_a_number_in_the_closure_is_not_frozen():
     assert function.why is None
 
 
+def test_numbers_that_are_equal_and_not_the_same_are_told_apart():
+    scaled = torch.compile(lambda t, factor: t * factor)
+    counts = torch.tensor([1, 2])
+    for factor in (2, 2.0, True, 0.0, -0.0, float("nan")):
+        for _ in range(4):
+            mine, expected = scaled(counts, factor), counts * factor
+            assert (mine.dtype, repr(mine)) == (expected.dtype, repr(expected))
+
+
+def test_an_argument_that_no_program_can_be_found_by_runs_as_it_is():
+    def scaled(t, factors):
+        return t * torch.tensor(factors)
+
+    compiled, factors = torch.compile(scaled), np.ones(2)
+    for _ in range(4):
+        factors *= 2
+        assert compiled(torch.ones(2), factors).tolist() == factors.tolist()
+    assert "numpy.ndarray" in compiled.why
+    with pytest.raises(RuntimeError, match="cannot be compiled: it takes an argument of unhash"):
+        torch.compile(scaled, fullgraph=True)(torch.ones(2), factors)
+
+
 def test_tensors_among_the_arguments():
     torch.manual_seed(5)
     batches = [(torch.rand(5, 3), torch.rand(5)) for _ in range(10)]
@@ -170,6 +192,55 @@ def test_a_captured_tensor_may_be_replaced_by_another():
     assert compiled().item() == 4.0
     problem.w = torch.ones(3, requires_grad=True)
     assert compiled().item() == 1.0
+
+
+def test_a_captured_tensor_may_be_given_other_elements_through_data():
+    problem = Problem()
+    compiled = torch.compile(problem.step)
+    for _ in range(5):
+        compiled()
+    for k in range(3):
+        problem.w.data = torch.zeros(3)
+        assert compiled(rate=0.1 * k).item() == pytest.approx((problem.y**2).mean().item())
+        assert (problem.w.abs().sum() > 0).item() == (k > 0)
+
+
+@pytest.mark.parametrize("layout", ["one", "pair", "nested"])
+def test_results_come_back_in_the_function_s_own_layout(layout):
+    w = torch.ones(3)
+
+    @torch.compile
+    def function(x, exponent):
+        a, b = x + w, x**exponent
+        return {"one": a, "pair": (a, b), "nested": {"a": [a, None], "b": (b, "text", 3)}}[layout]
+
+    for k in range(6):
+        x = torch.ones(3) * k
+        a, b = [1.0 + k] * 3, [float(k) ** 2] * 3
+        out = function(x, 2)
+        if layout == "one":
+            assert out.tolist() == a
+        elif layout == "pair":
+            assert [each.tolist() for each in out] == [a, b]
+        else:
+            assert (out["a"][0].tolist(), out["b"][0].tolist()) == (a, b)
+            assert (out["a"][1], *out["b"][1:]) == (None, "text", 3)
+    assert function.why is None
+
+
+def test_two_arguments_that_share_their_elements_both_change():
+    @torch.compile
+    def function(a, b):
+        a += 1
+        return a + b
+
+    a, b = torch.zeros(2), torch.zeros(2)
+    for k in range(4):
+        assert function(a, b).tolist() == [k + 1.0] * 2
+    alias = a.detach()
+    for k in range(4):
+        assert function(a, alias).tolist() == [2.0 * (k + 5)] * 2
+    assert (alias.tolist(), b.tolist()) == ([8.0] * 2, [0.0] * 2)
 
 
 @pytest.mark.parametrize(
