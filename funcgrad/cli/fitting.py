@@ -17,7 +17,7 @@ from funcgrad import regression
 from funcgrad.cli.model_file import Model, save_model
 from funcgrad.datasets import DataError, Stream
 from funcgrad.regression import Linear, Moments
-from funcgrad.training import Checkpoint, fit_batches, moments_of_batches
+from funcgrad.training import Checkpoint, fit, moments_of_batches
 
 _MEBIBYTE = 1 << 20
 _OPTIMIZERS = {
@@ -168,7 +168,7 @@ def _train(
         (x_mean, x_scale), (y_mean, y_scale) = scales
         return regression.loss(params, (x - x_mean) / x_scale, (y - y_mean) / y_scale)
 
-    result = fit_batches(
+    result = fit(
         loss,
         start,
         batches,

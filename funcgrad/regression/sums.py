@@ -4,8 +4,10 @@ What is done with them lives with the functions that take them in the place of r
 """
 
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -68,24 +70,28 @@ class Moments:
 
 
 def moments(
-    x: Num[ArrayLike, "rows features"],
-    y: Num[ArrayLike, "rows *outputs"],
+    x: Num[ArrayLike, "rows features"] | Iterable[tuple[ArrayLike, ArrayLike]],
+    y: Num[ArrayLike, "rows *outputs"] | None = None,
     weights: Num[ArrayLike, " rows"] | None = None,
 ) -> Moments:
-    """Return the sums of a batch of rows, computed in float64 whatever their dtype.
+    """Return the sums of rows, or of all rows of batches, computed in float64 whatever their dtype.
 
     One pass over the rows, centred block by block, so that neither a large mean nor a float32 square
     out of range costs digits. Rows sharded over devices are summed where they lie.
 
+    A run over batches that is saved on the way, shown or spread over devices and processes is
+    `training.moments_of_batches`.
+
     Args:
-        x: the design matrix, shape (rows, features).
+        x: the design matrix, shape (rows, features); or, with y left out, batches: any iterable of pairs
+            (x, y), such as a `datasets.Stream`.
         y: the targets, shape (rows,) or (rows, outputs).
         weights: how often each row counts, shape (rows,), 0 or more; None is once. Rows that pad a
             batch have weight 0.
 
     Raises:
-        ValueError: if the shapes do not fit.
-        TypeError: if an array is complex.
+        ValueError: if the shapes do not fit, or there are no batches.
+        TypeError: if an array is complex, or a batch is not a pair.
 
     Warns:
         RuntimeWarning: if a sum is not finite. Not inside `jax.jit` or `jax.vmap`.
@@ -96,9 +102,15 @@ def moments(
     >>> both = regression.moments(x[:1], y[:1]) + regression.moments(x[1:], y[1:])
     >>> both.rows, both.x_mean, both.xx
     (Array(4., dtype=float64), Array([1.5], dtype=float64), Array([[5.]], dtype=float64))
+    >>> regression.moments([(x[:1], y[:1]), (x[1:], y[1:])]).xx
+    Array([[5.]], dtype=float64)
     >>> regression.loss(jnp.array([2.0]), both, None), regression.loss(jnp.array([2.0]), x, y)
     (Array(1., dtype=float32), Array(1., dtype=float32))
     """
+    if y is None:
+        if weights is not None:
+            raise ValueError("weights are for rows, and y was left out, so that x is batches")
+        return _of_batches(x)
     with jax.enable_x64(True):
         x, y = jnp.asarray(x), jnp.asarray(y)
         if x.ndim != 2 or x.shape[1] == 0:
@@ -121,6 +133,31 @@ def moments(
                 stacklevel=2,
             )
         return summed
+
+
+def _of_batches(batches: Any) -> Moments:
+    if hasattr(batches, "shape") or not isinstance(batches, Iterable):
+        raise TypeError(
+            f"without y, x is an iterable of batches (x, y), got {type(batches).__name__}"
+        )
+    total: Moments | None = None
+    for batch in batches:
+        more = moments(*pair_of(batch))
+        total = more if total is None else total + more
+    if total is None:
+        raise ValueError("there are no batches")
+    return total
+
+
+def pair_of(batch: Any) -> tuple[Any, Any]:
+    """Return a batch (x, y) as a tuple.
+
+    Raises:
+        TypeError: it is not a pair.
+    """
+    if not isinstance(batch, tuple | list) or len(batch) != 2:
+        raise TypeError(f"each batch is a pair (x, y), got {type(batch).__name__}")
+    return batch[0], batch[1]
 
 
 @partial(jax.jit, static_argnames="shards")

@@ -8,7 +8,6 @@ from funcgrad.training.fitting import fit
 from funcgrad.training.progress import Progress, StreamProgress
 from funcgrad.training.results import DivergenceWarning, FitResult
 from funcgrad.training.rows import RowSharding, row_weighted
-from funcgrad.training.streaming import fit_batches
 from funcgrad.training.summing import moments_of_batches
 
 __all__ = [
@@ -21,7 +20,6 @@ __all__ = [
     "RowSharding",
     "StreamProgress",
     "fit",
-    "fit_batches",
     "moments_of_batches",
     "row_weighted",
 ]

@@ -1,6 +1,7 @@
 """What `fit` refuses before it compiles anything, each with a message that says what to give instead."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -8,7 +9,14 @@ import numpy as np
 from jaxtyping import PyTree
 
 
-def check_numbers(steps: int, tolerance: float | None, progress_every: int | None) -> None:
+def refuse_options(given: Mapping[str, Any], only_for: str) -> None:
+    """Refuse options that are not None, with a ValueError that says what they are for."""
+    names = [name for name, value in given.items() if value is not None]
+    if names:
+        raise ValueError(f"{', '.join(names)}: only for {only_for}")
+
+
+def check_numbers(steps: Any, tolerance: float | None, progress_every: int | None) -> None:
     """Refuse counts and bounds that are out of range, with a ValueError."""
     whole = isinstance(steps, int | np.integer) and not isinstance(steps, bool)
     if not whole or not 0 <= steps < 2**31:

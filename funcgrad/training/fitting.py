@@ -1,4 +1,7 @@
-"""`fit`: trains any pure loss with any optax optimizer, the whole loop on the device."""
+"""`fit`: trains any pure loss with any optax optimizer, on data in memory or on batches that arrive.
+
+Data in memory is trained on in one compiled loop on the device; batches by `funcgrad.training.streaming`.
+"""
 
 import math
 import warnings
@@ -15,26 +18,36 @@ from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, PyTree, UInt32
 
 from funcgrad import regression
 from funcgrad.training.checkpoints import Checkpoint
-from funcgrad.training.checks import check_batches, check_numbers, check_optimizer
+from funcgrad.training.checks import (
+    check_batches,
+    check_numbers,
+    check_optimizer,
+    refuse_options,
+)
 from funcgrad.training.loop import Data, Loss, Optimizer, Program, State, program
 from funcgrad.training.pieces import advance_in_pieces
 from funcgrad.training.placement import automatic, mesh_of, place
 from funcgrad.training.precision import float64_where_given
-from funcgrad.training.progress import Progress, Report, reporting
+from funcgrad.training.progress import Progress, Report, StreamReport, reporting
 from funcgrad.training.results import DivergenceWarning, FitResult
 from funcgrad.training.rows import RowSharding, weighted_by_target
 from funcgrad.training.saving import Saving, identity_of
-from funcgrad.training.sources import rows_of
+from funcgrad.training.sources import Source, is_stream, rows_of
+from funcgrad.training.streaming import fit_batches
+
+# What y is where it is left out, since None is a target too: that of a loss that has no use for one.
+_WITH_X: Any = object()
 
 
 def fit(
     loss: Loss,
     params: PyTree,
-    x: PyTree,
-    y: PyTree,
+    x: PyTree | Source,
+    y: PyTree = _WITH_X,
     *,
     optimizer: Optimizer,
-    steps: int,
+    steps: int | None = None,
+    epochs: int | None = None,
     learning_rate: Float[ArrayLike, ""] | Literal["auto"] | None = None,
     batch_size: int | None = None,
     key: PRNGKeyArray | UInt32[Array, "2"] | None = None,
@@ -42,31 +55,37 @@ def fit(
     mesh: Mesh | None = None,
     checkpoint: Checkpoint | str | Path | None = None,
     resume: bool = False,
-    progress: bool | Report = False,
+    progress: bool | Report | StreamReport = False,
     progress_every: int | None = None,
 ) -> FitResult:
-    """Minimise a loss by gradient steps, in one compiled loop on the device.
+    """Minimise a loss by gradient steps: on data in memory, or on batches that arrive.
 
-    The program is kept by the identity of `loss` and `optimizer`: fitting again with the same two, and
-    data of the same shapes and dtypes, compiles nothing. It runs where the data lies, under any
-    sharding; parameters on a single device are replicated beside data that is sharded. Inside `jax.jit`
-    or `jax.vmap` (an ensemble over keys, a sweep over learning rates) `losses` is padded with NaN to
-    the steps asked for, and nothing is reported, saved or warned about.
+    Data in memory, x and y, is trained on for `steps`, in one compiled loop on the device. The program is
+    kept by the identity of `loss` and `optimizer`: fitting again with the same two, and data of the
+    same shapes and dtypes, compiles nothing. It runs where the data lies, under any sharding;
+    parameters on a single device are replicated beside data that is sharded. Inside `jax.jit` or
+    `jax.vmap` (an ensemble over keys, a sweep over learning rates) `losses` is padded with NaN to the
+    steps asked for, and nothing is reported, saved or warned about.
 
-    Data that does not fit in memory: `training.fit_batches`.
+    Batches, with y left out, are trained on for `epochs`, one step for each, while the next ones are read:
+    no more than a few are in memory at any time.
 
     Args:
         loss: a pure function (params, x, y) -> scalar.
         params: where to start, any pytree of floating-point arrays. They stay valid.
         x, y: the data, arrays or pytrees of arrays; float64 arrays train in float64 whatever JAX's
-            default. With mini-batches, rows lie along the first axis of each.
+            default. With mini-batches, rows lie along the first axis of each. `regression.Moments` as x
+            hold y as well. Or x is batches, pairs (x, y): a `datasets.Stream`, shuffled anew in each
+            epoch if it has a seed; any other iterable, iterated anew in each epoch; or a function from
+            the epoch's number to an iterable. JAX's float64 parameters train in float64.
         optimizer: an optax optimizer such as `optax.adam(1e-3)`; or, with `learning_rate`, a function
             that makes one from a learning rate, such as `optax.adam`. Those with a line search
             (`optax.lbfgs()`) work too.
-        steps: the largest number of steps to take.
-        learning_rate: a number; another number does not compile anew. "auto", for `regression.loss`:
-            one over the largest eigenvalue of its Hessian over all rows, which makes full-batch
-            `optax.sgd` descend at every step.
+        steps: the largest number of steps to take on data in memory.
+        epochs: how often to go through batches; 1 unless given.
+        learning_rate: a number; another number does not compile anew. "auto", for `regression.loss` on
+            data in memory: one over the largest eigenvalue of its Hessian over all rows, which makes
+            full-batch `optax.sgd` descend at every step.
         batch_size: rows in each step; None is all of them. The rows are shuffled anew in each epoch and
             each is used at most once in it: the last `rows % batch_size` of an epoch's order are left out.
         key: the JAX key that decides the shuffles; needed with `batch_size`.
@@ -74,17 +93,25 @@ def fit(
             takes all steps.
         mesh: devices to spread the rows over, padded with rows of weight zero where they do not divide;
             the loss must be a mean over rows. In several processes (`jax.distributed`), a mesh over all
-            devices, and each process gives the rows that it has. Data that is sharded already needs none.
+            devices, and each process gives the rows that it has; with batches, the n-th step is taken on
+            the n-th batches of all. Data that is sharded already needs none.
         checkpoint: where to save the run, and how often; a path saves every 30 seconds, and at the end.
-            In several processes it is saved after each `progress_every` steps.
+            In several processes, data in memory is saved after each `progress_every` steps.
         resume: go on from the checkpoint if there is one. The result is then, bit for bit, that of the
-            run without the interruption.
-        progress: True shows a bar (needs tqdm); a function is called with a `Progress`.
+            run without the interruption. A stream goes on where it was; another iterable's first
+            batches are skipped.
+        progress: True shows a bar (needs tqdm); a function is called with a `Progress`, or, for batches,
+            a `StreamProgress`.
         progress_every: steps between two reports, which run compiled; a hundredth of `steps` unless given.
 
+    Returns:
+        A `FitResult`. For batches, `loss` and `gradient_norm` are those of the last one, before its step,
+        and `converged` is false.
+
     Raises:
-        ValueError: if a number is out of range, arguments do not fit each other, or "auto" has no answer.
-        TypeError: if the optimizer is not one.
+        ValueError: if a number is out of range, there are no batches, arguments do not fit each other,
+            or "auto" has no answer.
+        TypeError: if the optimizer is not one, or a batch is not a pair.
         ImportError: if progress=True and tqdm is missing.
         CheckpointError: if a checkpoint is there and resume is not set, or it is not of this run.
 
@@ -101,8 +128,34 @@ def fit(
     ... )
     >>> result.params.round(3), bool(result.converged)
     (Array([1., 2.], dtype=float32), True)
+    >>> batches = [(x[:2], y[:2]), (x[2:], y[2:])]
+    >>> result = fit(regression.loss, jnp.zeros(2), batches, optimizer=optax.sgd(0.1), epochs=200)
+    >>> result.params.round(3), int(result.steps)
+    (Array([1., 2.], dtype=float32), 400)
     """
+    if isinstance(x, regression.Moments) and y is _WITH_X:
+        y = None
+    for_rows = {"batch_size": batch_size, "key": key, "tolerance": tolerance}
+    for_rows |= {"steps": steps, "progress_every": progress_every}
+    if y is _WITH_X:
+        refuse_options(for_rows, "data in memory, and y was left out, so that x is batches")
+        return fit_batches(
+            loss,
+            params,
+            x,
+            optimizer=optimizer,
+            learning_rate=learning_rate,
+            epochs=1 if epochs is None else epochs,
+            mesh=mesh,
+            checkpoint=checkpoint,
+            resume=resume,
+            progress=progress,  # type: ignore[arg-type]
+        )
+    refuse_options({"epochs": epochs}, "batches: leave out y and give pairs (x, y)")
+    if is_stream(x):
+        raise ValueError("a stream's batches hold the targets as well: leave out y")
     check_numbers(steps, tolerance, progress_every)
+    assert steps is not None
     check_optimizer(optimizer, learning_rate)
     with float64_where_given((params, x, y)):
         x, y = jax.tree.map(jnp.asarray, (x, y))
@@ -115,7 +168,9 @@ def fit(
             objective, curvature = loss, x
         else:
             if batch_size is not None:
-                raise ValueError("mesh is for full batches: training.fit_batches has mini-batches")
+                raise ValueError(
+                    "mesh is for full batches: give the mini-batches themselves, without y"
+                )
             rows = RowSharding(mesh, rows_of((x, y)))
             (x, y), weights = rows.put((x, y), optax.tree.dtype(params, "highest"))
             curvature = regression.moments(x, y, weights) if loss is regression.loss else None
@@ -138,7 +193,7 @@ def fit(
         if checkpoint is not None:
             saving = Saving(checkpoint, identity_of(loss, state, data.learning_rate, steps=steps))
             state = saving.restore(state, resume=resume)
-        with reporting(progress, steps) as report:
+        with reporting(progress, steps) as report:  # type: ignore[arg-type]
             every = progress_every or max(steps // 100, 1)
             listen = report and partial(_report, report, steps)
             state = advance_in_pieces(compiled, state, data, steps, every, listen, saving)

@@ -7,6 +7,8 @@ import jax
 import numpy as np
 from jaxtyping import PyTree
 
+from funcgrad.regression.sums import pair_of
+
 Batches = Iterable[tuple[PyTree, PyTree]]
 Source = Batches | Callable[[int], Batches]
 
@@ -24,14 +26,17 @@ class Counted(Iterator[tuple[PyTree, PyTree]]):
                 )
 
     def __next__(self) -> tuple[PyTree, PyTree]:
-        item = next(self._items)
-        if not isinstance(item, tuple | list) or len(item) != 2:
-            raise TypeError(f"each batch is a pair (x, y), got {type(item).__name__}")
+        pair = pair_of(next(self._items))
         self.position = self.position + 1
-        return item[0], item[1]
+        return pair
 
     def close(self) -> None:
         """Do nothing: what was given is the caller's."""
+
+
+def is_stream(source: Any) -> bool:
+    """Return whether a source's epochs can begin anywhere, as those of a `datasets.Stream` can."""
+    return hasattr(source, "epoch")
 
 
 def epoch_of(source: Any, number: int, position: PyTree | None) -> Any:
@@ -39,10 +44,12 @@ def epoch_of(source: Any, number: int, position: PyTree | None) -> Any:
 
     A source with a method `epoch(number, position)`, such as `datasets.Stream`, begins where it is told.
     """
-    if hasattr(source, "epoch"):
+    if is_stream(source):
         return source.epoch(number, position)
     if callable(source):
         return Counted(source(number), position)
+    if hasattr(source, "shape") or not isinstance(source, Iterable):
+        raise TypeError(f"batches are an iterable of pairs (x, y), got {type(source).__name__}")
     if number > 0 and iter(source) is source:
         raise ValueError(
             "these batches come from an iterator, which is used up after one epoch: give a list, or a "
@@ -53,7 +60,7 @@ def epoch_of(source: Any, number: int, position: PyTree | None) -> Any:
 
 def position_like(source: Any) -> PyTree:
     """Return a position's structure, to read one back from a checkpoint."""
-    return source.start() if hasattr(source, "epoch") else np.asarray(0)
+    return source.start() if is_stream(source) else np.asarray(0)
 
 
 def expected_rows(source: Any) -> int | None:

@@ -1,4 +1,4 @@
-"""`fit_batches`: trains any pure loss on batches that arrive, one step for each, from files of any size."""
+"""What `fit` does with batches that arrive: one step for each, from files of any size."""
 
 import math
 import warnings
@@ -110,60 +110,16 @@ def fit_batches(
     batches: Source,
     *,
     optimizer: Optimizer,
-    learning_rate: float | None = None,
+    learning_rate: Any = None,
     epochs: int = 1,
     mesh: Mesh | None = None,
     checkpoint: Checkpoint | str | Path | None = None,
     resume: bool = False,
     progress: bool | StreamReport = False,
 ) -> FitResult:
-    """Minimise a loss by one gradient step for each batch, while the next batches are read.
+    """Take one gradient step for each batch, while the next are read; arguments are those of `fit`.
 
-    The program is compiled once for each shape of batch, and kept by the identity of `loss` and
-    `optimizer`. No more than a few batches are in memory at any time.
-
-    Args:
-        loss: a pure function (params, x, y) -> scalar. With `mesh`, a mean over rows.
-        params: where to start, any pytree of floating-point arrays. They stay valid.
-        batches: pairs (x, y), arrays or pytrees of arrays: a `datasets.Stream`, shuffled anew in each
-            epoch if it has a seed; any other iterable, iterated anew in each epoch; or a function from
-            the epoch's number to an iterable. JAX's float64 parameters train in float64.
-        optimizer: an optax optimizer; or, with `learning_rate`, a function that makes one from it.
-        learning_rate: a number.
-        epochs: how often to go through the batches.
-        mesh: devices to spread the rows of each batch over, padded with rows of weight zero where they do
-            not divide. In several processes (`jax.distributed`), a mesh over all devices, and each
-            process gives the rows that it has: the n-th step is taken on the n-th batches of all.
-        checkpoint: where to save the run, and how often; a path saves every 30 seconds, and at the end.
-        resume: go on from the checkpoint if there is one. The result is then, bit for bit, that of the
-            run without the interruption. A stream goes on where it was; another iterable's first
-            batches are skipped.
-        progress: True shows a bar of rows (needs tqdm); a function is called with a `StreamProgress`.
-
-    Returns:
-        A `FitResult`; `loss` and `gradient_norm` are those of the last batch, before its step, and
-        `converged` is false.
-
-    Raises:
-        ValueError: if there are no batches, a number is out of range, or rows do not fit each other.
-        TypeError: if the optimizer is not one, or a batch is not a pair.
-        CheckpointError: if a checkpoint is there and resume is not set, or it is not of this run.
-
-    Warns:
-        DivergenceWarning: if the loss or its gradient turned non-finite; the run stops there, with the
-            parameters before that step.
-        CheckpointWarning: if a checkpoint could not be written or used.
-
-    >>> import jax.numpy as jnp, optax
-    >>> from funcgrad import regression
-    >>> from funcgrad.training import fit_batches
-    >>> x, y = jnp.array([[1.0], [2.0], [1.0]]), jnp.array([3.0, 6.0, 3.0])
-    >>> batches = [(x[:2], y[:2]), (x[2:], y[2:])]
-    >>> result = fit_batches(
-    ...     regression.loss, jnp.zeros(1), batches, optimizer=optax.sgd(0.1), epochs=20
-    ... )
-    >>> bool(abs(result.params - 3) < 1e-4), int(result.steps)
-    (True, 40)
+    The program is compiled once for each shape of batch, and kept by the identity of `loss` and `optimizer`.
     """
     check_optimizer(optimizer, learning_rate)
     if isinstance(learning_rate, str):
@@ -193,7 +149,7 @@ def fit_batches(
                 f"the loss or its gradient turned non-finite after {run.steps} steps, in epoch {run.epoch}; "
                 "the result holds the parameters before that step. A smaller learning rate may help."
             )
-            warnings.warn(message, DivergenceWarning, stacklevel=2)
+            warnings.warn(message, DivergenceWarning, stacklevel=3)
         return run.result()
 
 

@@ -16,7 +16,7 @@ from jax.sharding import Mesh
 
 from funcgrad import fit, regression
 from funcgrad.regression import Linear
-from funcgrad.training import RowSharding, fit_batches, moments_of_batches
+from funcgrad.training import RowSharding, moments_of_batches
 
 ROWS, FEATURES = 1003, 5  # which no number of devices divides
 RNG = np.random.default_rng(0)
@@ -45,7 +45,7 @@ def numbers(x, y, mesh):
     )
     other = fit(logistic, ZEROS, x, y, optimizer=adam, steps=60, mesh=mesh)
     # One batch an epoch, because which rows meet in a smaller one depends on who has them.
-    streamed = fit_batches(regression.loss, ZEROS, [(x, y)], optimizer=adam, epochs=40, mesh=mesh)
+    streamed = fit(regression.loss, ZEROS, [(x, y)], optimizer=adam, epochs=40, mesh=mesh)
     sums = moments_of_batches([(x[:100], y[:100]), (x[100:], y[100:])], mesh=mesh)
     exact = regression.ridge(sums, 0.0, intercept=True)
     results = {

@@ -19,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from funcgrad import fit, regression
+from funcgrad.datasets import Stream
 from funcgrad.regression import Linear, Moments
 
 FIELDS = ("rows", "x_mean", "y_mean", "xx", "xy", "yy")
@@ -279,3 +280,32 @@ def test_no_warning_where_a_trace_hides_the_sums():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert np.isnan(jax.jit(regression.moments)(x, y).xx[0, 0])
+
+
+def test_batches_from_anything_iterable_and_from_files_are_summed(tmp_path):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(1000, 3)), rng.normal(size=1000)
+    np.save(tmp_path / "rows.npy", np.column_stack([x, y]))
+    batches = [(x[i : i + 300], y[i : i + 300]) for i in range(0, 1000, 300)]
+    whole = regression.moments(x, y)
+    stream = Stream(tmp_path / "rows.npy", "x3", dtype="float64", batch_rows=128)
+    for source in (batches, iter(batches), (list(batch) for batch in batches), stream):
+        sums = regression.moments(source)
+        for got, wanted in zip(jax.tree.leaves(sums), jax.tree.leaves(whole), strict=True):
+            np.testing.assert_allclose(got, wanted, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        (([],), ValueError, "no batches"),
+        ((np.ones((3, 2)),), TypeError, "an iterable of batches .x, y., got ndarray"),
+        ((3,), TypeError, "an iterable of batches .x, y., got int"),
+        (([np.ones((3, 2))],), TypeError, "each batch is a pair .x, y., got ndarray"),
+        (([(np.ones((3, 2)), np.ones(3))], None, np.ones(3)), ValueError, "weights are for rows"),
+        (([(np.ones((3, 2)), np.ones(2))],), ValueError, "y must have shape"),
+    ],
+)
+def test_what_are_no_batches_is_refused(arguments, error, message):
+    with pytest.raises(error, match=message):
+        regression.moments(*arguments)

@@ -18,7 +18,6 @@ from funcgrad.training import (
     CheckpointError,
     CheckpointWarning,
     DivergenceWarning,
-    fit_batches,
 )
 
 RNG = np.random.default_rng(0)
@@ -28,7 +27,7 @@ START = Linear(jnp.zeros(3), jnp.zeros(()))
 SGD = optax.sgd(0.05)
 ADAM = optax.adam(0.05)
 WHOLE = [(X, Y)]
-run = partial(fit_batches, regression.loss, START, optimizer=SGD)
+run = partial(fit, regression.loss, START, optimizer=SGD)
 
 
 def in_batches(rows):
@@ -89,7 +88,7 @@ def test_float64_parameters_train_in_float64(tmp_path):
     with jax.enable_x64(True):
         start = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), START)
     batches = [(np.float64(X), np.float64(Y))]
-    result = fit_batches(regression.loss, start, batches, optimizer=SGD, epochs=3)
+    result = fit(regression.loss, start, batches, optimizer=SGD, epochs=3)
     assert {leaf.dtype for leaf in (*result.params, result.losses)} == {jnp.dtype("float64")}
     assert_same(start, jax.tree.map(np.zeros_like, start))  # and stay valid
 
@@ -249,6 +248,15 @@ def test_without_tqdm_the_message_says_what_to_do(stream, monkeypatch):
 BAD = {
     "no batches": ([], {}, ValueError, "no batches"),
     "used up": (iter(WHOLE), {"epochs": 2}, ValueError, "used up after one epoch"),
+    "rows as batches": (X, {}, TypeError, "an iterable of pairs .x, y., got ndarray"),
+    "a number": (3, {}, TypeError, "an iterable of pairs .x, y., got int"),
+    "steps": (
+        WHOLE,
+        {"steps": 3},
+        ValueError,
+        "steps: only for data in memory, and y was left out",
+    ),
+    "tolerance": (WHOLE, {"tolerance": 0.1, "key": 1}, ValueError, "key, tolerance: only for data"),
     "no pair": ([X], {}, TypeError, "each batch is a pair .x, y., got ndarray"),
     "rows that differ": (
         [(X, Y[:-1])],
@@ -276,3 +284,17 @@ def test_a_source_shorter_than_when_it_was_cut_off_is_refused(tmp_path):
         run(cut_off_after(batches, 4), checkpoint=checkpoint)
     with pytest.raises(ValueError, match="4 batches were done, but there are only 2"):
         run(lambda epoch: batches[:2], checkpoint=checkpoint, resume=True)
+
+
+def test_epochs_are_not_for_data_in_memory_and_a_stream_takes_no_y(stream):
+    with pytest.raises(ValueError, match="epochs: only for batches: leave out y"):
+        run(X, Y, epochs=2)
+    with pytest.raises(ValueError, match="steps must be a whole number"):
+        run(X, Y)
+    with pytest.raises(ValueError, match="hold the targets as well: leave out y"):
+        run(stream, Y, steps=2)
+
+
+def test_sums_are_data_that_holds_the_targets():
+    sums = regression.moments(X, Y)
+    assert_same(run(sums, steps=5), run(sums, None, steps=5))
