@@ -252,18 +252,21 @@ def _walk(
         hooks = hooked.get(node) if hooked else None
         if cotangents is None and (hooks is not None or isinstance(node, FunctionNode)):
             cotangents = [None] * node.outputs
+        edges = wanted.get(node, ())
+        passed = captures is None or any(source in waiting for source, _ in node.edges)
+        # As in PyTorch: where the walk goes on, what is captured is what arrived, before any hook.
+        if passed and cotangents is not None:
+            yield from [(e, c) for e in edges if (c := cotangents[e[1]]) is not None]
         if hooks is not None:
             for hook in list(hooks.arriving.values()):
-                hook(cotangents)  # type: ignore[arg-type]
-        if captures is not None:
-            for edge in wanted.get(node, ()):
-                if cotangents is not None and (captured := cotangents[edge[1]]) is not None:
-                    yield edge, captured
-            if not any(source in waiting for source, _ in node.edges):
-                continue
+                hook(cotangents)
+        if not passed:
+            if cotangents is not None:
+                yield from [(e, c) for e in edges if (c := cotangents[e[1]]) is not None]
+            continue
         if hooks is not None:
             for hook in list(hooks.before.values()):
-                hook(cotangents)  # type: ignore[arg-type]
+                hook(cotangents)
         gradients: Sequence[Variable | None] = ()
         if node.sequence == inf:
             if cotangents is not None and cotangents[0] is not None:
@@ -276,7 +279,7 @@ def _walk(
         if hooks is not None and hooks.after:
             gradients = list(gradients)
             for after in list(hooks.after.values()):
-                after(gradients, cotangents)  # type: ignore[arg-type]
+                after(gradients, cotangents)
         if not retain_graph and node.saved:
             node.saved = None
         for (source, nr), gradient in zip(node.edges, gradients, strict=False):

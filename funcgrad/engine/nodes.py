@@ -118,6 +118,10 @@ class Leaf(GraphNode):
         self.slot = NOWHERE
 
 
+class HookTable(dict[Any, Callable[..., Any]]):
+    """Hooks by key, in the order they are called; unlike a plain dict it can be referred to weakly."""
+
+
 class Hooks:
     """What is called when a walk comes to a node; hooks change the lists they are given.
 
@@ -130,9 +134,9 @@ class Hooks:
     __slots__ = ("after", "arriving", "before")
 
     def __init__(self) -> None:
-        self.arriving: dict[Any, Callable[[list[Variable | None]], None]] = {}
-        self.before: dict[Any, Callable[[list[Variable | None]], None]] = {}
-        self.after: dict[Any, Callable[[list[Variable | None], list[Variable | None]], None]] = {}
+        self.arriving = HookTable()
+        self.before = HookTable()
+        self.after = HookTable()
 
 
 # Apart from the nodes, so that those without hooks, nearly all, pay nothing for them.

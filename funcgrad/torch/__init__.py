@@ -23,7 +23,6 @@ from funcgrad.torch import (
     products,
     reductions,
 )
-from funcgrad.torch.autograd import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from funcgrad.torch.devices import device
 from funcgrad.torch.dtypes import (
     Size,

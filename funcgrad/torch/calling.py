@@ -10,8 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from funcgrad.engine import Aval, Leaf, Op, Storage, Value, Variable, local, record
+from funcgrad.engine.nodes import Packed
 from funcgrad.torch.dtypes import bool_, dtype, from_numpy_dtype, result_dtype
-from funcgrad.torch.tensor import Tensor, tensor_of
+from funcgrad.torch.inference import InferenceStorage
+from funcgrad.torch.inference import enabled as inferring
+from funcgrad.torch.tensor import Tensor, move_retained, tensor_of
 
 NUMBERS = (bool, int, float, complex, np.number, np.bool_)
 
@@ -98,6 +101,8 @@ def write(target: Tensor, result: tuple[Value, Any, int]) -> Tensor:
     storage.version += 1
     if node is not None:
         target.node, target.nr = node, nr
+        if target._retained is not None:
+            move_retained(target)
     return target
 
 
@@ -108,6 +113,8 @@ def watch_result(result: Tensor) -> None:
     be changed in place before `backward()`, while the argument may be.
     """
     storage, node = result.storage, result.node
+    if any(type(value) is Packed for value, *_ in node.saved):
+        return  # hooks keep what was saved, whatever happens to the storage
     node.saved = tuple(
         [(value, storage, storage.version, storage.value) for value, *_ in node.saved]
     )
@@ -117,8 +124,14 @@ def writable(target: Tensor) -> None:
     """Check that an in-place op may change a tensor.
 
     Raises:
-        RuntimeError: it is a leaf that gathers a gradient, and grad mode is on.
+        RuntimeError: it is a leaf that gathers a gradient, and grad mode is on; or it was made in inference mode,
+            and that is off.
     """
+    if type(target.storage) is InferenceStorage and not inferring():
+        raise RuntimeError(
+            "Inplace update to inference tensor outside InferenceMode is not allowed.You can make a clone to get a "
+            "normal tensor before doing inplace update.See https://github.com/pytorch/rfcs/pull/17 for more details."
+        )
     if isinstance(target.node, Leaf) and local.recorder.grad_enabled:
         raise RuntimeError(
             "a leaf Variable that requires grad is being used in an in-place operation."

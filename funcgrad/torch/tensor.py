@@ -1,6 +1,7 @@
 """The tensor: a variable of the engine with PyTorch's attributes. Its ops are attached from the tables."""
 
 import copy
+import warnings
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -15,6 +16,14 @@ from funcgrad.torch.devices import device
 from funcgrad.torch.dtypes import C_NAMES, Size, dtype, from_numpy_dtype
 
 _new = object.__new__
+# What makes the storage of a result; inference mode, while it is on, puts a maker of its own here.
+new_storage: Callable[[Value], Storage] = Storage
+_NOT_LEAF = (
+    "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad attribute won't be "
+    "populated during autograd.backward(). If you indeed want the .grad field to be populated for a non-leaf Tensor, "
+    "use .retain_grad() on the non-leaf Tensor. If you access the non-leaf Tensor by mistake, make sure you access the "
+    "leaf Tensor instead. See github.com/pytorch/pytorch/pull/30531 for more information."
+)
 
 
 class AccumulateGrad(Leaf):
@@ -63,6 +72,9 @@ class Tensor(Variable):
     """
 
     _grad: "Tensor | None" = None
+    # Of a result whose `.grad` is kept, the edge it is kept at; of a leaf, the hooks called after accumulation.
+    _retained: Any = None
+    _post_accumulate: Any = None
     __hash__ = Variable.__hash__
     # NumPy scalars and arrays on the left leave the operators to us.
     __array_priority__: ClassVar[int] = 1000
@@ -128,7 +140,16 @@ class Tensor(Variable):
         elif self.node is None:
             if not self.storage.value.aval.inexact:
                 raise RuntimeError("only Tensors of floating point dtype can require gradients")
+            self._check_not_inference()
             self.node = AccumulateGrad(self)
+
+    def _check_not_inference(self) -> None:
+        try:
+            self.storage.version  # noqa: B018
+        except RuntimeError:
+            raise RuntimeError(
+                "Setting requires_grad=True on inference tensor outside InferenceMode is not allowed."
+            ) from None
 
     def requires_grad_(self, requires_grad: bool = True) -> "Tensor":
         """Ask for a gradient, or stop asking; returns the tensor itself.
@@ -152,7 +173,13 @@ class Tensor(Variable):
 
     @property
     def grad(self) -> "Tensor | None":
-        """The gradient gathered so far; None before the first `backward()`."""
+        """The gradient gathered so far; None before the first `backward()`.
+
+        Warns:
+            UserWarning: the tensor is a result, whose gradient is not kept.
+        """
+        if self._grad is None and self._retained is None and not self.is_leaf:
+            warnings.warn(_NOT_LEAF, stacklevel=2)
         return self._grad
 
     @grad.setter
@@ -203,7 +230,10 @@ class Tensor(Variable):
 
     @property
     def _version(self) -> int:
-        return self.storage.version
+        try:
+            return self.storage.version
+        except RuntimeError:
+            raise RuntimeError("Inference tensors do not track version counter.") from None
 
     # -- copies ---------------------------------------------------------------------------------------------------
 
@@ -331,10 +361,17 @@ class Tensor(Variable):
         )
 
 
+def move_retained(tensor: Tensor) -> None:
+    """After a result that keeps its gradient was written in place: the gradient is that of what it is now."""
+    from funcgrad.torch.autograd import hooks
+
+    hooks.move_retained(tensor)
+
+
 def tensor_of(value: Value, node: Any = None, nr: int = 0) -> Tensor:
     """The tensor of a recorded op's result."""
     tensor = _new(Tensor)
-    tensor.storage = Storage(value)
+    tensor.storage = new_storage(value)
     tensor.node = node
     tensor.nr = nr
     return tensor

@@ -2,24 +2,32 @@
 
 from typing import Any
 
-from funcgrad.torch.autograd import grad_mode, walking
+from funcgrad.torch.autograd import anomaly_mode, function, grad_mode, graph, hooks, walking
+from funcgrad.torch.autograd.anomaly_mode import detect_anomaly, set_detect_anomaly
+from funcgrad.torch.autograd.function import Function
 from funcgrad.torch.autograd.grad_mode import (
     enable_grad,
-    is_grad_enabled,
+    inference_mode,
     no_grad,
     set_grad_enabled,
 )
 from funcgrad.torch.autograd.walking import backward, grad
 
 __all__ = [
+    "Function",
+    "anomaly_mode",
     "backward",
+    "detect_anomaly",
     "enable_grad",
+    "function",
     "grad",
     "grad_mode",
-    "is_grad_enabled",
+    "graph",
+    "inference_mode",
     "no_grad",
+    "set_detect_anomaly",
     "set_grad_enabled",
 ]
 
-METHODS: dict[str, Any] = {**walking.METHODS}
-FUNCTIONS: dict[str, Any] = {}
+METHODS: dict[str, Any] = {**walking.METHODS, **hooks.METHODS, **grad_mode.METHODS}
+FUNCTIONS: dict[str, Any] = {**grad_mode.FUNCTIONS}

@@ -17,11 +17,14 @@ from funcgrad.engine import (
 )
 from funcgrad.engine.graph import made
 from funcgrad.engine.ops import add, ones_like
+from funcgrad.torch.autograd.complaints import as_pytorch
+from funcgrad.torch.autograd.graph import GradientEdge
+from funcgrad.torch.autograd.hooks import accumulated
 from funcgrad.torch.calling import remember
 from funcgrad.torch.dtypes import Size, from_numpy_dtype
 from funcgrad.torch.tensor import Tensor, tensor_of
 
-Tensors = Tensor | Sequence[Tensor]
+Tensors = Tensor | GradientEdge | Sequence[Tensor | GradientEdge]
 
 
 def _accumulate(leaf: Leaf, value: Value, node: Any, nr: int) -> None:
@@ -37,6 +40,8 @@ def _accumulate(leaf: Leaf, value: Value, node: Any, nr: int) -> None:
     else:
         held.storage.value = record(add, (held, Variable(Storage(value))))[0]
         held.storage.version += 1
+    if variable._post_accumulate:
+        accumulated(variable)
 
 
 def backward(
@@ -63,15 +68,13 @@ def backward(
     """
     if retain_graph is None:
         retain_graph = create_graph
-    roots = [tensors] if isinstance(tensors, Tensor) else list(tensors)
-    if inputs is not None and not isinstance(inputs, Tensor) and not len(inputs):
+    roots = _as_list(tensors)
+    if inputs is not None and not _as_list(inputs):
         raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
     _check_roots(roots)
     try:
         pairs = _with_cotangents(roots, grad_tensors, create_graph)
-        wanted = (
-            None if inputs is None else [inputs] if isinstance(inputs, Tensor) else list(inputs)
-        )
+        wanted = None if inputs is None else _as_list(inputs)
         edges = None if wanted is None else [_edge(each) for each in wanted]
         with grad_mode(create_graph):
             for node, gradient in engine.walk(
@@ -84,7 +87,7 @@ def backward(
                 leaf = target.node if isinstance(target.node, Leaf) else Leaf(target)
                 _accumulate(leaf, gradient.storage.value, gradient.node, gradient.nr)
     except (FreedError, ModifiedError) as error:
-        raise _as_pytorch(error) from None
+        raise as_pytorch(error) from None
     engine.flush("backward ended")
 
 
@@ -126,13 +129,12 @@ def grad(
             "Expected allow_unused to be True or not passed when materialize_grads=True, "
             "but got: allow_unused=False."
         )
-    roots = [outputs] if isinstance(outputs, Tensor) else list(outputs)
-    wanted = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    roots, wanted = _as_list(outputs), _as_list(inputs)
     if not wanted:
         raise ValueError("grad requires non-empty inputs.")
     _check_roots(roots)
     for each in wanted:
-        if not each.requires_grad:
+        if each.node is None:
             raise RuntimeError("One of the differentiated Tensors does not require grad")
     edges = [_edge(each) for each in wanted]
     found: dict[Any, Variable] = {}
@@ -145,7 +147,7 @@ def grad(
             )
         )
     except (FreedError, ModifiedError) as error:
-        raise _as_pytorch(error) from None
+        raise as_pytorch(error) from None
     if not allow_unused and any(edge not in found for edge in edges):
         raise RuntimeError(
             "One of the differentiated Tensors appears to not have been used in the graph. Set allow_unused=True if "
@@ -182,7 +184,7 @@ def tensor_backward(
     try:
         engine.backward(self, _accumulate, retain_graph=bool(retain_graph))
     except (FreedError, ModifiedError) as error:
-        raise _as_pytorch(error) from None
+        raise as_pytorch(error) from None
 
 
 _SCALARS: dict[Any, None] = {}  # types that were checked to be real scalars
@@ -191,7 +193,12 @@ FUNCTIONS: dict[str, Any] = {}
 
 
 def _edge(of: Tensor) -> tuple[Any, int]:
-    return of.node, of.nr
+    return (of.node, of.nr) if isinstance(of, Tensor) else (of.node, of.output_nr)
+
+
+def _as_list(given: Any) -> list[Any]:
+    """One tensor or edge, or a sequence of them, as a list."""
+    return [given] if isinstance(given, (Tensor, GradientEdge)) else list(given)
 
 
 def _zeros_like(like: Tensor) -> Tensor:
@@ -232,6 +239,11 @@ def _with_cotangents(
         raise RuntimeError(f"got {len(roots)} tensors and {len(cotangents)} gradients")
     pairs: list[tuple[Variable, Variable]] = []
     for position, (root, cotangent) in enumerate(zip(roots, cotangents, strict=True)):
+        if isinstance(root, GradientEdge):
+            if cotangent is None:
+                raise RuntimeError("grad can be implicitly created only for scalar outputs")
+            pairs.append((Variable(cotangent.storage, root.node, root.output_nr), cotangent))
+            continue
         if cotangent is None:
             _check_scalar(root)
             with grad_mode(False):
@@ -249,16 +261,3 @@ def _with_cotangents(
             cotangent = cotangent.detach()
         pairs.append((root, cotangent))
     return pairs
-
-
-def _as_pytorch(error: RuntimeError) -> RuntimeError:
-    """The engine's complaint in PyTorch's words."""
-    if isinstance(error, ModifiedError):
-        kind = from_numpy_dtype(error.value.aval.dtype).scalar_type
-        return RuntimeError(
-            "one of the variables needed for gradient computation has been modified by an inplace operation: "
-            f"[torch.{kind}Tensor {list(error.value.aval.shape)}] is at version {error.version}; expected version "
-            f"{error.expected} instead. Hint: enable anomaly detection to find the operation that failed to compute "
-            "its gradient, with torch.autograd.set_detect_anomaly(True)."
-        )
-    return RuntimeError(str(error))

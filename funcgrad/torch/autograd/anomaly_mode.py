@@ -1,0 +1,75 @@
+"""Anomaly mode: an error in a walk backward names the forward line that it comes from, and NaN is an error."""
+
+import warnings
+from typing import Any
+
+from funcgrad.torch.autograd.observing import Anomaly, observe
+
+__all__ = ["detect_anomaly", "set_detect_anomaly"]
+
+
+def is_anomaly_enabled() -> bool:
+    """Whether anomaly mode is on."""
+    return Anomaly.enabled
+
+
+def is_anomaly_check_nan_enabled() -> bool:
+    """Whether anomaly mode, where it is on, takes NaN for an error."""
+    return Anomaly.check_nan
+
+
+class set_detect_anomaly:
+    """Switch anomaly mode on or off: at once, and until the end of the block where it is used as one.
+
+    Args:
+        mode: on or off.
+        check_nan: whether a gradient with NaN in it raises.
+
+    Behaviour: https://pytorch.org/docs/stable/autograd.html#anomaly-detection
+    """
+
+    def __init__(self, mode: bool, check_nan: bool = True) -> None:
+        self.before = Anomaly.enabled, Anomaly.check_nan
+        Anomaly.enabled, Anomaly.check_nan = mode, check_nan
+        observe()
+
+    def __enter__(self) -> None:
+        """Keep what the constructor set."""
+
+    def __exit__(self, *_: Any) -> None:
+        Anomaly.enabled, Anomaly.check_nan = self.before
+        observe()
+
+
+class detect_anomaly:
+    """A block in which errors on the way back name the forward line they come from, and NaN is an error.
+
+    >>> import warnings
+    >>> import funcgrad.torch as torch
+    >>> x = torch.tensor(-1.0, requires_grad=True)
+    >>> with warnings.catch_warnings(), torch.autograd.detect_anomaly():
+    ...     warnings.simplefilter("ignore")
+    ...     torch.sqrt(x).backward()
+    Traceback (most recent call last):
+        ...
+    RuntimeError: Function 'SqrtBackward0' returned nan values in its 0th output.
+
+    Behaviour: https://pytorch.org/docs/stable/autograd.html#anomaly-detection
+    """
+
+    def __init__(self, check_nan: bool = True) -> None:
+        self.check_nan = check_nan
+        warnings.warn(
+            "Anomaly Detection has been enabled. This mode will increase the runtime and should only be enabled for "
+            "debugging.",
+            stacklevel=2,
+        )
+
+    def __enter__(self) -> None:
+        self.before = Anomaly.enabled, Anomaly.check_nan
+        Anomaly.enabled, Anomaly.check_nan = True, self.check_nan
+        observe()
+
+    def __exit__(self, *_: Any) -> None:
+        Anomaly.enabled, Anomaly.check_nan = self.before
+        observe()

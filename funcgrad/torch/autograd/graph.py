@@ -1,0 +1,209 @@
+"""PyTorch's `torch.autograd.graph`: a node's interface, gradient edges, multi-grad hooks, and hooks on saved tensors."""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from funcgrad.engine import GraphNode, local
+from funcgrad.torch.autograd import hooks
+from funcgrad.torch.autograd.hooks import RemovableHandle
+from funcgrad.torch.autograd.observing import metadata, observe, state
+from funcgrad.torch.tensor import Tensor
+
+__all__ = [
+    "GradientEdge",
+    "Node",
+    "disable_saved_tensors_hooks",
+    "get_gradient_edge",
+    "increment_version",
+    "register_multi_grad_hook",
+    "save_on_cpu",
+    "saved_tensors_hooks",
+]
+
+Node = GraphNode
+
+# The engine's nodes are what `grad_fn` gives, so PyTorch's interface is put on them.
+NODE_METHODS: dict[str, Any] = {
+    "name": lambda self: type(self).__name__,
+    "next_functions": property(hooks.next_functions),
+    "metadata": property(metadata),
+    "register_hook": hooks.register_node_hook,
+    "register_prehook": hooks.register_prehook,
+    "_sequence_nr": lambda self: self.sequence,
+}
+for _name, _method in NODE_METHODS.items():
+    setattr(GraphNode, _name, _method)
+
+
+class GradientEdge(NamedTuple):
+    """An edge of the graph: a node, and which of its outputs. `backward` and `grad` take it in place of a tensor."""
+
+    node: GraphNode
+    output_nr: int
+    ownership_token: Any = None
+
+
+def get_gradient_edge(tensor: Tensor) -> GradientEdge:
+    """The edge that the gradient of a tensor flows along.
+
+    Raises:
+        RuntimeError: the tensor does not require grad.
+
+    Behaviour: https://pytorch.org/docs/stable/generated/torch.autograd.graph.get_gradient_edge.html
+    """
+    if not tensor.requires_grad:
+        raise RuntimeError(
+            "It is not possible to get the gradient edge for a Tensor that does not require gradients"
+        )
+    return GradientEdge(tensor.node, tensor.nr)
+
+
+def increment_version(tensor: Tensor | Sequence[Tensor]) -> None:
+    """Count one in-place write of a tensor, or of each of several, that autograd could not see.
+
+    Behaviour: https://pytorch.org/docs/stable/generated/torch.autograd.graph.increment_version.html
+    """
+    for each in [tensor] if isinstance(tensor, Tensor) else tensor:
+        each.storage.version += 1
+
+
+class saved_tensors_hooks:
+    """A block in which what the way back saves is handed to `pack`, and asked of `unpack` when it is needed.
+
+    Args:
+        pack_hook: takes a tensor, which it must not change, and returns anything.
+        unpack_hook: takes what `pack_hook` returned, and returns a tensor of the same elements.
+
+    Which tensors are saved follows from the derivatives here: of `exp`, say, PyTorch saves the result, and this
+    package the argument.
+
+    >>> import funcgrad.torch as torch
+    >>> w = torch.tensor([1.0, 2.0], requires_grad=True)
+    >>> kept = []
+    >>> with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or len(kept) - 1, lambda k: kept[k]):
+    ...     loss = (w * w).sum()
+    >>> loss.backward()
+    >>> len(kept), w.grad
+    (2, tensor([2., 4.]))
+
+    Behaviour: https://pytorch.org/docs/stable/autograd.html#torch.autograd.graph.saved_tensors_hooks
+    """
+
+    def __init__(
+        self, pack_hook: Callable[[Tensor], Any], unpack_hook: Callable[[Any], Tensor]
+    ) -> None:
+        self.pack_hook = pack_hook
+        self.unpack_hook = unpack_hook
+
+    def __enter__(self) -> None:
+        if state.disabled is not None:
+            raise RuntimeError(state.disabled)
+        state.hooks.append((self.pack_hook, self.unpack_hook))
+        observe()
+
+    def __exit__(self, *_: Any) -> None:
+        state.hooks.pop()
+        observe()
+
+
+class save_on_cpu(saved_tensors_hooks):
+    """A block in which what the way back saves waits in the host's memory.
+
+    Args:
+        pin_memory: taken for PyTorch's sake; JAX decides how it copies.
+        device_type: likewise.
+
+    Behaviour: https://pytorch.org/docs/stable/autograd.html#torch.autograd.graph.save_on_cpu
+    """
+
+    def __init__(self, pin_memory: bool = False, device_type: str = "cuda") -> None:
+        def pack(tensor: Any) -> Any:
+            return tensor.device, tensor.detach().to("cpu")
+
+        def unpack(packed: Any) -> Any:
+            device, tensor = packed
+            return tensor.to(device)
+
+        super().__init__(pack, unpack)
+
+
+@contextmanager
+def disable_saved_tensors_hooks(error_message: str) -> Iterator[None]:
+    """A block in which `saved_tensors_hooks` raises RuntimeError with this message.
+
+    Raises:
+        RuntimeError: hooks are on already.
+
+    Behaviour: https://pytorch.org/docs/stable/autograd.html#torch.autograd.graph.disable_saved_tensors_hooks
+    """
+    if state.hooks:
+        raise RuntimeError(error_message)
+    before, state.disabled = state.disabled, error_message
+    try:
+        yield
+    finally:
+        state.disabled = before
+
+
+class _MultiHandle(RemovableHandle):
+    """Removes several hooks at once."""
+
+    def __init__(self, handles: Sequence[RemovableHandle]) -> None:
+        self.handles = handles
+
+    def remove(self) -> None:
+        """Take all of them away."""
+        for handle in self.handles:
+            handle.remove()
+
+
+def register_multi_grad_hook(
+    tensors: Sequence[Tensor], fn: Callable[..., None], *, mode: str = "all"
+) -> RemovableHandle:
+    """Call `fn` once in each walk: with all the gradients of `tensors`, or with the first of them.
+
+    Args:
+        tensors: tensors that require grad.
+        fn: takes, in mode "all", a list with a gradient for each tensor, None for those that the walk does not
+            reach; in mode "any", the first gradient computed.
+        mode: "all" or "any".
+
+    Raises:
+        ValueError: there is no such mode.
+
+    Behaviour: https://pytorch.org/docs/stable/autograd.html#torch.autograd.graph.register_multi_grad_hook
+    """
+    if mode not in ("all", "any"):
+        raise ValueError(f"Expects mode to be one of ('all', 'any') but got {mode}")
+    lock = threading.Lock()
+    nodes = [tensor.node for tensor in tensors]
+    assert all(node is not None for node in nodes), "Expected gradient function to be set"
+    # Of the walk under way: which it is, and what of it has been seen.
+    walks: dict[int, list[Any]] = {}
+
+    def seen(number: int, gradient: Tensor) -> None:
+        walking = local.recorder.walking
+        with lock:
+            if id(walking) not in walks or walks[id(walking)][0] is not walking:
+                walks.clear()
+                reached = sum(node in (walking or ()) for node in nodes)
+                walks[id(walking)] = [walking, reached, [None] * len(nodes)]
+            record = walks[id(walking)]
+            first = all(each is None for each in record[2])
+            record[2][number] = gradient
+            record[1] -= 1
+            ended = record[1] == 0
+            if ended:
+                del walks[id(walking)]
+        if mode == "any":
+            if first:
+                fn(gradient)
+        elif ended:
+            fn(record[2])
+
+    def on(number: int) -> Callable[[Tensor], None]:
+        return lambda gradient: seen(number, gradient)
+
+    return _MultiHandle([hooks.register_hook(each, on(k)) for k, each in enumerate(tensors)])

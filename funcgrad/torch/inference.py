@@ -1,0 +1,64 @@
+"""Tensors made in inference mode: they can never be part of a graph, so their writes are not counted."""
+
+import threading
+from typing import Any
+
+from funcgrad.engine import Storage, Value
+from funcgrad.torch import tensor
+
+
+class InferenceStorage(Storage):
+    """A cell whose writes are not counted. A node that would save it asks for its version, and is refused."""
+
+    __slots__ = ()
+
+    def __init__(self, value: Value) -> None:
+        self.value = value
+
+    @property
+    def version(self) -> int:
+        """Nothing in inference mode, where no node asks.
+
+        Raises:
+            RuntimeError: outside it.
+        """
+        if enabled():
+            return 0
+        raise RuntimeError(
+            "Inference tensors cannot be saved for backward. Please do not use Tensors created in inference mode in "
+            "computation tracked by autograd. To work around this, you can make a clone to get a normal tensor and "
+            "use it in autograd, or use `torch.no_grad()` instead of `torch.inference_mode()`."
+        )
+
+    @version.setter
+    def version(self, version: int) -> None:
+        """Count nothing."""
+
+
+class _Local(threading.local):
+    enabled = False
+
+
+_local = _Local()
+_lock = threading.Lock()
+_threads_inferring = 0
+
+
+def enabled() -> bool:
+    """Whether inference mode is on in this thread."""
+    return _local.enabled
+
+
+def switch(on: bool) -> bool:
+    """Switch inference mode on or off in this thread; returns what it was."""
+    global _threads_inferring
+    before, _local.enabled = _local.enabled, on
+    with _lock:
+        _threads_inferring += on - before
+        tensor.new_storage = _storage_of if _threads_inferring else Storage
+    return before
+
+
+def _storage_of(value: Value) -> Any:
+    """The storage of a new tensor, while inference mode is on in any thread."""
+    return InferenceStorage(value) if _local.enabled else Storage(value)

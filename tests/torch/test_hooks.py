@@ -1,0 +1,283 @@
+"""Hooks on tensors and nodes, `retain_grad`, gradient edges: each program sees what it sees on PyTorch."""
+
+import pytest
+
+from tests.torch.side_by_side import assert_same
+
+
+def leaf(torch):
+    return torch.tensor([1.0, 2.0], requires_grad=True)
+
+
+def hook_returning(make):
+    def program(torch, see):
+        w = leaf(torch)
+        w.register_hook(lambda gradient: make(torch, gradient))
+        (w * 2).sum().backward()
+        see(w.grad)
+
+    return program
+
+
+def node_hook_returning(make):
+    def program(torch, see):
+        w = leaf(torch)
+        y = w * w
+        y.grad_fn.register_hook(lambda inputs, outputs: make(torch, inputs))
+        y.sum().backward()
+        see(w.grad)
+
+    return program
+
+
+def prehook_returning(make):
+    def program(torch, see):
+        w = leaf(torch)
+        y = w * w
+        y.grad_fn.register_prehook(lambda outputs: make(torch, outputs))
+        y.sum().backward()
+        see(w.grad)
+
+    return program
+
+
+def order_of_all_hooks(torch, see):
+    w = leaf(torch)
+    y = w * 2
+    y.grad_fn.register_hook(lambda inputs, outputs: see("after", inputs, outputs))
+    y.grad_fn.register_prehook(lambda outputs: see("before", outputs))
+    y.register_hook(lambda gradient: see("tensor", gradient))
+    gather = y.grad_fn.next_functions[0][0]
+    gather.register_hook(lambda inputs, outputs: see("gathered", inputs, outputs))
+    gather.register_prehook(lambda outputs: see("gathering", outputs))
+    w.register_post_accumulate_grad_hook(lambda leaf: see("accumulated", leaf.grad))
+    w.register_hook(lambda gradient: see("leaf", gradient))
+    y.sum().backward()
+    (w * 3).sum().backward()
+
+
+def hooks_in_order_of_registration(torch, see):
+    w = leaf(torch)
+    y = w * 2
+    y.retain_grad()
+    y.register_hook(lambda gradient: gradient * 2)
+    y.register_hook(lambda gradient: gradient + 1)
+    y.sum().backward()
+    see(w.grad, y.grad)
+
+
+def a_handle_removes_its_hook(torch, see):
+    w = leaf(torch)
+    kept = w.register_hook(lambda gradient: gradient * 2)
+    removed = w.register_hook(lambda gradient: gradient * 100)
+    removed.remove()
+    removed.remove()
+    with w.register_hook(lambda gradient: gradient * 1000):
+        pass
+    (w * 2).sum().backward()
+    see(w.grad)
+    kept.remove()
+    (w * 2).sum().backward()
+    see(w.grad)
+
+
+def hooks_run_again_in_every_walk(torch, see):
+    w = leaf(torch)
+    calls = []
+    w.register_hook(lambda gradient: calls.append(1))
+    for _ in range(4):
+        (w * w).sum().backward()
+    see(len(calls), w.grad)
+
+
+def hooks_in_autograd_grad(torch, see):
+    w = leaf(torch)
+    y = w * w
+    y.register_hook(lambda gradient: gradient * 3)
+    y.grad_fn.register_prehook(lambda outputs: see("before"))
+    w.register_hook(lambda gradient: gradient + 1)
+    see(torch.autograd.grad(y.sum(), w, retain_graph=True))
+    see(torch.autograd.grad(y.sum(), y, retain_graph=True))
+    see(torch.autograd.grad(y.sum(), [w, y]))
+    see(w.grad)
+
+
+def retained_gradients_accumulate(torch, see):
+    w = leaf(torch)
+    y = w * 2
+    y.retain_grad()
+    y.retain_grad()
+    w.retain_grad()
+    see(y.retains_grad, w.retains_grad, y.is_leaf)
+    (y * y).sum().backward(retain_graph=True)
+    see(y.grad)
+    (y * 3).sum().backward()
+    see(y.grad, w.grad)
+
+
+def retaining_moves_with_an_in_place_write(torch, see):
+    w = leaf(torch)
+    y = w.sin()
+    y.retain_grad()
+    y.register_hook(lambda gradient: see("before the write", gradient))
+    y.mul_(2)
+    y.register_hook(lambda gradient: see("after the write", gradient))
+    y.sum().backward()
+    see(y.grad, y.retains_grad, w.grad)
+
+
+def a_hook_that_differentiates(torch, see):
+    w = leaf(torch)
+    v = torch.tensor([3.0, 4.0], requires_grad=True)
+    w.register_hook(lambda gradient: (v * v).sum().backward())
+    (w * w).sum().backward()
+    see(w.grad, v.grad)
+
+
+def a_hook_that_raises(torch, see):
+    w = leaf(torch)
+
+    def refuse(gradient):
+        raise ValueError("not today")
+
+    handle = w.register_hook(refuse)
+    try:
+        (w * w).sum().backward()
+    except ValueError as error:
+        see(str(error))
+    see(w.grad, torch.is_grad_enabled())
+    handle.remove()
+    (w * w).sum().backward()
+    see(w.grad)
+
+
+def hooks_and_gradients_of_gradients(torch, see):
+    w = leaf(torch)
+    y = w**3
+    y.register_hook(lambda gradient: gradient * w)
+    (slope,) = torch.autograd.grad(y.sum(), w, create_graph=True)
+    see(slope.requires_grad, slope.detach())
+    see(torch.autograd.grad(slope.sum(), w))
+
+
+def an_optimizer_in_a_post_accumulate_hook(torch, see):
+    w = leaf(torch)
+
+    def update(leaf):
+        with torch.no_grad():
+            leaf -= 0.1 * leaf.grad
+        leaf.grad = None
+
+    w.register_post_accumulate_grad_hook(update)
+    for _ in range(3):
+        (w * w).sum().backward()
+    see(w, w.grad)
+
+
+def multi_grad_hooks(torch, see):
+    w, v = leaf(torch), leaf(torch)
+    register = torch.autograd.graph.register_multi_grad_hook
+    handle = register((w, v), lambda gradients: see("all", gradients))
+    any_handle = register((w, v), lambda gradient: see("any", gradient), mode="any")
+    (w * 2).sum().backward()
+    (w * v).sum().backward()
+    handle.remove()
+    any_handle.remove()
+    (w * v).sum().backward()
+
+
+def multi_grad_hook_in_no_mode(torch, see):
+    torch.autograd.graph.register_multi_grad_hook((leaf(torch),), see, mode="some")
+
+
+def multi_grad_hook_without_grad(torch, see):
+    torch.autograd.graph.register_multi_grad_hook((torch.ones(2),), see)
+
+
+def node_interface(torch, see):
+    w = leaf(torch)
+    y = w * 2
+    node = y.grad_fn
+    see(node.name(), node.next_functions, node.next_functions[0][0].variable is w, node.metadata)
+    node.metadata["note"] = 1
+    see(y.grad_fn.metadata["note"], node is y.grad_fn)
+    see(isinstance(node, torch.autograd.graph.Node), node.next_functions[0][0].next_functions)
+    for other in (w + 1, w**2, torch.ones(2, 2) @ w, w - 1, w / 2, 1 / w, y.sum(), torch.sin(w)):
+        see(other.grad_fn.next_functions)
+
+
+def gradient_edges(torch, see):
+    w = leaf(torch)
+    y = w * w
+    edge = torch.autograd.graph.get_gradient_edge
+    see(edge(y).node, edge(y).output_nr, edge(w).node)
+    see(torch.autograd.grad(y.sum(), edge(w), retain_graph=True))
+    see(torch.autograd.grad(edge(y), w, grad_outputs=torch.ones(2), retain_graph=True))
+    torch.autograd.backward(edge(y.sum()), torch.tensor(2.0))
+    see(w.grad)
+
+
+def edge_without_grad(torch, see):
+    torch.autograd.graph.get_gradient_edge(torch.ones(2))
+
+
+def gradient_of_a_result_warns(torch, see):
+    see((leaf(torch) * 2).grad)
+
+
+PROGRAMS = [
+    order_of_all_hooks,
+    hooks_in_order_of_registration,
+    a_handle_removes_its_hook,
+    hooks_run_again_in_every_walk,
+    hooks_in_autograd_grad,
+    retained_gradients_accumulate,
+    retaining_moves_with_an_in_place_write,
+    a_hook_that_differentiates,
+    a_hook_that_raises,
+    hooks_and_gradients_of_gradients,
+    an_optimizer_in_a_post_accumulate_hook,
+    multi_grad_hooks,
+    multi_grad_hook_in_no_mode,
+    multi_grad_hook_without_grad,
+    node_interface,
+    gradient_edges,
+    edge_without_grad,
+    gradient_of_a_result_warns,
+]
+
+RETURNED = {
+    "another gradient": hook_returning(lambda torch, gradient: gradient * 10),
+    "a number": hook_returning(lambda torch, gradient: 3),
+    "another shape": hook_returning(lambda torch, gradient: torch.ones(3)),
+    "another dtype": hook_returning(lambda torch, gradient: gradient.double()),
+    "by a node, a number": node_hook_returning(lambda torch, inputs: 3),
+    "by a node, a tensor": node_hook_returning(lambda torch, inputs: inputs[0]),
+    "by a node, too few": node_hook_returning(lambda torch, inputs: (inputs[0],)),
+    "by a node, others": node_hook_returning(lambda torch, inputs: (inputs[0] * 5, None)),
+    "before a node, a number": prehook_returning(lambda torch, outputs: 3),
+    "before a node, a tensor": prehook_returning(lambda torch, outputs: outputs[0]),
+    "before a node, others": prehook_returning(lambda torch, outputs: (outputs[0] * 5,)),
+    "on a tensor without grad": lambda torch, see: torch.ones(2).register_hook(see),
+    "after accumulation, on a result": lambda torch, see: (
+        leaf(torch) * 2
+    ).register_post_accumulate_grad_hook(see),
+    "after accumulation, without grad": lambda torch, see: torch.ones(
+        2
+    ).register_post_accumulate_grad_hook(see),
+    "after accumulation, a number": lambda torch, see: (
+        (w := leaf(torch)).register_post_accumulate_grad_hook(lambda leaf: 3),
+        (w * 2).sum().backward(),
+    ),
+    "retain_grad without grad": lambda torch, see: torch.ones(2).retain_grad(),
+}
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.__name__)
+def test_hooks_as_in_pytorch(program):
+    assert_same(program)
+
+
+@pytest.mark.parametrize("program", RETURNED.values(), ids=RETURNED)
+def test_what_a_hook_returns_is_taken_or_refused_as_in_pytorch(program):
+    assert_same(program)
