@@ -268,14 +268,14 @@ def record(op: Op, arguments: Sequence[Variable]) -> Any:
     value = Value(None, state.aval, slot, trace)
     rule = state.rule
     made = None if rule is None else rule.make(arguments, slot)
-    if made is not None and recorder.observer is not None:
-        recorder.observer.made(made)
     log.append((state, None))
     trace.held[position] = ref(value)
     if state.outputs is not None:
-        return _record_more(trace, state, value, made)
+        return _record_more(recorder, state, value, made)
     if position >= settings.buffer_size:
         flush("the buffer was full")
+    if made is not None and recorder.observer is not None:
+        recorder.observer.made(made)
     return value, made, 0
 
 
@@ -304,12 +304,12 @@ def record_one(op: Op, a: Variable) -> Result:
     value = Value(None, state.aval, slot, trace)
     rule = state.rule
     made = None if rule is None else rule.make((a,), slot)
-    if made is not None and recorder.observer is not None:
-        recorder.observer.made(made)
     log.append((state, None))
     trace.held[position] = ref(value)
     if position >= settings.buffer_size:
         flush("the buffer was full")
+    if made is not None and recorder.observer is not None:
+        recorder.observer.made(made)
     return value, made, 0
 
 
@@ -345,12 +345,12 @@ def record_two(op: Op, a: Variable, b: Variable) -> Result:
     value = Value(None, state.aval, slot, trace)
     rule = state.rule
     made = None if rule is None else rule.make((a, b), slot)
-    if made is not None and recorder.observer is not None:
-        recorder.observer.made(made)
     log.append((state, None))
     trace.held[position] = ref(value)
     if position >= settings.buffer_size:
         flush("the buffer was full")
+    if made is not None and recorder.observer is not None:
+        recorder.observer.made(made)
     return value, made, 0
 
 
@@ -385,12 +385,15 @@ def record_values(op: Op, values: Sequence[Value]) -> list[Value]:
 
 
 def _record_more(
-    trace: Trace, state: State, value: Value, node: "GraphNode | None"
+    recorder: Recorder, state: State, value: Value, made: "GraphNode | None"
 ) -> list[Result]:
     """The outputs of an op that has several."""
-    results = _with_edges(_append_more(trace, state, value), node)
+    trace = recorder.trace
+    results = _with_edges(_append_more(trace, state, value), made)
     if trace.log[-1][0].position >= settings.buffer_size:
         flush("the buffer was full")
+    if made is not None and recorder.observer is not None:
+        recorder.observer.made(made)
     return results
 
 
@@ -480,11 +483,11 @@ def apply(op: Op, arguments: Sequence[Variable]) -> Any:
         tuple(recorder.grad_enabled and variable.node is not None for variable in arguments),
     )
     made = None if rule is None else rule.make(arguments, NOWHERE)
-    if made is not None and recorder.observer is not None:
-        recorder.observer.made(made)
     arrays = [compute(value) for value in values]
     outputs = as_tuple(with_wide_types(op.function, *arrays))
     results = _with_edges([Value.of(array) for array in outputs], made)
+    if made is not None and recorder.observer is not None:
+        recorder.observer.made(made)
     return results if len(results) > 1 else results[0]
 
 

@@ -47,9 +47,10 @@ class detect_anomaly:
     >>> import warnings
     >>> import funcgrad.torch as torch
     >>> x = torch.tensor(-1.0, requires_grad=True)
-    >>> with warnings.catch_warnings(), torch.autograd.detect_anomaly():
+    >>> with warnings.catch_warnings():
     ...     warnings.simplefilter("ignore")
-    ...     torch.sqrt(x).backward()
+    ...     with torch.autograd.detect_anomaly():
+    ...         torch.sqrt(x).backward()
     Traceback (most recent call last):
         ...
     RuntimeError: Function 'SqrtBackward0' returned nan values in its 0th output.

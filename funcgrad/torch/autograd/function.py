@@ -102,6 +102,8 @@ def _restored(entry: Any, kept: Any, node: Any) -> Tensor:
     if type(value) is Packed:
         value = value.unpack()
         storage = Storage(value)
+        if isinstance(kept, Tensor):
+            kept = kept.node, kept.nr
     elif storage.version != version:
         raise as_pytorch(ModifiedError(node, value, version, storage.version))
     if isinstance(kept, Tensor):
@@ -129,7 +131,8 @@ class _FunctionNode(FunctionNode):
     @property
     def saved(self) -> Any:
         """What the function's context keeps."""
-        return self.ctx._entries
+        entries = self.ctx._entries
+        return entries and [entry for entry in entries if entry is not None]
 
     @saved.setter
     def saved(self, entries: Any) -> None:
@@ -383,6 +386,8 @@ def _wrap(
             raise RuntimeError(
                 "a leaf Variable that requires grad has been used in an in-place operation."
             )
+        if dirty:
+            output.storage.version += 1
         if differentiable:
             output.node, output.nr = node, number
         wrapped.append(output)
@@ -436,10 +441,8 @@ def once_differentiable(function: Callable[..., Any]) -> Callable[..., Any]:
             return outputs
         several = isinstance(outputs, tuple)
         results = outputs if several else (outputs,)
-        edges = tuple(
-            (arg.node, arg.nr) for arg in args if isinstance(arg, Tensor) and arg.requires_grad
-        )
-        node = _TwiceNode(edges, len(results))
+        # As in PyTorch, nothing is behind the node: `backward` meets it, `grad` goes past it.
+        node = _TwiceNode((), len(results))
         made = tuple(
             tensor_of(result.storage.value, node, number) if isinstance(result, Tensor) else result
             for number, result in enumerate(results)
