@@ -17,6 +17,7 @@ from funcgrad.torch import (
     compilation,
     conversions,
     creation,
+    jax_functions,
     optim,
     pointwise,
     powers,
@@ -54,7 +55,16 @@ if TYPE_CHECKING:
     def __getattr__(name: str) -> Any: ...
 
 
-_TABLES = (autograd, compilation, pointwise, powers, reductions, products, conversions)
+_TABLES = (
+    autograd,
+    compilation,
+    pointwise,
+    powers,
+    reductions,
+    products,
+    conversions,
+    jax_functions,
+)
 
 for _table in _TABLES:
     for _name, _method in _table.METHODS.items():

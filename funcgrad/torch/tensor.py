@@ -189,6 +189,8 @@ class Tensor(Variable):
                 raise TypeError(
                     f"assigned grad expected to be a Tensor or None but got grad of type {type(grad).__name__}"
                 )
+            if grad is self:
+                raise RuntimeError("can't assign Variable as its own grad")
             if grad.shape != self.shape:
                 raise RuntimeError(
                     f"attempting to assign a gradient of size '{list(grad.shape)}' to a tensor of size "
@@ -197,7 +199,10 @@ class Tensor(Variable):
             if grad.dtype is not self.dtype:
                 raise RuntimeError(
                     f"attempting to assign a gradient with dtype '{C_NAMES[grad.dtype]}' to a tensor with grad_dtype "
-                    f"'{self.dtype.scalar_type}'. The gradient must match the tensor's dtype."
+                    f"'{self.dtype.scalar_type}'. The gradient must match the tensor's grad_dtype (defaults to the "
+                    "tensor's dtype). You can set the tensor's grad_dtype attribute with a specific dtype, or None to "
+                    "allow any dtype. Set grad_dtype with caution. Diverging the dtypes of a tensor and its gradient "
+                    "may break downstream systems that assume they match."
                 )
         self._grad = grad
 
@@ -245,7 +250,9 @@ class Tensor(Variable):
     def __deepcopy__(self, memo: dict[int, Any]) -> "Tensor":
         if not self.is_leaf:
             raise RuntimeError(
-                "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the moment."
+                "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the moment.  "
+                "If you were attempting to deepcopy a module, this may be because of a torch.nn.utils.weight_norm "
+                "usage, see https://github.com/pytorch/pytorch/pull/103001"
             )
         # Values never change, so a storage of its own makes a copy of its own.
         memo[id(self)] = made = tensor_of(self.storage.value)

@@ -30,7 +30,10 @@ def outcome(torch: Any, program: Program) -> list[Any]:
     for warning in caught:
         # PyTorch names the line of its own source, and the stack has each side's own lines.
         text = str(warning.message).split(" (Triggered internally")[0].split("\n  File")[0]
-        seen.append((warning.category.__name__, text))
+        if (
+            "create_graph=True will create a reference cycle" not in text
+        ):  # PyTorch warns once a process
+            seen.append((warning.category.__name__, text))
     return seen
 
 

@@ -1,5 +1,6 @@
 """`backward` and `grad`: gradients gathered in the leaves, or returned."""
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,11 +21,20 @@ from funcgrad.engine.ops import add, ones_like
 from funcgrad.torch.autograd.complaints import as_pytorch
 from funcgrad.torch.autograd.graph import GradientEdge
 from funcgrad.torch.autograd.hooks import accumulated
+from funcgrad.torch.autograd.shaping import as_gradient_of
 from funcgrad.torch.calling import remember
 from funcgrad.torch.dtypes import Size, from_numpy_dtype
 from funcgrad.torch.tensor import Tensor, tensor_of
 
 Tensors = Tensor | GradientEdge | Sequence[Tensor | GradientEdge]
+
+
+_CYCLE = (
+    "Using backward() with create_graph=True will create a reference cycle between the parameter and its gradient "
+    "which can cause a memory leak. We recommend using autograd.grad when creating the graph to avoid this. If you have "
+    "to use this function, make sure to reset the .grad fields of your parameters to None after use to break the cycle "
+    "and avoid the leak."
+)
 
 
 def _accumulate(leaf: Leaf, value: Value, node: Any, nr: int) -> None:
@@ -68,6 +78,8 @@ def backward(
     """
     if retain_graph is None:
         retain_graph = create_graph
+    if create_graph:
+        warnings.warn(_CYCLE, stacklevel=2)
     roots = _as_list(tensors)
     if inputs is not None and not _as_list(inputs):
         raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
@@ -131,7 +143,7 @@ def grad(
         )
     roots, wanted = _as_list(outputs), _as_list(inputs)
     if not wanted:
-        raise ValueError("grad requires non-empty inputs.")
+        raise RuntimeError("`inputs` argument to `grad()` cannot be empty.")
     _check_roots(roots)
     for each in wanted:
         if each.node is None:
@@ -148,11 +160,13 @@ def grad(
         )
     except (FreedError, ModifiedError) as error:
         raise as_pytorch(error) from None
-    if not allow_unused and any(edge not in found for edge in edges):
-        raise RuntimeError(
-            "One of the differentiated Tensors appears to not have been used in the graph. Set allow_unused=True if "
-            "this is the desired behavior."
-        )
+    if not allow_unused:
+        for position, edge in enumerate(edges):
+            if edge not in found:
+                raise RuntimeError(
+                    f"The differentiated Tensor at index {position} appears to not have been used in the graph. Set "
+                    "allow_unused=True if this is the desired behavior."
+                )
     gradients = tuple(
         tensor_of(found[edge].storage.value, found[edge].node, found[edge].nr)
         if edge in found
@@ -225,6 +239,20 @@ def _check_scalar(root: Tensor) -> None:
         )
 
 
+def _cast(root: Tensor, cotangent: Tensor, position: int) -> Variable:
+    """A cotangent in the dtype of what it is a cotangent of."""
+    given, wanted = cotangent.storage.value.aval, root.storage.value.aval
+    if given.dtype == wanted.dtype:
+        return cotangent
+    if "c" in (given.dtype.kind, wanted.dtype.kind):
+        raise RuntimeError(
+            "For complex Tensors, both grad_output and output are required to have the same dtype. Mismatch in dtype: "
+            f"grad_output[{position}] has a dtype of {cotangent.dtype} and output[{position}] has a dtype of "
+            f"{root.dtype}."
+        )
+    return as_gradient_of(wanted, cotangent, "backward", position)
+
+
 def _with_cotangents(
     roots: list[Tensor], given: Any, create_graph: bool
 ) -> list[tuple[Variable, Variable]]:
@@ -235,6 +263,8 @@ def _with_cotangents(
         if isinstance(given, Tensor)
         else list(given)
     )
+    # Gradients left over are ignored, as PyTorch ignores them.
+    cotangents = cotangents[: len(roots)]
     if len(cotangents) != len(roots):
         raise RuntimeError(f"got {len(roots)} tensors and {len(cotangents)} gradients")
     pairs: list[tuple[Variable, Variable]] = []
@@ -257,7 +287,7 @@ def _with_cotangents(
                 f"Mismatch in shape: grad_output[{position}] has a shape of {cotangent.shape} and "
                 f"output[{position}] has a shape of {root.shape}."
             )
-        elif not create_graph:
-            cotangent = cotangent.detach()
+        else:
+            cotangent = _cast(root, cotangent if create_graph else cotangent.detach(), position)
         pairs.append((root, cotangent))
     return pairs
