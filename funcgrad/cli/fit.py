@@ -6,13 +6,12 @@ features, and the model is trained on batches.
 
 import argparse
 import warnings
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from funcgrad.cli import cluster
 from funcgrad.cli.common import DISAGREEMENT, Commands, note, refuse
-
-if TYPE_CHECKING:
-    pass
 
 _OPTIMIZERS = ("sgd", "momentum", "adam")
 
@@ -29,7 +28,7 @@ def add_command(commands: Commands) -> None:
         epilog=(
             "A run that was killed goes on with --resume and ends, bit for bit, where it would have. "
             "Exit status: 0 for success, 1 if the training diverged, 2 if the input cannot be used, "
-            "130 after Ctrl-C."
+            "3 if another process of the run was lost, 130 after Ctrl-C."
         ),
     )
     parser.set_defaults(run=_fit)
@@ -85,7 +84,7 @@ def add_command(commands: Commands) -> None:
         type=int,
         default=1024,
         metavar="ROWS",
-        help="rows in each step (default: %(default)s)",
+        help="rows in each step, over all processes (default: %(default)s)",
     )
     training.add_argument(
         "--seed",
@@ -111,9 +110,19 @@ def add_command(commands: Commands) -> None:
     safety.add_argument(
         "--resume", action="store_true", help="go on from the checkpoint, if there is one"
     )
+    cluster.add_options(parser)
 
 
 def _fit(options: argparse.Namespace) -> int:
+    wrong = cluster.problem(options)
+    if wrong:
+        return refuse("fit", wrong)
+    if cluster.wanted(options):
+        return cluster.supervised("fit", partial(_run, options))
+    return _run(options)
+
+
+def _run(options: argparse.Namespace) -> int:
     # Imported here, so that --help and a mistyped option need not wait for JAX.
     from funcgrad.cli.fitting import OptionError, run
     from funcgrad.datasets import DataError
@@ -136,6 +145,10 @@ def _fit(options: argparse.Namespace) -> int:
         return refuse("fit", error)
     except OSError as error:
         return refuse("fit", f"{error.filename or options.out}: {error.strerror or error}")
-    if not options.quiet:
+    except (RuntimeError, ValueError) as error:
+        if not cluster.is_loss(error):
+            raise
+        return cluster.tell_loss("fit", error)
+    if report is not None and not options.quiet:
         print(report)
     return DISAGREEMENT if diverged else 0

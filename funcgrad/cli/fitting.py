@@ -1,6 +1,8 @@
 """What `funcgrad fit` does once its options are read: sums, then the exact answer or a training."""
 
 import argparse
+import hashlib
+import json
 import sys
 import warnings
 from functools import partial
@@ -11,13 +13,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.experimental import multihost_utils
+from jax.sharding import Mesh
 from jaxtyping import Array, Float
 
 from funcgrad import regression
+from funcgrad.cli import cluster
 from funcgrad.cli.model_file import Model, save_model
 from funcgrad.datasets import DataError, Stream
 from funcgrad.regression import Linear, Moments
 from funcgrad.training import Checkpoint, fit, moments_of_batches
+from funcgrad.training.saving import own
 
 _MEBIBYTE = 1 << 20
 _OPTIMIZERS = {
@@ -31,14 +37,22 @@ class OptionError(ValueError):
     """An option's value cannot be used."""
 
 
-def run(options: argparse.Namespace) -> str:
-    """Fit, save the model, and return the report to print.
+def run(options: argparse.Namespace) -> str | None:
+    """Fit, save the model, and return the report to print; None in all processes but the first.
 
     Raises:
         DataError, OptionError, CheckpointError: the input cannot be used.
         OSError: the model cannot be written.
     """
     _check(options)
+    mesh = None
+    if cluster.wanted(options):
+        try:
+            cluster.join(options)
+        except ValueError as error:
+            raise OptionError(str(error)) from None
+        mesh = Mesh(jax.devices(), ("rows",))
+    first, processes = jax.process_index() == 0, jax.process_count()
     open_stream = partial(
         Stream,
         options.data,
@@ -47,21 +61,24 @@ def run(options: argparse.Namespace) -> str:
         dtype=np.float64,
         missing=options.missing,
         memory=options.memory * _MEBIBYTE,
+        share=(jax.process_index(), processes),
     )
     try:
         stream = open_stream()
         batches = None
         if options.optimizer is not None:
-            batches = open_stream(batch_rows=options.batch_size, seed=options.seed)
+            rows = -(-options.batch_size // processes)
+            batches = open_stream(batch_rows=rows, seed=options.seed)
     except DataError:
         raise
     except ValueError as error:
         raise OptionError(f"--batch-size or --memory: {error}") from None
+    _check_agreement(options, stream)
     trained = options.checkpoint or options.out.with_name(options.out.name + ".checkpoint")
     summed = trained.with_name(trained.name + ".sums")
-    progress = not options.quiet and sys.stderr.isatty() and _has_tqdm()
+    progress = first and not options.quiet and sys.stderr.isatty() and _has_tqdm()
     checkpoints = [Checkpoint(path, seconds=options.checkpoint_every) for path in (summed, trained)]
-    common = {"resume": options.resume, "progress": progress}
+    common = {"mesh": mesh, "resume": options.resume, "progress": progress}
     try:
         with warnings.catch_warnings():
             # An error follows, which says it with what to do.
@@ -79,10 +96,14 @@ def run(options: argparse.Namespace) -> str:
     else:
         params = _train(sums, batches, options, checkpoints[1], common)
     model = _model(params, sums, stream)
-    save_model(options.out, model)
+    dropped = int(np.sum(multihost_utils.process_allgather(np.asarray(stream.dropped))))
+    if first:
+        save_model(options.out, model)
+    # No process removes what it could go on from before the model is there.
+    multihost_utils.sync_global_devices("the model is saved")
     for checkpoint in checkpoints:
-        checkpoint.remove()
-    return _report(model, stream.dropped, options.out)
+        own(checkpoint).remove()
+    return _report(model, dropped, options.out) if first else None
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -111,6 +132,18 @@ def _check(options: argparse.Namespace) -> None:
             raise OptionError(f"there is no folder {path.parent}")
     if options.out.exists() and options.data.exists() and options.out.samefile(options.data):
         raise OptionError(f"{options.out} is the data: give the model another name")
+
+
+def _check_agreement(options: argparse.Namespace, stream: Stream) -> None:
+    """Refuse processes that would each fit something else."""
+    same = ("missing", "ridge", "optimizer", "learning_rate", "epochs", "batch_size", "seed")
+    files = stream.fingerprint["files"]
+    told = [files, stream.feature_names, stream.target_name, [vars(options)[name] for name in same]]
+    digest = hashlib.sha256(json.dumps(told).encode()).digest()
+    try:
+        multihost_utils.assert_equal(np.frombuffer(digest, np.uint8), "")
+    except AssertionError:
+        raise OptionError("the processes were given different data, or different options") from None
 
 
 def _check_sums(sums: Moments, stream: Stream) -> None:

@@ -1,5 +1,6 @@
 """Turns the pytrees of a loop into the arrays of a checkpoint, and back to exactly what they were."""
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jaxtyping import PyTree
 
-from funcgrad.training.checkpoints import Checkpoint, CheckpointError
+from funcgrad.training.checkpoints import Checkpoint, CheckpointError, CheckpointWarning
 
 
 class Saving:
@@ -119,8 +120,18 @@ def load_common(
     if jax.process_count() == 1:
         return load_own(checkpoint, identity, resume=resume)
     checkpoint = own(checkpoint)
-    found = bool(np.any(multihost_utils.process_allgather(np.asarray(checkpoint.exists()))))
+    with_one = multihost_utils.process_allgather(np.asarray(checkpoint.exists()))
+    found = bool(np.any(with_one))
     _refuse_unasked(checkpoint, found, resume=resume)
+    if found and not np.all(with_one):
+        # Such as one killed before its first: the others' cannot be gone on from.
+        without = np.flatnonzero(~np.asarray(with_one)).tolist()
+        warnings.warn(
+            f"processes {without} have no checkpoint, so the run begins anew",
+            CheckpointWarning,
+            stacklevel=2,
+        )
+        return None
     usable, refused = checkpoint.read(identity)
     steps = [int(arrays["steps"]) for arrays in usable]
     mine = np.asarray([*steps, -1, -1][:2])
