@@ -204,6 +204,7 @@ class Tensor(Variable):
                     "allow any dtype. Set grad_dtype with caution. Diverging the dtypes of a tensor and its gradient "
                     "may break downstream systems that assume they match."
                 )
+            _check_same_device(grad.device, self.device)
         self._grad = grad
 
     @property
@@ -366,6 +367,23 @@ class Tensor(Variable):
             grad_fn_name=None if grad_fn is None else type(grad_fn).__name__,
             device_suffix=None if bound is None or self.device.type == "cpu" else str(self.device),
         )
+
+
+def _check_same_device(of_gradient: device, of_tensor: device) -> None:
+    """Check that a gradient is where its tensor is.
+
+    Raises:
+        RuntimeError: it is not.
+    """
+    for what, given, wanted in (
+        ("with device type", of_gradient.type, of_tensor.type),
+        ("located on device with index", of_gradient.index, of_tensor.index),
+    ):
+        if given != wanted:
+            raise RuntimeError(
+                f"attempting to assign a gradient {what} '{given}' to a tensor {what} '{wanted}'. Please ensure that "
+                "the gradient and the tensor are on the same device"
+            )
 
 
 def move_retained(tensor: Tensor) -> None:

@@ -1,0 +1,121 @@
+"""Whether a program does on the shim what it does on PyTorch, and what of it may differ."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+import funcgrad.torch as ours
+from funcgrad import engine
+from tests.against_pytorch.programs import INSTRUCTIONS, START, Program, run
+
+theirs = pytest.importorskip("torch")
+
+TOLERANCE = 1e-9
+# Where rounding is amplified, PyTorch itself gives other numbers for a start that differs by rounding.
+PERTURBATIONS = 4
+SPREAD_ALLOWED = 1000.0
+
+
+def difference(program: Program, mode: str, times: int = 1) -> str | None:
+    """How the shim differs from PyTorch; None where it does not.
+
+    Args:
+        program: what to run.
+        mode: the engine's.
+        times: how often to run it on the shim; from the second on, what was recorded is known, and walks backward are
+            replayed.
+    """
+    expected = run(theirs, program)
+    with engine.mode(mode):
+        for _ in range(times):
+            found = _first_difference(run(ours, program), expected, None)
+            if found is not None:
+                found = _first_difference(run(ours, program), expected, _spreads(program, expected))
+            if found is not None:
+                return found
+    return None
+
+
+def told(program: Program) -> str:
+    """A program to be read, and to be given to `difference` again."""
+    lines = [
+        f"    ({kind}, {number}),  # {INSTRUCTIONS[kind].__name__}" for kind, number in program
+    ]
+    return "\n".join(["[", *lines, "]"])
+
+
+def _first_difference(mine: list[Any], expected: list[Any], spreads: Any) -> str | None:
+    for position, (a, b) in enumerate(zip(mine, expected, strict=False)):
+        spread = 0.0 if spreads is None else spreads[position]
+        if not _same(a, b, spread):
+            return f"item {position}: {a!r} is not {b!r}"
+    return None if len(mine) == len(expected) else f"{len(mine)} things seen, not {len(expected)}"
+
+
+def _same(mine: Any, expected: Any, spread: Any) -> bool:
+    if isinstance(expected, np.ndarray):
+        if spread is None:
+            return True
+        return (
+            isinstance(mine, np.ndarray)
+            and mine.shape == expected.shape
+            and mine.dtype == expected.dtype
+            and bool(_close(mine, expected, spread))
+        )
+    if isinstance(expected, list):
+        spreads = spread if isinstance(spread, list) else [0.0] * len(expected)
+        return (
+            isinstance(mine, list)
+            and len(mine) == len(expected)
+            and all(map(_same, mine, expected, spreads))
+        )
+    return type(mine) is type(expected) and mine == expected
+
+
+def _close(mine: np.ndarray, expected: np.ndarray, spread: Any) -> bool:
+    with np.errstate(all="ignore"):
+        allowed = TOLERANCE * (1 + np.abs(expected)) + SPREAD_ALLOWED * spread
+        return np.all(
+            (mine == expected)
+            | (np.isnan(mine) & np.isnan(expected))
+            | (np.abs(mine - expected) <= allowed)
+            | ~np.isfinite(spread)
+        )
+
+
+def _spreads(program: Program, expected: list[Any]) -> list[Any] | None:
+    """How far each number that PyTorch gives moves when the start moves by rounding.
+
+    None for a thing that can then be anything: one that comes after a run took another way.
+    """
+    random = np.random.default_rng(0)
+    runs = []
+    for _ in range(PERTURBATIONS):
+        start = [np.asarray(x * (1 + 1e-14 * random.uniform(-1, 1, x.shape))) for x in START]
+        runs.append(run(theirs, program, start))
+    return [
+        _spread(b, [other[k] for other in runs if len(other) > k]) for k, b in enumerate(expected)
+    ]
+
+
+def _spread(expected: Any, others: Sequence[Any]) -> Any:
+    if isinstance(expected, np.ndarray):
+        with np.errstate(all="ignore"):
+            spread = np.zeros(expected.shape)
+            for other in others:
+                if not isinstance(other, np.ndarray) or other.shape != expected.shape:
+                    return None
+                moved = np.abs(other - expected)
+                alike = (other == expected) | (np.isnan(other) & np.isnan(expected))
+                spread = np.maximum(spread, np.where(alike, 0.0, moved))
+            return np.where(np.isnan(spread), np.inf, spread)
+    if isinstance(expected, list):
+        return [
+            _spread(
+                each, [other[k] for other in others if isinstance(other, list) and len(other) > k]
+            )
+            for k, each in enumerate(expected)
+        ]
+    return 0.0

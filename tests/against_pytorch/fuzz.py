@@ -1,0 +1,90 @@
+"""Runs programs on PyTorch and on the shim until they differ: `python -m tests.against_pytorch.fuzz --programs 100000`.
+
+Seeds are consecutive numbers and make the programs, so a run can be repeated, and split between processes. What is
+found is shrunk and printed as Python that `difference` takes; the exit status is 1.
+"""
+
+import argparse
+import random
+import sys
+import time
+from collections import Counter
+
+from tests.against_pytorch.comparing import difference, told
+from tests.against_pytorch.programs import INSTRUCTIONS, Program
+
+
+def program_of(seed: int, longest: int) -> list[tuple[int, int]]:
+    """The program that a seed makes."""
+    source = random.Random(seed)
+    length = source.randint(1, longest)
+    return [(source.randrange(len(INSTRUCTIONS)), source.randrange(10**12)) for _ in range(length)]
+
+
+def shrunk(program: Program, mode: str, times: int) -> list[tuple[int, int]]:
+    """A program as simple as can be found that differs still: instructions left out, then numbers made small."""
+    best = list(program)
+    progress = True
+    while progress:
+        progress = False
+        candidates = [
+            best[:start] + best[start + size :]
+            for size in (8, 4, 2, 1)
+            for start in range(len(best) - size, -1, -1)
+        ]
+        candidates += [
+            [*best[:k], (kind, smaller), *best[k + 1 :]]
+            for k, (kind, number) in enumerate(best)
+            for smaller in (0, number // 1000, number // 10, number - 1)
+            if 0 <= smaller < number
+        ]
+        for candidate in candidates:
+            if candidate and difference(candidate, mode, times) is not None:
+                best, progress = candidate, True
+                break
+    return best
+
+
+def main() -> None:
+    """Run, and print what differs."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--programs", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=0, help="of the first program")
+    parser.add_argument("--mode", default="op_by_op", choices=["op_by_op", "auto", "compiled"])
+    parser.add_argument("--times", type=int, default=2, help="how often each runs on the shim")
+    parser.add_argument("--longest", type=int, default=20, help="instructions at most")
+    parser.add_argument("--failures", type=int, default=1, help="stop after so many")
+    options = parser.parse_args()
+
+    start = shown = time.monotonic()
+    failures: Counter[str] = Counter()
+    for seed in range(options.seed, options.seed + options.programs):
+        program = program_of(seed, options.longest)
+        found = difference(program, options.mode, options.times)
+        if found is not None:
+            failures["found"] += 1
+            small = shrunk(program, options.mode, options.times)
+            print(
+                f"seed {seed}: {difference(small, options.mode, options.times)}\n{told(small)}",
+                flush=True,
+            )
+            if failures["found"] >= options.failures:
+                break
+        if time.monotonic() - shown > 60:
+            shown = time.monotonic()
+            done = seed + 1 - options.seed
+            print(
+                f"{done} programs, {done / (shown - start):.0f} a second",
+                file=sys.stderr,
+                flush=True,
+            )
+    done = seed + 1 - options.seed
+    print(
+        f"{done} programs, seeds {options.seed} to {seed}, mode {options.mode}, {options.times} times each: "
+        f"{failures['found']} differ. {time.monotonic() - start:.0f} s."
+    )
+    sys.exit(bool(failures["found"]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,467 @@
+"""Programs for both sides: how one is written down, and what can be seen of it when it runs.
+
+A program is a list of instructions, each a pair (kind, number). The number chooses, digit by digit, the tensors and
+options that the instruction takes from those there are, so every list of pairs is a program, and whatever shrinks the
+list or the numbers gives a simpler one.
+"""
+
+import re
+import warnings
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+import numpy as np
+
+Program = Sequence[tuple[int, int]]
+
+UNARY = ("sin", "cos", "tanh", "sigmoid", "relu", "neg", "square", "exp2", "abs", "clone", "log1p")
+BINARY = ("add", "sub", "mul", "div", "maximum")
+REDUCTIONS = ("sum", "mean", "amax", "prod")
+NUMBERS = (0.5, -1.5, 2, -0.0)
+MOST_TENSORS = 40
+
+
+class Digits:
+    """A number read digit by digit, each digit in the base asked for."""
+
+    def __init__(self, number: int) -> None:
+        self.left = number
+
+    def below(self, bound: int) -> int:
+        """The next digit."""
+        self.left, digit = divmod(self.left, bound)
+        return digit
+
+    def of(self, options: Sequence[Any]) -> Any:
+        """One of these, by the next digit."""
+        return options[self.below(len(options))]
+
+
+class Machine:
+    """One side of a run: the module, the tensors made so far, and what was seen."""
+
+    def __init__(self, torch: Any, start: Sequence[np.ndarray]) -> None:
+        self.torch = torch
+        first, second, third, plain = start
+        self.tensors = [
+            torch.tensor(first, requires_grad=True),
+            torch.tensor(second, requires_grad=True),
+            torch.tensor(third, requires_grad=True),
+            torch.tensor(plain),
+        ]
+        self.tensors.append(self.tensors[0] * 1)
+        self.leaves = self.tensors[:3]
+        # Gradients: PyTorch may hand out one array as two of them, and counts writes of its own into them.
+        self.gradients: set[int] = set()
+        self.handles: list[Any] = []
+        self.seen: list[Any] = []
+
+    def _index(self, digits: Digits) -> int:
+        """Which tensor: mostly one of the last few, since what happened to them is of interest."""
+        among = len(self.tensors) if digits.below(3) == 0 else min(6, len(self.tensors))
+        return len(self.tensors) - 1 - digits.below(among)
+
+    def at(self, digits: Digits) -> Any:
+        """A tensor."""
+        return self.tensors[self._index(digits)]
+
+    def target(self, digits: Digits) -> Any:
+        """A tensor that may be written: no gradient, and mostly no leaf that requires grad."""
+        index = self._index(digits)
+        if index in self.gradients or (index < 3 and digits.below(8)):
+            index = 4 if len(self.tensors) > 4 and 4 not in self.gradients else 3
+        return self.tensors[index]
+
+    def root(self, digits: Digits) -> Any:
+        """A tensor to walk back from: mostly one that has a graph."""
+        found = self.at(digits)
+        if not found.requires_grad and digits.below(8):
+            graphs = [tensor for tensor in self.tensors if tensor.requires_grad]
+            found = graphs[-1 - digits.below(min(4, len(graphs)))] if graphs else found
+        return found
+
+    def see(self, *things: Any) -> None:
+        """Note what both sides have to agree on."""
+        self.seen.extend(things)
+
+
+# -- the instructions: each takes the machine and the digits, and returns the tensor it made, if it made one -----------
+
+Instruction = Callable[[Machine, Digits], Any]
+
+
+def unary(m: Machine, d: Digits) -> Any:
+    return getattr(m.torch, d.of(UNARY))(m.at(d))
+
+
+def binary(m: Machine, d: Digits) -> Any:
+    return getattr(m.torch, d.of(BINARY))(m.at(d), m.at(d))
+
+
+def with_number(m: Machine, d: Digits) -> Any:
+    return getattr(m.torch, d.of(BINARY[:4]))(m.at(d), d.of(NUMBERS))
+
+
+def power(m: Machine, d: Digits) -> Any:
+    return m.at(d) ** d.of((2, 3, -1, 1.5))
+
+
+def product(m: Machine, d: Digits) -> Any:
+    left, right = m.at(d), m.at(d)
+    return left @ (right.t() if d.below(2) else right)
+
+
+def reduction(m: Machine, d: Digits) -> Any:
+    name, x, dim = d.of(REDUCTIONS), m.at(d), d.of((None, 0, -1, 1))
+    function = getattr(m.torch, name)
+    if dim is None:
+        return function(x) if name != "amax" else function(x, ())
+    return function(x, dim, keepdim=d.of((False, True)))
+
+
+def detach(m: Machine, d: Digits) -> Any:
+    return m.at(d).detach()
+
+
+def no_grad(m: Machine, d: Digits) -> Any:
+    with d.of((m.torch.no_grad, m.torch.enable_grad))():
+        return d.of(PLAIN)(m, d)
+
+
+def in_place(m: Machine, d: Digits) -> Any:
+    x = m.target(d)
+    match d.below(6):
+        case 0 | 1:
+            getattr(x, d.of(("add_", "mul_", "sub_", "div_")))(m.at(d))
+        case 2:
+            getattr(x, d.of(("add_", "mul_")))(d.of(NUMBERS))
+        case 3:
+            getattr(x, d.of(("sin_", "exp2_", "tanh_", "relu_", "neg_")))()
+        case 4:
+            d.of((lambda: x.zero_(), lambda: x.fill_(2.0)))()
+        case _:
+            x.copy_(m.at(d))
+
+
+def no_grad_in_place(m: Machine, d: Digits) -> Any:
+    with m.torch.no_grad():
+        return in_place(m, d)
+
+
+def data(m: Machine, d: Digits) -> Any:
+    # Not a result: PyTorch takes some derivatives from results as they are now, and the README says so.
+    m.tensors[d.below(4)].data.mul_(m.at(d).detach().mean())
+
+
+def look(m: Machine, d: Digits) -> Any:
+    m.see(m.at(d).detach().numpy().copy())
+
+
+def branch(m: Machine, d: Digits) -> Any:
+    return m.at(d) * 2 if m.at(d).detach().sum() > 0 else m.at(d) * 3
+
+
+def backward(m: Machine, d: Digits) -> Any:
+    root, retain = m.root(d), d.of((True, True, True, False))
+    if d.below(4) == 0:
+        root.sum().backward(inputs=[m.leaves[d.below(3)]], retain_graph=retain)
+    else:
+        root.sum().backward(retain_graph=retain)
+
+
+def gradient(m: Machine, d: Digits) -> Any:
+    root = m.root(d)
+    to = m.root(d) if d.below(4) == 0 else m.leaves[d.below(3)]
+    (made,) = m.torch.autograd.grad(
+        root.sum(), to, create_graph=d.of((True, False)), allow_unused=True, retain_graph=True
+    )
+    if made is not None:
+        m.gradients.add(len(m.tensors))
+    return made
+
+
+def clear(m: Machine, d: Digits) -> Any:
+    m.leaves[d.below(3)].grad = None
+
+
+def requires_grad(m: Machine, d: Digits) -> Any:
+    m.at(d).requires_grad_(d.of((True, False)))
+
+
+def retain_grad(m: Machine, d: Digits) -> Any:
+    x = m.root(d)
+    x.retain_grad()
+    m.see(x.retains_grad)
+
+
+def tensor_hook(m: Machine, d: Digits) -> Any:
+    replaces, number = d.of((True, False)), len(m.handles)
+
+    def hook(gradient: Any) -> Any:
+        m.see("hook", number, gradient.detach().numpy().copy())
+        return gradient * 2 if replaces else None
+
+    x = m.root(d)
+    x.grad_fn  # noqa: B018 - PyTorch crashes in `register_hook` where this raises
+    m.handles.append(x.register_hook(hook))
+
+
+def node_hook(m: Machine, d: Digits) -> Any:
+    node, before, number = m.root(d).grad_fn, d.of((True, False)), len(m.handles)
+    if node is None:
+        return
+
+    def prehook(outputs: Any) -> Any:
+        m.see("before", number, [None if g is None else g.detach().numpy().copy() for g in outputs])
+        return tuple(None if g is None else g * 3 for g in outputs)
+
+    def posthook(inputs: Any, outputs: Any) -> Any:
+        m.see("after", number, [None if g is None else g.detach().numpy().copy() for g in outputs])
+
+    m.handles.append(node.register_prehook(prehook) if before else node.register_hook(posthook))
+
+
+def remove_hook(m: Machine, d: Digits) -> Any:
+    if m.handles:
+        d.of(m.handles).remove()
+
+
+def packed(m: Machine, d: Digits) -> Any:
+    hooks = m.torch.autograd.graph.saved_tensors_hooks
+    with hooks(lambda tensor: tensor.clone(), lambda tensor: tensor):
+        return d.of(PLAIN)(m, d)
+
+
+def custom_function(m: Machine, d: Digits) -> Any:
+    made = d.of(FUNCTIONS)(m.torch)
+    return made.apply(m.target(d))
+
+
+def scaling(torch: Any) -> Any:
+    class Scaling(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return x * x
+
+        @staticmethod
+        def backward(ctx, gradient):
+            (x,) = ctx.saved_tensors
+            return gradient * 2 * x
+
+    return Scaling
+
+
+def saving_result(torch: Any) -> Any:
+    class SavingResult(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            result = torch.tanh(x)
+            ctx.save_for_backward(result)
+            return result
+
+        @staticmethod
+        def backward(ctx, gradient):
+            (result,) = ctx.saved_tensors
+            return gradient * (1 - result * result)
+
+    return SavingResult
+
+
+def returning_argument(torch: Any) -> Any:
+    class Returning(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x
+
+        @staticmethod
+        def backward(ctx, gradient):
+            return gradient * 5
+
+    return Returning
+
+
+def writing_argument(torch: Any) -> Any:
+    class Writing(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.mark_dirty(x)
+            return x.mul_(2)
+
+        @staticmethod
+        def backward(ctx, gradient):
+            return gradient * 2
+
+    return Writing
+
+
+FUNCTIONS = (scaling, saving_result, returning_argument, writing_argument)
+
+
+def view(m: Machine, d: Digits) -> Any:
+    return d.of(VIEWS)(m.at(d), d)
+
+
+VIEWS: tuple[Callable[[Any, Digits], Any], ...] = (
+    lambda x, d: x[d.of((0, 1, -1))],
+    lambda x, d: x[d.of((slice(0, 2), slice(1, None), slice(None, None, 2), slice(None)))],
+    lambda x, d: x[..., d.of((0, -1))],
+    lambda x, d: x[:, d.of((0, 1))],
+    lambda x, d: x[None],
+    lambda x, d: x[..., d.of((slice(0, 2), slice(1, 3)))],
+    lambda x, d: x.t(),
+    lambda x, d: x.transpose(0, -1),
+    lambda x, d: x.view(-1),
+    lambda x, d: x.view(d.of(((3, 2), (2, 3), (6,), (1, 3), (3, 1)))),
+    lambda x, d: x.reshape(d.of(((-1,), (3, -1), (2, -1)))),
+    lambda x, d: x.flatten(),
+    lambda x, d: x.squeeze(),
+    lambda x, d: x.unsqueeze(d.of((0, -1))),
+    lambda x, d: x.expand(d.of(((2, 3), (3, 3), (2, 1, 3)))),
+    lambda x, d: x.narrow(0, d.of((0, 1)), 1),
+    lambda x, d: x.diagonal(),
+    lambda x, d: x.permute(d.of(((1, 0), (0, 1)))),
+    lambda x, d: x.unbind()[0],
+    lambda x, d: x.split(d.of((1, 2)))[0],
+    lambda x, d: x.chunk(2)[0],
+    lambda x, d: x.view_as(x),
+    lambda x, d: x.contiguous(),
+    lambda x, d: x.data,
+)
+
+
+def indexed(m: Machine, d: Digits) -> Any:
+    x = m.at(d)
+    match d.below(4):
+        case 0:
+            return x[d.of(([0], [1, 0], [0, 0, -1]))]
+        case 1:
+            return x[x.detach() > 0]
+        case 2:
+            return x[m.torch.tensor(d.of(([0], [1, 0])))]
+        case _:
+            return m.torch.where(x.detach() > 0, x, x * 2)
+
+
+def assigned(m: Machine, d: Digits) -> Any:
+    x = m.target(d) if d.below(4) else m.at(d)
+    index = d.of((0, -1, slice(0, 2), slice(None, None, 2), (..., 0), [0], [1, 0], "mask"))
+    if index == "mask":
+        index = x.detach() > 0
+    match d.below(4):
+        case 0:
+            x[index] = d.of(NUMBERS)
+        case 1 | 2:
+            x[index] = m.at(d)
+        case _:
+            x[index] += d.of(NUMBERS)
+
+
+def no_grad_view(m: Machine, d: Digits) -> Any:
+    with m.torch.no_grad():
+        return view(m, d)
+
+
+def detached_in_place(m: Machine, d: Digits) -> Any:
+    m.target(d).detach_()
+
+
+# What may run within another instruction.
+PLAIN: tuple[Instruction, ...] = (unary, binary, with_number, power, reduction, view)
+
+INSTRUCTIONS: tuple[Instruction, ...] = (
+    unary,
+    binary,
+    with_number,
+    power,
+    product,
+    reduction,
+    detach,
+    no_grad,
+    in_place,
+    in_place,
+    no_grad_in_place,
+    data,
+    look,
+    branch,
+    backward,
+    backward,
+    gradient,
+    gradient,
+    clear,
+    requires_grad,
+    retain_grad,
+    tensor_hook,
+    node_hook,
+    remove_hook,
+    packed,
+    custom_function,
+    view,
+    view,
+    view,
+    indexed,
+    assigned,
+    assigned,
+    no_grad_view,
+    detached_in_place,
+)
+
+START = (
+    np.array([[0.3, -0.7, 1.1], [0.9, 0.2, -1.3]]),
+    np.array([1.2, 0.4, -0.6]),
+    np.array(0.8),
+    np.array([[0.5, 1.5, 2.5], [-0.5, 0.25, 1.0]]),
+)
+
+
+def run(torch: Any, program: Program, start: Sequence[np.ndarray] = START) -> list[Any]:
+    """Run a program on one side; all that can be seen of it."""
+    machine = Machine(torch, start)
+    seen, tensors = machine.seen, machine.tensors
+    with ExitStack() as stack:
+        stack.enter_context(np.errstate(all="ignore"))
+        stack.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("ignore")
+        for position, (kind, number) in enumerate(program):
+            instruction = INSTRUCTIONS[kind]
+            try:
+                made = instruction(machine, Digits(number))
+            except Exception as error:
+                seen.append(
+                    (position, instruction.__name__, type(error).__name__, gist(str(error)))
+                )
+                continue
+            if made is not None:
+                seen.append((position, instruction.__name__, *flags(made, instruction is gradient)))
+                if len(tensors) < MOST_TENSORS and made.numel() <= 64:
+                    tensors.append(made)
+                else:
+                    machine.gradients.discard(len(tensors))
+        for index, tensor in enumerate(tensors):
+            is_gradient = index in machine.gradients
+            seen.append(
+                (index, *flags(tensor, is_gradient), None if is_gradient else tensor._version)
+            )
+        seen += [tensor.detach().numpy() for tensor in tensors]
+        seen += [None if x.grad is None else x.grad.detach().numpy() for x in tensors]
+    return seen
+
+
+def flags(tensor: Any, is_gradient: bool) -> tuple[Any, ...]:
+    """What a tensor is, but for its elements; the graph of a gradient has other nodes here, and so other views."""
+    shape = tuple(tensor.shape)
+    if is_gradient:
+        return shape, tensor.requires_grad
+    try:
+        tensor.grad_fn  # noqa: B018
+    except RuntimeError as error:
+        return shape, gist(str(error))
+    name = None if tensor.grad_fn is None else type(tensor.grad_fn).__name__
+    return shape, tensor.requires_grad, tensor.is_leaf, name, tensor._is_view()
+
+
+def gist(message: str) -> str:
+    """What a message is about: without what is known to differ, and without where it came from."""
+    message = re.sub(r", which is output \d+ of \w+,", "", message)
+    return message.split("\n")[0][:160]
