@@ -3,10 +3,11 @@
 It knows arrays, ops and graphs; it knows nothing of PyTorch. README.md's architecture section tells how it works.
 """
 
-from funcgrad.engine.graph import FreedError, ModifiedError, backward, grad_mode, pull_back, walk
+from funcgrad.engine.graph import FreedError, ModifiedError, grad_mode, pull_back, walk
 from funcgrad.engine.nodes import FunctionNode, GraphNode, Leaf, Node
 from funcgrad.engine.ops import DeviceMismatchError, Op
 from funcgrad.engine.programs import Stats, explain, reset_stats, stats
+from funcgrad.engine.pullbacks import backward, pull
 from funcgrad.engine.settings import mode, settings
 from funcgrad.engine.trace import compute, flush, local, record
 from funcgrad.engine.values import Aval, Storage, Value, Variable
@@ -32,6 +33,7 @@ __all__ = [
     "grad_mode",
     "local",
     "mode",
+    "pull",
     "pull_back",
     "record",
     "reset_stats",

@@ -1,7 +1,7 @@
 """Walking the autograd graph backward. The gradients are ops like any other: recorded, compiled, differentiated.
 
-A walk whose whole graph was recorded in the current trace follows from the recording alone. So what it appends is
-remembered on the state it started from (a `Pullback`), and the next walk from there appends it without going op by op.
+This is the walk that meets whatever there is: hooks, nodes that are Python functions, edges to capture. `pullbacks` has
+the short ways of the walks that nobody looks into.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -9,12 +9,11 @@ from contextlib import contextmanager
 from heapq import heappop, heappush
 from itertools import count
 from math import inf
-from typing import Any, NamedTuple
-from weakref import ref
+from typing import Any
 
 from funcgrad.engine.nodes import Edge, FunctionNode, GraphNode, Leaf, Node, Packed, hooked
-from funcgrad.engine.ops import add, ones_like
-from funcgrad.engine.trace import Observer, Trace, flush, local, record, record_values
+from funcgrad.engine.ops import add
+from funcgrad.engine.trace import Observer, local, record, record_values
 from funcgrad.engine.values import Storage, Value, Variable
 
 Accumulate = Callable[[Leaf, Value, GraphNode | None, int], None]
@@ -42,13 +41,6 @@ class ModifiedError(RuntimeError):
         self.node, self.value, self.expected, self.version = node, value, expected, version
 
 
-class Pullback(NamedTuple):
-    """What one walk appends to the trace: entries, and for each leaf met, in order, where its gradient stands."""
-
-    entries: list[tuple[Any, None]]
-    gradients: list[int | None]
-
-
 @contextmanager
 def grad_mode(enabled: bool) -> Iterator[None]:
     """Whether ops called in this thread inside the block leave graph nodes behind."""
@@ -59,136 +51,10 @@ def grad_mode(enabled: bool) -> Iterator[None]:
         local.recorder.grad_enabled = before
 
 
-def backward(root: Variable, accumulate: Accumulate, *, retain_graph: bool = False) -> None:
-    """Hand the gradient of a scalar to `accumulate`, once for each leaf; then run what is pending.
-
-    Args:
-        root: one element, with a graph.
-        accumulate: called with each leaf that the scalar depends on and with its gradient, in the
-            order in which the gradients become ready.
-        retain_graph: keep the saved values, so that the same graph can be walked again.
-
-    Raises:
-        FreedError, ModifiedError: a saved value is not there any more.
-    """
-    recorder = local.recorder
-    before, recorder.grad_enabled = recorder.grad_enabled, False
-    try:
-        known = _replay(root, retain_graph)
-        for gathered in _walk_and_remember(root, retain_graph) if known is None else known:
-            accumulate(*gathered)
-    finally:
-        recorder.grad_enabled = before
-    del known
-    flush("backward ended")
-
-
 def made(result: tuple[Value, Any, int]) -> Variable:
     """The plain variable of an op's result."""
     value, node, nr = result
     return Variable(Storage(value), node, nr)
-
-
-def _replay(root: Variable, retain_graph: bool) -> Gathered | None:
-    """The leaves' gradients by a remembered walk; None where there is none, or it may not be used."""
-    trace = local.recorder.trace
-    token, log = trace.token, trace.log
-    slot, value_slot = root.node.slot, root.storage.value.slot
-    if slot[0] is not token or value_slot[0] is not token:
-        return None
-    pullback: Pullback | None = log[-1][0].pullbacks.get((slot[1] + root.nr, value_slot[1]))
-    if pullback is None:
-        return None
-    leaves: list[Leaf] = []
-    nodes = _plain_graph(root.node, leaves)
-    if nodes is None:
-        return None
-    if not retain_graph:
-        for node in nodes:
-            if node.saved:
-                node.saved = None
-    log.extend(pullback.entries)
-    gradients: Gathered = []
-    for leaf, position in zip(leaves, pullback.gradients, strict=True):
-        if position is not None:
-            value = Value(None, log[position][0].aval, (token, position), trace)
-            trace.held[position] = ref(value)
-            gradients.append((leaf, value, None, 0))
-    return gradients
-
-
-def _plain_graph(root: GraphNode, leaves: list[Any]) -> list[GraphNode] | None:
-    """The nodes from `root` on, with the leaves put in `leaves` in the order met.
-
-    None where the walk has to look closer: a node is hooked, or a value it saved was freed or changed.
-    """
-    nodes: list[GraphNode] = []
-    seen = {root}
-    stack = [root]
-    while stack:
-        node = stack.pop()
-        saved = node.saved
-        if saved:
-            for _, storage, version, held in saved:
-                if storage.version != version or storage.value is not held:
-                    return None
-        elif saved is None:
-            return None
-        edges = node.edges
-        if not edges:
-            leaves.append(node)
-            continue
-        nodes.append(node)
-        for source, _ in edges:
-            if source not in seen:
-                seen.add(source)
-                stack.append(source)
-    # A hook may do anything, and has to be called every time.
-    return None if hooked and any(node in hooked for node in seen) else nodes
-
-
-def _walk_and_remember(
-    root: Variable, retain_graph: bool
-) -> Iterator[tuple[Leaf, Value, GraphNode | None, int]]:
-    """Walk op by op; where everything walked was recorded in this trace, remember what it appended."""
-    trace = local.recorder.trace
-    state, start = trace.log[-1][0], len(trace.log)
-    leaves: list[Leaf] = []
-    nodes = _plain_graph(root.node, leaves)
-    place = root.storage.value.slot
-    gathering = (
-        (leaf, gradient.storage.value, gradient.node, gradient.nr)
-        for leaf, gradient in walk(
-            [(root, made(record(ones_like, (root,))))], retain_graph=retain_graph
-        )
-    )
-    if nodes is None or local.recorder.observer is not None:
-        # Hooks see each gradient gathered before the next is made.
-        yield from gathering
-        return
-    found = list(gathering)
-    token = trace.token
-    appended = trace.log[start:]
-    stands = {leaf: value.slot for leaf, value, _, _ in found}
-    if (
-        trace is local.recorder.trace
-        and place[0] is token
-        and all(leaf.slot[0] is token for leaf in leaves)
-        and all(_made_in(trace, node) for node in nodes)
-        and all(slot[0] is token and slot[1] >= start for slot in stands.values())
-        and not any(entry.is_input for entry, _ in appended)
-    ):
-        state.pullbacks[root.node.slot[1] + root.nr, place[1]] = Pullback(
-            [(entry, None) for entry, _ in appended],
-            [stands[leaf][1] if leaf in stands else None for leaf in leaves],
-        )
-    yield from found
-
-
-def _made_in(trace: Trace, node: GraphNode) -> bool:
-    """Whether an op of this trace made the node; a node of an earlier one is only a name in it."""
-    token, position = node.slot
-    return token is trace.token and trace.log[position][0].op is not None
 
 
 def walk(

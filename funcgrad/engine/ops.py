@@ -16,6 +16,8 @@ from jax.interpreters import partial_eval
 from funcgrad.engine.nodes import maker, node_type
 from funcgrad.engine.values import Aval, with_wide_types
 
+_UNKNOWN = object()
+
 
 class DeviceMismatchError(RuntimeError):
     """Raised where one op is given arrays bound to different devices."""
@@ -61,7 +63,7 @@ class Op:
         self.node_type = node_type(self.label)
         self.warm: set[tuple[Aval, ...]] = set()
         self._types: dict[tuple[Aval, ...], tuple[Aval, ...]] = {}
-        self._rules: dict[tuple, Rule] = {}
+        self._rules: dict[tuple, Any] = {}
 
     def __repr__(self) -> str:
         return f"<op {self.name}>"
@@ -81,12 +83,14 @@ class Op:
 
     def rule(self, avals: tuple[Aval, ...], needed: tuple[bool, ...]) -> "Rule | None":
         """How a gradient flows back through this op, for these input types and inputs differentiated; None: it flows not."""
-        if True not in needed or not any(aval.inexact for aval in self.types(avals)):
+        if True not in needed:
             return None
-        known = self._rules.get((avals, needed))
-        if known is None:
-            known = Rule(self, avals, needed)
-            _remember(self._rules, (avals, needed), known)
+        key = (avals, needed)
+        known = self._rules.get(key, _UNKNOWN)
+        if known is _UNKNOWN:
+            flows = any(aval.inexact for aval in self.types(avals))
+            known = Rule(self, avals, needed) if flows else None
+            _remember(self._rules, key, known)
         return known
 
 

@@ -67,7 +67,6 @@ class State:
         self,
         parent: "State | None",
         aval: Aval | None = None,
-        *,
         op: Op | None = None,
         args: tuple[int, ...] = (),
         avals: tuple[Aval, ...] = (),
@@ -102,10 +101,10 @@ class State:
             state = state.parent
         return states[::-1]
 
-    def child(self, key: Any, **made: Any) -> "State":
-        """The state that the event `key` leads to, made as `made` says unless another thread was first."""
+    def child(self, key: Any, made: "State") -> "State":
+        """The state that the event `key` leads to: `made`, unless another thread was first."""
         tree.size += 1
-        return self.children.setdefault(key, State(self, **made))
+        return self.children.setdefault(key, made)
 
 
 class Tree:
@@ -401,7 +400,7 @@ def _append_more(trace: Trace, state: State, value: Value) -> list[Value]:
     """The outputs of an op after its first, each an event of its own; returns them all."""
     values = [value]
     for aval in state.outputs[1:]:
-        state = state.children.get(MORE) or state.child(MORE, aval=aval, is_more=True)
+        state = state.children.get(MORE) or state.child(MORE, State(state, aval, is_more=True))
         values.append(Value(None, aval, (trace.token, state.position), trace))
         trace.log.append((state, None))
         trace.held[state.position] = ref(values[-1])
@@ -419,11 +418,15 @@ def _new_state(state: State, key: tuple, values: Sequence[Value]) -> State:
     op = key[0]
     avals = tuple([value.aval for value in values])
     types = op.types(avals)
-    rule = op.rule(avals, tuple([edge >= 0 for edge in key[2::2]]))
-    several = types if len(types) > 1 else None
-    return state.child(
-        key, aval=types[0], op=op, args=key[1::2], avals=avals, outputs=several, rule=rule
+    edges = key[2::2]
+    # In a walk backward no argument has an edge.
+    rule = (
+        op.rule(avals, tuple([edge >= 0 for edge in edges]))
+        if max(edges, default=-1) >= 0
+        else None
     )
+    several = types if len(types) > 1 else None
+    return state.child(key, State(state, types[0], op, key[1::2], avals, several, rule))
 
 
 def _enter(recorder: Recorder, variable: Variable) -> int:
@@ -439,7 +442,7 @@ def _enter(recorder: Recorder, variable: Variable) -> int:
     trace = recorder.trace
     log = trace.log
     state = log[-1][0]
-    state = state.children.get(value.aval) or state.child(value.aval, aval=value.aval)
+    state = state.children.get(value.aval) or state.child(value.aval, State(state, value.aval))
     position = state.position
     log.append((state, array))
     value.slot = (trace.token, position)
@@ -460,7 +463,7 @@ def _enter_node(recorder: Recorder, node: GraphNode) -> int:
     key = LEAF if isinstance(node, Leaf) else NODE
     for _ in range(node.outputs):
         state = log[-1][0]
-        log.append((state.children.get(key) or state.child(key), None))
+        log.append((state.children.get(key) or state.child(key, State(state)), None))
         key = MORE
     node.slot = (trace.token, first)
     trace.nodes[id(node)] = (ref(node), first)

@@ -151,13 +151,25 @@ def grad(
     edges = [_edge(each) for each in wanted]
     found: dict[Any, Variable] = {}
     try:
-        pairs = _with_cotangents(roots, grad_outputs, create_graph)
         captures = list(dict.fromkeys(edges))
-        found.update(
-            engine.walk(
-                pairs, retain_graph=retain_graph, create_graph=create_graph, captures=captures
+        gathered = None
+        if len(roots) == 1 and grad_outputs is None and all(isinstance(n, Leaf) for n, _ in edges):
+            _check_scalar(roots[0])
+            gathered = engine.pull(
+                roots[0],
+                retain_graph=retain_graph,
+                create_graph=create_graph,
+                wanted=[node for node, _ in captures],
             )
-        )
+        if gathered is None:
+            pairs = _with_cotangents(roots, grad_outputs, create_graph)
+            found.update(
+                engine.walk(
+                    pairs, retain_graph=retain_graph, create_graph=create_graph, captures=captures
+                )
+            )
+        else:
+            found = {(leaf, 0): Variable(Storage(v), node, nr) for leaf, v, node, nr in gathered}
     except (FreedError, ModifiedError) as error:
         raise as_pytorch(error) from None
     if not allow_unused:

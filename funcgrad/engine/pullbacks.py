@@ -1,0 +1,265 @@
+"""Walks backward that nobody looks into: through ops' nodes alone, without hooks, in the order of their making.
+
+A walk whose whole graph was recorded in the current trace follows from the recording alone. So what it appends is
+remembered on the state it started from (a `Pullback`), and the next walk from there appends it without going op by op.
+"""
+
+from collections.abc import Iterable, Sequence
+from operator import attrgetter
+from typing import Any, NamedTuple
+from weakref import ref
+
+from funcgrad.engine.graph import Accumulate, Gathered, made, pull_back, walk
+from funcgrad.engine.nodes import FunctionNode, GraphNode, Leaf, Node, hooked
+from funcgrad.engine.ops import add, ones_like
+from funcgrad.engine.trace import Trace, flush, local, record, record_values
+from funcgrad.engine.values import Storage, Value, Variable
+
+_sequence = attrgetter("sequence")
+
+
+class Pullback(NamedTuple):
+    """What one walk appends to the trace: entries, and for each leaf met, in order, where its gradient stands."""
+
+    entries: list[tuple[Any, None]]
+    gradients: list[int | None]
+
+
+def backward(root: Variable, accumulate: Accumulate, *, retain_graph: bool = False) -> None:
+    """Hand the gradient of a scalar to `accumulate`, once for each leaf; then run what is pending.
+
+    Args:
+        root: one element, with a graph.
+        accumulate: called with each leaf that the scalar depends on and with its gradient.
+        retain_graph: keep the saved values, so that the same graph can be walked again.
+
+    Raises:
+        FreedError, ModifiedError: a saved value is not there any more.
+    """
+    recorder = local.recorder
+    before, recorder.grad_enabled = recorder.grad_enabled, False
+    try:
+        gathered: Iterable[Any] | None = pull(root, retain_graph=retain_graph)
+        if gathered is None:
+            first = made(record(ones_like, (root,)))
+            gathered = (
+                (leaf, gradient.storage.value, gradient.node, gradient.nr)
+                for leaf, gradient in walk([(root, first)], retain_graph=retain_graph)
+            )
+        for each in gathered:
+            accumulate(*each)
+    finally:
+        recorder.grad_enabled = before
+    del gathered
+    flush("backward ended")
+
+
+def pull(
+    root: Variable,
+    cotangent: Variable | None = None,
+    *,
+    retain_graph: bool = False,
+    create_graph: bool = False,
+    wanted: Sequence[Leaf] | None = None,
+) -> Gathered | None:
+    """The gradients of leaves, as (leaf, value, node, output number); None where `graph.walk` has to look closer.
+
+    Args:
+        root: a variable with a graph.
+        cotangent: that of the root; ones if None.
+        retain_graph, create_graph: as for `graph.walk`.
+        wanted: the leaves whose gradients are wanted; all that the root depends on if None.
+    """
+    recorder = local.recorder
+    if recorder.observer is not None:
+        return None
+    leaves: list[Leaf] = []
+    nodes = _plain_graph(root.node, leaves)
+    if nodes is None:
+        return None
+    leading = None
+    if wanted is not None and not set(leaves).issubset(wanted):
+        leading = _leading(nodes, wanted)
+        nodes = [node for node in nodes if node in leading]
+        leaves = [leaf for leaf in leaves if leaf in leading]
+        if not leaves:
+            return []
+    trace = recorder.trace
+    place = None
+    if cotangent is None and not create_graph:
+        place = _place(trace.token, root, leaves if leading else None)
+        if place is not None:
+            known = trace.log[-1][0].pullbacks.get(place)
+            if known is not None:
+                return _replay(trace, known, leaves, nodes, retain_graph)
+    state, start = trace.log[-1][0], len(trace.log)
+    before, recorder.grad_enabled = recorder.grad_enabled, create_graph
+    try:
+        found = _straight(root, cotangent, nodes, leading, retain_graph, create_graph)
+    finally:
+        recorder.grad_enabled = before
+    gathered = [(leaf, *found[leaf]) for leaf in leaves if leaf in found]
+    if place is not None:
+        # Where every graph differs, remembering would cost more than it gives: a walk has to come back first.
+        returned = place in state.pullbacks
+        state.pullbacks[place] = (
+            _remembered(trace, start, leaves, nodes, gathered) if returned else None
+        )
+    return gathered
+
+
+def _plain_graph(root: GraphNode, leaves: list[Any]) -> list[Any] | None:
+    """The nodes from `root` on, with the leaves put in `leaves` in the order met.
+
+    None where the walk has to look closer: a node is hooked or a Python function, or a value it saved was freed or changed.
+    """
+    nodes: list[GraphNode] = []
+    seen = {root}
+    stack = [root]
+    while stack:
+        node = stack.pop()
+        saved = node.saved
+        if saved:
+            for _, storage, version, held in saved:
+                if storage.version != version or storage.value is not held:
+                    return None
+        elif saved is None or isinstance(node, FunctionNode):
+            return None
+        edges = node.edges
+        if not edges:
+            leaves.append(node)
+            continue
+        nodes.append(node)
+        for source, _ in edges:
+            if source not in seen:
+                seen.add(source)
+                stack.append(source)
+    # A hook may do anything, and has to be called every time.
+    return None if hooked and any(node in hooked for node in seen) else nodes
+
+
+def _place(token: object, root: Variable, leaves: list[Leaf] | None) -> Any:
+    """Where a walk begins in the trace of this token, and which leaves it is to reach if not all; None where it is elsewhere."""
+    slot, value_slot = root.node.slot, root.storage.value.slot
+    if slot[0] is not token or value_slot[0] is not token:
+        return None
+    if leaves is None:
+        return slot[1] + root.nr, value_slot[1]
+    slots = [leaf.slot for leaf in leaves]
+    if any(slot[0] is not token for slot in slots):
+        return None
+    return slot[1] + root.nr, value_slot[1], tuple([slot[1] for slot in slots])
+
+
+def _replay(
+    trace: Trace, pullback: Pullback, leaves: list[Leaf], nodes: list[Node], retain_graph: bool
+) -> Gathered:
+    """The leaves' gradients by a remembered walk."""
+    if not retain_graph:
+        for node in nodes:
+            if node.saved:
+                node.saved = None
+    token, log = trace.token, trace.log
+    log.extend(pullback.entries)
+    gradients: Gathered = []
+    for leaf, position in zip(leaves, pullback.gradients, strict=True):
+        if position is not None:
+            value = Value(None, log[position][0].aval, (token, position), trace)
+            trace.held[position] = ref(value)
+            gradients.append((leaf, value, None, 0))
+    return gradients
+
+
+def _remembered(
+    trace: Trace, start: int, leaves: list[Leaf], nodes: list[Node], gathered: Gathered
+) -> Pullback | None:
+    """What a walk has appended, if everything that it walked was recorded in this trace."""
+    token = trace.token
+    appended = trace.log[start:]
+    slots = {leaf: value.slot for leaf, value, _, _ in gathered}
+    if (
+        trace is not local.recorder.trace
+        or not all(_made_in(trace, node) for node in nodes)
+        or any(slot[0] is not token or slot[1] < start for slot in slots.values())
+        or any(entry.is_input for entry, _ in appended)
+    ):
+        return None
+    return Pullback(
+        [(entry, None) for entry, _ in appended],
+        [slots[leaf][1] if leaf in slots else None for leaf in leaves],
+    )
+
+
+def _made_in(trace: Trace, node: GraphNode) -> bool:
+    """Whether an op of this trace made the node; a node of an earlier one is only a name in it."""
+    token, position = node.slot
+    return token is trace.token and trace.log[position][0].op is not None
+
+
+def _leading(nodes: list[Node], wanted: Iterable[Leaf]) -> set[GraphNode]:
+    """The wanted leaves and the nodes on the way to one."""
+    leading: set[GraphNode] = set(wanted)
+    for node in sorted(nodes, key=_sequence):
+        for source, _ in node.edges:
+            if source in leading:
+                leading.add(node)
+                break
+    return leading
+
+
+def _straight(
+    root: Variable,
+    cotangent: Variable | None,
+    nodes: list[Node],
+    leading: set[GraphNode] | None,
+    retain_graph: bool,
+    create_graph: bool,
+) -> dict[Any, tuple[Value, GraphNode | None, int]]:
+    """The walk itself: on variables where the gradients are to have a graph of their own, on values where not."""
+    pull, plus = (pull_back, _plus) if create_graph else (_pull_values, _plus_values)
+    first: Any = _ones_like(root) if cotangent is None else cotangent.storage.value
+    if create_graph:
+        first = Variable(Storage(first)) if cotangent is None else cotangent
+    arrived: dict[GraphNode, list[Any]] = {root.node: [None] * root.node.outputs}
+    arrived[root.node][root.nr] = first
+    # A node's inputs were made before it.
+    for node in sorted(nodes, key=_sequence, reverse=True):
+        cotangents: Any = arrived.pop(node, None)
+        if cotangents is None:
+            continue
+        gradients: Any = pull(node, cotangents)
+        if node.saved and not retain_graph:
+            node.saved = None
+        for (source, nr), gradient in zip(node.edges, gradients, strict=True):
+            if leading is None or source in leading:
+                slots = arrived.get(source)
+                if slots is None:
+                    slots = arrived[source] = [None] * source.outputs
+                held = slots[nr]
+                slots[nr] = gradient if held is None else plus(held, gradient)
+    if create_graph:
+        return {leaf: (v.storage.value, v.node, v.nr) for leaf, (v,) in arrived.items()}
+    return {leaf: (value, None, 0) for leaf, (value,) in arrived.items()}
+
+
+def _pull_values(node: Node, cotangents: list[Value | None]) -> list[Value]:
+    """`pull_back` from values to values, of a node that saved what it needs."""
+    rule = node.rule
+    values = [saved[0] for saved in node.saved or ()]
+    if None not in cotangents:
+        return record_values(rule.full, values + cotangents)
+    vjp = rule.vjp(tuple([each is not None for each in cotangents]))
+    values = [value for k, value in zip(rule.saves, values, strict=True) if k in vjp.uses]
+    return record_values(vjp, values + [each for each in cotangents if each is not None])
+
+
+def _plus_values(a: Value, b: Value) -> Value:
+    return record_values(add, (a, b))[0]
+
+
+def _plus(a: Variable, b: Variable) -> Variable:
+    return made(record(add, (a, b)))
+
+
+def _ones_like(root: Variable) -> Value:
+    return record_values(ones_like, [root.storage.value])[0]
