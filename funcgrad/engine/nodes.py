@@ -6,7 +6,7 @@ How the graph is walked is `graph`'s business.
 from collections.abc import Callable, Sequence
 from itertools import count
 from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from weakref import WeakKeyDictionary, ref
 
 from funcgrad.engine.values import NOWHERE, Slot, Storage, Value, Variable
@@ -52,9 +52,12 @@ class GraphNode:
             None once freed.
         sequence: a number that grows with creation; a node's inputs always have a smaller one.
         slot: where the node stands: (the token of a trace, its position there).
+        is_function: whether its way back is a Python function.
     """
 
     __slots__ = ("__weakref__", "edges", "saved", "sequence", "slot")
+
+    is_function: ClassVar[bool] = False
 
     edges: tuple[Edge, ...]
     saved: Saved | None
@@ -87,6 +90,8 @@ class FunctionNode(GraphNode):
     """A node whose way back is a Python function, `pull_back`. Walks that meet it are never remembered."""
 
     __slots__ = ("count",)
+
+    is_function: ClassVar[bool] = True
 
     def __init__(self, edges: tuple[Edge, ...], count: int = 1) -> None:
         self.edges = edges

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from weakref import ref
 
 from funcgrad.engine.graph import Accumulate, Gathered, made, pull_back, walk
-from funcgrad.engine.nodes import FunctionNode, GraphNode, Leaf, Node, hooked
+from funcgrad.engine.nodes import GraphNode, Leaf, Node, hooked
 from funcgrad.engine.ops import add, ones_like
 from funcgrad.engine.trace import Trace, flush, local, record, record_values
 from funcgrad.engine.values import Storage, Value, Variable
@@ -123,12 +123,14 @@ def _plain_graph(root: GraphNode, leaves: list[Any]) -> list[Any] | None:
             for _, storage, version, held in saved:
                 if storage.version != version or storage.value is not held:
                     return None
-        elif saved is None or isinstance(node, FunctionNode):
+        elif saved is None:
             return None
         edges = node.edges
         if not edges:
             leaves.append(node)
             continue
+        if node.is_function:
+            return None
         nodes.append(node)
         for source, _ in edges:
             if source not in seen:
