@@ -9,7 +9,7 @@ from funcgrad.engine.ops import DeviceMismatchError, Op
 from funcgrad.engine.programs import Stats, explain, reset_stats, stats
 from funcgrad.engine.pullbacks import backward, pull
 from funcgrad.engine.settings import mode, settings
-from funcgrad.engine.trace import compute, flush, local, record
+from funcgrad.engine.trace import compute, flush, local, pending, record
 from funcgrad.engine.values import Aval, Storage, Value, Variable
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "grad_mode",
     "local",
     "mode",
+    "pending",
     "pull",
     "pull_back",
     "record",

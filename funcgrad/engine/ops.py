@@ -102,6 +102,7 @@ class Rule:
         wants: which inputs a gradient flows to.
         full: the way back where a cotangent of every output is given.
         saves: which inputs it needs the values of.
+        saved_edges: for each of these, which of the node's edges it came by; -1 for an input without.
         make: makes the graph node of one call of the op, from its arguments and its place.
     """
 
@@ -115,6 +116,7 @@ class Rule:
         "node_type",
         "op",
         "outputs",
+        "saved_edges",
         "saves",
         "wants",
     )
@@ -130,6 +132,7 @@ class Rule:
         self._vjps: dict[tuple[bool, ...], VjpOp] = {}
         self.full = self.vjp(tuple(t.inexact for t in self.outputs))
         self.saves: tuple[int, ...] = self.full.uses
+        self.saved_edges = tuple(self.wants.index(k) if k in self.wants else -1 for k in self.saves)
         self.make = maker(self)
 
     def vjp(self, given: tuple[bool, ...]) -> "VjpOp":

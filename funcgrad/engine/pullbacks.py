@@ -16,6 +16,7 @@ from funcgrad.engine.trace import Trace, flush, local, record, record_values
 from funcgrad.engine.values import Storage, Value, Variable
 
 _sequence = attrgetter("sequence")
+_NO_EDGE = (None, 0)
 
 
 class Pullback(NamedTuple):
@@ -218,7 +219,7 @@ def _straight(
     create_graph: bool,
 ) -> dict[Any, tuple[Value, GraphNode | None, int]]:
     """The walk itself: on variables where the gradients are to have a graph of their own, on values where not."""
-    pull, plus = (pull_back, _plus) if create_graph else (_pull_values, _plus_values)
+    pull, plus = (_pull_variables, _plus) if create_graph else (_pull_values, _plus_values)
     first: Any = _ones_like(root) if cotangent is None else cotangent.storage.value
     if create_graph:
         first = Variable(Storage(first)) if cotangent is None else cotangent
@@ -253,6 +254,21 @@ def _pull_values(node: Node, cotangents: list[Value | None]) -> list[Value]:
     vjp = rule.vjp(tuple([each is not None for each in cotangents]))
     values = [value for k, value in zip(rule.saves, values, strict=True) if k in vjp.uses]
     return record_values(vjp, values + [each for each in cotangents if each is not None])
+
+
+def _pull_variables(node: Node, cotangents: list[Variable | None]) -> list[Variable]:
+    """`pull_back` of a node that saved what it needs, recorded as a graph."""
+    if any(each is None for each in cotangents):
+        return pull_back(node, cotangents)  # type: ignore[return-value]
+    rule, edges = node.rule, node.edges
+    arguments: list[Any] = [
+        Variable(Storage(saved[0]), *(edges[k] if k >= 0 else _NO_EDGE))
+        for saved, k in zip(node.saved or (), rule.saved_edges, strict=True)
+    ]
+    results = record(rule.full, arguments + cotangents)
+    if type(results) is tuple:
+        return [made(results)]
+    return [made(each) for each in results]
 
 
 def _plus_values(a: Value, b: Value) -> Value:

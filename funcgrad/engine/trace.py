@@ -506,6 +506,11 @@ def flush(reason: str) -> None:
             recorder.watch.ran(log[-1][0], made, reason)
 
 
+def pending() -> int:
+    """How many events this thread has recorded since the last run."""
+    return len(local.recorder.trace.log) - 1
+
+
 def compute(value: Value) -> Any:
     """The array of a value, computed now if it was pending; it is not waited for.
 

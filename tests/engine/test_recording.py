@@ -86,6 +86,33 @@ def test_a_step_is_one_run():
     assert engine.stats().runs == before + 1
 
 
+def test_gradients_of_gradients_are_one_run_with_what_is_made_of_them():
+    x = torch.tensor([1.0, 2.0], requires_grad=True)
+
+    def third_derivative():
+        y = x**5
+        for _ in range(3):
+            (y,) = torch.autograd.grad(y.sum(), x, create_graph=True)
+        return y.tolist()
+
+    for _ in range(5):
+        assert third_derivative() == [60.0, 240.0]
+    settled = engine.stats()
+    for _ in range(20):
+        third_derivative()
+    now = engine.stats()
+    assert now.runs - settled.runs == now.cache_hits - settled.cache_hits == 20
+
+
+def test_gradients_of_gradients_that_nobody_looks_at_do_not_pile_up():
+    x = torch.tensor([1.0, 2.0], requires_grad=True)
+    for _ in range(100):
+        (slope,) = torch.autograd.grad((x**5).sum(), x, create_graph=True)
+        torch.autograd.grad(slope.sum(), x, create_graph=True)
+        assert engine.stats().pending_ops <= engine.settings.buffer_size // 2
+    assert engine.stats().runs > 1
+
+
 def test_numbers_that_vary_compile_nothing():
     data = lesson(4)
     for k in range(5):

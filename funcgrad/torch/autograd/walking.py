@@ -187,7 +187,9 @@ def grad(
         else None
         for edge, each in zip(edges, wanted, strict=True)
     )
-    engine.flush("backward ended")
+    # With a graph, they are likely to be differentiated in turn: then what is pending runs together.
+    if not create_graph or engine.pending() > engine.settings.buffer_size // 4:
+        engine.flush("backward ended")
     return gradients
 
 
