@@ -237,17 +237,18 @@ def record(op: Op, arguments: Sequence[Variable]) -> Any:
         Exception: whatever tracing the op with arguments of these types raises; nothing is recorded then.
     """
     recorder = local.recorder
+    grad = recorder.grad_enabled
+    # Looked at before the trace: that of a variable which is a view may record an op itself.
+    values = [variable.storage.value for variable in arguments]
+    nodes = [variable.node if grad else None for variable in arguments]
     trace = recorder.trace
     token = trace.token
-    grad = recorder.grad_enabled
     event: list[Any] = [op]
     try:
-        for variable in arguments:
-            value = variable.storage.value
+        for variable, value, node in zip(arguments, values, nodes, strict=True):
             slot = value.slot
             event.append(slot[1] if slot[0] is token else _enter(recorder, variable))
-            node = variable.node
-            if node is not None and grad:
+            if node is not None:
                 slot = node.slot
                 event.append(
                     (slot[1] if slot[0] is token else _enter_node(recorder, node)) + variable.nr
@@ -259,9 +260,7 @@ def record(op: Op, arguments: Sequence[Variable]) -> Any:
     key = tuple(event)
     log = trace.log
     state = log[-1][0]
-    state = state.children.get(key) or _new_state(
-        state, key, [each.storage.value for each in arguments]
-    )
+    state = state.children.get(key) or _new_state(state, key, values)
     position = state.position
     slot = (token, position)
     value = Value(None, state.aval, slot, trace)
@@ -281,15 +280,15 @@ def record(op: Op, arguments: Sequence[Variable]) -> Any:
 def record_one(op: Op, a: Variable) -> Result:
     """`record(op, (a,))` for an op with one output, unrolled as `record_two`."""
     recorder = local.recorder
+    value = a.storage.value
+    node = a.node if recorder.grad_enabled else None
     trace = recorder.trace
     token = trace.token
-    value = a.storage.value
-    node = a.node
     try:
         slot = value.slot
         at = slot[1] if slot[0] is token else _enter(recorder, a)
         edge = -1
-        if node is not None and recorder.grad_enabled:
+        if node is not None:
             slot = node.slot
             edge = (slot[1] if slot[0] is token else _enter_node(recorder, node)) + a.nr
     except _TracerFoundError:
@@ -315,20 +314,22 @@ def record_one(op: Op, a: Variable) -> Result:
 def record_two(op: Op, a: Variable, b: Variable) -> Result:
     """`record(op, (a, b))` for an op with one output, unrolled: the case that a training step is made of."""
     recorder = local.recorder
+    first, second = a.storage.value, b.storage.value
+    first_node = second_node = None
+    if recorder.grad_enabled:
+        first_node, second_node = a.node, b.node
     trace = recorder.trace
     token = trace.token
-    first, second = a.storage.value, b.storage.value
-    first_node, second_node = a.node, b.node
     try:
         slot = first.slot
         first_at = slot[1] if slot[0] is token else _enter(recorder, a)
         slot = second.slot
         second_at = slot[1] if slot[0] is token else _enter(recorder, b)
         first_edge = second_edge = -1
-        if first_node is not None and recorder.grad_enabled:
+        if first_node is not None:
             slot = first_node.slot
             first_edge = (slot[1] if slot[0] is token else _enter_node(recorder, first_node)) + a.nr
-        if second_node is not None and recorder.grad_enabled:
+        if second_node is not None:
             slot = second_node.slot
             second_edge = (
                 slot[1] if slot[0] is token else _enter_node(recorder, second_node)

@@ -17,12 +17,15 @@ from funcgrad.torch import (
     compilation,
     conversions,
     creation,
+    in_place_views,
+    indexing,
     jax_functions,
     optim,
     pointwise,
     powers,
     products,
     reductions,
+    views,
 )
 from funcgrad.torch.devices import device
 from funcgrad.torch.dtypes import (
@@ -64,6 +67,9 @@ _TABLES = (
     products,
     conversions,
     jax_functions,
+    views,
+    indexing,
+    in_place_views,
 )
 
 for _table in _TABLES:

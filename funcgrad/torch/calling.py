@@ -15,6 +15,8 @@ from funcgrad.torch.dtypes import bool_, dtype, from_numpy_dtype, result_dtype
 from funcgrad.torch.inference import InferenceStorage
 from funcgrad.torch.inference import enabled as inferring
 from funcgrad.torch.tensor import Tensor, move_retained, tensor_of
+from funcgrad.torch.view_storage import ViewStorage, geometry_of, memory_of
+from funcgrad.torch.view_tensor import ViewTensor, keep_apart
 
 NUMBERS = (bool, int, float, complex, np.number, np.bool_)
 
@@ -85,18 +87,27 @@ def promoted(operands: tuple[Any, ...]) -> dtype:
     )
 
 
+def in_place(op: Op, target: Tensor, *others: Variable, saves_result: bool = False) -> Tensor:
+    """Record `op` on a tensor and others and store its result in the tensor. `writable` comes first."""
+    if type(target) is ViewTensor:
+        node = target.write_in_place(op, others)
+    else:
+        result = record(op, (target, *others))
+        node = result[1]
+        write(target, result)
+    if saves_result and node is not None:
+        watch_result(node, target.storage)
+    return target
+
+
 def write(target: Tensor, result: tuple[Value, Any, int]) -> Tensor:
-    """Put a recorded result in a tensor's storage: the end of every in-place op. `writable` comes first."""
+    """Put a recorded result in a tensor's storage: the end of an in-place op. `writable` comes first."""
     value, node, nr = result
+    if type(target) is ViewTensor:
+        target.write_in_place(_REPLACE, (Variable(Storage(value), node, nr),))
+        return target
     storage = target.storage
-    if node is not None and node.saved:
-        # What the op needs of the target as it was is kept apart, as PyTorch keeps a copy.
-        node.saved = tuple(
-            [
-                (value, Storage(value), 0, value) if where is storage else (value, where, *rest)
-                for value, where, *rest in node.saved
-            ]
-        )
+    keep_apart(node)
     storage.value = value
     storage.version += 1
     if node is not None:
@@ -106,13 +117,15 @@ def write(target: Tensor, result: tuple[Value, Any, int]) -> Tensor:
     return target
 
 
-def watch_result(result: Tensor) -> None:
-    """Let the node of an op's result watch the result in place of the arguments.
+_REPLACE = Op("write", lambda _, new: new)
+
+
+def watch_result(node: Any, storage: Storage) -> None:
+    """Let the node of an op watch the storage of the op's result in place of the arguments.
 
     PyTorch takes some derivatives from the result (that of `exp` is `exp` itself), and so it is the result that must not
     be changed in place before `backward()`, while the argument may be.
     """
-    storage, node = result.storage, result.node
     if any(type(value) is Packed for value, *_ in node.saved):
         return  # hooks keep what was saved, whatever happens to the storage
     node.saved = tuple(
@@ -120,22 +133,81 @@ def watch_result(result: Tensor) -> None:
     )
 
 
-def writable(target: Tensor) -> None:
-    """Check that an in-place op may change a tensor.
+def writable(target: Tensor, *others: Variable, repeats: bool = False) -> None:
+    """Check that an in-place op of a tensor and others may change the tensor.
 
     Raises:
-        RuntimeError: it is a leaf that gathers a gradient, and grad mode is on; or it was made in inference mode,
-            and that is off.
+        RuntimeError: it is a leaf that gathers a gradient, or a view of one, and grad mode is on; or its elements share
+            places in memory, with one another or with those of another operand; or it was made in inference mode, and
+            that is off.
     """
-    if type(target.storage) is InferenceStorage and not inferring():
+    viewed = type(target.storage) is ViewStorage
+    if (
+        type(target.storage) is InferenceStorage
+        or (viewed and type(memory_of(target.storage)) is InferenceStorage)
+    ) and not inferring():
         raise RuntimeError(
             "Inplace update to inference tensor outside InferenceMode is not allowed.You can make a clone to get a "
             "normal tensor before doing inplace update.See https://github.com/pytorch/rfcs/pull/17 for more details."
         )
-    if isinstance(target.node, Leaf) and local.recorder.grad_enabled:
+    if local.recorder.grad_enabled:
+        if type(target) is ViewTensor:
+            target.check_writable(others)
+        elif isinstance(target.node, Leaf):
+            raise RuntimeError(
+                "a leaf Variable that requires grad is being used in an in-place operation."
+            )
+    for other in others:
+        if viewed or type(other.storage) is ViewStorage:
+            check_no_overlap(target.storage, other.storage)
+    if viewed and not repeats:
+        check_no_repeats(target.storage)
+
+
+def check_no_repeats(storage: Any) -> None:
+    """Check that a storage's elements are places of their own.
+
+    Raises:
+        RuntimeError: several are one place, as `expand` makes them.
+    """
+    if geometry_of(storage).repeats:
         raise RuntimeError(
-            "a leaf Variable that requires grad is being used in an in-place operation."
+            "unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
+            "Please clone() the tensor before performing the operation."
         )
+
+
+def check_no_overlap(target: Storage, other: Storage) -> None:
+    """Check that what is written is all of what an operand has of the same memory, or none of it.
+
+    Raises:
+        RuntimeError: it is some of it.
+    """
+    if target is other or memory_of(target) is not memory_of(other):
+        return
+    a, b = geometry_of(target), geometry_of(other)
+    if a == b or not (a.is_dense and b.is_dense) or 0 in a.size or 0 in b.size:
+        return
+    if a.offset < b.end and b.offset < a.end:
+        raise RuntimeError(
+            "unsupported operation: some elements of the input tensor and the written-to tensor refer to a single "
+            "memory location. Please clone() the tensor before performing the operation."
+        )
+
+
+def check_broadcast(*avals: Aval) -> None:
+    """Check that shapes broadcast.
+
+    Raises:
+        RuntimeError: two lengths differ and neither is 1.
+    """
+    a, b = avals[0].shape, avals[-1].shape
+    for back in range(1, min(len(a), len(b)) + 1):
+        if a[-back] != b[-back] and 1 not in (a[-back], b[-back]):
+            raise RuntimeError(
+                f"The size of tensor a ({a[-back]}) must match the size of tensor b ({b[-back]}) "
+                f"at non-singleton dimension {max(len(a), len(b)) - back}"
+            )
 
 
 def check_castable(result: dtype, target: dtype) -> None:

@@ -20,6 +20,7 @@ from funcgrad.engine.values import is_tracer
 from funcgrad.torch.plans import NUMBERS, CannotCompileError, Plan, cell, is_tensor, tensors_in
 from funcgrad.torch.random_stream import default_generator
 from funcgrad.torch.tensor import Tensor
+from funcgrad.torch.view_storage import memory_of
 
 # Calls run as they are until two in a row have done the same. After so many that did not, all do.
 _MOST_WATCHED_CALLS = 6
@@ -40,7 +41,7 @@ class _Watch:
 
     def reads(self, variable: Variable) -> None:
         """Note a storage from outside, or the number read."""
-        storage = getattr(variable.storage, "source", variable.storage)
+        storage = memory_of(variable.storage)
         if type(variable) is Variable:
             self.happened.append(np.asarray(storage.value.array).item())
         elif storage.value not in self.made:

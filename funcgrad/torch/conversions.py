@@ -9,7 +9,7 @@ import numpy as np
 
 from funcgrad.engine import Aval, Op, record
 from funcgrad.torch import dtypes
-from funcgrad.torch.calling import number, writable, write
+from funcgrad.torch.calling import NUMBERS, check_broadcast, in_place, number, writable
 from funcgrad.torch.devices import device as device_of
 from funcgrad.torch.dtypes import dtype
 from funcgrad.torch.tensor import Tensor, tensor_of
@@ -28,8 +28,23 @@ def _cast(wanted: np.dtype, where: Any) -> Op:
 
 
 @lru_cache(maxsize=1024)
-def _fill(aval: Aval) -> Op:
-    return Op("fill", lambda value: jnp.full(aval.shape, value, aval.dtype))
+def _fill(aval: Aval, label: str) -> Op:
+    return Op("fill", lambda _, value: jnp.full(aval.shape, value, aval.dtype), label=label)
+
+
+@lru_cache(maxsize=1024)
+def _zero(aval: Aval) -> Op:
+    return Op("zero", lambda _: jnp.zeros(aval.shape, aval.dtype), label="ZeroBackward0")
+
+
+@lru_cache(maxsize=1024)
+def _copy(aval: Aval) -> Op:
+    def copy(_: Any, source: Any) -> Any:
+        if source.dtype.kind == "c" and aval.dtype.kind != "c":
+            source = source.real
+        return jnp.broadcast_to(source, aval.shape).astype(aval.dtype)
+
+    return Op("copy", copy, label="CopyBackwards")
 
 
 def clone(input: Tensor) -> Tensor:
@@ -65,17 +80,43 @@ def to(
 
 
 def fill_(self: Tensor, value: Any) -> Tensor:
-    """Set every element to a number."""
-    writable(self)
+    """Set every element to a number, or to the one element of a tensor."""
     aval = self.storage.value.aval
-    held = value if isinstance(value, Tensor) else number(value, Aval((), aval.dtype))
-    result = record(_fill(aval), (held,))
-    return write(self, result)
+    if isinstance(value, Tensor):
+        writable(self, value)
+        if value.ndim:
+            raise RuntimeError(
+                f"fill_ only supports 0-dimension value tensor but got tensor with {value.ndim} dimensions."
+            )
+        return in_place(_fill(aval, "FillBackward3"), self, value)
+    writable(self)
+    return in_place(_fill(aval, "FillBackward2"), self, number(value, Aval((), aval.dtype)))
 
 
 def zero_(self: Tensor) -> Tensor:
     """Set every element to zero."""
-    return fill_(self, 0)
+    writable(self, repeats=True)
+    return in_place(_zero(self.storage.value.aval), self)
+
+
+def copy_(self: Tensor, other: Any, non_blocking: bool = False) -> Tensor:
+    """Set the elements to those of another tensor, converted and broadcast."""
+    aval = self.storage.value.aval
+    if isinstance(other, NUMBERS):
+        other = number(other, Aval((), aval.dtype))
+    elif not isinstance(other, Tensor):
+        raise TypeError(
+            f"copy_(): argument 'other' (position 1) must be Tensor, not {type(other).__name__}"
+        )
+    writable(self, other)
+    given = other.storage.value.aval
+    check_broadcast(aval, given)
+    if np.broadcast_shapes(aval.shape, given.shape) != aval.shape:
+        raise RuntimeError(
+            f"output with shape {list(aval.shape)} doesn't match the broadcast shape "
+            f"{list(np.broadcast_shapes(aval.shape, given.shape))}"
+        )
+    return in_place(_copy(aval), self, other)
 
 
 def _to(name: str) -> Any:
@@ -92,6 +133,7 @@ FUNCTIONS = {"clone": clone}
 METHODS = {
     "clone": clone,
     "to": to,
+    "copy_": copy_,
     "fill_": fill_,
     "zero_": zero_,
     "cpu": lambda self: to(self, "cpu"),

@@ -14,6 +14,7 @@ from funcgrad.engine.programs import compiled
 from funcgrad.engine.trace import State, Trace
 from funcgrad.engine.values import is_tracer
 from funcgrad.torch.tensor import Tensor
+from funcgrad.torch.view_storage import memory_of
 
 NUMBERS = (bool, int, float, complex, str, type(None))
 
@@ -297,5 +298,4 @@ def tensors_in(tree: Any) -> list[Tensor]:
 
 def cell(tensor: Tensor) -> Storage:
     """The storage that holds a tensor's elements, behind any `.data`."""
-    storage = tensor.storage
-    return storage if type(storage) is Storage else storage.source  # type: ignore[attr-defined]
+    return memory_of(tensor.storage)

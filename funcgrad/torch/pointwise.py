@@ -12,7 +12,9 @@ from funcgrad.engine.trace import record_one, record_two
 from funcgrad.torch import dtypes
 from funcgrad.torch.calling import (
     NUMBERS,
+    check_broadcast,
     check_castable,
+    in_place,
     number,
     promoted,
     remember,
@@ -50,21 +52,6 @@ IN_PLACE_OPERATORS = {
     "mul": "__imul__",
     "div": "__itruediv__",
 }
-
-
-def check_broadcast(*avals: Aval) -> None:
-    """Check that shapes broadcast.
-
-    Raises:
-        RuntimeError: two lengths differ and neither is 1.
-    """
-    a, b = avals[0].shape, avals[-1].shape
-    for back in range(1, min(len(a), len(b)) + 1):
-        if a[-back] != b[-back] and 1 not in (a[-back], b[-back]):
-            raise RuntimeError(
-                f"The size of tensor a ({a[-back]}) must match the size of tensor b ({b[-back]}) "
-                f"at non-singleton dimension {max(len(a), len(b)) - back}"
-            )
 
 
 def check_subtraction(*avals: Aval) -> None:
@@ -215,17 +202,11 @@ class Pointwise:
             RuntimeError: `a` is a leaf that requires grad, or has not the shape or the category of
                 dtype of the result.
         """
-        writable(a)
-        operands = (a, *[self.operand(a, other) for other in others])
-        avals = tuple([operand.storage.value.aval for operand in operands])
-        op = self.in_place_by_types.get(avals) or self.for_in_place(operands, avals)
-        if len(operands) == 2:
-            return write(a, record_two(op, *operands))
-        result = record_one(op, a)
-        write(a, result)
-        if self.row.saves_result and result[1] is not None:
-            watch_result(a)
-        return a
+        others = tuple([self.operand(a, other) for other in others])
+        writable(a, *others)
+        avals = tuple([operand.storage.value.aval for operand in (a, *others)])
+        op = self.in_place_by_types.get(avals) or self.for_in_place((a, *others), avals)
+        return in_place(op, a, *others, saves_result=self.row.saves_result)
 
     def for_in_place(self, operands: tuple[Any, ...], avals: tuple[Aval, ...]) -> Op:
         """The op whose result can be stored in the first operand."""
@@ -258,7 +239,7 @@ class Pointwise:
             op = by_types.get((input.storage.value.aval,)) or self.for_types(input)
             result = tensor_of(*record_one(op, input))
             if saves_result and result.node is not None:
-                watch_result(result)
+                watch_result(result.node, result.storage)
             return result
 
         def binary(input: Tensor, other: Any) -> Tensor:
@@ -301,10 +282,12 @@ class Pointwise:
                 second = number(other, aval or self.number_type(self_, other))
             else:
                 return NotImplemented
-            writable(self_)
+            writable(self_, second)
             avals = (self_.storage.value.aval, second.storage.value.aval)
             op = in_place_by_types.get(avals) or self.for_in_place((self_, second), avals)
-            return write(self_, record_two(op, self_, second))
+            if type(self_) is Tensor:
+                return write(self_, record_two(op, self_, second))
+            return in_place(op, self_, second)
 
         return method
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from funcgrad.engine import Aval, Op, record
 from funcgrad.engine.trace import record_one
-from funcgrad.torch.calling import NUMBERS, number, promoted, remember, writable, write
+from funcgrad.torch.calling import NUMBERS, in_place, number, promoted, remember, writable
 from funcgrad.torch.pointwise import Pointwise, Row, operator
 from funcgrad.torch.tensor import Tensor, tensor_of
 
@@ -49,18 +49,23 @@ def _power_of_number(dtype: np.dtype) -> Op:
 _static: dict[tuple[Aval, type, Any], Op] = {}
 
 
-def _power(input: Tensor, exponent: Any) -> Any:
-    """The recorded result of `input` to a Python number's power."""
+def _power_op(input: Tensor, exponent: Any) -> tuple[Op, tuple[Any, ...]]:
+    """The op that takes `input` to a Python number's power, and what it takes beside `input`."""
     key = (input.storage.value.aval, type(exponent), exponent)
     known = _static.get(key)
     if known is not None:
-        return record_one(known, input)
+        return known, ()
     dtype = promoted((input, exponent)).numpy_dtype
     _check_integers(dtype, exponent if not isinstance(exponent, complex) else 0)
     if exponent == 0.5 or (exponent == np.round(exponent) and abs(exponent) <= _LARGEST_STATIC):
         op = _static_power(float(np.real(exponent)), dtype)
-        return record_one(remember(_static, key, op), input)
-    return record(_dynamic_power(dtype), (input, number(exponent, Aval((), dtype))))
+        return remember(_static, key, op), ()
+    return _dynamic_power(dtype), (number(exponent, Aval((), dtype)),)
+
+
+def _power(input: Tensor, exponent: Any) -> Tensor:
+    op, others = _power_op(input, exponent)
+    return tensor_of(*(record(op, (input, *others)) if others else record_one(op, input)))
 
 
 def pow(input: Any, exponent: Any) -> Tensor:
@@ -79,7 +84,7 @@ def pow(input: Any, exponent: Any) -> Tensor:
             *record(_power_of_number(dtype), (exponent, number(input, Aval((), dtype))))
         )
     if isinstance(exponent, NUMBERS):
-        return tensor_of(*_power(input, exponent))
+        return _power(input, exponent)
     op = _of_tensors.for_types(input, exponent)
     return tensor_of(*record(op, (input, exponent)))
 
@@ -88,13 +93,14 @@ def pow_(input: Tensor, exponent: Any) -> Tensor:
     """`pow` stored in `input`."""
     writable(input)
     if isinstance(exponent, NUMBERS) and promoted((input, exponent)) is input.dtype:
-        return write(input, _power(input, exponent))
+        op, others = _power_op(input, exponent)
+        return in_place(op, input, *others)
     return _of_tensors.in_place(input, exponent)
 
 
 def _operator(self: Tensor, exponent: Any) -> Any:
     if isinstance(exponent, NUMBERS):
-        return tensor_of(*_power(self, exponent))
+        return _power(self, exponent)
     return pow(self, exponent) if isinstance(exponent, Tensor) else NotImplemented
 
 

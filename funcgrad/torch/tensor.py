@@ -14,6 +14,7 @@ from funcgrad.engine.values import is_tracer
 from funcgrad.torch import printing
 from funcgrad.torch.devices import device
 from funcgrad.torch.dtypes import C_NAMES, Size, dtype, from_numpy_dtype
+from funcgrad.torch.view_storage import DataStorage, ViewStorage, data_of, geometry_of, memory_of
 
 _new = object.__new__
 # What makes the storage of a result; inference mode, while it is on, puts a maker of its own here.
@@ -35,28 +36,6 @@ class AccumulateGrad(Leaf):
     def variable(self) -> "Tensor | None":
         """The leaf; None once nobody holds it."""
         return self.reference()  # type: ignore[return-value]
-
-
-class DataStorage(Storage):
-    """A view of another storage with a version counter of its own: what `.data` gives.
-
-    Writing through it changes what the other storage holds, and no check of saved tensors notices, as in PyTorch.
-    """
-
-    __slots__ = ("source",)
-
-    def __init__(self, source: Storage) -> None:
-        self.source: Storage = source.source if isinstance(source, DataStorage) else source
-        self.version = 0
-
-    @property
-    def value(self) -> Value:
-        """What the shared cell holds."""
-        return self.source.value
-
-    @value.setter
-    def value(self, value: Value) -> None:
-        self.source.value = value
 
 
 class Tensor(Variable):
@@ -210,29 +189,24 @@ class Tensor(Variable):
     @property
     def data(self) -> "Tensor":
         """The same elements without their history; writing to them is not noticed by autograd."""
-        alias = _new(type(self))
-        alias.storage = DataStorage(self.storage)
-        alias.node, alias.nr = None, 0
-        return alias
+        return without_history(data_of(self.storage))
 
     @data.setter
     def data(self, source: "Tensor") -> None:
         if not isinstance(source, Tensor):
             raise TypeError(f"Variable data has to be a tensor, but got {type(source).__name__}")
         storage, given = self.storage, source.storage
-        if storage is given or getattr(given, "source", given) is getattr(
-            storage, "source", storage
+        if storage is given or (
+            memory_of(given) is memory_of(storage) and geometry_of(given) == geometry_of(storage)
         ):
             return
-        self.storage = DataStorage(given)
-        self.storage.version = storage.version
+        version = storage.version
+        self.storage = data_of(given)
+        self.storage.version = version
 
     def detach(self) -> "Tensor":
         """The same elements without their history; in-place changes of either show in both."""
-        alias = _new(type(self))
-        alias.storage = self.storage
-        alias.node, alias.nr = None, 0
-        return alias
+        return without_history(self.storage)
 
     @property
     def _version(self) -> int:
@@ -240,6 +214,13 @@ class Tensor(Variable):
             return self.storage.version
         except RuntimeError:
             raise RuntimeError("Inference tensors do not track version counter.") from None
+
+    @property
+    def _base(self) -> "Tensor | None":
+        return None
+
+    def _is_view(self) -> bool:
+        return False
 
     # -- copies ---------------------------------------------------------------------------------------------------
 
@@ -255,8 +236,16 @@ class Tensor(Variable):
                 "If you were attempting to deepcopy a module, this may be because of a torch.nn.utils.weight_norm "
                 "usage, see https://github.com/pytorch/pytorch/pull/103001"
             )
-        # Values never change, so a storage of its own makes a copy of its own.
-        memo[id(self)] = made = tensor_of(self.storage.value)
+        # Values never change, so a storage of its own makes a copy of its own. Tensors that share elements share them
+        # in the copy too, if it is one copy.
+        memory = memory_of(self.storage)
+        known = id(memory) in memo
+        copied = memo.setdefault(id(memory), Storage(memory.value))
+        if type(self.storage) is ViewStorage:
+            copied = ViewStorage(copied, DataStorage(copied), self.storage.geometry)
+        elif known:
+            copied = DataStorage(copied)
+        memo[id(self)] = made = without_history(copied)
         made.requires_grad = self.requires_grad
         made._grad = copy.deepcopy(self._grad, memo)
         return made
@@ -391,6 +380,14 @@ def move_retained(tensor: Tensor) -> None:
     from funcgrad.torch.autograd import hooks
 
     hooks.move_retained(tensor)
+
+
+def without_history(storage: Storage) -> Tensor:
+    """A tensor of these elements that no op made."""
+    tensor = _new(Tensor)
+    tensor.storage = storage
+    tensor.node, tensor.nr = None, 0
+    return tensor
 
 
 def tensor_of(value: Value, node: Any = None, nr: int = 0) -> Tensor:

@@ -1,0 +1,118 @@
+"""Views in place: ops that change how a tensor sees its memory, and leave the memory as it is."""
+
+from collections.abc import Callable
+from operator import index
+from typing import Any
+
+from funcgrad.engine import record
+from funcgrad.torch import geometry as geometries
+from funcgrad.torch.calling import writable
+from funcgrad.torch.geometry import Geometry, wrap_dim
+from funcgrad.torch.tensor import Tensor
+from funcgrad.torch.view_storage import view_of
+from funcgrad.torch.view_tensor import ViewTensor, geometry
+from funcgrad.torch.views import exchanged, ints, op, squeezed, strided_geometry
+
+# What an op says: the new geometry, the name of the graph node and the static arguments of the op.
+Change = tuple[Geometry, str, tuple[Any, ...]]
+
+
+def _method(name: str, change: Callable[..., Change]) -> Callable[..., Tensor]:
+    def method(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        made, label, static = change(self, *args, **kwargs)
+        writable(self, repeats=True)
+        storage = view_of(self.storage, made)
+        if self.requires_grad:
+            value, node, nr = record(op(label, *static), (self,))
+            if node is not None:
+                self.node, self.nr = node, nr
+            storage.cached = storage.source.value, value
+        self.storage = storage
+        storage.version += 1
+        if type(self) is ViewTensor:
+            self.see_version()
+        return self
+
+    method.__name__ = method.__qualname__ = name
+    method.__doc__ = f"`{name[:-1]}` of the tensor itself."
+    return method
+
+
+def _t(self: Tensor) -> Change:
+    if self.ndim > 2:
+        raise RuntimeError(f"t_() expects a tensor with <= 2 dimensions, but self is {self.ndim}D")
+    return geometries.permute(geometry(self), tuple(range(self.ndim))[::-1]), "TBackward1", ()
+
+
+def _transpose(self: Tensor, dim0: int, dim1: int) -> Change:
+    order, a, b = exchanged(self.ndim, dim0, dim1)
+    return geometries.permute(geometry(self), order), "TransposeBackward1", (a, b)
+
+
+def _squeeze(self: Tensor, dim: Any = None) -> Change:
+    made, form = squeezed(geometry(self), dim)
+    return made, f"SqueezeBackward{3 + form}", (made.size,)
+
+
+def _unsqueeze(self: Tensor, dim: int) -> Change:
+    made = geometries.unsqueeze(geometry(self), wrap_dim(index(dim), self.ndim + 1))
+    return made, "UnsqueezeBackward1", (made.size,)
+
+
+def _as_strided(self: Tensor, size: Any, stride: Any, storage_offset: int | None = None) -> Change:
+    of = geometry(self)
+    made = strided_geometry(self, size, stride, storage_offset)
+    relative = Geometry(made.size, made.stride, made.offset - of.offset)
+    return made, "AsStridedBackward1", (relative,)
+
+
+def detach_(self: Tensor) -> Tensor:
+    """Forget the history, in place.
+
+    Raises:
+        RuntimeError: the tensor is a view.
+    """
+    if self._is_view():
+        raise RuntimeError(
+            "Can't detach views in-place. Use detach() instead. If you are using DistributedDataParallel (DDP) for "
+            "training, and gradient_as_bucket_view is set as True, gradients are views of DDP buckets, and hence "
+            "detach_() cannot be called on these gradients. To fix this error, please refer to the "
+            "Optimizer.zero_grad() function in torch/optim/optimizer.py as the solution."
+        )
+    self.node, self.nr = None, 0
+    return self
+
+
+def resize_(self: Tensor, *sizes: Any) -> Tensor:
+    """Another shape of as many elements, in place.
+
+    Raises:
+        RuntimeError: the tensor requires grad, or the memory would have to grow or shrink: JAX's arrays do neither.
+    """
+    if self.requires_grad:
+        raise RuntimeError("cannot resize variables that require grad")
+    size = ints(sizes)
+    if size == tuple(self.shape):
+        return self
+    made = geometries.contiguous(size)
+    if self.numel() != made.end or not geometry(self).is_contiguous:
+        raise RuntimeError(
+            f"resize_: a tensor of {self.numel()} elements cannot be resized to {list(size)} here, since JAX's arrays do "
+            "not change their size"
+        )
+    self.storage = view_of(self.storage, made._replace(offset=geometry(self).offset))
+    return self
+
+
+FUNCTIONS: dict[str, Any] = {}
+METHODS: dict[str, Any] = {
+    "as_strided_": _method("as_strided_", _as_strided),
+    "detach_": detach_,
+    "resize_": resize_,
+    "squeeze_": _method("squeeze_", _squeeze),
+    "swapaxes_": _method("swapaxes_", _transpose),
+    "swapdims_": _method("swapdims_", _transpose),
+    "t_": _method("t_", _t),
+    "transpose_": _method("transpose_", _transpose),
+    "unsqueeze_": _method("unsqueeze_", _unsqueeze),
+}

@@ -1,0 +1,416 @@
+"""Square brackets, read and as the target of an assignment: what is in them, in PyTorch's terms.
+
+Numbers, slices, None and the ellipsis give a view, one view op each. Tensors, lists and masks gather elements, and as
+a target scatter them.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache, partial
+from operator import index
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from funcgrad.engine import Aval, Op, Variable, local, record
+from funcgrad.engine.values import is_tracer
+from funcgrad.torch import geometry as geometries
+from funcgrad.torch import views
+from funcgrad.torch.calling import check_no_overlap, in_place, number, writable
+from funcgrad.torch.conversions import copy_, fill_
+from funcgrad.torch.geometry import Geometry
+from funcgrad.torch.tensor import Tensor, place, tensor_of
+from funcgrad.torch.view_tensor import Creation, ViewTensor, geometry, written_view
+
+# A step from a tensor to the view that one item of an index asks for: which kind, and its numbers.
+Step = tuple[Any, ...]
+_SLICE, _SELECT, _UNSQUEEZE = "slice", "select", "unsqueeze"
+_WHOLE = slice(None)
+_NUMBERS = (int, float, complex, np.bool_)
+
+
+def get_item(self: Tensor, key: Any) -> Tensor:
+    """`self[key]`: a view where `key` is made of numbers, slices, None and `...`; else gathered elements.
+
+    Raises:
+        IndexError: an index is out of range, there are too many, or it is of no known kind.
+        ValueError: a slice goes backward.
+
+    >>> import funcgrad.torch as torch
+    >>> x = torch.tensor([[1, 2, 3], [4, 5, 6]])
+    >>> x[1, ::2], x[:, [0, 0]]
+    (tensor([4, 6]), tensor([[1, 1],
+            [4, 4]]))
+    """
+    of = geometry(self)
+    if isinstance(key, slice):
+        return _stepped(self, [_slice_step(of, 0, key)])
+    steps, arrays, _ = _read(of, key)
+    made = _stepped(self, steps)
+    if arrays:
+        return gather(made, arrays)
+    return views.alias(self) if made is self else made
+
+
+def set_item(self: Tensor, key: Any, value: Any) -> None:
+    """`self[key] = value`, written in place.
+
+    Raises:
+        IndexError, ValueError: as `get_item`.
+        TypeError: the value is no tensor and no number.
+        RuntimeError: it has not the shape of `self[key]`, or `self` must not be written to.
+    """
+    source = _value(self, value)
+    if key is False:
+        return
+    of = geometry(self)
+    if key is True:
+        key = None
+    steps, arrays, _ = _read(of, key)
+    target = _target(self, steps) if steps else self
+    if not arrays:
+        _copy_to(target, source)
+        return
+    first = next((k for k, n in enumerate(source.shape) if n != 1), source.ndim)
+    index_put(target, arrays, views.view(source, source.shape[first:]) if first else source, False)
+
+
+def _value(self: Tensor, value: Any) -> Tensor:
+    if isinstance(value, Tensor):
+        return value
+    aval = self.storage.value.aval
+    if isinstance(value, _NUMBERS):
+        held = number(value, Aval((), aval.dtype)).storage
+        made = tensor_of(held.value)
+        made.storage = held
+        return made
+    raise TypeError(f"can't assign a {_type_name(value)} to a torch.{self.dtype.scalar_type}Tensor")
+
+
+def _type_name(value: Any) -> str:
+    kind = type(value)
+    return f"{kind.__module__}.{kind.__name__}" if kind.__module__ == "numpy" else kind.__name__
+
+
+def _copy_to(target: Tensor, source: Tensor) -> None:
+    if source.shape == target.shape:
+        copy_(target, source)
+    elif not source.ndim:
+        fill_(target, source)
+    else:
+        first = next((k for k, n in enumerate(source.shape) if n != 1), source.ndim)
+        if first:
+            source = views.view(source, source.shape[first:])
+        copy_(target, views.expand(source, target.shape))
+
+
+# ------------------------------------------------------------------------------------------- what is in the brackets
+
+
+def _read(of: Geometry, key: Any) -> tuple[list[Step], list[Any], Geometry]:
+    """The views that an index asks for, one after another, then the tensors that gather from the last of them."""
+    items = _as_items(key)
+    specified = sum(_dims_of(item) for item in items)
+    if specified > len(of.size):
+        raise IndexError(f"too many indices for tensor of dimension {len(of.size)}")
+    steps: list[Step] = []
+    arrays: list[Any] = []
+    ndim, dim = len(of.size), 0
+
+    def taken(step: Step) -> None:
+        nonlocal of
+        of = _apply(of, step)
+        steps.append(step)
+
+    def gathered(*by: Any) -> None:
+        nonlocal dim
+        arrays.extend([None] * (dim - len(arrays)))
+        arrays.extend(by)
+        dim += len(by)
+
+    for item in items:
+        if type(item) is int:
+            taken(_select_step(of, dim, item))
+        elif isinstance(item, slice):
+            step = _slice_step(of, dim, item)
+            if step[2:] != (0, of.size[dim], 1):
+                taken(step)
+            dim += 1
+        elif item is Ellipsis:
+            dim += ndim - specified
+        elif item is None:
+            taken((_UNSQUEEZE, dim))
+            dim += 1
+        elif isinstance(item, (bool, np.bool_)):
+            taken((_UNSQUEEZE, dim))
+            gathered(place(np.zeros(int(item), np.int64)))
+        else:
+            tensor = _as_tensor(item)
+            aval = tensor.storage.value.aval
+            if aval.shape:
+                gathered(*_places(tensor, of, dim))
+            elif aval.dtype.kind == "b" or aval.dtype == np.uint8:
+                taken((_UNSQUEEZE, dim))
+                gathered(place(np.zeros(int(bool(tensor)), np.int64)))
+            else:
+                taken(_select_step(of, dim, int(tensor)))
+    return steps, arrays, of
+
+
+def _as_items(key: Any) -> Sequence[Any]:
+    """The items of an index: some lists stand for tuples."""
+    if isinstance(key, tuple):
+        return key
+    if isinstance(key, list) and len(key) < 32:
+        for each in key:
+            if each is None or each is Ellipsis:
+                return key
+            if isinstance(each, (slice, Tensor, list, tuple, range, np.ndarray)):
+                return key
+    return (key,)
+
+
+def _dims_of(item: Any) -> int:
+    """How many dimensions of the tensor an item of an index is about."""
+    if item is None or item is Ellipsis or isinstance(item, (bool, np.bool_)):
+        return 0
+    if isinstance(item, (Tensor, np.ndarray)) and str(item.dtype) in _MASKS:
+        return item.ndim
+    return 1
+
+
+_MASKS = {"torch.bool", "torch.uint8", "bool", "uint8"}
+
+
+def _as_tensor(item: Any) -> Tensor:
+    if isinstance(item, Tensor):
+        kind = item.storage.value.aval.dtype
+        if kind.kind not in "biu":
+            raise IndexError("tensors used as indices must be long, int, byte or bool tensors")
+        return item
+    if isinstance(item, str):
+        raise TypeError("new(): invalid data type 'str'")
+    if isinstance(item, (list, tuple, range, np.ndarray)):
+        array = np.asarray(_plain(item))
+        if not isinstance(item, np.ndarray) and array.dtype != bool:
+            array = array.astype(np.int64)
+        elif array.dtype.kind not in "biu":
+            raise IndexError("tensors used as indices must be long, int, byte or bool tensors")
+        return tensor_of(place(array))
+    try:
+        return tensor_of(place(np.int64(index(item))))
+    except TypeError:
+        raise IndexError(
+            "only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices "
+            f"(got {type(item).__name__})"
+        ) from None
+
+
+def _plain(item: Any) -> Any:
+    if isinstance(item, Tensor):
+        return item.tolist()
+    return [_plain(each) for each in item] if isinstance(item, (list, tuple, range)) else item
+
+
+def _select_step(of: Geometry, dim: int, at: int) -> Step:
+    if not of.size:
+        raise IndexError(
+            "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to convert a "
+            "0-dim tensor to a number"
+        )
+    length = of.size[dim]
+    if not -length <= at < length:
+        raise IndexError(f"index {at} is out of bounds for dimension {dim} with size {length}")
+    return _SELECT, dim, at % length
+
+
+def _slice_step(of: Geometry, dim: int, item: slice) -> Step:
+    if not of.size:
+        raise IndexError("slice() cannot be applied to a 0-dim tensor.")
+    length = of.size[dim]
+    for bound in (item.start, item.stop, item.step):
+        if bound is not None and not hasattr(type(bound), "__index__"):
+            raise TypeError("slice indices must be integers or None or have an __index__ method")
+    step = 1 if item.step is None else index(item.step)
+    if step == 0:
+        raise ValueError("slice step cannot be zero")
+    if step < 0:
+        raise ValueError("step must be greater than zero")
+    start, stop, _ = slice(item.start, item.stop, step).indices(length)
+    return _SLICE, dim, start, max((stop - start + step - 1) // step, 0), step
+
+
+def _apply(of: Geometry, step: Step) -> Geometry:
+    return _GEOMETRIES[step[0]](of, *step[1:])
+
+
+_GEOMETRIES: dict[str, Any] = {
+    _SLICE: geometries.slice_,
+    _SELECT: geometries.select,
+    _UNSQUEEZE: geometries.unsqueeze,
+}
+_VIEWS: dict[str, Any] = {
+    _SLICE: views.sliced,
+    _SELECT: views.selected,
+    _UNSQUEEZE: views.unsqueeze,
+}
+
+
+def _stepped(self: Tensor, steps: Sequence[Step]) -> Tensor:
+    for step in steps:
+        self = _VIEWS[step[0]](self, *step[1:])
+    return self
+
+
+def _target(self: Tensor, steps: Sequence[Step]) -> Tensor:
+    """The view that is written to. Its ops are not recorded: nobody sees it."""
+    if type(self) is ViewTensor and self.creation is not Creation.PLAIN:
+        return _stepped(self, steps)  # it complains, and by its name
+    of = geometry(self)
+    for step in steps:
+        of = _apply(of, step)
+    return written_view(self, of)
+
+
+# ------------------------------------------------------------------------------------------- gathering and scattering
+
+
+def _places(tensor: Tensor, of: Geometry, dim: int) -> list[Any]:
+    """An index tensor as values of integers; a mask as those of where it is set."""
+    value = tensor.storage.value
+    if value.aval.dtype.kind != "b" and value.aval.dtype != np.uint8:
+        return [tensor]
+    shape = value.aval.shape
+    for k, length in enumerate(shape):
+        if of.size[dim + k] != length:
+            raise IndexError(
+                f"The shape of the mask {list(shape)} at index {k} does not match the shape of the indexed tensor "
+                f"{list(of.size)} at index {dim + k}"
+            )
+    return [tensor_of(place(each)) for each in np.nonzero(np.asarray(tensor._array()))]
+
+
+def _checked(of: Geometry, arrays: Sequence[Any]) -> tuple[tuple[int, ...], list[Variable]]:
+    """The dimensions gathered from, and the index tensors, their elements checked to be in range."""
+    dims = tuple([k for k, array in enumerate(arrays) if array is not None])
+    tensors = [
+        each if isinstance(each, Tensor) else tensor_of(each) for each in arrays if each is not None
+    ]
+    shapes = [tuple(each.shape) for each in tensors]
+    try:
+        np.broadcast_shapes(*shapes)
+    except ValueError:
+        listed = ", ".join(str(list(shape)) for shape in shapes)
+        raise IndexError(
+            f"shape mismatch: indexing tensors could not be broadcast together with shapes {listed}"
+        ) from None
+    for number_, (dim, tensor) in enumerate(zip(dims, tensors, strict=True)):
+        check_range(tensor, of.size[dim], number_)
+    return dims, list(tensors)
+
+
+def check_range(tensor: Tensor, length: int, dim: int) -> None:
+    """Check that indices are in range, as far as that can be seen.
+
+    Raises:
+        IndexError: one is not.
+    """
+    value = tensor.storage.value
+    if value.array is None and local.recorder.watch is not None:
+        return  # looking would keep `torch.compile` from compiling
+    array = tensor._array()
+    if is_tracer(array) or not value.aval.shape or 0 in value.aval.shape:
+        return
+    elements = np.asarray(array)
+    outside = (elements < -length) | (elements >= length)
+    if outside.any():
+        bad = elements[outside][0]
+        raise IndexError(f"index {bad} is out of bounds for dimension {dim} with size {length}")
+
+
+def _at(dims: tuple[int, ...], arrays: Sequence[Any]) -> tuple[Any, ...]:
+    """An index for JAX's arrays."""
+    key: list[Any] = [_WHOLE] * (dims[-1] + 1)
+    for dim, array in zip(dims, arrays, strict=True):
+        key[dim] = array
+    return tuple(key)
+
+
+@lru_cache(maxsize=1024)
+def _gather(dims: tuple[int, ...]) -> Op:
+    return Op("index", lambda x, *arrays: x[_at(dims, arrays)], label="IndexBackward0")
+
+
+def gather(input: Tensor, arrays: Sequence[Any]) -> Tensor:
+    """The elements at the places that index tensors name, one for each dimension or None."""
+    dims, tensors = _checked(geometry(input), arrays)
+    return tensor_of(*record(_gather(dims), (input, *tensors)))
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def put(dims: tuple[int, ...], x: Any, value: Any, *arrays: Any) -> Any:
+    """`x` with `value` put at the places that index arrays name."""
+    return x.at[_at(dims, arrays)].set(value)
+
+
+@put.defjvp
+def _put_jvp(dims: tuple[int, ...], primals: Any, tangents: Any) -> Any:
+    # Where a place is named twice the last value stays, and PyTorch gives the gradient of the place to all of them.
+    x, value, *arrays = primals
+    along_x, along_value, *_ = tangents
+    at = _at(dims, arrays)
+    return put(dims, x, value, *arrays), along_x.at[at].set(0) + jnp.zeros_like(along_x).at[at].add(
+        along_value
+    )
+
+
+@lru_cache(maxsize=1024)
+def _scatter(dims: tuple[int, ...], accumulate: bool) -> Op:
+    def function(x: Any, value: Any, *arrays: Any) -> Any:
+        if accumulate:
+            return x.at[_at(dims, arrays)].add(value)
+        shape = jax.eval_shape(lambda x, *arrays: x[_at(dims, arrays)], x, *arrays).shape
+        return put(dims, x, jnp.broadcast_to(value, shape), *arrays)
+
+    return Op("index_put", function, label="IndexPutBackward0")
+
+
+def index_put(target: Tensor, arrays: Sequence[Any], value: Tensor, accumulate: bool) -> Tensor:
+    """Put elements at the places that index tensors name, in place."""
+    of = geometry(target)
+    dims, tensors = _checked(of, arrays)
+    writable(target, value)
+    if value.dtype is not target.dtype and value.ndim:
+        raise RuntimeError(
+            "Index put requires the source and destination dtypes match, got "
+            f"{target.dtype.scalar_type} for the destination and {value.dtype.scalar_type} for the source."
+        )
+    for tensor in tensors:
+        check_no_overlap(target.storage, tensor.storage)
+    shapes = [target.storage.value.aval.struct, *[t.storage.value.aval.struct for t in tensors]]
+    with jax.enable_x64(True):
+        shape = jax.eval_shape(lambda x, *arrays: x[_at(dims, arrays)], *shapes).shape
+    given = tuple(value.shape)
+    if len(given) > len(shape) or any(
+        n not in (1, m) for n, m in zip(given[::-1], shape[::-1], strict=False)
+    ):
+        raise RuntimeError(
+            f"shape mismatch: value tensor of shape {list(given)} cannot be broadcast to indexing result of shape "
+            f"{list(shape)}"
+        )
+    return in_place(_scatter(dims, accumulate), target, value, *tensors)
+
+
+def index_put_(self: Tensor, indices: Any, values: Tensor, accumulate: bool = False) -> Tensor:
+    """Put elements at the places that index tensors name, in place; added to what is there with `accumulate`."""
+    _, arrays, _ = _read(geometry(self), tuple(indices))
+    return index_put(self, arrays, values, accumulate)
+
+
+FUNCTIONS: dict[str, Any] = {}
+METHODS: dict[str, Any] = {
+    "__getitem__": get_item,
+    "__setitem__": set_item,
+    "index_put_": index_put_,
+}

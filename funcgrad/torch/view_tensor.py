@@ -1,0 +1,367 @@
+"""Tensors that are views: their place in the graph follows that of their base, which may be written in place.
+
+How PyTorch does it: https://github.com/pytorch/pytorch/blob/main/torch/csrc/autograd/variable.cpp
+"""
+
+from collections.abc import Sequence
+from enum import Enum
+from functools import lru_cache
+from math import inf
+from re import sub
+from typing import Any
+
+import jax.numpy as jnp
+
+from funcgrad.engine import GraphNode, Leaf, Op, Variable, grad_mode, local, record
+from funcgrad.torch import inference
+from funcgrad.torch.strided import Layout, layout, reader, writer
+from funcgrad.torch.tensor import AccumulateGrad, Tensor, move_retained
+from funcgrad.torch.view_storage import ViewStorage, geometry_of, memory_of, place, view_of
+
+_new = object.__new__
+
+
+class Creation(Enum):
+    """How a view was made, where that forbids writing to it; the value is what PyTorch says then."""
+
+    PLAIN = ""
+    NO_GRAD = (
+        "Given that this use case is ambiguous and error-prone, it is forbidden. You can clarify your code by moving "
+        "both the view and the inplace either both inside the no_grad block (if you don't want the inplace to be "
+        "tracked) or both outside (if you want the inplace to be tracked)."
+    )
+    INFERENCE = (
+        "Given that this use case is ambiguous and error-prone, it is forbidden. You can clarify your code by moving "
+        "both the view and the inplace either both inside the inference_mode block (if you don't want the inplace to "
+        "be tracked) or both outside (if you want the inplace to be tracked)."
+    )
+    SEVERAL = (
+        "This view is the output of a function that returns multiple views. Such functions do not allow the output "
+        "views to be modified inplace. You should replace the inplace operation by an out-of-place one."
+    )
+    FUNCTION = (
+        "This view was created inside a custom Function (or because an input was returned as-is) and the autograd "
+        "logic to handle view+inplace would override the custom backward associated with the custom Function, leading "
+        "to incorrect gradients. This behavior is forbidden. You can fix this by cloning the output of the custom "
+        "Function."
+    )
+
+
+class _Nobody:
+    """Somebody for a leaf to know weakly, and who is gone at once."""
+
+
+# The node of a view that requires grad only because its base does: gradients that arrive there are lost, as in PyTorch.
+UNTRACKED = AccumulateGrad(_Nobody())  # type: ignore[arg-type]
+# Stands for the node that a view written in place will have once it is asked for.
+_REBASED = GraphNode()
+_REBASED.edges, _REBASED.saved, _REBASED.sequence = (), (), inf
+
+
+class ViewTensor(Tensor):
+    """A tensor that is a view of another, its base. To the user it is a `Tensor`.
+
+    Attributes:
+        base: the tensor viewed, no view itself.
+        creation: how it was made.
+    """
+
+    base: Tensor
+    creation: Creation
+    _node: Any
+    _nr: int
+    _seen: int
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        """PyTorch has one class of tensors."""
+        return Tensor
+
+    # -- its place in the graph -----------------------------------------------------------------------------------
+
+    @property
+    def node(self) -> Any:
+        """The graph node it comes from: made anew where the base was written in place since it was last made.
+
+        Raises:
+            RuntimeError: that must not be, since the view was made without a gradient or by an op with several outputs.
+        """
+        known, base = self._node, self.base
+        if base.node is None and (known is None or isinstance(known, Leaf)):
+            return known
+        if known is _REBASED or self._seen != self.storage.version:
+            self._check_creation("its base or another view of its base has been")
+            self._rebase()
+            known = self._node
+        return UNTRACKED if known is None else known
+
+    @node.setter
+    def node(self, node: Any) -> None:
+        self._node = node
+
+    @property
+    def nr(self) -> int:
+        """Which of the node's outputs it is."""
+        return self._nr
+
+    @nr.setter
+    def nr(self, nr: int) -> None:
+        self._nr = nr
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether a gradient flows to it."""
+        return self._node is not None or self.base.node is not None
+
+    @requires_grad.setter
+    def requires_grad(self, wanted: bool) -> None:
+        if wanted and self.is_leaf and self._node is None:
+            # Asked of the property, this would be the untracked node.
+            if not self.storage.value.aval.inexact:
+                raise RuntimeError("only Tensors of floating point dtype can require gradients")
+            self._node = AccumulateGrad(self)
+        elif not wanted and self.is_leaf:
+            self._node = None
+        elif not wanted:
+            Tensor.requires_grad.fset(self, wanted)  # type: ignore[attr-defined]
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether no op made it, as far as gradients are concerned."""
+        node = self.node
+        return node is None or isinstance(node, Leaf)
+
+    @property
+    def grad_fn(self) -> Any:
+        """The graph node of the op that made it; None for a leaf."""
+        node = self.node
+        return None if isinstance(node, Leaf) else node
+
+    @property
+    def _base(self) -> Tensor:
+        return self.base
+
+    def _is_view(self) -> bool:
+        return True
+
+    def _rebase(self) -> None:
+        storage: Any = self.storage
+        with grad_mode(True):
+            value, self._node, self._nr = record(
+                as_strided(*_relative(self.base, storage)), (self.base, storage.offset)
+            )
+        held = memory_of(storage).value
+        if storage.cached is None or storage.cached[0] is not held:
+            storage.cached = held, value
+        self._seen = storage.version
+
+    def see_version(self) -> None:
+        """Take the node as it is for that of the present version."""
+        self._seen = self.storage.version
+
+    # -- writing to it --------------------------------------------------------------------------------------------
+
+    def check_writable(self, others: Sequence[Variable]) -> None:
+        """Check that autograd can follow an in-place op on this view. Called where grad mode is on.
+
+        Raises:
+            RuntimeError: it cannot: the base is a leaf, or the view was made in a way that forbids it.
+        """
+        requires_grad = self.requires_grad
+        if requires_grad or any(_requires_grad(other) for other in others):
+            self._check_creation("is being")
+            if requires_grad and self.base.is_leaf:
+                raise RuntimeError(
+                    "a view of a leaf Variable that requires grad is being used in an in-place operation."
+                )
+
+    def _check_creation(self, modified: str) -> None:
+        creation = self.creation
+        if creation is Creation.PLAIN:
+            return
+        node = self._node
+        if node is not None and not isinstance(node, Leaf):
+            name = sub(r"Backward\d*$", "", type(node).__name__)
+            what = f"Output {self._nr} of {name} is a view and {modified} modified inplace."
+        elif creation is Creation.INFERENCE:
+            what = f"A view was created in inference mode and {modified} modified inplace in normal mode."
+        else:
+            what = (
+                f"A view was created in no_grad mode and {modified} modified inplace with grad mode "
+                "enabled."
+            )
+        raise RuntimeError(f"{what} {creation.value}")
+
+    def write_in_place(self, op: Op, others: Sequence[Variable]) -> Any:
+        """Record `op` on this view and `others`, and store its result in the memory.
+
+        One op does all of it, from base to base, so its derivative is that of the whole.
+
+        Returns:
+            The graph node it left behind, if any.
+        """
+        storage: Any = self.storage
+        base = self.base
+        counter = storage.counter
+        if local.recorder.grad_enabled and memory_of(base.storage) is storage.source:
+            arguments = (base, *others, storage.offset)
+            made = record(copy_slices(op, *_relative(base, storage)), arguments)
+            value, node, nr = made
+            keep_apart(node)
+            base.storage.value = value
+            if node is not None:
+                base.node, base.nr = node, nr
+                self._node = _REBASED
+                for tensor in (base, self):
+                    if tensor._retained is not None:
+                        move_retained(tensor)
+        else:
+            node = None
+            with grad_mode(False):
+                arguments = (storage.memory, *others, storage.offset)
+                value = record(copy_slices(op, storage.layout, None), arguments)[0]
+            storage.memory.storage.value = value
+        counter.version += 1
+        return node
+
+
+ViewTensor.__name__ = ViewTensor.__qualname__ = "Tensor"
+ViewTensor.__module__ = Tensor.__module__
+
+
+def _requires_grad(variable: Variable) -> bool:
+    return variable.requires_grad if isinstance(variable, Tensor) else variable.node is not None
+
+
+def keep_apart(node: Any) -> None:
+    """Let the node of an in-place op keep what it needs of its target as it was, as PyTorch keeps a copy."""
+    if node is not None and node.saved and 0 in node.rule.saves:
+        from funcgrad.engine import Storage
+
+        value = node.saved[0][0]
+        node.saved = ((value, Storage(value), 0, value), *node.saved[1:])
+
+
+# ------------------------------------------------------------------------------------------- ops from base to view
+
+# Of a base that lies in its memory in another way than plainly: its layout, and its offset.
+Around = tuple[Layout, int] | None
+
+
+def _relative(base: Tensor, storage: ViewStorage) -> tuple[Layout, Around]:
+    """How a view lies in its base's elements, or in the memory that these are put in first."""
+    around = base.storage
+    if type(around) is ViewStorage:
+        return storage.layout, (around.layout, around.geometry.offset)
+    return layout(around.value.aval.shape, storage.geometry), None
+
+
+def _into_memory(around: Around) -> Any:
+    if around is None:
+        return lambda array: array, lambda memory: memory
+    of, offset = around
+    write, read = writer(of), reader(of)
+
+    def put(array: Any) -> Any:
+        return write(jnp.zeros(of.shape, array.dtype), jnp.int32(offset), array)
+
+    return put, lambda memory: read(memory, jnp.int32(offset))
+
+
+@lru_cache(maxsize=4096)
+def as_strided(view: Layout, around: Around = None) -> Op:
+    """The op (base, offset) -> elements of a view."""
+    put, _ = _into_memory(around)
+    read = reader(view)
+    return Op(
+        "as_strided", lambda base, offset: read(put(base), offset), label="AsStridedBackward0"
+    )
+
+
+@lru_cache(maxsize=4096)
+def copy_slices(op: Op, view: Layout, around: Around) -> Op:
+    """The op (base, *others, offset) -> the base with a view of it replaced by what `op` gives for it and `others`."""
+    put, take = _into_memory(around)
+    read, write = reader(view), writer(view)
+
+    def function(base: Any, *rest: Any) -> Any:
+        *others, offset = rest
+        memory = put(base)
+        new = op.function(read(memory, offset), *others)
+        return take(write(memory, offset, new))
+
+    return Op(f"{op.name} in a view", function, label="CopySlices")
+
+
+# ------------------------------------------------------------------------------------------- making views
+
+
+def view_tensor(
+    input: Tensor, storage: ViewStorage, node: Any, nr: int, creation: Creation
+) -> Tensor:
+    """The tensor of a view of `input`."""
+    made = _new(ViewTensor)
+    made.storage = storage
+    made._node, made._nr = node, nr
+    try:
+        made._seen = storage.version
+    except RuntimeError:  # of a tensor made in inference mode, which has none, and never a node
+        made._seen = 0
+    if type(input) is ViewTensor:
+        made.base = input.base
+        made.creation = input.creation if creation is Creation.PLAIN else creation
+    else:
+        made.base, made.creation = input, creation
+    return made
+
+
+def made_now() -> Creation:
+    """How views are made in this thread's grad mode."""
+    if local.recorder.grad_enabled:
+        return Creation.PLAIN
+    return Creation.INFERENCE if inference.enabled() else Creation.NO_GRAD
+
+
+def make_view(input: Tensor, geometry: Any, op: Op, places: tuple[int, ...] = ()) -> Tensor:
+    """A view of a tensor.
+
+    Args:
+        input: the tensor, which may be a view itself.
+        geometry: where the view's elements are.
+        op: gives the view's elements from the input's; recorded only where a gradient is wanted.
+        places: the numbers that it takes beside them.
+    """
+    storage = view_of(input.storage, geometry)
+    node, nr = None, 0
+    if local.recorder.grad_enabled and input.node is not None:
+        arguments = (input, *map(place, places)) if places else (input,)
+        value, node, nr = record(op, arguments)
+        storage.cached = storage.source.value, value
+    return view_tensor(input, storage, node, nr, made_now())
+
+
+def written_view(input: Tensor, geometry: Any) -> Tensor:
+    """A view of a tensor that is only written to, so that no op need be recorded for it."""
+    node = None if not input.requires_grad else _REBASED
+    return view_tensor(input, view_of(input.storage, geometry), node, 0, made_now())
+
+
+def make_views(input: Tensor, geometries: Sequence[Any], op: Op) -> tuple[Tensor, ...]:
+    """The views that one op gives."""
+    storages = [view_of(input.storage, each) for each in geometries]
+    creation = Creation.SEVERAL if local.recorder.grad_enabled else made_now()
+    if not local.recorder.grad_enabled or input.node is None:
+        return tuple([view_tensor(input, each, None, 0, creation) for each in storages])
+    results = record(op, (input,))
+    results = [results] if type(results) is tuple else results
+    held = memory_of(input.storage).value
+    tensors = []
+    for storage, (value, node, nr) in zip(storages, results, strict=True):
+        storage.cached = held, value
+        tensors.append(view_tensor(input, storage, node, nr, creation))
+    return tuple(tensors)
+
+
+def geometry(of: Tensor) -> Any:
+    """Where a tensor's elements lie."""
+    return geometry_of(of.storage)
