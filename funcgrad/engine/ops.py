@@ -36,6 +36,7 @@ class Op:
 
     __slots__ = (
         "__weakref__",
+        "_derived",
         "_rules",
         "_types",
         "check",
@@ -64,6 +65,7 @@ class Op:
         self.warm: set[tuple[Aval, ...]] = set()
         self._types: dict[tuple[Aval, ...], tuple[Aval, ...]] = {}
         self._rules: dict[tuple, Any] = {}
+        self._derived: dict[tuple, Any] = {}
 
     def __repr__(self) -> str:
         return f"<op {self.name}>"
@@ -91,6 +93,29 @@ class Op:
             flows = any(aval.inexact for aval in self.types(avals))
             known = Rule(self, avals, needed) if flows else None
             _remember(self._rules, key, known)
+        return known
+
+    def batched(self, axes: tuple[int | None, ...]) -> "Op":
+        """The op for batches: `jax.vmap` of it over these axes of its arguments; results are batches along axis 0."""
+        known = self._derived.get(axes)
+        if known is None:
+            known = Op(f"{self.name}_vmap", jax.vmap(self.function, axes), label=self.label)
+            _remember(self._derived, axes, known)
+        return known
+
+    def jvp(self, avals: tuple[Aval, ...], given: tuple[bool, ...]) -> "JvpOp | None":
+        """The op that gives the tangents of the floating and complex outputs; None where there are none.
+
+        Args:
+            avals: the types of the arguments.
+            given: for each argument, whether it has a tangent; the others' count as zero.
+        """
+        if not any(aval.inexact for aval in self.types(avals)):
+            return None
+        known = self._derived.get((avals, given))
+        if known is None:
+            known = JvpOp(self, avals, given)
+            _remember(self._derived, (avals, given), known)
         return known
 
 
@@ -153,22 +178,55 @@ class VjpOp(Op):
     __slots__ = ("uses",)
 
     def __init__(self, rule: Rule, given: tuple[bool, ...]) -> None:
-        avals = rule.avals
-        full = partial(_pull_back, rule, given)
-        cotangents = [t.struct for t, g in zip(rule.outputs, given, strict=True) if g]
-        structs = [aval.struct for aval in avals]
-        jaxpr = with_wide_types(jax.make_jaxpr(full), *structs, *cotangents).jaxpr
-        # Most derivatives read few of the op's inputs; what they do not read need not be kept.
-        _, used = partial_eval.dce_jaxpr(jaxpr, [True] * len(jaxpr.outvars))
-        self.uses = tuple(k for k in range(len(avals)) if used[k])
-
-        def function(*args: Any) -> Any:
-            inputs: list[Any] = [jnp.zeros(aval.shape, aval.dtype) for aval in avals]
-            for k, array in zip(self.uses, args, strict=False):
-                inputs[k] = array
-            return full(*inputs, *args[len(self.uses) :])
-
+        cotangents = [t for t, g in zip(rule.outputs, given, strict=True) if g]
+        self.uses, function = _of_used(partial(_pull_back, rule, given), rule.avals, cotangents)
         super().__init__(f"{rule.op.name}_vjp", function, label=f"{rule.op.label}Backward")
+
+
+class JvpOp(Op):
+    """The forward derivative of an op; `uses` tells which of the op's inputs it takes, before the tangents."""
+
+    __slots__ = ("uses",)
+
+    def __init__(self, op: Op, avals: tuple[Aval, ...], given: tuple[bool, ...]) -> None:
+        outputs = op.types(avals)
+        wants = [k for k, have in enumerate(given) if have]
+
+        def full(*args: Any) -> Any:
+            inputs, tangents = args[: len(avals)], args[len(avals) :]
+
+            def of_wanted(*wanted: Any) -> tuple:
+                merged = list(inputs)
+                for k, array in zip(wants, wanted, strict=True):
+                    merged[k] = array
+                return as_tuple(op.function(*merged))
+
+            _, carried = jax.jvp(of_wanted, tuple(inputs[k] for k in wants), tangents)
+            kept = tuple(t for t, aval in zip(carried, outputs, strict=True) if aval.inexact)
+            return kept if len(kept) > 1 else kept[0]
+
+        uses, function = _of_used(full, avals, [avals[k] for k in wants])
+        self.uses = uses
+        super().__init__(f"{op.name}_jvp", function, label=op.label)
+
+
+def _of_used(
+    full: Callable[..., Any], avals: Sequence[Aval], others: Sequence[Any]
+) -> tuple[tuple[int, ...], Callable[..., Any]]:
+    """Which of the first arguments a function reads, and the function of these and of the others."""
+    structs = [aval.struct for aval in (*avals, *others)]
+    jaxpr = with_wide_types(jax.make_jaxpr(full), *structs).jaxpr
+    # Most derivatives read few of the op's inputs; what they do not read need not be kept.
+    _, used = partial_eval.dce_jaxpr(jaxpr, [True] * len(jaxpr.outvars))
+    uses = tuple(k for k in range(len(avals)) if used[k])
+
+    def function(*args: Any) -> Any:
+        inputs: list[Any] = [jnp.zeros(aval.shape, aval.dtype) for aval in avals]
+        for k, array in zip(uses, args, strict=False):
+            inputs[k] = array
+        return full(*inputs, *args[len(uses) :])
+
+    return uses, function
 
 
 def _pull_back(rule: Rule, given: tuple[bool, ...], *args: Any) -> tuple:

@@ -22,6 +22,7 @@ from funcgrad.engine.values import (
     Storage,
     Value,
     Variable,
+    Wrapped,
     is_tracer,
     with_wide_types,
 )
@@ -198,16 +199,18 @@ class Recorder:
         grad_enabled: whether ops leave graph nodes behind.
         watch: who is told what a piece of code reads from outside it.
         observer: who is told of graph nodes.
+        levels: the transformations of functions under way, outermost first; see `levels`.
         walking: the nodes that the walk under way in this thread visits; None outside walks.
     """
 
-    __slots__ = ("grad_enabled", "observer", "trace", "walking", "watch")
+    __slots__ = ("grad_enabled", "levels", "observer", "trace", "walking", "watch")
 
     def __init__(self) -> None:
         self.trace = Trace()
         self.grad_enabled = True
         self.watch: Watch | None = None
         self.observer: Observer | None = None
+        self.levels: tuple[Any, ...] = ()
         self.walking: dict[GraphNode, int] | None = None
 
 
@@ -433,6 +436,8 @@ def _new_state(state: State, key: tuple, values: Sequence[Value]) -> State:
 def _enter(recorder: Recorder, variable: Variable) -> int:
     """The position of a value that the recorder's trace did not make, brought in as an input."""
     value = variable.storage.value
+    if recorder.levels or isinstance(value, Wrapped):
+        raise _TracerFoundError
     array = value.array
     if array is None:
         array = compute(value)
@@ -474,6 +479,8 @@ def _enter_node(recorder: Recorder, node: GraphNode) -> int:
 def apply(op: Op, arguments: Sequence[Variable]) -> Any:
     """Apply `op` at once: the way of arguments that carry tracers. Takes and returns what `record` does."""
     recorder = local.recorder
+    if recorder.levels or any(isinstance(a.storage.value, Wrapped) for a in arguments):
+        return levels.apply(op, arguments)
     if recorder.watch is not None:
         for variable in arguments:
             recorder.watch.reads(variable)
@@ -498,6 +505,9 @@ def apply(op: Op, arguments: Sequence[Variable]) -> Any:
 def flush(reason: str) -> None:
     """Run what this thread has recorded, if anything; `reason` is for `engine.explain()`."""
     recorder = local.recorder
+    if recorder.levels:
+        levels.below_all(flush, reason)
+        return
     trace = recorder.trace
     log = trace.log
     if len(log) > 1:
@@ -522,7 +532,8 @@ def compute(value: Value) -> Any:
     slot, trace = value.slot, value.trace
     array = value.array
     if array is None:
-        if trace is local.recorder.trace:
+        recorder = local.recorder
+        if trace is (recorder.levels[0].outside[0] if recorder.levels else recorder.trace):
             flush("a value was looked at")
         else:
             programs.evaluate(trace.log, slot[1], value)
@@ -530,5 +541,5 @@ def compute(value: Value) -> Any:
     return array
 
 
-# `programs` reads the states and traces defined above.
-from funcgrad.engine import programs  # noqa: E402
+# These read the states and traces defined above.
+from funcgrad.engine import levels, programs  # noqa: E402

@@ -107,6 +107,71 @@ class Value:
         return cls(array, Aval(array.shape, array.dtype, device))
 
 
+class Wrapped(Value):
+    """A value inside a transformation of functions; see `levels`. It has no place in a trace, and stands for its own array.
+
+    Attributes:
+        level: the level that it belongs to.
+        inner: the variable of the next level out that it stands for.
+        axis: for one of a batch, the axis of `inner` that the batch lies along.
+        tangent: for a dual value, the tangent of `inner`, if it has one.
+    """
+
+    __slots__ = ("axis", "inner", "level", "tangent")
+
+    def __init__(
+        self,
+        level: Any,
+        inner: "Variable",
+        aval: Aval,
+        *,
+        axis: int | None = None,
+        tangent: "Variable | None" = None,
+    ) -> None:
+        self.level, self.inner, self.axis, self.tangent = level, inner, axis, tangent
+        self.aval = aval
+        self.slot = NOWHERE
+        self.trace = None
+
+    @property
+    def array(self) -> Any:
+        """The value itself, which takes a tracer's way; once the level is left, the array inside."""
+        if self.level.alive:
+            return self
+        from funcgrad.engine.levels import elements, settled
+
+        return elements(settled(Variable(Storage(self))).storage.value)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """As an array's."""
+        return self.aval.shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        """As an array's."""
+        return self.aval.dtype
+
+    @property
+    def size(self) -> int:
+        """As an array's."""
+        return int(np.prod(self.aval.shape))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """The elements, for NumPy; see `concrete`."""
+        return np.array(self.concrete(), dtype=dtype, copy=copy)
+
+    def concrete(self) -> np.ndarray:
+        """The elements.
+
+        Raises:
+            NoElementsError: it is one of a batch.
+        """
+        from funcgrad.engine.levels import array_of
+
+        return array_of(self)
+
+
 class Storage:
     """A mutable cell: the value it holds now, and how many times it was written in place."""
 
@@ -135,7 +200,7 @@ _CONCRETE: set[type] = set()
 
 
 def is_tracer(array: Any) -> bool:
-    """Whether `array` stands for a value inside a JAX transformation.
+    """Whether `array` stands for a value inside a JAX transformation, or one of the engine's own.
 
     >>> is_tracer(np.float32(1))
     False
@@ -143,7 +208,7 @@ def is_tracer(array: Any) -> bool:
     kind = type(array)
     if kind in _CONCRETE:
         return False
-    if isinstance(array, jax.core.Tracer):
+    if isinstance(array, (jax.core.Tracer, Wrapped)):
         return True
     _CONCRETE.add(kind)
     return False

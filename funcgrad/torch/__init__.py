@@ -17,6 +17,7 @@ from funcgrad.torch import (
     compilation,
     conversions,
     creation,
+    func,
     in_place_views,
     indexing,
     jax_functions,
@@ -49,6 +50,7 @@ from funcgrad.torch.dtypes import (
     uint8,
 )
 from funcgrad.torch.dtypes import bool_ as _bool
+from funcgrad.torch.func import vmap
 from funcgrad.torch.printing import set_printoptions
 from funcgrad.torch.random_stream import Generator
 from funcgrad.torch.tensor import Tensor

@@ -10,13 +10,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from funcgrad.engine import Aval, Leaf, Op, Storage, Value, Variable, local, record
+from funcgrad.engine.levels import duals
 from funcgrad.engine.nodes import Packed
+from funcgrad.engine.values import Wrapped
 from funcgrad.torch.dtypes import bool_, dtype, from_numpy_dtype, result_dtype
 from funcgrad.torch.inference import InferenceStorage
 from funcgrad.torch.inference import enabled as inferring
 from funcgrad.torch.tensor import Tensor, move_retained, tensor_of
 from funcgrad.torch.view_storage import ViewStorage, geometry_of, memory_of
 from funcgrad.torch.view_tensor import ViewTensor, keep_apart
+from funcgrad.torch.wrapping import check_not_batched, check_transformed, still_dual
 
 NUMBERS = (bool, int, float, complex, np.number, np.bool_)
 
@@ -107,6 +110,10 @@ def write(target: Tensor, result: tuple[Value, Any, int]) -> Tensor:
         target.write_in_place(_REPLACE, (Variable(Storage(value), node, nr),))
         return target
     storage = target.storage
+    if isinstance(value, Wrapped):
+        check_not_batched(target, value)
+    elif duals:
+        value = still_dual(storage.value, value)
     keep_apart(node)
     storage.value = value
     storage.version += 1
@@ -157,6 +164,8 @@ def writable(target: Tensor, *others: Variable, repeats: bool = False) -> None:
             raise RuntimeError(
                 "a leaf Variable that requires grad is being used in an in-place operation."
             )
+    if local.recorder.levels or duals:
+        check_transformed(target, others)
     for other in others:
         if viewed or type(other.storage) is ViewStorage:
             check_no_overlap(target.storage, other.storage)

@@ -7,12 +7,14 @@ from typing import Any
 import jax
 import numpy as np
 
+from funcgrad.engine import local
 from funcgrad.torch import sampling
 from funcgrad.torch.calling import NUMBERS
 from funcgrad.torch.devices import device
 from funcgrad.torch.dtypes import dtype, from_numpy_dtype, get_default_dtype, int64
 from funcgrad.torch.random_stream import Generator, default_generator
 from funcgrad.torch.tensor import Tensor, place, tensor_of
+from funcgrad.torch.wrapping import drawn_for_batches, lifted, of_batches
 
 Where = device | str | None
 
@@ -109,14 +111,36 @@ def _check_nesting(data: Any) -> None:
 
 
 def _wrap(array: Any, where: Where, requires_grad: bool) -> Tensor:
-    made = tensor_of(place(array, where))
-    if requires_grad:
+    made = tensor_of(lifted(place(array, where)))
+    if requires_grad and not local.recorder.levels:
         if not made.storage.value.aval.inexact:
             raise RuntimeError(
                 "Only Tensors of floating point and complex dtype can require gradients"
             )
         made.requires_grad = True
     return made
+
+
+def _drawn(
+    draw: Callable[[tuple[int, ...]], np.ndarray],
+    shape: tuple[int, ...],
+    where: Where,
+    requires_grad: bool,
+    one_by_one: bool = False,
+) -> Tensor:
+    """A tensor of random numbers; inside `vmap` one for each of the batch, where each wants its own."""
+    batches = drawn_for_batches()
+    if batches is None:
+        return _wrap(draw(shape), where, requires_grad)
+    if one_by_one and batches:
+        # The innermost batch asks for one after the other, each time for all further out.
+        parts = [draw(shape) for _ in range(int(np.prod(batches)))]
+        numbers = np.reshape(parts, (*reversed(batches), *shape))
+        order = (*reversed(range(len(batches))), *range(len(batches), numbers.ndim))
+        numbers = numbers.transpose(order)
+    else:
+        numbers = draw((*batches, *shape))
+    return tensor_of(of_batches(place(numbers, where)))
 
 
 def as_tensor(data: Any, *, dtype: dtype | None = None, device: Where = None) -> Tensor:
@@ -201,7 +225,12 @@ def _random(name: str, draw: Callable[..., np.ndarray]) -> None:
         device: Where = None,
         requires_grad: bool = False,
     ) -> Tensor:
-        return _wrap(draw(_shape(size), dtype=dtype, generator=generator), device, requires_grad)
+        return _drawn(
+            lambda shape: draw(shape, dtype=dtype, generator=generator),
+            _shape(size),
+            device,
+            requires_grad,
+        )
 
     def sample_like(
         input: Tensor, *, dtype: dtype | None = None, requires_grad: bool = False
@@ -228,8 +257,9 @@ def randint(
     """Random integers in [low, high), as `torch.randint(low=0, high, size)`."""
     if size is None:
         low, high, size = 0, low, high
-    return _wrap(
-        sampling.randint(_shape((size,)), low, high, dtype=dtype or int64, generator=generator),
+    return _drawn(
+        lambda shape: sampling.randint(shape, low, high, dtype=dtype or int64, generator=generator),
+        _shape((size,)),
         device,
         False,
     )
@@ -239,7 +269,11 @@ def randperm(
     n: int, *, generator: Generator | None = None, dtype: dtype | None = None, device: Where = None
 ) -> Tensor:
     """The integers from 0 to n - 1 in random order."""
-    return _wrap(sampling.randperm(n, dtype=dtype or int64, generator=generator), device, False)
+
+    def draw(_: tuple[int, ...]) -> np.ndarray:
+        return sampling.randperm(n, dtype=dtype or int64, generator=generator)
+
+    return _drawn(draw, (n,), device, False, one_by_one=True)
 
 
 def arange(

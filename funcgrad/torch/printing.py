@@ -105,6 +105,7 @@ def format_tensor(
     device_suffix: str | None = None,
     class_name: str = "tensor",
     shape: Sequence[int] | None = None,
+    tangent: str | None = None,
 ) -> str:
     """What PyTorch's `repr` of the same tensor says.
 
@@ -116,6 +117,7 @@ def format_tensor(
       device_suffix: such as `"cuda:0"`, if the device is to be mentioned.
       class_name: printed before the parenthesis.
       shape: needed where `values` is None.
+      tangent: the printed form of a dual tensor's tangent.
 
     >>> from funcgrad.torch.dtypes import float32
     >>> print(format_tensor(np.eye(2, dtype=np.float32), float32))
@@ -145,6 +147,8 @@ def format_tensor(
         suffixes.append(f"grad_fn=<{grad_fn_name}>")
     elif requires_grad:
         suffixes.append("requires_grad=True")
+    if tangent is not None:
+        suffixes.append(f"tangent={tangent}")
     return _append_suffixes(prefix + contents, suffixes, len(prefix)) + ")"
 
 

@@ -9,9 +9,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from funcgrad.engine import Leaf, Storage, Value, Variable, compute
-from funcgrad.engine.values import is_tracer
-from funcgrad.torch import printing
+from funcgrad.engine import Leaf, Storage, Value, Variable, compute, local
+from funcgrad.engine.levels import duals
+from funcgrad.engine.values import Wrapped, is_tracer
+from funcgrad.torch import printing, wrapping
 from funcgrad.torch.devices import device
 from funcgrad.torch.dtypes import C_NAMES, Size, dtype, from_numpy_dtype
 from funcgrad.torch.view_storage import DataStorage, ViewStorage, data_of, geometry_of, memory_of
@@ -108,6 +109,8 @@ class Tensor(Variable):
 
     @requires_grad.setter
     def requires_grad(self, wanted: bool) -> None:
+        if local.recorder.levels:
+            raise RuntimeError(wrapping.REQUIRES_GRAD)
         if not self.is_leaf:
             if not wanted:
                 raise RuntimeError(
@@ -189,7 +192,7 @@ class Tensor(Variable):
     @property
     def data(self) -> "Tensor":
         """The same elements without their history; writing to them is not noticed by autograd."""
-        return without_history(data_of(self.storage))
+        return without_history(data_of(_apart(self.storage)))
 
     @data.setter
     def data(self, source: "Tensor") -> None:
@@ -206,7 +209,7 @@ class Tensor(Variable):
 
     def detach(self) -> "Tensor":
         """The same elements without their history; in-place changes of either show in both."""
-        return without_history(self.storage)
+        return without_history(_apart(self.storage))
 
     @property
     def _version(self) -> int:
@@ -238,7 +241,7 @@ class Tensor(Variable):
             )
         # Values never change, so a storage of its own makes a copy of its own. Tensors that share elements share them
         # in the copy too, if it is one copy.
-        memory = memory_of(self.storage)
+        memory = memory_of(_apart(self.storage))
         known = id(memory) in memo
         copied = memo.setdefault(id(memory), Storage(memory.value))
         if type(self.storage) is ViewStorage:
@@ -269,7 +272,10 @@ class Tensor(Variable):
             raise RuntimeError(
                 "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
             )
-        return np.asarray(self._array())
+        array = self._array()
+        if isinstance(array, Wrapped) and not wrapping.is_dual(array):
+            raise RuntimeError(wrapping.NO_STORAGE)
+        return np.asarray(_concrete(array, wrapping.NO_STORAGE))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         """The elements, for NumPy's functions."""
@@ -281,7 +287,7 @@ class Tensor(Variable):
 
     def tolist(self) -> Any:
         """The elements as nested lists of Python numbers; a number for a 0-d tensor."""
-        return np.asarray(self._array()).tolist()
+        return np.asarray(_concrete(self._array(), wrapping.NO_STORAGE)).tolist()
 
     def item(self) -> Any:
         """The one element as a Python number.
@@ -292,12 +298,13 @@ class Tensor(Variable):
         array = self._array()
         if array.size != 1:
             raise RuntimeError(f"a Tensor with {array.size} elements cannot be converted to Scalar")
-        return array.item()
+        return _concrete(array, wrapping.ITEM).item()
 
-    def _number(self, convert: Callable[[Any], Any]) -> Any:
+    def _number(self, convert: Callable[[Any], Any], complaint: str = wrapping.ITEM) -> Any:
         array = self._array()
         if array.size != 1:
             raise ValueError("only one element tensors can be converted to Python scalars")
+        array = _concrete(array, complaint)
         return convert(array if is_tracer(array) else np.asarray(array).item())
 
     def __float__(self) -> float:
@@ -327,7 +334,7 @@ class Tensor(Variable):
                 if count == 0
                 else "Boolean value of Tensor with more than one value is ambiguous"
             )
-        return self._number(bool)
+        return self._number(bool, wrapping.CONTROL_FLOW)
 
     def __len__(self) -> int:
         """The length of the first dimension."""
@@ -345,6 +352,15 @@ class Tensor(Variable):
     def __repr__(self) -> str:
         """PyTorch's printed form."""
         array = self._array()
+        tangent = None
+        if isinstance(array, Wrapped):
+            inner = array.inner
+            if not wrapping.is_dual(array):
+                printed = repr(tensor_of(inner.storage.value, inner.node, inner.nr))
+                return wrapping.describe(array, printed)
+            carried: Any = array.tangent
+            tangent = repr(tensor_of(carried.storage.value, carried.node, carried.nr))
+            array = _concrete(array, wrapping.NO_STORAGE)
         if is_tracer(array):
             return f"tensor({array})"
         bound = self.storage.value.aval.device
@@ -355,6 +371,7 @@ class Tensor(Variable):
             requires_grad=self.requires_grad,
             grad_fn_name=None if grad_fn is None else type(grad_fn).__name__,
             device_suffix=None if bound is None or self.device.type == "cpu" else str(self.device),
+            tangent=tangent,
         )
 
 
@@ -397,6 +414,17 @@ def tensor_of(value: Value, node: Any = None, nr: int = 0) -> Tensor:
     tensor.node = node
     tensor.nr = nr
     return tensor
+
+
+def _apart(storage: Storage) -> Storage:
+    """A storage to share with a detached tensor; inside transformations a value has history of its own."""
+    if (local.recorder.levels or duals) and isinstance(storage.value, Wrapped):
+        return wrapping.DetachedStorage(storage)
+    return storage
+
+
+def _concrete(array: Any, complaint: str) -> Any:
+    return wrapping.elements_of(array, complaint) if isinstance(array, Wrapped) else array
 
 
 def _rebuild(elements: np.ndarray, requires_grad: bool) -> Tensor:

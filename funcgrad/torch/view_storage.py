@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from funcgrad.engine import Aval, Op, Storage, Value, Variable
+from funcgrad.engine.levels import where
 from funcgrad.engine.trace import record, record_two
 from funcgrad.torch.geometry import Geometry, contiguous
 from funcgrad.torch.strided import Layout, layout, reader, writer
@@ -76,7 +77,8 @@ class ViewStorage(Storage):
         cached, held = self.cached, self.memory.storage.value
         if cached is not None and cached[0] is held:
             return cached[1]
-        value = record_two(read_op(self.layout), self.memory, self.offset)[0]
+        with where(held):
+            value = record_two(read_op(self.layout), self.memory, self.offset)[0]
         self.cached = held, value
         return value
 

@@ -13,6 +13,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from funcgrad.engine import GraphNode, Leaf, Op, Variable, grad_mode, local, record
+from funcgrad.engine.levels import where
 from funcgrad.torch import inference
 from funcgrad.torch.strided import Layout, layout, reader, writer
 from funcgrad.torch.tensor import AccumulateGrad, Tensor, move_retained
@@ -146,7 +147,7 @@ class ViewTensor(Tensor):
 
     def _rebase(self) -> None:
         storage: Any = self.storage
-        with grad_mode(True):
+        with where(self.base.storage.value), grad_mode(True):
             value, self._node, self._nr = record(
                 as_strided(*_relative(self.base, storage)), (self.base, storage.offset)
             )

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from funcgrad import engine
@@ -17,6 +18,7 @@ from funcgrad.engine import (
     record,
 )
 from funcgrad.engine.graph import made
+from funcgrad.engine.levels import detached
 from funcgrad.engine.ops import add, ones_like
 from funcgrad.torch.autograd.complaints import as_pytorch
 from funcgrad.torch.autograd.graph import GradientEdge
@@ -25,6 +27,7 @@ from funcgrad.torch.autograd.shaping import as_gradient_of
 from funcgrad.torch.calling import remember
 from funcgrad.torch.dtypes import Size, from_numpy_dtype
 from funcgrad.torch.tensor import Tensor, tensor_of
+from funcgrad.torch.wrapping import BACKWARD, refuse_inside
 
 Tensors = Tensor | GradientEdge | Sequence[Tensor | GradientEdge]
 
@@ -42,6 +45,8 @@ def _accumulate(leaf: Leaf, value: Value, node: Any, nr: int) -> None:
     variable: Any = leaf.reference()
     if variable is None:
         return
+    if not local.recorder.grad_enabled:
+        value = detached(value)
     held = variable._grad
     if held is None:
         variable._grad = tensor_of(value, node, nr)
@@ -76,6 +81,7 @@ def backward(
 
     Behaviour: https://pytorch.org/docs/stable/generated/torch.autograd.backward.html
     """
+    refuse_inside(BACKWARD)
     if retain_graph is None:
         retain_graph = create_graph
     if create_graph:
@@ -110,6 +116,7 @@ def grad(
     retain_graph: bool | None = None,
     create_graph: bool = False,
     allow_unused: bool | None = None,
+    is_grads_batched: bool = False,
     materialize_grads: bool = False,
 ) -> tuple[Tensor | None, ...]:
     """The gradients of the sum of `outputs` with respect to `inputs`, returned and not gathered.
@@ -119,6 +126,8 @@ def grad(
         inputs: tensors that require grad.
         retain_graph, create_graph: as for `backward`.
         allow_unused: give None for an input that the outputs do not depend on, in place of an error.
+        is_grads_batched: each of `grad_outputs` has one dimension more, in front: a batch of cotangents, for each of
+            which the graph is walked, all at once by `vmap`. The gradients are batches then.
         materialize_grads: give zeros in place of None.
 
     Raises:
@@ -141,7 +150,43 @@ def grad(
             "Expected allow_unused to be True or not passed when materialize_grads=True, "
             "but got: allow_unused=False."
         )
-    roots, wanted = _as_list(outputs), _as_list(inputs)
+    walk = partial(
+        gradients,
+        _as_list(outputs),
+        _as_list(inputs),
+        retain_graph=retain_graph,
+        create_graph=create_graph,
+        allow_unused=allow_unused,
+    )
+    if is_grads_batched:
+        from funcgrad.torch.func.batching import over_cotangents
+
+        found = over_cotangents(walk, outputs, grad_outputs)
+    else:
+        found = walk(grad_outputs)
+    if materialize_grads:
+        found = tuple(
+            [
+                _zeros_like(x) if each is None else each
+                for x, each in zip(_as_list(inputs), found, strict=True)
+            ]
+        )
+    # With a graph, they are likely to be differentiated in turn: then what is pending runs together.
+    if not create_graph or engine.pending() > engine.settings.buffer_size // 4:
+        engine.flush("backward ended")
+    return found
+
+
+def gradients(
+    roots: list[Any],
+    wanted: list[Any],
+    grad_outputs: Any,
+    *,
+    retain_graph: bool,
+    create_graph: bool,
+    allow_unused: bool,
+) -> tuple[Tensor | None, ...]:
+    """`grad` without running what is pending at its end."""
     if not wanted:
         raise RuntimeError("`inputs` argument to `grad()` cannot be empty.")
     _check_roots(roots)
@@ -179,18 +224,12 @@ def grad(
                     f"The differentiated Tensor at index {position} appears to not have been used in the graph. Set "
                     "allow_unused=True if this is the desired behavior."
                 )
-    gradients = tuple(
+    return tuple(
         tensor_of(found[edge].storage.value, found[edge].node, found[edge].nr)
         if edge in found
-        else _zeros_like(each)
-        if materialize_grads
         else None
-        for edge, each in zip(edges, wanted, strict=True)
+        for edge in edges
     )
-    # With a graph, they are likely to be differentiated in turn: then what is pending runs together.
-    if not create_graph or engine.pending() > engine.settings.buffer_size // 4:
-        engine.flush("backward ended")
-    return gradients
 
 
 def tensor_backward(
@@ -201,7 +240,13 @@ def tensor_backward(
     inputs: Any = None,
 ) -> None:
     """Add the gradient of this tensor to `.grad` of the leaves it depends on; see `backward`."""
-    if gradient is not None or create_graph or inputs is not None or self.node is None:
+    if (
+        gradient is not None
+        or create_graph
+        or inputs is not None
+        or self.node is None
+        or local.recorder.levels
+    ):
         backward(self, gradient, retain_graph, create_graph, inputs)
         return
     # What a training step does, without detours.

@@ -1,0 +1,405 @@
+"""Transformations of functions as levels: gradients, batches and tangents that nest, each op seen by one level after the other.
+
+While a function is transformed, its values are wrapped: a `Wrapped` value knows the level it belongs to and the variable
+inside it, which lives one level further out. An op on wrapped values is taken apart by the innermost level: it does its
+own part (leave a graph node, carry tangents, map over a batch by `jax.vmap`) and records the rest one level further out,
+where, after the last level, it is an op like any other. So everything a transformed function does is recorded, compiled and
+differentiated as plain code is, its Python runs once, and values stay readable wherever they have one.
+
+A recording that is inside a level starts with an empty trace, in which no value has a place. So every op takes the slow way
+(`trace.apply`), which asks the levels; plain code pays nothing.
+"""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from itertools import count
+from typing import Any, Self
+
+import numpy as np
+
+from funcgrad.engine.nodes import GraphNode
+from funcgrad.engine.ops import Op
+from funcgrad.engine.trace import Result, Trace, compute, local, record
+from funcgrad.engine.values import NOWHERE, Aval, Storage, Value, Variable, Wrapped
+
+_order = count(1)
+
+
+class Level:
+    """One transformation under way in this thread.
+
+    Attributes:
+        order: grows with nesting.
+        depth: how many levels there are, this one included, counted as PyTorch does.
+        alive: whether the function is still being transformed.
+        outside: the recording of the next level out while this one is entered: (trace, grad mode, levels).
+    """
+
+    def __init__(self) -> None:
+        self.order = next(_order)
+        self.depth = 0
+        self.alive = False
+        self.outside: tuple[Any, bool, tuple[Any, ...]] = (None, True, ())
+
+    def __enter__(self) -> Self:
+        recorder = local.recorder
+        self.outside = (recorder.trace, recorder.grad_enabled, recorder.levels)
+        recorder.trace, recorder.levels = Trace(), (*recorder.levels, self)
+        self.order, self.depth, self.alive = next(_order), len(recorder.levels), True
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        recorder = local.recorder
+        recorder.trace, recorder.grad_enabled, recorder.levels = self.outside
+        self.alive = False
+
+    @contextmanager
+    def below(self) -> Iterator[None]:
+        """Record one level further out inside the block."""
+        recorder = local.recorder
+        grad_enabled = self.outside[1]
+        inside = recorder.trace, recorder.grad_enabled, recorder.levels
+        recorder.trace, _, recorder.levels = self.outside
+        recorder.grad_enabled = self.grad_mode_below()
+        try:
+            yield
+        finally:
+            self.outside = (recorder.trace, grad_enabled, recorder.levels)
+            recorder.trace, recorder.grad_enabled, recorder.levels = inside
+
+    def grad_mode_below(self) -> bool:
+        """Whether ops leave nodes one level further out, where they do or do not here."""
+        return local.recorder.grad_enabled
+
+    def record_below(self, op: Op, variables: Sequence[Variable]) -> list[Variable]:
+        """Record an op one level further out."""
+        with self.below():
+            return results_of(record(op, variables))
+
+    def holds(self, variable: Variable) -> bool:
+        """Whether a variable's value belongs to this level."""
+        value = variable.storage.value
+        return isinstance(value, Wrapped) and value.level is self
+
+    def wrap(self, inner: Variable) -> Value:
+        """A variable of the next level out as a value of this one."""
+        return Wrapped(self, inner, inner.storage.value.aval)
+
+    def apply(self, op: Op, arguments: Sequence[Variable]) -> list[Result]:
+        """An op on values of which some may belong to this level."""
+        raise NotImplementedError
+
+
+class GradLevel(Level):
+    """Gradients: this level's ops leave nodes of a graph that is its own, whatever graphs there are further out."""
+
+    def apply(self, op: Op, arguments: Sequence[Variable]) -> list[Result]:
+        """Record the op further out, and leave a node here where a gradient is wanted here."""
+        own = [self.holds(a) for a in arguments]
+        inner = [
+            a.storage.value.inner if held else a  # type: ignore[attr-defined]
+            for a, held in zip(arguments, own, strict=True)
+        ]
+        made: Any = None
+        if local.recorder.grad_enabled:
+            here = [
+                a if held else Variable(a.storage) for a, held in zip(arguments, own, strict=True)
+            ]
+            made = node_of(op, here)
+            if made is not None and made.saved:
+                made.saved = tuple(
+                    [
+                        entry if own[k] else self.saved_from_outside(arguments[k], entry)
+                        for k, entry in zip(made.rule.saves, made.saved, strict=True)
+                    ]
+                )
+        outputs = self.record_below(op, inner)
+        return with_edges([self.wrap(each) for each in outputs], made)
+
+    def grad_mode_below(self) -> bool:
+        """As PyTorch has it: `no_grad` counts for all levels it is inside of."""
+        return self.outside[1] and local.recorder.grad_enabled
+
+    def saved_from_outside(self, variable: Variable, entry: Any) -> Any:
+        """What a node here saves of a variable from further out: it has to lead to its graph there."""
+        if variable.node is None:
+            return entry
+        value, storage, version, held = entry
+        kept = Variable(Storage(value), variable.node, variable.nr)
+        return self.wrap(kept), storage, version, held
+
+
+class TangentLevel(Level):
+    """Tangents: each value of this level is a primal and, where it depends on the inputs, its tangent."""
+
+    def wrap_dual(self, primal: Variable, tangent: Variable | None) -> Value:
+        """Primal and tangent of the next level out as one value of this one."""
+        return Wrapped(self, primal, primal.storage.value.aval, tangent=tangent)
+
+    def apply(self, op: Op, arguments: Sequence[Variable]) -> list[Result]:
+        """Record the op and its `jax.jvp` further out."""
+        primals, tangents = self.taken_apart(arguments)
+        with self.below():
+            outputs = results_of(record(op, primals))
+            carried = tangents_of(op, primals, tangents, len(outputs))
+        return with_edges(
+            [self.wrap_dual(p, t) for p, t in zip(outputs, carried, strict=True)], None
+        )
+
+    def taken_apart(
+        self, arguments: Sequence[Variable]
+    ) -> tuple[list[Variable], list[Variable | None]]:
+        """The primals and tangents of variables."""
+        held = [a.storage.value if self.holds(a) else None for a in arguments]
+        primals = [a if v is None else v.inner for a, v in zip(arguments, held, strict=True)]  # type: ignore[attr-defined]
+        return primals, [None if v is None else v.tangent for v in held]  # type: ignore[attr-defined]
+
+
+class BatchLevel(Level):
+    """A batch: each value of this level is one of `size` along an axis of the variable inside it.
+
+    Attributes:
+        size: how many there are.
+        randomness: "error", "same" or "different": what random functions do.
+    """
+
+    def __init__(self, size: int, randomness: str = "error") -> None:
+        super().__init__()
+        self.size, self.randomness = size, randomness
+
+    def wrap_batch(self, inner: Variable, axis: int) -> Value:
+        """A variable of the next level out as a batch along `axis`."""
+        aval = inner.storage.value.aval
+        shape = aval.shape[:axis] + aval.shape[axis + 1 :]
+        return Wrapped(self, inner, Aval(shape, aval.dtype, aval.device), axis=axis)
+
+    def apply(self, op: Op, arguments: Sequence[Variable]) -> list[Result]:
+        """Record the op's `jax.vmap` further out; what depends on no batch is recorded as it is."""
+        held: list[Any] = [a.storage.value if self.holds(a) else None for a in arguments]
+        if all(value is None for value in held):
+            return [
+                (each.storage.value, each.node, each.nr)
+                for each in self.record_below(op, arguments)
+            ]
+        op.types(tuple([a.storage.value.aval for a in arguments]))
+        axes = tuple([None if value is None else value.axis for value in held])
+        inner = [a if v is None else v.inner for a, v in zip(arguments, held, strict=True)]
+        outputs = self.record_below(op.batched(axes), inner)
+        return with_edges([self.wrap_batch(each, 0) for each in outputs], None)
+
+
+class DualLevel:
+    """Forward mode: tangents carried by values of plain code, from `make_dual` on until the level is left.
+
+    A dual value is of the same level as its graph node, unlike those of a `TangentLevel`; so both ways of differentiating
+    mix: the way back finds dual values saved and gives dual gradients.
+    """
+
+    def __init__(self) -> None:
+        self.order = next(_order)
+        self.depth = 0
+        self.alive = True
+
+    def wrap_dual(self, primal: Value, tangent: Variable) -> Value:
+        """A value with a tangent."""
+        return Wrapped(self, Variable(Storage(primal)), primal.aval, tangent=tangent)
+
+    def apply(self, op: Op, arguments: Sequence[Variable]) -> list[Result]:
+        """Record the op and its `jax.jvp`; both leave graph nodes where a gradient is wanted."""
+        held: list[Any] = [self.of(a) for a in arguments]
+        # Differentiated in turn, a tangent leads back through the primals' own edges.
+        primals = [
+            a if v is None else Variable(v.inner.storage, a.node, a.nr)
+            for a, v in zip(arguments, held, strict=True)
+        ]
+        made = node_of(op, arguments) if local.recorder.grad_enabled else None
+        recorder = local.recorder
+        before, recorder.grad_enabled = recorder.grad_enabled, False
+        try:
+            outputs = results_of(record(op, primals))
+        finally:
+            recorder.grad_enabled = before
+        carried: Sequence[Variable | None] = [None] * len(outputs)
+        if modes.forward_enabled:
+            tangents = [None if v is None else v.tangent for v in held]
+            carried = tangents_of(op, primals, tangents, len(outputs))
+        values = [
+            primal.storage.value if t is None else self.wrap_dual(primal.storage.value, t)
+            for primal, t in zip(outputs, carried, strict=True)
+        ]
+        return with_edges(values, made)
+
+    def of(self, variable: Variable) -> "Wrapped | None":
+        """A variable's value where it is dual."""
+        value = variable.storage.value
+        return value if isinstance(value, Wrapped) and value.level is self else None
+
+
+class _Modes(threading.local):
+    """Of each thread; `forward_enabled`: whether ops on dual values carry their tangents on."""
+
+    def __init__(self) -> None:
+        self.forward_enabled = True
+
+
+modes = _Modes()
+duals: list[DualLevel] = []  # those entered
+
+
+def apply(op: Op, arguments: Sequence[Variable]) -> Any:
+    """Call an op inside transformations, or on values that carry something of one. Takes and returns what `record` does.
+
+    Raises:
+        RuntimeError: a value has left the batch that it is one of.
+    """
+    arguments = [settled(each) for each in arguments]
+    levels = local.recorder.levels
+    level: Any = levels[-1] if levels else None
+    for argument in arguments:
+        value = argument.storage.value
+        if isinstance(value, Wrapped):
+            belongs = value.level
+            if isinstance(belongs, DualLevel):
+                if level is None or belongs.order > level.order:
+                    level = belongs
+            elif belongs not in levels:
+                raise RuntimeError(ESCAPED)
+    if level is None:
+        return record(op, arguments)
+    results = level.apply(op, arguments)
+    return results if len(results) > 1 else results[0]
+
+
+ESCAPED = (
+    "Either your tensor may have escaped from inside a function being vmapped and this is a user error (see "
+    "https://pytorch.org/functorch/stable/ux_limitations.html), or it is used in another thread than the one that "
+    "transforms the function"
+)
+
+
+def settled(variable: Variable) -> Variable:
+    """A variable without what is left of levels that ended.
+
+    Raises:
+        RuntimeError: it is one of a batch that is no more.
+    """
+    value = variable.storage.value
+    while isinstance(value, Wrapped) and not value.level.alive:
+        if value.axis is not None:
+            raise RuntimeError(ESCAPED)
+        if isinstance(value.level, DualLevel):
+            variable = Variable(value.inner.storage, variable.node, variable.nr)
+        else:
+            variable = value.inner
+        value = variable.storage.value
+    return variable
+
+
+def detached(value: Value) -> Value:
+    """A value without graphs and tangents at any level."""
+    if not isinstance(value, Wrapped):
+        return value
+    inner = detached(value.inner.storage.value)
+    if isinstance(value.level, DualLevel):
+        return inner
+    return Wrapped(value.level, Variable(Storage(inner)), value.aval, axis=value.axis)
+
+
+def lift(variable: Variable) -> Variable:
+    """A plain variable that was made just now as one of the levels under way, so that it is not taken for a captured one."""
+    for level in local.recorder.levels:
+        if not isinstance(level, BatchLevel):
+            variable = Variable(Storage(level.wrap(variable)))
+    return variable
+
+
+_HERE = nullcontext()
+
+
+def where(value: Value) -> AbstractContextManager[None]:
+    """A block in which ops are recorded at the level that a value belongs to, and not further in."""
+    levels = local.recorder.levels
+    if not levels:
+        return _HERE
+    order = value.level.order if isinstance(value, Wrapped) and value.level.alive else 0
+    further_in = [level for level in levels if level.order > order]
+    return further_in[0].below() if further_in else _HERE
+
+
+def node_of(op: Op, arguments: Sequence[Variable]) -> GraphNode | None:
+    """The graph node that an op leaves behind; None where no argument wants a gradient."""
+    needed = tuple([a.node is not None for a in arguments])
+    if True not in needed:
+        return None
+    rule = op.rule(tuple([a.storage.value.aval for a in arguments]), needed)
+    if rule is None:
+        return None
+    made = rule.make(arguments, NOWHERE)
+    observer = local.recorder.observer
+    if observer is not None:
+        observer.made(made)
+    return made
+
+
+def tangents_of(
+    op: Op, primals: Sequence[Variable], tangents: Sequence[Variable | None], count: int
+) -> Sequence[Variable | None]:
+    """The tangents of an op's outputs, None where there is none, from those of its arguments."""
+    given = tuple([t is not None for t in tangents])
+    if True not in given:
+        return [None] * count
+    avals = tuple([p.storage.value.aval for p in primals])
+    derivative = op.jvp(avals, given)
+    if derivative is None:
+        return [None] * count
+    arguments = [primals[k] for k in derivative.uses]
+    arguments += [t for t in tangents if t is not None]
+    carried = iter(results_of(record(derivative, arguments)))
+    return [next(carried) if aval.inexact else None for aval in op.types(avals)]
+
+
+def results_of(results: Any) -> list[Variable]:
+    """What `record` returned, as variables."""
+    if type(results) is tuple:
+        results = [results]
+    return [Variable(Storage(value), node, nr) for value, node, nr in results]
+
+
+def with_edges(values: Sequence[Value], node: GraphNode | None) -> list[Result]:
+    """Values with the edges to the node that made them."""
+    return [
+        (value, node if value.aval.inexact else None, number) for number, value in enumerate(values)
+    ]
+
+
+def elements(value: Value) -> Any:
+    """The array inside a value that may be wrapped; a batch has none.
+
+    Raises:
+        NoElementsError: it is a batch.
+    """
+    while isinstance(value, Wrapped):
+        if value.axis is not None:
+            raise NoElementsError
+        value = value.inner.storage.value
+    levels = local.recorder.levels
+    if not levels:
+        return compute(value)
+    with levels[0].below():
+        return compute(value)
+
+
+class NoElementsError(RuntimeError):
+    """One of a batch stands for all of them, so it has no elements of its own."""
+
+
+def below_all(call: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a function with no level entered."""
+    with local.recorder.levels[0].below():
+        return call(*arguments)
+
+
+def array_of(value: Wrapped) -> np.ndarray:
+    """The elements of a wrapped value for NumPy."""
+    return np.asarray(elements(value))

@@ -1,0 +1,171 @@
+"""Forward mode: dual tensors, which carry a tangent along through every op."""
+
+from contextlib import ContextDecorator
+from typing import Any, NamedTuple
+
+from funcgrad.engine import Op, local
+from funcgrad.engine.levels import DualLevel, duals, modes, node_of
+from funcgrad.torch.forward_checks import check_dtypes, check_sizes
+from funcgrad.torch.tensor import Tensor, tensor_of
+from funcgrad.torch.wrapping import DualStorage, dual_of
+
+# What stand in the graph for the step into a dual tensor and out of it.
+_VIEW = Op("view", lambda x: x, label="ViewBackward0")
+_PRIMAL = Op("primal", lambda x: x, label="Identity")
+
+
+class UnpackedDualTensor(NamedTuple):
+    """What `unpack_dual` returns: the tensor without its tangent, and the tangent, None where there is none."""
+
+    primal: Tensor
+    tangent: Tensor | None
+
+
+def enter_dual_level() -> int:
+    """Begin to carry tangents; returns the level's number.
+
+    Raises:
+        RuntimeError: that has begun already; `torch.func.jvp` nests, this does not.
+
+    Behaviour: https://pytorch.org/docs/stable/generated/torch.autograd.forward_ad.enter_dual_level.html
+    """
+    if duals:
+        raise RuntimeError("Nested forward mode AD is not supported at the moment")
+    duals.append(DualLevel())
+    return len(duals) - 1
+
+
+def exit_dual_level(*, level: int | None = None) -> None:
+    """Drop all tangents.
+
+    Raises:
+        RuntimeError: `level` is not the one entered last, or none was.
+    """
+    current = len(duals) - 1
+    if (current if level is None else level) != current:
+        raise RuntimeError(
+            "Trying to exit a forward AD level that was not the last one that was created. This is not supported."
+        )
+    if not duals:
+        raise RuntimeError("Dual level must be a positive number.")
+    duals.pop().alive = False
+
+
+def make_dual(tensor: Tensor, tangent: Tensor, *, level: int | None = None) -> Tensor:
+    """The tensor with a tangent of its shape, which ops carry along.
+
+    Raises:
+        RuntimeError: no level was entered, the tensor has a tangent, or the sizes differ.
+        ValueError: one is of a dtype without derivatives.
+
+    >>> import funcgrad.torch as torch
+    >>> from funcgrad.torch.autograd import forward_ad
+    >>> with forward_ad.dual_level():
+    ...     dual = forward_ad.make_dual(torch.tensor(3.0), torch.tensor(1.0))
+    ...     forward_ad.unpack_dual(dual * dual).tangent
+    tensor(6.)
+
+    Behaviour: https://pytorch.org/docs/stable/generated/torch.autograd.forward_ad.make_dual.html
+    """
+    number = len(duals) - 1 if level is None else level
+    if number < 0:
+        raise RuntimeError(
+            "Trying to create a dual Tensor for forward AD but no level exists, make sure to enter_dual_level() first."
+        )
+    check_dtypes(tensor, tangent)
+    if number >= len(duals):
+        raise RuntimeError("Invalid level given to _make_dual")
+    if dual_of(tensor) is not None:
+        raise RuntimeError(
+            "Making a dual Tensor based on a Tensor that already has a forward gradient at the same level "
+            f"{number} is not supported."
+        )
+    if dual_of(tangent) is not None:
+        raise RuntimeError(
+            f"Setting a forward grad that itself has a forward gradient at the same level{number} is not supported."
+        )
+    check_sizes(tensor, tangent)
+    made = _edged(_VIEW, tensor)
+    made.storage = DualStorage(duals[number], tensor, tangent)
+    return made
+
+
+def _edged(op: Op, tensor: Tensor) -> Tensor:
+    """A tensor without elements that a view's op stands between, in the graph, and the one given."""
+    made = object.__new__(Tensor)
+    made.node, made.nr = None, 0
+    if local.recorder.grad_enabled and tensor.node is not None:
+        made.node = node_of(op, (tensor,))
+    return made
+
+
+def unpack_dual(tensor: Any, *, level: int | None = None) -> UnpackedDualTensor:
+    """The tensor without its tangent, and the tangent; None where it has none, or no level was entered.
+
+    Raises:
+        RuntimeError: there is no such level.
+
+    Behaviour: https://pytorch.org/docs/stable/generated/torch.autograd.forward_ad.unpack_dual.html
+    """
+    number = len(duals) - 1 if level is None else level
+    if number < 0:
+        return UnpackedDualTensor(tensor, None)
+    if number >= len(duals):
+        raise RuntimeError("Invalid level given to _fw_primal")
+    value = dual_of(tensor)
+    primal = _edged(_PRIMAL, tensor)
+    if value is None:
+        primal.storage = tensor.storage
+        return UnpackedDualTensor(primal, None)
+    storage = tensor.storage
+    if isinstance(storage, DualStorage):
+        primal.storage = storage.source
+    else:
+        primal.storage = value.inner.storage
+    if not modes.forward_enabled or value.tangent is None:
+        return UnpackedDualTensor(primal, None)
+    tangent: Any = value.tangent
+    if not isinstance(tangent, Tensor):
+        tangent = tensor_of(tangent.storage.value, tangent.node, tangent.nr)
+    return UnpackedDualTensor(primal, tangent)
+
+
+class dual_level(ContextDecorator):
+    """Tangents are carried inside the block, or the decorated function, and dropped at its end.
+
+    Behaviour: https://pytorch.org/docs/stable/generated/torch.autograd.forward_ad.dual_level.html
+    """
+
+    def __enter__(self) -> int:
+        return enter_dual_level()
+
+    def __exit__(self, *_: object) -> None:
+        exit_dual_level()
+
+
+def _is_fwd_grad_enabled() -> bool:
+    return modes.forward_enabled
+
+
+class _set_fwd_grad_enabled(ContextDecorator):
+    """Whether ops carry tangents on: from now, and until the end of the block where it is used as one."""
+
+    def __init__(self, mode: bool) -> None:
+        self.before = modes.forward_enabled
+        modes.forward_enabled = mode
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        modes.forward_enabled = self.before
+
+
+__all__ = [
+    "UnpackedDualTensor",
+    "dual_level",
+    "enter_dual_level",
+    "exit_dual_level",
+    "make_dual",
+    "unpack_dual",
+]

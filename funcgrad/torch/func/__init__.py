@@ -1,0 +1,25 @@
+"""PyTorch's `torch.func`: transformations of functions, which nest at will.
+
+Each is a level of the engine (`engine.levels`), on which every op of the function is taken apart by JAX's own transformation
+of it: `jax.vjp`, `jax.jvp`, `jax.vmap`. Outer graphs stay: results are differentiable with respect to whatever requires grad.
+"""
+
+from funcgrad.torch.func.batching import vmap
+from funcgrad.torch.func.gradients import grad, grad_and_value, jacrev, vjp
+from funcgrad.torch.func.modules import functional_call, functionalize, stack_module_state
+from funcgrad.torch.func.tangents import hessian, jacfwd, jvp, linearize
+
+__all__ = [
+    "functional_call",
+    "functionalize",
+    "grad",
+    "grad_and_value",
+    "hessian",
+    "jacfwd",
+    "jacrev",
+    "jvp",
+    "linearize",
+    "stack_module_state",
+    "vjp",
+    "vmap",
+]

@@ -1,0 +1,123 @@
+"""Nested tuples, lists and dictionaries taken apart and put together, as PyTorch's pytrees.
+
+JAX's have other rules: they sort the keys of a dictionary and take None for a node.
+"""
+
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+
+class Spec(NamedTuple):
+    """How a tree is built: the node's type (None for a leaf), what else rebuilding it takes, and its children."""
+
+    kind: Any
+    context: Any
+    children: tuple["Spec", ...]
+
+    @property
+    def leaves(self) -> int:
+        """How many leaves there are."""
+        return 1 if self.kind is None else sum(child.leaves for child in self.children)
+
+    def __repr__(self) -> str:
+        """As PyTorch's messages have it."""
+        return self.lines(0)
+
+    def lines(self, indent: int) -> str:
+        """The printed form, its further lines indented."""
+        if self.kind is None:
+            return "*"
+        name = "namedtuple" if is_namedtuple(self.kind) else self.kind.__name__
+        indent += 2
+        body = f",\n{' ' * indent}".join(child.lines(indent) for child in self.children)
+        return f"TreeSpec({name}, {self.context}, [{body}])"
+
+    def pretty(self) -> str:
+        """The tree itself with a `*` for each leaf."""
+
+        class Star:
+            def __repr__(self) -> str:
+                return "*"
+
+        return repr(unflatten([Star()] * self.leaves, self))
+
+
+LEAF = Spec(None, None, ())
+
+
+def is_namedtuple(kind: type) -> bool:
+    """Whether a type is one that `namedtuple` made."""
+    return issubclass(kind, tuple) and hasattr(kind, "_fields")
+
+
+def flatten(tree: Any) -> tuple[list[Any], Spec]:
+    """The leaves in order, and how they were nested."""
+    parts = _parts(tree)
+    if parts is None:
+        return [tree], LEAF
+    kind, context, children = parts
+    leaves: list[Any] = []
+    specs = []
+    for child in children:
+        found, spec = flatten(child)
+        leaves += found
+        specs.append(spec)
+    return leaves, Spec(kind, context, tuple(specs))
+
+
+def _parts(tree: Any) -> tuple[Any, Any, list[Any]] | None:
+    kind = type(tree)
+    if kind in (tuple, list):
+        return kind, None, list(tree)
+    if kind in (dict, OrderedDict):
+        return kind, list(tree), list(tree.values())
+    if kind is defaultdict:
+        return kind, [tree.default_factory, list(tree)], list(tree.values())
+    if is_namedtuple(kind):
+        return kind, kind, list(tree)
+    return None
+
+
+def unflatten(leaves: list[Any] | tuple[Any, ...], spec: Spec) -> Any:
+    """Leaves nested as `spec` says."""
+    if spec.kind is None:
+        return leaves[0]
+    children = []
+    start = 0
+    for child in spec.children:
+        children.append(unflatten(leaves[start : start + child.leaves], child))
+        start += child.leaves
+    if spec.kind in (dict, OrderedDict):
+        return spec.kind(zip(spec.context, children, strict=True))
+    if spec.kind is defaultdict:
+        return defaultdict(spec.context[0], zip(spec.context[1], children, strict=True))
+    return spec.kind(*children) if is_namedtuple(spec.kind) else spec.kind(children)
+
+
+def leaves_of(tree: Any) -> list[Any]:
+    """The leaves in order."""
+    return flatten(tree)[0]
+
+
+def tree_map(function: Callable[[Any], Any], tree: Any) -> Any:
+    """The tree with a function applied to each leaf."""
+    leaves, spec = flatten(tree)
+    return unflatten([function(leaf) for leaf in leaves], spec)
+
+
+def broadcast(prefix: Any, spec: Spec) -> list[Any] | None:
+    """For each leaf of a tree built as `spec`, the leaf of `prefix` above it; None where they do not fit."""
+    parts = _parts(prefix)
+    if parts is None:
+        return [prefix] * spec.leaves
+    kind, context, children = parts
+    if spec.kind is not kind or context != spec.context or len(children) != len(spec.children):
+        return None
+    found: list[Any] = []
+    for child, below in zip(children, spec.children, strict=True):
+        some = broadcast(child, below)
+        if some is None:
+            return None
+        found += some
+    return found

@@ -1,0 +1,297 @@
+"""Tensors inside transformed functions: what their storages do, and PyTorch's words for what cannot be done to them.
+
+How ops on them work is the engine's business (`engine.levels`); which transformations there are, `func`'s.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from funcgrad.engine import Leaf, Storage, Value, Variable, local, record
+from funcgrad.engine.levels import BatchLevel, DualLevel, NoElementsError, detached, lift
+from funcgrad.engine.ops import zeros_like
+from funcgrad.engine.values import Wrapped
+
+ITEM = (
+    "vmap: It looks like you're calling .item() on a Tensor. We don't support vmap over calling .item() on a Tensor, "
+    "please try to rewrite what you're doing with other operations. If error is occurring somewhere inside PyTorch "
+    "internals, please file a bug report."
+)
+CONTROL_FLOW = (
+    "vmap: It looks like you're attempting to use a Tensor in some data-dependent control flow. We don't support that "
+    "yet, please file an issue at https://github.com/pytorch/pytorch/issues ."
+)
+NESTED = (
+    "vmap: It looks like you're either (1) calling .item() on a Tensor or (2) attempting to use a Tensor in some "
+    "data-dependent control flow or (3) encountering this error in PyTorch internals. For (1): we don't support vmap "
+    "over calling .item() on a Tensor, please try to rewrite what you're doing with other operations. For (2): we don't "
+    "support data-dependent control flow in vmap yet, please file an issue at "
+    "https://github.com/pytorch/pytorch/issues . For (3): please file an issue."
+)
+NO_STORAGE = "Cannot access data pointer of Tensor that doesn't have storage"
+REQUIRES_GRAD = (
+    "You are attempting to call Tensor.requires_grad_() (or perhaps using torch.autograd.functional.* APIs) inside of a "
+    "function being transformed by a functorch transform. This is unsupported, please attempt to use the functorch "
+    "transforms (e.g. grad, vjp, jacrev, jacfwd, hessian) or call requires_grad_() outside of a function being "
+    "transformed instead."
+)
+BACKWARD = (
+    "backward() called inside a functorch transform. This is not supported, please use functorch.grad or functorch.vjp "
+    "instead or call backward() outside of functorch transforms."
+)
+CAPTURED = (
+    "During a grad (vjp, jvp, grad, etc) transform, the function provided attempted to call in-place operation that "
+    "would mutate a captured Tensor. This is not supported; please rewrite the function being transformed to explicitly "
+    "accept the mutated Tensor(s) as inputs."
+)
+
+
+class DetachedStorage(Storage):
+    """Another storage's value without its history at any level; written through."""
+
+    __slots__ = ("cached", "seen", "source")
+
+    def __init__(self, source: Storage) -> None:
+        self.source = source
+        self.seen: Any = None
+        self.cached: Any = None
+
+    @property
+    def value(self) -> Value:
+        """What the shared cell holds, detached."""
+        value = self.source.value
+        if value is not self.seen:
+            self.seen, self.cached = value, detached(value)
+        return self.cached
+
+    @value.setter
+    def value(self, value: Value) -> None:
+        self.source.value = value
+
+    @property
+    def version(self) -> int:
+        """The shared cell's."""
+        return self.source.version
+
+    @version.setter
+    def version(self, version: int) -> None:
+        self.source.version = version
+
+
+class InputStorage(Storage):
+    """The storage of a transformed function's argument: what is written to it is written to the tensor that was given."""
+
+    __slots__ = ("cached", "level", "seen", "tensor", "wrap")
+
+    def __init__(self, level: Any, tensor: Any, wrap: Any) -> None:
+        self.level, self.tensor, self.wrap = level, tensor, wrap
+        self.seen: Any = None
+        self.cached: Any = None
+        self.version = 0
+
+    @property
+    def value(self) -> Value:
+        """The given tensor's value at this level."""
+        value = self.tensor.storage.value
+        if value is not self.seen:
+            self.seen, self.cached = value, self.wrap(self.tensor)
+        return self.cached
+
+    @value.setter
+    def value(self, value: Any) -> None:
+        from funcgrad.torch.calling import writable, write
+
+        target = self.tensor
+        if not (isinstance(value, Wrapped) and value.level is self.level):
+            write(target, (value, None, 0))
+            return
+        inner: Any = value.inner
+        with self.level.below():
+            writable(target)
+            if value.axis is not None and value.axis != self.cached.axis:
+                from funcgrad.torch.rearranging import move_axis
+
+                inner = move_axis(inner, value.axis, self.cached.axis)
+            write(target, (inner.storage.value, inner.node, inner.nr))
+        self.seen, self.cached = target.storage.value, value
+
+
+class DualStorage(Storage):
+    """A tensor's storage and a tangent: what is written to either shows in both."""
+
+    __slots__ = ("cached", "level", "of_leaf", "seen", "source", "tangent")
+
+    def __init__(self, level: DualLevel, tensor: Variable, tangent: Variable) -> None:
+        self.level, self.source, self.tangent = level, tensor.storage, tangent
+        self.of_leaf = isinstance(tensor.node, Leaf)
+        self.seen: Any = None
+        self.cached: Any = None
+
+    @property
+    def value(self) -> Value:
+        """What the source holds, with the tangent."""
+        value = self.source.value
+        if not self.level.alive:
+            return value
+        if value is not self.seen:
+            self.seen, self.cached = value, self.level.wrap_dual(value, self.tangent)
+        return self.cached
+
+    @value.setter
+    def value(self, value: Any) -> None:
+        if is_dual(value):
+            carried, held = value.tangent, self.tangent
+            held.storage.value = carried.storage.value
+            held.storage.version += 1
+            if carried.node is not None:
+                held.node, held.nr = carried.node, carried.nr
+            value = value.inner.storage.value
+        self.source.value, self.seen = value, None
+
+    @property
+    def version(self) -> int:
+        """The source's."""
+        return self.source.version
+
+    @version.setter
+    def version(self, version: int) -> None:
+        self.source.version = version
+
+
+def dual_of(variable: Variable) -> Wrapped | None:
+    """A variable's value where it carries a tangent of `forward_ad` now."""
+    value = variable.storage.value
+    return value if is_dual(value) and value.level.alive else None  # type: ignore[return-value, attr-defined]
+
+
+def still_dual(held: Value, value: Value) -> Value:
+    """What overwrites a dual value, with a tangent of zeros where it has none."""
+    if not is_dual(held) or is_dual(value) or not value.aval.inexact:
+        return value
+    made = record(zeros_like, (Variable(Storage(value)),))
+    level: Any = held.level  # type: ignore[attr-defined]
+    return level.wrap_dual(value, Variable(Storage(made[0]))) if level.alive else value
+
+
+def elements_of(value: Wrapped, complaint: str) -> np.ndarray:
+    """The elements of a wrapped value.
+
+    Raises:
+        RuntimeError: it is one of a batch; in the words given.
+    """
+    try:
+        return value.concrete()
+    except NoElementsError:
+        nested = value.axis is None and complaint in (ITEM, CONTROL_FLOW)
+        raise RuntimeError(NESTED if nested else complaint) from None
+
+
+def refuse_inside(complaint: str) -> None:
+    """Refuse what no transformed function may do.
+
+    Raises:
+        RuntimeError: one is running, in the words given.
+    """
+    if local.recorder.levels:
+        raise RuntimeError(complaint)
+
+
+def check_transformed(target: Variable, others: Sequence[Variable] = ()) -> None:
+    """Check that what is transformed now lets a tensor be changed in place.
+
+    Raises:
+        RuntimeError: it is captured by a function that is transformed, or a dual tensor made of a leaf, or no batch
+            where one of the others is.
+    """
+    storage = target.storage
+    if isinstance(storage, DualStorage) and storage.of_leaf and local.recorder.grad_enabled:
+        raise RuntimeError(
+            "a view of a leaf Variable that requires grad is being used in an in-place operation."
+        )
+    if local.recorder.levels:
+        check_captured(target)
+        for other in others:
+            check_not_batched(target, other.storage.value)
+
+
+def check_captured(target: Variable) -> None:
+    """Check that a transformed function may change a tensor in place: that it made it, or was given it.
+
+    Raises:
+        RuntimeError: it is from outside, and a gradient or a tangent is asked for.
+    """
+    value = target.storage.value
+    for level in reversed(local.recorder.levels):
+        held = isinstance(value, Wrapped) and value.level is level
+        if not isinstance(level, BatchLevel):
+            if not held:
+                raise RuntimeError(CAPTURED)
+            return
+        if held:
+            value = value.inner.storage.value  # type: ignore[attr-defined]
+
+
+def check_not_batched(target: Variable, value: Value) -> None:
+    """Check that a batch is not written to a tensor that is none.
+
+    Raises:
+        RuntimeError: it is.
+    """
+    if isinstance(value, Wrapped) and value.axis is not None:
+        held = target.storage.value
+        if not (isinstance(held, Wrapped) and held.level is value.level):
+            shape = list(value.aval.shape)
+            raise RuntimeError(
+                f"output with shape {shape} doesn't match the broadcast shape {[value.level.size, *shape]}"
+            )
+
+
+def describe(value: Wrapped, inner: str) -> str:
+    """PyTorch's printed form of a wrapped tensor, around that of what is inside."""
+    body = "\n".join(f"    {line}" if line else line for line in inner.split("\n"))
+    level = value.level.depth
+    if value.axis is not None:
+        return f"BatchedTensor(lvl={level}, bdim={value.axis}, value=\n{body}\n)"
+    return f"GradTrackingTensor(lvl={level}, value=\n{body}\n)"
+
+
+def is_dual(value: Value) -> bool:
+    """Whether a value carries a tangent of `forward_ad`."""
+    return isinstance(value, Wrapped) and isinstance(value.level, DualLevel)
+
+
+def lifted(value: Value) -> Value:
+    """A value made just now, as one that the function being transformed may change."""
+    return lift(Variable(Storage(value))).storage.value if local.recorder.levels else value
+
+
+RANDOM = (
+    "vmap: called random operation while in randomness error mode. Please either use the 'same' or 'different' "
+    "randomness flags on vmap or perform the randomness operation out of vmap"
+)
+
+
+def drawn_for_batches() -> tuple[int, ...] | None:
+    """For random numbers drawn inside `vmap`: the sizes of the batches that want numbers of their own; None outside any.
+
+    Raises:
+        RuntimeError: one wants none drawn.
+    """
+    batches = [level for level in local.recorder.levels if isinstance(level, BatchLevel)]
+    if any(level.randomness == "error" for level in batches):
+        raise RuntimeError(RANDOM)
+    if not batches:
+        return None
+    return tuple([level.size for level in batches if level.randomness == "different"])
+
+
+def of_batches(value: Value) -> Value:
+    """Numbers drawn for `drawn_for_batches`, as a value of the function being transformed."""
+    variable = Variable(Storage(value))
+    for level in local.recorder.levels:
+        if not isinstance(level, BatchLevel):
+            variable = Variable(Storage(level.wrap(variable)))
+        elif level.randomness == "different":
+            variable = Variable(Storage(level.wrap_batch(variable, 0)))
+    return variable.storage.value
