@@ -486,7 +486,7 @@ def test_functional_call_as_pytorch(case):
 def test_functional_call_of_an_attribute_that_is_not_there():
     with pytest.raises(AttributeError, match="Line has no attribute `other`"):
         our_func.functional_call(Line(ours), {"other": ours.ones(1)}, matrix(ours))
-    with pytest.raises(TypeError, match="is not an instance of torch.Tensor"):
+    with pytest.raises(TypeError, match="is not an instance of torch"):
         our_func.functional_call(Line(ours), {"weight": 3}, matrix(ours))
 
 
