@@ -4,6 +4,7 @@ import threading
 from typing import Any
 
 from funcgrad.engine import Storage, Value
+from funcgrad.engine.levels import modes
 from funcgrad.torch import tensor
 
 
@@ -53,6 +54,7 @@ def switch(on: bool) -> bool:
     """Switch inference mode on or off in this thread; returns what it was."""
     global _threads_inferring
     before, _local.enabled = _local.enabled, on
+    modes.forward_enabled = not on
     with _lock:
         _threads_inferring += on - before
         tensor.new_storage = _storage_of if _threads_inferring else Storage

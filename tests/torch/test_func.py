@@ -2,7 +2,6 @@
 
 import collections
 import contextlib
-import warnings
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,41 +13,10 @@ import funcgrad.torch.func as our_func
 theirs = pytest.importorskip("torch")
 import torch.func as their_func  # noqa: E402
 
+from tests.torch.results import assert_same, outcome  # noqa: E402
+
 SIDES = ((ours, our_func), (theirs, their_func))
 Point = collections.namedtuple("Point", "x y")
-
-
-def assert_same(mine, reference):
-    """The same structure, types, shapes, dtypes, requires_grad and values."""
-    if isinstance(reference, theirs.Tensor):
-        assert isinstance(mine, ours.Tensor)
-        assert tuple(mine.shape) == tuple(reference.shape)
-        assert str(mine.dtype) == str(reference.dtype)
-        assert mine.requires_grad == reference.requires_grad
-        np.testing.assert_allclose(
-            mine.detach().numpy(), reference.detach().numpy(), rtol=1e-6, atol=1e-7
-        )
-    elif isinstance(reference, dict):
-        assert type(mine) is type(reference)
-        assert list(mine) == list(reference)
-        for name in reference:
-            assert_same(mine[name], reference[name])
-    elif isinstance(reference, (tuple, list)):
-        assert type(mine) is type(reference)
-        assert len(mine) == len(reference)
-        for a, b in zip(mine, reference, strict=True):
-            assert_same(a, b)
-    else:
-        assert mine == reference
-
-
-def outcome(call, torch, func):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            return call(torch, func)
-        except Exception as error:
-            return type(error), str(error)
 
 
 def check(call):

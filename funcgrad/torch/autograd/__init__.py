@@ -2,7 +2,16 @@
 
 from typing import Any
 
-from funcgrad.torch.autograd import anomaly_mode, function, grad_mode, graph, hooks, walking
+from funcgrad.torch.autograd import (
+    anomaly_mode,
+    forward_ad,
+    function,
+    functional,
+    grad_mode,
+    graph,
+    hooks,
+    walking,
+)
 from funcgrad.torch.autograd.anomaly_mode import detect_anomaly, set_detect_anomaly
 from funcgrad.torch.autograd.function import Function
 from funcgrad.torch.autograd.grad_mode import (
@@ -19,7 +28,9 @@ __all__ = [
     "backward",
     "detect_anomaly",
     "enable_grad",
+    "forward_ad",
     "function",
+    "functional",
     "grad",
     "grad_mode",
     "graph",

@@ -110,9 +110,9 @@ def unpack_dual(tensor: Any, *, level: int | None = None) -> UnpackedDualTensor:
     number = len(duals) - 1 if level is None else level
     if number < 0:
         return UnpackedDualTensor(tensor, None)
-    if number >= len(duals):
-        raise RuntimeError("Invalid level given to _fw_primal")
     value = dual_of(tensor)
+    if value is not None and number >= len(duals):
+        raise RuntimeError("Invalid level given to _fw_primal")
     primal = _edged(_PRIMAL, tensor)
     if value is None:
         primal.storage = tensor.storage

@@ -2,12 +2,14 @@
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from funcgrad.engine import grad_mode, local
 from funcgrad.engine.levels import GradLevel
+from funcgrad.torch.autograd.graph import disable_saved_tensors_hooks
 from funcgrad.torch.autograd.walking import gradients
 from funcgrad.torch.creation import FUNCTIONS as CREATION
 from funcgrad.torch.func.batching import chunks, vmap
@@ -26,6 +28,12 @@ from funcgrad.torch.tensor import AccumulateGrad, Tensor, place, tensor_of
 from funcgrad.torch.trees import flatten, leaves_of, unflatten
 
 Argnums = int | tuple[int, ...]
+
+
+_no_hooks = partial(
+    disable_saved_tensors_hooks,
+    "torch.func.{grad, vjp, jacrev, hessian} don't yet support saved tensor hooks. Please open an issue with your use case.",
+)
 
 
 def _differentiable(tree: Any) -> list[Tensor]:
@@ -111,7 +119,7 @@ def grad_and_value(
     @functools.wraps(func)
     def gradient(*args: Any, **kwargs: Any) -> Any:
         called, aux = "grad_and_value(f)(*args)", None
-        with GradLevel() as level, grad_mode(True):
+        with _no_hooks(), GradLevel() as level, grad_mode(True):
             args = enter_all(level, args)
             kwargs = enter_all(level, kwargs)
             wanted = chosen(args, argnums)
@@ -171,7 +179,7 @@ def vjp_of(
 ) -> Any:
     """`vjp` with respect to the arguments at `argnums`; all if None."""
     aux = None
-    with GradLevel() as level, grad_mode(True):
+    with _no_hooks(), GradLevel() as level, grad_mode(True):
         args = enter_all(level, primals)
         wanted = args if argnums is None else chosen(args, argnums)
         inputs = _differentiable(wanted)
