@@ -256,16 +256,43 @@ def run(log: Log, held: dict[int, ref[Value]], reason: str) -> list[Value]:
     return [value for _, value in live]
 
 
-def evaluate(log: Log, position: int, value: Value) -> None:
-    """Compute the value at one position of a recording that is another thread's, or whose run failed, and nothing it does not depend on.
+def evaluate(trace: Any, position: int, value: Value) -> None:
+    """Compute the value at one position of a recording that is another thread's, or whose run failed.
+
+    First alone, and nothing that it does not depend on: something else may be what failed. Then, where the run failed, all
+    else that is held, so that asking for one value after the other costs no more than two runs.
 
     The recording is only read: its own thread may be adding to it, or computing the same value.
     """
-    program = Program(log[position][0], (position,))
-    arrays = [log[p][1] for p in program.inputs]
-    value.array = _concrete(program.interpret, arrays)[0]
-    value.trace = None
-    counters.ops_run_singly += len(program.steps)
+    log = trace.log
+    _settle(log, {position: value})
+    if not trace.failed:
+        return
+    held = {p: each for p, reference in trace.held.items() if (each := reference()) is not None}
+    try:
+        _settle(log, {p: each for p, each in held.items() if each.array is None})
+    except Exception:  # that is for whoever asks for it
+        trace.failed = False
+
+
+def _settle(log: Log, pending: dict[int, Value]) -> None:
+    """Compute values of a recording op by op, each put in place as soon as it is there."""
+    program = Program(log[max(pending, default=0)][0], tuple(pending))
+
+    def run(*arrays: Any) -> list[Any]:
+        stands = dict(zip(program.inputs, arrays, strict=True))
+        for state, dead in program.steps:
+            interpret([(state, ())], stands, ())
+            counters.ops_run_singly += 1
+            for position in made_at(state):
+                if position in pending:
+                    pending[position].array = stands[position]
+                    pending[position].trace = None
+            for position in dead:
+                stands.pop(position, None)
+        return []
+
+    _at_once(run, [log[p][1] for p in program.inputs])
 
 
 def _new_program(state: Any, wanted: tuple[int, ...]) -> Program:

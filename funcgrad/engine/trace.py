@@ -151,15 +151,17 @@ class Trace:
         nodes: where graph nodes made elsewhere stand, by identity. Their own slots do not tell for
             sure: another thread may have brought the same node into its trace since.
         token: names the trace in the slots of values and nodes without keeping it alive.
+        failed: whether its run failed.
     """
 
-    __slots__ = ("held", "log", "nodes", "token")
+    __slots__ = ("failed", "held", "log", "nodes", "token")
 
     def __init__(self) -> None:
         self.token = object()
         self.held: dict[int, ref[Value]] = {}
         self.nodes: dict[int, tuple[ref[GraphNode], int]] = {}
         self.log: list[tuple[State, Any]] = [(tree.root, None)]
+        self.failed = False
 
 
 class Watch(Protocol):
@@ -512,7 +514,11 @@ def flush(reason: str) -> None:
     log = trace.log
     if len(log) > 1:
         recorder.trace = Trace()
-        made = programs.run(log, trace.held, reason)
+        try:
+            made = programs.run(log, trace.held, reason)
+        except BaseException:
+            trace.failed = True
+            raise
         if recorder.watch is not None:
             recorder.watch.ran(log[-1][0], made, reason)
 
@@ -536,7 +542,7 @@ def compute(value: Value) -> Any:
         if trace is (recorder.levels[0].outside[0] if recorder.levels else recorder.trace):
             flush("a value was looked at")
         else:
-            programs.evaluate(trace.log, slot[1], value)
+            programs.evaluate(trace, slot[1], value)
         array = value.array
     return array
 

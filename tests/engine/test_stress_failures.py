@@ -200,6 +200,25 @@ def test_a_full_buffer_that_fails_to_run_loses_nothing(monkeypatch, in_mode, fra
     assert [link.item() for link in links] == [k + 1.0 for k in range(100)]
 
 
+@pytest.mark.parametrize("held", ["every link", "heads of one chain"])
+def test_all_that_a_failed_run_leaves_pending_is_computed_in_linear_time(in_mode, fragile, held):
+    links = 60
+    h = fragile(torch.tensor([0.0]))
+    values = []
+    for _ in range(links):
+        h = h + 1
+        if held == "every link":
+            values.append(h)
+    if held == "heads of one chain":
+        values = [h * k for k in range(links)]
+    with fragile.fails():
+        values[0].tolist()
+    before = engine.stats().ops_run_singly
+    found = [each.item() for each in reversed(values)][::-1]
+    assert found == [k + 1 if held == "every link" else links * k for k in range(links)]
+    assert engine.stats().ops_run_singly - before <= 3 * (links + 1)
+
+
 class Interrupt(BaseException):
     pass
 
