@@ -22,8 +22,10 @@ from funcgrad.engine.values import Value, is_tracer, with_wide_types
 
 Log = list[tuple[Any, Any]]
 
-# A structure seen again within this many runs is a loop, and worth compiling at once.
+# A structure that comes back within this many runs, and then again, is a loop, and worth compiling at once. Once may be
+# chance: where every graph differs, short ones meet.
 LOOP_WINDOW = 16
+LOOP_RETURNS = 2
 # Elsewhere, compile once running op by op has cost this fraction of what compiling is expected to cost.
 PATIENCE = 0.05
 # So many programs are compiled at first sight where most of their ops would have to be compiled anyway.
@@ -139,7 +141,7 @@ Step = tuple[Any, tuple[int, ...]]
 class Program:
     """How to compute the wanted positions of one recording."""
 
-    __slots__ = ("compiled", "inputs", "last_run", "spent", "state", "steps", "wanted")
+    __slots__ = ("compiled", "inputs", "last_run", "returns", "spent", "state", "steps", "wanted")
 
     def __init__(self, state: Any, wanted: tuple[int, ...]) -> None:
         self.state = state
@@ -147,6 +149,7 @@ class Program:
         self.inputs, self.steps = plan(state.lineage(), wanted)
         self.compiled: Any = None
         self.spent = 0.0
+        self.returns = 0
         self.last_run = -LOOP_WINDOW
 
     def interpret(self, *arrays: Any) -> list[Any]:
@@ -346,7 +349,9 @@ def _decide(program: Program, cold: int, now: int) -> tuple[bool, str]:
     if settings.mode != "auto":
         return settings.mode == "compiled", f"the mode is {settings.mode!r}"
     if now - program.last_run <= LOOP_WINDOW:
-        return True, f"it came back within {LOOP_WINDOW} runs"
+        program.returns += 1
+        if program.returns >= LOOP_RETURNS:
+            return True, f"it came back within {LOOP_WINDOW} runs, and again"
     price = estimate.compile_seconds(len(program.steps))
     if program.spent > PATIENCE * price:
         return True, f"running it op by op had cost {program.spent * 1e3:.1f} ms"
