@@ -26,6 +26,7 @@ from funcgrad.torch import (
     powers,
     products,
     reductions,
+    selecting,
     views,
 )
 from funcgrad.torch.devices import device
@@ -72,6 +73,7 @@ _TABLES = (
     views,
     indexing,
     in_place_views,
+    selecting,
 )
 
 for _table in _TABLES:

@@ -360,9 +360,10 @@ def _put_jvp(dims: tuple[int, ...], primals: Any, tangents: Any) -> Any:
     x, value, *arrays = primals
     along_x, along_value, *_ = tangents
     at = _at(dims, arrays)
-    return put(dims, x, value, *arrays), along_x.at[at].set(0) + jnp.zeros_like(along_x).at[at].add(
-        along_value
-    )
+    kept = jnp.ones(x.shape, bool).at[at].set(False)
+    return put(dims, x, value, *arrays), jnp.where(kept, along_x, 0) + jnp.zeros_like(along_x).at[
+        at
+    ].add(along_value)
 
 
 @lru_cache(maxsize=1024)

@@ -148,6 +148,10 @@ class Tensor(Variable):
         node = self.node
         return node is None or isinstance(node, Leaf)
 
+    def _is_result(self) -> bool:
+        """Whether an op is known to have made it; a view need not be asked for its node to tell."""
+        return not self.is_leaf
+
     @property
     def grad_fn(self) -> Any:
         """The graph node of the op that made it; None for a leaf."""
@@ -160,7 +164,7 @@ class Tensor(Variable):
         Warns:
             UserWarning: the tensor is a result, whose gradient is not kept.
         """
-        if self._grad is None and self._retained is None and not self.is_leaf:
+        if self._grad is None and self._retained is None and self._is_result():
             warnings.warn(_NOT_LEAF, stacklevel=2)
         return self._grad
 

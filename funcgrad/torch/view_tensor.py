@@ -132,6 +132,9 @@ class ViewTensor(Tensor):
         node = self.node
         return node is None or isinstance(node, Leaf)
 
+    def _is_result(self) -> bool:
+        return self._node is not None and not isinstance(self._node, Leaf)
+
     @property
     def grad_fn(self) -> Any:
         """The graph node of the op that made it; None for a leaf."""

@@ -57,6 +57,10 @@ def _reshape(size: tuple[int, ...]) -> Callable[[Any], Any]:
 _SHAPED: Callable[..., Any] = _reshape
 
 
+def _exchange(a: int, b: int) -> Callable[[Any], Any]:
+    return lambda x: x.swapaxes(a, b) if x.ndim else x
+
+
 def _strided(view: Geometry) -> Callable[[Any], Any]:
     return lambda x: reader(layout(x.shape, view))(x, jnp.int32(view.offset))
 
@@ -79,8 +83,8 @@ FUNCTION_OF: dict[str, Callable[..., Any]] = {
     "SqueezeBackward5": _SHAPED,
     "TBackward0": lambda: lambda x: x.transpose(),
     "TBackward1": lambda: lambda x: x.transpose(),
-    "TransposeBackward0": lambda a, b: lambda x: x.swapaxes(a, b),
-    "TransposeBackward1": lambda a, b: lambda x: x.swapaxes(a, b),
+    "TransposeBackward0": _exchange,
+    "TransposeBackward1": _exchange,
     "UnbindBackward0": lambda dim: (
         lambda x: tuple([lax.index_in_dim(x, k, dim, False) for k in range(x.shape[dim])])
     ),
@@ -266,8 +270,6 @@ def exchanged(ndim: int, dim0: int, dim1: int) -> tuple[tuple[int, ...], int, in
 def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     """Two dimensions exchanged."""
     order, a, b = exchanged(input.ndim, dim0, dim1)
-    if not order:
-        return alias(input)
     return _permuted(input, order, "TransposeBackward0", a, b)
 
 

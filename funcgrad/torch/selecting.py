@@ -1,0 +1,463 @@
+"""Ops that choose elements by masks and by index tensors: gathered from a tensor, or put into one."""
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from funcgrad.engine import Aval, Op, Variable, local, record
+from funcgrad.engine.values import is_tracer
+from funcgrad.torch.calling import check_broadcast, in_place, number, promoted, writable
+from funcgrad.torch.dtypes import bool_, dtype, int64
+from funcgrad.torch.geometry import wrap_dim
+from funcgrad.torch.indexing import put
+from funcgrad.torch.tensor import Tensor, place, tensor_of
+from funcgrad.torch.views import expand
+
+Array = Any
+
+
+def _mesh(index: Array, dim: int) -> tuple[Array, ...]:
+    """An index that goes along `dim` as `index` says, and along the other dimensions with it."""
+    return tuple(
+        index
+        if k == dim
+        else jnp.arange(n).reshape([-1 if each == k else 1 for each in range(index.ndim)])
+        for k, n in enumerate(index.shape)
+    )
+
+
+def _corner(source: Array, index: Array) -> Array:
+    return source[tuple([slice(0, n) for n in index.shape])]
+
+
+# ------------------------------------------------------------------------------------------- the JAX functions
+
+
+def _gather(dim: int) -> Callable[..., Array]:
+    return lambda x, index: x[_mesh(index, dim)] if x.ndim else x[jnp.zeros_like(index)]
+
+
+def _scatter(dim: int) -> Callable[..., Array]:
+    def function(x: Array, index: Array, source: Array) -> Array:
+        if not x.ndim:
+            return source.reshape(()).astype(x.dtype)
+        source = (
+            jnp.broadcast_to(source, index.shape) if not source.ndim else _corner(source, index)
+        )
+        mesh = jnp.broadcast_arrays(*_mesh(index, dim))
+        return put(tuple(range(x.ndim)), x, source, *mesh)
+
+    return function
+
+
+def _scatter_add(dim: int) -> Callable[..., Array]:
+    return lambda x, index, source: (
+        x.at[_mesh(index, dim)].add(_corner(source, index)) if x.ndim else x + source.reshape(())
+    )
+
+
+def _along(dim: int, index: Array) -> tuple[Any, ...]:
+    return (*[slice(None)] * dim, index)
+
+
+def _index_put(dim: int, x: Array, index: Array, source: Array) -> Array:
+    if not x.ndim:
+        return source.reshape(())
+    return jnp.moveaxis(
+        put((0,), jnp.moveaxis(x, dim, 0), jnp.moveaxis(source, dim, 0), index), 0, dim
+    )
+
+
+def _index_fill(dim: int) -> Callable[..., Array]:
+    def function(x: Array, index: Array, value: Array) -> Array:
+        shape = (*x.shape[:dim], *index.shape, *x.shape[dim + 1 :])
+        return _index_put(dim, x, index, jnp.broadcast_to(value.astype(x.dtype), shape))
+
+    return function
+
+
+def _masked_scatter() -> Callable[..., Array]:
+    def function(x: Array, mask: Array, source: Array) -> Array:
+        mask = jnp.broadcast_to(mask, x.shape)
+        order = jnp.cumsum(mask.reshape(-1)) - 1
+        chosen = source.reshape(-1)[jnp.clip(order, 0, max(source.size - 1, 0))]
+        return jnp.where(mask, chosen.reshape(x.shape), x)
+
+    return function
+
+
+_FUNCTIONS: dict[str, Callable[..., Callable[..., Array]]] = {
+    "GatherBackward0": _gather,
+    "IndexAddBackward0": lambda dim: (
+        lambda x, index, source, alpha: (
+            x.at[_along(dim, index)].add(source * alpha)
+            if x.ndim
+            else x + source.reshape(()) * alpha
+        )
+    ),
+    "IndexCopyBackward0": lambda dim: lambda x, i, source: _index_put(dim, x, i, source),
+    "IndexFillBackward0": _index_fill,
+    "IndexFillBackward1": _index_fill,
+    "IndexSelectBackward0": lambda dim: lambda x, i: jnp.take(x, i, dim) if x.ndim else x,
+    "MaskedFillBackward0": lambda: lambda x, m, value: jnp.where(m, value.astype(x.dtype), x),
+    "MaskedFillBackward1": lambda: lambda x, m, value: jnp.where(m, value.astype(x.dtype), x),
+    "MaskedScatterBackward0": _masked_scatter,
+    "MaskedSelectBackward0": lambda shape: (
+        lambda x, *places: jnp.broadcast_to(x, shape)[places] if shape else x.reshape(1)[places[0]]
+    ),
+    "ScatterAddBackward0": _scatter_add,
+    "ScatterBackward0": _scatter,
+    "ScatterBackward1": _scatter,
+    "TakeBackward0": lambda: lambda x, index: x.reshape(-1)[index],
+    "WhereBackward0": lambda to: lambda m, a, b: jnp.where(m, a.astype(to), b.astype(to)),
+}
+
+
+@lru_cache(maxsize=4096)
+def _op(label: str, *static: Any) -> Op:
+    name = label.split("Backward")[0].lower()
+    check = check_broadcast if name in ("where", "maskedfill") else None
+    if name == "where":
+        check = _check_where
+    return Op(name, _FUNCTIONS[label](*static), label=label, check=check)
+
+
+def _check_where(condition: Aval, a: Aval, b: Aval) -> None:
+    check_broadcast(a, b)
+    check_broadcast(condition, Aval(np.broadcast_shapes(a.shape, b.shape), a.dtype))
+
+
+def _operand(value: Any, to: dtype) -> Variable:
+    return value if isinstance(value, Tensor) else number(value, Aval((), to.numpy_dtype))
+
+
+# ------------------------------------------------------------------------------------------- masks
+
+
+def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
+    """`input` where the condition holds, `other` elsewhere; with the condition alone, where it holds.
+
+    >>> import funcgrad.torch as torch
+    >>> x = torch.tensor([-1.0, 2.0])
+    >>> torch.where(x > 0, x, 0.0)
+    tensor([0., 2.])
+    """
+    if input is None and other is None:
+        return nonzero(condition, as_tuple=True)
+    if condition.dtype is not bool_:
+        raise RuntimeError(
+            "where expected condition to be a boolean tensor, but got a tensor with dtype "
+            f"{condition.dtype.scalar_type}"
+        )
+    to = promoted((input, other))
+    arguments = (condition, _operand(input, to), _operand(other, to))
+    return tensor_of(*record(_op("WhereBackward0", to.numpy_dtype), arguments))
+
+
+def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
+    """The indices of elements that are not zero: one a row, or one tensor for each dimension."""
+    array = np.asarray(input._array())
+    places = np.nonzero(array if array.ndim else array.reshape(1))
+    if as_tuple:
+        return tuple([tensor_of(place(each)) for each in places])
+    rows = np.stack(places, -1) if array.ndim else np.zeros((len(places[0]), 0), np.int64)
+    return tensor_of(place(rows))
+
+
+def _check_mask(mask: Tensor, name: str) -> None:
+    if mask.dtype is not bool_:
+        raise RuntimeError(f"{name}: expected BoolTensor for mask")
+
+
+def masked_select(input: Tensor, mask: Tensor) -> Tensor:
+    """The elements where a mask is set, in one dimension."""
+    _check_mask(mask, "masked_select")
+    check_broadcast(input.storage.value.aval, mask.storage.value.aval)
+    shape = np.broadcast_shapes(tuple(input.shape), tuple(mask.shape))
+    places = np.nonzero(np.broadcast_to(np.asarray(mask._array()), shape or (1,)))
+    arguments = (input, *[tensor_of(place(each)) for each in places])
+    return tensor_of(*record(_op("MaskedSelectBackward0", shape), arguments))
+
+
+def _masked_fill(input: Tensor, mask: Tensor, value: Any) -> tuple[Op, tuple[Any, ...]]:
+    if mask.dtype is not bool_:
+        raise RuntimeError(
+            "masked_fill only supports boolean masks, but got mask with dtype "
+            + ({"uint8": "unsigned char"}.get(mask.dtype.name, mask.dtype.name))
+        )
+    if isinstance(value, Tensor):
+        if value.ndim:
+            raise RuntimeError(
+                "masked_fill_ only supports a 0-dimensional value tensor, but got tensor with "
+                f"{value.ndim} dimension(s)."
+            )
+        return _op("MaskedFillBackward1"), (mask, value)
+    return _op("MaskedFillBackward0"), (mask, _operand(value, input.dtype))
+
+
+def _masked_scatter_op(input: Tensor, mask: Tensor, source: Tensor) -> tuple[Op, tuple[Any, ...]]:
+    if source.dtype is not input.dtype:
+        raise RuntimeError(
+            "masked_scatter: expected self and source to have same dtypes but got"
+            f"{input.dtype.scalar_type} and {source.dtype.scalar_type}"
+        )
+    array = mask._array()
+    if not is_tracer(array):
+        count = np.broadcast_to(np.asarray(array), tuple(input.shape)).sum()
+        if count > source.numel():
+            raise RuntimeError("Number of elements of source < number of ones in mask")
+    return _op("MaskedScatterBackward0"), (mask, source)
+
+
+# ------------------------------------------------------------------------------------------- index tensors
+
+
+def _check_index(index: Tensor, name: str) -> None:
+    if index.dtype is not int64:
+        raise RuntimeError(f"{name}(): Expected dtype int64 for index")
+
+
+def _check_bounds(index: Tensor, length: int, complain: Callable[[int], Exception]) -> None:
+    value = index.storage.value
+    if value.array is None and local.recorder.watch is not None:
+        return
+    array = index._array()
+    if not is_tracer(array):
+        elements = np.asarray(array).reshape(-1)
+        outside = (elements < 0) | (elements >= length)
+        if outside.any():
+            raise complain(int(elements[outside][0]))
+
+
+def _dimension_bounds(index: Tensor, dim: int, input: Tensor) -> None:
+    length = input.shape[dim] if input.ndim else 1
+    _check_bounds(
+        index,
+        length,
+        lambda bad: RuntimeError(
+            f"index {bad} is out of bounds for dimension {dim} with size {length}"
+        ),
+    )
+
+
+def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
+    """The elements that index tensors name along a dimension."""
+    dim = wrap_dim(dim, input.ndim)
+    _check_index(index, "gather")
+    if max(index.ndim, 1) != max(input.ndim, 1):
+        raise RuntimeError("Index tensor must have the same number of dimensions as input tensor")
+    for k, (n, m) in enumerate(zip(index.shape, input.shape, strict=False)):
+        if k != dim and n > m:
+            raise RuntimeError(
+                f"Size does not match at dimension {k} expected index {list(index.shape)} to be no larger than self "
+                f"{list(input.shape)} apart from dimension {dim}"
+            )
+    _dimension_bounds(index, dim, input)
+    return tensor_of(*record(_op("GatherBackward0", dim), (input, index)))
+
+
+def take(input: Tensor, index: Tensor) -> Tensor:
+    """The elements that indices name in the tensor as if it had one dimension."""
+    if index.dtype is not int64:
+        raise RuntimeError(
+            f"take(): Expected a long tensor for index, but got {index.dtype.scalar_type}"
+        )
+    return tensor_of(*record(_op("TakeBackward0"), (input, index)))
+
+
+def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
+    """`gather` with dimensions broadcast; over all elements without a dimension."""
+    from funcgrad.torch.views import reshape
+
+    if dim is None:
+        return gather(reshape(input, -1), 0, reshape(indices, -1))
+    dim = wrap_dim(dim, input.ndim)
+    shapes = []
+    for one, two in ((input.shape, indices.shape), (indices.shape, input.shape)):
+        other = list(two)
+        other[dim] = 1
+        shape = list(
+            np.broadcast_shapes(
+                tuple([1 if k == dim else n for k, n in enumerate(one)]), tuple(other)
+            )
+        )
+        shape[dim] = one[dim]
+        shapes.append(shape)
+    return gather(expand(input, shapes[0]), dim, expand(indices, shapes[1]))
+
+
+def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
+    """The places along a dimension that an index tensor names."""
+    dim = wrap_dim(dim, input.ndim)
+    if index.ndim > 1:
+        raise IndexError("index_select(): Index is supposed to be a vector")
+    if index.dtype.name not in ("int32", "int64"):
+        raise RuntimeError("index_select(): Expected dtype int32 or int64 for index")
+    length = input.shape[dim] if input.ndim else 1
+    _check_bounds(
+        index,
+        length,
+        lambda bad: RuntimeError(
+            f"INDICES element is out of DATA bounds, id={bad} axis_dim={length}"
+        ),
+    )
+    if not index.ndim:
+        index = expand(index, 1)
+    return tensor_of(*record(_op("IndexSelectBackward0", dim), (input, index)))
+
+
+def _scatter_op(
+    name: str, label: str, input: Tensor, dim: int, index: Tensor, source: Any
+) -> tuple[Op, tuple[Any, ...]]:
+    dim = wrap_dim(dim, input.ndim)
+    _check_index(index, name)
+    if isinstance(source, Tensor):
+        if source.dtype is not input.dtype:
+            raise RuntimeError(f"{name}(): Expected self.dtype to be equal to src.dtype")
+        if max(index.ndim, 1) != max(input.ndim, 1):
+            raise RuntimeError(
+                "Index tensor must have the same number of dimensions as self tensor"
+            )
+        if max(index.ndim, 1) != max(source.ndim, 1):
+            raise RuntimeError("Index tensor must have the same number of dimensions as src tensor")
+        small = all(
+            n <= m and (k == dim or n <= s)
+            for k, (n, m, s) in enumerate(zip(index.shape, source.shape, input.shape, strict=False))
+        )
+        if not small:
+            raise RuntimeError(
+                f"Expected index {list(index.shape)} to be no larger than self {list(input.shape)} apart from dimension "
+                f"{dim} and to be no larger size than src {list(source.shape)}"
+            )
+    _dimension_bounds(index, dim, input)
+    return _op(label, dim), (index, _operand(source, input.dtype))
+
+
+def _scatter_of(
+    input: Tensor, dim: int, index: Tensor, src: Any = None, *, value: Any = None
+) -> tuple[Op, tuple[Any, ...]]:
+    source = value if src is None else src
+    label = "ScatterBackward0" if isinstance(source, Tensor) else "ScatterBackward1"
+    return _scatter_op("scatter", label, input, dim, index, source)
+
+
+def _scatter_add_of(
+    input: Tensor, dim: int, index: Tensor, src: Tensor
+) -> tuple[Op, tuple[Any, ...]]:
+    return _scatter_op("scatter", "ScatterAddBackward0", input, dim, index, src)
+
+
+def _index_op(
+    name: str, label: str, input: Tensor, dim: int, index: Tensor, source: Tensor, *more: Any
+) -> tuple[Op, tuple[Any, ...]]:
+    dim = wrap_dim(dim, input.ndim)
+    if index.ndim > 1:
+        raise IndexError(f"{name}(): Index is supposed to be a vector")
+    if not index.ndim:
+        index = expand(index, 1)
+    length = input.shape[dim] if input.ndim else 1
+    complaint = (
+        (lambda bad: IndexError("index out of range in self"))
+        if name == "index_add"
+        else (
+            lambda bad: IndexError(
+                f"{name}(): index {bad} is out of bounds for dimension {dim} with size {length}"
+            )
+        )
+    )
+    _check_bounds(index, length, complaint)
+    return _op(label, dim), (index, source, *more)
+
+
+def _index_add_of(
+    input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: Any = 1
+) -> tuple[Op, tuple[Any, ...]]:
+    if source.dtype is not input.dtype:
+        raise RuntimeError("index_add_(): self and source must have the same scalar type")
+    scale = number(alpha, Aval((), input.dtype.numpy_dtype))
+    return _index_op("index_add", "IndexAddBackward0", input, dim, index, source, scale)
+
+
+def _index_copy_of(
+    input: Tensor, dim: int, index: Tensor, source: Tensor
+) -> tuple[Op, tuple[Any, ...]]:
+    if source.dtype is not input.dtype:
+        raise RuntimeError(
+            "index_copy_(): self and source expected to have the same dtype, but got (self) "
+            f"{input.dtype.scalar_type} and (source) {source.dtype.scalar_type}"
+        )
+    return _index_op("index_copy_", "IndexCopyBackward0", input, dim, index, source)
+
+
+def _index_fill_of(
+    input: Tensor, dim: int, index: Tensor, value: Any
+) -> tuple[Op, tuple[Any, ...]]:
+    if isinstance(value, Tensor) and value.ndim:
+        raise RuntimeError(
+            "index_fill_ only supports a 0-dimensional value tensor, but got tensor with "
+            f"{value.ndim} dimension(s)."
+        )
+    label = "IndexFillBackward1" if isinstance(value, Tensor) else "IndexFillBackward0"
+    source: Any = _operand(value, input.dtype)
+    return _index_op("index_fill_", label, input, dim, index, source)
+
+
+# Ops that come as a copy and in place: what each records, from the arguments.
+_PAIRS: dict[str, Callable[..., tuple[Op, tuple[Any, ...]]]] = {
+    "index_add": _index_add_of,
+    "index_copy": _index_copy_of,
+    "index_fill": _index_fill_of,
+    "masked_fill": _masked_fill,
+    "masked_scatter": _masked_scatter_op,
+    "scatter": _scatter_of,
+    "scatter_add": _scatter_add_of,
+}
+
+
+def _pair(name: str, of: Callable[..., tuple[Op, tuple[Any, ...]]]) -> None:
+    def copied(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        op, others = of(input, *args, **kwargs)
+        return tensor_of(*record(op, (input, *others)))
+
+    def stored(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        op, others = of(self, *args, **kwargs)
+        writable(self, *others)
+        shapes: Sequence[Any] = [other.storage.value.aval.shape for other in others]
+        if name.startswith("masked") and np.broadcast_shapes(tuple(self.shape), shapes[0]) != tuple(
+            self.shape
+        ):
+            raise RuntimeError(
+                f"output with shape {list(self.shape)} doesn't match the broadcast shape "
+                f"{list(np.broadcast_shapes(tuple(self.shape), shapes[0]))}"
+            )
+        return in_place(op, self, *others)
+
+    copied.__name__ = copied.__qualname__ = name
+    copied.__doc__ = f"As `torch.{name}`."
+    stored.__name__ = stored.__qualname__ = f"{name}_"
+    stored.__doc__ = f"`{name}` stored in the tensor itself."
+    FUNCTIONS[name] = METHODS[name] = copied
+    METHODS[f"{name}_"] = stored
+
+
+def _method_where(self: Tensor, condition: Tensor, other: Any) -> Tensor:
+    """The tensor where the condition holds, `other` elsewhere."""
+    return where(condition, self, other)
+
+
+FUNCTIONS: dict[str, Any] = {
+    "argwhere": nonzero,
+    "gather": gather,
+    "index_select": index_select,
+    "masked_select": masked_select,
+    "nonzero": nonzero,
+    "take": take,
+    "take_along_dim": take_along_dim,
+    "where": where,
+}
+METHODS: dict[str, Any] = {**FUNCTIONS, "where": _method_where}
+for _name, _of in _PAIRS.items():
+    _pair(_name, _of)
