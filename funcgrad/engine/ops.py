@@ -32,6 +32,7 @@ class Op:
         label: the name of the graph node that the op leaves behind where a gradient is wanted.
         check: called with the avals of the arguments before the function is first traced with them; raises where
             they do not fit, so that the caller's own words reach the user.
+        counted: arguments before this position are inputs of the graph node, as far as `next_functions` tells; all if None.
     """
 
     __slots__ = (
@@ -40,6 +41,7 @@ class Op:
         "_rules",
         "_types",
         "check",
+        "counted",
         "function",
         "kernel",
         "label",
@@ -55,11 +57,13 @@ class Op:
         *,
         label: str | None = None,
         check: Callable[..., None] | None = None,
+        counted: int | None = None,
     ) -> None:
         self.name = name
         self.function = function
         self.label = label or name
         self.check = check
+        self.counted = counted
         self.kernel = jax.jit(function)
         self.node_type = node_type(self.label)
         self.warm: set[tuple[Aval, ...]] = set()

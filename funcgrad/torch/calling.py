@@ -186,16 +186,16 @@ def check_no_repeats(storage: Any) -> None:
         )
 
 
-def check_no_overlap(target: Storage, other: Storage) -> None:
-    """Check that what is written is all of what an operand has of the same memory, or none of it.
+def check_no_overlap(target: Storage, other: Storage, whole: bool = False) -> None:
+    """Check that what is written is all of what an operand has of the same memory, or none of it; with `whole`, none.
 
     Raises:
         RuntimeError: it is some of it.
     """
-    if target is other or memory_of(target) is not memory_of(other):
+    if (target is other and not whole) or memory_of(target) is not memory_of(other):
         return
     a, b = geometry_of(target), geometry_of(other)
-    if a == b or not (a.is_dense and b.is_dense) or 0 in a.size or 0 in b.size:
+    if (a == b and not whole) or not (a.is_dense and b.is_dense) or 0 in a.size or 0 in b.size:
         return
     if a.offset < b.end and b.offset < a.end:
         raise RuntimeError(

@@ -29,7 +29,12 @@ def _cast(wanted: np.dtype, where: Any) -> Op:
 
 @lru_cache(maxsize=1024)
 def _fill(aval: Aval, label: str) -> Op:
-    return Op("fill", lambda _, value: jnp.full(aval.shape, value, aval.dtype), label=label)
+    return Op(
+        "fill",
+        lambda _, value: jnp.full(aval.shape, value, aval.dtype),
+        label=label,
+        counted=1 if label.endswith("2") else None,
+    )
 
 
 @lru_cache(maxsize=1024)

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from funcgrad.engine import Aval, Op, Variable, local, record
+from funcgrad.engine import Aval, Op, local, record
 from funcgrad.engine.values import is_tracer
 from funcgrad.torch import geometry as geometries
 from funcgrad.torch import views
@@ -23,6 +23,7 @@ from funcgrad.torch.geometry import Geometry
 from funcgrad.torch.tensor import Tensor, place, tensor_of
 from funcgrad.torch.view_tensor import Creation, ViewTensor, geometry, written_view
 
+expand = views.METHODS["expand"]
 # A step from a tensor to the view that one item of an index asks for: which kind, and its numbers.
 Step = tuple[Any, ...]
 _SLICE, _SELECT, _UNSQUEEZE = "slice", "select", "unsqueeze"
@@ -102,7 +103,7 @@ def _copy_to(target: Tensor, source: Tensor) -> None:
         first = next((k for k, n in enumerate(source.shape) if n != 1), source.ndim)
         if first:
             source = views.view(source, source.shape[first:])
-        copy_(target, views.expand(source, target.shape))
+        copy_(target, expand(source, target.shape))
 
 
 # ------------------------------------------------------------------------------------------- what is in the brackets
@@ -110,7 +111,11 @@ def _copy_to(target: Tensor, source: Tensor) -> None:
 
 def _read(of: Geometry, key: Any) -> tuple[list[Step], list[Any], Geometry]:
     """The views that an index asks for, one after another, then the tensors that gather from the last of them."""
+    if type(key) is int:
+        return [_select_step(of, 0, key)], [], of
     items = _as_items(key)
+    if isinstance(key, slice) and not of.size:
+        raise IndexError("slice() cannot be applied to a 0-dim tensor.")
     specified = sum(_dims_of(item) for item in items)
     if specified > len(of.size):
         raise IndexError(f"too many indices for tensor of dimension {len(of.size)}")
@@ -149,7 +154,7 @@ def _read(of: Geometry, key: Any) -> tuple[list[Step], list[Any], Geometry]:
             tensor = _as_tensor(item)
             aval = tensor.storage.value.aval
             if aval.shape:
-                gathered(*_places(tensor, of, dim))
+                gathered(tensor, *[None] * (_dims_of(tensor) - 1))
             elif aval.dtype.kind == "b" or aval.dtype == np.uint8:
                 taken((_UNSQUEEZE, dim))
                 gathered(place(np.zeros(int(bool(tensor)), np.int64)))
@@ -214,12 +219,12 @@ def _plain(item: Any) -> Any:
 
 
 def _select_step(of: Geometry, dim: int, at: int) -> Step:
-    if not of.size:
+    if not of.size and at == 0:
         raise IndexError(
             "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to convert a "
             "0-dim tensor to a number"
         )
-    length = of.size[dim]
+    length = of.size[dim] if of.size else 0
     if not -length <= at < length:
         raise IndexError(f"index {at} is out of bounds for dimension {dim} with size {length}")
     return _SELECT, dim, at % length
@@ -276,10 +281,10 @@ def _target(self: Tensor, steps: Sequence[Step]) -> Tensor:
 # ------------------------------------------------------------------------------------------- gathering and scattering
 
 
-def _places(tensor: Tensor, of: Geometry, dim: int) -> list[Any]:
-    """An index tensor as values of integers; a mask as those of where it is set."""
+def _places(tensor: Tensor, of: Geometry, dim: int) -> list[Tensor]:
+    """An index tensor as it is; a mask as the indices of where it is set."""
     value = tensor.storage.value
-    if value.aval.dtype.kind != "b" and value.aval.dtype != np.uint8:
+    if str(tensor.dtype) not in _MASKS:
         return [tensor]
     shape = value.aval.shape
     for k, length in enumerate(shape):
@@ -291,12 +296,14 @@ def _places(tensor: Tensor, of: Geometry, dim: int) -> list[Any]:
     return [tensor_of(place(each)) for each in np.nonzero(np.asarray(tensor._array()))]
 
 
-def _checked(of: Geometry, arrays: Sequence[Any]) -> tuple[tuple[int, ...], list[Variable]]:
+def _checked(of: Geometry, arrays: Sequence[Any]) -> tuple[tuple[int, ...], list[Tensor]]:
     """The dimensions gathered from, and the index tensors, their elements checked to be in range."""
-    dims = tuple([k for k, array in enumerate(arrays) if array is not None])
-    tensors = [
-        each if isinstance(each, Tensor) else tensor_of(each) for each in arrays if each is not None
-    ]
+    found: dict[int, Tensor] = {}
+    for dim, array in enumerate(arrays):
+        if array is not None:
+            tensor = array if isinstance(array, Tensor) else tensor_of(array)
+            found.update(enumerate(_places(tensor, of, dim), dim))
+    dims, tensors = tuple(found), list(found.values())
     shapes = [tuple(each.shape) for each in tensors]
     try:
         np.broadcast_shapes(*shapes)
@@ -305,9 +312,9 @@ def _checked(of: Geometry, arrays: Sequence[Any]) -> tuple[tuple[int, ...], list
         raise IndexError(
             f"shape mismatch: indexing tensors could not be broadcast together with shapes {listed}"
         ) from None
-    for number_, (dim, tensor) in enumerate(zip(dims, tensors, strict=True)):
-        check_range(tensor, of.size[dim], number_)
-    return dims, list(tensors)
+    for position, (dim, tensor) in enumerate(found.items()):
+        check_range(tensor, of.size[dim], position)
+    return dims, tensors
 
 
 def check_range(tensor: Tensor, length: int, dim: int) -> None:
@@ -339,7 +346,7 @@ def _at(dims: tuple[int, ...], arrays: Sequence[Any]) -> tuple[Any, ...]:
 
 @lru_cache(maxsize=1024)
 def _gather(dims: tuple[int, ...]) -> Op:
-    return Op("index", lambda x, *arrays: x[_at(dims, arrays)], label="IndexBackward0")
+    return Op("index", lambda x, *arrays: x[_at(dims, arrays)], label="IndexBackward0", counted=1)
 
 
 def gather(input: Tensor, arrays: Sequence[Any]) -> Tensor:
@@ -374,30 +381,29 @@ def _scatter(dims: tuple[int, ...], accumulate: bool) -> Op:
         shape = jax.eval_shape(lambda x, *arrays: x[_at(dims, arrays)], x, *arrays).shape
         return put(dims, x, jnp.broadcast_to(value, shape), *arrays)
 
-    return Op("index_put", function, label="IndexPutBackward0")
+    return Op("index_put", function, label="IndexPutBackward0", counted=2)
 
 
 def index_put(target: Tensor, arrays: Sequence[Any], value: Tensor, accumulate: bool) -> Tensor:
     """Put elements at the places that index tensors name, in place."""
-    of = geometry(target)
-    dims, tensors = _checked(of, arrays)
     writable(target, value)
+    dims, tensors = _checked(geometry(target), arrays)
+    for given in (*tensors, value):
+        check_no_overlap(target.storage, given.storage, whole=True)
     if value.dtype is not target.dtype and value.ndim:
         raise RuntimeError(
             "Index put requires the source and destination dtypes match, got "
             f"{target.dtype.scalar_type} for the destination and {value.dtype.scalar_type} for the source."
         )
-    for tensor in tensors:
-        check_no_overlap(target.storage, tensor.storage)
     shapes = [target.storage.value.aval.struct, *[t.storage.value.aval.struct for t in tensors]]
     with jax.enable_x64(True):
         shape = jax.eval_shape(lambda x, *arrays: x[_at(dims, arrays)], *shapes).shape
-    given = tuple(value.shape)
-    if len(given) > len(shape) or any(
-        n not in (1, m) for n, m in zip(given[::-1], shape[::-1], strict=False)
+    sizes = tuple(value.shape)
+    if len(sizes) > len(shape) or any(
+        n not in (1, m) for n, m in zip(sizes[::-1], shape[::-1], strict=False)
     ):
         raise RuntimeError(
-            f"shape mismatch: value tensor of shape {list(given)} cannot be broadcast to indexing result of shape "
+            f"shape mismatch: value tensor of shape {list(sizes)} cannot be broadcast to indexing result of shape "
             f"{list(shape)}"
         )
     return in_place(_scatter(dims, accumulate), target, value, *tensors)

@@ -134,7 +134,10 @@ def _operator(self: Tensor, other: Any) -> Any:
                 f"{dims[0]}D and {dims[1]}D"
             )
         op = BATCHED
-    return tensor_of(*record_two(op, self, other))
+    result = tensor_of(*record_two(op, self, other))
+    if op is VECTOR_MATRIX:
+        result.storage.version = 1  # PyTorch takes its first dimension away in place
+    return result
 
 
 def _product(op: Op) -> Callable[[Tensor, Tensor], Tensor]:

@@ -41,7 +41,7 @@ def _gather(dim: int) -> Callable[..., Array]:
 
 
 def _scatter(dim: int) -> Callable[..., Array]:
-    def function(x: Array, index: Array, source: Array) -> Array:
+    def function(x: Array, source: Array, index: Array) -> Array:
         if not x.ndim:
             return source.reshape(()).astype(x.dtype)
         source = (
@@ -54,7 +54,7 @@ def _scatter(dim: int) -> Callable[..., Array]:
 
 
 def _scatter_add(dim: int) -> Callable[..., Array]:
-    return lambda x, index, source: (
+    return lambda x, source, index: (
         x.at[_mesh(index, dim)].add(_corner(source, index)) if x.ndim else x + source.reshape(())
     )
 
@@ -72,7 +72,7 @@ def _index_put(dim: int, x: Array, index: Array, source: Array) -> Array:
 
 
 def _index_fill(dim: int) -> Callable[..., Array]:
-    def function(x: Array, index: Array, value: Array) -> Array:
+    def function(x: Array, value: Array, index: Array) -> Array:
         shape = (*x.shape[:dim], *index.shape, *x.shape[dim + 1 :])
         return _index_put(dim, x, index, jnp.broadcast_to(value.astype(x.dtype), shape))
 
@@ -80,7 +80,7 @@ def _index_fill(dim: int) -> Callable[..., Array]:
 
 
 def _masked_scatter() -> Callable[..., Array]:
-    def function(x: Array, mask: Array, source: Array) -> Array:
+    def function(x: Array, source: Array, mask: Array) -> Array:
         mask = jnp.broadcast_to(mask, x.shape)
         order = jnp.cumsum(mask.reshape(-1)) - 1
         chosen = source.reshape(-1)[jnp.clip(order, 0, max(source.size - 1, 0))]
@@ -92,18 +92,18 @@ def _masked_scatter() -> Callable[..., Array]:
 _FUNCTIONS: dict[str, Callable[..., Callable[..., Array]]] = {
     "GatherBackward0": _gather,
     "IndexAddBackward0": lambda dim: (
-        lambda x, index, source, alpha: (
+        lambda x, source, index, alpha: (
             x.at[_along(dim, index)].add(source * alpha)
             if x.ndim
             else x + source.reshape(()) * alpha
         )
     ),
-    "IndexCopyBackward0": lambda dim: lambda x, i, source: _index_put(dim, x, i, source),
+    "IndexCopyBackward0": lambda dim: lambda x, source, i: _index_put(dim, x, i, source),
     "IndexFillBackward0": _index_fill,
     "IndexFillBackward1": _index_fill,
     "IndexSelectBackward0": lambda dim: lambda x, i: jnp.take(x, i, dim) if x.ndim else x,
-    "MaskedFillBackward0": lambda: lambda x, m, value: jnp.where(m, value.astype(x.dtype), x),
-    "MaskedFillBackward1": lambda: lambda x, m, value: jnp.where(m, value.astype(x.dtype), x),
+    "MaskedFillBackward0": lambda: lambda x, value, m: jnp.where(m, value.astype(x.dtype), x),
+    "MaskedFillBackward1": lambda: lambda x, value, m: jnp.where(m, value.astype(x.dtype), x),
     "MaskedScatterBackward0": _masked_scatter,
     "MaskedSelectBackward0": lambda shape: (
         lambda x, *places: jnp.broadcast_to(x, shape)[places] if shape else x.reshape(1)[places[0]]
@@ -112,20 +112,32 @@ _FUNCTIONS: dict[str, Callable[..., Callable[..., Array]]] = {
     "ScatterBackward0": _scatter,
     "ScatterBackward1": _scatter,
     "TakeBackward0": lambda: lambda x, index: x.reshape(-1)[index],
-    "WhereBackward0": lambda to: lambda m, a, b: jnp.where(m, a.astype(to), b.astype(to)),
+    "WhereBackward0": lambda to: lambda a, b, m: jnp.where(m, a.astype(to), b.astype(to)),
+}
+
+
+# Ops whose second argument is an input of the graph node, too.
+_OF_TWO = {
+    "IndexAddBackward0",
+    "IndexCopyBackward0",
+    "IndexFillBackward1",
+    "MaskedFillBackward1",
+    "MaskedScatterBackward0",
+    "ScatterAddBackward0",
+    "ScatterBackward0",
+    "WhereBackward0",
 }
 
 
 @lru_cache(maxsize=4096)
 def _op(label: str, *static: Any) -> Op:
     name = label.split("Backward")[0].lower()
-    check = check_broadcast if name in ("where", "maskedfill") else None
-    if name == "where":
-        check = _check_where
-    return Op(name, _FUNCTIONS[label](*static), label=label, check=check)
+    check: Any = {"maskedfill": check_broadcast, "where": _check_where}.get(name)
+    counted = 2 if label in _OF_TWO else 1
+    return Op(name, _FUNCTIONS[label](*static), label=label, check=check, counted=counted)
 
 
-def _check_where(condition: Aval, a: Aval, b: Aval) -> None:
+def _check_where(a: Aval, b: Aval, condition: Aval) -> None:
     check_broadcast(a, b)
     check_broadcast(condition, Aval(np.broadcast_shapes(a.shape, b.shape), a.dtype))
 
@@ -153,7 +165,7 @@ def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
             f"{condition.dtype.scalar_type}"
         )
     to = promoted((input, other))
-    arguments = (condition, _operand(input, to), _operand(other, to))
+    arguments = (_operand(input, to), _operand(other, to), condition)
     return tensor_of(*record(_op("WhereBackward0", to.numpy_dtype), arguments))
 
 
@@ -194,8 +206,8 @@ def _masked_fill(input: Tensor, mask: Tensor, value: Any) -> tuple[Op, tuple[Any
                 "masked_fill_ only supports a 0-dimensional value tensor, but got tensor with "
                 f"{value.ndim} dimension(s)."
             )
-        return _op("MaskedFillBackward1"), (mask, value)
-    return _op("MaskedFillBackward0"), (mask, _operand(value, input.dtype))
+        return _op("MaskedFillBackward1"), (value, mask)
+    return _op("MaskedFillBackward0"), (_operand(value, input.dtype), mask)
 
 
 def _masked_scatter_op(input: Tensor, mask: Tensor, source: Tensor) -> tuple[Op, tuple[Any, ...]]:
@@ -209,7 +221,7 @@ def _masked_scatter_op(input: Tensor, mask: Tensor, source: Tensor) -> tuple[Op,
         count = np.broadcast_to(np.asarray(array), tuple(input.shape)).sum()
         if count > source.numel():
             raise RuntimeError("Number of elements of source < number of ones in mask")
-    return _op("MaskedScatterBackward0"), (mask, source)
+    return _op("MaskedScatterBackward0"), (source, mask)
 
 
 # ------------------------------------------------------------------------------------------- index tensors
@@ -333,7 +345,7 @@ def _scatter_op(
                 f"{dim} and to be no larger size than src {list(source.shape)}"
             )
     _dimension_bounds(index, dim, input)
-    return _op(label, dim), (index, _operand(source, input.dtype))
+    return _op(label, dim), (_operand(source, input.dtype), index)
 
 
 def _scatter_of(
@@ -369,7 +381,7 @@ def _index_op(
         )
     )
     _check_bounds(index, length, complaint)
-    return _op(label, dim), (index, source, *more)
+    return _op(label, dim), (source, index, *more)
 
 
 def _index_add_of(
@@ -426,12 +438,12 @@ def _pair(name: str, of: Callable[..., tuple[Op, tuple[Any, ...]]]) -> None:
         op, others = of(self, *args, **kwargs)
         writable(self, *others)
         shapes: Sequence[Any] = [other.storage.value.aval.shape for other in others]
-        if name.startswith("masked") and np.broadcast_shapes(tuple(self.shape), shapes[0]) != tuple(
-            self.shape
-        ):
+        if name.startswith("masked") and np.broadcast_shapes(
+            tuple(self.shape), shapes[-1]
+        ) != tuple(self.shape):
             raise RuntimeError(
                 f"output with shape {list(self.shape)} doesn't match the broadcast shape "
-                f"{list(np.broadcast_shapes(tuple(self.shape), shapes[0]))}"
+                f"{list(np.broadcast_shapes(tuple(self.shape), shapes[-1]))}"
             )
         return in_place(op, self, *others)
 

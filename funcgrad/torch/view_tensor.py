@@ -12,11 +12,11 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from funcgrad.engine import GraphNode, Leaf, Op, Variable, grad_mode, local, record
+from funcgrad.engine import FunctionNode, GraphNode, Leaf, Op, Variable, grad_mode, local, record
 from funcgrad.engine.levels import where
 from funcgrad.torch import inference
 from funcgrad.torch.strided import Layout, layout, reader, writer
-from funcgrad.torch.tensor import AccumulateGrad, Tensor, move_retained
+from funcgrad.torch.tensor import AccumulateGrad, Tensor, move_retained, tensor_of
 from funcgrad.torch.view_storage import ViewStorage, geometry_of, memory_of, place, view_of
 
 _new = object.__new__
@@ -48,6 +48,12 @@ class Creation(Enum):
     )
 
 
+_MODES = {
+    Creation.NO_GRAD: " with grad mode enabled",
+    Creation.INFERENCE: " in normal mode",
+}
+
+
 class _Nobody:
     """Somebody for a leaf to know weakly, and who is gone at once."""
 
@@ -57,6 +63,51 @@ UNTRACKED = AccumulateGrad(_Nobody())  # type: ignore[arg-type]
 # Stands for the node that a view written in place will have once it is asked for.
 _REBASED = GraphNode()
 _REBASED.edges, _REBASED.saved, _REBASED.sequence = (), (), inf
+
+
+class AsStridedBackward0(FunctionNode):
+    """The node of a view of a result that was detached in place: it leads nowhere."""
+
+    __slots__ = ()
+
+    def pull_back(self, cotangents: Sequence[Variable | None]) -> Sequence[Variable | None]:
+        """Nothing."""
+        return [None]
+
+
+class CopySlices(FunctionNode):
+    """The node of a base after a Python function wrote to a view of it; see `copy_slices` for all other writes."""
+
+    __slots__ = ("offset", "position", "way", "within")
+
+    def __init__(self, within: FunctionNode, position: int, view: "ViewTensor") -> None:
+        base, storage = view.base, view.storage
+        edges = list(within.edges)
+        edges[position] = (base.node or UNTRACKED, base.nr)
+        super().__init__(tuple(edges))
+        self.within, self.position = within, position
+        self.way, self.offset = _relative(base, storage), storage.offset  # type: ignore[arg-type, attr-defined]
+
+    def pull_back(self, cotangents: Sequence[Variable | None]) -> Sequence[Variable | None]:
+        """The function's own way back for the view's part of the cotangent; the rest stays as it is."""
+        whole = cotangents[0]
+        if whole is None:
+            return [None] * len(self.edges)
+        gradients = list(self.within.pull_back([call(as_strided(*self.way), whole, self.offset)]))
+        part = gradients[self.position]
+        op = copy_slices(_PUT if part is not None else _CLEAR, *self.way)
+        arguments = (whole, self.offset) if part is None else (whole, part, self.offset)
+        gradients[self.position] = call(op, *arguments)
+        return gradients
+
+
+def call(op: Op, *arguments: Variable) -> Tensor:
+    """The tensor that an op with one output gives."""
+    return tensor_of(*record(op, arguments))
+
+
+_PUT = Op("put", lambda _, new: new)
+_CLEAR = Op("clear", jnp.zeros_like)
 
 
 class ViewTensor(Tensor):
@@ -154,10 +205,24 @@ class ViewTensor(Tensor):
             value, self._node, self._nr = record(
                 as_strided(*_relative(self.base, storage)), (self.base, storage.offset)
             )
+        if self._node is None:
+            self._node = AsStridedBackward0(((UNTRACKED, 0),))
         held = memory_of(storage).value
         if storage.cached is None or storage.cached[0] is not held:
             storage.cached = held, value
         self._seen = storage.version
+
+    def rebase_on(self, node: FunctionNode, position: int) -> None:
+        """After a Python function wrote to this view: let its node be that of the base, for the view's part of it.
+
+        Args:
+            node: the function's, with one output.
+            position: which of its edges is the view's.
+        """
+        self._check_creation("is being")
+        made = CopySlices(node, position, self)
+        self.base.node, self.base.nr = made, 0
+        self._node = _REBASED
 
     def see_version(self) -> None:
         """Take the node as it is for that of the present version."""
@@ -186,7 +251,14 @@ class ViewTensor(Tensor):
         node = self._node
         if node is not None and not isinstance(node, Leaf):
             name = sub(r"Backward\d*$", "", type(node).__name__)
-            what = f"Output {self._nr} of {name} is a view and {modified} modified inplace."
+            of = {
+                Creation.NO_GRAD: " of a view which was created in no_grad mode",
+                Creation.INFERENCE: " of a view which was created in inference mode",
+            }.get(creation, "")
+            how = _MODES.get(creation, "")
+            what = (
+                f"Output {self._nr} of {name} is a view{of} and {modified} modified inplace{how}."
+            )
         elif creation is Creation.INFERENCE:
             what = f"A view was created in inference mode and {modified} modified inplace in normal mode."
         else:
@@ -278,7 +350,10 @@ def as_strided(view: Layout, around: Around = None) -> Op:
     put, _ = _into_memory(around)
     read = reader(view)
     return Op(
-        "as_strided", lambda base, offset: read(put(base), offset), label="AsStridedBackward0"
+        "as_strided",
+        lambda base, offset: read(put(base), offset),
+        label="AsStridedBackward0",
+        counted=1,
     )
 
 
@@ -294,7 +369,8 @@ def copy_slices(op: Op, view: Layout, around: Around) -> Op:
         new = op.function(read(memory, offset), *others)
         return take(write(memory, offset, new))
 
-    return Op(f"{op.name} in a view", function, label="CopySlices")
+    counted = -1 if op.counted is None else op.counted
+    return Op(f"{op.name} in a view", function, label="CopySlices", counted=counted)
 
 
 # ------------------------------------------------------------------------------------------- making views
@@ -348,6 +424,11 @@ def written_view(input: Tensor, geometry: Any) -> Tensor:
     """A view of a tensor that is only written to, so that no op need be recorded for it."""
     node = None if not input.requires_grad else _REBASED
     return view_tensor(input, view_of(input.storage, geometry), node, 0, made_now())
+
+
+def view_of_itself(input: Tensor) -> Tensor:
+    """A view of all of a tensor, without a node: what a custom function makes of an argument that it returns."""
+    return view_tensor(input, view_of(input.storage, geometry(input)), None, 0, Creation.FUNCTION)
 
 
 def make_views(input: Tensor, geometries: Sequence[Any], op: Op) -> tuple[Tensor, ...]:

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache
+from functools import lru_cache, wraps
 from itertools import accumulate
 from operator import index
 from typing import Any
@@ -100,7 +100,7 @@ FUNCTION_OF: dict[str, Callable[..., Any]] = {
 def op(label: str, *static: Any) -> Op:
     """The op with this node name and these static arguments."""
     name = label.split("Backward")[0].lower()
-    return Op(name, FUNCTION_OF[label](*static), label=label)
+    return Op(name, FUNCTION_OF[label](*static), label=label, counted=1)
 
 
 # ------------------------------------------------------------------------------------------- shapes
@@ -449,7 +449,7 @@ def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     of = geometry(input)
     dim = wrap_dim(dim, len(of.size))
     if not of.size:
-        raise RuntimeError("Dimension specified as 0 but tensor has no dimensions")
+        raise IndexError("Dimension specified as 0 but tensor has no dimensions")
     if not of.size[dim]:
         return ()
     parts = [geometries.select(of, dim, k) for k in range(of.size[dim])]
@@ -616,7 +616,22 @@ class UntypedStorage:
     size = nbytes
 
 
-FUNCTIONS: dict[str, Callable[..., Any]] = {
+def _complaining(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function`, whose first argument complains first: PyTorch looks at its place in the graph before anything else."""
+
+    @wraps(function)
+    def wrapper(input: Tensor, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(input, *args, **kwargs)
+        except Exception:
+            if isinstance(input, Tensor) and local.recorder.grad_enabled:
+                input.node  # noqa: B018
+            raise
+
+    return wrapper
+
+
+_FUNCTIONS: dict[str, Callable[..., Any]] = {
     "as_strided": as_strided,
     "broadcast_to": lambda input, size: expand(input, size),
     "chunk": chunk,
@@ -644,8 +659,8 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "unsqueeze": unsqueeze,
     "vsplit": _stacked("vsplit", 2, 0),
 }
-METHODS: dict[str, Any] = {
-    **FUNCTIONS,
+_METHODS: dict[str, Any] = {
+    **_FUNCTIONS,
     "__iter__": iterate,
     "T": property(_numpy_transpose),
     "mT": property(_matrix_transpose),
@@ -663,4 +678,9 @@ METHODS: dict[str, Any] = {
     "untyped_storage": UntypedStorage,
     "view": view,
     "view_as": view_as,
+}
+FUNCTIONS = {name: _complaining(function) for name, function in _FUNCTIONS.items()}
+METHODS: dict[str, Any] = {
+    name: method if isinstance(method, property) else _complaining(method)
+    for name, method in _METHODS.items()
 }

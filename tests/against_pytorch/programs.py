@@ -463,5 +463,5 @@ def flags(tensor: Any, is_gradient: bool) -> tuple[Any, ...]:
 
 def gist(message: str) -> str:
     """What a message is about: without what is known to differ, and without where it came from."""
-    message = re.sub(r", which is output \d+ of \w+,", "", message)
+    message = re.sub(r", which is output \d+ of [\w:]+,", "", message)
     return message.split("\n")[0][:160]

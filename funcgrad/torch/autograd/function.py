@@ -19,12 +19,13 @@ from funcgrad.engine import (
     grad_mode,
     local,
 )
-from funcgrad.engine.nodes import Packed
+from funcgrad.engine.nodes import Edge, Packed
 from funcgrad.torch.autograd.complaints import as_pytorch
 from funcgrad.torch.autograd.hooks import as_tensor
 from funcgrad.torch.autograd.observing import saved_entry
 from funcgrad.torch.autograd.shaping import as_gradient_of
 from funcgrad.torch.tensor import Tensor, place, tensor_of
+from funcgrad.torch.view_tensor import Creation, ViewTensor, view_of_itself
 
 __all__ = ["Function", "FunctionCtx", "once_differentiable"]
 
@@ -287,13 +288,19 @@ class Function:
         ctx._are_tensors = tuple(isinstance(arg, Tensor) for arg in args)
         ctx.needs_input_grad = tuple(isinstance(arg, Tensor) and arg.requires_grad for arg in args)
         records = local.recorder.grad_enabled and any(ctx.needs_input_grad)
+        # Before the function may write to its arguments.
+        edges = [
+            (arg.node, arg.nr)
+            for arg, needed in zip(args, ctx.needs_input_grad, strict=True)
+            if records and needed
+        ]
         with grad_mode(False):
             output = cls.forward(*args) if sets_up else cls.forward(ctx, *args)
             if sets_up:
                 cls.setup_context(ctx, args, output)
         _check_marks(ctx)
         outputs = output if isinstance(output, tuple) else (output,)
-        node = _node_of(cls, ctx, args, outputs) if records else None
+        node = _node_of(cls, ctx, args, outputs, tuple(edges)) if records else None
         wrapped = _wrap(cls, ctx, args, outputs, node)
         if node is not None:
             _save(ctx, node, outputs, wrapped)
@@ -340,10 +347,13 @@ def _among(tensor: Any, group: Any) -> bool:
 
 
 def _node_of(
-    cls: type[Function], ctx: FunctionCtx, args: tuple[Any, ...], outputs: tuple[Any, ...]
+    cls: type[Function],
+    ctx: FunctionCtx,
+    args: tuple[Any, ...],
+    outputs: tuple[Any, ...],
+    edges: tuple[Edge, ...],
 ) -> _FunctionNode:
-    wanted = [arg for arg, needed in zip(args, ctx.needs_input_grad, strict=True) if needed]
-    node = cls._node(tuple((arg.node, arg.nr) for arg in wanted), len(outputs))
+    node = cls._node(edges, len(outputs))
     node.function, node.ctx = cls, ctx
     node.inputs = tuple(arg.requires_grad for arg in args if isinstance(arg, Tensor))
     node.avals = tuple(
@@ -381,16 +391,29 @@ def _wrap(
             and not _among(output, ctx._without_gradient)
         )
         if given and not dirty:
-            output = output.detach()
-        elif dirty and differentiable and output.is_leaf and output.requires_grad:
-            raise RuntimeError(
-                "a leaf Variable that requires grad has been used in an in-place operation."
-            )
+            output = view_of_itself(output) if local.recorder.grad_enabled else output.detach()
         if dirty:
             output.storage.version += 1
-        if differentiable:
+            if differentiable and output.requires_grad and not output._is_result():
+                raise RuntimeError(
+                    "a leaf Variable that requires grad has been used in an in-place operation."
+                )
+            if differentiable:
+                output._grad = output._retained = None
+        if differentiable and node is not None and dirty and type(output) is ViewTensor:
+            wanted = [arg for arg, needed in zip(args, ctx.needs_input_grad, strict=True) if needed]
+            output.rebase_on(node, next(k for k, arg in enumerate(wanted) if arg is output))
+        elif differentiable:
             output.node, output.nr = node, number
+        if type(output) is ViewTensor and not dirty:
+            output.creation = Creation.FUNCTION
+            output.see_version()
         wrapped.append(output)
+    with_node = [each for each in wrapped if isinstance(each, Tensor) and node is not None]
+    if len(with_node) > 1:
+        for each in with_node:
+            if type(each) is ViewTensor:
+                each.creation = Creation.SEVERAL
     return wrapped
 
 

@@ -9,6 +9,7 @@ from funcgrad.engine import GraphNode, Leaf, Node, Variable
 from funcgrad.engine.nodes import HookTable, hooks_of
 from funcgrad.torch.dtypes import from_numpy_dtype
 from funcgrad.torch.tensor import Tensor, tensor_of
+from funcgrad.torch.view_tensor import UNTRACKED
 
 _ids = count()
 
@@ -112,8 +113,9 @@ def register_hook(self: Tensor, hook: Callable[[Tensor], Tensor | None]) -> Remo
     """
     if self.node is None:
         raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
-    number = self.nr
-    hooks = hooks_of(self.node).arriving
+    number, node = self.nr, self.node
+    # No gradient ever arrives at a view that requires grad only because its base does.
+    hooks = HookTable() if node is UNTRACKED else hooks_of(node).arriving
 
     def arriving(cotangents: list[Variable | None]) -> None:
         given = cotangents[number]
@@ -213,7 +215,7 @@ def accumulated(leaf: Tensor) -> None:
 def _places(node: GraphNode) -> tuple[int, list[int]]:
     """How many next functions a node has, and which of them its edges are."""
     if isinstance(node, Node):
-        needed = node.rule.needed
+        needed = node.rule.needed[: node.rule.op.counted]
         return len(needed), [k for k, need in enumerate(needed) if need]
     inputs = getattr(node, "inputs", None)
     if inputs is not None:
@@ -226,7 +228,7 @@ def next_functions(self: GraphNode) -> tuple[tuple[GraphNode | None, int], ...]:
     total, places = _places(self)
     functions: list[tuple[GraphNode | None, int]] = [(None, 0)] * total
     for place, edge in zip(places, self.edges, strict=True):
-        functions[place] = edge
+        functions[place] = edge if edge[0] is not UNTRACKED else (None, 0)
     return tuple(functions)
 
 

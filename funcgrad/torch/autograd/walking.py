@@ -27,6 +27,7 @@ from funcgrad.torch.autograd.shaping import as_gradient_of
 from funcgrad.torch.calling import remember
 from funcgrad.torch.dtypes import Size, from_numpy_dtype
 from funcgrad.torch.tensor import Tensor, tensor_of
+from funcgrad.torch.view_tensor import UNTRACKED
 from funcgrad.torch.wrapping import BACKWARD, refuse_inside
 
 Tensors = Tensor | GradientEdge | Sequence[Tensor | GradientEdge]
@@ -266,7 +267,10 @@ FUNCTIONS: dict[str, Any] = {}
 
 
 def _edge(of: Tensor) -> tuple[Any, int]:
-    return (of.node, of.nr) if isinstance(of, Tensor) else (of.node, of.output_nr)
+    if not isinstance(of, Tensor):
+        return of.node, of.output_nr
+    # Nothing leads to a view that requires grad only because its base does.
+    return (Leaf(of), 0) if of.node is UNTRACKED else (of.node, of.nr)
 
 
 def _as_list(given: Any) -> list[Any]:
