@@ -213,6 +213,72 @@ TRANSFORMS = {
 }
 
 
+def written_through_a_view(x):
+    doubled = x * 2
+    doubled[0] = x[1]
+    doubled[1:].mul_(x[:2])
+    return (doubled * x).sum()
+
+
+VIEWS = {
+    "grad of parts": lambda t, f: f.grad(lambda x: (x[0] * x[1:]).sum())(vector(t)),
+    "grad of a transpose": lambda t, f: f.grad(lambda m: (m.T @ m).reshape(-1)[2:5].sum())(
+        matrix(t)
+    ),
+    "grad written through views": lambda t, f: f.grad(written_through_a_view)(vector(t)),
+    "hessian written through views": lambda t, f: f.hessian(written_through_a_view)(vector(t)),
+    "jacrev of parts": lambda t, f: f.jacrev(lambda m: (m[0], m[:, 1] * m[1, 0]))(matrix(t)),
+    "jacfwd of parts": lambda t, f: f.jacfwd(lambda m: (m[0], m[:, 1] * m[1, 0]))(matrix(t)),
+    "jvp written through views": lambda t, f: f.jvp(
+        written_through_a_view, (vector(t),), (vector(t),)
+    ),
+    "vmap of parts": lambda t, f: f.vmap(lambda x: x[0] * x[1:])(matrix(t)),
+    "vmap written through views": lambda t, f: f.vmap(written_through_a_view)(matrix(t)),
+    "vmap of reshapes": lambda t, f: f.vmap(lambda x: x.reshape(1, 3).t().expand(3, 2))(matrix(t)),
+    "vmap of grad written through views": lambda t, f: f.vmap(f.grad(written_through_a_view))(
+        matrix(t)
+    ),
+    "per example over unbound rows": lambda t, f: f.vmap(lambda x: sum(x.unbind()))(matrix(t)),
+    "indexing by a tensor": lambda t, f: f.vmap(lambda x: x[t.tensor([2, 0])])(matrix(t)),
+    "an argument that is a view": lambda t, f: f.grad(cube_sum)(matrix(t)[1]),
+    "an argument of vmap that is a view": lambda t, f: f.vmap(lambda x: x.sum())(matrix(t).t()),
+    "a view as a result": lambda t, f: f.vmap(lambda x: x[:2])(matrix(t)),
+    "a captured view": lambda t, f: f.grad(lambda x, row=matrix(t)[0]: (x * row).sum())(vector(t)),
+}
+
+
+@pytest.mark.parametrize("case", VIEWS)
+def test_views_inside_transformations(case):
+    check(VIEWS[case])
+
+
+@pytest.mark.parametrize("transform", ["grad", "vmap", "jvp"])
+def test_a_captured_view_leads_to_its_base(transform):
+    def call(t, f):
+        base = matrix(t).requires_grad_()
+        row = (base * 2)[1]
+        function = lambda x: (x * row * row).sum()  # noqa: E731
+        result = {
+            "grad": lambda: f.grad(function)(vector(t)),
+            "vmap": lambda: f.vmap(function)(matrix(t)),
+            "jvp": lambda: f.jvp(function, (vector(t),), (vector(t),))[1],
+        }[transform]()
+        result.sum().backward()
+        return result, base.grad, row.sum()
+
+    check(call)
+
+
+def test_in_place_changes_of_views_of_arguments_are_seen_outside():
+    def call(t, f):
+        x, y = matrix(t), matrix(t)
+        f.vmap(lambda row: row[1:].add_(10).sum())(x)
+        f.vmap(lambda column: column[0].mul_(10), in_dims=1)(y)
+        return x, y
+
+    check(call)
+
+
 @pytest.mark.parametrize("case", TRANSFORMS)
 def test_transform_gives_what_pytorch_gives(case):
     check(TRANSFORMS[case])

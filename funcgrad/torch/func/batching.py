@@ -8,7 +8,7 @@ from typing import Any
 from funcgrad.engine.levels import BatchLevel
 from funcgrad.engine.values import Wrapped
 from funcgrad.torch.dtypes import Size
-from funcgrad.torch.func.inputs import as_tensor, enter
+from funcgrad.torch.func.inputs import as_tensor, enter, looked_at
 from funcgrad.torch.random_stream import default_generator
 from funcgrad.torch.rearranging import concatenate, expand, move_axis, take
 from funcgrad.torch.reductions import wrap_dim
@@ -65,7 +65,7 @@ def vmap(
                     leaf if dim is None else batch_of(level, leaf, dim)
                     for leaf, dim in zip(leaves, dims, strict=True)
                 ]
-                output = func(*unflatten(inputs, spec), **kwargs)
+                output = looked_at(func(*unflatten(inputs, spec), **kwargs))
             return _unbatched(level, output, out_dims, name)
 
         if chunk_size is None:

@@ -20,6 +20,7 @@ from funcgrad.torch.func.inputs import (
     enter_all,
     leave,
     leave_all,
+    looked_at,
     output_and_aux,
     positions,
 )
@@ -124,7 +125,7 @@ def grad_and_value(
             kwargs = enter_all(level, kwargs)
             wanted = chosen(args, argnums)
             inputs = _differentiable(wanted)
-            output = func(*args, **kwargs)
+            output = looked_at(func(*args, **kwargs))
             if has_aux:
                 output, aux = output_and_aux(output, called)
             if not isinstance(output, Tensor):
@@ -183,7 +184,7 @@ def vjp_of(
         args = enter_all(level, primals)
         wanted = args if argnums is None else chosen(args, argnums)
         inputs = _differentiable(wanted)
-        output = func(*args)
+        output = looked_at(func(*args))
         if has_aux:
             output, aux = output_and_aux(output, "vjp(f, *primals)")
             aux = leave_all(level, aux)

@@ -32,6 +32,17 @@ def as_tensor(variable: Variable) -> Tensor:
     return tensor_of(variable.storage.value, variable.node, variable.nr)
 
 
+def looked_at(tree: Any) -> Any:
+    """Every tensor of a tree as it is now: a view is read while the level that it belongs to is there."""
+
+    def each(leaf: Any) -> Any:
+        if not isinstance(leaf, Tensor) or type(leaf) is Tensor:
+            return leaf
+        return tensor_of(leaf.storage.value, leaf.node, leaf.nr)
+
+    return tree_map(each, tree)
+
+
 def leave(level: Level, tensor: Tensor) -> Tensor:
     """A tensor of this level as one of the next level out."""
     value = tensor.storage.value
@@ -140,6 +151,7 @@ __all__ = [
     "flatten",
     "leave",
     "leave_all",
+    "looked_at",
     "output_and_aux",
     "positions",
 ]

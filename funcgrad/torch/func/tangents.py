@@ -18,6 +18,7 @@ from funcgrad.torch.func.inputs import (
     enter,
     enter_all,
     leave_all,
+    looked_at,
     output_and_aux,
     positions,
 )
@@ -100,7 +101,7 @@ def jvp_of(
                 args = tuple(
                     duals[where.index(k)] if k in where else arg for k, arg in enumerate(args)
                 )
-            output = func(*args)
+            output = looked_at(func(*args))
             if has_aux:
                 output, aux = output_and_aux(output, JVP)
                 aux = leave_all(level, aux)
