@@ -243,14 +243,20 @@ def _pull_back(rule: Rule, given: tuple[bool, ...], *args: Any) -> tuple:
         return as_tuple(rule.op.function(*merged))
 
     _, pullback = jax.vjp(of_wanted, *(inputs[k] for k in rule.wants))
-    return pullback(
+    gradients = pullback(
         tuple(
-            next(cotangents)
+            _conjugate(next(cotangents))
             if have
             else np.zeros(t.shape, t.dtype if t.inexact else jax.dtypes.float0)
             for have, t in zip(given, rule.outputs, strict=True)
         )
     )
+    return tuple(_conjugate(gradient) for gradient in gradients)
+
+
+def _conjugate(array: Any) -> Any:
+    """The complex conjugate: JAX's complex gradients are the conjugates of those that descend."""
+    return jnp.conj(array) if array.dtype.kind == "c" else array
 
 
 def as_tuple(outputs: Any) -> tuple:

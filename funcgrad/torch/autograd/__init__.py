@@ -20,6 +20,7 @@ from funcgrad.torch.autograd.grad_mode import (
     no_grad,
     set_grad_enabled,
 )
+from funcgrad.torch.autograd.gradcheck import gradcheck, gradgradcheck
 from funcgrad.torch.autograd.walking import backward, grad
 
 __all__ = [
@@ -33,6 +34,8 @@ __all__ = [
     "functional",
     "grad",
     "grad_mode",
+    "gradcheck",
+    "gradgradcheck",
     "graph",
     "inference_mode",
     "no_grad",
