@@ -173,6 +173,9 @@ class Watch(Protocol):
     def meets(self, node: GraphNode) -> None:
         """A graph node comes into the recording."""
 
+    def creates(self, value: Value) -> None:
+        """A value is made of numbers that Python has: it is not read from outside, and always the same."""
+
     def ran(self, state: State, made: list[Value], reason: str) -> None:
         """The recording that ends in `state` was run, and these values of it are held."""
 

@@ -21,7 +21,9 @@ from funcgrad.torch import (
     in_place_views,
     indexing,
     jax_functions,
+    joining,
     optim,
+    ordering,
     pointwise,
     powers,
     products,
@@ -74,6 +76,8 @@ _TABLES = (
     indexing,
     in_place_views,
     selecting,
+    joining,
+    ordering,
 )
 
 for _table in _TABLES:

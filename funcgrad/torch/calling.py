@@ -17,7 +17,7 @@ from funcgrad.torch.dtypes import bool_, dtype, from_numpy_dtype, result_dtype
 from funcgrad.torch.inference import InferenceStorage
 from funcgrad.torch.inference import enabled as inferring
 from funcgrad.torch.tensor import Tensor, move_retained, tensor_of
-from funcgrad.torch.view_storage import ViewStorage, geometry_of, memory_of
+from funcgrad.torch.view_storage import ViewStorage, aval_of, geometry_of, memory_of
 from funcgrad.torch.view_tensor import ViewTensor, keep_apart
 from funcgrad.torch.wrapping import check_not_batched, check_transformed, still_dual
 
@@ -74,18 +74,10 @@ def remember(cache: dict, key: Any, entry: Any, limit: int = 1024) -> Any:
 
 def promoted(operands: tuple[Any, ...]) -> dtype:
     """The dtype in which PyTorch computes on these tensors and Python numbers."""
-    tensors = [operand for operand in operands if isinstance(operand, Variable)]
+    avals = [aval_of(each.storage) for each in operands if isinstance(each, Variable)]
     return result_dtype(
-        [
-            from_numpy_dtype(t.storage.value.aval.dtype)
-            for t in tensors
-            if t.storage.value.aval.shape
-        ],
-        [
-            from_numpy_dtype(t.storage.value.aval.dtype)
-            for t in tensors
-            if not t.storage.value.aval.shape
-        ],
+        [from_numpy_dtype(aval.dtype) for aval in avals if aval.shape],
+        [from_numpy_dtype(aval.dtype) for aval in avals if not aval.shape],
         [type(operand) for operand in operands if not isinstance(operand, Variable)],
     )
 

@@ -7,6 +7,7 @@ the function reads and returns every tensor it changes.
 
 import functools
 from collections.abc import Callable
+from hashlib import blake2b
 from typing import Any
 from weakref import ref
 
@@ -53,6 +54,13 @@ class _Watch:
             self.leaves[node] = None
         elif node.sequence < self.start:
             self.continues_graph = True
+
+    def creates(self, value: Value) -> None:
+        """Note a value and its elements."""
+        self.made.add(value)
+        elements = np.asarray(value.array)
+        digest = blake2b(elements.tobytes(), digest_size=16).hexdigest()
+        self.happened.append(f"{elements.dtype}{elements.shape}{digest}")
 
     def ran(self, state: State, made: list[Value], reason: str) -> None:
         """Note a run, and that what it made is not from outside."""

@@ -13,6 +13,7 @@ from funcgrad.torch.calling import NUMBERS, check_broadcast, in_place, number, w
 from funcgrad.torch.devices import device as device_of
 from funcgrad.torch.dtypes import dtype
 from funcgrad.torch.tensor import Tensor, tensor_of
+from funcgrad.torch.view_storage import aval_of
 
 CLONE = Op("clone", jnp.copy, label="CloneBackward0")
 
@@ -86,7 +87,7 @@ def to(
 
 def fill_(self: Tensor, value: Any) -> Tensor:
     """Set every element to a number, or to the one element of a tensor."""
-    aval = self.storage.value.aval
+    aval = aval_of(self.storage)
     if isinstance(value, Tensor):
         writable(self, value)
         if value.ndim:
@@ -101,12 +102,12 @@ def fill_(self: Tensor, value: Any) -> Tensor:
 def zero_(self: Tensor) -> Tensor:
     """Set every element to zero."""
     writable(self, repeats=True)
-    return in_place(_zero(self.storage.value.aval), self)
+    return in_place(_zero(aval_of(self.storage)), self)
 
 
 def copy_(self: Tensor, other: Any, non_blocking: bool = False) -> Tensor:
     """Set the elements to those of another tensor, converted and broadcast."""
-    aval = self.storage.value.aval
+    aval = aval_of(self.storage)
     if isinstance(other, NUMBERS):
         other = number(other, Aval((), aval.dtype))
     elif not isinstance(other, Tensor):

@@ -21,6 +21,7 @@ from funcgrad.torch.calling import check_no_overlap, in_place, number, writable
 from funcgrad.torch.conversions import copy_, fill_
 from funcgrad.torch.geometry import Geometry
 from funcgrad.torch.tensor import Tensor, place, tensor_of
+from funcgrad.torch.view_storage import aval_of
 from funcgrad.torch.view_tensor import Creation, ViewTensor, geometry, written_view
 
 expand = views.METHODS["expand"]
@@ -80,7 +81,7 @@ def set_item(self: Tensor, key: Any, value: Any) -> None:
 def _value(self: Tensor, value: Any) -> Tensor:
     if isinstance(value, Tensor):
         return value
-    aval = self.storage.value.aval
+    aval = aval_of(self.storage)
     if isinstance(value, _NUMBERS):
         held = number(value, Aval((), aval.dtype)).storage
         made = tensor_of(held.value)
@@ -395,7 +396,7 @@ def index_put(target: Tensor, arrays: Sequence[Any], value: Tensor, accumulate: 
             "Index put requires the source and destination dtypes match, got "
             f"{target.dtype.scalar_type} for the destination and {value.dtype.scalar_type} for the source."
         )
-    shapes = [target.storage.value.aval.struct, *[t.storage.value.aval.struct for t in tensors]]
+    shapes = [aval_of(target.storage).struct, *[t.storage.value.aval.struct for t in tensors]]
     with jax.enable_x64(True):
         shape = jax.eval_shape(lambda x, *arrays: x[_at(dims, arrays)], *shapes).shape
     sizes = tuple(value.shape)

@@ -24,7 +24,10 @@ class CannotCompileError(Exception):
 
 
 class _TracingWatch:
-    """Sees to it that a traced call reads nothing that is not among the program's inputs."""
+    """Sees to it that a traced call reads nothing that is not among the program's inputs, or made in it."""
+
+    def __init__(self) -> None:
+        self.created: set[Value] = set()
 
     def reads(self, variable: Variable) -> None:
         """Refuse an array that would be a constant of the program.
@@ -32,11 +35,16 @@ class _TracingWatch:
         Raises:
             CannotCompileError: it is a tensor's, and not a Python number's.
         """
-        if type(variable) is not Variable and not is_tracer(variable.storage.value.array):
+        value = variable.storage.value
+        if type(variable) is not Variable and not (is_tracer(value.array) or value in self.created):
             raise CannotCompileError("it reads a tensor that it did not read before")
 
     def meets(self, node: GraphNode) -> None:
         """Let any node pass: those from outside were refused while the call was watched."""
+
+    def creates(self, value: Value) -> None:
+        """Let a constant of the program pass."""
+        self.created.add(value)
 
     def ran(self, state: State, made: list[Value], reason: str) -> None:
         """Let a run pass."""

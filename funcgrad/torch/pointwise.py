@@ -24,6 +24,7 @@ from funcgrad.torch.calling import (
 )
 from funcgrad.torch.dtypes import dtype
 from funcgrad.torch.tensor import Tensor, tensor_of
+from funcgrad.torch.view_storage import aval_of
 
 SAME = "same"  # the result has the dtype computed in
 FLOAT = "float"  # integers and bools are computed in the default dtype
@@ -184,15 +185,15 @@ class Pointwise:
     def number_type(self, a: Tensor, value: Any) -> Aval:
         """The type that a Python number takes beside `a`."""
         if self.row.check is not None:
-            self.row.check(a.storage.value.aval, Aval((), promoted((value,)).numpy_dtype))
+            self.row.check(aval_of(a.storage), Aval((), promoted((value,)).numpy_dtype))
         aval = Aval((), self.computed_in((a, value)).numpy_dtype)
-        return remember(self.numbers, (a.storage.value.aval, type(value)), aval)
+        return remember(self.numbers, (aval_of(a.storage), type(value)), aval)
 
     def operand(self, a: Tensor, b: Any) -> Any:
         """The second operand as a tensor or a 0-d variable."""
         if isinstance(b, Tensor):
             return b
-        aval = self.numbers.get((a.storage.value.aval, type(b))) or self.number_type(a, b)
+        aval = self.numbers.get((aval_of(a.storage), type(b))) or self.number_type(a, b)
         return number(b, aval)
 
     def in_place(self, a: Tensor, *others: Any) -> Tensor:
@@ -204,7 +205,7 @@ class Pointwise:
         """
         others = tuple([self.operand(a, other) for other in others])
         writable(a, *others)
-        avals = tuple([operand.storage.value.aval for operand in (a, *others)])
+        avals = (aval_of(a.storage), *[other.storage.value.aval for other in others])
         op = self.in_place_by_types.get(avals) or self.for_in_place((a, *others), avals)
         return in_place(op, a, *others, saves_result=self.row.saves_result)
 
@@ -275,6 +276,9 @@ class Pointwise:
         in_place_by_types, numbers = self.in_place_by_types, self.numbers
 
         def method(self_: Any, other: Any) -> Any:
+            if type(self_) is not Tensor:
+                known = isinstance(other, (Tensor, *NUMBERS))
+                return self.in_place(self_, other) if known else NotImplemented
             if isinstance(other, Tensor):
                 second: Any = other
             elif isinstance(other, NUMBERS):
@@ -285,9 +289,7 @@ class Pointwise:
             writable(self_, second)
             avals = (self_.storage.value.aval, second.storage.value.aval)
             op = in_place_by_types.get(avals) or self.for_in_place((self_, second), avals)
-            if type(self_) is Tensor:
-                return write(self_, record_two(op, self_, second))
-            return in_place(op, self_, second)
+            return write(self_, record_two(op, self_, second))
 
         return method
 

@@ -445,4 +445,8 @@ def place(array: Any, where: "device | str | None" = None) -> Value:
         made = jnp.array(array)
         if where is not None:
             made = jax.device_put(made, device(where).jax_device())
-    return Value.of(made)
+    value = Value.of(made)
+    watch = local.recorder.watch
+    if watch is not None:
+        watch.creates(value)
+    return value

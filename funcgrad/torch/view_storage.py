@@ -53,16 +53,19 @@ class ViewStorage(Storage):
         memory: holds all of the elements.
         counter: the storage whose version this one shares.
         geometry: which of the elements these are; `layout` and `offset` are the same for ops.
+        aval: the type of the elements, known without reading them.
         cached: what the memory held when it was last read, and what was read.
     """
 
-    __slots__ = ("cached", "counter", "geometry", "layout", "memory", "offset")
+    __slots__ = ("aval", "cached", "counter", "geometry", "layout", "memory", "offset")
 
     def __init__(self, source: Storage, counter: Storage, geometry: Geometry) -> None:
         self.memory = Memory(source)
         self.counter = counter
         self.geometry = geometry
-        self.layout: Layout = layout(source.value.aval.shape, geometry)
+        held = source.value.aval
+        self.aval = Aval(geometry.size, held.dtype, held.device)
+        self.layout: Layout = layout(held.shape, geometry)
         self.offset = place(geometry.offset)
         self.cached: tuple[Value, Value] | None = None
 
@@ -140,6 +143,11 @@ def memory_of(storage: Storage) -> Storage:
     if kind is ViewStorage:
         return storage.memory.storage  # type: ignore[attr-defined]
     return storage.source if kind is DataStorage else storage  # type: ignore[attr-defined]
+
+
+def aval_of(storage: Storage) -> Aval:
+    """The type of a storage's elements."""
+    return storage.aval if type(storage) is ViewStorage else storage.value.aval
 
 
 def geometry_of(storage: Storage) -> Geometry:

@@ -15,9 +15,10 @@ import jax.numpy as jnp
 from funcgrad.engine import FunctionNode, GraphNode, Leaf, Op, Variable, grad_mode, local, record
 from funcgrad.engine.levels import where
 from funcgrad.torch import inference
+from funcgrad.torch.dtypes import Size, dtype, from_numpy_dtype
 from funcgrad.torch.strided import Layout, layout, reader, writer
 from funcgrad.torch.tensor import AccumulateGrad, Tensor, move_retained, tensor_of
-from funcgrad.torch.view_storage import ViewStorage, geometry_of, memory_of, place, view_of
+from funcgrad.torch.view_storage import ViewStorage, aval_of, geometry_of, memory_of, place, view_of
 
 _new = object.__new__
 
@@ -128,6 +129,23 @@ class ViewTensor(Tensor):
     def __class__(self) -> type:
         """PyTorch has one class of tensors."""
         return Tensor
+
+    # -- what it is, without reading its elements -----------------------------------------------------------------
+
+    @property
+    def shape(self) -> Size:
+        """The lengths of its dimensions."""
+        return Size(aval_of(self.storage).shape)
+
+    @property
+    def ndim(self) -> int:
+        """How many dimensions it has."""
+        return len(aval_of(self.storage).shape)
+
+    @property
+    def dtype(self) -> dtype:
+        """The type of its elements."""
+        return from_numpy_dtype(aval_of(self.storage).dtype)
 
     # -- its place in the graph -----------------------------------------------------------------------------------
 
@@ -298,6 +316,7 @@ class ViewTensor(Tensor):
                 value = record(copy_slices(op, storage.layout, None), arguments)[0]
             storage.memory.storage.value = value
         counter.version += 1
+        storage.cached = None  # nobody needs the elements as they were
         return node
 
 
