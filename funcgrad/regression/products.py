@@ -39,6 +39,11 @@ def _block_of(x: Array, weights: Array) -> int | None:
     one_output = x.ndim == 2 and weights.ndim == 1 and x.dtype == weights.dtype
     if not one_output or x.shape[0] < _FEWEST_ROWS:
         return None
-    if jax.default_backend() != "cpu" or jax.device_count() > 1:
+    if not on_one_cpu():
         return None
     return next((size for size in _BLOCK if x.shape[0] % size == 0), None)
+
+
+def on_one_cpu() -> bool:
+    """Return whether what is computed runs on one CPU device, with all its cores."""
+    return jax.default_backend() == "cpu" and jax.device_count() == 1

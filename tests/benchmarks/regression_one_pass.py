@@ -1,0 +1,144 @@
+"""Prints how near the gradient comes to one reading of the rows, and what else was tried: `python -m tests.benchmarks.regression_one_pass`.
+
+All forms take turns within one run; ratios are medians of the rounds' own. The last lines tell the floor for programs
+of XLA's CPU kernels: one reading, then both products of blocks that are in cache, divided by the cores.
+"""
+
+import argparse
+import os
+import time
+from collections.abc import Callable
+from statistics import median
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from funcgrad import regression
+from funcgrad.regression import one_pass
+from funcgrad.regression.products import linear_prediction
+from tests.benchmarks.engine import scaled
+from tests.benchmarks.regression_speed import measure
+
+Form = Callable[[Any, Any, Any], Any]
+
+
+def squared(prediction: Any, y: Any) -> Any:
+    """The error of a row."""
+    return jnp.square(prediction - y)
+
+
+def plain(weights: Any, x: Any, y: Any) -> Any:
+    """As anyone would write it."""
+    return jnp.mean(squared(x @ weights, y))
+
+
+def blocked(weights: Any, x: Any, y: Any) -> Any:
+    """Two readings, each on every core."""
+    return jnp.mean(squared(linear_prediction(x, weights), y))
+
+
+def scan(size: int) -> Form:
+    """A plain `lax.scan` over blocks of rows: one reading, on one core."""
+
+    def value_and_grad(weights: Any, x: Any, y: Any) -> Any:
+        def body(sums: Any, block: Any) -> Any:
+            rows, targets = block
+            residuals = rows @ weights - targets
+            return (sums[0] + residuals @ residuals, sums[1] + residuals @ rows), None
+
+        count = x.shape[0] // size
+        blocks = x.reshape(count, size, -1), y.reshape(count, size)
+        (value, slope), _ = jax.lax.scan(body, (jnp.zeros(()), jnp.zeros_like(weights)), blocks)
+        return value / x.shape[0], 2 / x.shape[0] * slope
+
+    return value_and_grad
+
+
+def in_one_pass(blocks: int, kibibytes: int) -> Form:
+    """The library's own form with other blocks."""
+
+    def value_and_grad(weights: Any, x: Any, y: Any) -> Any:
+        kept = one_pass._BLOCKS_AT_ONCE, one_pass._BLOCK_BYTES, one_pass._FEWEST_TURNS
+        one_pass._BLOCKS_AT_ONCE, one_pass._BLOCK_BYTES = blocks, kibibytes << 10
+        one_pass._FEWEST_TURNS = 1
+        try:
+            # An error of its own, because what is traced for one is kept.
+            loss = regression.mean_loss(lambda prediction, y: squared(prediction, y))
+            return jax.value_and_grad(loss)(weights, x, y)
+        finally:
+            one_pass._BLOCKS_AT_ONCE, one_pass._BLOCK_BYTES, one_pass._FEWEST_TURNS = kept
+
+    return value_and_grad
+
+
+def products_in_cache(features: int) -> float:
+    """Seconds that both products take for each byte of a block that is in cache, on one core."""
+    rows = max(1, (1 << 18) // (4 * features))
+    block = jnp.ones((rows, features))
+
+    @jax.jit
+    def repeated(block: Any) -> Any:
+        def once(_: Any, weights: Any) -> Any:
+            return 1e-9 * ((block @ (1e-9 * weights)) @ block)
+
+        return jax.lax.fori_loop(0, 1000, once, jnp.ones(features))
+
+    times = []
+    for _ in range(5):
+        jax.block_until_ready(repeated(block))
+        start = time.perf_counter()
+        jax.block_until_ready(repeated(block))
+        times.append(time.perf_counter() - start)
+    return min(times) / (1000 * block.nbytes)
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=1_000_000, help="a multiple of 4000")
+    parser.add_argument("--features", type=int, default=100)
+    parser.add_argument("--rounds", type=int, default=15)
+    options = parser.parse_args()
+    random = np.random.default_rng(0)
+    x = jax.device_put(random.standard_normal((options.rows, options.features), np.float32))
+    y = jax.device_put(random.standard_normal(options.rows, np.float32))
+    weights = jnp.zeros(options.features)
+
+    forms: dict[str, Form] = {
+        "regression.value_and_grad": regression.value_and_grad,
+        "plain value_and_grad": jax.value_and_grad(plain),
+        "a product for each block, two readings": jax.value_and_grad(blocked),
+        **{f"lax.scan over {size} rows": scan(size) for size in (500, 1000, 4000)},
+        **{
+            f"one pass, {blocks} blocks of {size} KiB": in_one_pass(blocks, size)
+            for blocks, size in ((1, 512), (4, 1024), (8, 256), (8, 512), (8, 1024), (16, 256))
+        },
+    }
+    read = jax.jit(jnp.sum)
+    turns = {"one reading, jnp.sum": lambda _: jax.block_until_ready(read(x))}
+    for name, form in forms.items():
+        compiled = jax.jit(form)
+        turns[name] = lambda _, compiled=compiled: jax.block_until_ready(compiled(weights, x, y))
+    times = measure(turns, options.rounds)
+    reading = times["one reading, jnp.sum"]
+    device = jax.devices()[0].device_kind
+    print(f"{options.rows} x {options.features} float32, {device}, {options.rounds} rounds")
+    print(f"{'':<42}{'median':>10}{'fastest':>10}{'/ reading':>11}")
+    for name, seconds in times.items():
+        ratio = median(a / b for a, b in zip(seconds, reading, strict=True))
+        print(f"{name:<42}{scaled(median(seconds)):>10}{scaled(min(seconds)):>10}{ratio:>11.2f}")
+    cores = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
+    computing = products_in_cache(options.features) * x.nbytes / cores
+    floor = 1 + computing / min(reading)
+    print(
+        f"both products in cache, on {cores} cores: {scaled(computing)}; after a reading of "
+        f"{scaled(min(reading))} that makes a floor of {floor:.2f} readings (target: 1.4)"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,155 @@
+"""A mean of errors of the linear prediction: the numbers are the plain form's, however the rows are read."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from funcgrad import fit, regression
+from funcgrad.regression import Linear, one_pass
+
+RNG = np.random.default_rng(0)
+ROWS, FEATURES = 3017, 5  # several turns of the loop, and rows left over
+X = RNG.normal(size=(ROWS, FEATURES)).astype(np.float32)
+SCORE = X @ np.array([1.0, -0.5, 0.3, 0.0, 0.7]) + RNG.normal(size=ROWS)
+W = np.array([0.3, -0.2, 0.1, 0.4, -0.1], np.float32)
+
+# An error by row, the targets it is for, and the same written out for NumPy.
+ERRORS = {
+    "squared": (lambda p, y: (p - y) ** 2, SCORE),
+    "logistic": (optax.losses.sigmoid_binary_cross_entropy, SCORE > 0),
+    "Poisson": (lambda p, y: jnp.exp(p) - y * p, np.floor(np.exp(np.clip(SCORE, -3, 3)))),
+    "Huber": (optax.losses.huber_loss, SCORE),
+    "quantile": (lambda p, y: jnp.maximum(0.9 * (y - p), 0.1 * (p - y)), SCORE),
+}
+
+
+@pytest.fixture(autouse=True)
+def small_blocks(monkeypatch):
+    monkeypatch.setattr(one_pass, "_BLOCK_BYTES", 32 * FEATURES * 4)
+    monkeypatch.setattr(one_pass, "_BLOCKS_AT_ONCE", 2)
+    monkeypatch.setattr(one_pass, "_FEWEST_TURNS", 4)
+
+
+@pytest.fixture
+def problem(request):
+    """An error of its own for each test, because a loss is compiled once for the blocks it found."""
+    error, y = ERRORS[request.param]
+    return (lambda p, y: error(p, y)), y.astype(np.float32)
+
+
+def plain(error):
+    def loss(params, x, y):
+        weights, bias = params if isinstance(params, Linear) else (params, 0.0)
+        return jnp.mean(error(x @ weights + bias, y))
+
+    return loss
+
+
+def assert_close(got, wanted, **tolerance):
+    for one, other in zip(jax.tree.leaves(got), jax.tree.leaves(wanted), strict=True):
+        np.testing.assert_allclose(one, other, **({"rtol": 1e-5, "atol": 1e-6} | tolerance))
+
+
+def in_float64(error, params, y):
+    with jax.enable_x64(True):
+        wide = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), (params, X, y))
+        return jax.value_and_grad(plain(error))(*wide)
+
+
+@pytest.mark.parametrize("problem", ERRORS, indirect=True)
+@pytest.mark.parametrize("params", [W, Linear(W, np.float32(0.5))], ids=["weights", "with bias"])
+def test_value_and_gradient_are_those_of_exacter_arithmetic(problem, params):
+    error, y = problem
+    ours = jax.jit(jax.value_and_grad(regression.mean_loss(error)))
+    assert "while" in ours.lower(params, X, y).as_text()  # the form under test is the one that runs
+    assert_close(ours(params, X, y), in_float64(error, params, y))
+    value = jax.jit(regression.mean_loss(error))(params, X, y)
+    assert_close(value, in_float64(error, params, y)[0])
+
+
+@pytest.mark.parametrize("problem", ["Poisson", "Huber"], indirect=True)
+def test_derivatives_of_any_order_and_mode_and_by_the_data_are_the_plain_forms(problem):
+    error, y = problem
+    ours, theirs, params = regression.mean_loss(error), plain(error), Linear(W, np.float32(0.5))
+    for transform in (
+        jax.hessian,
+        lambda f: jax.jacrev(jax.jacrev(f)),
+        lambda f: jax.grad(f, argnums=(1, 2)),
+        lambda f: jax.jacfwd(jax.grad(f), argnums=2),
+    ):
+        got = jax.jit(transform(ours))(params, X, y)
+        assert_close(got, jax.jit(transform(theirs))(params, X, y), atol=1e-5)
+    direction = Linear(np.ones_like(W), np.float32(1.0))
+    assert_close(
+        jax.jvp(lambda p: ours(p, X, y), (params,), (direction,)),
+        jax.jvp(lambda p: theirs(p, X, y), (params,), (direction,)),
+    )
+
+
+@pytest.mark.parametrize("problem", ["squared"], indirect=True)
+def test_a_mapped_axis_of_weights_or_data_is_each_alone(problem):
+    error, y = problem
+    ours = jax.jit(jax.value_and_grad(regression.mean_loss(error)))
+    several = np.stack([W, 2 * W, -W])
+    assert_close(
+        jax.jit(jax.vmap(ours, in_axes=(0, None, None)))(several, X, y),
+        jax.tree.map(lambda *leaves: np.stack(leaves), *(ours(w, X, y) for w in several)),
+    )
+    data = np.stack([X, 2 * X])
+    assert_close(
+        jax.jit(jax.vmap(ours, in_axes=(None, 0, None)))(W, data, y),
+        jax.tree.map(lambda *leaves: np.stack(leaves), *(ours(W, x, y) for x in data)),
+    )
+
+
+@pytest.mark.parametrize("problem", ["logistic"], indirect=True)
+def test_float64_and_several_outputs_and_few_rows_take_the_same_words(problem):
+    error, y = problem
+    loss = regression.mean_loss(error)
+    with jax.enable_x64(True):
+        wide = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), (W, X, y))
+        assert_close(jax.jit(jax.value_and_grad(loss))(*wide), in_float64(error, W, y), rtol=1e-12)
+    both = jax.value_and_grad(loss)(np.stack([W, W], 1), X, np.stack([y, y], 1))
+    value, grad = jax.value_and_grad(loss)(W, X, y)
+    assert_close(both[0], value)
+    assert_close(both[1].sum(axis=1), grad)
+    assert_close(
+        jax.value_and_grad(loss)(W, X[:7], y[:7]), jax.value_and_grad(plain(error))(W, X[:7], y[:7])
+    )
+
+
+def test_fit_trains_it_to_scikit_learns_answer():
+    linear_model = pytest.importorskip("sklearn.linear_model")
+    y = (SCORE > 0).astype(np.float32)
+    logistic = regression.mean_loss(optax.losses.sigmoid_binary_cross_entropy)
+    start = Linear(jnp.zeros(FEATURES), jnp.zeros(()))
+    result = fit(logistic, start, X, y, optimizer=optax.lbfgs(), steps=50)
+    theirs = linear_model.LogisticRegression(C=np.inf, tol=1e-8).fit(X, y)
+    np.testing.assert_allclose(result.params.weights, theirs.coef_[0], rtol=2e-3, atol=1e-3)
+
+
+def test_the_same_error_gives_the_same_loss():
+    error = ERRORS["squared"][0]
+    assert regression.mean_loss(error) is regression.mean_loss(error)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ((W, X, SCORE[:, None]), ValueError, r"y of shape \(3017, 1\).*\(3017,\)"),
+        ((W, X[:, :3], SCORE), ValueError, "has 3 features, the weights have 5"),
+        ((W, X[:0], SCORE[:0]), ValueError, "over no errors"),
+        ((W, X, SCORE * 1j), TypeError, "y must be real"),
+        ((np.ones(5, int), X, SCORE), TypeError, "weights must be real floating point"),
+    ],
+)
+def test_what_does_not_fit_is_refused(arguments, error, message):
+    with pytest.raises(error, match=message):
+        regression.mean_loss(ERRORS["squared"][0])(*arguments)
+
+
+def test_an_error_that_is_not_elementwise_is_refused():
+    with pytest.raises(ValueError, match=r"the error of each element.*\(3017,\).*got \(\)"):
+        regression.mean_loss(lambda p, y: jnp.mean(p - y))(W, X, SCORE.astype(np.float32))
