@@ -6,8 +6,8 @@ while it is in cache. Everything else (small data, several devices, other kinds 
 the data, derivatives of the gradient) takes the plain form; both are the same function.
 """
 
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Iterable
+from functools import partial, reduce
 from typing import Any
 
 import jax
@@ -123,9 +123,13 @@ def _value_and_slopes(
     if rest:
         parts = [*parts, of_block(0, rest)]
     errors, by_weights, slopes = zip(*parts, strict=True)
-    total = sum(jnp.sum(leaf) for leaf in errors)
-    by_bias = None if bias is None else sum(jnp.sum(leaf) for leaf in slopes).astype(bias.dtype)
-    return jax.tree.map(lambda leaf: leaf / rows, (total, (sum(by_weights), by_bias)))
+    total = _sum(map(jnp.sum, errors))
+    by_bias = None if bias is None else _sum(map(jnp.sum, slopes)).astype(bias.dtype)
+    return jax.tree.map(lambda leaf: leaf / rows, (total, (_sum(by_weights), by_bias)))
+
+
+def _sum(leaves: Iterable[Array]) -> Array:
+    return reduce(jnp.add, leaves)
 
 
 @_value_and_slopes.defjvp
