@@ -3,22 +3,21 @@
 Both ways go through the same steps with the same ops, so which one is taken is about time, never about meaning.
 """
 
-import functools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from itertools import accumulate
 from typing import Any
 from weakref import ref
 
 import jax
-import jax.extend
-import numpy as np
 
+from funcgrad.engine import interpreter
+from funcgrad.engine.compiling import at_once, compiled, concrete
 from funcgrad.engine.ops import Op
 from funcgrad.engine.settings import settings
 from funcgrad.engine.trace import local, tree
-from funcgrad.engine.values import Value, is_tracer, with_wide_types
+from funcgrad.engine.values import Value, is_tracer
 
 Log = list[tuple[Any, Any]]
 
@@ -44,6 +43,8 @@ class Stats:
         cache_hits: runs that found their program compiled.
         runs: runs of pending ops, of any kind.
         runs_op_by_op: runs that went op by op.
+        runs_interpreted: those of them that an interpreter did in one dispatch.
+        interpreters_compiled: interpreters compiled, which run any sequence of some small ops.
         ops_run_singly: ops that ran one by one.
         compile_seconds: time spent compiling, first runs included.
         pending_ops: ops this thread has recorded and not run.
@@ -54,6 +55,8 @@ class Stats:
     cache_hits: int = 0
     runs: int = 0
     runs_op_by_op: int = 0
+    runs_interpreted: int = 0
+    interpreters_compiled: int = 0
     ops_run_singly: int = 0
     compile_seconds: float = 0.0
     pending_ops: int = 0
@@ -106,7 +109,7 @@ def explain() -> str:
             " (wanted)"
             if wanted.intersection(made)
             else " (fused away)"
-            if how != "op by op"
+            if not how.startswith("op by op")
             else ""
         )
         lines.append(f"  {given} = {state.op.name}({taken}) {state.aval!r}{kept}")
@@ -141,12 +144,26 @@ Step = tuple[Any, tuple[int, ...]]
 class Program:
     """How to compute the wanted positions of one recording."""
 
-    __slots__ = ("compiled", "inputs", "last_run", "returns", "spent", "state", "steps", "wanted")
+    __slots__ = (
+        "compiled",
+        "input_avals",
+        "inputs",
+        "last_run",
+        "returns",
+        "spent",
+        "state",
+        "steps",
+        "wanted",
+        "wanted_avals",
+    )
 
     def __init__(self, state: Any, wanted: tuple[int, ...]) -> None:
         self.state = state
         self.wanted = wanted
-        self.inputs, self.steps = plan(state.lineage(), wanted)
+        states = state.lineage()
+        self.inputs, self.steps = plan(states, wanted)
+        self.input_avals = [states[p].aval for p in self.inputs]
+        self.wanted_avals = [states[p].aval for p in wanted]
         self.compiled: Any = None
         self.spent = 0.0
         self.returns = 0
@@ -246,7 +263,7 @@ def run(log: Log, held: dict[int, ref[Value]], reason: str) -> list[Value]:
         arrays = [log[p][1] for p in program.inputs]
         outputs = compiled(*arrays)
         if is_tracer(outputs[0]):
-            outputs = _at_once(compiled, arrays)
+            outputs = at_once(compiled, arrays)
         _last = (program, reason, "as one compiled program", "it had been compiled before")
     else:
         outputs = _run_new(program, [log[p][1] for p in program.inputs], reason)
@@ -295,7 +312,7 @@ def _settle(log: Log, pending: dict[int, Value]) -> None:
                 stands.pop(position, None)
         return []
 
-    _at_once(run, [log[p][1] for p in program.inputs])
+    at_once(run, [log[p][1] for p in program.inputs])
 
 
 def _new_program(state: Any, wanted: tuple[int, ...]) -> Program:
@@ -306,13 +323,21 @@ def _new_program(state: Any, wanted: tuple[int, ...]) -> Program:
 def _run_new(program: Program, arrays: list[Any], reason: str) -> list[Any]:
     """The wanted arrays of a program that is not compiled: compile it now, or run it op by op."""
     global _last
-    cold = _cold(program)
+    known = interpreter.encoded(program) if settings.mode == "auto" else None
+    cold = _cold(program) if known is None else set()
     compiled, why = _decide(program, len(cold), counters.runs)
+    if known is not None and not compiled:
+        outputs = concrete(lambda *given: known[0].run(known[1], given), arrays)
+        counters.runs_op_by_op += 1
+        counters.runs_interpreted += 1
+        counters.ops_run_singly += len(program.steps)
+        _last = (program, reason, "op by op, in one dispatch of an interpreter", why)
+        return outputs
     start = time.perf_counter()
     if compiled:
         program.compile(arrays)
     try:
-        outputs = _concrete(program.compiled or program.interpret, arrays)
+        outputs = concrete(program.compiled or program.interpret, arrays)
     except BaseException:
         program.compiled = None
         raise
@@ -334,6 +359,11 @@ def _run_new(program: Program, arrays: list[Any], reason: str) -> list[Any]:
                 op.warm.add(avals)
         else:
             program.spent += seconds
+            start = time.perf_counter()
+            patience = PATIENCE * estimate.factor
+            if settings.mode == "auto" and interpreter.take_in(program, seconds, patience):
+                counters.interpreters_compiled += 1
+                counters.compile_seconds += time.perf_counter() - start
     how = "as one compiled program, compiled now" if compiled else "op by op"
     _last = (program, reason, how, why)
     return outputs
@@ -360,49 +390,6 @@ def _decide(program: Program, cold: int, now: int) -> tuple[bool, str]:
         _speculations += 1
         return True, f"{cold} of its ops would have had to be compiled one by one"
     return False, "its structure has not come back yet"
-
-
-def _concrete(function: Callable[..., Any], arrays: list[Any]) -> list[Any]:
-    """Call a function on arrays with 64-bit types as they are, and at once even while JAX traces something else."""
-    outputs = with_wide_types(function, *arrays)
-    return _at_once(function, arrays) if outputs and is_tracer(outputs[0]) else outputs
-
-
-def _at_once(function: Callable[..., Any], arrays: list[Any]) -> list[Any]:
-    with jax.ensure_compile_time_eval():
-        return with_wide_types(function, *arrays)
-
-
-_WIDE = frozenset(map(np.dtype, ("int64", "uint64", "float64", "complex128")))
-
-
-def compiled(
-    function: Callable[..., Any], arrays: Sequence[Any], options: Any = None
-) -> Callable[..., Any]:
-    """`function` compiled for arrays like these, with 64-bit types as they are; to be called with arrays.
-
-    JAX takes 64-bit types only inside `jax.enable_x64`, and entering that costs as much as half an op.
-    So the function is traced inside it, once, and the compiled one enters it only if it has such types.
-    """
-    with jax.ensure_compile_time_eval():
-        jaxpr = with_wide_types(jax.make_jaxpr(function), *arrays)
-    jitted = jax.jit(jax.extend.core.jaxpr_as_fun(jaxpr), compiler_options=options)
-    if not _has_wide_types(jaxpr.jaxpr):
-        return jitted
-
-    return functools.partial(with_wide_types, jitted)
-
-
-def _has_wide_types(jaxpr: Any) -> bool:
-    """Whether a 64-bit type occurs anywhere in a jaxpr."""
-    atoms = [*jaxpr.invars, *jaxpr.constvars]
-    for equation in jaxpr.eqns:
-        atoms += [*equation.invars, *equation.outvars]
-        for parameter in equation.params.values():
-            inner = getattr(parameter, "jaxpr", None)
-            if inner is not None and _has_wide_types(getattr(inner, "jaxpr", inner)):
-                return True
-    return any(getattr(atom.aval, "dtype", None) in _WIDE for atom in atoms)
 
 
 def _keep(program: Program) -> None:

@@ -10,7 +10,7 @@ from weakref import ref
 import jax
 
 from funcgrad.engine import Aval, GraphNode, Leaf, Storage, Value, Variable, compute, local
-from funcgrad.engine.programs import compiled
+from funcgrad.engine.compiling import compiled
 from funcgrad.engine.trace import State, Trace
 from funcgrad.engine.values import is_tracer
 from funcgrad.torch.tensor import Tensor

@@ -1,0 +1,55 @@
+"""Calling and compiling functions of arrays with 64-bit types as they are, whatever JAX is set to or doing."""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.extend
+import numpy as np
+
+from funcgrad.engine.values import is_tracer, with_wide_types
+
+
+def concrete(function: Callable[..., Any], arrays: list[Any]) -> list[Any]:
+    """Call a function on arrays with 64-bit types as they are, and at once even while JAX traces something else."""
+    outputs = with_wide_types(function, *arrays)
+    return at_once(function, arrays) if outputs and is_tracer(outputs[0]) else outputs
+
+
+def at_once(function: Callable[..., Any], arrays: list[Any]) -> list[Any]:
+    """Call a function on arrays while JAX traces something else, without being traced."""
+    with jax.ensure_compile_time_eval():
+        return with_wide_types(function, *arrays)
+
+
+_WIDE = frozenset(map(np.dtype, ("int64", "uint64", "float64", "complex128")))
+
+
+def compiled(
+    function: Callable[..., Any], arrays: Sequence[Any], options: Any = None
+) -> Callable[..., Any]:
+    """`function` compiled for arrays like these, with 64-bit types as they are; to be called with arrays.
+
+    JAX takes 64-bit types only inside `jax.enable_x64`, and entering that costs as much as half an op.
+    So the function is traced inside it, once, and the compiled one enters it only if it has such types.
+    """
+    with jax.ensure_compile_time_eval():
+        jaxpr = with_wide_types(jax.make_jaxpr(function), *arrays)
+    jitted = jax.jit(jax.extend.core.jaxpr_as_fun(jaxpr), compiler_options=options)
+    if not _has_wide_types(jaxpr.jaxpr):
+        return jitted
+
+    return functools.partial(with_wide_types, jitted)
+
+
+def _has_wide_types(jaxpr: Any) -> bool:
+    """Whether a 64-bit type occurs anywhere in a jaxpr."""
+    atoms = [*jaxpr.invars, *jaxpr.constvars]
+    for equation in jaxpr.eqns:
+        atoms += [*equation.invars, *equation.outvars]
+        for parameter in equation.params.values():
+            inner = getattr(parameter, "jaxpr", None)
+            if inner is not None and _has_wide_types(getattr(inner, "jaxpr", inner)):
+                return True
+    return any(getattr(atom.aval, "dtype", None) in _WIDE for atom in atoms)
