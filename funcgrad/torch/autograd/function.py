@@ -19,6 +19,7 @@ from funcgrad.engine import (
     grad_mode,
     local,
 )
+from funcgrad.engine.levels import duals
 from funcgrad.engine.nodes import Edge, Packed
 from funcgrad.torch.autograd.complaints import as_pytorch
 from funcgrad.torch.autograd.hooks import as_tensor
@@ -46,6 +47,7 @@ class FunctionCtx:
 
     needs_input_grad: tuple[bool, ...] = ()
     materialize_grads = True
+    saved_for_forward: tuple[Any, ...] = ()
     _to_save: tuple[Any, ...] = ()
     _dirty: tuple[Any, ...] = ()
     _without_gradient: tuple[Any, ...] = ()
@@ -265,6 +267,14 @@ class Function:
             "You must implement the jvp function for custom autograd.Function to use it with forward mode AD."
         )
 
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, *args: Any) -> Any:
+        """Compute the function for a batch, and return the output and `out_dims`; to be overridden."""
+        raise NotImplementedError(
+            "To use autograd.Function with vmap, you must either override the vmap staticmethod or set "
+            "generate_vmap_rule=True."
+        )
+
     @classmethod
     def _backward(cls, ctx: FunctionCtx, *gradients: Any) -> Any:
         has_backward = cls.backward is not Function.backward
@@ -284,6 +294,19 @@ class Function:
             args = _bound(cls.forward, args, kwargs)
         elif kwargs:
             args = _bound(functools.partial(cls.forward, None), args, kwargs)
+        if local.recorder.levels or duals:
+            from funcgrad.torch.autograd import transformed_functions
+
+            return transformed_functions.apply(
+                cls, args, sets_up, functools.partial(cls._run, sets_up)
+            )
+        return cls._run(sets_up, args)[0]
+
+    @classmethod
+    def _run(
+        cls, sets_up: bool, args: tuple[Any, ...], forward: Callable[..., Any] | None = None
+    ) -> tuple[Any, FunctionCtx]:
+        """The results of a call, and its context; `forward` takes the place of the function's own."""
         ctx = cls._context()
         ctx._are_tensors = tuple(isinstance(arg, Tensor) for arg in args)
         ctx.needs_input_grad = tuple(isinstance(arg, Tensor) and arg.requires_grad for arg in args)
@@ -294,8 +317,10 @@ class Function:
             for arg, needed in zip(args, ctx.needs_input_grad, strict=True)
             if records and needed
         ]
+        output = None if forward is None else forward(*args)
         with grad_mode(False):
-            output = cls.forward(*args) if sets_up else cls.forward(ctx, *args)
+            if forward is None:
+                output = cls.forward(*args) if sets_up else cls.forward(ctx, *args)
             if sets_up:
                 cls.setup_context(ctx, args, output)
         _check_marks(ctx)
@@ -306,7 +331,7 @@ class Function:
             _save(ctx, node, outputs, wrapped)
             if local.recorder.observer is not None:
                 local.recorder.observer.made(node)
-        return tuple(wrapped) if isinstance(output, tuple) else wrapped[0]
+        return (tuple(wrapped) if isinstance(output, tuple) else wrapped[0]), ctx
 
 
 def _bound(function: Callable[..., Any], args: Any, kwargs: Any) -> tuple[Any, ...]:
