@@ -19,6 +19,7 @@ from jaxtyping import Array, Float
 
 from funcgrad import regression
 from funcgrad.cli import cluster
+from funcgrad.cli.exact import Answer, exact_answer, scale_of
 from funcgrad.cli.model_file import Model, save_model
 from funcgrad.datasets import DataError, Stream
 from funcgrad.regression import Linear, Moments
@@ -92,10 +93,11 @@ def run(options: argparse.Namespace) -> str | None:
     sums = jax.tree.map(np.asarray, sums)
     _check_sums(sums, stream)
     if batches is None:
-        params = _exact(sums, stream.feature_names, options.ridge)
+        everything = partial(open_stream, share=(0, 1))
+        answer = exact_answer(sums, options.ridge, everything, options.memory * _MEBIBYTE)
     else:
-        params = _train(sums, batches, options, checkpoints[1], common)
-    model = _model(params, sums, stream)
+        answer = Answer(_train(sums, batches, options, checkpoints[1], common))
+    model = _model(answer, sums, stream)
     dropped = int(np.sum(multihost_utils.process_allgather(np.asarray(stream.dropped))))
     if first:
         save_model(options.out, model)
@@ -154,33 +156,6 @@ def _check_sums(sums: Moments, stream: Stream) -> None:
         raise DataError("the data is too large to square in float64: scale it down")
 
 
-def _exact(sums: Moments, names: tuple[str, ...], penalty: float | None) -> Linear:
-    if penalty:
-        params = regression.ridge(sums, penalty, intercept=True)
-        assert isinstance(params, Linear)
-        return params
-    # Scaled, so that the columns' units decide neither the rank nor the digits.
-    scale = _scale(sums)
-    gram, right = np.asarray(sums.xx) / np.outer(scale, scale), np.asarray(sums.xy) / scale
-    weights, _, rank, _ = np.linalg.lstsq(gram, right, rcond=len(scale) * np.finfo(float).eps)
-    if rank < len(scale):
-        warnings.warn(
-            f"{len(scale) - rank} of the {len(scale)} features depend on the others or are constant: "
-            "the weights are the smallest, after scaling, of the many that fit equally well",
-            RuntimeWarning,
-            stacklevel=2,
-        )
-    weights = weights / scale
-    return Linear(weights, np.asarray(sums.y_mean) - np.asarray(sums.x_mean) @ weights)
-
-
-def _scale(sums: Moments) -> np.ndarray:
-    """Return the root of each feature's sum of squares about its mean, 1 where that is rounding."""
-    squares, mean = np.diag(np.asarray(sums.xx)), np.asarray(sums.x_mean)
-    rounding = float(sums.rows) * (mean * np.finfo(float).eps) ** 2
-    return np.sqrt(np.where(squares > rounding, squares, 1.0))
-
-
 def _train(
     sums: Moments,
     batches: Stream,
@@ -190,7 +165,7 @@ def _train(
 ) -> Linear:
     """Train on standardised features and targets; return the params for the data as it is."""
     rows = float(sums.rows)
-    shift, scale = np.asarray(sums.x_mean), _scale(sums) / np.sqrt(rows)
+    shift, scale = np.asarray(sums.x_mean), scale_of(sums) / np.sqrt(rows)
     y_shift = float(sums.y_mean)
     y_scale = float(np.sqrt(np.asarray(sums.yy) / rows)) or 1.0
     with jax.enable_x64(True):
@@ -216,10 +191,13 @@ def _train(
     return Linear(weights, bias)
 
 
-def _model(params: Linear, sums: Moments, stream: Stream) -> Model:
-    weights, bias = np.asarray(params.weights), float(np.asarray(params.bias))
-    with jax.enable_x64(True):
-        loss = float(regression.loss(Linear(jnp.asarray(weights), jnp.asarray(bias)), sums, None))
+def _model(answer: Answer, sums: Moments, stream: Stream) -> Model:
+    weights, bias = np.asarray(answer.params.weights), float(np.asarray(answer.params.bias))
+    loss = answer.loss
+    if loss is None:
+        with jax.enable_x64(True):
+            params = Linear(jnp.asarray(weights), jnp.asarray(bias))
+            loss = float(regression.loss(params, sums, None))
     variance = float(sums.yy) / float(sums.rows)
     assert stream.target_name is not None
     return Model(

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from funcgrad.cli import main
-from funcgrad.datasets import load_diabetes
+from funcgrad.datasets import correct_digits, load_diabetes, load_nist
 from funcgrad.training import checkpoints
 
 pa = pytest.importorskip("pyarrow")
@@ -120,6 +120,36 @@ def test_dependent_features_are_warned_of_and_the_fit_is_as_good(here, capsys):
     model = np.load("model")
     assert float(model["r_squared"]) == pytest.approx(0.51774842222035, abs=1e-10)
     assert abs(model["weights"][-1]) < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("name", "digits"), [("norris", 12), ("pontius", 12), ("longley", 11), ("wampler4", 13)]
+)
+def test_the_model_has_nists_digits(tmp_path, monkeypatch, capsys, name, digits):
+    monkeypatch.chdir(tmp_path)
+    problem = load_nist(name)
+    x = problem.x if problem.degree is None else problem.x ** np.arange(1, problem.degree + 1)
+    np.save("data.npy", np.column_stack([x, problem.y]))
+    assert fit("data.npy", "--quiet", target=f"x{x.shape[1]}") == 0
+    model = np.load("model")
+    assert correct_digits([model["bias"], *model["weights"]], problem.coefficients) > digits
+    assert not capsys.readouterr().err
+
+
+def test_digits_that_are_lost_for_want_of_memory_are_told(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    x = np.linspace(0, 1, 20_000)[:, None] ** np.arange(1, 7)
+    np.save("data.npy", np.column_stack([x, x @ np.ones(6)]))
+    assert fit("data.npy", "--memory", "1", "--quiet", target="x6") == 0
+    told = capsys.readouterr().err
+    assert (
+        "the features nearly depend on one another: about 7 digits of the weights are sure" in told
+    )
+    assert 6 < correct_digits(np.load("model")["weights"], ["1"] * 6) < 12
+    needed = told.split("--memory ")[1].split()[0]
+    assert fit("data.npy", "--memory", needed, "--quiet", target="x6") == 0
+    assert not capsys.readouterr().err
+    np.testing.assert_allclose(np.load("model")["weights"], np.ones(6), rtol=1e-13)
 
 
 def test_a_training_that_diverges_is_told_by_status_1(here, capsys):
