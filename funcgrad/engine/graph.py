@@ -218,7 +218,7 @@ def pull_back(node: Any, cotangents: Sequence[Variable | None]) -> Sequence[Vari
     values = []
     for value, storage, version, held in saved:
         if storage.version != version:
-            raise ModifiedError(node, held, version, storage.version)
+            raise ModifiedError(node, *storage.changed(held, version))
         values.append(
             value.unpack() if type(value) is Packed else storage.value if held is value else value
         )

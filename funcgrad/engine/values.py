@@ -181,6 +181,10 @@ class Storage:
         self.value = value
         self.version = 0
 
+    def changed(self, held: Any, version: int) -> tuple[Any, int, int]:
+        """What was changed since `held` was saved at `version`: the value, and its version then and now."""
+        return held, version, self.version
+
 
 class Variable:
     """What ops take and return: a storage, and the edge (node, output number) its value came from.

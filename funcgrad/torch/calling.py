@@ -119,17 +119,47 @@ def write(target: Tensor, result: tuple[Value, Any, int]) -> Tensor:
 _REPLACE = Op("write", lambda _, new: new)
 
 
-def watch_result(node: Any, storage: Storage) -> None:
+def watch_result(node: Any, storage: Storage, and_argument: bool = False) -> None:
     """Let the node of an op watch the storage of the op's result in place of the arguments.
 
     PyTorch takes some derivatives from the result (that of `exp` is `exp` itself), and so it is the result that must not
-    be changed in place before `backward()`, while the argument may be.
+    be changed in place before `backward()`, while the argument may be. Of some it saves both.
     """
     if any(type(value) is Packed for value, *_ in node.saved):
         return  # hooks keep what was saved, whatever happens to the storage
-    node.saved = tuple(
-        [(value, storage, storage.version, storage.value) for value, *_ in node.saved]
-    )
+    if not and_argument:
+        node.saved = tuple(
+            [(value, storage, storage.version, storage.value) for value, *_ in node.saved]
+        )
+    elif node.saved:
+        (value, argument, _, held), *rest = node.saved
+        both = Both(argument, storage)
+        node.saved = ((value, both, both.version, held), *rest)
+
+
+class Both(Storage):
+    """Two storages, neither of which may be changed: what a node saved of the first goes on with its value."""
+
+    __slots__ = ("first", "second")
+
+    def __init__(self, first: Storage, second: Storage) -> None:
+        self.first, self.second = first, second
+
+    @property
+    def value(self) -> Value:  # type: ignore[override]
+        """What the first holds."""
+        return self.first.value
+
+    @property
+    def version(self) -> Any:  # type: ignore[override]
+        """The versions of both."""
+        return self.first.version, self.second.version
+
+    def changed(self, held: Any, version: Any) -> tuple[Any, int, int]:
+        """Which of the two was changed."""
+        if self.first.version != version[0]:
+            return held, version[0], self.first.version
+        return self.second.value, version[1], self.second.version
 
 
 def writable(target: Tensor, *others: Variable, repeats: bool = False) -> None:
@@ -182,7 +212,7 @@ def check_no_overlap(target: Storage, other: Storage, whole: bool = False) -> No
     """Check that what is written is all of what an operand has of the same memory, or none of it; with `whole`, none.
 
     Raises:
-        RuntimeError: it is some of it.
+        RuntimeError: it is some of it; with `or_all`, also where it is all of it.
     """
     if (target is other and not whole) or memory_of(target) is not memory_of(other):
         return

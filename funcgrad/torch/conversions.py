@@ -89,6 +89,8 @@ def fill_(self: Tensor, value: Any) -> Tensor:
     """Set every element to a number, or to the one element of a tensor."""
     aval = aval_of(self.storage)
     if isinstance(value, Tensor):
+        if memory_of(value.storage) is memory_of(self.storage):
+            value = clone(value)
         writable(self, value)
         if value.ndim:
             raise RuntimeError(

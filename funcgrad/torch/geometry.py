@@ -141,7 +141,7 @@ def expand(of: Geometry, sizes: Sequence[int]) -> Geometry:
             f"dimensions in the tensor ({had})}})"
         )
     size, stride = [], []
-    for k, wanted in enumerate(sizes):
+    for k, wanted in reversed(list(enumerate(sizes))):
         old = k - (len(sizes) - had)
         length = 1 if old < 0 else of.size[old]
         step = of.stride[old] if old >= 0 else 0
@@ -160,7 +160,7 @@ def expand(of: Geometry, sizes: Sequence[int]) -> Geometry:
             step = 0
         size.append(wanted)
         stride.append(step)
-    return Geometry(tuple(size), tuple(stride), of.offset)
+    return Geometry(tuple(reversed(size)), tuple(reversed(stride)), of.offset)
 
 
 def diagonal(of: Geometry, offset: int, dim1: int, dim2: int) -> Geometry:

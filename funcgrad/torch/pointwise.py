@@ -35,6 +35,7 @@ class Row(NamedTuple):
     """An op of the tables: its name, the JAX function, its graph node's name, and what its dtypes do.
 
     `saves_result`: PyTorch takes the derivative from the result; see `watch_result`.
+    `masked`: the JAX function of a bool array and another, where that is not the function of the bools as numbers.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Row(NamedTuple):
     in_place: bool = True
     check: Callable[..., None] | None = None
     saves_result: bool = False
+    masked: Callable[[Any, Any], Any] | None = None
 
 
 IN_PLACE_OPERATORS = {
@@ -73,6 +75,11 @@ def check_subtraction(*avals: Aval) -> None:
             "Subtraction, the `-` operator, with a bool tensor is not supported. "
             "If you are trying to invert a mask, use the `~` or `logical_not()` operator instead."
         )
+
+
+def _masked(mask: Any, other: Any) -> Any:
+    """`mask * other`. Of the product XLA would make a choice between `other` and zero, also where `other` is NaN."""
+    return jnp.where(mask, other, other * 0)
 
 
 UNARY = (
@@ -119,7 +126,7 @@ BINARY = (
     Row("add", jnp.add, "AddBackward0", methods=("__add__", "__radd__")),
     Row("sub", jnp.subtract, "SubBackward0", methods=("__sub__",), check=check_subtraction),
     Row("rsub", lambda a, b: b - a, "RsubBackward1", SAME, ("__rsub__",), False, check_subtraction),
-    Row("mul", jnp.multiply, "MulBackward0", methods=("__mul__", "__rmul__")),
+    Row("mul", jnp.multiply, "MulBackward0", methods=("__mul__", "__rmul__"), masked=_masked),
     Row("div", jnp.divide, "DivBackward0", FLOAT, methods=("__truediv__",)),
     Row("maximum", jnp.maximum, "MaximumBackward0", in_place=False),
     Row("minimum", jnp.minimum, "MinimumBackward0", in_place=False),
@@ -150,12 +157,17 @@ class Pointwise:
         """The op that computes in one dtype and stores in another; None: as they come."""
         known = self.ops.get((compute, store))
         if known is None:
-            function = self.row.function
+            function, masked = self.row.function, self.row.masked
 
             def cast(*arrays: Any) -> Any:
+                bools = [array.dtype == bool for array in arrays]
                 if compute is not None:
                     arrays = tuple(array.astype(compute.numpy_dtype) for array in arrays)
-                result = function(*arrays)
+                if masked is not None and any(bools) and not all(bools):
+                    mask, other = arrays if bools[0] else arrays[::-1]
+                    result = masked(mask != 0, other)
+                else:
+                    result = function(*arrays)
                 return result if store is None else result.astype(store.numpy_dtype)
 
             plain = compute is None and store is None

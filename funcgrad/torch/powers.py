@@ -9,7 +9,15 @@ import numpy as np
 
 from funcgrad.engine import Aval, Op, record
 from funcgrad.engine.trace import record_one
-from funcgrad.torch.calling import NUMBERS, in_place, number, promoted, remember, writable
+from funcgrad.torch.calling import (
+    NUMBERS,
+    in_place,
+    number,
+    promoted,
+    remember,
+    watch_result,
+    writable,
+)
 from funcgrad.torch.pointwise import Pointwise, Row, operator
 from funcgrad.torch.tensor import Tensor, tensor_of
 
@@ -86,7 +94,10 @@ def pow(input: Any, exponent: Any) -> Tensor:
     if isinstance(exponent, NUMBERS):
         return _power(input, exponent)
     op = _of_tensors.for_types(input, exponent)
-    return tensor_of(*record(op, (input, exponent)))
+    result = tensor_of(*record(op, (input, exponent)))
+    if exponent.requires_grad and result.node is not None:
+        watch_result(result.node, result.storage, and_argument=True)
+    return result
 
 
 def pow_(input: Tensor, exponent: Any) -> Tensor:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from funcgrad.engine import Op
 from funcgrad.engine.trace import record_one
-from funcgrad.torch.calling import remember
+from funcgrad.torch.calling import remember, watch_result
 from funcgrad.torch.dtypes import bool_, dtype, int64
 from funcgrad.torch.tensor import Tensor, tensor_of
 
@@ -22,27 +22,32 @@ BOOL = "bool"
 
 
 class Row(NamedTuple):
-    """A reduction: name, JAX function of (x, axis, keepdims), node names over all and over some dimensions, dtype rule."""
+    """A reduction: name, JAX function of (x, axis, keepdims), node names over all and over some dimensions, dtype rule.
+
+    `saves_result`: PyTorch's derivative needs the argument and the result; see `watch_result`.
+    """
 
     name: str
     function: Callable[..., Any]
     label: str
     label_of_dims: str
     kind: str
+    saves_result: bool = False
 
 
 ROWS = (
     Row("sum", jnp.sum, "SumBackward0", "SumBackward1", INTEGRAL_TO_INT64),
     Row("mean", jnp.mean, "MeanBackward0", "MeanBackward1", FLOATING),
-    Row("prod", jnp.prod, "ProdBackward0", "ProdBackward1", INTEGRAL_TO_INT64),
-    Row("amax", jnp.max, "AmaxBackward0", "AmaxBackward0", SAME),
-    Row("amin", jnp.min, "AminBackward0", "AminBackward0", SAME),
+    Row("prod", jnp.prod, "ProdBackward0", "ProdBackward1", INTEGRAL_TO_INT64, True),
+    Row("amax", jnp.max, "AmaxBackward0", "AmaxBackward0", SAME, True),
+    Row("amin", jnp.min, "AminBackward0", "AminBackward0", SAME, True),
     Row(
         "logsumexp",
         jax.scipy.special.logsumexp,
         "LogsumexpBackward0",
         "LogsumexpBackward0",
         FLOATING,
+        True,
     ),
     Row("all", jnp.all, "AllBackward0", "AllBackward1", BOOL),
     Row("any", jnp.any, "AnyBackward0", "AnyBackward1", BOOL),
@@ -94,14 +99,17 @@ def _stored(row: Row, input: Tensor, wanted: dtype | None) -> dtype | None:
 
 
 def _function(row: Row) -> Callable[..., Tensor]:
-    over_all = _op(row, None, False, None)
+    over_all, saves_result = _op(row, None, False, None), row.saves_result
     plain: dict[Any, None] = {}
 
     def reduce(
         input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: dtype | None = None
     ) -> Tensor:
         if dim is None and dtype is None and not keepdim and input.storage.value.aval in plain:
-            return tensor_of(*record_one(over_all, input))
+            result = tensor_of(*record_one(over_all, input))
+            if saves_result and result.node is not None:
+                watch_result(result.node, result.storage, and_argument=True)
+            return result
         stored = _stored(row, input, dtype)
         if stored is None:
             remember(plain, input.storage.value.aval, None)
@@ -114,7 +122,10 @@ def _function(row: Row) -> Callable[..., Tensor]:
                 raise RuntimeError(f"dim {twice} appears multiple times in the list of dims")
         if not dims and (dim is not None or keepdim):
             dims = tuple(range(input.ndim))  # an empty list of dimensions means all of them
-        return tensor_of(*record_one(_op(row, dims, keepdim, stored), input))
+        result = tensor_of(*record_one(_op(row, dims, keepdim, stored), input))
+        if saves_result and result.node is not None:
+            watch_result(result.node, result.storage, and_argument=True)
+        return result
 
     reduce.__name__ = reduce.__qualname__ = row.name
     reduce.__doc__ = f"Over the dimensions `dim` (all of them if None), as `torch.{row.name}`."

@@ -169,6 +169,9 @@ class ViewTensor(Tensor):
     def node(self, node: Any) -> None:
         self._node = node
 
+    def _last_node(self) -> Any:
+        return self._node
+
     @property
     def nr(self) -> int:
         """Which of the node's outputs it is."""
@@ -267,7 +270,9 @@ class ViewTensor(Tensor):
         if creation is Creation.PLAIN:
             return
         node = self._node
-        if node is not None and not isinstance(node, Leaf):
+        named = node is not None and not isinstance(node, Leaf) and node is not _REBASED
+        output = ""
+        if named:
             name = sub(r"Backward\d*$", "", type(node).__name__)
             of = {
                 Creation.NO_GRAD: " of a view which was created in no_grad mode",
@@ -280,10 +285,7 @@ class ViewTensor(Tensor):
         elif creation is Creation.INFERENCE:
             what = f"A view was created in inference mode and {modified} modified inplace in normal mode."
         else:
-            what = (
-                f"A view was created in no_grad mode and {modified} modified inplace with grad mode "
-                "enabled."
-            )
+            what = f"{output} and {modified} modified inplace."
         raise RuntimeError(f"{what} {creation.value}")
 
     def write_in_place(self, op: Op, others: Sequence[Variable]) -> Any:

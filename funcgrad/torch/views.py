@@ -65,12 +65,17 @@ def _strided(view: Geometry) -> Callable[[Any], Any]:
     return lambda x: reader(layout(x.shape, view))(x, jnp.int32(view.offset))
 
 
+def _swapped(a: int, b: int) -> Callable[[Any], Any]:
+    return lambda x: x.swapaxes(a, b) if x.ndim else x
+
+
 FUNCTION_OF: dict[str, Callable[..., Any]] = {
     "AsStridedBackward1": _strided,
     "AliasBackward0": lambda: lambda x: x,
     "DiagonalBackward0": lambda offset, dim1, dim2: lambda x: jnp.diagonal(x, offset, dim1, dim2),
     "ExpandBackward0": lambda size: lambda x: jnp.broadcast_to(x, size),
     "PermuteBackward0": lambda dims: lambda x: x.transpose(dims),
+    "ReshapeAliasBackward0": _SHAPED,
     "SelectBackward0": lambda dim: lambda x, at: lax.dynamic_index_in_dim(x, at, dim, False),
     "SliceBackward0": _slice,
     "SplitBackward0": _split,
@@ -143,9 +148,11 @@ def view(input: Tensor, *shape: Any) -> Tensor:
 def reshape(input: Tensor, *shape: Any) -> Tensor:
     """The same elements under another shape: a view where strides allow it, else a copy."""
     size = infer_size(ints(shape), input.numel())
-    made = geometries.view(geometry(input), size)
+    of = geometry(input)
+    made = geometries.view(of, size)
     if made is not None:
-        return make_view(input, made, op("ViewBackward0", size))
+        label = "ViewBackward0" if of.is_contiguous else "ReshapeAliasBackward0"
+        return make_view(input, made, op(label, size))
     copied = tensor_of(*record(CLONE, (input,)))
     return tensor_of(*record(op("UnsafeViewBackward0", size), (copied,)))
 

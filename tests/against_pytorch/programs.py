@@ -16,8 +16,8 @@ import numpy as np
 Program = Sequence[tuple[int, int]]
 
 UNARY = ("sin", "cos", "tanh", "sigmoid", "relu", "neg", "square", "exp2", "abs", "clone", "log1p")
-BINARY = ("add", "sub", "mul", "div", "maximum")
-REDUCTIONS = ("sum", "mean", "amax", "prod")
+BINARY = ("add", "sub", "mul", "div")
+REDUCTIONS = ("sum", "mean", "prod", "logsumexp")
 NUMBERS = (0.5, -1.5, 2, -0.0)
 MOST_TENSORS = 40
 
@@ -52,9 +52,10 @@ class Machine:
         ]
         self.tensors.append(self.tensors[0] * 1)
         self.leaves = self.tensors[:3]
-        # Gradients: PyTorch may hand out one array as two of them, and counts writes of its own into them.
-        self.gradients: set[int] = set()
         self.handles: list[Any] = []
+        # While set, hooks do nothing: of some ops PyTorch saves the result, and then a gradient of a gradient comes to
+        # the result's hooks, where here it comes to the argument's.
+        self.quiet = False
         self.seen: list[Any] = []
 
     def _index(self, digits: Digits) -> int:
@@ -64,14 +65,23 @@ class Machine:
 
     def at(self, digits: Digits) -> Any:
         """A tensor."""
-        return self.tensors[self._index(digits)]
+        return self._checked(self._index(digits))
+
+    def _checked(self, index: int) -> Any:
+        """A tensor, asked for its node first, since a view may be one that must not be used any more.
+
+        Otherwise it says so when an op comes to it, which need not be at the same point on both sides.
+        """
+        found = self.tensors[index]
+        found.grad_fn  # noqa: B018
+        return found
 
     def target(self, digits: Digits) -> Any:
-        """A tensor that may be written: no gradient, and mostly no leaf that requires grad."""
+        """A tensor to be written: mostly no leaf that requires grad."""
         index = self._index(digits)
-        if index in self.gradients or (index < 3 and digits.below(8)):
-            index = 4 if len(self.tensors) > 4 and 4 not in self.gradients else 3
-        return self.tensors[index]
+        if index < 3 and digits.below(8):
+            index = 4
+        return self._checked(index)
 
     def root(self, digits: Digits) -> Any:
         """A tensor to walk back from: mostly one that has a graph."""
@@ -79,11 +89,24 @@ class Machine:
         if not found.requires_grad and digits.below(8):
             graphs = [tensor for tensor in self.tensors if tensor.requires_grad]
             found = graphs[-1 - digits.below(min(4, len(graphs)))] if graphs else found
+            found.grad_fn  # noqa: B018
         return found
 
     def see(self, *things: Any) -> None:
         """Note what both sides have to agree on."""
         self.seen.extend(things)
+
+    def hear(self, where: str, number: int, gradients: Sequence[Any]) -> None:
+        """Note that a hook was called with gradients; where all are zero the other side may have none."""
+        arrays = [none_for_zero(gradient) for gradient in gradients]
+        if not self.quiet and any(array is not None for array in arrays):
+            self.see(where, number, arrays)
+
+
+def none_for_zero(gradient: Any) -> np.ndarray | None:
+    """The elements; None where all are zero, but for rounding."""
+    array = None if gradient is None else gradient.detach().numpy().copy()
+    return None if array is None or np.all(np.abs(array) < 1e-9) else array
 
 
 # -- the instructions: each takes the machine and the digits, and returns the tensor it made, if it made one -----------
@@ -100,7 +123,7 @@ def binary(m: Machine, d: Digits) -> Any:
 
 
 def with_number(m: Machine, d: Digits) -> Any:
-    return getattr(m.torch, d.of(BINARY[:4]))(m.at(d), d.of(NUMBERS))
+    return getattr(m.torch, d.of(BINARY))(m.at(d), d.of(NUMBERS))
 
 
 def power(m: Machine, d: Digits) -> Any:
@@ -116,7 +139,7 @@ def reduction(m: Machine, d: Digits) -> Any:
     name, x, dim = d.of(REDUCTIONS), m.at(d), d.of((None, 0, -1, 1))
     function = getattr(m.torch, name)
     if dim is None:
-        return function(x) if name != "amax" else function(x, ())
+        return function(x, 0) if name == "logsumexp" else function(x)
     return function(x, dim, keepdim=d.of((False, True)))
 
 
@@ -171,14 +194,27 @@ def backward(m: Machine, d: Digits) -> Any:
 
 
 def gradient(m: Machine, d: Digits) -> Any:
-    root = m.root(d)
-    to = m.root(d) if d.below(4) == 0 else m.leaves[d.below(3)]
-    (made,) = m.torch.autograd.grad(
-        root.sum(), to, create_graph=d.of((True, False)), allow_unused=True, retain_graph=True
-    )
-    if made is not None:
-        m.gradients.add(len(m.tensors))
-    return made
+    """A gradient, or a gradient of one, and so on: without a graph, since those of gradients differ."""
+    y, to, levels = m.root(d), m.root(d) if d.below(4) == 0 else m.leaves[d.below(3)], d.below(3)
+    if any(tensor.retains_grad for tensor in m.tensors):
+        levels = 0
+    m.quiet = levels > 0
+    try:
+        return derivative(m, y, to, levels)
+    finally:
+        m.quiet = False
+
+
+def derivative(m: Machine, y: Any, to: Any, levels: int) -> Any:
+    for level in range(levels + 1):
+        (made,) = m.torch.autograd.grad(
+            y.sum(), to, create_graph=level < levels, allow_unused=True, retain_graph=True
+        )
+        if made is None or (level < levels and not made.requires_grad):
+            # Where it does not depend on `to`, PyTorch has no gradient, and here it is zero.
+            return m.torch.zeros_like(to)
+        y = made * made
+    return made.detach().clone()
 
 
 def clear(m: Machine, d: Digits) -> Any:
@@ -199,8 +235,8 @@ def tensor_hook(m: Machine, d: Digits) -> Any:
     replaces, number = d.of((True, False)), len(m.handles)
 
     def hook(gradient: Any) -> Any:
-        m.see("hook", number, gradient.detach().numpy().copy())
-        return gradient * 2 if replaces else None
+        m.hear("hook", number, [gradient])
+        return gradient * 2 if replaces and not m.quiet else None
 
     x = m.root(d)
     x.grad_fn  # noqa: B018 - PyTorch crashes in `register_hook` where this raises
@@ -213,11 +249,13 @@ def node_hook(m: Machine, d: Digits) -> Any:
         return
 
     def prehook(outputs: Any) -> Any:
-        m.see("before", number, [None if g is None else g.detach().numpy().copy() for g in outputs])
+        m.hear("before", number, outputs)
+        if m.quiet:
+            return None
         return tuple(None if g is None else g * 3 for g in outputs)
 
     def posthook(inputs: Any, outputs: Any) -> Any:
-        m.see("after", number, [None if g is None else g.detach().numpy().copy() for g in outputs])
+        m.hear("after", number, outputs)
 
     m.handles.append(node.register_prehook(prehook) if before else node.register_hook(posthook))
 
@@ -341,7 +379,7 @@ def indexed(m: Machine, d: Digits) -> Any:
         case 2:
             return x[m.torch.tensor(d.of(([0], [1, 0])))]
         case _:
-            return m.torch.where(x.detach() > 0, x, x * 2)
+            return x * (x.detach() > 0)
 
 
 def assigned(m: Machine, d: Digits) -> Any:
@@ -364,7 +402,11 @@ def no_grad_view(m: Machine, d: Digits) -> Any:
 
 
 def detached_in_place(m: Machine, d: Digits) -> Any:
-    m.target(d).detach_()
+    x = m.target(d)
+    if (
+        not x.retains_grad
+    ):  # PyTorch fails an assertion of its own when such a tensor is written next
+        x.detach_()
 
 
 # What may run within another instruction.
@@ -433,31 +475,22 @@ def run(torch: Any, program: Program, start: Sequence[np.ndarray] = START) -> li
                 )
                 continue
             if made is not None:
-                seen.append((position, instruction.__name__, *flags(made, instruction is gradient)))
+                seen.append((position, instruction.__name__, *flags(made)))
                 if len(tensors) < MOST_TENSORS and made.numel() <= 64:
                     tensors.append(made)
-                else:
-                    machine.gradients.discard(len(tensors))
-        for index, tensor in enumerate(tensors):
-            is_gradient = index in machine.gradients
-            seen.append(
-                (index, *flags(tensor, is_gradient), None if is_gradient else tensor._version)
-            )
+        seen += [(index, *flags(tensor), tensor._version) for index, tensor in enumerate(tensors)]
         seen += [tensor.detach().numpy() for tensor in tensors]
-        seen += [None if x.grad is None else x.grad.detach().numpy() for x in tensors]
+        seen += [none_for_zero(tensor.grad) for tensor in tensors]
     return seen
 
 
-def flags(tensor: Any, is_gradient: bool) -> tuple[Any, ...]:
-    """What a tensor is, but for its elements; the graph of a gradient has other nodes here, and so other views."""
+def flags(tensor: Any) -> tuple[Any, ...]:
+    """What a tensor is, but for its elements."""
     shape = tuple(tensor.shape)
-    if is_gradient:
-        return shape, tensor.requires_grad
     try:
-        tensor.grad_fn  # noqa: B018
+        name = None if tensor.grad_fn is None else type(tensor.grad_fn).__name__
     except RuntimeError as error:
         return shape, gist(str(error))
-    name = None if tensor.grad_fn is None else type(tensor.grad_fn).__name__
     return shape, tensor.requires_grad, tensor.is_leaf, name, tensor._is_view()
 
 

@@ -13,6 +13,7 @@ from funcgrad.engine import (
     Aval,
     FunctionNode,
     GraphNode,
+    Leaf,
     ModifiedError,
     Storage,
     Variable,
@@ -24,6 +25,7 @@ from funcgrad.engine.nodes import Edge, Packed
 from funcgrad.torch.autograd.complaints import as_pytorch
 from funcgrad.torch.autograd.hooks import as_tensor
 from funcgrad.torch.autograd.observing import saved_entry
+from funcgrad.torch.autograd.rebasing import rebase
 from funcgrad.torch.autograd.shaping import as_gradient_of
 from funcgrad.torch.tensor import Tensor, place, tensor_of
 from funcgrad.torch.view_tensor import Creation, ViewTensor, view_of_itself
@@ -385,9 +387,6 @@ def _node_of(
         arg.storage.value.aval if needed else None
         for arg, needed in zip(args, ctx.needs_input_grad, strict=True)
     )
-    node.results = tuple(
-        output.storage.value.aval if isinstance(output, Tensor) else None for output in outputs
-    )
     return node
 
 
@@ -440,6 +439,12 @@ def _wrap(
             if type(each) is ViewTensor:
                 each.creation = Creation.SEVERAL
     return wrapped
+
+
+def _alias(tensor: Tensor) -> Tensor:
+    """A view of all of a tensor."""
+    storage = view_of(tensor.storage, geometry_of(tensor.storage))
+    return view_tensor(tensor, storage, None, 0, Creation.FUNCTION)
 
 
 def _save(ctx: FunctionCtx, node: GraphNode, outputs: tuple[Any, ...], wrapped: list[Any]) -> None:

@@ -44,7 +44,7 @@ _CYCLE = (
 def _accumulate(leaf: Leaf, value: Value, node: Any, nr: int) -> None:
     """Add a gradient to a leaf's `.grad`: in place where the walk leaves no graph, as PyTorch does."""
     variable: Any = leaf.reference()
-    if variable is None:
+    if variable is None or variable.node is None:
         return
     if not local.recorder.grad_enabled:
         value = detached(value)
@@ -94,6 +94,9 @@ def backward(
     try:
         pairs = _with_cotangents(roots, grad_tensors, create_graph)
         wanted = None if inputs is None else _as_list(inputs)
+        for each in wanted or ():
+            if each.node is None:
+                raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
         edges = None if wanted is None else [_edge(each) for each in wanted]
         with grad_mode(create_graph):
             for node, gradient in engine.walk(
