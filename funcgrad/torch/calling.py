@@ -212,7 +212,7 @@ def check_no_overlap(target: Storage, other: Storage, whole: bool = False) -> No
     """Check that what is written is all of what an operand has of the same memory, or none of it; with `whole`, none.
 
     Raises:
-        RuntimeError: it is some of it; with `or_all`, also where it is all of it.
+        RuntimeError: it is some of it; with `whole`, also where it is all of it.
     """
     if (target is other and not whole) or memory_of(target) is not memory_of(other):
         return

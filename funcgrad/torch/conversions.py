@@ -13,7 +13,7 @@ from funcgrad.torch.calling import NUMBERS, check_broadcast, in_place, number, w
 from funcgrad.torch.devices import device as device_of
 from funcgrad.torch.dtypes import dtype
 from funcgrad.torch.tensor import Tensor, tensor_of
-from funcgrad.torch.view_storage import aval_of
+from funcgrad.torch.view_storage import aval_of, memory_of
 
 CLONE = Op("clone", jnp.copy, label="CloneBackward0")
 

@@ -47,7 +47,6 @@ def get_item(self: Tensor, key: Any) -> Tensor:
     """
     of = geometry(self)
     if isinstance(key, slice):
-        self.node  # noqa: B018 - a view that may not be used says so before the slice is looked at
         return _stepped(self, [_slice_step(of, 0, key)])
     steps, arrays, _ = _read(of, key)
     made = _stepped(self, steps)
@@ -120,15 +119,6 @@ def _read(of: Geometry, key: Any) -> tuple[list[Step], list[Any], Geometry]:
         raise IndexError("slice() cannot be applied to a 0-dim tensor.")
     specified = sum(_dims_of(item) for item in items)
     if specified > len(of.size):
-        if not of.size and isinstance(key, slice):
-            raise IndexError("slice() cannot be applied to a 0-dim tensor.")
-        if not of.size and isinstance(key, int):
-            raise IndexError(
-                f"index {key} is out of bounds for dimension 0 with size 0"
-                if key
-                else "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to "
-                "convert a 0-dim tensor to a number"
-            )
         raise IndexError(f"too many indices for tensor of dimension {len(of.size)}")
     steps: list[Step] = []
     arrays: list[Any] = []

@@ -169,9 +169,6 @@ class ViewTensor(Tensor):
     def node(self, node: Any) -> None:
         self._node = node
 
-    def _last_node(self) -> Any:
-        return self._node
-
     @property
     def nr(self) -> int:
         """Which of the node's outputs it is."""
@@ -240,10 +237,13 @@ class ViewTensor(Tensor):
             node: the function's, with one output.
             position: which of its edges is the view's.
         """
-        self._check_creation("is being")
+        self.check_writable(())
         made = CopySlices(node, position, self)
         self.base.node, self.base.nr = made, 0
         self._node = _REBASED
+        for tensor in (self.base, self):
+            if tensor._retained is not None:
+                move_retained(tensor)
 
     def see_version(self) -> None:
         """Take the node as it is for that of the present version."""
@@ -270,9 +270,7 @@ class ViewTensor(Tensor):
         if creation is Creation.PLAIN:
             return
         node = self._node
-        named = node is not None and not isinstance(node, Leaf) and node is not _REBASED
-        output = ""
-        if named:
+        if node is not None and not isinstance(node, Leaf):
             name = sub(r"Backward\d*$", "", type(node).__name__)
             of = {
                 Creation.NO_GRAD: " of a view which was created in no_grad mode",
@@ -285,7 +283,10 @@ class ViewTensor(Tensor):
         elif creation is Creation.INFERENCE:
             what = f"A view was created in inference mode and {modified} modified inplace in normal mode."
         else:
-            what = f"{output} and {modified} modified inplace."
+            what = (
+                f"A view was created in no_grad mode and {modified} modified inplace with grad mode "
+                "enabled."
+            )
         raise RuntimeError(f"{what} {creation.value}")
 
     def write_in_place(self, op: Op, others: Sequence[Variable]) -> Any:

@@ -65,10 +65,6 @@ def _strided(view: Geometry) -> Callable[[Any], Any]:
     return lambda x: reader(layout(x.shape, view))(x, jnp.int32(view.offset))
 
 
-def _swapped(a: int, b: int) -> Callable[[Any], Any]:
-    return lambda x: x.swapaxes(a, b) if x.ndim else x
-
-
 FUNCTION_OF: dict[str, Callable[..., Any]] = {
     "AsStridedBackward1": _strided,
     "AliasBackward0": lambda: lambda x: x,

@@ -496,5 +496,8 @@ def flags(tensor: Any) -> tuple[Any, ...]:
 
 def gist(message: str) -> str:
     """What a message is about: without what is known to differ, and without where it came from."""
+    # Whether a batched product is one of matrices, and so of which shapes it complains, PyTorch decides by strides.
+    if "shapes cannot be multiplied" in message or "dimensions of batch2" in message:
+        return "the shapes cannot be multiplied"
     message = re.sub(r", which is output \d+ of [\w:]+,", "", message)
     return message.split("\n")[0][:160]

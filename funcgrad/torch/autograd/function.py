@@ -13,7 +13,6 @@ from funcgrad.engine import (
     Aval,
     FunctionNode,
     GraphNode,
-    Leaf,
     ModifiedError,
     Storage,
     Variable,
@@ -25,9 +24,8 @@ from funcgrad.engine.nodes import Edge, Packed
 from funcgrad.torch.autograd.complaints import as_pytorch
 from funcgrad.torch.autograd.hooks import as_tensor
 from funcgrad.torch.autograd.observing import saved_entry
-from funcgrad.torch.autograd.rebasing import rebase
 from funcgrad.torch.autograd.shaping import as_gradient_of
-from funcgrad.torch.tensor import Tensor, place, tensor_of
+from funcgrad.torch.tensor import Tensor, move_retained, place, tensor_of
 from funcgrad.torch.view_tensor import Creation, ViewTensor, view_of_itself
 
 __all__ = ["Function", "FunctionCtx", "once_differentiable"]
@@ -387,6 +385,9 @@ def _node_of(
         arg.storage.value.aval if needed else None
         for arg, needed in zip(args, ctx.needs_input_grad, strict=True)
     )
+    node.results = tuple(
+        output.storage.value.aval if isinstance(output, Tensor) else None for output in outputs
+    )
     return node
 
 
@@ -423,12 +424,14 @@ def _wrap(
                     "a leaf Variable that requires grad has been used in an in-place operation."
                 )
             if differentiable:
-                output._grad = output._retained = None
+                output._grad = None
         if differentiable and node is not None and dirty and type(output) is ViewTensor:
             wanted = [arg for arg, needed in zip(args, ctx.needs_input_grad, strict=True) if needed]
             output.rebase_on(node, next(k for k, arg in enumerate(wanted) if arg is output))
         elif differentiable:
             output.node, output.nr = node, number
+            if output._retained is not None:
+                move_retained(output)
         if type(output) is ViewTensor and not dirty:
             output.creation = Creation.FUNCTION
             output.see_version()
@@ -439,12 +442,6 @@ def _wrap(
             if type(each) is ViewTensor:
                 each.creation = Creation.SEVERAL
     return wrapped
-
-
-def _alias(tensor: Tensor) -> Tensor:
-    """A view of all of a tensor."""
-    storage = view_of(tensor.storage, geometry_of(tensor.storage))
-    return view_tensor(tensor, storage, None, 0, Creation.FUNCTION)
 
 
 def _save(ctx: FunctionCtx, node: GraphNode, outputs: tuple[Any, ...], wrapped: list[Any]) -> None:
