@@ -29,6 +29,8 @@ from funcgrad.torch import (
     products,
     reductions,
     selecting,
+    several_operands,
+    storing,
     views,
 )
 from funcgrad.torch.devices import device
@@ -78,13 +80,15 @@ _TABLES = (
     selecting,
     joining,
     ordering,
+    several_operands,
+    storing,
+    creation,
 )
 
 for _table in _TABLES:
     for _name, _method in _table.METHODS.items():
         setattr(Tensor, _name, _method)
     globals().update(_table.FUNCTIONS)
-globals().update(creation.FUNCTIONS)
 globals().update(
     bool=_bool,
     double=float64,

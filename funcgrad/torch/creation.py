@@ -277,7 +277,13 @@ def randperm(
 
 
 def arange(
-    start: Any, end: Any = None, step: Any = 1, *, dtype: dtype | None = None, device: Where = None
+    start: Any,
+    end: Any = None,
+    step: Any = 1,
+    *,
+    dtype: dtype | None = None,
+    device: Where = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """Numbers from `start` (0 if only one is given) to `end`, `step` apart, `end` not included."""
     if end is None:
@@ -289,7 +295,63 @@ def arange(
     inferred = (
         int64 if all(isinstance(each, int) for each in (start, end, step)) else get_default_dtype()
     )
-    return _wrap(np.arange(start, end, step).astype((dtype or inferred).numpy_dtype), device, False)
+    made = np.arange(start, end, step).astype((dtype or inferred).numpy_dtype)
+    return _wrap(made, device, requires_grad)
+
+
+def linspace(
+    start: float,
+    end: float,
+    steps: int,
+    *,
+    dtype: dtype | None = None,
+    device: Where = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """So many numbers from `start` to `end`, both included, equally far apart."""
+    if steps < 0:
+        raise RuntimeError("number of steps must be non-negative")
+    stored = (dtype or get_default_dtype()).numpy_dtype
+    # As PyTorch: from either end to the middle, in the dtype itself.
+    step = stored.type((end - start) / max(steps - 1, 1))
+    places = np.arange(steps)
+    up = stored.type(start) + step * places.astype(stored)
+    down = stored.type(end) - step * (steps - 1 - places).astype(stored)
+    made = np.where(places < steps / 2, up, down).astype(stored)
+    return _wrap(made if steps != 1 else np.full(1, start, stored), device, requires_grad)
+
+
+def eye(
+    n: int,
+    m: int | None = None,
+    *,
+    dtype: dtype | None = None,
+    device: Where = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """Ones on the diagonal, zeros elsewhere."""
+    stored = (dtype or get_default_dtype()).numpy_dtype
+    return _wrap(np.eye(n, m).astype(stored), device, requires_grad)
+
+
+def _new(make: str) -> Callable[..., Tensor]:
+    def method(
+        self: Tensor,
+        *args: Any,
+        dtype: dtype | None = None,
+        device: Where = None,
+        requires_grad: bool = False,
+    ) -> Tensor:
+        bound = self.storage.value.aval.device
+        made = FUNCTIONS[make](*args, dtype=dtype or self.dtype, device=device)
+        if device is None and bound is not None:
+            made = _wrap(made._array(), self.device, False)
+        made.requires_grad = requires_grad
+        return made
+
+    method.__name__ = method.__qualname__ = f"new_{make}"
+    method.__doc__ = f"As `torch.{make}`, with the dtype and device of this tensor."
+    return method
 
 
 def manual_seed(seed: int) -> Generator:
@@ -300,8 +362,10 @@ def manual_seed(seed: int) -> Generator:
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "arange": arange,
     "as_tensor": as_tensor,
+    "eye": eye,
     "from_numpy": from_numpy,
     "full": full,
+    "linspace": linspace,
     "manual_seed": manual_seed,
     "randint": randint,
     "randperm": randperm,
@@ -311,3 +375,4 @@ for _name, _number in (("zeros", 0), ("ones", 1), ("empty", 0)):
     _filled(_name, _number)
 for _name, _draw in (("rand", sampling.uniform), ("randn", sampling.normal)):
     _random(_name, _draw)
+METHODS = {f"new_{make}": _new(make) for make in ("empty", "full", "ones", "tensor", "zeros")}

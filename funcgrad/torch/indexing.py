@@ -416,8 +416,17 @@ def index_put_(self: Tensor, indices: Any, values: Tensor, accumulate: bool = Fa
     return index_put(self, arrays, values, accumulate)
 
 
-FUNCTIONS: dict[str, Any] = {}
+def index_put_copy(input: Tensor, indices: Any, values: Tensor, accumulate: bool = False) -> Tensor:
+    """`index_put_` on a copy."""
+    of = geometry(input)
+    _, arrays, _ = _read(of, tuple(indices))
+    dims, tensors = _checked(of, arrays)
+    return tensor_of(*record(_scatter(dims, accumulate), (input, values, *tensors)))
+
+
+FUNCTIONS: dict[str, Any] = {"index_put": index_put_copy}
 METHODS: dict[str, Any] = {
+    "index_put": index_put_copy,
     "__getitem__": get_item,
     "__setitem__": set_item,
     "index_put_": index_put_,

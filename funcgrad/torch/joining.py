@@ -13,6 +13,7 @@ from funcgrad.torch import views
 from funcgrad.torch.calling import promoted
 from funcgrad.torch.geometry import wrap_dim
 from funcgrad.torch.pointwise import FUNCTIONS as POINTWISE
+from funcgrad.torch.storing import with_out
 from funcgrad.torch.tensor import Tensor, tensor_of
 
 Tensors = Sequence[Tensor]
@@ -208,9 +209,7 @@ def roll(input: Tensor, shifts: Any, dims: Any = None) -> Tensor:
     if dims is None:
         if len(by) != 1:
             raise RuntimeError(f"shifts and dimensions must align. shifts: {len(by)}, dims:0")
-        flat = views.view(views.contiguous(input), -1)
-        rolled = _recorded("RollBackward0", (flat,), by, (0,))
-        return views.view(rolled, input.shape)
+        return _recorded("RollBackward0", (input,), by[0], None)
     along = _dims(dims)
     if len(by) != len(along):
         raise RuntimeError(
@@ -304,14 +303,14 @@ _OF_ONE: dict[str, Callable[..., Any]] = {
 }
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     **_OF_ONE,
-    "cat": cat,
+    "cat": with_out("cat", cat),
     "column_stack": column_stack,
-    "concat": cat,
-    "concatenate": cat,
+    "concat": with_out("cat", cat),
+    "concatenate": with_out("cat", cat),
     "dstack": dstack,
     "hstack": hstack,
     "meshgrid": meshgrid,
-    "stack": stack,
+    "stack": with_out("stack", stack),
     "vstack": vstack,
 }
 METHODS: dict[str, Callable[..., Any]] = {**_OF_ONE, "repeat": repeat}

@@ -23,6 +23,8 @@ from funcgrad.torch.calling import (
     write,
 )
 from funcgrad.torch.dtypes import dtype
+from funcgrad.torch.several_operands import scaled
+from funcgrad.torch.storing import store
 from funcgrad.torch.tensor import Tensor, tensor_of
 from funcgrad.torch.view_storage import aval_of
 
@@ -244,18 +246,22 @@ class Pointwise:
         by_types, name, saves_result = self.by_types, self.row.name, self.row.saves_result
         operator = self.operator()
 
-        def unary(input: Tensor) -> Tensor:
+        def unary(input: Tensor, *, out: Tensor | None = None) -> Tensor:
             if not isinstance(input, Tensor):
                 raise TypeError(
                     f"{name}(): argument 'input' (position 1) must be Tensor, not {_type_name(input)}"
                 )
+            if out is not None:
+                return store(name, out, (input,), lambda: unary(input))
             op = by_types.get((input.storage.value.aval,)) or self.for_types(input)
             result = tensor_of(*record_one(op, input))
             if saves_result and result.node is not None:
                 watch_result(result.node, result.storage)
             return result
 
-        def binary(input: Tensor, other: Any) -> Tensor:
+        def binary(input: Tensor, other: Any, *, out: Tensor | None = None) -> Tensor:
+            if out is not None:
+                return store(name, out, (input, other), lambda: binary(input, other))
             result = operator(input, other)
             if result is NotImplemented:
                 raise TypeError(
@@ -263,6 +269,19 @@ class Pointwise:
                 )
             return result
 
+        def with_alpha(
+            input: Tensor, other: Any, *, alpha: Any = None, out: Tensor | None = None
+        ) -> Tensor:
+            if alpha is None:
+                return binary(input, other, out=out)
+            if out is not None:
+                return store(
+                    name, out, (input, other), lambda: with_alpha(input, other, alpha=alpha)
+                )
+            return scaled(name, False, input, other, alpha)
+
+        if name in ("add", "sub"):
+            return with_alpha
         return unary if self.row in UNARY else binary
 
     def operator(self) -> Callable[[Any, Any], Any]:
@@ -327,8 +346,14 @@ def in_place_method(pointwise: Pointwise) -> Callable[..., Tensor]:
     def method(self: Tensor, *others: Any) -> Tensor:
         return pointwise.in_place(self, *others)
 
-    method.__doc__ = f"`{pointwise.row.name}`, stored in the tensor itself."
-    return method
+    def with_alpha(self: Tensor, other: Any, *, alpha: Any = None) -> Tensor:
+        if alpha is None:
+            return pointwise.in_place(self, other)
+        return scaled(pointwise.row.name, True, self, other, alpha)
+
+    made = with_alpha if pointwise.row.name in ("add", "sub") else method
+    made.__doc__ = f"`{pointwise.row.name}`, stored in the tensor itself."
+    return made
 
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {}

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from funcgrad.engine import Aval, Op, record
 from funcgrad.engine.trace import record_two
 from funcgrad.torch.dtypes import C_NAMES, from_numpy_dtype
+from funcgrad.torch.storing import store
 from funcgrad.torch.tensor import Tensor, tensor_of
 
 # PyTorch multiplies float32 in full precision unless told otherwise; accelerators by default do not.
@@ -103,7 +104,7 @@ BATCHED = Op("matmul", _matmul, label="UnsafeViewBackward0", check=check_batched
 _BY_DIMENSIONS = {(1, 1): DOT, (2, 1): MV, (2, 2): MM, (1, 2): VECTOR_MATRIX}
 
 
-def matmul(input: Tensor, other: Tensor) -> Tensor:
+def matmul(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The matrix product `input @ other`.
 
     Args:
@@ -114,6 +115,8 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
         TypeError: an operand is no tensor.
         RuntimeError: the sizes or dtypes do not fit, or an operand is 0-d.
     """
+    if out is not None:
+        return store("matmul", out, (input, other), lambda: matmul(input, other))
     result = _operator(input, other)
     if result is NotImplemented:
         raise TypeError(
@@ -141,7 +144,9 @@ def _operator(self: Tensor, other: Any) -> Any:
 
 
 def _product(op: Op) -> Callable[[Tensor, Tensor], Tensor]:
-    def product(input: Tensor, other: Tensor) -> Tensor:
+    def product(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
+        if out is not None:
+            return store(op.name, out, (input, other), lambda: product(input, other))
         return tensor_of(*record(op, (input, other)))
 
     product.__name__ = product.__qualname__ = op.name

@@ -11,6 +11,7 @@ from funcgrad.engine import Op
 from funcgrad.engine.trace import record_one
 from funcgrad.torch.calling import remember, watch_result
 from funcgrad.torch.dtypes import bool_, dtype, int64
+from funcgrad.torch.storing import store
 from funcgrad.torch.tensor import Tensor, tensor_of
 
 Dims = int | tuple[int, ...] | list[int] | None
@@ -103,8 +104,15 @@ def _function(row: Row) -> Callable[..., Tensor]:
     plain: dict[Any, None] = {}
 
     def reduce(
-        input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: dtype | None = None
+        input: Tensor,
+        dim: Dims = None,
+        keepdim: bool = False,
+        *,
+        dtype: dtype | None = None,
+        out: Tensor | None = None,
     ) -> Tensor:
+        if out is not None:
+            return store(row.name, out, (input,), lambda: reduce(input, dim, keepdim, dtype=dtype))
         if dim is None and dtype is None and not keepdim and input.storage.value.aval in plain:
             result = tensor_of(*record_one(over_all, input))
             if saves_result and result.node is not None:

@@ -11,10 +11,12 @@ from funcgrad.engine import Aval, Op, Variable, local, record
 from funcgrad.engine.values import is_tracer
 from funcgrad.torch.calling import check_broadcast, in_place, number, promoted, writable
 from funcgrad.torch.dtypes import bool_, dtype, int64
-from funcgrad.torch.geometry import wrap_dim
+from funcgrad.torch.geometry import permute, wrap_dim
 from funcgrad.torch.indexing import put
-from funcgrad.torch.tensor import Tensor, place, tensor_of
-from funcgrad.torch.views import expand
+from funcgrad.torch.tensor import Tensor, place, tensor_of, without_history
+from funcgrad.torch.view_storage import view_of
+from funcgrad.torch.view_tensor import geometry
+from funcgrad.torch.views import expand, unbind
 
 Array = Any
 
@@ -172,11 +174,14 @@ def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
 def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
     """The indices of elements that are not zero: one a row, or one tensor for each dimension."""
     array = np.asarray(input._array())
-    places = np.nonzero(array if array.ndim else array.reshape(1))
-    if as_tuple:
-        return tuple([tensor_of(place(each)) for each in places])
-    rows = np.stack(places, -1) if array.ndim else np.zeros((len(places[0]), 0), np.int64)
-    return tensor_of(place(rows))
+    places = np.nonzero(array) if array.ndim else np.nonzero(array.reshape(1))
+    columns = np.stack(places) if array.ndim else np.zeros((0, len(places[0])), np.int64)
+    held = tensor_of(place(columns))
+    # PyTorch has the indices of one dimension side by side in memory.
+    rows = without_history(view_of(held.storage, permute(geometry(held), (1, 0))))
+    if not as_tuple:
+        return rows
+    return unbind(rows, 1) if array.ndim else (tensor_of(place(places[0])),)
 
 
 def _check_mask(mask: Tensor, name: str) -> None:

@@ -207,6 +207,10 @@ class Tensor(Variable):
             memory_of(given) is memory_of(storage) and geometry_of(given) == geometry_of(storage)
         ):
             return
+        if type(storage) is ViewStorage:
+            # The version stays that of the base.
+            self.storage = ViewStorage(memory_of(given), storage.counter, geometry_of(given))
+            return
         version = storage.version
         self.storage = data_of(given)
         self.storage.version = version

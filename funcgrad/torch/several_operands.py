@@ -1,0 +1,191 @@
+"""Ops that work element by element on three operands, or with a factor: `add` with `alpha`, `clamp`, `addcmul`, `lerp`."""
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from funcgrad.engine import Aval, Op, Variable, record
+from funcgrad.torch.calling import NUMBERS, check_castable, in_place, number, promoted, writable
+from funcgrad.torch.dtypes import dtype
+from funcgrad.torch.tensor import Tensor, tensor_of
+from funcgrad.torch.view_storage import aval_of
+
+
+def _clamped(has_low: bool, has_high: bool) -> Callable[..., Any]:
+    def function(x: Any, *bounds: Any) -> Any:
+        # Not minimum and maximum, which share the gradient where they are equal.
+        if has_low:
+            x = jnp.where(x < bounds[0], bounds[0], x)
+        if has_high:
+            x = jnp.where(x > bounds[-1], bounds[-1], x)
+        return x
+
+    return function
+
+
+# By the graph node's name: the function, and how many of its arguments are inputs of the node.
+_FUNCTIONS: dict[str, tuple[Callable[..., Any], int]] = {
+    "AddBackward0": (lambda x, other, alpha: x + alpha * other, 2),
+    "SubBackward0": (lambda x, other, alpha: x - alpha * other, 2),
+    "AddcdivBackward0": (lambda x, a, b, value: x + value * a / b, 3),
+    "AddcmulBackward0": (lambda x, a, b, value: x + value * a * b, 3),
+    "LerpBackward0": (lambda x, end, weight: x + weight * (end - x), 2),
+    "LerpBackward1": (lambda x, end, weight: x + weight * (end - x), 3),
+    "ClampBackward0": (_clamped(True, True), 3),
+    "ClampBackward0 min": (_clamped(True, False), 2),
+    "ClampBackward0 max": (_clamped(False, True), 2),
+    "ClampBackward1": (_clamped(True, True), 1),
+    "ClampBackward1 min": (_clamped(True, False), 1),
+    "ClampBackward1 max": (_clamped(False, True), 1),
+    "ClampMinBackward0": (_clamped(True, False), 1),
+    "ClampMinBackward1": (_clamped(True, False), 2),
+    "ClampMaxBackward0": (_clamped(False, True), 1),
+    "ClampMaxBackward1": (_clamped(False, True), 2),
+}
+
+
+def _check_broadcast(*avals: Aval) -> None:
+    shape: tuple[int, ...] = ()
+    for aval in avals:
+        try:
+            shape = np.broadcast_shapes(shape, aval.shape)
+        except ValueError:
+            for back in range(1, min(len(shape), len(aval.shape)) + 1):
+                a, b = shape[-back], aval.shape[-back]
+                if a != b and 1 not in (a, b):
+                    raise RuntimeError(
+                        f"The size of tensor a ({a}) must match the size of tensor b ({b}) at non-singleton dimension "
+                        f"{max(len(shape), len(aval.shape)) - back}"
+                    ) from None
+
+
+@lru_cache(maxsize=1024)
+def _op(label: str, compute: dtype, store: dtype) -> Op:
+    function, counted = _FUNCTIONS[label]
+
+    def cast(*arrays: Any) -> Any:
+        made = function(*[array.astype(compute.numpy_dtype) for array in arrays])
+        return made.astype(store.numpy_dtype)
+
+    label = label.split(" ")[0]
+    name = label.split("Backward")[0].lower()
+    return Op(name, cast, label=label, check=_check_broadcast, counted=counted)
+
+
+def apply(label: str, stored: bool, x: Tensor, *operands: Any, factor: Any = None) -> Tensor:
+    """Compute an op of the table, and store the result in `x` if `stored`.
+
+    Args:
+        label: its graph node's name.
+        stored: whether in place.
+        x, operands: tensors and Python numbers, which decide the dtype together.
+        factor: a last number, which does not.
+    """
+    compute = promoted((x, *operands))
+    aval = Aval((), compute.numpy_dtype)
+    more = operands if factor is None else (*operands, factor)
+    others: list[Variable] = [
+        each if isinstance(each, Tensor) else number(each, aval) for each in more
+    ]
+    if not stored:
+        return tensor_of(*record(_op(label, compute, compute), (x, *others)))
+    writable(x, *others)
+    check_castable(compute, x.dtype)
+    avals = [aval_of(x.storage), *[other.storage.value.aval for other in others]]
+    _check_broadcast(*avals)
+    shape = np.broadcast_shapes(*[each.shape for each in avals])
+    if shape != avals[0].shape:
+        raise RuntimeError(
+            f"output with shape {list(avals[0].shape)} doesn't match the broadcast shape {list(shape)}"
+        )
+    return in_place(_op(label, compute, x.dtype), x, *others)
+
+
+def scaled(name: str, stored: bool, x: Tensor, other: Any, alpha: Any) -> Tensor:
+    """`add` or `sub` with the second operand times `alpha`."""
+    compute = promoted((x, other))
+    if isinstance(alpha, (float, complex)) and not (
+        compute.is_floating_point or compute.is_complex
+    ):
+        raise RuntimeError(
+            "For integral input tensors, argument alpha must not be a floating point number."
+        )
+    return apply(f"{name.capitalize()}Backward0", stored, x, other, factor=alpha)
+
+
+def _clamp(stored: bool, input: Tensor, min: Any, max: Any) -> Tensor:
+    bounds = [each for each in (min, max) if each is not None]
+    if not bounds:
+        raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
+    which = " max" if min is None else " min" if max is None else ""
+    of_tensors = any(isinstance(each, Tensor) for each in bounds)
+    label = f"ClampBackward{0 if of_tensors else 1}{which}"
+    return apply(label, stored, input, *bounds)
+
+
+def clamp(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
+    """The elements, or the nearest bound where they are outside; a bound may be a number, a tensor or None.
+
+    >>> import funcgrad.torch as torch
+    >>> torch.tensor([-1.0, 0.5, 2.0]).clamp(0, 1)
+    tensor([0.0000, 0.5000, 1.0000])
+    """
+    return _clamp(False, input, min, max)
+
+
+def clamp_(self: Tensor, min: Any = None, max: Any = None) -> Tensor:
+    """`clamp` stored in the tensor itself."""
+    return _clamp(True, self, min, max)
+
+
+def _bounded(name: str, label: str, stored: bool) -> Callable[..., Tensor]:
+    def function(input: Tensor, bound: Any) -> Tensor:
+        return apply(f"{label}{0 if isinstance(bound, NUMBERS) else 1}", stored, input, bound)
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"`clamp` on one side, as `torch.{name}`."
+    return function
+
+
+def _with_factor(name: str, label: str, stored: bool) -> Callable[..., Tensor]:
+    def function(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1) -> Tensor:
+        return apply(label, stored, input, tensor1, tensor2, factor=value)
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"As `torch.{name}`."
+    return function
+
+
+def _lerp(name: str, stored: bool) -> Callable[..., Tensor]:
+    def function(input: Tensor, end: Tensor, weight: Any) -> Tensor:
+        if isinstance(weight, Tensor):
+            return apply("LerpBackward1", stored, input, end, weight)
+        return apply("LerpBackward0", stored, input, end, factor=weight)
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"From the tensor to `end`, `weight` of the way, as `torch.{name}`."
+    return function
+
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "addcdiv": _with_factor("addcdiv", "AddcdivBackward0", False),
+    "addcmul": _with_factor("addcmul", "AddcmulBackward0", False),
+    "clamp": clamp,
+    "clamp_max": _bounded("clamp_max", "ClampMaxBackward", False),
+    "clamp_min": _bounded("clamp_min", "ClampMinBackward", False),
+    "clip": clamp,
+    "lerp": _lerp("lerp", False),
+}
+METHODS: dict[str, Callable[..., Any]] = {
+    **FUNCTIONS,
+    "addcdiv_": _with_factor("addcdiv_", "AddcdivBackward0", True),
+    "addcmul_": _with_factor("addcmul_", "AddcmulBackward0", True),
+    "clamp_": clamp_,
+    "clamp_max_": _bounded("clamp_max_", "ClampMaxBackward", True),
+    "clamp_min_": _bounded("clamp_min_", "ClampMinBackward", True),
+    "clip_": clamp_,
+    "lerp_": _lerp("lerp_", True),
+}
