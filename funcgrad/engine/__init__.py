@@ -10,10 +10,11 @@ from funcgrad.engine.programs import Stats, explain, reset_stats, stats
 from funcgrad.engine.pullbacks import backward, pull
 from funcgrad.engine.settings import mode, settings
 from funcgrad.engine.trace import compute, flush, local, pending, record
-from funcgrad.engine.values import Aval, Storage, Value, Variable
+from funcgrad.engine.values import Aval, Constant, Storage, Value, Variable
 
 __all__ = [
     "Aval",
+    "Constant",
     "DeviceMismatchError",
     "FreedError",
     "FunctionNode",

@@ -173,11 +173,23 @@ def _observed(
     return gradients
 
 
-def _dependencies(
-    roots: Iterable[GraphNode], captures: Sequence[Edge] | None
-) -> dict[GraphNode, int]:
+class Walk(dict[GraphNode, int]):
+    """The nodes that one walk visits, with how many cotangents each waits for; itself, not its contents, when compared.
+
+    Attributes:
+        captures: whether cotangents are captured, in place of gathered in leaves.
+    """
+
+    __slots__ = ("__weakref__", "captures")
+
+    captures: bool
+    __hash__ = object.__hash__  # type: ignore[assignment]
+    __eq__ = object.__eq__
+
+
+def _dependencies(roots: Iterable[GraphNode], captures: Sequence[Edge] | None) -> Walk:
     """How many cotangents each node to be visited waits for; with `captures`, only nodes on the way to one are visited."""
-    waiting: dict[GraphNode, int] = dict.fromkeys(roots, 0)
+    waiting = Walk((root, 0) for root in roots)
     stack = list(waiting)
     while stack:
         for source, _ in stack.pop().edges:
@@ -189,7 +201,8 @@ def _dependencies(
         for node in sorted(waiting, key=lambda node: node.sequence):
             if any(source in leading for source, _ in node.edges):
                 leading.add(node)
-        waiting = {node: 0 for node in waiting if node in leading}
+        waiting = Walk((node, 0) for node in waiting if node in leading)
+    waiting.captures = captures is not None
     for node in waiting:
         for source, _ in node.edges:
             if source in waiting:

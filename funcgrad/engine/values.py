@@ -186,6 +186,12 @@ class Storage:
         return held, version, self.version
 
 
+class Constant(Storage):
+    """The cell of a number that is written in the program, such as the 2 of `2 * x`; nobody looks at it as a tensor."""
+
+    __slots__ = ()
+
+
 class Variable:
     """What ops take and return: a storage, and the edge (node, output number) its value came from.
 

@@ -31,6 +31,7 @@ from funcgrad.torch import (
     selecting,
     several_operands,
     storing,
+    utils,
     views,
 )
 from funcgrad.torch.devices import device

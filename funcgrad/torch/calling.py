@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from funcgrad.engine import Aval, Leaf, Op, Storage, Value, Variable, local, record
+from funcgrad.engine import Aval, Constant, Leaf, Op, Storage, Value, Variable, local, record
 from funcgrad.engine.levels import duals
 from funcgrad.engine.nodes import Packed
 from funcgrad.engine.values import Wrapped
@@ -58,7 +58,7 @@ def number(value: Any, aval: Aval) -> Variable:
     except OverflowError:
         name = from_numpy_dtype(aval.dtype).name
         raise RuntimeError(f"value cannot be converted to type {name} without overflow") from None
-    made = Variable(Storage(Value(array, aval)))
+    made = Variable(Constant(Value(array, aval)))
     if value != 0:  # 0.0 and -0.0 are equal, and are not the same number
         remember(_numbers, (aval, value), made)
     return made

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from funcgrad.engine import Aval, Op, Storage, Value, Variable
+from funcgrad.engine import Aval, Constant, Op, Storage, Value, Variable
 from funcgrad.engine.levels import where
 from funcgrad.engine.trace import record, record_two
 from funcgrad.torch.geometry import Geometry, contiguous
@@ -117,7 +117,7 @@ def place(number: int) -> Variable:
                 value.array = jnp.asarray(value.array)
         return known
     array = np.int32(number) if number <= _WIDEST else np.int64(number)
-    made = Variable(Storage(Value(array, Aval((), array.dtype))))
+    made = Variable(Constant(Value(array, Aval((), array.dtype))))
     if len(_places) >= 4096:
         _places.clear()
     _places[number] = made

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from funcgrad.engine import GraphNode, Node, Storage, Value, Variable, grad_mode, local
+from funcgrad.engine import Constant, GraphNode, Node, Storage, Value, Variable, grad_mode, local
 from funcgrad.engine.nodes import Packed
 from funcgrad.torch.pointwise import FUNCTIONS as POINTWISE
 from funcgrad.torch.reductions import FUNCTIONS as REDUCTIONS
@@ -98,8 +98,12 @@ class _Observer:
                 notes["parent_"] = state.visited
         if state.hooks and isinstance(node, Node) and node.saved:
             edges = dict(zip(node.rule.wants, node.edges, strict=True))
-            entries = []
-            for position, (value, storage, *_) in zip(node.rule.saves, node.saved, strict=True):
+            entries: list[Any] = []
+            for position, entry in zip(node.rule.saves, node.saved, strict=True):
+                value, storage, *_ = entry
+                if type(storage) is Constant:
+                    entries.append(entry)
+                    continue
                 alias = tensor_of(value, *edges.get(position, (None, 0)))
                 alias.storage = storage
                 entries.append(saved_entry(alias))

@@ -1,0 +1,5 @@
+"""PyTorch's `torch.utils`, as far as it goes here."""
+
+from funcgrad.torch.utils import checkpoint
+
+__all__ = ["checkpoint"]

@@ -1,0 +1,424 @@
+"""Checkpoints: forward values that are computed again on the way back, in place of being kept.
+
+PyTorch's two variants: one runs the function without a graph, and again inside a custom function's `backward`; the other lets
+it leave its graph, with what the graph saves replaced by the promise to compute it again.
+"""
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+from weakref import WeakKeyDictionary, ref
+
+from funcgrad.engine import ModifiedError, grad_mode, local
+from funcgrad.engine.graph import Walk
+from funcgrad.torch.autograd import walking
+from funcgrad.torch.autograd.complaints import as_pytorch
+from funcgrad.torch.autograd.function import Function
+from funcgrad.torch.autograd.graph import saved_tensors_hooks
+from funcgrad.torch.random_stream import default_generator
+from funcgrad.torch.tensor import Tensor
+
+__all__ = [
+    "CheckpointError",
+    "CheckpointFunction",
+    "checkpoint",
+    "checkpoint_sequential",
+    "noop_context_fn",
+    "set_checkpoint_debug_enabled",
+    "set_checkpoint_early_stop",
+]
+
+Contexts = tuple[AbstractContextManager[Any], AbstractContextManager[Any]]
+
+
+class CheckpointError(RuntimeError):
+    """The function did not do the same when it was run again."""
+
+
+class _Settings:
+    """What the two context managers below set, None where they do not: see there."""
+
+    early_stop: bool | None = None
+    debug: bool | None = None
+
+
+@contextmanager
+def set_checkpoint_early_stop(enable: bool) -> Iterator[None]:
+    """Inside the block, whether running again stops as soon as all that is needed is there, whatever calls say.
+
+    Behaviour: https://pytorch.org/docs/stable/checkpoint.html#torch.utils.checkpoint.set_checkpoint_early_stop
+    """
+    before, _Settings.early_stop = _Settings.early_stop, enable
+    try:
+        yield
+    finally:
+        _Settings.early_stop = before
+
+
+@contextmanager
+def set_checkpoint_debug_enabled(enabled: bool | None) -> Iterator[None]:
+    """Inside the block, whether complaints list what was saved, whatever calls say.
+
+    Behaviour: https://pytorch.org/docs/stable/checkpoint.html#torch.utils.checkpoint.set_checkpoint_debug_enabled
+    """
+    before, _Settings.debug = _Settings.debug, enabled
+    try:
+        yield
+    finally:
+        _Settings.debug = before
+
+
+def noop_context_fn() -> Contexts:
+    """No contexts: what `context_fn` is if nothing is said."""
+    return nullcontext(), nullcontext()
+
+
+def _about(tensor: Tensor) -> dict[str, Any]:
+    return {"shape": tensor.shape, "dtype": tensor.dtype, "device": tensor.device}
+
+
+_CHECKS: dict[str, Callable[[Tensor], Any]] = {"default": _about, "none": lambda _: None}
+
+
+@contextmanager
+def _random_numbers(state: Any) -> Iterator[None]:
+    """The stream of random numbers from `state` on inside the block; as it was after it. None: let it be."""
+    if state is None:
+        yield
+        return
+    before = default_generator.get_state()
+    default_generator.set_state(state)
+    try:
+        yield
+    finally:
+        default_generator.set_state(before)
+
+
+# ------------------------------------------------------------------------------------------- without a graph
+
+
+class CheckpointFunction(Function):
+    """A function run without a graph, and run again with one on the way back."""
+
+    @staticmethod
+    def forward(ctx: Any, run_function: Callable[..., Any], preserve: bool, *args: Any) -> Any:
+        """Run it, keeping its arguments alone."""
+        if not any(isinstance(arg, Tensor) and arg.requires_grad for arg in args):
+            warnings.warn(
+                "None of the inputs have requires_grad=True. Gradients will be None", stacklevel=4
+            )
+        ctx.run_function = run_function
+        ctx.random = default_generator.get_state() if preserve else None
+        ctx.rest = [None if isinstance(arg, Tensor) else arg for arg in args]
+        ctx.places = [k for k, arg in enumerate(args) if isinstance(arg, Tensor)]
+        ctx.save_for_backward(*[args[k] for k in ctx.places])
+        return run_function(*args)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> Any:
+        """Run it again, and walk back through that."""
+        walk: Any = local.recorder.walking
+        if walk is not None and walk.captures:
+            raise RuntimeError(
+                "When use_reentrant=True, torch.utils.checkpoint is incompatible with .grad() or passing an `inputs` "
+                "parameter to .backward(). To resolve this error, you can either set use_reentrant=False, or call "
+                ".backward() without passing the `inputs` argument."
+            )
+        args = list(ctx.rest)
+        for place, tensor in zip(ctx.places, ctx.saved_tensors, strict=True):
+            args[place] = tensor.detach().requires_grad_(tensor.requires_grad)
+        with _random_numbers(ctx.random), grad_mode(True):
+            outputs = ctx.run_function(*args)
+        outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+        kept = [
+            (output, gradient)
+            for output, gradient in zip(outputs, gradients, strict=True)
+            if isinstance(output, Tensor) and output.requires_grad
+        ]
+        if not kept:
+            raise RuntimeError(
+                "none of output has requires_grad=True, this checkpoint() is not necessary"
+            )
+        walking.backward([output for output, _ in kept], [gradient for _, gradient in kept])
+        return (None, None, *[arg.grad if isinstance(arg, Tensor) else None for arg in args])
+
+
+# ------------------------------------------------------------------------------------------- with a graph that is empty
+
+
+class _Holder:
+    """Stands in the graph for a tensor that it would have saved."""
+
+    __slots__ = ("__weakref__",)
+
+
+class _StopRecomputationError(Exception):
+    """All that is needed was computed again."""
+
+
+class _Again:
+    """What one walk has had computed again.
+
+    Attributes:
+        count: how many tensors were saved.
+        tensors: those that the graph still needs, by what stands for them.
+        unpacked: what the walk has taken.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.tensors: WeakKeyDictionary[_Holder, Tensor] = WeakKeyDictionary()
+        self.unpacked: WeakKeyDictionary[_Holder, bool] = WeakKeyDictionary()
+
+
+class _Frame:
+    """One checkpointed call.
+
+    Attributes:
+        holders: what stands in the graph, in the order of saving; held by the graph alone.
+        notes: what `determinism_check` notes down of each.
+        again: for each walk under way, what it has had computed again.
+    """
+
+    def __init__(
+        self,
+        run: Callable[..., None],
+        args: tuple[Any, ...],
+        early_stop: bool,
+        check: str,
+        debug: bool,
+    ) -> None:
+        self.run, self.early_stop, self.debug = run, early_stop, debug
+        self.args = [(arg, arg._version if isinstance(arg, Tensor) else 0) for arg in args]
+        self.note = _CHECKS[check]
+        self.holders: list[ref[_Holder]] = []
+        self.notes: list[Any] = []
+        self.again: WeakKeyDictionary[Walk, _Again] = WeakKeyDictionary()
+        self.completed = False
+        self.lenient = False
+
+    def pack(self, tensor: Tensor) -> _Holder:
+        """Put a holder in the graph, in the forward run."""
+        holder = _Holder()
+        self.holders.append(ref(holder))
+        self.notes.append(self.note(tensor))
+        return holder
+
+    def unpack(self, holder: _Holder) -> Tensor:
+        """Give the tensor that a holder stands for, computing all of them again for the walk that asks first."""
+        walk: Any = local.recorder.walking
+        if walk is None:
+            walk = Walk()  # asked outside of a walk: by somebody who looks at saved tensors
+        again = self.again.get(walk)
+        if again is None:
+            again = self.again[walk] = _Again()
+            self.recompute(again)
+        if holder in again.unpacked:
+            raise CheckpointError(
+                "torch.utils.checkpoint: Unpack is being triggered for a tensor that was already unpacked once. If you "
+                "are calling ctx.saved_tensors in backward, make sure to do so only once. Otherwise please open an "
+                "issue with details on your use case."
+            )
+        again.unpacked[holder] = True
+        return again.tensors.pop(holder)
+
+    def recompute(self, again: _Again) -> None:
+        """Run the function again, and check that it saved the same."""
+        args = []
+        for arg, version in self.args:
+            if isinstance(arg, Tensor) and arg._version != version:
+                error = ModifiedError(None, arg.storage.value, version, arg._version)  # type: ignore[arg-type]
+                raise as_pytorch(error)
+            args.append(arg)
+        notes: list[Any] = []
+
+        def pack(tensor: Tensor) -> Tensor:
+            tensor = tensor.detach()
+            position, again.count = again.count, again.count + 1
+            if position >= len(self.holders):
+                if not self.completed:
+                    self.lenient = True
+                    return tensor
+                raise CheckpointError(
+                    "torch.utils.checkpoint: trying to save more tensors during recomputation than during the original "
+                    f"forward pass.\n{_TIP}"
+                )
+            notes.append(self.note(tensor))
+            holder = self.holders[position]()
+            if holder is not None:
+                again.tensors[holder] = tensor
+            if self.early_stop and again.count == len(self.holders):
+                raise _StopRecomputationError
+            return tensor
+
+        try:
+            with saved_tensors_hooks(pack, lambda tensor: tensor), grad_mode(True):
+                self.run(*args)
+        except _StopRecomputationError:
+            pass
+        if not self.lenient:
+            self.check(again, notes)
+
+    def check(self, again: _Again, notes: list[Any]) -> None:
+        """Check that as many tensors of the same types were saved as before."""
+        saved = "" if not self.debug else _LISTED.format(self.notes, notes)
+        if again.count != len(self.holders):
+            raise CheckpointError(
+                "torch.utils.checkpoint: A different number of tensors was saved during the original forward and "
+                f"recomputation.\nNumber of tensors saved during forward: {len(self.holders)}\nNumber of tensors saved "
+                f"during recomputation: {again.count}.\n{saved or _TIP}"
+            )
+        different = [
+            f"tensor at position {position}:\nsaved metadata: {before}\nrecomputed metadata: {now}\n"
+            for position, (before, now) in enumerate(zip(self.notes, notes, strict=True))
+            if before != now and self.holders[position]() is not None
+        ]
+        if different:
+            raise CheckpointError(
+                "torch.utils.checkpoint: Recomputed values for the following tensors have different metadata than "
+                f"during the forward pass.\n{''.join(different)}.\n{saved or _TIP}"
+            )
+
+
+_TIP = (
+    "\nTip: To see a more detailed error message, either pass `debug=True` to\n"
+    "`torch.utils.checkpoint.checkpoint(...)` or wrap the code block\n"
+    "with `with torch.utils.checkpoint.set_checkpoint_debug_enabled(True):` to\n"
+    "enable checkpoint-debug mode globally.\n"
+)
+_LISTED = (
+    "\nYou are seeing this because you passed `debug=True` to checkpoint.\n"
+    "Saved during the original forward:\n{0}\nSaved during recomputation:\n{1}\n"
+)
+_EXPLICIT = (
+    " parameter should be passed explicitly. Starting in PyTorch 2.9, calling checkpoint without use_reentrant will raise "
+    "an exception. use_reentrant=False is recommended, but if you need to preserve the current default behavior, you can "
+    "pass use_reentrant=True. Refer to docs for more details on the differences between the two variants."
+)
+
+
+def checkpoint(
+    function: Callable[..., Any],
+    *args: Any,
+    use_reentrant: bool | None = None,
+    context_fn: Callable[[], Contexts] = noop_context_fn,
+    determinism_check: str = "default",
+    debug: bool = False,
+    early_stop: bool = True,
+    **kwargs: Any,
+) -> Any:
+    """Call a function whose values are computed again on the way back, in place of being kept.
+
+    Args:
+        function: what to call with `args` and `kwargs`.
+        use_reentrant: which variant: True for the older, which takes no keywords and works with `backward()` of all
+            leaves alone; False for the one recommended. If None, the older, with a warning.
+        context_fn: gives two contexts: for the first run, and for each that computes again.
+        determinism_check: "default" compares shapes, dtypes and devices of both runs, "none" only their number.
+        debug: list in complaints what was saved.
+        early_stop: stop running again as soon as all that is needed is there.
+        kwargs: for the function; `preserve_rng_state=False` lets random numbers differ when it runs again.
+
+    Raises:
+        ValueError: options that the variant does not take.
+        CheckpointError: on the way back, where the function did not do the same.
+
+    >>> import funcgrad.torch as torch
+    >>> x = torch.tensor([1.0, 2.0], requires_grad=True)
+    >>> torch.utils.checkpoint.checkpoint(lambda x: x.exp().log(), x, use_reentrant=False).sum().backward()
+    >>> x.grad
+    tensor([1., 1.])
+
+    Behaviour: https://pytorch.org/docs/stable/checkpoint.html#torch.utils.checkpoint.checkpoint
+    """
+    if use_reentrant is None:
+        warnings.warn(f"torch.utils.checkpoint: the use_reentrant{_EXPLICIT}", stacklevel=2)
+        use_reentrant = True
+    preserve = kwargs.pop("preserve_rng_state", True)
+    if use_reentrant:
+        if kwargs:
+            raise ValueError(f"Unexpected keyword arguments: {','.join(kwargs)}")
+        if context_fn is not noop_context_fn or debug is not False:
+            raise ValueError(
+                "Passing `context_fn` or `debug` is only supported when use_reentrant=False."
+            )
+        return CheckpointFunction.apply(function, preserve, *args)
+    debug = debug if _Settings.debug is None else _Settings.debug
+    if debug and context_fn is not noop_context_fn:
+        raise ValueError("debug=True is incompatible with non-default context_fn")
+    if determinism_check not in _CHECKS:
+        raise ValueError(
+            f"determinism_check should be one of {list(_CHECKS)}, but got {determinism_check}"
+        )
+    first, again = context_fn()
+    random = default_generator.get_state() if preserve else None
+
+    def run(*args: Any) -> None:
+        with _random_numbers(random), again:
+            function(*args, **kwargs)
+
+    if not local.recorder.grad_enabled:
+        return function(*args, **kwargs)
+    stop = early_stop if _Settings.early_stop is None else _Settings.early_stop
+    frame = _Frame(run, args, stop, determinism_check, debug)
+    with saved_tensors_hooks(frame.pack, frame.unpack), first:
+        output = function(*args, **kwargs)
+        frame.completed = True
+    if not frame.completed:
+        raise RuntimeError(
+            "torch.utils.checkpoint: the forward context provided by context_fn suppressed an exception raised during "
+            "the checkpointed forward. This is not supported because checkpoint cannot return a value for a failed "
+            "forward."
+        )
+    return output
+
+
+def checkpoint_sequential(
+    functions: Sequence[Callable[..., Any]] | Any,
+    segments: int,
+    input: Any,
+    use_reentrant: bool | None = None,
+    **kwargs: Any,
+) -> Any:
+    """Call functions one after the other, in segments, all but the last of which are checkpointed.
+
+    Args:
+        functions: each takes what the one before returned; a sequence, or an object with `children()`.
+        segments: how many segments there are.
+        input: what the first takes.
+        use_reentrant: as of `checkpoint`.
+        kwargs: `preserve_rng_state`.
+
+    Raises:
+        ValueError: another keyword.
+
+    Behaviour: https://pytorch.org/docs/stable/checkpoint.html#torch.utils.checkpoint.checkpoint_sequential
+    """
+    if use_reentrant is None:
+        warnings.warn(
+            f"torch.utils.checkpoint.checkpoint_sequential: the use_reentrant{_EXPLICIT}",
+            stacklevel=2,
+        )
+        use_reentrant = True
+    preserve = kwargs.pop("preserve_rng_state", True)
+    if kwargs:
+        raise ValueError(f"Unexpected keyword arguments: {','.join(kwargs)}")
+    listed = list(functions.children()) if hasattr(functions, "children") else list(functions)
+
+    def segment(start: int, stop: int) -> Callable[[Any], Any]:
+        def run(input: Any) -> Any:
+            for function in listed[start:stop]:
+                input = function(input)
+            return input
+
+        return run
+
+    size = len(listed) // segments
+    stop = 0
+    for start in range(0, size * (segments - 1), size):
+        stop = start + size
+        input = checkpoint(
+            segment(start, stop), input, use_reentrant=use_reentrant, preserve_rng_state=preserve
+        )
+    return segment(stop, len(listed))(input)
