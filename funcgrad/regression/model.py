@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Num
 
-from funcgrad.regression.one_pass import RowError, mean_over_rows
+from funcgrad.regression.one_pass import RowError, mean_over_rows, row_errors
 from funcgrad.regression.products import linear_prediction
 from funcgrad.regression.sums import Moments, mean_squared_error
 
@@ -213,5 +213,18 @@ def mean_loss(error: RowError) -> Callable[[Params, ArrayLike, ArrayLike], Float
             raise ValueError(f"the mean over no errors is not defined: x has shape {x.shape}")
         return mean_over_rows(error, weights, bias, x, y)
 
+    def by_row(params: Params, x: ArrayLike, y: ArrayLike) -> Array:
+        weights, bias, x, y = _fitting(params, x, y)
+        return row_errors(error, weights, bias, x, y)
+
     loss.__qualname__ = f"mean_loss({getattr(error, '__qualname__', error)})"
+    return _with_rows(loss, by_row)
+
+
+def _with_rows(loss: Any, by_row: Any) -> Any:
+    """Attach a loss's value on each row, for those who weight rows (`training.row_weighted`)."""
+    loss.by_row = by_row
     return loss
+
+
+_with_rows(loss, mean_loss(_square_of_residual).by_row)  # type: ignore[attr-defined]

@@ -37,6 +37,14 @@ def mean_over_rows(
     return _mean(error, weights, bias, x, y)
 
 
+def row_errors(
+    error: RowError, weights: Array, bias: Array | None, x: Array, y: Array
+) -> Float[Array, " rows"]:
+    """Return the mean over outputs of error(x @ weights + bias, y) for each row."""
+    errors = _errors(error, linear_prediction(x, weights), bias, y)
+    return errors.reshape(len(errors), -1).mean(axis=1)
+
+
 def _plain(
     error: RowError, weights: Array, bias: Array | None, x: Array, y: Array
 ) -> Float[Array, ""]:

@@ -35,11 +35,14 @@ def row_weighted(loss: Loss) -> WeightedLoss:
     Array(2.5, dtype=float32)
     """
 
+    # What the regression's own losses have: several times faster than a row on its own, many times.
+    by_row = getattr(loss, "by_row", None)
+
     def weighted(params: Any, x: Any, y: Any, weights: Array) -> Array:
         def one_row(x: Any, y: Any) -> Array:
             return loss(params, *jax.tree.map(lambda leaf: leaf[None], (x, y)))
 
-        losses = jax.vmap(one_row)(x, y)
+        losses = jax.vmap(one_row)(x, y) if by_row is None else by_row(params, x, y)
         total = jnp.sum(weights)
         return jnp.sum(weights * losses) / jnp.where(total > 0, total, 1)
 

@@ -8,6 +8,7 @@ import pytest
 
 from funcgrad import fit, regression
 from funcgrad.regression import Linear, one_pass
+from funcgrad.training import row_weighted
 
 RNG = np.random.default_rng(0)
 ROWS, FEATURES = 3017, 5  # several turns of the loop, and rows left over
@@ -128,6 +129,20 @@ def test_fit_trains_it_to_scikit_learns_answer():
     result = fit(logistic, start, X, y, optimizer=optax.lbfgs(), steps=50)
     theirs = linear_model.LogisticRegression(C=np.inf, tol=1e-8).fit(X, y)
     np.testing.assert_allclose(result.params.weights, theirs.coef_[0], rtol=2e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_weighted_rows_count_as_often_as_their_weights_say(outputs):
+    error = ERRORS["Huber"][0]
+    y = SCORE.astype(np.float32) if outputs == 1 else np.stack([SCORE, -SCORE], 1)
+    params = W if outputs == 1 else np.stack([W, W], 1)
+    counts = RNG.integers(0, 3, ROWS)
+    weighted = jax.value_and_grad(row_weighted(regression.mean_loss(error)))
+    repeated = np.repeat(X, counts, axis=0), np.repeat(y, counts, axis=0)
+    assert_close(
+        jax.jit(weighted)(params, X, y, counts.astype(np.float32)),
+        jax.value_and_grad(lambda w, x, y: jnp.mean(error(x @ w, y)))(params, *repeated),
+    )
 
 
 def test_the_same_error_gives_the_same_loss():
