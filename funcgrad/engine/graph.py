@@ -11,7 +11,16 @@ from itertools import count
 from math import inf
 from typing import Any
 
-from funcgrad.engine.nodes import Edge, FunctionNode, GraphNode, Leaf, Node, Packed, hooked
+from funcgrad.engine.nodes import (
+    Edge,
+    FunctionNode,
+    GraphNode,
+    Leaf,
+    Node,
+    Packed,
+    detached,
+    hooked,
+)
 from funcgrad.engine.ops import add
 from funcgrad.engine.trace import Observer, local, record, record_values
 from funcgrad.engine.values import Storage, Value, Variable
@@ -227,6 +236,8 @@ def pull_back(node: Any, cotangents: Sequence[Variable | None]) -> Sequence[Vari
     # Not `None not in`: that would ask the tensors whether they equal None.
     all_given = all(cotangent is not None for cotangent in cotangents)
     vjp = rule.full if all_given else rule.vjp(tuple([c is not None for c in cotangents]))
+    if detached:
+        _check_attached(node)
     # What `.data` changed behind the version's back is used as it is now, as PyTorch does.
     values = []
     for value, storage, version, held in saved:
@@ -250,3 +261,20 @@ def pull_back(node: Any, cotangents: Sequence[Variable | None]) -> Sequence[Vari
     arguments += [cotangent for cotangent in cotangents if cotangent is not None]
     results = record(vjp, arguments)
     return [made(result) for result in results] if isinstance(results, list) else [made(results)]
+
+
+def _check_attached(node: Any) -> None:
+    """Check that no variable that a node saved was cut off from the graph since.
+
+    Raises:
+        RuntimeError: one was.
+    """
+    rule = node.rule
+    saved = dict(zip(rule.saves, node.saved, strict=True))
+    for k, (source, nr) in zip(rule.wants, node.edges, strict=True):
+        # What watches its result saved that, and not the variable.
+        if k in saved and saved[k][0] is saved[k][3] and nr in detached.get(source, ()):
+            raise RuntimeError(
+                "Trying to use a saved tensor that has been detached in-place, i.e. with .detach_().This is not supported, "
+                "please use out-of-place `.detach()` instead"
+            )

@@ -148,6 +148,10 @@ class Hooks:
 hooked: WeakKeyDictionary[GraphNode, Hooks] = WeakKeyDictionary()
 
 
+# Outputs of nodes, by number, whose variables were cut off from them: what saved such a variable refuses to go back.
+detached: WeakKeyDictionary[GraphNode, set[int]] = WeakKeyDictionary()
+
+
 def hooks_of(node: GraphNode) -> Hooks:
     """The hooks of a node, to be added to."""
     hooks = hooked.get(node)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from weakref import ref
 
 from funcgrad.engine.graph import Accumulate, Gathered, made, pull_back, walk
-from funcgrad.engine.nodes import GraphNode, Leaf, Node, hooked
+from funcgrad.engine.nodes import GraphNode, Leaf, Node, detached, hooked
 from funcgrad.engine.ops import add, ones_like
 from funcgrad.engine.trace import Trace, flush, local, record, record_values
 from funcgrad.engine.values import Storage, Value, Variable
@@ -138,7 +138,9 @@ def _plain_graph(root: GraphNode, leaves: list[Any]) -> list[Any] | None:
                 seen.add(source)
                 stack.append(source)
     # A hook may do anything, and has to be called every time.
-    return None if hooked and any(node in hooked for node in seen) else nodes
+    if hooked and any(node in hooked for node in seen):
+        return None
+    return None if detached and any(node in detached for node in seen) else nodes
 
 
 def _place(token: object, root: Variable, leaves: list[Leaf] | None) -> Any:

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from operator import index
 from typing import Any
 
-from funcgrad.engine import record
+from funcgrad.engine import Leaf, record
+from funcgrad.engine.nodes import detached
 from funcgrad.torch import geometry as geometries
 from funcgrad.torch.calling import writable
 from funcgrad.torch.geometry import Geometry, wrap_dim
@@ -79,6 +80,8 @@ def detach_(self: Tensor) -> Tensor:
             "detach_() cannot be called on these gradients. To fix this error, please refer to the "
             "Optimizer.zero_grad() function in torch/optim/optimizer.py as the solution."
         )
+    if self.node is not None and not isinstance(self.node, Leaf):
+        detached.setdefault(self.node, set()).add(self.nr)
     self.node, self.nr = None, 0
     return self
 

@@ -298,7 +298,7 @@ def _places(tensor: Tensor, of: Geometry, dim: int) -> list[Tensor]:
 
 
 def _checked(of: Geometry, arrays: Sequence[Any]) -> tuple[tuple[int, ...], list[Tensor]]:
-    """The dimensions gathered from, and the index tensors, their elements checked to be in range."""
+    """The dimensions gathered from, and the index tensors."""
     found: dict[int, Tensor] = {}
     for dim, array in enumerate(arrays):
         if array is not None:
@@ -313,9 +313,12 @@ def _checked(of: Geometry, arrays: Sequence[Any]) -> tuple[tuple[int, ...], list
         raise IndexError(
             f"shape mismatch: indexing tensors could not be broadcast together with shapes {listed}"
         ) from None
-    for position, (dim, tensor) in enumerate(found.items()):
-        check_range(tensor, of.size[dim], position)
     return dims, tensors
+
+
+def _check_ranges(of: Geometry, dims: Sequence[int], tensors: Sequence[Tensor]) -> None:
+    for position, (dim, tensor) in enumerate(zip(dims, tensors, strict=True)):
+        check_range(tensor, of.size[dim], position)
 
 
 def check_range(tensor: Tensor, length: int, dim: int) -> None:
@@ -353,6 +356,7 @@ def _gather(dims: tuple[int, ...]) -> Op:
 def gather(input: Tensor, arrays: Sequence[Any]) -> Tensor:
     """The elements at the places that index tensors name, one for each dimension or None."""
     dims, tensors = _checked(geometry(input), arrays)
+    _check_ranges(geometry(input), dims, tensors)
     return tensor_of(*record(_gather(dims), (input, *tensors)))
 
 
@@ -407,6 +411,7 @@ def index_put(target: Tensor, arrays: Sequence[Any], value: Tensor, accumulate: 
             f"shape mismatch: value tensor of shape {list(sizes)} cannot be broadcast to indexing result of shape "
             f"{list(shape)}"
         )
+    _check_ranges(geometry(target), dims, tensors)
     return in_place(_scatter(dims, accumulate), target, value, *tensors)
 
 
@@ -421,6 +426,7 @@ def index_put_copy(input: Tensor, indices: Any, values: Tensor, accumulate: bool
     of = geometry(input)
     _, arrays, _ = _read(of, tuple(indices))
     dims, tensors = _checked(of, arrays)
+    _check_ranges(of, dims, tensors)
     return tensor_of(*record(_scatter(dims, accumulate), (input, values, *tensors)))
 
 

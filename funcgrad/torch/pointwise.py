@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from funcgrad.engine import Aval, Op
+from funcgrad.engine import Aval, Leaf, Op, Storage
 from funcgrad.engine.trace import record_one, record_two
 from funcgrad.torch import dtypes
 from funcgrad.torch.calling import (
@@ -26,7 +26,7 @@ from funcgrad.torch.dtypes import dtype
 from funcgrad.torch.several_operands import scaled
 from funcgrad.torch.storing import store
 from funcgrad.torch.tensor import Tensor, tensor_of
-from funcgrad.torch.view_storage import aval_of
+from funcgrad.torch.view_storage import DataStorage, aval_of
 
 SAME = "same"  # the result has the dtype computed in
 FLOAT = "float"  # integers and bools are computed in the default dtype
@@ -317,12 +317,22 @@ class Pointwise:
                 second = number(other, aval or self.number_type(self_, other))
             else:
                 return NotImplemented
-            writable(self_, second)
+            node = self_.node
+            if (
+                type(self_.storage) not in _APART
+                or type(second.storage) not in _APART
+                or (node is not None and isinstance(node, Leaf))
+            ):
+                writable(self_, second)
             avals = (self_.storage.value.aval, second.storage.value.aval)
             op = in_place_by_types.get(avals) or self.for_in_place((self_, second), avals)
             return write(self_, record_two(op, self_, second))
 
         return method
+
+
+# Storages all of whose elements are written, and which no view shares some of.
+_APART = frozenset((Storage, DataStorage))
 
 
 def _type_name(of: Any) -> str:
