@@ -170,11 +170,11 @@ def writable(target: Tensor, *others: Variable, repeats: bool = False) -> None:
             places in memory, with one another or with those of another operand; or it was made in inference mode, and
             that is off.
     """
-    viewed = type(target.storage) is ViewStorage
-    if (
-        type(target.storage) is InferenceStorage
-        or (viewed and type(memory_of(target.storage)) is InferenceStorage)
-    ) and not inferring():
+    kind = type(target.storage)
+    viewed = kind is ViewStorage
+    if viewed:
+        kind = type(memory_of(target.storage))
+    if kind is InferenceStorage and not inferring():
         raise RuntimeError(
             "Inplace update to inference tensor outside InferenceMode is not allowed.You can make a clone to get a "
             "normal tensor before doing inplace update.See https://github.com/pytorch/rfcs/pull/17 for more details."

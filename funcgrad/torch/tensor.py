@@ -203,7 +203,8 @@ class Tensor(Variable):
         if not isinstance(source, Tensor):
             raise TypeError(f"Variable data has to be a tensor, but got {type(source).__name__}")
         storage, given = self.storage, source.storage
-        if storage is given or (
+        # What an augmented assignment to `.data` gives back comes first.
+        if (type(given) is DataStorage and given.source is storage) or (
             memory_of(given) is memory_of(storage) and geometry_of(given) == geometry_of(storage)
         ):
             return
