@@ -7,9 +7,9 @@ from funcgrad.engine.graph import FreedError, ModifiedError, grad_mode, pull_bac
 from funcgrad.engine.nodes import FunctionNode, GraphNode, Leaf, Node
 from funcgrad.engine.ops import DeviceMismatchError, Op
 from funcgrad.engine.programs import Stats, explain, reset_stats, stats
-from funcgrad.engine.pullbacks import backward, pull
+from funcgrad.engine.pullbacks import backward, chain_ended, pull
 from funcgrad.engine.settings import mode, settings
-from funcgrad.engine.trace import compute, flush, local, pending, record
+from funcgrad.engine.trace import compute, flush, local, record
 from funcgrad.engine.values import Aval, Constant, Storage, Value, Variable
 
 __all__ = [
@@ -28,13 +28,13 @@ __all__ = [
     "Value",
     "Variable",
     "backward",
+    "chain_ended",
     "compute",
     "explain",
     "flush",
     "grad_mode",
     "local",
     "mode",
-    "pending",
     "pull",
     "pull_back",
     "record",

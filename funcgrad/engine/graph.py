@@ -7,7 +7,7 @@ the short ways of the walks that nobody looks into.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from heapq import heappop, heappush
-from itertools import count
+from itertools import compress, count
 from math import inf
 from typing import Any
 
@@ -239,24 +239,26 @@ def pull_back(node: Any, cotangents: Sequence[Variable | None]) -> Sequence[Vari
     if detached:
         _check_attached(node)
     # What `.data` changed behind the version's back is used as it is now, as PyTorch does.
-    values = []
+    values, storages = [], []
     for value, storage, version, held in saved:
         if storage.version != version:
             raise ModifiedError(node, *storage.changed(held, version))
         values.append(
             value.unpack() if type(value) is Packed else storage.value if held is value else value
         )
+        storages.append(storage if values[-1] is storage.value else Storage(values[-1]))
     positions = rule.saves
     if not all_given:
-        values = [v for k, v in zip(positions, values, strict=True) if k in vjp.uses]
+        kept = [k in vjp.uses for k in positions]
+        values, storages = list(compress(values, kept)), list(compress(storages, kept))
         positions = vjp.uses
     if not local.recorder.grad_enabled:
         values += [cotangent.storage.value for cotangent in cotangents if cotangent is not None]
         return [Variable(Storage(value)) for value in record_values(vjp, values)]
     edges = dict(zip(rule.wants, node.edges, strict=True))
     arguments = [
-        Variable(Storage(value), *edges.get(k, (None, 0)))
-        for k, value in zip(positions, values, strict=True)
+        Variable(storage, *edges.get(k, (None, 0)))
+        for k, storage in zip(positions, storages, strict=True)
     ]
     arguments += [cotangent for cotangent in cotangents if cotangent is not None]
     results = record(vjp, arguments)

@@ -10,19 +10,36 @@ from typing import Any, NamedTuple
 from weakref import ref
 
 from funcgrad.engine.graph import Accumulate, Gathered, made, pull_back, walk
-from funcgrad.engine.nodes import GraphNode, Leaf, Node, detached, hooked
+from funcgrad.engine.nodes import GraphNode, Leaf, Node, detached, hooked, next_sequence
 from funcgrad.engine.ops import add, ones_like
+from funcgrad.engine.settings import settings
 from funcgrad.engine.trace import Trace, flush, local, record, record_values
 from funcgrad.engine.values import Storage, Value, Variable
 
 _sequence = attrgetter("sequence")
 _NO_EDGE = (None, 0)
+_LAST = "last"  # among a state's pullbacks: no walk goes on from the one that ends there
 
 
 class Pullback(NamedTuple):
     """What one walk appends to the trace: entries, and for each leaf met, in order, where its gradient stands."""
 
     entries: list[tuple[Any, None]]
+    gradients: list[int | None]
+
+
+class GraphPullback(NamedTuple):
+    """What one walk whose gradients have a graph appends to the trace, and how the graph is made.
+
+    Attributes:
+        entries: as in `Pullback`.
+        steps: the state of each op; the number of the node that it pulls back, in the order met, None for a sum;
+            and which of the variables made so far are its cotangents. The first variable is the root's cotangent.
+        gradients: for each leaf met, in order, which of the variables is its gradient.
+    """
+
+    entries: list[tuple[Any, None]]
+    steps: list[tuple[Any, int | None, list[int]]]
     gradients: list[int | None]
 
 
@@ -86,27 +103,48 @@ def pull(
         if not leaves:
             return []
     trace = recorder.trace
+    if create_graph and trace.chain is not None and trace.chain[1] < _first_made(nodes):
+        # This one does not go on from the last: next time, that one will be known to be the last of its chain.
+        trace.chain[0].pullbacks[_LAST] = True
     place = None
-    if cotangent is None and not create_graph:
-        place = _place(trace.token, root, leaves if leading else None)
+    if cotangent is None:
+        place = _place(trace.token, root, leaves if leading else None, create_graph)
         if place is not None:
             known = trace.log[-1][0].pullbacks.get(place)
             if known is not None:
-                return _replay(trace, known, leaves, nodes, retain_graph)
+                replay = _replay_graph if create_graph else _replay
+                return replay(trace, known, leaves, nodes, retain_graph)
     state, start = trace.log[-1][0], len(trace.log)
     before, recorder.grad_enabled = recorder.grad_enabled, create_graph
+    # Where every graph differs, remembering would cost more than it gives: a walk has to come back first.
+    noting = place is not None and place in state.pullbacks
+    notes = _Notes(nodes) if noting and create_graph else None
     try:
-        found = _straight(root, cotangent, nodes, leading, retain_graph, create_graph)
+        found = _straight(root, cotangent, nodes, leading, retain_graph, create_graph, notes)
     finally:
         recorder.grad_enabled = before
     gathered = [(leaf, *found[leaf]) for leaf in leaves if leaf in found]
     if place is not None:
-        # Where every graph differs, remembering would cost more than it gives: a walk has to come back first.
-        returned = place in state.pullbacks
         state.pullbacks[place] = (
-            _remembered(trace, start, leaves, nodes, gathered) if returned else None
+            _remembered(trace, start, leaves, nodes, gathered, notes) if noting else None
         )
     return gathered
+
+
+def chain_ended() -> bool:
+    """Whether what is pending should run, after a walk whose gradients have a graph.
+
+    They are likely to be differentiated in turn, and to run together with what comes of that. So it should where no walk
+    went on from here before, and where much is pending.
+    """
+    trace = local.recorder.trace
+    state = trace.log[-1][0]
+    trace.chain = state, next_sequence()
+    return _LAST in state.pullbacks or state.position > settings.buffer_size // 2
+
+
+def _first_made(nodes: list[Node]) -> float:
+    return min(map(_sequence, nodes), default=0)
 
 
 def _plain_graph(root: GraphNode, leaves: list[Any]) -> list[Any] | None:
@@ -143,17 +181,17 @@ def _plain_graph(root: GraphNode, leaves: list[Any]) -> list[Any] | None:
     return None if detached and any(node in detached for node in seen) else nodes
 
 
-def _place(token: object, root: Variable, leaves: list[Leaf] | None) -> Any:
+def _place(token: object, root: Variable, leaves: list[Leaf] | None, create_graph: bool) -> Any:
     """Where a walk begins in the trace of this token, and which leaves it is to reach if not all; None where it is elsewhere."""
     slot, value_slot = root.node.slot, root.storage.value.slot
     if slot[0] is not token or value_slot[0] is not token:
         return None
     if leaves is None:
-        return slot[1] + root.nr, value_slot[1]
+        return slot[1] + root.nr, value_slot[1], create_graph
     slots = [leaf.slot for leaf in leaves]
     if any(slot[0] is not token for slot in slots):
         return None
-    return slot[1] + root.nr, value_slot[1], tuple([slot[1] for slot in slots])
+    return slot[1] + root.nr, value_slot[1], create_graph, tuple([slot[1] for slot in slots])
 
 
 def _replay(
@@ -175,23 +213,100 @@ def _replay(
     return gradients
 
 
+def _replay_graph(
+    trace: Trace, pullback: GraphPullback, leaves: list[Leaf], nodes: list[Node], retain_graph: bool
+) -> Gathered:
+    """The leaves' gradients and their graph by a remembered walk."""
+    token, held = trace.token, trace.held
+    trace.log.extend(pullback.entries)
+    variables: list[Variable] = []
+
+    def made_at(position: int, aval: Any, node: GraphNode | None, nr: int) -> None:
+        value = Value(None, aval, (token, position), trace)
+        held[position] = ref(value)
+        variables.append(Variable(Storage(value), node, nr))
+
+    first = pullback.entries[0][0]
+    made_at(first.position, first.aval, None, 0)
+    for state, number, taken in pullback.steps:
+        arguments = [variables[k] for k in taken]
+        if number is not None:
+            arguments = _saved_arguments(nodes[number]) + arguments
+        position, rule = state.position, state.rule
+        node = None if rule is None else rule.make(arguments, (token, position))
+        for nr, aval in enumerate(state.outputs or (state.aval,)):
+            made_at(position + nr, aval, node if aval.inexact else None, nr)
+    if not retain_graph:
+        for each in nodes:
+            if each.saved:
+                each.saved = None
+    return [
+        (leaf, variables[k].storage.value, variables[k].node, variables[k].nr)
+        for leaf, k in zip(leaves, pullback.gradients, strict=True)
+        if k is not None
+    ]
+
+
+class _Notes:
+    """What a walk whose gradients have a graph does, noted to be done again."""
+
+    def __init__(self, nodes: list[Node]) -> None:
+        self.numbers = {node: number for number, node in enumerate(nodes)}
+        self.variables: list[Variable] = []
+        self.steps: list[tuple[int | None, list[int]]] = []
+        self.usual = True
+
+    def pull(self, node: Node, cotangents: list[Variable | None]) -> Sequence[Variable]:
+        """`_pull_variables`, noted."""
+        self.usual &= all(each is not None for each in cotangents)
+        gradients = _pull_variables(node, cotangents)
+        self.steps.append((self.numbers[node], self.found(cotangents)))
+        self.variables += gradients
+        return gradients
+
+    def plus(self, a: Variable, b: Variable) -> Variable:
+        """`_plus`, noted."""
+        total = _plus(a, b)
+        self.steps.append((None, self.found([a, b])))
+        self.variables.append(total)
+        return total
+
+    def found(self, variables: Sequence[Any]) -> list[int]:
+        """Which of the variables made so far these are."""
+        numbers = {id(each): number for number, each in enumerate(self.variables)}
+        return [numbers[id(each)] for each in variables if each is not None]
+
+
 def _remembered(
-    trace: Trace, start: int, leaves: list[Leaf], nodes: list[Node], gathered: Gathered
-) -> Pullback | None:
+    trace: Trace,
+    start: int,
+    leaves: list[Leaf],
+    nodes: list[Node],
+    gathered: Gathered,
+    notes: _Notes | None,
+) -> Pullback | GraphPullback | None:
     """What a walk has appended, if everything that it walked was recorded in this trace."""
     token = trace.token
     appended = trace.log[start:]
+    entries = [(state, None) for state, _ in appended]
     slots = {leaf: value.slot for leaf, value, _, _ in gathered}
     if (
         trace is not local.recorder.trace
         or not all(_made_in(trace, node) for node in nodes)
         or any(slot[0] is not token or slot[1] < start for slot in slots.values())
-        or any(entry.is_input for entry, _ in appended)
+        or any(state.op is None and not state.is_more for state, _ in entries)
     ):
         return None
-    return Pullback(
-        [(entry, None) for entry, _ in appended],
-        [slots[leaf][1] if leaf in slots else None for leaf in leaves],
+    if notes is None:
+        return Pullback(entries, [slots[leaf][1] if leaf in slots else None for leaf in leaves])
+    ops = [state for state, _ in entries if state.op is not None]
+    if not notes.usual or len(ops) != 1 + len(notes.steps):
+        return None
+    standing = {each.storage.value.slot[1]: k for k, each in enumerate(notes.variables)}
+    return GraphPullback(
+        entries,
+        [(state, *step) for state, step in zip(ops[1:], notes.steps, strict=True)],
+        [standing[slots[leaf][1]] if leaf in slots else None for leaf in leaves],
     )
 
 
@@ -219,12 +334,17 @@ def _straight(
     leading: set[GraphNode] | None,
     retain_graph: bool,
     create_graph: bool,
+    notes: _Notes | None,
 ) -> dict[Any, tuple[Value, GraphNode | None, int]]:
     """The walk itself: on variables where the gradients are to have a graph of their own, on values where not."""
     pull, plus = (_pull_variables, _plus) if create_graph else (_pull_values, _plus_values)
+    if notes is not None:
+        pull, plus = notes.pull, notes.plus  # type: ignore[assignment]
     first: Any = _ones_like(root) if cotangent is None else cotangent.storage.value
     if create_graph:
         first = Variable(Storage(first)) if cotangent is None else cotangent
+    if notes is not None:
+        notes.variables.append(first)
     arrived: dict[GraphNode, list[Any]] = {root.node: [None] * root.node.outputs}
     arrived[root.node][root.nr] = first
     # A node's inputs were made before it.
@@ -262,15 +382,22 @@ def _pull_variables(node: Node, cotangents: list[Variable | None]) -> list[Varia
     """`pull_back` of a node that saved what it needs, recorded as a graph."""
     if any(each is None for each in cotangents):
         return pull_back(node, cotangents)  # type: ignore[return-value]
-    rule, edges = node.rule, node.edges
-    arguments: list[Any] = [
-        Variable(Storage(saved[0]), *(edges[k] if k >= 0 else _NO_EDGE))
-        for saved, k in zip(node.saved or (), rule.saved_edges, strict=True)
-    ]
-    results = record(rule.full, arguments + cotangents)
+    results = record(node.rule.full, _saved_arguments(node) + cotangents)
     if type(results) is tuple:
         return [made(results)]
     return [made(each) for each in results]
+
+
+def _saved_arguments(node: Node) -> list[Any]:
+    """What a node saved, as arguments of its derivative: with the edges that they came by."""
+    edges = node.edges
+    # In the storage itself, so that the derivative's node notices a change in place too.
+    return [
+        Variable(storage if value is held else Storage(value), *(edges[k] if k >= 0 else _NO_EDGE))
+        for (value, storage, _, held), k in zip(
+            node.saved or (), node.rule.saved_edges, strict=True
+        )
+    ]
 
 
 def _plus_values(a: Value, b: Value) -> Value:

@@ -152,9 +152,11 @@ class Trace:
             sure: another thread may have brought the same node into its trace since.
         token: names the trace in the slots of values and nodes without keeping it alive.
         failed: whether its run failed.
+        chain: the state at the end of the last walk whose gradients have a graph, and a number that graph nodes made
+            since are above; see `pullbacks.chain_ended`.
     """
 
-    __slots__ = ("failed", "held", "log", "nodes", "token")
+    __slots__ = ("chain", "failed", "held", "log", "nodes", "token")
 
     def __init__(self) -> None:
         self.token = object()
@@ -162,6 +164,7 @@ class Trace:
         self.nodes: dict[int, tuple[ref[GraphNode], int]] = {}
         self.log: list[tuple[State, Any]] = [(tree.root, None)]
         self.failed = False
+        self.chain: tuple[State, int] | None = None
 
 
 class Watch(Protocol):
@@ -524,11 +527,6 @@ def flush(reason: str) -> None:
             raise
         if recorder.watch is not None:
             recorder.watch.ran(log[-1][0], made, reason)
-
-
-def pending() -> int:
-    """How many events this thread has recorded since the last run."""
-    return len(local.recorder.trace.log) - 1
 
 
 def compute(value: Value) -> Any:

@@ -175,8 +175,7 @@ def grad(
                 for x, each in zip(_as_list(inputs), found, strict=True)
             ]
         )
-    # With a graph, they are likely to be differentiated in turn: then what is pending runs together.
-    if not create_graph or engine.pending() > engine.settings.buffer_size // 4:
+    if not create_graph or engine.chain_ended():
         engine.flush("backward ended")
     return found
 
