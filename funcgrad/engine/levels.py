@@ -381,7 +381,7 @@ def elements(value: Value) -> Any:
     """
     while isinstance(value, Wrapped):
         if value.axis is not None:
-            raise NoElementsError
+            raise NoElementsError(NoElementsError.__doc__)
         value = value.inner.storage.value
     levels = local.recorder.levels
     if not levels:
@@ -391,7 +391,7 @@ def elements(value: Value) -> Any:
 
 
 class NoElementsError(RuntimeError):
-    """One of a batch stands for all of them, so it has no elements of its own."""
+    """vmap: one of a batch stands for all of them, so nothing can depend on its elements, nor the shape of a result."""
 
 
 def below_all(call: Callable[..., Any], *arguments: Any) -> Any:

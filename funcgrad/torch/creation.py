@@ -8,13 +8,14 @@ import jax
 import numpy as np
 
 from funcgrad.engine import local
+from funcgrad.engine.values import Wrapped
 from funcgrad.torch import sampling
 from funcgrad.torch.calling import NUMBERS
 from funcgrad.torch.devices import device
 from funcgrad.torch.dtypes import dtype, from_numpy_dtype, get_default_dtype, int64
 from funcgrad.torch.random_stream import Generator, default_generator
 from funcgrad.torch.tensor import Tensor, place, tensor_of
-from funcgrad.torch.wrapping import drawn_for_batches, lifted, of_batches
+from funcgrad.torch.wrapping import as_batched, drawn_for_batches, lifted, of_batches
 
 Where = device | str | None
 
@@ -47,6 +48,11 @@ def tensor(
             UserWarning,
             stacklevel=2,
         )
+        if isinstance(data.storage.value, Wrapped):
+            copied: Any = data.detach()
+            return (copied.clone() if dtype is None else copied.to(dtype)).requires_grad_(
+                requires_grad
+            )
         data = data._array()
     return _wrap(_elements(data, dtype), device, requires_grad)
 
@@ -189,6 +195,14 @@ def full(
     )
 
 
+def _beside(made: Tensor, other: Tensor, requires_grad: bool) -> Tensor:
+    """A tensor made just now on the device of another, and, inside `vmap`, one of the batches that the other is of."""
+    value = other.storage.value
+    if isinstance(value, Wrapped):
+        return tensor_of(as_batched(made.storage.value, value))
+    return made if value.aval.device is None else _wrap(made._array(), other.device, requires_grad)
+
+
 def _filled(name: str, number: int) -> Callable[..., Tensor]:
     def fill(
         *size: Any, dtype: dtype | None = None, device: Where = None, requires_grad: bool = False
@@ -200,11 +214,7 @@ def _filled(name: str, number: int) -> Callable[..., Tensor]:
         input: Tensor, *, dtype: dtype | None = None, requires_grad: bool = False
     ) -> Tensor:
         made = fill(input.shape, dtype=dtype or input.dtype, requires_grad=requires_grad)
-        return (
-            made
-            if input.storage.value.aval.device is None
-            else _wrap(made._array(), input.device, requires_grad)
-        )
+        return _beside(made, input, requires_grad)
 
     fill.__name__ = fill.__qualname__ = name
     fill.__doc__ = (
@@ -342,10 +352,9 @@ def _new(make: str) -> Callable[..., Tensor]:
         device: Where = None,
         requires_grad: bool = False,
     ) -> Tensor:
-        bound = self.storage.value.aval.device
         made = FUNCTIONS[make](*args, dtype=dtype or self.dtype, device=device)
-        if device is None and bound is not None:
-            made = _wrap(made._array(), self.device, False)
+        if device is None:
+            made = _beside(made, self, False)
         made.requires_grad = requires_grad
         return made
 

@@ -23,6 +23,7 @@ from funcgrad.torch.geometry import Geometry
 from funcgrad.torch.tensor import Tensor, place, tensor_of
 from funcgrad.torch.view_storage import aval_of
 from funcgrad.torch.view_tensor import Creation, ViewTensor, geometry, written_view
+from funcgrad.torch.wrapping import is_batched
 
 expand = views.METHODS["expand"]
 # A step from a tensor to the view that one item of an index asks for: which kind, and its numbers.
@@ -154,7 +155,7 @@ def _read(of: Geometry, key: Any) -> tuple[list[Step], list[Any], Geometry]:
         else:
             tensor = _as_tensor(item)
             aval = tensor.storage.value.aval
-            if aval.shape:
+            if aval.shape or (is_batched(tensor.storage.value) and aval.dtype.kind in "iu"):
                 gathered(tensor, *[None] * (_dims_of(tensor) - 1))
             elif aval.dtype.kind == "b" or aval.dtype == np.uint8:
                 taken((_UNSQUEEZE, dim))

@@ -14,6 +14,7 @@ from funcgrad.torch.conversions import copy_, to
 from funcgrad.torch.tensor import Tensor, place
 from funcgrad.torch.view_storage import ViewStorage, aval_of
 from funcgrad.torch.view_tensor import geometry
+from funcgrad.torch.wrapping import check_drawn_in_place, of_batches
 
 
 def store(name: str, out: Tensor, tensors: Iterable[Any], compute: Callable[[], Tensor]) -> Tensor:
@@ -84,9 +85,13 @@ def _drawing(name: str, label: str, draw: Callable[..., np.ndarray]) -> Callable
         of = geometry(self)
         # Numbers are drawn in the order of the elements in memory.
         order = sorted(range(len(of.size)), key=lambda k: (-of.stride[k], k))
-        drawn = draw(tuple([of.size[k] for k in order]), *args, dtype=self.dtype, **kwargs)
-        back = [order.index(k) for k in range(len(order))]
+        batches = check_drawn_in_place(self) if local.recorder.levels else ()
+        shape = (*batches, *[of.size[k] for k in order])
+        drawn = draw(shape, *args, dtype=self.dtype, **kwargs)
+        back = [*range(len(batches)), *[len(batches) + order.index(k) for k in range(len(order))]]
         value = place(np.transpose(drawn, back).astype(aval.dtype))
+        if local.recorder.levels:
+            value = of_batches(value)
         return in_place(_replace(label), self, Variable(Storage(value)))
 
     method.__name__ = method.__qualname__ = f"{name}_"

@@ -109,7 +109,7 @@ class Tensor(Variable):
 
     @requires_grad.setter
     def requires_grad(self, wanted: bool) -> None:
-        if local.recorder.levels:
+        if wanted and local.recorder.levels:
             raise RuntimeError(wrapping.REQUIRES_GRAD)
         if not self.is_leaf:
             if not wanted:
@@ -354,7 +354,7 @@ class Tensor(Variable):
 
     def __format__(self, spec: str) -> str:
         """A 0-d tensor is formatted as its element."""
-        if self.ndim == 0 and self.node is None:
+        if self.ndim == 0:
             return format(self.item(), spec)
         return object.__format__(self, spec) if spec else str(self)
 

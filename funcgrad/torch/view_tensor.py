@@ -19,6 +19,7 @@ from funcgrad.torch.dtypes import Size, dtype, from_numpy_dtype
 from funcgrad.torch.strided import Layout, layout, reader, writer
 from funcgrad.torch.tensor import AccumulateGrad, Tensor, move_retained, tensor_of
 from funcgrad.torch.view_storage import ViewStorage, aval_of, geometry_of, memory_of, place, view_of
+from funcgrad.torch.wrapping import REQUIRES_GRAD
 
 _new = object.__new__
 
@@ -185,6 +186,8 @@ class ViewTensor(Tensor):
 
     @requires_grad.setter
     def requires_grad(self, wanted: bool) -> None:
+        if wanted and local.recorder.levels:
+            raise RuntimeError(REQUIRES_GRAD)
         if wanted and self.is_leaf and self._node is None:
             # Asked of the property, this would be the untracked node.
             if not self.storage.value.aval.inexact:

@@ -8,6 +8,7 @@ from funcgrad.engine.levels import Level, settled
 from funcgrad.engine.values import Wrapped
 from funcgrad.torch.tensor import Tensor, tensor_of
 from funcgrad.torch.trees import flatten, leaves_of, tree_map
+from funcgrad.torch.view_storage import ViewStorage
 from funcgrad.torch.wrapping import InputStorage
 
 
@@ -36,7 +37,7 @@ def looked_at(tree: Any) -> Any:
     """Every tensor of a tree as it is now: a view is read while the level that it belongs to is there."""
 
     def each(leaf: Any) -> Any:
-        if not isinstance(leaf, Tensor) or type(leaf) is Tensor:
+        if not isinstance(leaf, Tensor) or type(leaf.storage) is not ViewStorage:
             return leaf
         return tensor_of(leaf.storage.value, leaf.node, leaf.nr)
 
