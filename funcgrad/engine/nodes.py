@@ -158,9 +158,27 @@ def hooks_of(node: GraphNode) -> Hooks:
     return hooked.setdefault(node, Hooks()) if hooks is None else hooks
 
 
-def node_type(label: str) -> type[Node]:
+class KeepingNode(Node):
+    """The node of an op whose way back needs constants only, such as an offset: a walk has nothing to free."""
+
+    __slots__ = ("kept",)
+
+    kept: Saved
+
+    @property
+    def saved(self) -> Saved:
+        """The constants."""
+        return self.kept
+
+    @saved.setter
+    def saved(self, saved: Saved | None) -> None:
+        if saved is not None:
+            self.kept = saved
+
+
+def node_type(label: str, base: type[Node] = Node) -> type[Node]:
     """A class of nodes named `label`."""
-    return type(label, (Node,), {"__slots__": (), "__module__": "builtins"})
+    return type(label, (base,), {"__slots__": (), "__module__": "builtins"})
 
 
 def maker(rule: "Rule") -> Callable[[Sequence[Variable], Slot], Node]:

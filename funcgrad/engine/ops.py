@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.interpreters import partial_eval
 
-from funcgrad.engine.nodes import maker, node_type
+from funcgrad.engine.nodes import KeepingNode, maker, node_type
 from funcgrad.engine.values import Aval, with_wide_types
 
 _UNKNOWN = object()
@@ -32,6 +32,8 @@ class Op:
         label: the name of the graph node that the op leaves behind where a gradient is wanted.
         check: called with the avals of the arguments before the function is first traced with them; raises where
             they do not fit, so that the caller's own words reach the user.
+        constants_from: arguments from this position on, which may be counted from the end, are constants: where a way
+            back needs nothing else, a walk frees nothing.
         counted: arguments before this position are inputs of the graph node, as far as `next_functions` tells; all if None.
     """
 
@@ -41,6 +43,7 @@ class Op:
         "_rules",
         "_types",
         "check",
+        "constants_from",
         "counted",
         "function",
         "kernel",
@@ -58,12 +61,14 @@ class Op:
         label: str | None = None,
         check: Callable[..., None] | None = None,
         counted: int | None = None,
+        constants_from: int | None = None,
     ) -> None:
         self.name = name
         self.function = function
         self.label = label or name
         self.check = check
         self.counted = counted
+        self.constants_from = constants_from
         self.kernel = jax.jit(function)
         self.node_type = node_type(self.label)
         self.warm: set[tuple[Aval, ...]] = set()
@@ -161,6 +166,10 @@ class Rule:
         self._vjps: dict[tuple[bool, ...], VjpOp] = {}
         self.full = self.vjp(tuple(t.inexact for t in self.outputs))
         self.saves: tuple[int, ...] = self.full.uses
+        if op.constants_from is not None and self.saves:
+            constants = range(len(avals))[op.constants_from :]
+            if all(k in constants for k in self.saves):
+                self.node_type = node_type(op.label, KeepingNode)
         self.saved_edges = tuple(self.wants.index(k) if k in self.wants else -1 for k in self.saves)
         self.make = maker(self)
 

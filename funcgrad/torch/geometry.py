@@ -140,11 +140,12 @@ def expand(of: Geometry, sizes: Sequence[int]) -> Geometry:
             f"expand({{the number of sizes provided ({len(sizes)}) must be greater or equal to the number of "
             f"dimensions in the tensor ({had})}})"
         )
-    size, stride = [], []
+    size: list[int] = []
+    stride: list[int] = []
     for k, wanted in reversed(list(enumerate(sizes))):
         old = k - (len(sizes) - had)
         length = 1 if old < 0 else of.size[old]
-        step = of.stride[old] if old >= 0 else 0
+        step = of.stride[old] if old >= 0 else (size[-1] * stride[-1] if size else 1)
         if wanted == -1 and old >= 0:
             wanted = length
         elif wanted < 0:

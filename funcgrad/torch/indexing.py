@@ -136,9 +136,9 @@ def _read(of: Geometry, key: Any) -> tuple[list[Step], list[Any], Geometry]:
         arrays.extend(by)
         dim += len(by)
 
-    for item in items:
+    for position, item in enumerate(items):
         if type(item) is int:
-            taken(_select_step(of, dim, item))
+            taken(_select_step(of, dim, item, position))
         elif isinstance(item, slice):
             step = _slice_step(of, dim, item)
             if step[2:] != (0, of.size[dim], 1):
@@ -161,7 +161,7 @@ def _read(of: Geometry, key: Any) -> tuple[list[Step], list[Any], Geometry]:
                 taken((_UNSQUEEZE, dim))
                 gathered(place(np.zeros(int(bool(tensor)), np.int64)))
             else:
-                taken(_select_step(of, dim, int(tensor)))
+                taken(_select_step(of, dim, int(tensor), position))
     return steps, arrays, of
 
 
@@ -220,7 +220,7 @@ def _plain(item: Any) -> Any:
     return [_plain(each) for each in item] if isinstance(item, (list, tuple, range)) else item
 
 
-def _select_step(of: Geometry, dim: int, at: int) -> Step:
+def _select_step(of: Geometry, dim: int, at: int, position: int = 0) -> Step:
     if not of.size and at == 0:
         raise IndexError(
             "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to convert a "
@@ -228,7 +228,8 @@ def _select_step(of: Geometry, dim: int, at: int) -> Step:
         )
     length = of.size[dim] if of.size else 0
     if not -length <= at < length:
-        raise IndexError(f"index {at} is out of bounds for dimension {dim} with size {length}")
+        # PyTorch names the position in the index, which an ellipsis makes another than the dimension.
+        raise IndexError(f"index {at} is out of bounds for dimension {position} with size {length}")
     return _SELECT, dim, at % length
 
 
@@ -393,7 +394,8 @@ def _scatter(dims: tuple[int, ...], accumulate: bool) -> Op:
 def index_put(target: Tensor, arrays: Sequence[Any], value: Tensor, accumulate: bool) -> Tensor:
     """Put elements at the places that index tensors name, in place."""
     writable(target, value)
-    dims, tensors = _checked(geometry(target), arrays)
+    of = geometry(target)
+    dims, tensors = _checked(of, arrays)
     for given in (*tensors, value):
         check_no_overlap(target.storage, given.storage, whole=True)
     if value.dtype is not target.dtype and value.ndim:

@@ -232,6 +232,8 @@ class ViewTensor(Tensor):
         if storage.cached is None or storage.cached[0] is not held:
             storage.cached = held, value
         self._seen = storage.version
+        if self._retained is not None:
+            move_retained(self)
 
     def rebase_on(self, node: FunctionNode, position: int) -> None:
         """After a Python function wrote to this view: let its node be that of the base, for the view's part of it.
@@ -379,6 +381,7 @@ def as_strided(view: Layout, around: Around = None) -> Op:
         lambda base, offset: read(put(base), offset),
         label="AsStridedBackward0",
         counted=1,
+        constants_from=1,
     )
 
 
@@ -395,7 +398,9 @@ def copy_slices(op: Op, view: Layout, around: Around) -> Op:
         return take(write(memory, offset, new))
 
     counted = -1 if op.counted is None else op.counted
-    return Op(f"{op.name} in a view", function, label="CopySlices", counted=counted)
+    return Op(
+        f"{op.name} in a view", function, label="CopySlices", counted=counted, constants_from=-1
+    )
 
 
 # ------------------------------------------------------------------------------------------- making views

@@ -101,7 +101,7 @@ FUNCTION_OF: dict[str, Callable[..., Any]] = {
 def op(label: str, *static: Any) -> Op:
     """The op with this node name and these static arguments."""
     name = label.split("Backward")[0].lower()
-    return Op(name, FUNCTION_OF[label](*static), label=label, counted=1)
+    return Op(name, FUNCTION_OF[label](*static), label=label, counted=1, constants_from=1)
 
 
 # ------------------------------------------------------------------------------------------- shapes

@@ -460,7 +460,7 @@ def _save(ctx: FunctionCtx, node: GraphNode, outputs: tuple[Any, ...], wrapped: 
         if own:
             kept.append((_OWN, number))
         else:
-            kept.append(tensor if tensor.is_leaf else (tensor.node, tensor.nr))
+            kept.append(tensor)
     ctx._entries, ctx._kept = tuple(entries), tuple(kept)
     ctx._to_save = ()
 
