@@ -31,7 +31,7 @@ def two_sum(a: Array, b: Array) -> TwoFloats:
 
 
 def two_product(a: Array, b: Array) -> TwoFloats:
-    """Return a * b to 106 bits.
+    """Return a * b to 103 bits: the low part's two additions round, each to at most 2**-104 of the product.
 
     Dekker's products of halves ("A floating-point technique for extending the available precision",
     1971), with the halves cut by a mask: his way of cutting them, a rounded product minus itself, is
@@ -59,7 +59,7 @@ def add(a: TwoFloats, b: TwoFloats) -> TwoFloats:
 
 
 def multiply(a: TwoFloats, b: TwoFloats) -> TwoFloats:
-    """Return a * b, element by element, to 104 bits."""
+    """Return a * b, element by element, to 102 bits."""
     high, low = two_product(a.high, b.high)
     return two_sum(high, low + (a.high * b.low + a.low * b.high))
 
