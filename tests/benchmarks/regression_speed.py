@@ -26,6 +26,8 @@ Turn = Callable[[int], Any]
 READ = "one read, jnp.sum"
 PLAIN = "plain jax.value_and_grad, jitted"
 OURS = "regression.value_and_grad"
+PLAIN_LOGISTIC = "plain logistic gradient, jitted"
+LOGISTIC = "regression.mean_loss, logistic"
 PYTORCH = "PyTorch, loss and backward"
 PYTORCH_STEP = "PyTorch, one step"
 SCIKIT_LEARN = "scikit-learn LinearRegression.fit"
@@ -44,6 +46,11 @@ def data(rows: int, features: int) -> tuple[np.ndarray, np.ndarray]:
 def plain_loss(weights: Any, x: Any, y: Any) -> Any:
     """The mean squared error as anyone would write it."""
     return jnp.mean(jnp.square(x @ weights - y))
+
+
+def plain_logistic(weights: Any, x: Any, y: Any) -> Any:
+    """Another loss that is a mean over rows, as anyone would write it."""
+    return jnp.mean(optax.losses.sigmoid_binary_cross_entropy(x @ weights, y))
 
 
 def on_sums(x: Any, y: Any, steps: int = STEPS) -> Any:
@@ -75,10 +82,15 @@ def turns(x: np.ndarray, y: np.ndarray) -> dict[str, Turn]:
 
         return run
 
+    labels = jax.device_put((y > 0).astype(np.float32))
+    logistic = regression.mean_loss(optax.losses.sigmoid_binary_cross_entropy)
+    by_us, by_anyone = (jax.jit(jax.value_and_grad(f)) for f in (logistic, plain_logistic))
     found = {
         READ: repeated(lambda: read(on_device)),
         PLAIN: repeated(lambda: plain(weights, on_device, targets)),
         OURS: repeated(lambda: regression.value_and_grad(weights, on_device, targets)),
+        PLAIN_LOGISTIC: repeated(lambda: by_anyone(weights, on_device, labels)),
+        LOGISTIC: repeated(lambda: by_us(weights, on_device, labels)),
         SUMS: repeated(lambda: regression.moments(on_device, targets)),
         ON_SUMS: repeated(lambda: on_sums(on_device, targets)),
     }
