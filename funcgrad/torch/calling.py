@@ -125,8 +125,9 @@ def watch_result(node: Any, storage: Storage, and_argument: bool = False) -> Non
     PyTorch takes some derivatives from the result (that of `exp` is `exp` itself), and so it is the result that must not
     be changed in place before `backward()`, while the argument may be. Of some it saves both.
     """
-    if any(type(value) is Packed for value, *_ in node.saved):
-        return  # hooks keep what was saved, whatever happens to the storage
+    for entry in node.saved:
+        if type(entry[0]) is Packed:
+            return  # hooks keep what was saved, whatever happens to the storage
     if not and_argument:
         node.saved = tuple(
             [(value, storage, storage.version, storage.value) for value, *_ in node.saved]
