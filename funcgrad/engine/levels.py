@@ -52,6 +52,7 @@ class Level:
     def __exit__(self, *_: object) -> None:
         recorder = local.recorder
         recorder.trace, recorder.grad_enabled, recorder.levels = self.outside
+        self.outside = (None, True, ())
         self.alive = False
 
     @contextmanager

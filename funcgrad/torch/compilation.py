@@ -36,6 +36,7 @@ class _Watch:
         self.leaves: dict[Leaf, None] = {}
         self.happened: list[Any] = []
         self.made: set[Value] = set()
+        self.read: set[Value] = set()
         self.continues_graph = False
         self.start = next_sequence()
         self.random = default_generator.get_state().tobytes()
@@ -43,10 +44,14 @@ class _Watch:
     def reads(self, variable: Variable) -> None:
         """Note a storage from outside, or the number read."""
         storage = memory_of(variable.storage)
-        if type(variable) is Variable:
-            self.happened.append(np.asarray(storage.value.array).item())
-        elif storage.value not in self.made:
+        value = storage.value
+        if value in self.made:
+            return
+        if type(variable) is not Variable:
             self.storages.setdefault(storage, []).append(ref(variable))
+            self.read.add(value)
+        elif value not in self.read:  # else the way back reads what a tensor held
+            self.happened.append(np.asarray(value.array).item())
 
     def meets(self, node: GraphNode) -> None:
         """Note a leaf, or a node of a graph that was made before the call."""

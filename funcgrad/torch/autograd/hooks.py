@@ -10,6 +10,7 @@ from funcgrad.engine.nodes import HookTable, hooks_of
 from funcgrad.torch.dtypes import from_numpy_dtype
 from funcgrad.torch.tensor import Tensor, tensor_of
 from funcgrad.torch.view_tensor import UNTRACKED
+from funcgrad.torch.wrapping import RETAIN, refuse_inside
 
 _ids = count()
 
@@ -140,6 +141,7 @@ def retain_grad(self: Tensor) -> None:
 
     Behaviour: https://pytorch.org/docs/stable/generated/torch.Tensor.retain_grad.html
     """
+    refuse_inside(RETAIN)
     if self.node is None:
         raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
     if self.is_leaf or retains_grad(self):
