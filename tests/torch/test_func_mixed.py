@@ -156,7 +156,9 @@ COLLECTED = {
     "vmap": lambda x: ours.vmap(ours.func.grad(lambda a: a**3))(x),
     "hessian": lambda x: ours.func.hessian(cubes)(x),
     "linearize": lambda x: ours.func.linearize(lambda a: a.sin(), x)[1](x),
-    "forward mode": lambda x: with_dual(ours, lambda d: d * x),
+    "forward mode": lambda x: ours.autograd.functional.jacobian(
+        lambda d: d * x, x, vectorize=True, strategy="forward-mode"
+    ),
     "functional": lambda x: ours.autograd.functional.hessian(cubes, x, vectorize=True),
     "batched": lambda x: ours.autograd.grad(x * 2, x, ours.eye(3), is_grads_batched=True),
 }
