@@ -80,6 +80,8 @@ def join(options: argparse.Namespace) -> None:
     """
     import jax
 
+    # It would take SIGTERM for a notice that the machine will be taken, and go on.
+    jax.config.update("jax_enable_preemption_service", False)
     try:
         jax.distributed.initialize(
             options.coordinator,

@@ -177,6 +177,17 @@ def test_a_process_that_stops_answering_is_lost_within_the_timeout(here):
             process.communicate()
 
 
+def test_a_process_that_is_told_to_stop_does_and_so_do_all(here):
+    processes = start(2, "--optimizer", "adam", "--epochs", "100000")
+    while not Path("model.checkpoint.sums.1-of-2").exists():
+        assert all(process.poll() is None for process in processes)
+        time.sleep(0.1)
+    processes[1].terminate()
+    (first, _, lost), (second, _, _) = ends(processes)
+    assert (first, second) == (3, 128 + signal.SIGTERM), lost
+    assert "another process of this run was lost, or stopped" in lost.splitlines()[-1]
+
+
 def test_what_one_process_cannot_read_stops_all(here):
     rows = np.load("data.npy")
     rows[-1, 0] = np.inf
