@@ -148,6 +148,41 @@ def test_a_gradient_whose_run_failed_is_there_when_it_is_asked_for(in_mode, frag
     assert loss.item() == 9.0
 
 
+@pytest.mark.parametrize("where", ["forward", "backward"])
+def test_an_error_raised_by_a_custom_function_loses_nothing(in_mode, where):
+    class Sometimes(torch.autograd.Function):
+        failing = ""
+
+        @staticmethod
+        def forward(ctx, x):
+            if Sometimes.failing == "forward":
+                raise OutOfMemory("mine")
+            return x * 1.0
+
+        @staticmethod
+        def backward(ctx, gradient):
+            if Sometimes.failing == "backward":
+                raise OutOfMemory("mine")
+            return gradient * 1.0
+
+    lesson = Lesson()
+    for k in range(8):
+        pending = lesson.w.detach() * 2
+        before = lesson.loss
+        Sometimes.failing = where
+        with pytest.raises(OutOfMemory, match="mine"):
+            lesson.step(lambda x: Sometimes.apply(x + 0 * lesson.w))
+        assert torch.is_grad_enabled()
+        assert same(pending.tolist(), 2 * WEIGHTS[k])
+        if where == "forward" and before is not None:
+            assert lesson.loss is before
+        Sometimes.failing = ""
+        lesson.w.grad = None
+        lesson.step(lambda x: Sometimes.apply(x + 0 * lesson.w))
+        assert same(lesson.loss.item(), LOSSES[k])
+    assert same(lesson.w.tolist(), WEIGHTS[8])
+
+
 def test_an_op_whose_kernel_fails_leaves_the_others_alone(monkeypatch):
     with engine.mode("op_by_op"):
         x = torch.tensor([1.0, 2.0])
