@@ -218,9 +218,10 @@ def check_no_overlap(target: Storage, other: Storage, whole: bool = False) -> No
     if (target is other and not whole) or memory_of(target) is not memory_of(other):
         return
     a, b = geometry_of(target), geometry_of(other)
-    if (a == b and not whole) or not (a.is_dense and b.is_dense) or 0 in a.size or 0 in b.size:
+    if 0 in a.size or 0 in b.size or (a == b and not whole):
         return
-    if a.offset < b.end and b.offset < a.end:
+    dense = a.is_dense and b.is_dense
+    if target is other or (dense and a.offset < b.end and b.offset < a.end):
         raise RuntimeError(
             "unsupported operation: some elements of the input tensor and the written-to tensor refer to a single "
             "memory location. Please clone() the tensor before performing the operation."

@@ -4,6 +4,7 @@ Numbers, slices, None and the ellipsis give a view, one view op each. Tensors, l
 a target scatter them.
 """
 
+import warnings
 from collections.abc import Sequence
 from functools import lru_cache, partial
 from operator import index
@@ -315,7 +316,13 @@ def _checked(of: Geometry, arrays: Sequence[Any]) -> tuple[tuple[int, ...], list
         raise IndexError(
             f"shape mismatch: indexing tensors could not be broadcast together with shapes {listed}"
         ) from None
+    if not all(of.size[dim] for dim in dims) and 0 not in np.broadcast_shapes(*shapes):
+        raise IndexError("index is out of bounds for dimension with size 0")
     return dims, tensors
+
+
+def _is_mask(array: Any) -> bool:
+    return array.storage.value.aval.dtype.kind == "b" if isinstance(array, Tensor) else False
 
 
 def _check_ranges(of: Geometry, dims: Sequence[int], tensors: Sequence[Tensor]) -> None:
@@ -393,11 +400,20 @@ def _scatter(dims: tuple[int, ...], accumulate: bool) -> Op:
 
 def index_put(target: Tensor, arrays: Sequence[Any], value: Tensor, accumulate: bool) -> Tensor:
     """Put elements at the places that index tensors name, in place."""
-    writable(target, value)
+    writable(target, value, repeats=True)
     of = geometry(target)
+    if of.repeats:
+        warnings.warn(
+            "Use of index_put_ on expanded tensors is deprecated. Please clone() the tensor before performing this "
+            "operation. This also applies to advanced indexing e.g. tensor[indices] = tensor",
+            stacklevel=3,
+        )
     dims, tensors = _checked(of, arrays)
-    for given in (*tensors, value):
-        check_no_overlap(target.storage, given.storage, whole=True)
+    # One element where a mask says so is filled in, as PyTorch does it, whatever memory it is from.
+    given = [each for each in arrays if each is not None]
+    if accumulate or value.numel() != 1 or len(given) > 1 or not _is_mask(given[0]):
+        for each in (*tensors, value):
+            check_no_overlap(target.storage, each.storage, whole=True)
     if value.dtype is not target.dtype and value.ndim:
         raise RuntimeError(
             "Index put requires the source and destination dtypes match, got "
@@ -414,7 +430,7 @@ def index_put(target: Tensor, arrays: Sequence[Any], value: Tensor, accumulate: 
             f"shape mismatch: value tensor of shape {list(sizes)} cannot be broadcast to indexing result of shape "
             f"{list(shape)}"
         )
-    _check_ranges(geometry(target), dims, tensors)
+    _check_ranges(of, dims, tensors)
     return in_place(_scatter(dims, accumulate), target, value, *tensors)
 
 

@@ -1,5 +1,6 @@
 """Whether a program does on the shim what it does on PyTorch, and what of it may differ."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,13 +9,15 @@ import pytest
 
 import funcgrad.torch as ours
 from funcgrad import engine
-from tests.against_pytorch.programs import INSTRUCTIONS, START, Program, run
+from tests.against_pytorch.programs import INSTRUCTIONS, START, Program, run, run_machine
 
 theirs = pytest.importorskip("torch")
 
 TOLERANCE = 1e-9
 # Where rounding is amplified, PyTorch itself gives other numbers for a start that differs by rounding.
 PERTURBATIONS = 4
+# Programs that were not compared, by what known difference they came to.
+skipped: Counter[str] = Counter()
 SPREAD_ALLOWED = 1000.0
 
 
@@ -27,7 +30,12 @@ def difference(program: Program, mode: str, times: int = 1) -> str | None:
         times: how often to run it on the shim; from the second on, what was recorded is known, and walks backward are
             replayed.
     """
-    expected = run(theirs, program)
+    reference = run_machine(theirs, program)
+    expected = reference.seen
+    if reference.strided:
+        # Results lie as their operands do in PyTorch, and plainly here; so a later `view` may exist on one side only.
+        skipped["strided"] += 1
+        return None
     with engine.mode(mode):
         for _ in range(times):
             found = _first_difference(run(ours, program), expected, None)
@@ -71,6 +79,19 @@ def _same(mine: Any, expected: Any, spread: Any) -> bool:
             and len(mine) == len(expected)
             and all(map(_same, mine, expected, spreads))
         )
+    if isinstance(expected, tuple):
+        return (
+            isinstance(mine, tuple)
+            and len(mine) == len(expected)
+            and all(map(_alike, mine, expected))
+        )
+    return type(mine) is type(expected) and mine == expected
+
+
+def _alike(mine: Any, expected: Any) -> bool:
+    # On its way to say that a view was modified, PyTorch may find that it must not have been.
+    if isinstance(mine, str) and isinstance(expected, str) and "modified by an inplace" in mine:
+        return mine == expected or "its base or another view of its base has been" in expected
     return type(mine) is type(expected) and mine == expected
 
 

@@ -10,7 +10,7 @@ import sys
 import time
 from collections import Counter
 
-from tests.against_pytorch.comparing import difference, told
+from tests.against_pytorch.comparing import difference, skipped, told
 from tests.against_pytorch.programs import INSTRUCTIONS, Program
 
 
@@ -81,7 +81,7 @@ def main() -> None:
     done = seed + 1 - options.seed
     print(
         f"{done} programs, seeds {options.seed} to {seed}, mode {options.mode}, {options.times} times each: "
-        f"{failures['found']} differ. {time.monotonic() - start:.0f} s."
+        f"{failures['found']} differ, {skipped.total()} not compared. {time.monotonic() - start:.0f} s."
     )
     sys.exit(bool(failures["found"]))
 

@@ -17,7 +17,7 @@ Program = Sequence[tuple[int, int]]
 
 UNARY = ("sin", "cos", "tanh", "sigmoid", "relu", "neg", "square", "exp2", "abs", "clone", "log1p")
 BINARY = ("add", "sub", "mul", "div")
-REDUCTIONS = ("sum", "mean", "prod", "logsumexp")
+REDUCTIONS = ("sum", "mean", "logsumexp")
 NUMBERS = (0.5, -1.5, 2, -0.0)
 MOST_TENSORS = 40
 
@@ -58,6 +58,10 @@ class Machine:
         self.quiet = False
         # Whether an op was called whose derivative PyTorch takes from argument and result.
         self.saves_both = False
+        # Whether a tensor was detached in place: the derivative of `tanh`, say, saves the argument again here.
+        self.detaches = False
+        # Whether PyTorch laid a result out as its operands lie, where here it is contiguous.
+        self.strided = False
         self.seen: list[Any] = []
 
     def _index(self, digits: Digits) -> int:
@@ -142,7 +146,7 @@ def product(m: Machine, d: Digits) -> Any:
 def reduction(m: Machine, d: Digits) -> Any:
     name, x, dim = d.of(REDUCTIONS), m.at(d), d.of((None, 0, -1, 1))
     function = getattr(m.torch, name)
-    m.saves_both |= name in ("prod", "logsumexp")
+    m.saves_both |= name == "logsumexp"
     if dim is None:
         return function(x, 0) if name == "logsumexp" else function(x)
     return function(x, dim, keepdim=d.of((False, True)))
@@ -189,7 +193,7 @@ def look(m: Machine, d: Digits) -> Any:
 
 
 def branch(m: Machine, d: Digits) -> Any:
-    return m.at(d) * 2 if m.at(d).detach().sum() > 0 else m.at(d) * 3
+    return m.at(d) * 2 if m.at(d).detach().sum() > 0.123 else m.at(d) * 3
 
 
 def backward(m: Machine, d: Digits) -> Any:
@@ -203,7 +207,7 @@ def backward(m: Machine, d: Digits) -> Any:
 def gradient(m: Machine, d: Digits) -> Any:
     """A gradient, or a gradient of one, and so on: without a graph, since those of gradients differ."""
     y, to, levels = m.root(d), m.root(d) if d.below(4) == 0 else m.leaves[d.below(3)], d.below(3)
-    if any(tensor.retains_grad for tensor in m.tensors):
+    if m.detaches or any(tensor.retains_grad for tensor in m.tensors):
         levels = 0
     m.quiet = levels > 0
     try:
@@ -414,6 +418,7 @@ def detached_in_place(m: Machine, d: Digits) -> Any:
         not x.retains_grad
     ):  # PyTorch fails an assertion of its own when such a tensor is written next
         x.detach_()
+        m.detaches = True
 
 
 # What may run within another instruction.
@@ -466,6 +471,11 @@ START = (
 
 def run(torch: Any, program: Program, start: Sequence[np.ndarray] = START) -> list[Any]:
     """Run a program on one side; all that can be seen of it."""
+    return run_machine(torch, program, start).seen
+
+
+def run_machine(torch: Any, program: Program, start: Sequence[np.ndarray] = START) -> Machine:
+    """Run a program on one side."""
     machine = Machine(torch, start)
     seen, tensors = machine.seen, machine.tensors
     with ExitStack() as stack:
@@ -482,13 +492,14 @@ def run(torch: Any, program: Program, start: Sequence[np.ndarray] = START) -> li
                 )
                 continue
             if made is not None:
+                machine.strided |= not made._is_view() and not made.is_contiguous()
                 seen.append((position, instruction.__name__, *flags(made)))
                 if len(tensors) < MOST_TENSORS and made.numel() <= 64:
                     tensors.append(made)
         seen += [(index, *flags(tensor), tensor._version) for index, tensor in enumerate(tensors)]
         seen += [tensor.detach().numpy() for tensor in tensors]
         seen += [none_for_zero(tensor.grad) for tensor in tensors]
-    return seen
+    return machine
 
 
 def flags(tensor: Any) -> tuple[Any, ...]:
