@@ -19,7 +19,7 @@ from funcgrad.engine.values import is_tracer
 from funcgrad.torch import geometry as geometries
 from funcgrad.torch import views
 from funcgrad.torch.calling import check_no_overlap, in_place, number, writable
-from funcgrad.torch.conversions import copy_, fill_
+from funcgrad.torch.conversions import clone, copy_, fill_
 from funcgrad.torch.geometry import Geometry
 from funcgrad.torch.tensor import Tensor, place, tensor_of
 from funcgrad.torch.view_storage import aval_of
@@ -400,6 +400,9 @@ def _scatter(dims: tuple[int, ...], accumulate: bool) -> Op:
 
 def index_put(target: Tensor, arrays: Sequence[Any], value: Tensor, accumulate: bool) -> Tensor:
     """Put elements at the places that index tensors name, in place."""
+    given = [each for each in arrays if each is not None]
+    if not accumulate and value.numel() == 1 and len(given) == 1 and _is_mask(given[0]):
+        value = clone(value)  # it is filled in, as PyTorch does it, whatever memory it is from
     writable(target, value, repeats=True)
     of = geometry(target)
     if of.repeats:
@@ -409,11 +412,8 @@ def index_put(target: Tensor, arrays: Sequence[Any], value: Tensor, accumulate: 
             stacklevel=3,
         )
     dims, tensors = _checked(of, arrays)
-    # One element where a mask says so is filled in, as PyTorch does it, whatever memory it is from.
-    given = [each for each in arrays if each is not None]
-    if accumulate or value.numel() != 1 or len(given) > 1 or not _is_mask(given[0]):
-        for each in (*tensors, value):
-            check_no_overlap(target.storage, each.storage, whole=True)
+    for each in (*tensors, value):
+        check_no_overlap(target.storage, each.storage, whole=True)
     if value.dtype is not target.dtype and value.ndim:
         raise RuntimeError(
             "Index put requires the source and destination dtypes match, got "

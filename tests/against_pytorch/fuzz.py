@@ -54,6 +54,9 @@ def main() -> None:
     parser.add_argument("--times", type=int, default=2, help="how often each runs on the shim")
     parser.add_argument("--longest", type=int, default=20, help="instructions at most")
     parser.add_argument("--failures", type=int, default=1, help="stop after so many")
+    parser.add_argument(
+        "--as-found", action="store_true", help="print what differs without shrinking it"
+    )
     options = parser.parse_args()
 
     start = shown = time.monotonic()
@@ -63,11 +66,10 @@ def main() -> None:
         found = difference(program, options.mode, options.times)
         if found is not None:
             failures["found"] += 1
-            small = shrunk(program, options.mode, options.times)
-            print(
-                f"seed {seed}: {difference(small, options.mode, options.times)}\n{told(small)}",
-                flush=True,
-            )
+            if not options.as_found:
+                program = shrunk(program, options.mode, options.times)
+                found = difference(program, options.mode, options.times)
+            print(f"seed {seed}: {found}\n{told(program)}", flush=True)
             if failures["found"] >= options.failures:
                 break
         if time.monotonic() - shown > 60:
