@@ -31,8 +31,6 @@ PORTS = 8
 # Seconds that compiling takes for each op.
 SECONDS = 0.03
 
-_NOTHING = [0] * ARGUMENTS
-
 Kind = tuple[Op, tuple[Aval, ...]]
 
 
@@ -119,14 +117,19 @@ class Interpreter:
             known = opcodes.get((state.op, state.avals))
             if known is None:
                 return None
-            taken = [at[p] for p in state.args]
-            taken += _NOTHING[len(taken) :]
+            taken = state.args
+            if len(taken) == 1:
+                rest: tuple[int, ...] = (at[taken[0]], 0, 0)
+            elif len(taken) == 2:
+                rest = (at[taken[0]], at[taken[1]], 0)
+            else:
+                rest = (at[taken[0]], at[taken[1]], at[taken[2]])
             for position, opcode in enumerate(known, state.position):
                 if position not in dead:
                     at[position] = register
                     register += 1
                     code.append(opcode)
-                    code += taken
+                    code += rest
         count = register - len(self._in)
         if count > self._instructions:
             return None
@@ -231,7 +234,7 @@ def _fits(program: Any) -> bool:
     if any(count > PORTS for count in Counter(avals).values()):
         return False
     for state, _ in program.steps:
-        if len(state.avals) > ARGUMENTS or not _is_simple((state.op, state.avals)):
+        if not 1 <= len(state.avals) <= ARGUMENTS or not _is_simple((state.op, state.avals)):
             return False
         avals += state.outputs or (state.aval,)
     return all(a.dtype == dtype and a.device is None and 0 < _size(a) <= LONGEST for a in avals)

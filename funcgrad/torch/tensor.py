@@ -196,7 +196,10 @@ class Tensor(Variable):
     @property
     def data(self) -> "Tensor":
         """The same elements without their history; writing to them is not noticed by autograd."""
-        return without_history(data_of(_apart(self.storage)))
+        storage = self.storage
+        if type(storage) is Storage and not (duals or local.recorder.levels):
+            return without_history(DataStorage(storage))
+        return without_history(data_of(_apart(storage)))
 
     @data.setter
     def data(self, source: "Tensor") -> None:

@@ -103,14 +103,19 @@ def compare(case: Case, seconds: float) -> str:
     warm = engine.stats()
     timing = interleaved((threads(2), threads(1)), ours, case.iterations, seconds)
     after = engine.stats()
-    compiled = (
-        f"{warm.programs_compiled - before.programs_compiled} programs"
-        f" + {warm.kernels_compiled - before.kernels_compiled} kernels to warm up,"
-        f" then {after.programs_compiled - warm.programs_compiled}"
-        f" + {after.kernels_compiled - warm.kernels_compiled}"
-    )
+    compiled = f"{compiled_between(before, warm)} to warm up, then {compiled_between(warm, after)}"
     alone = floor(ours, seconds / 4)
     return row(case.name, timing, case.target, ", ".join(filter(None, (alone, compiled))))
+
+
+def compiled_between(before: engine.Stats, after: engine.Stats) -> str:
+    """What was compiled meanwhile."""
+    counts = {
+        "programs": after.programs_compiled - before.programs_compiled,
+        "kernels": after.kernels_compiled - before.kernels_compiled,
+        "interpreters": after.interpreters_compiled - before.interpreters_compiled,
+    }
+    return " + ".join(f"{count} {what}" for what, count in counts.items() if count) or "nothing"
 
 
 def floor(ours: Turn, seconds: float) -> str:
