@@ -17,7 +17,7 @@ from funcgrad.torch.dtypes import bool_, dtype, from_numpy_dtype, result_dtype
 from funcgrad.torch.inference import InferenceStorage
 from funcgrad.torch.inference import enabled as inferring
 from funcgrad.torch.tensor import Tensor, move_retained, tensor_of
-from funcgrad.torch.view_storage import ViewStorage, aval_of, geometry_of, memory_of
+from funcgrad.torch.view_storage import ViewStorage, aval_of, geometry_of, memory_of, result_storage
 from funcgrad.torch.view_tensor import ViewTensor, keep_apart
 from funcgrad.torch.wrapping import check_not_batched, check_transformed, still_dual
 
@@ -55,8 +55,13 @@ def number(value: Any, aval: Aval) -> Variable:
         return known
     try:
         array = aval.dtype.type(value)
-    except OverflowError:
-        name = from_numpy_dtype(aval.dtype).name
+    except (OverflowError, TypeError):
+        if isinstance(value, int) and abs(value) >= 2**63:
+            raise OverflowError("int too big to convert") from None
+        name = aval.dtype.name
+        name = {"float32": "float", "int32": "int"}.get(
+            name, f"{name}_t" if "int" in name else "double"
+        )
         raise RuntimeError(f"value cannot be converted to type {name} without overflow") from None
     made = Variable(Constant(Value(array, aval)))
     if value != 0:  # 0.0 and -0.0 are equal, and are not the same number
@@ -80,6 +85,20 @@ def promoted(operands: tuple[Any, ...]) -> dtype:
         [from_numpy_dtype(aval.dtype) for aval in avals if not aval.shape],
         [type(operand) for operand in operands if not isinstance(operand, Variable)],
     )
+
+
+def laid_out(result: Tensor, *operands: Variable) -> Tensor:
+    """The result of an op that works element by element, its elements in memory in the order of the operands' elements.
+
+    Only views can be in another order than that of their indices.
+    """
+    # Not one of inference mode or of `vmap`.
+    plain = type(result.storage) is Storage and type(result.storage.value) is Value
+    if plain and any(type(each.storage) is ViewStorage for each in operands):
+        storage = result_storage(result.storage.value, operands)
+        if storage is not None:
+            result.storage = storage
+    return result
 
 
 def in_place(op: Op, target: Tensor, *others: Variable, saves_result: bool = False) -> Tensor:

@@ -1,5 +1,6 @@
 """Copies of a tensor in another dtype or on another device, and filling one with a number."""
 
+import warnings
 from functools import cache, lru_cache
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from funcgrad.engine import Aval, Op, record
 from funcgrad.torch import dtypes
-from funcgrad.torch.calling import NUMBERS, check_broadcast, in_place, number, writable
+from funcgrad.torch.calling import NUMBERS, check_broadcast, in_place, laid_out, number, writable
 from funcgrad.torch.devices import device as device_of
 from funcgrad.torch.dtypes import dtype
 from funcgrad.torch.tensor import Tensor, tensor_of
@@ -55,7 +56,7 @@ def _copy(aval: Aval) -> Op:
 
 def clone(input: Tensor) -> Tensor:
     """A copy, through which gradients flow."""
-    return tensor_of(*record(CLONE, (input,)))
+    return laid_out(tensor_of(*record(CLONE, (input,))), input)
 
 
 def to(
@@ -82,7 +83,7 @@ def to(
         return moved
     if wanted is self.dtype:
         return clone(self) if copy else self
-    return tensor_of(*record(_cast(wanted.numpy_dtype, None), (self,)))
+    return laid_out(tensor_of(*record(_cast(wanted.numpy_dtype, None), (self,))), self)
 
 
 def fill_(self: Tensor, value: Any) -> Tensor:
@@ -118,6 +119,10 @@ def copy_(self: Tensor, other: Any, non_blocking: bool = False) -> Tensor:
         )
     writable(self, other)
     given = other.storage.value.aval
+    if given.dtype.kind == "c" and aval.dtype.kind != "c":
+        warnings.warn(
+            "Casting complex values to real discards the imaginary part", UserWarning, stacklevel=2
+        )
     check_broadcast(aval, given)
     if np.broadcast_shapes(aval.shape, given.shape) != aval.shape:
         raise RuntimeError(

@@ -10,7 +10,7 @@ import numpy as np
 from funcgrad.engine import local
 from funcgrad.engine.values import Wrapped
 from funcgrad.torch import sampling
-from funcgrad.torch.calling import NUMBERS
+from funcgrad.torch.calling import NUMBERS, laid_out
 from funcgrad.torch.devices import device
 from funcgrad.torch.dtypes import dtype, from_numpy_dtype, get_default_dtype, int64
 from funcgrad.torch.random_stream import Generator, default_generator
@@ -214,7 +214,7 @@ def _filled(name: str, number: int) -> Callable[..., Tensor]:
         input: Tensor, *, dtype: dtype | None = None, requires_grad: bool = False
     ) -> Tensor:
         made = fill(input.shape, dtype=dtype or input.dtype, requires_grad=requires_grad)
-        return _beside(made, input, requires_grad)
+        return laid_out(_beside(made, input, requires_grad), input)
 
     fill.__name__ = fill.__qualname__ = name
     fill.__doc__ = (
@@ -245,7 +245,9 @@ def _random(name: str, draw: Callable[..., np.ndarray]) -> None:
     def sample_like(
         input: Tensor, *, dtype: dtype | None = None, requires_grad: bool = False
     ) -> Tensor:
-        return sample(input.shape, dtype=dtype or input.dtype, requires_grad=requires_grad)
+        made = laid_out(sample(input.shape, dtype=dtype or input.dtype), input)
+        made.requires_grad = requires_grad
+        return made
 
     sample.__name__ = sample.__qualname__ = name
     sample.__doc__ = f"Random numbers as `torch.{name}` gives for the same seed."

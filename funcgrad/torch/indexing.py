@@ -170,13 +170,23 @@ def _as_items(key: Any) -> Sequence[Any]:
     """The items of an index: some lists stand for tuples."""
     if isinstance(key, tuple):
         return key
-    if isinstance(key, list) and len(key) < 32:
-        for each in key:
-            if each is None or each is Ellipsis:
-                return key
-            if isinstance(each, (slice, Tensor, list, tuple, range, np.ndarray)):
-                return key
+    if isinstance(key, list) and len(key) < 32 and any(map(_is_item, key)):
+        warnings.warn(
+            "Using a non-tuple sequence for multidimensional indexing is deprecated and will be changed in pytorch 2.9; use "
+            "x[tuple(seq)] instead of x[seq]. In pytorch 2.9 this will be interpreted as tensor index, "
+            "x[torch.tensor(seq)], which will result either in an error or a different result",
+            UserWarning,
+            stacklevel=4,
+        )
+        return key
     return (key,)
+
+
+def _is_item(each: Any) -> bool:
+    """Whether a list with this in it stands for a tuple."""
+    if each is None or each is Ellipsis:
+        return True
+    return isinstance(each, (slice, Tensor, list, tuple, range, np.ndarray))
 
 
 def _dims_of(item: Any) -> int:
@@ -227,7 +237,7 @@ def _select_step(of: Geometry, dim: int, at: int, position: int = 0) -> Step:
             "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to convert a "
             "0-dim tensor to a number"
         )
-    length = of.size[dim] if of.size else 0
+    length = of.size[dim] if dim < len(of.size) else 0
     if not -length <= at < length:
         # PyTorch names the position in the index, which an ellipsis makes another than the dimension.
         raise IndexError(f"index {at} is out of bounds for dimension {position} with size {length}")
@@ -326,6 +336,10 @@ def _is_mask(array: Any) -> bool:
 
 
 def _check_ranges(of: Geometry, dims: Sequence[int], tensors: Sequence[Tensor]) -> None:
+    if any(of.size[dim] == 0 for dim in dims) and all(each.numel() for each in tensors):
+        raise IndexError("index is out of bounds for dimension with size 0")
+    if 0 in _gathered_shape(of.size, dims, tensors):
+        return  # nothing is looked up
     for position, (dim, tensor) in enumerate(zip(dims, tensors, strict=True)):
         check_range(tensor, of.size[dim], position)
 
@@ -355,6 +369,16 @@ def _at(dims: tuple[int, ...], arrays: Sequence[Any]) -> tuple[Any, ...]:
     for dim, array in zip(dims, arrays, strict=True):
         key[dim] = array
     return tuple(key)
+
+
+def _gathered_shape(
+    size: Sequence[int], dims: tuple[int, ...], tensors: Sequence[Any]
+) -> tuple[int, ...]:
+    """The shape of what index tensors name: their own in the place of the dimensions, in front where these are apart."""
+    own = np.broadcast_shapes(*[tuple(each.shape) for each in tensors])
+    first = dims[0] if dims[-1] - dims[0] == len(dims) - 1 else 0
+    rest = [n for k, n in enumerate(size) if k not in dims]
+    return (*rest[:first], *own, *rest[first:])
 
 
 @lru_cache(maxsize=1024)
@@ -392,7 +416,7 @@ def _scatter(dims: tuple[int, ...], accumulate: bool) -> Op:
     def function(x: Any, value: Any, *arrays: Any) -> Any:
         if accumulate:
             return x.at[_at(dims, arrays)].add(value)
-        shape = jax.eval_shape(lambda x, *arrays: x[_at(dims, arrays)], x, *arrays).shape
+        shape = _gathered_shape(x.shape, dims, arrays)
         return put(dims, x, jnp.broadcast_to(value, shape), *arrays)
 
     return Op("index_put", function, label="IndexPutBackward0", counted=2)
@@ -419,9 +443,7 @@ def index_put(target: Tensor, arrays: Sequence[Any], value: Tensor, accumulate: 
             "Index put requires the source and destination dtypes match, got "
             f"{target.dtype.scalar_type} for the destination and {value.dtype.scalar_type} for the source."
         )
-    shapes = [aval_of(target.storage).struct, *[t.storage.value.aval.struct for t in tensors]]
-    with jax.enable_x64(True):
-        shape = jax.eval_shape(lambda x, *arrays: x[_at(dims, arrays)], *shapes).shape
+    shape = _gathered_shape(geometry(target).size, dims, tensors)
     sizes = tuple(value.shape)
     if len(sizes) > len(shape) or any(
         n not in (1, m) for n, m in zip(sizes[::-1], shape[::-1], strict=False)

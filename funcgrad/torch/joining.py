@@ -10,7 +10,7 @@ import numpy as np
 
 from funcgrad.engine import Op, record
 from funcgrad.torch import views
-from funcgrad.torch.calling import promoted
+from funcgrad.torch.calling import laid_out, promoted
 from funcgrad.torch.geometry import wrap_dim
 from funcgrad.torch.pointwise import FUNCTIONS as POINTWISE
 from funcgrad.torch.storing import with_out
@@ -186,7 +186,7 @@ def flip(input: Tensor, *dims: Any) -> Tensor:
     if len(set(wanted)) < len(wanted):
         twice = next(dim for dim in wanted if wanted.count(dim) > 1)
         raise RuntimeError(f"dim {twice} appears multiple times in the list of dims")
-    return _recorded("FlipBackward0", (input,), wanted)
+    return laid_out(_recorded("FlipBackward0", (input,), wanted), input)
 
 
 def fliplr(input: Tensor) -> Tensor:

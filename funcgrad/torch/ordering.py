@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from funcgrad.engine import Op, record
-from funcgrad.torch.calling import call
+from funcgrad.torch.calling import call, laid_out
 from funcgrad.torch.dtypes import bool_, dtype, int64
 from funcgrad.torch.geometry import wrap_dim
 from funcgrad.torch.pointwise import FUNCTIONS as POINTWISE
@@ -201,7 +201,8 @@ _Sorted, _Top = _found("sort"), _found("topk")
 
 def sort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = True) -> _Found:
     """The elements along a dimension in order, and where each came from."""
-    return _Sorted(*call(_op("SortBackward0", wrap_dim(dim, input.ndim), descending), input))
+    made = call(_op("SortBackward0", wrap_dim(dim, input.ndim), descending), input)
+    return _Sorted(*[laid_out(each, input) for each in made])
 
 
 def argsort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = True) -> Tensor:

@@ -15,6 +15,7 @@ from funcgrad.torch.calling import (
     check_broadcast,
     check_castable,
     in_place,
+    laid_out,
     number,
     promoted,
     remember,
@@ -26,7 +27,7 @@ from funcgrad.torch.dtypes import dtype
 from funcgrad.torch.several_operands import scaled
 from funcgrad.torch.storing import store
 from funcgrad.torch.tensor import Tensor, tensor_of
-from funcgrad.torch.view_storage import DataStorage, aval_of
+from funcgrad.torch.view_storage import DataStorage, ViewStorage, aval_of
 
 SAME = "same"  # the result has the dtype computed in
 FLOAT = "float"  # integers and bools are computed in the default dtype
@@ -255,6 +256,8 @@ class Pointwise:
                 return store(name, out, (input,), lambda: unary(input))
             op = by_types.get((input.storage.value.aval,)) or self.for_types(input)
             result = tensor_of(*record_one(op, input))
+            if type(input.storage) is ViewStorage:
+                laid_out(result, input)
             if saves_result and result.node is not None:
                 watch_result(result.node, result.storage)
             return result
@@ -298,7 +301,10 @@ class Pointwise:
                 return NotImplemented
             avals = (self_.storage.value.aval, second.storage.value.aval)
             op = by_types.get(avals) or self.for_types(self_, second)
-            return tensor_of(*record_two(op, self_, second))
+            result = tensor_of(*record_two(op, self_, second))
+            if type(self_.storage) is ViewStorage or type(second.storage) is ViewStorage:
+                laid_out(result, self_, second)
+            return result
 
         return method
 

@@ -12,6 +12,7 @@ from funcgrad.engine.trace import record_one
 from funcgrad.torch.calling import (
     NUMBERS,
     in_place,
+    laid_out,
     number,
     promoted,
     remember,
@@ -73,7 +74,8 @@ def _power_op(input: Tensor, exponent: Any) -> tuple[Op, tuple[Any, ...]]:
 
 def _power(input: Tensor, exponent: Any) -> Tensor:
     op, others = _power_op(input, exponent)
-    return tensor_of(*(record(op, (input, *others)) if others else record_one(op, input)))
+    result = tensor_of(*(record(op, (input, *others)) if others else record_one(op, input)))
+    return laid_out(result, input)
 
 
 def pow(input: Any, exponent: Any) -> Tensor:

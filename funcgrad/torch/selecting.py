@@ -9,7 +9,7 @@ import numpy as np
 
 from funcgrad.engine import Aval, Op, Variable, local, record
 from funcgrad.engine.values import is_tracer
-from funcgrad.torch.calling import check_broadcast, in_place, number, promoted, writable
+from funcgrad.torch.calling import check_broadcast, in_place, laid_out, number, promoted, writable
 from funcgrad.torch.dtypes import bool_, dtype, int64
 from funcgrad.torch.geometry import permute, wrap_dim
 from funcgrad.torch.indexing import put
@@ -168,7 +168,8 @@ def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
         )
     to = promoted((input, other))
     arguments = (_operand(input, to), _operand(other, to), condition)
-    return tensor_of(*record(_op("WhereBackward0", to.numpy_dtype), arguments))
+    result = tensor_of(*record(_op("WhereBackward0", to.numpy_dtype), arguments))
+    return laid_out(result, condition, *arguments[:2])
 
 
 def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:

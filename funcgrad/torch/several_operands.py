@@ -8,7 +8,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from funcgrad.engine import Aval, Op, Variable, record
-from funcgrad.torch.calling import NUMBERS, check_castable, in_place, number, promoted, writable
+from funcgrad.torch.calling import (
+    NUMBERS,
+    check_castable,
+    in_place,
+    laid_out,
+    number,
+    promoted,
+    writable,
+)
 from funcgrad.torch.dtypes import dtype
 from funcgrad.torch.tensor import Tensor, tensor_of
 from funcgrad.torch.view_storage import aval_of
@@ -91,7 +99,8 @@ def apply(label: str, stored: bool, x: Tensor, *operands: Any, factor: Any = Non
         each if isinstance(each, Tensor) else number(each, aval) for each in more
     ]
     if not stored:
-        return tensor_of(*record(_op(label, compute, compute), (x, *others)))
+        result = tensor_of(*record(_op(label, compute, compute), (x, *others)))
+        return laid_out(result, x, *others)
     writable(x, *others)
     check_castable(compute, x.dtype)
     avals = [aval_of(x.storage), *[other.storage.value.aval for other in others]]

@@ -4,6 +4,7 @@ The elements are in one plain storage, the memory. A view reads them from there 
 there. Who shares a version counter with whom is apart from that: views do with their base, `.data` does with nobody.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -13,8 +14,8 @@ import numpy as np
 
 from funcgrad.engine import Aval, Constant, Op, Storage, Value, Variable
 from funcgrad.engine.levels import where
-from funcgrad.engine.trace import record, record_two
-from funcgrad.torch.geometry import Geometry, contiguous
+from funcgrad.engine.trace import record, record_one, record_two
+from funcgrad.torch.geometry import Geometry, Sizes, contiguous
 from funcgrad.torch.strided import Layout, layout, reader, writer
 
 
@@ -40,6 +41,43 @@ class DataStorage(Storage):
         self.source.value = value
 
 
+class OrderedStorage(Storage):
+    """The memory of a result whose elements PyTorch lays out in another order than that of their indices.
+
+    Attributes:
+        logical: the elements in the order of their indices, as the op gave them; None once the memory was written to.
+        held: the elements in the memory's order, once somebody needed them.
+        order: the result's dimensions from the slowest in memory to the fastest.
+        geometry: of the result.
+    """
+
+    __slots__ = ("geometry", "held", "logical", "order")
+
+    def __init__(self, value: Value, geometry: Geometry, order: tuple[int, ...]) -> None:
+        self.logical: Value | None = value
+        self.held: Value | None = None
+        self.geometry, self.order = geometry, order
+        self.version = 0
+
+    @property
+    def value(self) -> Value:
+        """The elements in the memory's order."""
+        held = self.held
+        if held is None:
+            logical: Any = self.logical
+            held = self.held = record_one(_in_order(self.order), Variable(Storage(logical)))[0]
+        return held
+
+    @value.setter
+    def value(self, value: Value) -> None:
+        self.held, self.logical = value, None
+
+
+@lru_cache(maxsize=256)
+def _in_order(order: tuple[int, ...]) -> Op:
+    return Op("transpose", lambda x: x.transpose(order))
+
+
 class Memory(Variable):
     """A memory as an argument of an op, without a gradient."""
 
@@ -59,13 +97,22 @@ class ViewStorage(Storage):
 
     __slots__ = ("aval", "cached", "counter", "geometry", "layout", "memory", "offset")
 
-    def __init__(self, source: Storage, counter: Storage, geometry: Geometry) -> None:
+    def __init__(
+        self,
+        source: Storage,
+        counter: Storage,
+        geometry: Geometry,
+        aval: Aval | None = None,
+        shape: Sizes | None = None,
+    ) -> None:
         self.memory = Memory(source)
         self.counter = counter
         self.geometry = geometry
-        held = source.value.aval
-        self.aval = Aval(geometry.size, held.dtype, held.device)
-        self.layout: Layout = layout(held.shape, geometry)
+        if shape is None or aval is None:
+            held = memory_aval(source)
+            aval, shape = Aval(geometry.size, held.dtype, held.device), held.shape
+        self.aval = aval
+        self.layout: Layout = layout(shape, geometry)
         self.offset = place(geometry.offset)
         self.cached: tuple[Value, Value] | None = None
 
@@ -77,7 +124,13 @@ class ViewStorage(Storage):
     @property
     def value(self) -> Value:
         """The elements, as the memory has them now."""
-        cached, held = self.cached, self.memory.storage.value
+        cached, source = self.cached, self.memory.storage
+        if type(source) is OrderedStorage and source.logical is not None:
+            held = source.logical
+            if self.geometry is source.geometry:
+                return held
+        else:
+            held = source.value
         if cached is not None and cached[0] is held:
             return cached[1]
         with where(held):
@@ -87,6 +140,10 @@ class ViewStorage(Storage):
 
     @value.setter
     def value(self, value: Value) -> None:
+        source = self.memory.storage
+        if type(source) is OrderedStorage and self.geometry is source.geometry:
+            source.logical, source.held = value, None
+            return
         new = Variable(Storage(value))
         held = record(write_op(self.layout), (self.memory, new, self.offset))[0]
         self.memory.storage.value = held
@@ -145,6 +202,14 @@ def memory_of(storage: Storage) -> Storage:
     return storage.source if kind is DataStorage else storage  # type: ignore[attr-defined]
 
 
+def memory_aval(memory: Storage) -> Aval:
+    """The type of a memory, without computing its elements in order."""
+    if type(memory) is OrderedStorage and memory.logical is not None:
+        aval = memory.logical.aval
+        return Aval(tuple([aval.shape[k] for k in memory.order]), aval.dtype, aval.device)
+    return memory.value.aval
+
+
 def aval_of(storage: Storage) -> Aval:
     """The type of a storage's elements."""
     return storage.aval if type(storage) is ViewStorage else storage.value.aval
@@ -154,13 +219,81 @@ def geometry_of(storage: Storage) -> Geometry:
     """Where a storage's elements lie in its memory."""
     if type(storage) is ViewStorage:
         return storage.geometry
-    return contiguous(memory_of(storage).value.aval.shape)
+    return contiguous(memory_aval(memory_of(storage)).shape)
 
 
 def view_of(storage: Storage, geometry: Geometry) -> ViewStorage:
     """Other elements of the same memory, with the same version counter."""
     counter = storage.counter if type(storage) is ViewStorage else storage
     return ViewStorage(memory_of(storage), counter, geometry)
+
+
+@lru_cache(maxsize=4096)
+def _result_strides(shape: Sizes, operands: tuple[tuple[Sizes, Sizes], ...]) -> Geometry | None:
+    """How PyTorch lays out the result of an op that works element by element; None where it is contiguous.
+
+    Algorithm: `TensorIteratorBase::reorder_dimensions`.
+    """
+    ndim = len(shape)
+    broadcast = []
+    for size, stride in operands:
+        missing = ndim - len(size)
+        steps = [
+            0 if n == 1 and m != 1 else s
+            for n, s, m in zip(size, stride, shape[missing:], strict=True)
+        ]
+        broadcast.append([0] * missing + steps)
+    same = {size for size, _ in operands} == {shape}
+    if same and len({stride for _, stride in operands}) == 1:
+        given = Geometry(shape, operands[0][1])
+        if given.is_dense:
+            return None if given.is_contiguous else given
+
+    def compared(a: int, b: int) -> int:
+        for steps in broadcast:
+            if steps[a] == 0 or steps[b] == 0:
+                continue
+            if steps[a] != steps[b]:
+                return -1 if steps[a] < steps[b] else 1
+            if shape[a] > shape[b]:
+                return 1
+        return 0
+
+    order = list(range(ndim))[::-1]  # from the fastest
+    for k in range(1, ndim):
+        at = k
+        for before in range(k - 1, -1, -1):
+            comparison = compared(order[before], order[at])
+            if comparison > 0:
+                order[before], order[at] = order[at], order[before]
+                at = before
+            elif comparison < 0:
+                break
+    strides, step = [0] * ndim, 1
+    for dim in order:
+        strides[dim] = step
+        step *= shape[dim]
+    made = Geometry(shape, tuple(strides))
+    return None if made.is_contiguous else made
+
+
+def result_storage(value: Value, operands: Sequence[Any]) -> Storage | None:
+    """The storage of a result in the order that PyTorch gives it in memory; None where that is a plain one.
+
+    Args:
+        value: the result.
+        operands: what it was made of, element by element.
+    """
+    shape = value.aval.shape
+    if len(shape) < 2 or 0 in shape:
+        return None
+    given = [geometry_of(each.storage) for each in operands]
+    made = _result_strides(shape, tuple([each[:2] for each in given if each.size]))
+    if made is None:
+        return None
+    order = tuple(sorted(range(len(shape)), key=lambda k: (-made.stride[k], k)))
+    source = OrderedStorage(value, made, order)
+    return ViewStorage(source, source, made, value.aval, tuple([shape[k] for k in order]))
 
 
 def data_of(storage: Storage) -> Storage:

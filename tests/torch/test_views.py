@@ -120,3 +120,36 @@ VIEWS = [
 @pytest.mark.parametrize("source", VIEWS)
 def test_a_view_is_what_it_is_in_pytorch(source):
     assert_same(source)
+
+
+RESULTS = [
+    "y = (x.transpose(0, 1) * 2).reshape(-1)",
+    "y = (x.transpose(0, 1) * 2).view(-1)",
+    "y = x.transpose(0, 1) * 2\nz = y.reshape(-1)\nz.add_(1)",
+    "y = x.transpose(0, 1).sin()\nz = y[0]\nz.mul_(2)",
+    "y = x.transpose(0, 1) + x.transpose(0, 1)",
+    "y = x.transpose(0, 1) + torch.ones(3, 2, 4)",
+    "y = torch.ones(3, 2, 4) + x.transpose(0, 1)",
+    "y = x.transpose(0, 1) + w[:, None, None]",
+    "y = x.transpose(0, 1).clone()\ny[0] = 1",
+    "y = x.transpose(0, 2) ** 2",
+    "y = x.transpose(0, 2) > 3",
+    "y = x.transpose(0, 2).double()",
+    "y = x[:, ::2] * 1",
+    "y = x[:, ::2].transpose(0, 1) * 1",
+    "y = x.transpose(0, 1).expand(5, 3, 2, 4) * 1",
+    "y = x.transpose(0, 2).clamp(2, 5)",
+    "y = torch.where(x.transpose(0, 2) > 3, x.transpose(0, 2), 0.0)",
+    "y = torch.zeros_like(x.transpose(0, 2))",
+    "y = torch.rand_like(x.transpose(0, 2)) * 0",
+    "y = x.transpose(0, 2).contiguous()",
+    "y = x.transpose(0, 1).sum(0)",
+    "y = x.transpose(0, 2).flip(0)",
+    "y = x.transpose(0, 2).sort(0)[0]",
+    "y = x.transpose(0, 2).lerp(x.transpose(0, 2), 0.5)",
+]
+
+
+@pytest.mark.parametrize("source", RESULTS)
+def test_a_result_lies_in_memory_as_in_pytorch(source):
+    assert_same(source)
