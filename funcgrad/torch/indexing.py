@@ -335,7 +335,7 @@ def _is_mask(array: Any) -> bool:
     return array.storage.value.aval.dtype.kind == "b" if isinstance(array, Tensor) else False
 
 
-def _check_ranges(of: Geometry, dims: Sequence[int], tensors: Sequence[Tensor]) -> None:
+def _check_ranges(of: Geometry, dims: tuple[int, ...], tensors: Sequence[Tensor]) -> None:
     if any(of.size[dim] == 0 for dim in dims) and all(each.numel() for each in tensors):
         raise IndexError("index is out of bounds for dimension with size 0")
     if 0 in _gathered_shape(of.size, dims, tensors):
