@@ -35,8 +35,15 @@ from funcgrad.training.saving import Saving, identity_of
 from funcgrad.training.sources import Source, is_stream, rows_of
 from funcgrad.training.streaming import fit_batches
 
-# What y is where it is left out, since None is a target too: that of a loss that has no use for one.
-_WITH_X: Any = object()
+
+class _WithX:
+    """What y is where it is left out, since None is a target too: that of a loss that has no use for one."""
+
+    def __repr__(self) -> str:
+        return "<left out>"
+
+
+_WITH_X: Any = _WithX()
 
 
 def fit(
