@@ -238,17 +238,19 @@ def check_captured(target: Variable) -> None:
 
 
 def check_not_batched(target: Variable, value: Value) -> None:
-    """Check that a batch is not written to a tensor that is none.
+    """Check that what is one of a batch is not written to a tensor that is none.
 
     Raises:
         RuntimeError: it is.
     """
-    if isinstance(value, Wrapped) and value.axis is not None:
-        held = target.storage.value
-        if not (isinstance(held, Wrapped) and held.level is value.level):
+    batches = _batches_of(value)
+    if batches:
+        held = _batches_of(target.storage.value)
+        missing = [level.size for level in reversed(batches) if level not in held]
+        if missing:
             shape = list(value.aval.shape)
             raise RuntimeError(
-                f"output with shape {shape} doesn't match the broadcast shape {[value.level.size, *shape]}"
+                f"output with shape {shape} doesn't match the broadcast shape {[*missing, *shape]}"
             )
 
 

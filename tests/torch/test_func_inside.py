@@ -22,6 +22,12 @@ def written_through_a_view(x):
     return (doubled * x).sum()
 
 
+def written_with_parts(x):
+    doubled = x * 2
+    doubled[:2].mul_(x[1:])
+    return doubled
+
+
 VIEWS = {
     "grad of parts": lambda t, f: f.grad(lambda x: (x[0] * x[1:]).sum())(vector(t)),
     "grad of a transpose": lambda t, f: f.grad(lambda m: (m.T @ m).reshape(-1)[2:5].sum())(
@@ -45,6 +51,9 @@ VIEWS = {
     "an argument that is a view": lambda t, f: f.grad(cube_sum)(matrix(t)[1]),
     "an argument of vmap that is a view": lambda t, f: f.vmap(lambda x: x.sum())(matrix(t).t()),
     "a view as a result": lambda t, f: f.vmap(lambda x: x[:2])(matrix(t)),
+    "written with parts of what a batch further out captures": lambda t, f: f.vmap(
+        lambda x: f.grad(lambda a: (written_with_parts(x) * a).sum())(x)
+    )(matrix(t)),
     "a captured row": lambda t, f: f.grad(lambda x: (x * matrix(t)[0]).sum())(vector(t)),
 }
 

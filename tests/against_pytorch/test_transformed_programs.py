@@ -1,0 +1,12 @@
+"""Programs made up at random agree with PyTorch under `torch.func`'s transformations, nested at random."""
+
+import pytest
+
+pytest.importorskip("torch")
+
+from tests.against_pytorch.transformed_programs import disagreement
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_transformed_program(seed):
+    assert disagreement(seed) is None
