@@ -152,8 +152,19 @@ def test_where_one_is_killed_the_other_says_so_and_the_run_goes_on_to_the_same_m
             assert Path("model").read_bytes() == Path("whole").read_bytes()
             for path in here.glob("model*"):
                 path.unlink()
+    # And where the checkpoint of one is gone, the run begins anew.
+    processes = start(2, *SMALL_BATCHES, "--resume")
+    while not Path("model.checkpoint.1-of-2").exists():
+        assert all(process.poll() is None for process in processes)
+        time.sleep(0.05)
+    for process in processes:
+        process.kill()
+    ends(processes)
+    for path in here.glob("model.checkpoint.1-of-2*"):
+        path.unlink()
     results = ends(start(2, *SMALL_BATCHES, "--resume"))
     assert [status for status, _, _ in results] == [0, 0], results
+    assert "processes [1] have no checkpoint, so the run begins anew" in results[0][2]
     assert Path("model").read_bytes() == Path("whole").read_bytes()
 
 
