@@ -16,7 +16,7 @@ from funcgrad.engine import interpreter
 from funcgrad.engine.compiling import at_once, compiled, concrete
 from funcgrad.engine.ops import Op
 from funcgrad.engine.settings import settings
-from funcgrad.engine.trace import local, tree
+from funcgrad.engine.trace import add_to, local, tree
 from funcgrad.engine.values import Value, is_tracer
 
 Log = list[tuple[Any, Any]]
@@ -317,6 +317,7 @@ def _settle(log: Log, pending: dict[int, Value]) -> None:
 
 def _new_program(state: Any, wanted: tuple[int, ...]) -> Program:
     tree.size += 1
+    state.programs = add_to(state.programs)
     return state.programs.setdefault(wanted, Program(state, wanted))
 
 

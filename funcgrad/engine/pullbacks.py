@@ -13,7 +13,7 @@ from funcgrad.engine.graph import Accumulate, Gathered, made, pull_back, walk
 from funcgrad.engine.nodes import GraphNode, Leaf, Node, detached, hooked, next_sequence
 from funcgrad.engine.ops import add, ones_like
 from funcgrad.engine.settings import settings
-from funcgrad.engine.trace import Trace, flush, local, record, record_values
+from funcgrad.engine.trace import State, Trace, add_to, flush, local, record, record_values
 from funcgrad.engine.values import Storage, Value, Variable
 
 _sequence = attrgetter("sequence")
@@ -105,7 +105,7 @@ def pull(
     trace = recorder.trace
     if create_graph and trace.chain is not None and trace.chain[1] < _first_made(nodes):
         # This one does not go on from the last: next time, that one will be known to be the last of its chain.
-        trace.chain[0].pullbacks[_LAST] = True
+        _remember(trace.chain[0], _LAST, True)
     place = None
     if cotangent is None:
         place = _place(trace.token, root, leaves if leading else None, create_graph)
@@ -125,10 +125,17 @@ def pull(
         recorder.grad_enabled = before
     gathered = [(leaf, *found[leaf]) for leaf in leaves if leaf in found]
     if place is not None:
-        state.pullbacks[place] = (
-            _remembered(trace, start, leaves, nodes, gathered, notes) if noting else None
+        _remember(
+            state,
+            place,
+            _remembered(trace, start, leaves, nodes, gathered, notes) if noting else None,
         )
     return gathered
+
+
+def _remember(state: State, key: Any, entry: Any) -> None:
+    state.pullbacks = add_to(state.pullbacks)
+    state.pullbacks[key] = entry
 
 
 def chain_ended() -> bool:

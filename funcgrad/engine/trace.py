@@ -10,6 +10,7 @@ may compute what it needs from a snapshot of it without a lock.
 
 import threading
 from collections.abc import Iterable, Sequence
+from types import MappingProxyType
 from typing import Any, Protocol
 from weakref import ref
 
@@ -85,8 +86,9 @@ class State:
         self.rule = rule
         self.is_more = is_more
         self.children: dict[Any, State] = {}
-        self.programs: dict[tuple[int, ...], Any] = {}
-        self.pullbacks: dict[Any, Any] = {}
+        # Most states have neither; see `add_to`.
+        self.programs: Any = _NOTHING
+        self.pullbacks: Any = _NOTHING
 
     @property
     def is_input(self) -> bool:
@@ -108,6 +110,15 @@ class State:
         return self.children.setdefault(key, made)
 
 
+# What is empty for now. Where every graph differs there are many states, and the garbage collector looks at every dict.
+_NOTHING: Any = MappingProxyType({})
+
+
+def add_to(entries: Any) -> dict[Any, Any]:
+    """A state's programs or pullbacks, to be added to and stored again."""
+    return {} if entries is _NOTHING else entries
+
+
 class Tree:
     """All recordings made so far. Its size is bounded: see `prune`."""
 
@@ -127,14 +138,18 @@ class Tree:
         size = 0
         while pending:
             state = pending.pop()
-            size += 1
             # Copied first, in one step, since other threads go on recording.
             children, programs = state.children.copy(), state.programs.copy()
-            children = {key: child for key, child in children.items() if id(child) in kept}
             pending.extend(children.values())
-            state.children = children
-            state.programs = {k: p for k, p in programs.items() if p.compiled is not None}
-            state.pullbacks = {}
+            if id(state) in kept:
+                size += 1
+                state.children = {k: child for k, child in children.items() if id(child) in kept}
+                state.programs = {k: p for k, p in programs.items() if p.compiled is not None}
+            else:
+                # Taken apart, so that it is gone at once: as cycles, the garbage collector would have to find them.
+                state.children = {}
+                state.programs = _NOTHING
+            state.pullbacks = _NOTHING
         self.size = size
 
 
