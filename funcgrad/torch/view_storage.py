@@ -14,7 +14,7 @@ import numpy as np
 
 from funcgrad.engine import Aval, Constant, Op, Storage, Value, Variable
 from funcgrad.engine.levels import where
-from funcgrad.engine.trace import record, record_one, record_two
+from funcgrad.engine.trace import local, record, record_one, record_two
 from funcgrad.torch.geometry import Geometry, Sizes, contiguous
 from funcgrad.torch.strided import Layout, layout, reader, writer
 
@@ -133,7 +133,10 @@ class ViewStorage(Storage):
             held = source.value
         if cached is not None and cached[0] is held:
             return cached[1]
-        with where(held):
+        if local.recorder.levels:
+            with where(held):
+                value = record_two(read_op(self.layout), self.memory, self.offset)[0]
+        else:
             value = record_two(read_op(self.layout), self.memory, self.offset)[0]
         self.cached = held, value
         return value

@@ -6,10 +6,12 @@ of it: `jax.vjp`, `jax.jvp`, `jax.vmap`. Outer graphs stay: results are differen
 
 from funcgrad.torch.func.batching import vmap
 from funcgrad.torch.func.gradients import grad, grad_and_value, jacrev, vjp
+from funcgrad.torch.func.looking import debug_unwrap
 from funcgrad.torch.func.modules import functional_call, functionalize, stack_module_state
 from funcgrad.torch.func.tangents import hessian, jacfwd, jvp, linearize
 
 __all__ = [
+    "debug_unwrap",
     "functional_call",
     "functionalize",
     "grad",
