@@ -85,11 +85,16 @@ def _masked(mask: Any, other: Any) -> Any:
     return jnp.where(mask, other, other * 0)
 
 
+def _relu(x: Any) -> Any:
+    """`max(x, 0)`, with PyTorch's derivative: a gradient passes where `x` is NaN."""
+    return jnp.where(x <= 0, 0, x)
+
+
 UNARY = (
     Row("neg", jnp.negative, "NegBackward0", methods=("__neg__",)),
     Row("abs", jnp.abs, "AbsBackward0", methods=("__abs__",)),
     Row("square", jnp.square, "PowBackward0"),
-    Row("relu", jax.nn.relu, "ReluBackward0", saves_result=True),
+    Row("relu", _relu, "ReluBackward0", saves_result=True),
     Row("sign", jnp.sign, "SignBackward0"),
     Row("floor", jnp.floor, "FloorBackward0"),
     Row("ceil", jnp.ceil, "CeilBackward0"),

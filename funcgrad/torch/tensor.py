@@ -376,12 +376,16 @@ class Tensor(Variable):
         if is_tracer(array):
             return f"tensor({array})"
         bound = self.storage.value.aval.device
-        grad_fn = self.grad_fn
+        try:
+            grad_fn = self.grad_fn
+            name = None if grad_fn is None else type(grad_fn).__name__
+        except RuntimeError:
+            name = "Invalid"  # a view that must not be used any more
         return printing.format_tensor(
             np.asarray(array),
             self.dtype,
             requires_grad=self.requires_grad,
-            grad_fn_name=None if grad_fn is None else type(grad_fn).__name__,
+            grad_fn_name=name,
             device_suffix=None if bound is None or self.device.type == "cpu" else str(self.device),
             tangent=tangent,
         )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.torch.view_programs import assert_same
+from tests.torch.view_programs import assert_same, ours, theirs
 
 VIEWS = [
     "y = x[0]",
@@ -153,3 +153,14 @@ RESULTS = [
 @pytest.mark.parametrize("source", RESULTS)
 def test_a_result_lies_in_memory_as_in_pytorch(source):
     assert_same(source)
+
+
+def test_a_view_that_must_not_be_used_is_printed_so():
+    printed = []
+    for torch in (ours, theirs):
+        base = torch.tensor([1.0, 2.0], requires_grad=True) * 1
+        with torch.no_grad():
+            view = base[0]
+        base.mul_(2)
+        printed.append(repr(view))
+    assert printed[0] == printed[1] == "tensor(2., grad_fn=<Invalid>)"
