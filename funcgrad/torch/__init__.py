@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from funcgrad.torch import (
     autograd,
     compilation,
+    complex_views,
     conversions,
     creation,
     func,
@@ -78,6 +79,7 @@ _TABLES = (
     views,
     indexing,
     in_place_views,
+    complex_views,
     selecting,
     joining,
     ordering,

@@ -15,7 +15,14 @@ from funcgrad.engine.values import Wrapped, is_tracer
 from funcgrad.torch import printing, wrapping
 from funcgrad.torch.devices import device
 from funcgrad.torch.dtypes import C_NAMES, Size, dtype, from_numpy_dtype
-from funcgrad.torch.view_storage import DataStorage, ViewStorage, data_of, geometry_of, memory_of
+from funcgrad.torch.view_storage import (
+    DataStorage,
+    Reinterpreted,
+    ViewStorage,
+    data_of,
+    geometry_of,
+    memory_of,
+)
 
 _new = object.__new__
 # What makes the storage of a result; inference mode, while it is on, puts a maker of its own here.
@@ -256,7 +263,9 @@ class Tensor(Variable):
         memory = memory_of(_apart(self.storage))
         known = id(memory) in memo
         copied = memo.setdefault(id(memory), Storage(memory.value))
-        if type(self.storage) is ViewStorage:
+        if type(self.storage) is ViewStorage and type(self.storage.source) is Reinterpreted:
+            copied = Storage(self.storage.value)
+        elif type(self.storage) is ViewStorage:
             copied = ViewStorage(copied, DataStorage(copied), self.storage.geometry)
         elif known:
             copied = DataStorage(copied)

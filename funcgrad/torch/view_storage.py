@@ -6,6 +6,7 @@ there. Who shares a version counter with whom is apart from that: views do with 
 
 from collections.abc import Sequence
 from functools import lru_cache
+from math import prod
 from typing import Any
 
 import jax
@@ -76,6 +77,64 @@ class OrderedStorage(Storage):
 @lru_cache(maxsize=256)
 def _in_order(order: tuple[int, ...]) -> Op:
     return Op("transpose", lambda x: x.transpose(order))
+
+
+class Reinterpreted(Storage):
+    """A memory of complex numbers as one of their real and imaginary parts, in pairs; or of such pairs as complex numbers.
+
+    Attributes:
+        of: the memory.
+        kind: what its elements are seen as, "real" or "complex".
+    """
+
+    __slots__ = ("cached", "kind", "memory", "of")
+
+    def __init__(self, of: Storage, kind: str) -> None:
+        self.of, self.kind = of, kind
+        self.memory = Memory(of)
+        self.cached: tuple[Value, Value] | None = None
+        self.version = 0
+
+    @property
+    def value(self) -> Value:
+        """The elements as they are seen, in one dimension."""
+        held = self.of.value
+        if self.cached is None or self.cached[0] is not held:
+            self.cached = held, record_one(_SEEN[self.kind], self.memory)[0]
+        return self.cached[1]
+
+    @value.setter
+    def value(self, value: Value) -> None:
+        new = Variable(Storage(value))
+        self.of.value = record_two(_PUT_BACK[self.kind], self.memory, new)[0]
+
+
+def as_pairs(x: Any) -> Any:
+    """Complex numbers as their real and imaginary parts, one after another in one dimension."""
+    return jnp.stack([x.real, x.imag], -1).reshape(-1)
+
+
+def as_complex(x: Any) -> Any:
+    """Real and imaginary parts, one after another in any shape, as complex numbers in one dimension."""
+    flat = x.reshape(-1)
+    pairs = flat[: flat.size // 2 * 2].reshape(-1, 2)
+    return jax.lax.complex(pairs[:, 0], pairs[:, 1])
+
+
+def put_pairs(x: Any, new: Any) -> Any:
+    """Complex numbers made of new parts, in the shape of `x`."""
+    return as_complex(new).reshape(x.shape)
+
+
+def put_complex(x: Any, new: Any) -> Any:
+    """The parts of new complex numbers, in the shape of `x`; where its number is odd the last stays."""
+    parts = as_pairs(new)
+    return jnp.concatenate([parts, x.reshape(-1)[parts.size :]]).reshape(x.shape)
+
+
+SEEN_AS = {"real": (as_pairs, put_pairs), "complex": (as_complex, put_complex)}
+_SEEN = {kind: Op(f"view_as_{kind}", see) for kind, (see, _) in SEEN_AS.items()}
+_PUT_BACK = {kind: Op(f"put {kind}", put) for kind, (_, put) in SEEN_AS.items()}
 
 
 class Memory(Variable):
@@ -201,7 +260,8 @@ def memory_of(storage: Storage) -> Storage:
     """The plain storage that holds a storage's elements."""
     kind = type(storage)
     if kind is ViewStorage:
-        return storage.memory.storage  # type: ignore[attr-defined]
+        memory = storage.memory.storage  # type: ignore[attr-defined]
+        return memory.of if type(memory) is Reinterpreted else memory
     return storage.source if kind is DataStorage else storage  # type: ignore[attr-defined]
 
 
@@ -210,6 +270,13 @@ def memory_aval(memory: Storage) -> Aval:
     if type(memory) is OrderedStorage and memory.logical is not None:
         aval = memory.logical.aval
         return Aval(tuple([aval.shape[k] for k in memory.order]), aval.dtype, aval.device)
+    if type(memory) is Reinterpreted:
+        aval = memory_aval(memory.of)
+        count = prod(aval.shape)
+        if memory.kind == "real":
+            part = np.zeros((), aval.dtype).real.dtype
+            return Aval((2 * count,), part, aval.device)
+        return Aval((count // 2,), np.result_type(aval.dtype, np.complex64), aval.device)
     return memory.value.aval
 
 
@@ -228,7 +295,17 @@ def geometry_of(storage: Storage) -> Geometry:
 def view_of(storage: Storage, geometry: Geometry) -> ViewStorage:
     """Other elements of the same memory, with the same version counter."""
     counter = storage.counter if type(storage) is ViewStorage else storage
-    return ViewStorage(memory_of(storage), counter, geometry)
+    source = storage.source if type(storage) is ViewStorage else memory_of(storage)
+    return ViewStorage(source, counter, geometry)
+
+
+def reinterpreted(storage: Storage, geometry: Geometry, kind: str) -> ViewStorage:
+    """The same memory with its elements seen as real or as complex numbers."""
+    counter = storage.counter if type(storage) is ViewStorage else storage
+    source: Storage = storage.source if type(storage) is ViewStorage else memory_of(storage)
+    # What was seen as the other kind is seen as it is again.
+    source = source.of if type(source) is Reinterpreted else Reinterpreted(source, kind)
+    return ViewStorage(source, counter, geometry)
 
 
 @lru_cache(maxsize=4096)

@@ -18,7 +18,17 @@ from funcgrad.torch import inference
 from funcgrad.torch.dtypes import Size, dtype, from_numpy_dtype
 from funcgrad.torch.strided import Layout, layout, reader, writer
 from funcgrad.torch.tensor import AccumulateGrad, Tensor, move_retained, tensor_of
-from funcgrad.torch.view_storage import ViewStorage, aval_of, geometry_of, memory_of, place, view_of
+from funcgrad.torch.view_storage import (
+    SEEN_AS,
+    Reinterpreted,
+    ViewStorage,
+    aval_of,
+    geometry_of,
+    memory_of,
+    place,
+    reinterpreted,
+    view_of,
+)
 from funcgrad.torch.wrapping import REQUIRES_GRAD
 
 _new = object.__new__
@@ -228,7 +238,7 @@ class ViewTensor(Tensor):
             )
         if self._node is None:
             self._node = AsStridedBackward0(((UNTRACKED, 0),))
-        held = memory_of(storage).value
+        held = storage.source.value
         if storage.cached is None or storage.cached[0] is not held:
             storage.cached = held, value
         self._seen = storage.version
@@ -305,7 +315,7 @@ class ViewTensor(Tensor):
         storage: Any = self.storage
         base = self.base
         counter = storage.counter
-        if local.recorder.grad_enabled and memory_of(base.storage) is storage.source:
+        if local.recorder.grad_enabled and memory_of(base.storage) is memory_of(storage):
             arguments = (base, *others, storage.offset)
             made = record(copy_slices(op, *_relative(base, storage)), arguments)
             value, node, nr = made
@@ -347,39 +357,56 @@ def keep_apart(node: Any) -> None:
 
 # ------------------------------------------------------------------------------------------- ops from base to view
 
-# Of a base that lies in its memory in another way than plainly: its layout, and its offset.
-Around = tuple[Layout, int] | None
+# Of a base that lies in its memory in another way than plainly: its layout and its offset. Then what the memory's elements
+# are seen as, if that is something else.
+Around = tuple[Layout | None, int, str] | None
 
 
 def _relative(base: Tensor, storage: ViewStorage) -> tuple[Layout, Around]:
     """How a view lies in its base's elements, or in the memory that these are put in first."""
-    around = base.storage
+    around, source = base.storage, storage.source
+    kind = ""
+    if type(source) is Reinterpreted and not (
+        type(around) is ViewStorage and type(around.source) is Reinterpreted
+    ):
+        kind = source.kind
     if type(around) is ViewStorage:
-        return storage.layout, (around.layout, around.geometry.offset)
+        return storage.layout, (around.layout, around.geometry.offset, kind)
+    if kind:
+        return storage.layout, (None, 0, kind)
     return layout(around.value.aval.shape, storage.geometry), None
 
 
 def _into_memory(around: Around) -> Any:
+    """The function of a base's elements that gives the memory, and its inverse, which takes these elements too."""
     if around is None:
-        return lambda array: array, lambda memory: memory
-    of, offset = around
-    write, read = writer(of), reader(of)
+        return lambda array: array, lambda array, memory: memory
+    of, offset, kind = around
 
     def put(array: Any) -> Any:
-        return write(jnp.zeros(of.shape, array.dtype), jnp.int32(offset), array)
+        if of is not None:
+            array = writer(of)(jnp.zeros(of.shape, array.dtype), jnp.int32(offset), array)
+        return SEEN_AS[kind][0](array) if kind else array
 
-    return put, lambda memory: read(memory, jnp.int32(offset))
+    def take(array: Any, memory: Any) -> Any:
+        if kind:
+            like = array if of is None else jnp.zeros(of.shape, array.dtype)
+            memory = SEEN_AS[kind][1](like, memory)
+        return memory if of is None else reader(of)(memory, jnp.int32(offset))
+
+    return put, take
 
 
 @lru_cache(maxsize=4096)
 def as_strided(view: Layout, around: Around = None) -> Op:
     """The op (base, offset) -> elements of a view."""
     put, _ = _into_memory(around)
+    of_pairs = around is not None and around[2] == "complex"
     read = reader(view)
     return Op(
         "as_strided",
         lambda base, offset: read(put(base), offset),
-        label="AsStridedBackward0",
+        label="ViewAsComplexBackward0" if of_pairs else "AsStridedBackward0",
         counted=1,
         constants_from=1,
     )
@@ -395,7 +422,7 @@ def copy_slices(op: Op, view: Layout, around: Around) -> Op:
         *others, offset = rest
         memory = put(base)
         new = op.function(read(memory, offset), *others)
-        return take(write(memory, offset, new))
+        return take(base, write(memory, offset, new))
 
     counted = -1 if op.counted is None else op.counted
     return Op(
@@ -456,6 +483,16 @@ def written_view(input: Tensor, geometry: Any) -> Tensor:
     return view_tensor(input, view_of(input.storage, geometry), node, 0, made_now())
 
 
+def make_reinterpreted(input: Tensor, geometry: Any, kind: str, op: Op) -> Tensor:
+    """A view whose elements are the input's seen as real or as complex numbers."""
+    storage = reinterpreted(input.storage, geometry, kind)
+    node, nr = None, 0
+    if local.recorder.grad_enabled and input.node is not None:
+        value, node, nr = record(op, (input,))
+        storage.cached = storage.source.value, value
+    return view_tensor(input, storage, node, nr, made_now())
+
+
 def view_of_itself(input: Tensor) -> Tensor:
     """A view of all of a tensor, without a node: what a custom function makes of an argument that it returns."""
     return view_tensor(input, view_of(input.storage, geometry(input)), None, 0, Creation.FUNCTION)
@@ -469,7 +506,7 @@ def make_views(input: Tensor, geometries: Sequence[Any], op: Op) -> tuple[Tensor
         return tuple([view_tensor(input, each, None, 0, creation) for each in storages])
     results = record(op, (input,))
     results = [results] if type(results) is tuple else results
-    held = memory_of(input.storage).value
+    held = storages[0].source.value
     tensors = []
     for storage, (value, node, nr) in zip(storages, results, strict=True):
         storage.cached = held, value

@@ -418,7 +418,9 @@ def as_strided(
     storage = view_of(around, made)
     node, nr = None, 0
     if local.recorder.grad_enabled and input.node is not None:
-        inside = (around.layout, around.geometry.offset) if type(around) is ViewStorage else None
+        inside = (
+            (around.layout, around.geometry.offset, "") if type(around) is ViewStorage else None
+        )
         recorded = as_strided_op(storage.layout, inside)
         _, node, nr = record(recorded, (input, place(made.offset)))
     return view_tensor(input, storage, node, nr, made_now())

@@ -164,3 +164,27 @@ def test_a_view_that_must_not_be_used_is_printed_so():
         base.mul_(2)
         printed.append(repr(view))
     assert printed[0] == printed[1] == "tensor(2., grad_fn=<Invalid>)"
+
+
+COMPLEX = [
+    "c = torch.view_as_complex(l[:, :, :2] * 1)\ny = torch.view_as_real(c)\nz = c.real\nv = c.imag",
+    "c = torch.view_as_complex((l * 1).view(2, 3, 2, 2))\ny = c.real\ny.mul_(2)",
+    "c = torch.view_as_complex((l * 1).view(2, 3, 2, 2)) * 1\ny = c.imag\ny[0] = 5.0\nc.real.mul_(w[:, None])",
+    "r = l * 1\nc = torch.view_as_complex(r.view(2, 3, 2, 2))\nc.mul_(2)\nc[0] = 3.0",
+    "c = torch.view_as_complex(n.view(2, 3, 2, 2))\nc.mul_(1j)\ny = c.real.clone()",
+    "c = torch.view_as_complex(n.view(2, 3, 2, 2))\nv = torch.view_as_real(c)\nv[0] = 7.0",
+    "c = torch.view_as_complex(n.view(2, 3, 2, 2))\nc.imag.copy_(w[:, None])",
+    "y = torch.view_as_complex(torch.ones(3))",
+    "y = torch.view_as_complex(torch.ones(2, 2).t())",
+    "y = torch.view_as_complex(torch.ones(3, 3)[:, :2])",
+    "y = torch.view_as_complex(torch.ones(9)[1:].view(4, 2))",
+    "y = torch.view_as_complex(torch.ones(2, 2, dtype=torch.int64))",
+    "y = torch.view_as_real(x)",
+    "y = x.real",
+    "y = x.imag",
+]
+
+
+@pytest.mark.parametrize("source", COMPLEX)
+def test_complex_and_real_elements_share_memory(source):
+    assert_same(source)
