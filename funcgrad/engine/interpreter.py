@@ -20,11 +20,11 @@ from funcgrad.engine.compiling import at_once, compiled
 from funcgrad.engine.ops import Op, as_tuple
 from funcgrad.engine.values import Aval, with_wide_types
 
-# What an interpreter can run at most: elements in a value, arguments of an op, inputs and instructions together, ops, and
-# inputs or outputs of one type.
+# What an interpreter can run at most: elements in a value, arguments of an op, instructions, ops, and inputs or outputs of
+# one type.
 LONGEST = 1024
 ARGUMENTS = 3
-REGISTERS = 128
+INSTRUCTIONS = 256
 OPS = 64
 PORTS = 8
 
@@ -40,10 +40,15 @@ class Interpreter:
     Args:
         kinds: the ops with the types of their arguments.
         inputs, outputs: how many it has of each type.
+        instructions: how many it can run.
     """
 
     def __init__(
-        self, kinds: Sequence[Kind], inputs: Counter[Aval], outputs: Counter[Aval]
+        self,
+        kinds: Sequence[Kind],
+        inputs: Counter[Aval],
+        outputs: Counter[Aval],
+        instructions: int,
     ) -> None:
         self.opcodes: dict[Kind, tuple[int, ...]] = {}
         branches: list[Callable[..., Any]] = []
@@ -59,7 +64,7 @@ class Interpreter:
         dtype = self._in[0].dtype
         # What stands where there is no input: zeros, with 64-bit types as they are.
         self._none = at_once(lambda: [jnp.zeros(a.shape, a.dtype) for a in self._in], [])
-        self._instructions = REGISTERS - len(self._in)
+        self._instructions = instructions
         code = np.zeros(1 + len(self._out) + self._instructions * (1 + ARGUMENTS), np.int32)
         self._code_length = len(code)
         self._run = compiled(
@@ -157,6 +162,7 @@ class _Candidate:
         self.kinds: dict[Kind, None] = {}
         self.inputs: Counter[Aval] = Counter()
         self.outputs: Counter[Aval] = Counter()
+        self.instructions = 1
         self.spent = 0.0
         self.built = 0
         self.interpreter: Interpreter | None = None
@@ -169,17 +175,20 @@ class _Candidate:
             self.kinds = kinds
         self.inputs |= Counter(program.input_avals)
         self.outputs |= Counter(program.wanted_avals)
+        self.instructions = max(self.instructions, _instructions(program))
 
     def build(self) -> None:
         """Compile an interpreter for all that was taken in, with room to spare."""
         self.spent = 0.0
         self.built += 1
         inputs, outputs = (
-            Counter({aval: 1 << (count - 1).bit_length() for aval, count in counts.items()})
+            Counter({aval: _with_room(count) for aval, count in counts.items()})
             for counts in (self.inputs, self.outputs)
         )
         try:
-            self.interpreter = Interpreter(list(self.kinds), inputs, outputs)
+            self.interpreter = Interpreter(
+                list(self.kinds), inputs, outputs, _with_room(self.instructions)
+            )
         except Exception:  # an op does not like to be compiled so: these go on one by one
             _simple.update(dict.fromkeys(self.kinds, False))
             self.kinds = {}
@@ -227,7 +236,7 @@ def take_in(program: Any, seconds: float, patience: float) -> bool:
 
 def _fits(program: Any) -> bool:
     """Whether some interpreter could run a program."""
-    if not program.inputs or not 4 <= len(program.steps) <= REGISTERS // 2:
+    if not program.inputs or not 4 <= _instructions(program) <= INSTRUCTIONS:
         return False
     avals = [*program.input_avals, *program.wanted_avals]
     dtype = avals[0].dtype
@@ -262,6 +271,16 @@ def _is_arithmetic(jaxpr: Any) -> bool:
         or not all(map(_is_arithmetic, jax.extend.core.jaxprs_in_params(equation.params)))
         for equation in jaxpr.eqns
     )
+
+
+def _instructions(program: Any) -> int:
+    """How many instructions a program has at most."""
+    return sum(len(state.outputs or (None,)) for state, _ in program.steps)
+
+
+def _with_room(count: int) -> int:
+    """The power of two from `count` on."""
+    return 1 << (count - 1).bit_length()
 
 
 def _size(aval: Aval) -> int:

@@ -93,6 +93,25 @@ def test_what_an_interpreter_has_not_room_for_runs_one_by_one():
     assert engine.stats().runs_interpreted == before
 
 
+def test_longer_programs_than_an_interpreter_was_compiled_for_bring_a_longer_one():
+    x = torch.tensor(X).to(torch.float32)
+
+    def chain(length):
+        h = x
+        for k in range(length):
+            h = h.sin() if k % 2 else h.neg()
+        return h.tolist()
+
+    for length in (8, 20, 60, 150):
+        with engine.mode("op_by_op"):
+            expected = chain(length - 1)
+        chain(length)
+        before = engine.stats().runs_interpreted
+        np.testing.assert_allclose(chain(length - 1), expected, rtol=1e-5)
+        assert engine.stats().runs_interpreted == before + 1
+    assert engine.stats().interpreters_compiled == 4
+
+
 def test_ops_of_other_types_go_with_those_of_one_type_one_by_one():
     with engine.mode("op_by_op"):
         expected = losses_and_gradients(20, kinds=(0, 1, 3, 4))
