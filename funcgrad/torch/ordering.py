@@ -13,6 +13,7 @@ from funcgrad.torch.calling import call, laid_out
 from funcgrad.torch.dtypes import bool_, dtype, int64
 from funcgrad.torch.geometry import wrap_dim
 from funcgrad.torch.pointwise import FUNCTIONS as POINTWISE
+from funcgrad.torch.pointwise import absolute
 from funcgrad.torch.tensor import Tensor, tensor_of
 
 # ------------------------------------------------------------------------------------------- the JAX functions
@@ -92,13 +93,17 @@ def _spread(function: Callable[..., Any]) -> Callable[..., Any]:
     )
 
 
+def _root(total: Any) -> Any:
+    """The square root, with its slope at zero taken as zero, as PyTorch does."""
+    return jnp.where(total == 0, 0, jnp.sqrt(jnp.where(total == 0, 1, total)))
+
+
 def _norm(order: float, dims: tuple[int, ...] | None, keepdim: bool) -> Callable[[Any], Any]:
     def function(x: Any) -> Any:
         if order == 2:
             total = jnp.sum(jnp.real(x * jnp.conj(x)), axis=dims, keepdims=keepdim)
-            # The slope of the root at zero is taken as zero, as PyTorch does.
-            return jnp.where(total == 0, 0, jnp.sqrt(jnp.where(total == 0, 1, total)))
-        size = jnp.abs(x)
+            return _root(total)
+        size = absolute(x)
         if order == np.inf:
             return jnp.max(size, axis=dims, keepdims=keepdim)
         if order == -np.inf:
@@ -127,7 +132,7 @@ _FUNCTIONS: dict[str, Callable[..., Callable[..., Any]]] = {
     "MinBackward1": lambda: jnp.min,
     "SoftmaxBackward0": _soft(jax.nn.softmax),
     "SortBackward0": _sort,
-    "StdBackward0": _spread(jnp.std),
+    "StdBackward0": _spread(lambda x, **options: _root(jnp.var(x, **options))),
     "TopkBackward0": _top,
     "VarBackward0": _spread(jnp.var),
 }

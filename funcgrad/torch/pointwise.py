@@ -85,6 +85,25 @@ def _masked(mask: Any, other: Any) -> Any:
     return jnp.where(mask, other, other * 0)
 
 
+def absolute(x: Any) -> Any:
+    """`|x|`, with PyTorch's derivative: zero at zero."""
+    if jnp.iscomplexobj(x):
+        return jnp.abs(x)
+    return jnp.where(x > 0, x, jnp.where(x < 0, -x, jax.lax.stop_gradient(jnp.abs(x))))
+
+
+def _sign(x: Any) -> Any:
+    """The sign, zero for NaN, as PyTorch has it."""
+    return jnp.sign(x) if jnp.iscomplexobj(x) else jnp.where(x == x, jnp.sign(x), 0)
+
+
+def _atan2(y: Any, x: Any) -> Any:
+    """The angle, with PyTorch's derivative: zero at the origin."""
+    origin = (x == 0) & (y == 0)
+    y, x = (jnp.where(origin, jax.lax.stop_gradient(each), each) for each in (y, x))
+    return jnp.arctan2(y, x)
+
+
 def _relu(x: Any) -> Any:
     """`max(x, 0)`, with PyTorch's derivative: a gradient passes where `x` is NaN."""
     return jnp.where(x <= 0, 0, x)
@@ -92,10 +111,10 @@ def _relu(x: Any) -> Any:
 
 UNARY = (
     Row("neg", jnp.negative, "NegBackward0", methods=("__neg__",)),
-    Row("abs", jnp.abs, "AbsBackward0", methods=("__abs__",)),
+    Row("abs", absolute, "AbsBackward0", methods=("__abs__",)),
     Row("square", jnp.square, "PowBackward0"),
     Row("relu", _relu, "ReluBackward0", saves_result=True),
-    Row("sign", jnp.sign, "SignBackward0"),
+    Row("sign", _sign, "SignBackward0"),
     Row("floor", jnp.floor, "FloorBackward0"),
     Row("ceil", jnp.ceil, "CeilBackward0"),
     Row("round", jnp.round, "RoundBackward0"),
@@ -138,7 +157,7 @@ BINARY = (
     Row("div", jnp.divide, "DivBackward0", FLOAT, methods=("__truediv__",)),
     Row("maximum", jnp.maximum, "MaximumBackward0", in_place=False),
     Row("minimum", jnp.minimum, "MinimumBackward0", in_place=False),
-    Row("atan2", jnp.arctan2, "Atan2Backward0", FLOAT),
+    Row("atan2", _atan2, "Atan2Backward0", FLOAT),
     Row("eq", jnp.equal, "EqBackward0", BOOL, methods=("__eq__",)),
     Row("ne", jnp.not_equal, "NeBackward0", BOOL, methods=("__ne__",)),
     Row("lt", jnp.less, "LtBackward0", BOOL, methods=("__lt__",)),

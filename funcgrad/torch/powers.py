@@ -24,7 +24,15 @@ from funcgrad.torch.tensor import Tensor, tensor_of
 
 # Integer exponents up to this one are multiplied out.
 _LARGEST_STATIC = 16
-_of_tensors = Pointwise(Row("pow", jnp.power, "PowBackward1"))
+
+
+def _power_of_tensors(base: Any, exponent: Any) -> Any:
+    """`base ** exponent`, with PyTorch's derivative: zero along the base where the exponent is zero."""
+    constant = jax.lax.stop_gradient(base)
+    return jnp.power(jnp.where(exponent == 0, constant, base), exponent)
+
+
+_of_tensors = Pointwise(Row("pow", _power_of_tensors, "PowBackward1"))
 
 
 def _check_integers(base: np.dtype, exponent: Any) -> None:
