@@ -59,9 +59,9 @@ def serve(devices: int, cores: int) -> None:
     found = works(devices)
     print(json.dumps(list(found)), flush=True)
     for line in sys.stdin:
-        start = time.perf_counter()
+        start, used = time.perf_counter(), time.process_time()
         jax.block_until_ready(found[json.loads(line)]())
-        print(time.perf_counter() - start, flush=True)
+        print(json.dumps([time.perf_counter() - start, time.process_time() - used]), flush=True)
 
 
 def start(devices: int, cores: int) -> Any:
@@ -80,10 +80,11 @@ def start(devices: int, cores: int) -> Any:
     )
 
 
-def ask(process: Any, work: str) -> float:
-    """Return the seconds that a process took for a work."""
+def ask(process: Any, work: str) -> tuple[float, float]:
+    """Return the seconds that a process took for a work, and those of all cores' time that it used."""
     print(json.dumps(work), file=process.stdin, flush=True)
-    return float(process.stdout.readline())
+    seconds, used = json.loads(process.stdout.readline())
+    return seconds, used
 
 
 def main() -> None:
@@ -102,24 +103,32 @@ def main() -> None:
     names = told[0]
     alone, both, two = KINDS
     print(f"{ROWS} x {FEATURES} float32 rows, {options.rounds} rounds; times are medians")
-    print(f"{'':<36}" + "".join(f"{kind:>24}" for kind in KINDS) + f"{'gain':>14}{'worth':>14}")
+    print(
+        f"{'':<36}"
+        + "".join(f"{kind:>24}" for kind in KINDS)
+        + f"{'gain':>14}{'worth':>14}{'by use':>10}"
+    )
     for name in names:
         times: dict[str, list[float]] = {kind: [] for kind in KINDS}
+        cores: dict[str, list[float]] = {kind: [] for kind in KINDS}
         order = list(KINDS)
         for index in range(options.rounds + 1):
             order.reverse()
             for kind in order:
-                seconds = ask(processes[kind], name)
+                seconds, used = ask(processes[kind], name)
                 if index:
                     times[kind].append(seconds)
+                    cores[kind].append(used)
         cells = "".join(f"{scaled(median(times[kind])):>24}" for kind in KINDS)
         for base in (alone, both):
             ratio = median(a / b for a, b in zip(times[base], times[two], strict=True))
             cells += f"{ratio:>7.2f} ({min(times[base]) / min(times[two]):.2f})"
+        cells += f"{2 * median(cores[alone]) / median(cores[two]):>10.2f}"
         print(f"{name:<36}{cells}", flush=True)
     print(
         "gain: two devices on two cores against one device on one core (target: 1.8 where compute-bound); "
-        "worth: against one device on the same two cores, which XLA's threads share already"
+        "worth: against one device on the same two cores, which XLA's threads share already; by use: "
+        "what the gain would be were both cores free, twice the ratio of the cores' time used"
     )
     for process in processes.values():
         process.stdin.close()
