@@ -13,10 +13,11 @@ from funcgrad.torch.calling import check_broadcast, in_place, laid_out, number, 
 from funcgrad.torch.dtypes import bool_, dtype, int64
 from funcgrad.torch.geometry import permute, wrap_dim
 from funcgrad.torch.indexing import put
+from funcgrad.torch.splitting import unbind
 from funcgrad.torch.tensor import Tensor, place, tensor_of, without_history
 from funcgrad.torch.view_storage import view_of
 from funcgrad.torch.view_tensor import geometry
-from funcgrad.torch.views import expand, unbind
+from funcgrad.torch.views import expand
 
 Array = Any
 

@@ -1,117 +1,22 @@
 """The ops that give views: PyTorch's signatures, the JAX function of each, and the name of its graph node."""
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache, wraps
-from itertools import accumulate
+from collections.abc import Callable, Sequence
 from operator import index
 from typing import Any
 
-import jax.numpy as jnp
-from jax import lax
-
-from funcgrad.engine import Op, local, record
+from funcgrad.engine import local, record
 from funcgrad.torch import geometry as geometries
 from funcgrad.torch.conversions import CLONE
 from funcgrad.torch.dtypes import Size
 from funcgrad.torch.geometry import Geometry, infer_size, wrap_dim
-from funcgrad.torch.strided import layout, reader
 from funcgrad.torch.tensor import Tensor, tensor_of
-from funcgrad.torch.view_storage import ViewStorage, data_pointer, memory_of, place, view_of
+from funcgrad.torch.view_ops import complaining, ints, op
+from funcgrad.torch.view_storage import ViewStorage, memory_of, place, view_of
 from funcgrad.torch.view_tensor import as_strided as as_strided_op
-from funcgrad.torch.view_tensor import geometry, made_now, make_view, make_views, view_tensor
-
-# ------------------------------------------------------------------------------------------- the JAX functions
-
-
-def _slice(dim: int, length: int, step: int) -> Callable[[Any, Any], Any]:
-    reach = (length - 1) * step + 1 if length else 0
-
-    def function(x: Any, start: Any) -> Any:
-        block = lax.dynamic_slice_in_dim(x, start, reach, dim)
-        return block if step == 1 else lax.slice_in_dim(block, 0, reach, step, dim)
-
-    return function
-
-
-def _split(sizes: tuple[int, ...], dim: int) -> Callable[[Any], Any]:
-    ends = list(accumulate(sizes))
-    return lambda x: tuple(
-        [lax.slice_in_dim(x, end - n, end, axis=dim) for n, end in zip(sizes, ends, strict=True)]
-    )
-
-
-def _unfold(dim: int, size: int, step: int) -> Callable[[Any], Any]:
-    def function(x: Any) -> Any:
-        of = geometries.contiguous(x.shape)
-        read = reader(layout(x.shape, geometries.unfold(of, dim, size, step)))
-        return read(x, jnp.int32(0))
-
-    return function
-
-
-def _reshape(size: tuple[int, ...]) -> Callable[[Any], Any]:
-    return lambda x: x.reshape(size)
-
-
-_SHAPED: Callable[..., Any] = _reshape
-
-
-def _exchange(a: int, b: int) -> Callable[[Any], Any]:
-    return lambda x: x.swapaxes(a, b) if x.ndim else x
-
-
-def _strided(view: Geometry) -> Callable[[Any], Any]:
-    return lambda x: reader(layout(x.shape, view))(x, jnp.int32(view.offset))
-
-
-FUNCTION_OF: dict[str, Callable[..., Any]] = {
-    "AsStridedBackward1": _strided,
-    "AliasBackward0": lambda: lambda x: x,
-    "DiagonalBackward0": lambda offset, dim1, dim2: lambda x: jnp.diagonal(x, offset, dim1, dim2),
-    "ExpandBackward0": lambda size: lambda x: jnp.broadcast_to(x, size),
-    "PermuteBackward0": lambda dims: lambda x: x.transpose(dims),
-    "ReshapeAliasBackward0": _SHAPED,
-    "SelectBackward0": lambda dim: lambda x, at: lax.dynamic_index_in_dim(x, at, dim, False),
-    "SliceBackward0": _slice,
-    "SplitBackward0": _split,
-    "SplitWithSizesBackward0": _split,
-    "SqueezeBackward0": _SHAPED,
-    "SqueezeBackward1": _SHAPED,
-    "SqueezeBackward2": _SHAPED,
-    "SqueezeBackward3": _SHAPED,
-    "SqueezeBackward4": _SHAPED,
-    "SqueezeBackward5": _SHAPED,
-    "TBackward0": lambda: lambda x: x.transpose(),
-    "TBackward1": lambda: lambda x: x.transpose(),
-    "TransposeBackward0": _exchange,
-    "TransposeBackward1": _exchange,
-    "UnbindBackward0": lambda dim: (
-        lambda x: tuple([lax.index_in_dim(x, k, dim, False) for k in range(x.shape[dim])])
-    ),
-    "UnfoldBackward0": _unfold,
-    "UnsafeViewBackward0": _SHAPED,
-    "UnsqueezeBackward0": _SHAPED,
-    "UnsqueezeBackward1": _SHAPED,
-    "ViewBackward0": _SHAPED,
-}
-
-
-@lru_cache(maxsize=4096)
-def op(label: str, *static: Any) -> Op:
-    """The op with this node name and these static arguments."""
-    name = label.split("Backward")[0].lower()
-    return Op(name, FUNCTION_OF[label](*static), label=label, counted=1, constants_from=1)
-
+from funcgrad.torch.view_tensor import geometry, made_now, make_view, view_tensor
 
 # ------------------------------------------------------------------------------------------- shapes
-
-
-def ints(given: Sequence[Any]) -> tuple[int, ...]:
-    """Numbers given one by one or as one sequence."""
-    if len(given) == 1 and isinstance(given[0], (tuple, list)):
-        given = given[0]
-    return tuple([index(each) for each in given])
 
 
 def view(input: Tensor, *shape: Any) -> Tensor:
@@ -446,204 +351,16 @@ def strided_geometry(input: Tensor, size: Any, stride: Any, storage_offset: Any)
     return made
 
 
-# ------------------------------------------------------------------------------------------- several views
-
-
-def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
-    """All places along a dimension, as a tuple."""
-    of = geometry(input)
-    dim = wrap_dim(dim, len(of.size))
-    if not of.size:
-        raise IndexError("Dimension specified as 0 but tensor has no dimensions")
-    if not of.size[dim]:
-        return ()
-    parts = [geometries.select(of, dim, k) for k in range(of.size[dim])]
-    return make_views(input, parts, op("UnbindBackward0", dim))
-
-
-def iterate(self: Tensor) -> Iterator[Tensor]:
-    """Its places along the first dimension."""
-    if not self.ndim:
-        raise TypeError("iteration over a 0-d tensor")
-    return iter(unbind(self))
-
-
-def _parts(input: Tensor, sizes: Sequence[int], dim: int, label: str) -> tuple[Tensor, ...]:
-    of = geometry(input)
-    ends = list(accumulate(sizes))
-    parts = [geometries.slice_(of, dim, end - n, n, 1) for n, end in zip(sizes, ends, strict=True)]
-    return make_views(input, parts, op(label, tuple(sizes), dim))
-
-
-def split(input: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:
-    """Parts of so many places along a dimension, the last maybe shorter; or of the sizes listed."""
-    if isinstance(split_size_or_sections, (tuple, list)):
-        return split_with_sizes(input, split_size_or_sections, dim)
-    if not input.ndim:
-        raise RuntimeError("split expects at least a 1-dimensional tensor")
-    dim, size = wrap_dim(dim, input.ndim), index(split_size_or_sections)
-    length = input.shape[dim]
-    if size < 0:
-        raise RuntimeError(f"split expects split_size be non-negative, but got split_size={size}")
-    if size == 0 and length:
-        raise RuntimeError(
-            f"split_size can only be 0 if dimension size is 0, but got dimension size of {length}"
-        )
-    count = max((length + size - 1) // size, 1) if size else 1
-    sizes = [size] * (count - 1) + [length - size * (count - 1)]
-    return _parts(input, sizes, dim, "SplitBackward0")
-
-
-def split_with_sizes(input: Tensor, split_sizes: Any, dim: int = 0) -> tuple[Tensor, ...]:
-    """Parts of the sizes listed along a dimension."""
-    if not input.ndim:
-        raise RuntimeError("split expects at least a 1-dimensional tensor")
-    dim, sizes = wrap_dim(dim, input.ndim), list(split_sizes)
-    length = input.shape[dim]
-    if any(size < 0 for size in sizes):
-        raise RuntimeError(
-            f"split_with_sizes expects split_sizes have only non-negative entries, but got split_sizes={sizes}"
-        )
-    if sum(sizes) != length:
-        raise RuntimeError(
-            f"split_with_sizes expects split_sizes to sum exactly to {length} (input tensor's size at dimension {dim}), "
-            f"but got split_sizes={sizes}"
-        )
-    return _parts(input, sizes, dim, "SplitWithSizesBackward0")
-
-
-def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
-    """At most so many parts of equal size along a dimension, the last maybe shorter."""
-    if not input.ndim:
-        raise RuntimeError("chunk expects at least a 1-dimensional tensor")
-    if chunks <= 0:
-        raise RuntimeError(f"chunk expects `chunks` to be greater than 0, got: {chunks}")
-    length = input.shape[wrap_dim(dim, input.ndim)]
-    size = (length + chunks - 1) // chunks
-    if not size and not length:
-        return split_with_sizes(input, [0] * chunks, dim)
-    return split(input, size, dim)
-
-
-def tensor_split(input: Tensor, indices_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:
-    """So many parts along a dimension, as equal as can be; or cut at the indices listed."""
-    if not input.ndim:
-        raise RuntimeError(
-            "tensor_split expected at least a 1-dimensional tensor, but got a tensor with 0 dims"
-        )
-    dim = wrap_dim(dim, input.ndim)
-    length = input.shape[dim]
-    if isinstance(indices_or_sections, Tensor):
-        indices_or_sections = indices_or_sections.tolist()
-    if isinstance(indices_or_sections, int):
-        sections = indices_or_sections
-        if sections <= 0:
-            raise RuntimeError(f"number of sections must be larger than 0, got {sections}")
-        small, large = divmod(length, sections)
-        cuts = [k * small + min(k, large) for k in range(1, sections)]
-    else:
-        cuts = [index(each) for each in indices_or_sections]
-    parts, start = [], 0
-    for end in (*cuts, length):
-        first, last, _ = slice(start, end).indices(length)
-        parts.append(sliced(input, dim, first, max(last - first, 0), 1))
-        start = end
-    return tuple(parts)
-
-
-def _stacked(name: str, least: int, dim: int, dim_of_vector: int | None = None) -> Any:
-    def function(input: Tensor, indices_or_sections: Any) -> tuple[Tensor, ...]:
-        if input.ndim < least:
-            raise RuntimeError(
-                f"torch.{name} requires a tensor with at least {least} dimension{'s' if least > 1 else ''}, but got a "
-                f"tensor with {input.ndim} dimensions!"
-            )
-        along = dim if dim_of_vector is None or input.ndim > 1 else dim_of_vector
-        if isinstance(indices_or_sections, int):
-            count, length = indices_or_sections, input.shape[along]
-            if count == 0 or length % count:
-                raise RuntimeError(
-                    f"torch.{name} attempted to split along dimension {along}, but the size of the dimension {length} "
-                    f"is not divisible by the split_size {count}!"
-                )
-        return tensor_split(input, indices_or_sections, along)
-
-    function.__name__ = function.__qualname__ = name
-    function.__doc__ = f"`tensor_split` along a fixed dimension, as `torch.{name}`."
-    return function
-
-
-# ------------------------------------------------------------------------------------------- memory
-
-
 def contiguous(input: Tensor) -> Tensor:
     """The tensor itself where its elements lie in memory in order, else a copy."""
     return input if geometry(input).is_contiguous else tensor_of(*record(CLONE, (input,)))
 
 
-def stride(self: Tensor, dim: int | None = None) -> Any:
-    """How far apart in memory neighbours along each dimension are, or along one."""
-    strides = geometry(self).stride
-    if dim is None:
-        return strides
-    if not strides:
-        raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
-    return strides[wrap_dim(dim, len(strides))]
-
-
-def is_set_to(self: Tensor, tensor: Tensor) -> bool:
-    """Whether both are the very same places of the same memory."""
-    return memory_of(self.storage) is memory_of(tensor.storage) and geometry(self) == geometry(
-        tensor
-    )
-
-
-def data_ptr(self: Tensor) -> int:
-    """A number that tells where the first element is: equal for tensors that share it."""
-    return data_pointer(self.storage, self.dtype.itemsize)
-
-
-class UntypedStorage:
-    """The memory of a tensor, as far as identity and size go."""
-
-    def __init__(self, of: Tensor) -> None:
-        self._memory = memory_of(of.storage)
-        self._itemsize = of.dtype.itemsize
-
-    def data_ptr(self) -> int:
-        """A number that tells which memory this is."""
-        return data_pointer(self._memory, self._itemsize)
-
-    def nbytes(self) -> int:
-        """How many bytes it has."""
-        return Size(self._memory.value.aval.shape).numel() * self._itemsize
-
-    size = nbytes
-
-
-def _complaining(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function`, whose first argument complains first: PyTorch looks at its place in the graph before anything else."""
-
-    @wraps(function)
-    def wrapper(input: Tensor, *args: Any, **kwargs: Any) -> Any:
-        try:
-            return function(input, *args, **kwargs)
-        except Exception:
-            if isinstance(input, Tensor) and local.recorder.grad_enabled:
-                input.node  # noqa: B018
-            raise
-
-    return wrapper
-
-
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "as_strided": as_strided,
     "broadcast_to": lambda input, size: expand(input, size),
-    "chunk": chunk,
     "diagonal": diagonal,
-    "dsplit": _stacked("dsplit", 3, 2),
     "flatten": flatten,
-    "hsplit": _stacked("hsplit", 1, 1, 0),
     "movedim": movedim,
     "moveaxis": movedim,
     "narrow": narrow,
@@ -651,45 +368,25 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "ravel": ravel,
     "reshape": reshape,
     "select": select,
-    "split": split,
-    "split_with_sizes": split_with_sizes,
     "squeeze": squeeze,
     "swapaxes": transpose,
     "swapdims": transpose,
     "t": t,
-    "tensor_split": tensor_split,
     "transpose": transpose,
-    "unbind": unbind,
     "unflatten": unflatten,
     "unsqueeze": unsqueeze,
-    "vsplit": _stacked("vsplit", 2, 0),
 }
 _METHODS: dict[str, Any] = {
     **_FUNCTIONS,
-    "__iter__": iterate,
     "T": property(_numpy_transpose),
     "mT": property(_matrix_transpose),
     "contiguous": contiguous,
-    "data_ptr": data_ptr,
-    "nelement": lambda self: self.numel(),
-    "ndimension": lambda self: self.ndim,
-    "is_floating_point": lambda self: self.dtype.is_floating_point,
-    "is_complex": lambda self: self.dtype.is_complex,
-    "element_size": lambda self: self.dtype.itemsize,
     "expand": expand,
     "expand_as": expand_as,
-    "is_contiguous": lambda self: geometry(self).is_contiguous,
-    "is_set_to": is_set_to,
     "reshape_as": reshape_as,
-    "storage_offset": lambda self: geometry(self).offset,
-    "stride": stride,
     "unfold": unfold,
-    "untyped_storage": UntypedStorage,
     "view": view,
     "view_as": view_as,
 }
-FUNCTIONS = {name: _complaining(function) for name, function in _FUNCTIONS.items()}
-METHODS: dict[str, Any] = {
-    name: method if isinstance(method, property) else _complaining(method)
-    for name, method in _METHODS.items()
-}
+FUNCTIONS: dict[str, Any] = complaining(_FUNCTIONS)
+METHODS: dict[str, Any] = complaining(_METHODS)
