@@ -98,7 +98,7 @@ def fill_(self: Tensor, value: Any) -> Tensor:
                 f"fill_ only supports 0-dimension value tensor but got tensor with {value.ndim} dimensions."
             )
         return in_place(_fill(aval, "FillBackward3"), self, value)
-    writable(self)
+    writable(self, repeats=True)
     return in_place(_fill(aval, "FillBackward2"), self, number(value, Aval((), aval.dtype)))
 
 

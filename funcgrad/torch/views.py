@@ -276,7 +276,7 @@ def narrow(input: Tensor, dim: int, start: Any, length: int) -> Tensor:
         raise RuntimeError("narrow(): length must be non-negative.")
     if not -size <= at <= size:
         raise IndexError(
-            f"start out of range (expected to be in range of [-{size}, {size}], but got {at})"
+            f"start out of range (expected to be in range of [{-size}, {size}], but got {at})"
         )
     at = at + size if at < 0 else at
     if at + length > size:

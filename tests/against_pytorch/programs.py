@@ -514,5 +514,8 @@ def flags(tensor: Any) -> tuple[Any, ...]:
 
 def gist(message: str) -> str:
     """What a message is about: without what is known to differ, and without where it came from."""
+    if "modified by an inplace" in message or "detached in-place" in message:
+        # Of several saved tensors that were changed, the one that is looked at first is named.
+        return "a saved tensor was changed"
     message = re.sub(r", which is output \d+ of [\w:]+,", "", message)
     return message.split("\n")[0][:160]
