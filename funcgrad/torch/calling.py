@@ -186,18 +186,9 @@ def writable(target: Tensor, *others: Variable, repeats: bool = False) -> None:
     """Check that an in-place op of a tensor and others may change the tensor.
 
     Raises:
-        RuntimeError: its history forbids it, or its place in memory.
-    """
-    check_history(target, *others)
-    check_memory(target, *others, repeats=repeats)
-
-
-def check_history(target: Tensor, *others: Variable) -> None:
-    """Check that autograd lets an in-place op of a tensor and others change the tensor.
-
-    Raises:
-        RuntimeError: it is a leaf that gathers a gradient, or a view of one, and grad mode is on; or it was made in
-            inference mode, and that is off.
+        RuntimeError: it is a leaf that gathers a gradient, or a view of one, and grad mode is on; or its elements share
+            places in memory, with one another or with those of another operand; or it was made in inference mode, and
+            that is off.
     """
     kind = type(target.storage)
     if kind is ViewStorage:
@@ -217,18 +208,6 @@ def check_history(target: Tensor, *others: Variable) -> None:
     if local.recorder.levels or duals:
         check_transformed(target, others)
 
-
-def check_memory(target: Tensor, *others: Variable, repeats: bool = False) -> None:
-    """Check that each element of a tensor to be written is a place of its own.
-
-    Args:
-        target: what is written.
-        others: what is read meanwhile.
-        repeats: whether several of the target's elements may be one place.
-
-    Raises:
-        RuntimeError: two of its elements are one place, or some of them are places of another operand.
-    """
     viewed = type(target.storage) is ViewStorage
     for other in others:
         if viewed or type(other.storage) is ViewStorage:

@@ -14,8 +14,6 @@ from funcgrad.torch.calling import (
     NUMBERS,
     check_broadcast,
     check_castable,
-    check_history,
-    check_memory,
     in_place,
     laid_out,
     number,
@@ -245,10 +243,9 @@ class Pointwise:
                 dtype of the result.
         """
         others = tuple([self.operand(a, other) for other in others])
-        check_history(a, *others)
+        writable(a, *others)
         avals = (aval_of(a.storage), *[other.storage.value.aval for other in others])
         op = self.in_place_by_types.get(avals) or self.for_in_place((a, *others), avals)
-        check_memory(a, *others)
         return in_place(op, a, *others, saves_result=self.row.saves_result)
 
     def for_in_place(self, operands: tuple[Any, ...], avals: tuple[Aval, ...]) -> Op:
