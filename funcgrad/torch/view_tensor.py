@@ -425,9 +425,7 @@ def copy_slices(op: Op, view: Layout, around: Around) -> Op:
         return take(base, write(memory, offset, new))
 
     counted = -1 if op.counted is None else op.counted
-    return Op(
-        f"{op.name} in a view", function, label="CopySlices", counted=counted, constants_from=-1
-    )
+    return Op(f"{op.name} in a view", function, label="CopySlices", counted=counted)
 
 
 # ------------------------------------------------------------------------------------------- making views

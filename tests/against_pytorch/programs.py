@@ -251,6 +251,8 @@ def tensor_hook(m: Machine, d: Digits) -> Any:
 
     x = m.root(d)
     x.grad_fn  # noqa: B018 - PyTorch crashes in `register_hook` where this raises
+    if x._is_view() and x.is_leaf:
+        return  # such a view requires grad for its base's sake; PyTorch keeps the hook for when it does for its own
     m.handles.append(x.register_hook(hook))
 
 
