@@ -60,8 +60,8 @@ class Machine:
         self.saves_both = False
         # Whether a tensor was detached in place: the derivative of `tanh`, say, saves the argument again here.
         self.detaches = False
-        # Whether PyTorch laid a result out as its operands lie, where here it is contiguous.
-        self.strided = False
+        # What came up that is known to differ.
+        self.differing: dict[str, bool] = {}
         self.seen: list[Any] = []
 
     def _index(self, digits: Digits) -> int:
@@ -97,6 +97,12 @@ class Machine:
             found = graphs[-1 - digits.below(min(4, len(graphs)))] if graphs else found
             found.grad_fn  # noqa: B018
         return found
+
+    def beside(self, target: Any, operand: Any) -> Any:
+        """An operand of a write, noted where it lies in the target's memory in another order."""
+        if target.data_ptr() == operand.data_ptr() and target.stride() != operand.stride():
+            self.differing["an operand overlaps what is written"] = True
+        return operand
 
     def see(self, *things: Any) -> None:
         """Note what both sides have to agree on."""
@@ -165,7 +171,7 @@ def in_place(m: Machine, d: Digits) -> Any:
     x = m.target(d)
     match d.below(6):
         case 0 | 1:
-            getattr(x, d.of(("add_", "mul_", "sub_", "div_")))(m.at(d))
+            getattr(x, d.of(("add_", "mul_", "sub_", "div_")))(m.beside(x, m.at(d)))
         case 2:
             getattr(x, d.of(("add_", "mul_")))(d.of(NUMBERS))
         case 3:
@@ -173,7 +179,7 @@ def in_place(m: Machine, d: Digits) -> Any:
         case 4:
             d.of((lambda: x.zero_(), lambda: x.fill_(2.0)))()
         case _:
-            x.copy_(m.at(d))
+            x.copy_(m.beside(x, m.at(d)))
 
 
 def no_grad_in_place(m: Machine, d: Digits) -> Any:
@@ -404,14 +410,17 @@ def assigned(m: Machine, d: Digits) -> Any:
         case 0:
             x[index] = d.of(NUMBERS)
         case 1 | 2:
-            x[index] = m.at(d)
+            x[index] = m.beside(x, m.at(d))
         case _:
             x[index] += d.of(NUMBERS)
 
 
 def no_grad_view(m: Machine, d: Digits) -> Any:
     with m.torch.no_grad():
-        return view(m, d)
+        made = view(m, d)
+    if made is not None and made.requires_grad:
+        m.differing["a view made without grad requires grad"] = True
+    return made
 
 
 def detached_in_place(m: Machine, d: Digits) -> Any:
@@ -494,7 +503,6 @@ def run_machine(torch: Any, program: Program, start: Sequence[np.ndarray] = STAR
                 )
                 continue
             if made is not None:
-                machine.strided |= not made._is_view() and not made.is_contiguous()
                 seen.append((position, instruction.__name__, *flags(made)))
                 if len(tensors) < MOST_TENSORS and made.numel() <= 64:
                     tensors.append(made)
