@@ -142,7 +142,7 @@ def _read(of: Geometry, key: Any) -> tuple[list[Step], list[Any], Geometry]:
             taken(_select_step(of, dim, item, position))
         elif isinstance(item, slice):
             step = _slice_step(of, dim, item)
-            if step[2:] != (0, of.size[dim], 1):
+            if not _is_whole(item, of.size[dim]):
                 taken(step)
             dim += 1
         elif item is Ellipsis:
@@ -258,6 +258,13 @@ def _slice_step(of: Geometry, dim: int, item: slice) -> Step:
         raise ValueError("step must be greater than zero")
     start, stop, _ = slice(item.start, item.stop, step).indices(length)
     return _SLICE, dim, start, max((stop - start + step - 1) // step, 0), step
+
+
+def _is_whole(item: slice, length: int) -> bool:
+    """Whether PyTorch leaves a slice among other items out: it goes by the bounds as they are written."""
+    start = 0 if item.start is None else index(item.start)
+    stop = length if item.stop is None else index(item.stop)
+    return start == 0 and stop >= length and item.step in (None, 1)
 
 
 def _apply(of: Geometry, step: Step) -> Geometry:
