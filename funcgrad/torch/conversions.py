@@ -117,7 +117,7 @@ def copy_(self: Tensor, other: Any, non_blocking: bool = False) -> Tensor:
         raise TypeError(
             f"copy_(): argument 'other' (position 1) must be Tensor, not {type(other).__name__}"
         )
-    writable(self, other)
+    writable(self, other, repeats=other is self)
     given = other.storage.value.aval
     if given.dtype.kind == "c" and aval.dtype.kind != "c":
         warnings.warn(

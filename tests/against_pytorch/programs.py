@@ -357,7 +357,14 @@ FUNCTIONS = (scaling, saving_result, returning_argument, writing_argument)
 
 
 def view(m: Machine, d: Digits) -> Any:
-    return d.of(VIEWS)(m.at(d), d)
+    kind = d.of(VIEWS)
+    if kind is data_of:
+        m.differing["a result may be written through .data"] = True
+    return kind(m.at(d), d)
+
+
+def data_of(x: Any, d: Digits) -> Any:
+    return x.data
 
 
 VIEWS: tuple[Callable[[Any, Digits], Any], ...] = (
@@ -384,7 +391,7 @@ VIEWS: tuple[Callable[[Any, Digits], Any], ...] = (
     lambda x, d: x.chunk(2)[0],
     lambda x, d: x.view_as(x),
     lambda x, d: x.contiguous(),
-    lambda x, d: x.data,
+    data_of,
 )
 
 
@@ -429,7 +436,7 @@ def detached_in_place(m: Machine, d: Digits) -> Any:
         not x.retains_grad
     ):  # PyTorch fails an assertion of its own when such a tensor is written next
         x.detach_()
-        m.detaches = True
+        m.detaches = m.differing["a tensor was detached in place"] = True
 
 
 # What may run within another instruction.

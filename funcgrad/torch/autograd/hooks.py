@@ -175,7 +175,7 @@ def move_retained(tensor: Tensor) -> None:
 
 def retains_grad(self: Tensor) -> bool:
     """Whether this tensor is a result that gathers its gradient in `.grad`; see `retain_grad`."""
-    return self._retained is not None and not self.is_leaf
+    return self._retained is not None and self._is_result()
 
 
 def register_post_accumulate_grad_hook(
