@@ -159,6 +159,27 @@ def an_attribute_loop(torch, see):
     see(w.grad, z.grad)
 
 
+def a_leaf_that_wants_no_gradient_any_more(torch, see):
+    w, v = leaf(torch), leaf(torch)
+    y, z = (w * v).sum(), (w * v * 2).sum()
+    w.requires_grad_(False)
+    y.backward()
+    see(w.grad, v.grad)
+    w.mul_(v)
+    z = (w * 1).sum()
+    see(w.is_leaf)
+    z.backward()
+    see(v.grad)
+
+
+def a_leaf_that_has_become_a_result(torch, see):
+    w, v = leaf(torch), leaf(torch)
+    y = (w + v).sum()
+    w.requires_grad_(False)
+    w.mul_(v)
+    y.backward()
+
+
 def complex_gradients(torch, see):
     z = torch.tensor([1.0 + 2.0j, 3.0 - 1.0j], requires_grad=True)
     w = leaf(torch)
@@ -184,6 +205,8 @@ PROGRAMS = [
     part_of_a_graph_walked_twice,
     an_error_leaves_what_was_gathered,
     an_attribute_loop,
+    a_leaf_that_wants_no_gradient_any_more,
+    a_leaf_that_has_become_a_result,
     complex_gradients,
 ]
 

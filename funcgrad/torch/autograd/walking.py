@@ -44,8 +44,13 @@ _CYCLE = (
 def _accumulate(leaf: Leaf, value: Value, node: Any, nr: int) -> None:
     """Add a gradient to a leaf's `.grad`: in place where the walk leaves no graph, as PyTorch does."""
     variable: Any = leaf.reference()
-    if variable is None or variable.node is None:
+    if variable is None:
         return
+    if variable.node is not leaf:
+        if variable.node is None:
+            return  # it was told since that it wants no gradient
+        if type(leaf) is not Leaf and not isinstance(variable.node, Leaf):
+            raise RuntimeError("leaf variable has been moved into the graph interior")
     if not local.recorder.grad_enabled:
         value = detached(value)
     held = variable._grad
