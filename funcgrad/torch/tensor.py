@@ -61,6 +61,8 @@ class Tensor(Variable):
     _grad: "Tensor | None" = None
     # Of a result whose `.grad` is kept, the edge it is kept at; of a leaf, the hooks called after accumulation.
     _retained: Any = None
+    # Of a leaf that wants no gradient any more, the node of when it did: graphs lead there still.
+    _former: Any = None
     _post_accumulate: Any = None
     __hash__ = Variable.__hash__
     # NumPy scalars and arrays on the left leave the operators to us.
@@ -125,12 +127,12 @@ class Tensor(Variable):
                     "variable in a subgraph that doesn't require differentiation use var_no_grad = var.detach()."
                 )
         elif not wanted:
-            self.node = None
+            self._former, self.node = self.node, None
         elif self.node is None:
             if not self.storage.value.aval.inexact:
                 raise RuntimeError("only Tensors of floating point dtype can require gradients")
             self._check_not_inference()
-            self.node = AccumulateGrad(self)
+            self.node = self._former or AccumulateGrad(self)
 
     def _check_not_inference(self) -> None:
         try:

@@ -117,7 +117,7 @@ class Machine:
 
 def none_for_zero(gradient: Any) -> np.ndarray | None:
     """The elements; None where all are zero, but for rounding."""
-    array = None if gradient is None else gradient.detach().numpy().copy()
+    array = None if gradient is None else (gradient.detach() + 0).numpy()
     return None if array is None or np.all(np.abs(array) < 1e-9) else array
 
 

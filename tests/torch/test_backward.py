@@ -172,6 +172,16 @@ def a_leaf_that_wants_no_gradient_any_more(torch, see):
     see(v.grad)
 
 
+def a_leaf_that_wants_a_gradient_again(torch, see):
+    w = leaf(torch)
+    y = (w * w).sum()
+    w.requires_grad_(False)
+    w.requires_grad_(True)
+    see(torch.autograd.grad(y, w, retain_graph=True))
+    y.backward()
+    see(w.grad)
+
+
 def a_leaf_that_has_become_a_result(torch, see):
     w, v = leaf(torch), leaf(torch)
     y = (w + v).sum()
@@ -206,6 +216,7 @@ PROGRAMS = [
     an_error_leaves_what_was_gathered,
     an_attribute_loop,
     a_leaf_that_wants_no_gradient_any_more,
+    a_leaf_that_wants_a_gradient_again,
     a_leaf_that_has_become_a_result,
     complex_gradients,
 ]
