@@ -11,6 +11,7 @@ from funcgrad.engine import Op
 from funcgrad.engine.trace import record_one
 from funcgrad.torch.calling import remember, watch_result
 from funcgrad.torch.dtypes import bool_, dtype, int64
+from funcgrad.torch.geometry import wrap_dim
 from funcgrad.torch.storing import store
 from funcgrad.torch.tensor import Tensor, tensor_of
 
@@ -53,20 +54,6 @@ ROWS = (
     Row("all", jnp.all, "AllBackward0", "AllBackward1", BOOL),
     Row("any", jnp.any, "AnyBackward0", "AnyBackward1", BOOL),
 )
-
-
-def wrap_dim(dim: int, ndim: int) -> int:
-    """A dimension counted from the front.
-
-    Raises:
-        IndexError: there is no such dimension.
-    """
-    bound = max(ndim, 1)
-    if not -bound <= dim < bound:
-        raise IndexError(
-            f"Dimension out of range (expected to be in range of [{-bound}, {bound - 1}], but got {dim})"
-        )
-    return dim % bound
 
 
 @lru_cache(maxsize=1024)

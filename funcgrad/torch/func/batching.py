@@ -9,9 +9,9 @@ from funcgrad.engine.levels import BatchLevel
 from funcgrad.engine.values import Wrapped
 from funcgrad.torch.dtypes import Size
 from funcgrad.torch.func.inputs import as_tensor, enter, looked_at
+from funcgrad.torch.geometry import wrap_dim
 from funcgrad.torch.random_stream import default_generator
 from funcgrad.torch.rearranging import concatenate, expand, move_axis, take
-from funcgrad.torch.reductions import wrap_dim
 from funcgrad.torch.tensor import Tensor
 from funcgrad.torch.trees import broadcast, flatten, leaves_of, unflatten
 
