@@ -72,6 +72,7 @@ def walk(
     retain_graph: bool = False,
     create_graph: bool = False,
     captures: Sequence[Edge] | None = None,
+    towards: Sequence[GraphNode] | None = None,
 ) -> Iterator[tuple[Any, Variable]]:
     """Walk from the roots backward, each with its cotangent, yielding (leaf, gradient) as gradients become ready.
 
@@ -80,11 +81,14 @@ def walk(
         retain_graph: keep the saved values.
         create_graph: record the walk itself as a graph, so that the gradients can be differentiated.
         captures: yield the cotangents arriving at these edges, as (edge, gradient), in place of the leaves'.
+        towards: visit only these nodes and those on the way to one.
 
     Raises:
         FreedError, ModifiedError: a saved value is not there any more.
     """
-    waiting = _dependencies([root.node for root, _ in roots], captures)
+    if captures is not None:
+        towards = [node for node, _ in captures]
+    waiting = _dependencies([root.node for root, _ in roots], towards)
     recorder = local.recorder
     around, recorder.walking = recorder.walking, waiting
     before, recorder.grad_enabled = recorder.grad_enabled, create_graph
@@ -186,18 +190,18 @@ class Walk(dict[GraphNode, int]):
     """The nodes that one walk visits, with how many cotangents each waits for; itself, not its contents, when compared.
 
     Attributes:
-        captures: whether cotangents are captured, in place of gathered in leaves.
+        partial: whether it goes towards some nodes only.
     """
 
-    __slots__ = ("__weakref__", "captures")
+    __slots__ = ("__weakref__", "partial")
 
-    captures: bool
+    partial: bool
     __hash__ = object.__hash__  # type: ignore[assignment]
     __eq__ = object.__eq__
 
 
-def _dependencies(roots: Iterable[GraphNode], captures: Sequence[Edge] | None) -> Walk:
-    """How many cotangents each node to be visited waits for; with `captures`, only nodes on the way to one are visited."""
+def _dependencies(roots: Iterable[GraphNode], towards: Sequence[GraphNode] | None) -> Walk:
+    """How many cotangents each node to be visited waits for; `towards` some nodes, only those on the way are visited."""
     waiting = Walk((root, 0) for root in roots)
     stack = list(waiting)
     while stack:
@@ -205,13 +209,13 @@ def _dependencies(roots: Iterable[GraphNode], captures: Sequence[Edge] | None) -
             if source not in waiting:
                 waiting[source] = 0
                 stack.append(source)
-    if captures is not None:
-        leading: set[GraphNode] = {node for node, _ in captures}
+    if towards is not None:
+        leading: set[GraphNode] = set(towards)
         for node in sorted(waiting, key=lambda node: node.sequence):
             if any(source in leading for source, _ in node.edges):
                 leading.add(node)
         waiting = Walk((node, 0) for node in waiting if node in leading)
-    waiting.captures = captures is not None
+    waiting.partial = towards is not None
     for node in waiting:
         for source, _ in node.edges:
             if source in waiting:

@@ -9,7 +9,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar
 from weakref import WeakKeyDictionary, ref
 
-from funcgrad.engine.values import NOWHERE, Slot, Storage, Value, Variable
+from funcgrad.engine.values import NOWHERE, Aval, Slot, Storage, Value, Variable
 
 if TYPE_CHECKING:
     from funcgrad.engine.ops import Rule
@@ -72,6 +72,11 @@ class GraphNode:
         """How many outputs the op had that left this node behind."""
         return 1
 
+    @property
+    def types(self) -> tuple[Aval | None, ...]:
+        """The types of these outputs; None where one is unknown."""
+        return (None,) * self.outputs
+
 
 class Node(GraphNode):
     """The node an op leaves behind. Each op has a subclass of its own, named as its label says."""
@@ -85,25 +90,35 @@ class Node(GraphNode):
         """How many outputs the op had that left this node behind."""
         return self.rule.count
 
+    @property
+    def types(self) -> tuple[Aval | None, ...]:
+        """The types of these outputs."""
+        return self.rule.outputs
+
 
 class FunctionNode(GraphNode):
     """A node whose way back is a Python function, `pull_back`. Walks that meet it are never remembered."""
 
-    __slots__ = ("count",)
+    __slots__ = ("_types",)
 
     is_function: ClassVar[bool] = True
 
-    def __init__(self, edges: tuple[Edge, ...], count: int = 1) -> None:
+    def __init__(self, edges: tuple[Edge, ...], types: tuple[Aval | None, ...]) -> None:
         self.edges = edges
         self.saved = ()
         self.sequence = next(_sequence)
         self.slot = NOWHERE
-        self.count = count
+        self._types = types
 
     @property
     def outputs(self) -> int:
         """How many outputs the function had that left this node behind."""
-        return self.count
+        return len(self._types)
+
+    @property
+    def types(self) -> tuple[Aval | None, ...]:
+        """The types of these outputs; None for one that is no tensor."""
+        return self._types
 
     def pull_back(self, cotangents: Sequence[Variable | None]) -> Sequence[Variable | None]:
         """The cotangent for each edge, or None for a zero, given those of the outputs, or None for a zero."""
@@ -121,6 +136,12 @@ class Leaf(GraphNode):
         self.edges = ()
         self.sequence = inf
         self.slot = NOWHERE
+
+    @property
+    def types(self) -> tuple[Aval | None, ...]:
+        """The type of the variable, while somebody holds it."""
+        variable = self.reference()
+        return (None if variable is None else variable.storage.value.aval,)
 
 
 class HookTable(dict[Any, Callable[..., Any]]):

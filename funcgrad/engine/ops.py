@@ -193,7 +193,28 @@ class VjpOp(Op):
     def __init__(self, rule: Rule, given: tuple[bool, ...]) -> None:
         cotangents = [t for t, g in zip(rule.outputs, given, strict=True) if g]
         self.uses, function = _of_used(partial(_pull_back, rule, given), rule.avals, cotangents)
-        super().__init__(f"{rule.op.name}_vjp", function, label=f"{rule.op.label}Backward")
+        super().__init__(
+            f"{rule.op.name}_vjp",
+            function,
+            label=f"{rule.op.label}Backward",
+            check=partial(_check_cotangents, rule.op.label, cotangents),
+        )
+
+
+def _check_cotangents(label: str, wanted: Sequence[Aval], *avals: Aval) -> None:
+    """Check that cotangents are of the types of the outputs, which somebody may have changed behind the graph's back.
+
+    Raises:
+        RuntimeError: one has another shape or dtype.
+    """
+    for position, (aval, given) in enumerate(zip(reversed(wanted), reversed(avals), strict=False)):
+        if (aval.shape, aval.dtype) != (given.shape, given.dtype):
+            what = f"got {list(given.shape)} but expected shape compatible with {list(aval.shape)}"
+            if given.shape == aval.shape:
+                what = f"expected dtype {aval.dtype} but got dtype {given.dtype}"
+            raise RuntimeError(
+                f"Function {label} was given an invalid gradient at index {len(wanted) - 1 - position} - {what}"
+            )
 
 
 class JvpOp(Op):

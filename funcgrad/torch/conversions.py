@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from funcgrad.engine import Aval, Op, record
+from funcgrad.engine import Aval, Constant, Op, Variable, record
 from funcgrad.torch import dtypes
 from funcgrad.torch.calling import NUMBERS, check_broadcast, in_place, laid_out, number, writable
 from funcgrad.torch.devices import device as device_of
@@ -52,6 +52,12 @@ def _copy(aval: Aval) -> Op:
         return jnp.broadcast_to(source, aval.shape).astype(aval.dtype)
 
     return Op("copy", copy, label="CopyBackwards")
+
+
+def copy_of(source: Tensor) -> Tensor:
+    """A copy, as `copy_` makes it into an empty tensor: through which gradients flow."""
+    empty = Constant(source.storage.value)  # not looked at, so any value of this type will do
+    return tensor_of(*record(_copy(source.storage.value.aval), (Variable(empty), source)))
 
 
 def clone(input: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from funcgrad.engine import Leaf, Storage, Value, Variable, compute, local
+from funcgrad.engine import Aval, Leaf, Storage, Value, Variable, compute, local
 from funcgrad.engine.levels import duals
 from funcgrad.engine.values import Wrapped, is_tracer
 from funcgrad.torch import printing, wrapping
@@ -100,14 +100,7 @@ class Tensor(Variable):
     @property
     def device(self) -> device:
         """Where its elements are, or will be once computed."""
-        bound = self.storage.value.aval.device
-        if bound is None:
-            bound = jax.config.values["jax_default_device"] or jax.local_devices()[0]
-        if not isinstance(bound, jax.Device):
-            bound = min(
-                getattr(bound, "device_set", [jax.local_devices()[0]]), key=lambda each: each.id
-            )
-        return device.from_jax(bound)
+        return device_of(self.storage.value.aval)
 
     # -- its place in the graph -----------------------------------------------------------------------------------
 
@@ -400,6 +393,18 @@ class Tensor(Variable):
             device_suffix=None if bound is None or self.device.type == "cpu" else str(self.device),
             tangent=tangent,
         )
+
+
+def device_of(aval: Aval) -> device:
+    """Where something of this type is; where JAX puts it if it is bound to no device."""
+    bound = aval.device
+    if bound is None:
+        bound = jax.config.values["jax_default_device"] or jax.local_devices()[0]
+    if not isinstance(bound, jax.Device):
+        bound = min(
+            getattr(bound, "device_set", [jax.local_devices()[0]]), key=lambda each: each.id
+        )
+    return device.from_jax(bound)
 
 
 def _check_same_device(of_gradient: device, of_tensor: device) -> None:

@@ -96,7 +96,7 @@ class CopySlices(FunctionNode):
         base, storage = view.base, view.storage
         edges = list(within.edges)
         edges[position] = (base.node or UNTRACKED, base.nr)
-        super().__init__(tuple(edges))
+        super().__init__(tuple(edges), (aval_of(base.storage),))
         self.within, self.position = within, position
         self.way, self.offset = _relative(base, storage), storage.offset  # type: ignore[arg-type, attr-defined]
 
@@ -237,7 +237,7 @@ class ViewTensor(Tensor):
                 as_strided(*_relative(self.base, storage)), (self.base, storage.offset)
             )
         if self._node is None:
-            self._node = AsStridedBackward0(((UNTRACKED, 0),))
+            self._node = AsStridedBackward0(((UNTRACKED, 0),), (aval_of(storage),))
         held = storage.source.value
         if storage.cached is None or storage.cached[0] is not held:
             storage.cached = held, value

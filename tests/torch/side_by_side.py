@@ -35,6 +35,14 @@ def outcome(torch: Any, program: Program) -> list[Any]:
     return seen
 
 
+def attempt(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """What a call returns, or the error it raises."""
+    try:
+        return call(*args, **kwargs)
+    except Exception as error:
+        return error
+
+
 def described(torch: Any, thing: Any) -> Any:
     """A thing that the two sides have in common: tensors as their elements and flags, nodes as their names."""
     if isinstance(thing, torch.Tensor):
@@ -45,6 +53,10 @@ def described(torch: Any, thing: Any) -> Any:
         return [described(torch, each) for each in thing]
     if thing is None or isinstance(thing, (bool, int, float, complex, str)):
         return thing
+    if isinstance(thing, Exception):
+        return (type(thing).__name__, str(thing))
+    if isinstance(thing, dict):
+        return {key: described(torch, each) for key, each in thing.items()}
     return type(thing).__name__
 
 
@@ -62,6 +74,10 @@ def assert_close(mine: Any, expected: Any) -> None:
         assert len(mine) == len(expected), f"{mine} is not {expected}"
         for a, b in zip(mine, expected, strict=True):
             assert_close(a, b)
+    elif isinstance(expected, dict):
+        assert isinstance(mine, dict), f"{mine} is not {expected}"
+        assert list(mine) == list(expected)
+        assert_close(list(mine.values()), list(expected.values()))
     elif isinstance(expected, float):
         assert mine == pytest.approx(expected, rel=1e-5, abs=1e-6, nan_ok=True)
     else:

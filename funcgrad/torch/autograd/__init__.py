@@ -10,6 +10,7 @@ from funcgrad.torch.autograd import (
     grad_mode,
     graph,
     hooks,
+    nodes,
     walking,
 )
 from funcgrad.torch.autograd.anomaly_mode import detect_anomaly, set_detect_anomaly
@@ -43,5 +44,6 @@ __all__ = [
     "set_grad_enabled",
 ]
 
+_ = nodes  # imported for the interface it puts on the engine's nodes
 METHODS: dict[str, Any] = {**walking.METHODS, **hooks.METHODS, **grad_mode.METHODS}
 FUNCTIONS: dict[str, Any] = {**grad_mode.FUNCTIONS}

@@ -123,13 +123,12 @@ _OWN: Any = object()  # in place of a result's node, which would be a cycle
 class _FunctionNode(FunctionNode):
     """The node of a custom function. Each has a subclass of its own, named as PyTorch names it."""
 
-    __slots__ = ("avals", "ctx", "function", "inputs", "results")
+    __slots__ = ("avals", "ctx", "function", "inputs")
 
     ctx: FunctionCtx
     function: type["Function"]
     inputs: tuple[bool, ...]  # of the tensors among the arguments, which have an edge
     avals: tuple[Aval | None, ...]  # for each argument, its type where it has an edge
-    results: tuple[Aval | None, ...]  # for each result, its type where it is a tensor
 
     @property
     def saved(self) -> Any:
@@ -151,7 +150,7 @@ class _FunctionNode(FunctionNode):
     def pull_back(self, cotangents: Sequence[Variable | None]) -> list[Variable | None]:
         """Call `backward`, and check what it gives."""
         given: list[Tensor | None] = []
-        for cotangent, aval in zip(cotangents, self.results, strict=True):
+        for cotangent, aval in zip(cotangents, self.types, strict=True):
             if cotangent is not None:
                 given.append(as_tensor(cotangent))
             elif aval is not None and self.ctx.materialize_grads:
@@ -371,6 +370,10 @@ def _among(tensor: Any, group: Any) -> bool:
     return any(tensor is each for each in group)
 
 
+def _types(outputs: tuple[Any, ...]) -> tuple[Aval | None, ...]:
+    return tuple(each.storage.value.aval if isinstance(each, Tensor) else None for each in outputs)
+
+
 def _node_of(
     cls: type[Function],
     ctx: FunctionCtx,
@@ -378,15 +381,12 @@ def _node_of(
     outputs: tuple[Any, ...],
     edges: tuple[Edge, ...],
 ) -> _FunctionNode:
-    node = cls._node(edges, len(outputs))
+    node = cls._node(edges, _types(outputs))
     node.function, node.ctx = cls, ctx
     node.inputs = tuple(arg.requires_grad for arg in args if isinstance(arg, Tensor))
     node.avals = tuple(
         arg.storage.value.aval if needed else None
         for arg, needed in zip(args, ctx.needs_input_grad, strict=True)
-    )
-    node.results = tuple(
-        output.storage.value.aval if isinstance(output, Tensor) else None for output in outputs
     )
     return node
 
@@ -492,7 +492,7 @@ def once_differentiable(function: Callable[..., Any]) -> Callable[..., Any]:
         several = isinstance(outputs, tuple)
         results = outputs if several else (outputs,)
         # As in PyTorch, nothing is behind the node: `backward` meets it, `grad` goes past it.
-        node = _TwiceNode((), len(results))
+        node = _TwiceNode((), _types(results))
         made = tuple(
             tensor_of(result.storage.value, node, number) if isinstance(result, Tensor) else result
             for number, result in enumerate(results)

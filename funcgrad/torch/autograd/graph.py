@@ -1,4 +1,4 @@
-"""PyTorch's `torch.autograd.graph`: a node's interface, gradient edges, multi-grad hooks, and hooks on saved tensors."""
+"""PyTorch's `torch.autograd.graph`: gradient edges, multi-grad hooks, and hooks on saved tensors."""
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from funcgrad.engine import GraphNode, local
 from funcgrad.torch.autograd import hooks
 from funcgrad.torch.autograd.hooks import RemovableHandle
-from funcgrad.torch.autograd.observing import metadata, observe, state
+from funcgrad.torch.autograd.observing import observe, state
 from funcgrad.torch.tensor import Tensor
 
 __all__ = [
@@ -23,18 +23,6 @@ __all__ = [
 ]
 
 Node = GraphNode
-
-# The engine's nodes are what `grad_fn` gives, so PyTorch's interface is put on them.
-NODE_METHODS: dict[str, Any] = {
-    "name": lambda self: type(self).__name__,
-    "next_functions": property(hooks.next_functions),
-    "metadata": property(metadata),
-    "register_hook": hooks.register_node_hook,
-    "register_prehook": hooks.register_prehook,
-    "_sequence_nr": lambda self: self.sequence,
-}
-for _name, _method in NODE_METHODS.items():
-    setattr(GraphNode, _name, _method)
 
 
 class GradientEdge(NamedTuple):

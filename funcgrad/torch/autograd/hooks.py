@@ -214,7 +214,7 @@ def accumulated(leaf: Tensor) -> None:
 # -- on nodes ---------------------------------------------------------------------------------------------------------
 
 
-def _places(node: GraphNode) -> tuple[int, list[int]]:
+def places_of(node: GraphNode) -> tuple[int, list[int]]:
     """How many next functions a node has, and which of them its edges are."""
     if isinstance(node, Node):
         needed = node.rule.needed[: node.rule.op.counted]
@@ -227,7 +227,7 @@ def _places(node: GraphNode) -> tuple[int, list[int]]:
 
 def next_functions(self: GraphNode) -> tuple[tuple[GraphNode | None, int], ...]:
     """For each input of the op, the node it came from and which of that node's outputs it was; (None, 0): no gradient."""
-    total, places = _places(self)
+    total, places = places_of(self)
     functions: list[tuple[GraphNode | None, int]] = [(None, 0)] * total
     for place, edge in zip(places, self.edges, strict=True):
         functions[place] = edge if edge[0] is not UNTRACKED else (None, 0)
@@ -243,7 +243,7 @@ def register_node_hook(self: GraphNode, hook: Callable[..., Any]) -> RemovableHa
     leaf = isinstance(self, Leaf)
 
     def after(gradients: list[Variable | None], cotangents: list[Variable | None]) -> None:
-        total, places = (0, []) if leaf else _places(self)
+        total, places = (0, []) if leaf else places_of(self)
         whole: list[Variable | None] = [None] * total
         for place, gradient in zip(places, gradients, strict=True):
             whole[place] = gradient

@@ -1,7 +1,8 @@
-"""`backward` and `grad`: gradients gathered in the leaves, or returned."""
+"""`backward` and `grad`: gradients gathered in the leaves, or returned. Their arguments are `requests`' business."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -17,17 +18,23 @@ from funcgrad.engine import (
     local,
     record,
 )
-from funcgrad.engine.graph import made
 from funcgrad.engine.levels import detached
-from funcgrad.engine.ops import add, ones_like
+from funcgrad.engine.ops import add
 from funcgrad.torch.autograd.complaints import as_pytorch
 from funcgrad.torch.autograd.graph import GradientEdge
 from funcgrad.torch.autograd.hooks import accumulated
-from funcgrad.torch.autograd.shaping import as_gradient_of
-from funcgrad.torch.calling import remember
-from funcgrad.torch.dtypes import Size, from_numpy_dtype
+from funcgrad.torch.autograd.requests import (
+    as_flag,
+    check_scalar,
+    cotangents_of,
+    edges_of,
+    inputs_of,
+    pairs_of,
+    roots_of,
+)
+from funcgrad.torch.calling import check_broadcast, remember, writable
+from funcgrad.torch.conversions import copy_of, to
 from funcgrad.torch.tensor import Tensor, tensor_of
-from funcgrad.torch.view_tensor import UNTRACKED
 from funcgrad.torch.wrapping import BACKWARD, refuse_inside
 
 Tensors = Tensor | GradientEdge | Sequence[Tensor | GradientEdge]
@@ -41,7 +48,7 @@ _CYCLE = (
 )
 
 
-def _accumulate(leaf: Leaf, value: Value, node: Any, nr: int) -> None:
+def accumulate(leaf: Leaf, value: Value, node: Any, nr: int) -> None:
     """Add a gradient to a leaf's `.grad`: in place where the walk leaves no graph, as PyTorch does."""
     variable: Any = leaf.reference()
     if variable is None:
@@ -51,18 +58,41 @@ def _accumulate(leaf: Leaf, value: Value, node: Any, nr: int) -> None:
             return  # it was told since that it wants no gradient
         if type(leaf) is not Leaf and not isinstance(variable.node, Leaf):
             raise RuntimeError("leaf variable has been moved into the graph interior")
-    if not local.recorder.grad_enabled:
-        value = detached(value)
     held = variable._grad
-    if held is None:
-        variable._grad = tensor_of(value, node, nr)
-    elif local.recorder.grad_enabled:
-        variable._grad = held + tensor_of(value, node, nr)
+    if local.recorder.grad_enabled:
+        gradient = tensor_of(value, node, nr)
+        variable._grad = copy_of(gradient) if held is None else held + gradient
+    elif held is None:
+        variable._grad = tensor_of(detached(value))
     else:
-        held.storage.value = record(add, (held, Variable(Storage(value))))[0]
-        held.storage.version += 1
+        value = detached(value)
+        storage = held.storage
+        if type(storage) is not Storage or storage.value.aval is not value.aval:
+            value = _addable(held, value)
+        storage.value = record(add, (held, Variable(Storage(value))))[0]
+        storage.version += 1
     if variable._post_accumulate:
         accumulated(variable)
+
+
+def _addable(held: Tensor, value: Value) -> Value:
+    """A gradient as it can be added to what a leaf holds, in place.
+
+    Raises:
+        RuntimeError: it has another shape, since somebody changed the leaf or its gradient; or that may not be written.
+    """
+    aval = held.storage.value.aval
+    check_broadcast(aval, value.aval)
+    writable(held)
+    return to(tensor_of(value), held.dtype).storage.value if aval is not value.aval else value
+
+
+@contextmanager
+def _in_pytorchs_words() -> Iterator[None]:
+    try:
+        yield
+    except (FreedError, ModifiedError) as error:
+        raise as_pytorch(error) from None
 
 
 def backward(
@@ -70,16 +100,18 @@ def backward(
     grad_tensors: Any = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
+    grad_variables: Any = None,
     inputs: Any = None,
 ) -> None:
     """Add the gradients of `tensors` to the `.grad` of the leaves they depend on.
 
     Args:
-        tensors: one tensor or several, each requiring grad.
+        tensors: one tensor or gradient edge, or several, each requiring grad.
         grad_tensors: for each, the cotangent, of its shape; may be None for a scalar.
         retain_graph: keep what the walk needs, to walk again; as `create_graph` if None.
         create_graph: make the gradients differentiable in turn.
-        inputs: only these leaves (or results, whose `.grad` is then set) gather; all leaves if None.
+        grad_variables: the old name of `grad_tensors`.
+        inputs: only these leaves (or results, which retain their gradient from then on) gather; all leaves if None.
 
     Raises:
         RuntimeError: a tensor has no graph, a cotangent is missing or has the wrong shape, the graph was freed, or
@@ -88,56 +120,60 @@ def backward(
     Behaviour: https://pytorch.org/docs/stable/generated/torch.autograd.backward.html
     """
     refuse_inside(BACKWARD)
-    if retain_graph is None:
-        retain_graph = create_graph
+    if grad_variables is not None:
+        warnings.warn(
+            "`grad_variables` is deprecated. Use `grad_tensors` instead.",
+            FutureWarning,
+            stacklevel=2,
+        )
+        if grad_tensors is not None:
+            raise RuntimeError(
+                "`grad_tensors` and `grad_variables` (deprecated) arguments both passed to `backward()`. Please only "
+                "use `grad_tensors`."
+            )
+        grad_tensors = grad_variables
+    wanted = None if inputs is None else inputs_of(inputs, "backward")
+    roots = roots_of(tensors)
+    cotangents = cotangents_of(roots, grad_tensors)
+    create_graph = as_flag(create_graph)
+    retain_graph = create_graph if retain_graph is None else as_flag(retain_graph)
     if create_graph:
         warnings.warn(_CYCLE, stacklevel=2)
-    roots = _as_list(tensors)
-    if inputs is not None and not _as_list(inputs):
-        raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
-    _check_roots(roots)
-    try:
-        pairs = _with_cotangents(roots, grad_tensors, create_graph)
-        wanted = None if inputs is None else _as_list(inputs)
-        for each in wanted or ():
-            if each.node is None:
-                raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
-        edges = None if wanted is None else [_edge(each) for each in wanted]
-        with grad_mode(create_graph):
-            for node, gradient in engine.walk(
-                pairs, retain_graph=retain_graph, create_graph=create_graph, captures=edges
-            ):
-                if edges is None or wanted is None:
-                    _accumulate(node, gradient.storage.value, gradient.node, gradient.nr)
-                    continue
-                target = wanted[edges.index(node)]
-                leaf = target.node if isinstance(target.node, Leaf) else Leaf(target)
-                _accumulate(leaf, gradient.storage.value, gradient.node, gradient.nr)
-    except (FreedError, ModifiedError) as error:
-        raise as_pytorch(error) from None
+    pairs = pairs_of(roots, cotangents, create_graph)
+    towards = None if wanted is None else [node for node, _ in edges_of(wanted, gather=True)]
+    with _in_pytorchs_words(), grad_mode(create_graph):
+        for node, gradient in engine.walk(
+            pairs, retain_graph=retain_graph, create_graph=create_graph, towards=towards
+        ):
+            accumulate(node, gradient.storage.value, gradient.node, gradient.nr)
     engine.flush("backward ended")
 
 
 def grad(
     outputs: Tensors,
-    inputs: Tensors,
+    inputs: Any,
     grad_outputs: Any = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
+    only_inputs: bool = True,
     allow_unused: bool | None = None,
     is_grads_batched: bool = False,
     materialize_grads: bool = False,
-) -> tuple[Tensor | None, ...]:
+) -> Any:
     """The gradients of the sum of `outputs` with respect to `inputs`, returned and not gathered.
 
     Args:
         outputs, grad_outputs: as the tensors and cotangents of `backward`.
-        inputs: tensors that require grad.
+        inputs: tensors or gradient edges that require grad; one, several, or a dict of them.
         retain_graph, create_graph: as for `backward`.
+        only_inputs: taken for PyTorch's sake; it is so in any case.
         allow_unused: give None for an input that the outputs do not depend on, in place of an error.
         is_grads_batched: each of `grad_outputs` has one dimension more, in front: a batch of cotangents, for each of
             which the graph is walked, all at once by `vmap`. The gradients are batches then.
         materialize_grads: give zeros in place of None.
+
+    Returns:
+        A tuple of tensors, or a dict of them where the inputs are one.
 
     Raises:
         RuntimeError: as `backward`, or an input is unused and that is not allowed.
@@ -150,44 +186,61 @@ def grad(
 
     Behaviour: https://pytorch.org/docs/stable/generated/torch.autograd.grad.html
     """
-    if retain_graph is None:
-        retain_graph = create_graph
-    if allow_unused is None:
-        allow_unused = materialize_grads
-    elif not allow_unused and materialize_grads:
+    if materialize_grads and allow_unused is False:
         raise ValueError(
             "Expected allow_unused to be True or not passed when materialize_grads=True, "
             "but got: allow_unused=False."
         )
+    roots = roots_of(outputs)
+    wanted = inputs_of(inputs, "grad")
+    if not only_inputs:
+        warnings.warn(
+            "only_inputs argument is deprecated and is ignored now (defaults to True). To accumulate gradient for "
+            "other parts of the graph, please use torch.autograd.backward.",
+            FutureWarning,
+            stacklevel=2,
+        )
     walk = partial(
         gradients,
-        _as_list(outputs),
-        _as_list(inputs),
-        retain_graph=retain_graph,
+        roots,
+        wanted,
+        retain_graph=create_graph if retain_graph is None else retain_graph,
         create_graph=create_graph,
-        allow_unused=allow_unused,
+        allow_unused=materialize_grads if allow_unused is None else allow_unused,
     )
+    found: tuple[Tensor | None, ...]
     if is_grads_batched:
         from funcgrad.torch.func.batching import over_cotangents
 
-        found = over_cotangents(walk, outputs, grad_outputs)
+        found = over_cotangents(walk, cotangents_of(roots, grad_outputs, batched=True))
     else:
         found = walk(grad_outputs)
     if materialize_grads:
-        found = tuple(
-            [
-                _zeros_like(x) if each is None else each
-                for x, each in zip(_as_list(inputs), found, strict=True)
-            ]
-        )
+        found = _materialized(found, wanted, create_graph)
     if not create_graph or engine.chain_ended():
         engine.flush("backward ended")
-    return found
+    return dict(zip(inputs, found, strict=True)) if type(inputs) is dict else found
+
+
+def _materialized(
+    found: tuple[Tensor | None, ...], inputs: Sequence[Any], create_graph: bool
+) -> tuple[Tensor | None, ...]:
+    from funcgrad.torch.creation import FUNCTIONS
+
+    pairs = list(zip(found, inputs, strict=True))
+    if any(each is None and isinstance(x, GradientEdge) for each, x in pairs):
+        raise RuntimeError(
+            "materialize_grads cannot be used when the given input is a GradientEdge"
+        )
+    zeros_like: Callable[..., Tensor] = FUNCTIONS["zeros_like"]
+    return tuple(
+        [zeros_like(x, requires_grad=create_graph) if each is None else each for each, x in pairs]
+    )
 
 
 def gradients(
-    roots: list[Any],
-    wanted: list[Any],
+    roots: Sequence[Any],
+    wanted: Sequence[Any],
     grad_outputs: Any,
     *,
     retain_graph: bool,
@@ -195,27 +248,29 @@ def gradients(
     allow_unused: bool,
 ) -> tuple[Tensor | None, ...]:
     """`grad` without running what is pending at its end."""
-    if not wanted:
-        raise RuntimeError("`inputs` argument to `grad()` cannot be empty.")
-    _check_roots(roots)
-    for each in wanted:
-        if each.node is None:
-            raise RuntimeError("One of the differentiated Tensors does not require grad")
-    edges = [_edge(each) for each in wanted]
+    short = grad_outputs is None and len(roots) == 1 and isinstance(roots[0], Tensor)
+    if short and roots[0].node is not None:
+        check_scalar(roots[0])
+        pairs = None
+    else:
+        cotangents = cotangents_of(roots, grad_outputs)
+    retain_graph, create_graph = as_flag(retain_graph), as_flag(create_graph)
+    allow_unused = as_flag(allow_unused)
+    if not short or roots[0].node is None:
+        pairs = pairs_of(roots, cotangents, create_graph)
+    edges = edges_of(wanted)
+    captures = list(dict.fromkeys(edges))
     found: dict[Any, Variable] = {}
-    try:
-        captures = list(dict.fromkeys(edges))
+    with _in_pytorchs_words():
         gathered = None
-        if len(roots) == 1 and grad_outputs is None and all(isinstance(n, Leaf) for n, _ in edges):
-            _check_scalar(roots[0])
+        leaves = [node for node, _ in captures if isinstance(node, Leaf)]
+        if pairs is None and len(leaves) == len(captures):
             gathered = engine.pull(
-                roots[0],
-                retain_graph=retain_graph,
-                create_graph=create_graph,
-                wanted=[node for node, _ in captures],
+                roots[0], retain_graph=retain_graph, create_graph=create_graph, wanted=leaves
             )
         if gathered is None:
-            pairs = _with_cotangents(roots, grad_outputs, create_graph)
+            if pairs is None:
+                pairs = pairs_of(roots, cotangents_of(roots, None), create_graph)
             found.update(
                 engine.walk(
                     pairs, retain_graph=retain_graph, create_graph=create_graph, captures=captures
@@ -223,8 +278,6 @@ def gradients(
             )
         else:
             found = {(leaf, 0): Variable(Storage(v), node, nr) for leaf, v, node, nr in gathered}
-    except (FreedError, ModifiedError) as error:
-        raise as_pytorch(error) from None
     if not allow_unused:
         for position, edge in enumerate(edges):
             if edge not in found:
@@ -250,114 +303,28 @@ def tensor_backward(
     """Add the gradient of this tensor to `.grad` of the leaves it depends on; see `backward`."""
     if (
         gradient is not None
-        or create_graph
+        or create_graph is not False
         or inputs is not None
         or self.node is None
         or local.recorder.levels
     ):
-        backward(self, gradient, retain_graph, create_graph, inputs)
+        backward(self, gradient, retain_graph, create_graph, inputs=inputs)
         return
     # What a training step does, without detours.
     aval = self.storage.value.aval
     if aval not in _SCALARS:
-        _check_scalar(self)
+        check_scalar(self)
         remember(_SCALARS, aval, None)
     try:
-        engine.backward(self, _accumulate, retain_graph=bool(retain_graph))
+        engine.backward(
+            self, accumulate, retain_graph=retain_graph is not None and as_flag(retain_graph)
+        )
     except (FreedError, ModifiedError) as error:
         raise as_pytorch(error) from None
 
 
+# As complaints about its arguments name it.
+tensor_backward.__qualname__ = "Tensor.backward"
 _SCALARS: dict[Any, None] = {}  # types that were checked to be real scalars
 METHODS = {"backward": tensor_backward}
 FUNCTIONS: dict[str, Any] = {}
-
-
-def _edge(of: Tensor) -> tuple[Any, int]:
-    if not isinstance(of, Tensor):
-        return of.node, of.output_nr
-    # Nothing leads to a view that requires grad only because its base does.
-    return (Leaf(of), 0) if of.node is UNTRACKED else (of.node, of.nr)
-
-
-def _as_list(given: Any) -> list[Any]:
-    """One tensor or edge, or a sequence of them, as a list."""
-    return [given] if isinstance(given, (Tensor, GradientEdge)) else list(given)
-
-
-def _zeros_like(like: Tensor) -> Tensor:
-    from funcgrad.torch.creation import FUNCTIONS
-
-    return FUNCTIONS["zeros_like"](like)
-
-
-def _check_roots(roots: list[Tensor]) -> None:
-    for position, root in enumerate(roots):
-        if root.node is None:
-            raise RuntimeError(
-                f"element {position} of tensors does not require grad and does not have a grad_fn"
-            )
-
-
-def _check_scalar(root: Tensor) -> None:
-    aval = root.storage.value.aval
-    if aval.shape and Size(aval.shape).numel() != 1:
-        raise RuntimeError("grad can be implicitly created only for scalar outputs")
-    if aval.dtype.kind == "c":
-        raise RuntimeError(
-            f"grad can be implicitly created only for real scalar outputs but got {from_numpy_dtype(aval.dtype)}"
-        )
-
-
-def _cast(root: Tensor, cotangent: Tensor, position: int) -> Variable:
-    """A cotangent in the dtype of what it is a cotangent of."""
-    given, wanted = cotangent.storage.value.aval, root.storage.value.aval
-    if given.dtype == wanted.dtype:
-        return cotangent
-    if "c" in (given.dtype.kind, wanted.dtype.kind):
-        raise RuntimeError(
-            "For complex Tensors, both grad_output and output are required to have the same dtype. Mismatch in dtype: "
-            f"grad_output[{position}] has a dtype of {cotangent.dtype} and output[{position}] has a dtype of "
-            f"{root.dtype}."
-        )
-    return as_gradient_of(wanted, cotangent, "backward", position)
-
-
-def _with_cotangents(
-    roots: list[Tensor], given: Any, create_graph: bool
-) -> list[tuple[Variable, Variable]]:
-    cotangents: list[Any] = (
-        [None] * len(roots)
-        if given is None
-        else [given]
-        if isinstance(given, Tensor)
-        else list(given)
-    )
-    # Gradients left over are ignored, as PyTorch ignores them.
-    cotangents = cotangents[: len(roots)]
-    if len(cotangents) != len(roots):
-        raise RuntimeError(f"got {len(roots)} tensors and {len(cotangents)} gradients")
-    pairs: list[tuple[Variable, Variable]] = []
-    for position, (root, cotangent) in enumerate(zip(roots, cotangents, strict=True)):
-        if isinstance(root, GradientEdge):
-            if cotangent is None:
-                raise RuntimeError("grad can be implicitly created only for scalar outputs")
-            pairs.append((Variable(cotangent.storage, root.node, root.output_nr), cotangent))
-            continue
-        if cotangent is None:
-            _check_scalar(root)
-            with grad_mode(False):
-                cotangent = made(record(ones_like, (root,)))
-        elif not isinstance(cotangent, Tensor):
-            raise TypeError(
-                f"gradients can be either Tensors or None, but got {type(cotangent).__name__}"
-            )
-        elif cotangent.shape != root.shape:
-            raise RuntimeError(
-                f"Mismatch in shape: grad_output[{position}] has a shape of {cotangent.shape} and "
-                f"output[{position}] has a shape of {root.shape}."
-            )
-        else:
-            cotangent = _cast(root, cotangent if create_graph else cotangent.detach(), position)
-        pairs.append((root, cotangent))
-    return pairs

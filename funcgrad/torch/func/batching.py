@@ -7,7 +7,6 @@ from typing import Any
 
 from funcgrad.engine.levels import BatchLevel
 from funcgrad.engine.values import Wrapped
-from funcgrad.torch.dtypes import Size
 from funcgrad.torch.func.inputs import as_tensor, enter, looked_at
 from funcgrad.torch.geometry import wrap_dim
 from funcgrad.torch.random_stream import default_generator
@@ -238,30 +237,18 @@ def chunks(size: int, chunk_size: int) -> list[tuple[int, int]]:
 
 
 def over_cotangents(
-    walk: Callable[[list[Tensor | None]], Sequence[Tensor | None]], outputs: Any, given: Any
+    walk: Callable[[list[Tensor]], Sequence[Tensor | None]], cotangents: Sequence[Any]
 ) -> tuple[Tensor | None, ...]:
     """A walk backward for every one of a batch of cotangents: `is_grads_batched` of `torch.autograd.grad`.
 
     Raises:
-        RuntimeError: a cotangent is no batch of its output.
-        ValueError: the batches differ in size, or there is none.
+        ValueError: a cotangent has no dimension, or the batches differ in size, or there is none.
     """
-    roots = [outputs] if isinstance(outputs, Tensor) else list(outputs)
-    cotangents: list[Any] = [given] if given is None or isinstance(given, Tensor) else list(given)
-    for position, (root, cotangent) in enumerate(zip(roots, cotangents, strict=False)):
-        if cotangent is None or not cotangent.ndim:
-            raise ValueError(
-                "vmap(vjp, in_dims=0, ...)(<inputs>): Got in_dim=0 for some input, but that input is a Tensor of "
-                "dimensionality 0 so expected in_dim to satisfy 0 <= in_dim < 0."
-            )
-        if cotangent.shape[1:] != root.shape:
-            raise RuntimeError(
-                "If `is_grads_batched=True`, we interpret the first dimension of each grad_output as the batch "
-                "dimension. The sizes of the remaining dimensions are expected to match the shape of corresponding "
-                f"output, but a mismatch was detected: grad_output[{position}] has a shape of "
-                f"{Size(cotangent.shape[1:])} and output[{position}] has a shape of {root.shape}. If you only want "
-                "some tensors in `grad_output` to be considered batched, consider using vmap."
-            )
+    if not all(each.ndim for each in cotangents):
+        raise ValueError(
+            "vmap(vjp, in_dims=0, ...)(<inputs>): Got in_dim=0 for some input, but that input is a Tensor of "
+            "dimensionality 0 so expected in_dim to satisfy 0 <= in_dim < 0."
+        )
     size = _batch_size(cotangents, [0] * len(cotangents))
     with BatchLevel(size) as level:
         found = walk([batch_of(level, cotangent, 0) for cotangent in cotangents])

@@ -119,7 +119,7 @@ class CheckpointFunction(Function):
     def backward(ctx: Any, *gradients: Any) -> Any:
         """Run it again, and walk back through that."""
         walk: Any = local.recorder.walking
-        if walk is not None and walk.captures:
+        if walk is not None and walk.partial:
             raise RuntimeError(
                 "When use_reentrant=True, torch.utils.checkpoint is incompatible with .grad() or passing an `inputs` "
                 "parameter to .backward(). To resolve this error, you can either set use_reentrant=False, or call "

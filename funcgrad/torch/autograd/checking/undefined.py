@@ -20,5 +20,5 @@ def undefined(tensor: Tensor) -> Tensor:
     """The tensor, with a step behind it that lets no gradient through."""
     made = object.__new__(Tensor)
     made.storage = tensor.storage
-    made.node, made.nr = UndefinedGrad(((tensor.node, tensor.nr),)), 0
+    made.node, made.nr = UndefinedGrad(((tensor.node, tensor.nr),), (tensor.storage.value.aval,)), 0
     return made
