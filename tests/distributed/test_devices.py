@@ -1,30 +1,19 @@
 """Rows over eight devices that do not divide them: the numbers are those of one device."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+from tests.several_devices import output_with
 
 HERE = Path(__file__).parent
 
 
 @pytest.fixture(scope="module")
 def results():
-    environment = os.environ | {
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
-        "JAX_PLATFORMS": "cpu",
-        "PYTHONPATH": str(HERE.parents[1]),
-    }
-    done = subprocess.run(
-        [sys.executable, "-W", "error", str(HERE / "computations.py"), "devices"],
-        env=environment, capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    report = json.loads(done.stdout)
+    report = json.loads(output_with(8, HERE / "computations.py", "devices"))
     assert report["devices"] == 8
     return report["results"]
 

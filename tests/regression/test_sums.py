@@ -2,9 +2,6 @@
 
 import json
 import operator
-import os
-import subprocess
-import sys
 import warnings
 from fractions import Fraction
 from functools import reduce
@@ -21,6 +18,7 @@ from hypothesis import strategies as st
 from funcgrad import fit, regression
 from funcgrad.datasets import Stream
 from funcgrad.regression import Linear, Moments
+from tests.several_devices import output_with
 
 FIELDS = ("rows", "x_mean", "y_mean", "xx", "xy", "yy")
 
@@ -249,23 +247,7 @@ def test_complex_data_and_sums_with_numbers_are_refused():
 
 
 def test_rows_on_eight_devices_give_the_sums_of_one():
-    """In a process of its own: JAX counts its devices once, at its start."""
-    script, root = Path(__file__).with_name("eight_devices.py"), Path(__file__).parents[2]
-    environment = os.environ | {
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
-        "JAX_PLATFORMS": "cpu",
-        "PYTHONPATH": os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")]),
-    }
-    done = subprocess.run(
-        [sys.executable, "-W", "error", str(script)],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    report = json.loads(done.stdout)
+    report = json.loads(output_with(8, Path(__file__).with_name("eight_devices.py")))
     assert report["devices"] == 8
     x, y = data(40_000, outputs=(2,))
     for placement, leaves in report["sums"].items():

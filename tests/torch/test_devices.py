@@ -1,9 +1,6 @@
 """Several devices: what may not be on two of them is refused."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
+from tests.several_devices import output_with
 
 PROGRAM = """
 import jax
@@ -21,14 +18,7 @@ for attempt in (lambda: setattr(first, "grad", torch.ones(2, device="cpu:2")), l
 
 
 def test_gradients_stay_on_their_device_and_devices_do_not_mix():
-    env = os.environ | {
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=4",
-        "JAX_PLATFORMS": "cpu",
-        "PYTHONPATH": str(Path(__file__).parents[2]),
-    }
-    command = [sys.executable, "-W", "error", "-c", PROGRAM]
-    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120, check=True)
-    lines = done.stdout.splitlines()
+    lines = output_with(4, "-c", PROGRAM).splitlines()
     assert lines[0] == "cpu:1 [2.0, 2.0]"
     assert lines[1] == (
         "attempting to assign a gradient located on device with index '2' to a tensor located on device with index "

@@ -19,6 +19,7 @@ from funcgrad.training import (
     CheckpointWarning,
     DivergenceWarning,
 )
+from tests.training.leaves import assert_same
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(500, 3)).astype(np.float32)
@@ -32,11 +33,6 @@ run = partial(fit, regression.loss, START, optimizer=SGD)
 
 def in_batches(rows):
     return [(X[i : i + rows], Y[i : i + rows]) for i in range(0, len(X), rows)]
-
-
-def assert_same(one, other):
-    for got, wanted in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
-        np.testing.assert_array_equal(got, wanted)
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from funcgrad import fit, regression
 from funcgrad.regression import Linear
 from funcgrad.training import Checkpoint, CheckpointError
 from funcgrad.training.pieces import Pace
+from tests.training.leaves import assert_same
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(60, 3)).astype(np.float32)
@@ -20,11 +21,6 @@ START = Linear(jnp.zeros(3), jnp.zeros(()))
 ADAM = optax.adam(0.05)
 BATCHES = {"batch_size": 16, "key": jax.random.key(3)}
 run = partial(fit, regression.loss, START, X, Y, optimizer=ADAM, steps=100)
-
-
-def assert_same(one, other):
-    for got, wanted in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
-        np.testing.assert_array_equal(got, wanted)
 
 
 @pytest.fixture

@@ -1,13 +1,12 @@
 """The same numbers wherever the data lies: one device, or eight under any kind of mesh."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+from tests.several_devices import output_with
 
 SCRIPT = Path(__file__).with_name("eight_devices.py")
 PLACEMENTS = [
@@ -17,22 +16,7 @@ PLACEMENTS = [
 
 @pytest.fixture(scope="module")
 def report():
-    root = Path(__file__).parents[2]
-    environment = os.environ | {
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
-        "JAX_PLATFORMS": "cpu",
-        "PYTHONPATH": os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")]),
-    }
-    done = subprocess.run(
-        [sys.executable, "-W", "error", str(SCRIPT)],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    report = json.loads(done.stdout)
+    report = json.loads(output_with(8, SCRIPT))
     assert report["count"] == 8
     return report["results"]
 

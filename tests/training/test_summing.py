@@ -9,6 +9,7 @@ import pytest
 from funcgrad import regression
 from funcgrad.datasets import Stream
 from funcgrad.training import Checkpoint, CheckpointError, moments_of_batches
+from tests.training.leaves import assert_same
 
 RNG = np.random.default_rng(0)
 MEANS = np.array([0.0, 1.0, 1e3, 1e6])
@@ -18,11 +19,6 @@ Y = X @ [1.0, -2.0, 0.5, 0.0] + RNG.normal(size=5000)
 
 def in_batches(rows):
     return [(X[i : i + rows], Y[i : i + rows]) for i in range(0, len(X), rows)]
-
-
-def assert_same(one, other):
-    for got, wanted in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
-        np.testing.assert_array_equal(got, wanted)
 
 
 @pytest.fixture

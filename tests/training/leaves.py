@@ -1,0 +1,9 @@
+"""Results compared bit for bit."""
+
+import jax
+import numpy as np
+
+
+def assert_same(one, other):
+    for got, wanted in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
+        np.testing.assert_array_equal(got, wanted)
