@@ -93,8 +93,8 @@ def absolute(x: Any) -> Any:
 
 
 def _sign(x: Any) -> Any:
-    """The sign, zero for NaN, as PyTorch has it."""
-    return jnp.sign(x) if jnp.iscomplexobj(x) else jnp.where(x == x, jnp.sign(x), 0)
+    """The sign, zero for NaN and for either zero, as PyTorch has it."""
+    return jnp.sign(x) if jnp.iscomplexobj(x) else jnp.where((x > 0) | (x < 0), jnp.sign(x), 0)
 
 
 def _atan2(y: Any, x: Any) -> Any:
@@ -105,8 +105,8 @@ def _atan2(y: Any, x: Any) -> Any:
 
 
 def _relu(x: Any) -> Any:
-    """`max(x, 0)`, with PyTorch's derivative: a gradient passes where `x` is NaN."""
-    return jnp.where(x <= 0, 0, x)
+    """`max(x, 0)`, minus zero as it is, with PyTorch's derivative: a gradient passes where `x` is NaN."""
+    return jnp.where(x <= 0, jax.lax.stop_gradient(jnp.where(x < 0, 0, x)), x)
 
 
 UNARY = (

@@ -71,3 +71,17 @@ def test_the_derivative_at_a_kink_is_pytorchs(function, arguments):
             np.testing.assert_allclose(
                 np.asarray(mine), np.asarray(expected), rtol=1e-12, atol=1e-12
             )
+
+
+@pytest.mark.parametrize("name", [row.name for row in pointwise.UNARY])
+def test_zero_and_minus_zero_give_the_zeros_and_infinities_of_pytorch(name):
+    mine, expected = (
+        getattr(torch, name)(torch.tensor([0.0, -0.0], dtype=torch.float64)).numpy()
+        for torch in (ours, theirs)
+    )
+    if expected.dtype == bool:
+        np.testing.assert_array_equal(mine, expected)
+    else:
+        np.testing.assert_array_equal(np.isnan(mine), np.isnan(expected))
+        finite = ~np.isnan(expected)
+        np.testing.assert_array_equal(np.signbit(mine[finite]), np.signbit(expected[finite]))
