@@ -211,7 +211,7 @@ def writable(target: Tensor, *others: Variable, repeats: bool = False) -> None:
     viewed = type(target.storage) is ViewStorage
     for other in others:
         if viewed or type(other.storage) is ViewStorage:
-            check_no_overlap(target.storage, other.storage)
+            check_no_overlap(target, other)
     if viewed and not repeats:
         check_no_repeats(target.storage)
 
@@ -229,21 +229,22 @@ def check_no_repeats(storage: Any) -> None:
         )
 
 
-def check_no_overlap(target: Storage, other: Storage, whole: bool = False) -> None:
+def check_no_overlap(target: Variable, other: Variable, whole: bool = False) -> None:
     """Check that what is written is all of what an operand has of the same memory, or none of it; with `whole`, none.
 
     Raises:
         RuntimeError: it is some of it; with `whole`, also where it is all of it.
     """
-    if (target is other and not whole) or memory_of(target) is not memory_of(other):
+    if target is other:
+        overlap = whole
+    elif memory_of(target.storage) is not memory_of(other.storage):
         return
-    a, b = geometry_of(target), geometry_of(other)
-    if 0 in a.size or 0 in b.size:
-        return
-    if (a.stride, a.offset, a.end) == (b.stride, b.offset, b.end) and not whole:
-        return
-    dense = a.is_dense and b.is_dense
-    if target is other or (dense and a.offset < b.end and b.offset < a.end):
+    else:
+        a, b = geometry_of(target.storage), geometry_of(other.storage)
+        same = (a.stride, a.offset, a.end) == (b.stride, b.offset, b.end)
+        some = 0 not in a.size and 0 not in b.size and a.is_dense and b.is_dense
+        overlap = some and a.offset < b.end and b.offset < a.end and (whole or not same)
+    if overlap:
         raise RuntimeError(
             "unsupported operation: some elements of the input tensor and the written-to tensor refer to a single "
             "memory location. Please clone() the tensor before performing the operation."

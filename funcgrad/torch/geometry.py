@@ -145,7 +145,7 @@ def expand(of: Geometry, sizes: Sequence[int]) -> Geometry:
     for k, wanted in reversed(list(enumerate(sizes))):
         old = k - (len(sizes) - had)
         length = 1 if old < 0 else of.size[old]
-        step = of.stride[old] if old >= 0 else (size[-1] * stride[-1] if size else 1)
+        step = of.stride[old] if old >= 0 else (size[-1] * stride[-1] if size else 0)
         if wanted == -1 and old >= 0:
             wanted = length
         elif wanted < 0:

@@ -5,11 +5,11 @@ from operator import index
 from typing import Any
 
 from funcgrad.engine import Leaf, record
-from funcgrad.engine.nodes import detached
+from funcgrad.engine.nodes import detached, hooked, hooks_of
 from funcgrad.torch import geometry as geometries
 from funcgrad.torch.calling import writable
 from funcgrad.torch.geometry import Geometry, wrap_dim
-from funcgrad.torch.tensor import Tensor
+from funcgrad.torch.tensor import AccumulateGrad, Tensor
 from funcgrad.torch.view_storage import view_of
 from funcgrad.torch.view_tensor import ViewTensor, geometry
 from funcgrad.torch.views import exchanged, ints, op, squeezed, strided_geometry
@@ -80,9 +80,16 @@ def detach_(self: Tensor) -> Tensor:
             "detach_() cannot be called on these gradients. To fix this error, please refer to the "
             "Optimizer.zero_grad() function in torch/optim/optimizer.py as the solution."
         )
-    if self.node is not None and not isinstance(self.node, Leaf):
-        detached.setdefault(self.node, set()).add(self.nr)
-    self.node, self.nr = None, 0
+    node = self.node
+    if isinstance(node, Leaf):
+        self.requires_grad = False
+    elif node is not None:
+        detached.setdefault(node, set()).add(self.nr)
+        self.node, self.nr, self._former = None, 0, None
+        if node in hooked and node.outputs == 1 and self._retained is None:
+            # The tensor keeps its hooks, should it require grad again.
+            self._former = AccumulateGrad(self)
+            hooks_of(self._former).arriving = hooked[node].arriving
     return self
 
 

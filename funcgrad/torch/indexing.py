@@ -429,6 +429,24 @@ def _scatter(dims: tuple[int, ...], accumulate: bool) -> Op:
     return Op("index_put", function, label="IndexPutBackward0", counted=2)
 
 
+@lru_cache(maxsize=1024)
+def _scatter_in_memory(of: Geometry, dims: tuple[int, ...], accumulate: bool) -> Op:
+    """`_scatter` for a view of which several elements are one place, from the memory that it spans."""
+    places = sum(
+        (
+            np.arange(n).reshape((-1,) + (1,) * (len(of.size) - dim - 1)) * step
+            for dim, (n, step) in enumerate(zip(of.size, of.stride, strict=True))
+        ),
+        start=np.zeros(of.size, np.int32),
+    )
+    into = _scatter((0,), accumulate).function
+
+    def function(memory: Any, value: Any, *arrays: Any) -> Any:
+        return into(memory, value, jnp.asarray(places)[_at(dims, arrays)])
+
+    return Op("index_put", function, label="IndexPutBackward0", counted=2)
+
+
 def index_put(target: Tensor, arrays: Sequence[Any], value: Tensor, accumulate: bool) -> Tensor:
     """Put elements at the places that index tensors name, in place."""
     given = [each for each in arrays if each is not None]
@@ -444,7 +462,7 @@ def index_put(target: Tensor, arrays: Sequence[Any], value: Tensor, accumulate: 
         )
     dims, tensors = _checked(of, arrays)
     for each in (*tensors, value):
-        check_no_overlap(target.storage, each.storage, whole=True)
+        check_no_overlap(target, each, whole=True)
     if value.dtype is not target.dtype and value.ndim:
         raise RuntimeError(
             "Index put requires the source and destination dtypes match, got "
@@ -460,6 +478,12 @@ def index_put(target: Tensor, arrays: Sequence[Any], value: Tensor, accumulate: 
             f"{list(shape)}"
         )
     _check_ranges(of, dims, tensors)
+    if of.repeats:
+        memory = written_view(target, Geometry((of.end - of.offset,), (1,), of.offset))
+        in_place(
+            _scatter_in_memory(of._replace(offset=0), dims, accumulate), memory, value, *tensors
+        )
+        return target
     return in_place(_scatter(dims, accumulate), target, value, *tensors)
 
 

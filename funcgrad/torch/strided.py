@@ -85,7 +85,7 @@ def reader(of: Layout) -> Callable[[Any, Any], Any]:
 def writer(of: Layout) -> Callable[[Any, Any, Any], Any]:
     """The function (array, offset, new elements of the view) -> the new array.
 
-    Where several elements of the view are one place, the first is written.
+    Where several elements of the view are one place, the last is written.
     """
     return _WRITERS[of.way](of)
 
@@ -94,7 +94,7 @@ def _once(of: Layout) -> Callable[[Any], Any]:
     """The view's new elements with repeated dimensions taken once, as length 1."""
     index = tuple(
         [
-            slice(0, 1) if n > 1 and s == 0 else slice(None)
+            slice(n - 1, n) if n > 1 and s == 0 else slice(None)
             for n, s in zip(of.size, of.stride, strict=True)
         ]
     )
@@ -102,12 +102,17 @@ def _once(of: Layout) -> Callable[[Any], Any]:
     return (lambda new: new[index]) if repeats else (lambda new: new)
 
 
+# No elements are taken from the array and joined to it, so that the derivative saves what it saves of some.
+
+
 def _read_empty(of: Layout) -> Any:
-    return lambda array, offset: jnp.zeros(of.size, array.dtype)
+    return lambda array, offset: array.ravel()[:0].reshape(of.size)
 
 
 def _write_empty(of: Layout) -> Any:
-    return lambda array, offset, new: array
+    return lambda array, offset, new: jnp.concatenate([array.ravel(), new.ravel()]).reshape(
+        array.shape
+    )
 
 
 def _read_whole(of: Layout) -> Any:

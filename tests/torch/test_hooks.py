@@ -225,7 +225,47 @@ def gradient_of_a_result_warns(torch, see):
     see((leaf(torch) * 2).grad)
 
 
+def hooks_of_a_tensor_detached_in_place(torch, see):
+    for detached in (leaf(torch), leaf(torch) * 2):
+        handle = detached.register_hook(lambda gradient: see("before", gradient))
+        detached.detach_()
+        detached.requires_grad_()
+        detached.register_hook(lambda gradient: see("after", gradient))
+        detached.sum().backward()
+        handle.remove()
+        detached.sum().backward()
+
+
+def hooks_of_a_tensor_written_and_detached_in_place(torch, see):
+    w = leaf(torch)
+    y = w * 2
+    y.register_hook(lambda gradient: see("before the write", gradient))
+    y.mul_(2)
+    y.register_hook(lambda gradient: see("after the write", gradient))
+    z = y * 2
+    y.detach_()
+    y.requires_grad_()
+    y.register_hook(lambda gradient: see("of the leaf", gradient))
+    z.sum().backward()
+    y.sum().backward()
+
+
+def hooks_of_a_leaf_that_was_given_history(torch, see):
+    w = leaf(torch)
+    w.register_hook(lambda gradient: see("before", gradient))
+    w.requires_grad_(False)
+    w.mul_(leaf(torch))
+    w.register_hook(lambda gradient: see("between", gradient))
+    w.sum().backward()
+    w.detach_()
+    w.requires_grad_()
+    w.sum().backward()
+
+
 PROGRAMS = [
+    hooks_of_a_tensor_detached_in_place,
+    hooks_of_a_tensor_written_and_detached_in_place,
+    hooks_of_a_leaf_that_was_given_history,
     order_of_all_hooks,
     hooks_in_order_of_registration,
     a_handle_removes_its_hook,

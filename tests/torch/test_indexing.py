@@ -130,10 +130,22 @@ VALUES = [
     "x.index_put_((i, i), w[:2, None])",
     "x.index_put_((i, i), w[:2, None], accumulate=True)",
     "x.index_put_((torch.tensor([1, 1]),), l * 2, accumulate=True)",
+    "n[0, :1].expand(3, 4)[[0]] = 7",
+    "n[:, :1].expand(2, 3, 4)[i] = torch.arange(24.0).reshape(2, 3, 4)",
+    "n[:, :, :1].expand(2, 3, 4)[:, m[0]] = torch.arange(16.0).reshape(2, 2, 4)",
+    "n[0, :1].expand(3, 4).index_put_((i,), torch.ones(2, 4), accumulate=True)",
+    "y = x[0, 0, 0].expand(1)\nx[0, 0, :1] = y",
+    "x[0, 0, :1].copy_(x[0, 0, 0].expand(1))",
+    "x[:, 0, 0][x[:, 0, 0].detach() >= 0] = x[:, 0, 0].detach()",
+    "y = n[:0]\ny[y > 0] = y",
+    "y = n[:0]\ny[y > 0] = n[:0]",
+    "y = x[:0]\ny /= y",
+    "y = x[:0]\ny.mul_(y)",
 ]
 
 
 @pytest.mark.filterwarnings("ignore:Casting complex values to real")
+@pytest.mark.filterwarnings("ignore:Use of index_put_ on expanded tensors is deprecated")
 @pytest.mark.parametrize("source", VALUES)
 def test_what_is_assigned(source):
     assert_same(source)
