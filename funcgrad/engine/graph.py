@@ -16,7 +16,6 @@ from funcgrad.engine.nodes import (
     FunctionNode,
     GraphNode,
     Leaf,
-    Node,
     Packed,
     detached,
     hooked,
@@ -37,17 +36,25 @@ class ModifiedError(RuntimeError):
     """A value that the way back needs was changed in place since it was saved.
 
     Attributes:
-        node: the node that saved it.
-        value: the value as it was saved.
-        expected, version: its storage's version then and now.
+        storage: what was changed.
+        expected: its version when it was saved.
+        source: the node it came from then, and which of that node's outputs it was; (None, 0) for a leaf.
+        of_result: whether it was the result of the node that saved it.
     """
 
-    def __init__(self, node: Node, value: Value, expected: int, version: int) -> None:
+    def __init__(
+        self,
+        storage: Storage,
+        expected: int,
+        source: tuple[GraphNode | None, int],
+        of_result: bool = False,
+    ) -> None:
         super().__init__(
-            f"{type(node).__name__} needs a {value.aval!r} for its gradient that has been modified by an inplace "
-            f"operation: it is at version {version}; expected version {expected} instead"
+            f"a {storage.value.aval!r} needed for a gradient has been modified by an inplace operation: it is at version "
+            f"{storage.version}; expected version {expected} instead"
         )
-        self.node, self.value, self.expected, self.version = node, value, expected, version
+        self.storage, self.expected, self.source = storage, expected, source
+        self.of_result = of_result
 
 
 @contextmanager
@@ -246,7 +253,7 @@ def pull_back(node: Any, cotangents: Sequence[Variable | None]) -> Sequence[Vari
     values, storages = [], []
     for value, storage, version, held in saved:
         if storage.version != version:
-            raise ModifiedError(node, *storage.changed(held, version))
+            raise _modified(node)
         values.append(
             value.unpack() if type(value) is Packed else storage.value if held is value else value
         )
@@ -267,6 +274,21 @@ def pull_back(node: Any, cotangents: Sequence[Variable | None]) -> Sequence[Vari
     arguments += [cotangent for cotangent in cotangents if cotangent is not None]
     results = record(vjp, arguments)
     return [made(result) for result in results] if isinstance(results, list) else [made(results)]
+
+
+def _modified(node: Any) -> ModifiedError:
+    """The complaint of the last thing changed that a node saved, in the order of the op's arguments."""
+    edge, (value, storage, version, held) = next(
+        (edge, entry)
+        for edge, entry in zip(node.rule.saved_edges[::-1], node.saved[::-1], strict=True)
+        if entry[1].version != entry[2]
+    )
+    storage, expected, of_result = storage.changed(version)
+    if of_result or held is not value:
+        return ModifiedError(
+            storage, expected, (node if storage.value.aval.inexact else None, 0), of_result=True
+        )
+    return ModifiedError(storage, expected, node.edges[edge] if edge >= 0 else (None, 0))
 
 
 def _check_attached(node: Any) -> None:

@@ -34,6 +34,8 @@ class Op:
             they do not fit, so that the caller's own words reach the user.
         constants_from: arguments from this position on, which may be counted from the end, are constants: where a way
             back needs nothing else, a walk frees nothing.
+        saves: arguments whose values the node keeps where they want a gradient, although the derivative may not need them:
+            they must not be changed in place before the way back.
         counted: arguments before this position are inputs of the graph node, as far as `next_functions` tells; all if None.
     """
 
@@ -50,6 +52,7 @@ class Op:
         "label",
         "name",
         "node_type",
+        "saves",
         "warm",
     )
 
@@ -62,6 +65,7 @@ class Op:
         check: Callable[..., None] | None = None,
         counted: int | None = None,
         constants_from: int | None = None,
+        saves: tuple[int, ...] = (),
     ) -> None:
         self.name = name
         self.function = function
@@ -69,6 +73,7 @@ class Op:
         self.check = check
         self.counted = counted
         self.constants_from = constants_from
+        self.saves = saves
         self.kernel = jax.jit(function)
         self.node_type = node_type(self.label)
         self.warm: set[tuple[Aval, ...]] = set()
@@ -192,7 +197,10 @@ class VjpOp(Op):
 
     def __init__(self, rule: Rule, given: tuple[bool, ...]) -> None:
         cotangents = [t for t, g in zip(rule.outputs, given, strict=True) if g]
-        self.uses, function = _of_used(partial(_pull_back, rule, given), rule.avals, cotangents)
+        kept = [k for k in rule.op.saves if rule.needed[k]]
+        self.uses, function = _of_used(
+            partial(_pull_back, rule, given), rule.avals, cotangents, kept
+        )
         super().__init__(
             f"{rule.op.name}_vjp",
             function,
@@ -245,14 +253,14 @@ class JvpOp(Op):
 
 
 def _of_used(
-    full: Callable[..., Any], avals: Sequence[Aval], others: Sequence[Any]
+    full: Callable[..., Any], avals: Sequence[Aval], others: Sequence[Any], kept: Sequence[int] = ()
 ) -> tuple[tuple[int, ...], Callable[..., Any]]:
-    """Which of the first arguments a function reads, and the function of these and of the others."""
+    """Which of the first arguments a function reads or is to have, and the function of these and of the others."""
     structs = [aval.struct for aval in (*avals, *others)]
     jaxpr = with_wide_types(jax.make_jaxpr(full), *structs).jaxpr
     # Most derivatives read few of the op's inputs; what they do not read need not be kept.
     _, used = partial_eval.dce_jaxpr(jaxpr, [True] * len(jaxpr.outvars))
-    uses = tuple(k for k in range(len(avals)) if used[k])
+    uses = tuple(k for k in range(len(avals)) if used[k] or k in kept)
 
     def function(*args: Any) -> Any:
         inputs: list[Any] = [jnp.zeros(aval.shape, aval.dtype) for aval in avals]

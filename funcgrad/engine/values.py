@@ -5,7 +5,7 @@ Nothing here records or runs an op; see `trace` and `programs` for that.
 
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from weakref import WeakValueDictionary
 
 import jax
@@ -173,17 +173,38 @@ class Wrapped(Value):
 
 
 class Storage:
-    """A mutable cell: the value it holds now, and how many times it was written in place."""
+    """A mutable cell: the value it holds now, and how many times it was written in place.
 
-    __slots__ = ("__weakref__", "value", "version")
+    Attributes:
+        moved: once a graph node was left behind by a write in place, the `Moved` of it; not there before.
+    """
+
+    __slots__ = ("__weakref__", "moved", "value", "version")
+
+    moved: "Moved"
 
     def __init__(self, value: Value) -> None:
         self.value = value
         self.version = 0
 
-    def changed(self, held: Any, version: int) -> tuple[Any, int, int]:
-        """What was changed since `held` was saved at `version`: the value, and its version then and now."""
-        return held, version, self.version
+    def changed(self, version: Any) -> tuple["Storage", int, bool]:
+        """What was changed since it was at `version`, the version of that then, and whether it is watched besides."""
+        return self, version, False
+
+
+class Moved(NamedTuple):
+    """Where writes in place have taken a variable in the graph, from where it was; in sequence numbers of nodes.
+
+    Attributes:
+        start, first, last: of the nodes it came from before the first write, after it, and after the last.
+        node_type, nr: the kind of the last node, and which of its outputs the variable is.
+    """
+
+    start: float
+    first: float
+    last: float
+    node_type: type
+    nr: int
 
 
 class Constant(Storage):

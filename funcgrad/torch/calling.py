@@ -3,6 +3,7 @@
 The ops themselves are in the tables; the tensor class is in `tensor`.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -16,7 +17,7 @@ from funcgrad.engine.values import Wrapped
 from funcgrad.torch.dtypes import bool_, dtype, from_numpy_dtype, result_dtype
 from funcgrad.torch.inference import InferenceStorage
 from funcgrad.torch.inference import enabled as inferring
-from funcgrad.torch.tensor import Tensor, move_retained, tensor_of
+from funcgrad.torch.tensor import Tensor, rebase, tensor_of
 from funcgrad.torch.view_storage import ViewStorage, aval_of, geometry_of, memory_of, result_storage
 from funcgrad.torch.view_tensor import ViewTensor, keep_apart
 from funcgrad.torch.wrapping import check_not_batched, check_transformed, still_dual
@@ -101,16 +102,25 @@ def laid_out(result: Tensor, *operands: Variable) -> Tensor:
     return result
 
 
-def in_place(op: Op, target: Tensor, *others: Variable, saves_result: bool = False) -> Tensor:
-    """Record `op` on a tensor and others and store its result in the tensor. `writable` comes first."""
+def in_place(
+    op: Op,
+    target: Tensor,
+    *others: Variable,
+    saves_result: bool = False,
+    saves_arguments: bool = False,
+) -> Tensor:
+    """Record `op` on a tensor and others and store its result in the tensor. `writable` comes first.
+
+    PyTorch's derivative needs the result if `saves_result`, then also the arguments if `saves_arguments`; see `watch`.
+    """
     if type(target) is ViewTensor:
         node = target.write_in_place(op, others)
     else:
         result = record(op, (target, *others))
         node = result[1]
         write(target, result)
-    if saves_result and node is not None:
-        watch_result(node, target.storage)
+    if saves_result:
+        watch(node, target.storage, arguments=saves_arguments)
     return target
 
 
@@ -129,57 +139,61 @@ def write(target: Tensor, result: tuple[Value, Any, int]) -> Tensor:
     storage.value = value
     storage.version += 1
     if node is not None:
-        target.node, target.nr = node, nr
-        if target._retained is not None:
-            move_retained(target)
+        rebase(target, node, nr)
     return target
 
 
 _REPLACE = Op("write", lambda _, new: new)
 
 
-def watch_result(node: Any, storage: Storage, and_argument: bool = False) -> None:
-    """Let the node of an op watch the storage of the op's result in place of the arguments.
+def watch(node: Any, *watched: Storage, arguments: bool = False) -> None:
+    """Let the node of an op watch other storages than those of the arguments that its derivative needs.
 
     PyTorch takes some derivatives from the result (that of `exp` is `exp` itself), and so it is the result that must not
     be changed in place before `backward()`, while the argument may be. Of some it saves both.
+
+    Args:
+        node: the op's node; None where there is none.
+        watched: what must not be changed: results, or what indices were made from.
+        arguments: whether the arguments must not be changed either.
     """
+    if node is None or not node.saved:
+        return
     for entry in node.saved:
         if type(entry[0]) is Packed:
             return  # hooks keep what was saved, whatever happens to the storage
-    if not and_argument:
-        node.saved = tuple(
-            [(value, storage, storage.version, storage.value) for value, *_ in node.saved]
-        )
-    elif node.saved:
+    if arguments:
         (value, argument, _, held), *rest = node.saved
-        both = Both(argument, storage)
+        both = Watched((argument, *watched))
         node.saved = ((value, both, both.version, held), *rest)
+        return
+    storage = watched[0] if len(watched) == 1 else Watched(watched)
+    version, held = storage.version, storage.value
+    node.saved = tuple([(value, storage, version, held) for value, *_ in node.saved])
 
 
-class Both(Storage):
-    """Two storages, neither of which may be changed: what a node saved of the first goes on with its value."""
+class Watched(Storage):
+    """Several storages, none of which may be changed: what a node saved of the first goes on with its value."""
 
-    __slots__ = ("first", "second")
+    __slots__ = ("parts",)
 
-    def __init__(self, first: Storage, second: Storage) -> None:
-        self.first, self.second = first, second
+    def __init__(self, parts: Sequence[Storage]) -> None:
+        self.parts = parts
 
     @property
     def value(self) -> Value:  # type: ignore[override]
         """What the first holds."""
-        return self.first.value
+        return self.parts[0].value
 
     @property
     def version(self) -> Any:  # type: ignore[override]
-        """The versions of both."""
-        return self.first.version, self.second.version
+        """The versions of all."""
+        return tuple([part.version for part in self.parts])
 
-    def changed(self, held: Any, version: Any) -> tuple[Any, int, int]:
-        """Which of the two was changed."""
-        if self.first.version != version[0]:
-            return held, version[0], self.first.version
-        return self.second.value, version[1], self.second.version
+    def changed(self, version: Any) -> tuple[Storage, int, bool]:
+        """The first of them that was changed."""
+        k = next(k for k, part in enumerate(self.parts) if part.version != version[k])
+        return self.parts[k], version[k], k > 0
 
 
 def writable(target: Tensor, *others: Variable, repeats: bool = False) -> None:

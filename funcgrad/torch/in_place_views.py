@@ -9,7 +9,7 @@ from funcgrad.engine.nodes import detached, hooked, hooks_of
 from funcgrad.torch import geometry as geometries
 from funcgrad.torch.calling import writable
 from funcgrad.torch.geometry import Geometry, wrap_dim
-from funcgrad.torch.tensor import AccumulateGrad, Tensor
+from funcgrad.torch.tensor import AccumulateGrad, Tensor, rebase
 from funcgrad.torch.view_storage import view_of
 from funcgrad.torch.view_tensor import ViewTensor, geometry
 from funcgrad.torch.views import exchanged, ints, op, squeezed, strided_geometry
@@ -25,8 +25,10 @@ def _method(name: str, change: Callable[..., Change]) -> Callable[..., Tensor]:
         storage = view_of(self.storage, made)
         if self.requires_grad:
             value, node, nr = record(op(label, *static), (self,))
-            if node is not None:
+            if node is not None and type(self) is ViewTensor:
                 self.node, self.nr = node, nr
+            elif node is not None:
+                rebase(self, node, nr)
             storage.cached = storage.source.value, value
         self.storage = storage
         storage.version += 1

@@ -14,14 +14,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from funcgrad.engine import Aval, Op, local, record
+from funcgrad.engine import Aval, Op, Storage, Value, local, record
 from funcgrad.engine.values import is_tracer
 from funcgrad.torch import geometry as geometries
 from funcgrad.torch import views
 from funcgrad.torch.calling import check_no_overlap, in_place, number, writable
 from funcgrad.torch.conversions import clone, copy_, fill_
 from funcgrad.torch.geometry import Geometry
-from funcgrad.torch.tensor import Tensor, place, tensor_of
+from funcgrad.torch.tensor import Tensor, place, tensor_of, without_history
 from funcgrad.torch.view_storage import aval_of
 from funcgrad.torch.view_tensor import Creation, ViewTensor, geometry, written_view
 from funcgrad.torch.wrapping import is_batched
@@ -314,7 +314,30 @@ def _places(tensor: Tensor, of: Geometry, dim: int) -> list[Tensor]:
                 f"The shape of the mask {list(shape)} at index {k} does not match the shape of the indexed tensor "
                 f"{list(of.size)} at index {dim + k}"
             )
-    return [tensor_of(place(each)) for each in np.nonzero(np.asarray(tensor._array()))]
+    return [place_of_mask(tensor, each) for each in np.nonzero(np.asarray(tensor._array()))]
+
+
+class _MaskStorage(Storage):
+    """Where a mask is set, along one dimension. PyTorch saves the mask itself, so that is what must stay as it is."""
+
+    __slots__ = ("mask",)
+
+    def __init__(self, value: Value, mask: Storage) -> None:
+        self.value, self.mask = value, mask
+
+    @property
+    def version(self) -> int:  # type: ignore[override]
+        """That of the mask."""
+        return self.mask.version
+
+    def changed(self, version: int) -> tuple[Storage, int, bool]:
+        """The mask."""
+        return self.mask, version, False
+
+
+def place_of_mask(mask: Tensor, places: np.ndarray) -> Tensor:
+    """Where a mask is set, along one dimension, as a tensor of indices."""
+    return without_history(_MaskStorage(place(places), mask.storage))
 
 
 def _checked(of: Geometry, arrays: Sequence[Any]) -> tuple[tuple[int, ...], list[Tensor]]:

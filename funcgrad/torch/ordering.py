@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from funcgrad.engine import Op, record
-from funcgrad.torch.calling import call, laid_out
+from funcgrad.torch.calling import call, laid_out, watch
 from funcgrad.torch.dtypes import bool_, dtype, int64
 from funcgrad.torch.geometry import wrap_dim
 from funcgrad.torch.pointwise import FUNCTIONS as POINTWISE
@@ -160,6 +160,19 @@ def _found(name: str) -> type[_Found]:
     return type(name, (_Found,), {"__slots__": (), "__repr__": show})
 
 
+def _saving_indices(found: type[_Found], values: Tensor, indices: Tensor) -> _Found:
+    """Values with the indices from which PyTorch takes the derivative."""
+    watch(values.node, indices.storage)
+    return found(values, indices)
+
+
+def _saving_result(op: Op, input: Tensor, *, arguments: bool) -> Tensor:
+    """The result of an op whose derivative PyTorch takes from the result, and from the argument if `arguments`."""
+    result = tensor_of(*record(op, (input,)))
+    watch(result.node, result.storage, arguments=arguments)
+    return result
+
+
 def _extremes(name: str, label: str, elementwise: str) -> Callable[..., Any]:
     found = _found(name)
 
@@ -176,8 +189,9 @@ def _extremes(name: str, label: str, elementwise: str) -> Callable[..., Any]:
                 else f"{name}(): Expected reduction dim {dim} to have non-zero size."
             )
         if dim is None:
-            return tensor_of(*record(_op(f"{label}1"), (input,)))
-        return found(*call(_op(f"{label}0", wrap_dim(dim, input.ndim), keepdim), input))
+            return _saving_result(_op(f"{label}1"), input, arguments=True)
+        made = call(_op(f"{label}0", wrap_dim(dim, input.ndim), keepdim), input)
+        return _saving_indices(found, *made)
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = f"The {name} of all elements, or along `dim` with its index, or of two tensors, as `torch.{name}`."
@@ -207,7 +221,7 @@ _Sorted, _Top = _found("sort"), _found("topk")
 def sort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = True) -> _Found:
     """The elements along a dimension in order, and where each came from."""
     made = call(_op("SortBackward0", wrap_dim(dim, input.ndim), descending), input)
-    return _Sorted(*[laid_out(each, input) for each in made])
+    return _saving_indices(_Sorted, *[laid_out(each, input) for each in made])
 
 
 def argsort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = True) -> Tensor:
@@ -220,7 +234,7 @@ def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: boo
     along = wrap_dim(dim, input.ndim)
     if not 0 <= k <= (input.shape[along] if input.ndim else 1):
         raise RuntimeError("selected index k out of range")
-    return _Top(*call(_op("TopkBackward0", k, along, largest), input))
+    return _saving_indices(_Top, *call(_op("TopkBackward0", k, along, largest), input))
 
 
 # ------------------------------------------------------------------------------------------- running, soft, spread
@@ -234,7 +248,9 @@ def _stored(input: Tensor, wanted: dtype | None, integers: dtype | None) -> np.d
     return (given if inexact or integers is None else integers).numpy_dtype
 
 
-def _of_dim(name: str, label: str, integers: dtype | None) -> Callable[..., Tensor]:
+def _of_dim(
+    name: str, label: str, integers: dtype | None, *, arguments: bool = True
+) -> Callable[..., Tensor]:
     def function(input: Tensor, dim: int, *, dtype: dtype | None = None) -> Tensor:
         stored = _stored(input, dtype, integers)
         if integers is None and stored.kind in "iub":
@@ -246,7 +262,9 @@ def _of_dim(name: str, label: str, integers: dtype | None) -> Callable[..., Tens
             raise NotImplementedError(
                 f"\"{kernel.get(name, name)}\" not implemented for '{kind.scalar_type}'"
             )
-        return tensor_of(*record(_op(label, wrap_dim(dim, input.ndim), stored), (input,)))
+        return _saving_result(
+            _op(label, wrap_dim(dim, input.ndim), stored), input, arguments=arguments
+        )
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = f"Along a dimension, as `torch.{name}`."
@@ -277,7 +295,9 @@ def _spreads(name: str, label: str) -> Callable[..., Tensor]:
         if correction is None:
             correction = 0 if unbiased is False else 1
         static = (_dims(input, dim), correction, keepdim)
-        return tensor_of(*record(_op(label, *static), (input,)))
+        if name == "var":
+            return tensor_of(*record(_op(label, *static), (input,)))
+        return _saving_result(_op(label, *static), input, arguments=True)
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = (
@@ -306,7 +326,7 @@ def norm(
         )
     order = 2.0 if p in ("fro", None) else float(p)
     static = (order, _dims(input, dim), keepdim)
-    return tensor_of(*record(_op("LinalgVectorNormBackward0", *static), (input,)))
+    return _saving_result(_op("LinalgVectorNormBackward0", *static), input, arguments=True)
 
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
@@ -315,12 +335,12 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "argsort": argsort,
     "cumprod": _of_dim("cumprod", "CumprodBackward0", int64),
     "cumsum": _of_dim("cumsum", "CumsumBackward0", int64),
-    "log_softmax": _of_dim("log_softmax", "LogSoftmaxBackward0", None),
+    "log_softmax": _of_dim("log_softmax", "LogSoftmaxBackward0", None, arguments=False),
     "logcumsumexp": _of_dim("logcumsumexp", "LogcumsumexpBackward0", None),
     "max": _extremes("max", "MaxBackward", "maximum"),
     "min": _extremes("min", "MinBackward", "minimum"),
     "norm": norm,
-    "softmax": _of_dim("softmax", "SoftmaxBackward0", None),
+    "softmax": _of_dim("softmax", "SoftmaxBackward0", None, arguments=False),
     "sort": sort,
     "std": _spreads("std", "StdBackward0"),
     "topk": topk,

@@ -19,7 +19,7 @@ from funcgrad.torch.calling import (
     number,
     promoted,
     remember,
-    watch_result,
+    watch,
     writable,
     write,
 )
@@ -37,7 +37,7 @@ BOOL = "bool"  # the result is bool, and has no gradient
 class Row(NamedTuple):
     """An op of the tables: its name, the JAX function, its graph node's name, and what its dtypes do.
 
-    `saves_result`: PyTorch takes the derivative from the result; see `watch_result`.
+    `saves_result`: PyTorch takes the derivative from the result; see `watch`.
     `masked`: the JAX function of a bool array and another, where that is not the function of the bools as numbers.
     """
 
@@ -235,8 +235,13 @@ class Pointwise:
         aval = self.numbers.get((aval_of(a.storage), type(b))) or self.number_type(a, b)
         return number(b, aval)
 
-    def in_place(self, a: Tensor, *others: Any) -> Tensor:
+    def in_place(self, a: Tensor, *others: Any, with_result: bool = False) -> Tensor:
         """Compute and store in `a`, as PyTorch's trailing-underscore methods.
+
+        Args:
+            a: the first operand.
+            others: the others.
+            with_result: whether PyTorch's derivative needs the arguments and the result; see `watch`.
 
         Raises:
             RuntimeError: `a` is a leaf that requires grad, or has not the shape or the category of
@@ -246,7 +251,8 @@ class Pointwise:
         writable(a, *others)
         avals = (aval_of(a.storage), *[other.storage.value.aval for other in others])
         op = self.in_place_by_types.get(avals) or self.for_in_place((a, *others), avals)
-        return in_place(op, a, *others, saves_result=self.row.saves_result)
+        saves_result = with_result or self.row.saves_result
+        return in_place(op, a, *others, saves_result=saves_result, saves_arguments=with_result)
 
     def for_in_place(self, operands: tuple[Any, ...], avals: tuple[Aval, ...]) -> Op:
         """The op whose result can be stored in the first operand."""
@@ -282,8 +288,8 @@ class Pointwise:
             result = tensor_of(*record_one(op, input))
             if type(input.storage) is ViewStorage:
                 laid_out(result, input)
-            if saves_result and result.node is not None:
-                watch_result(result.node, result.storage)
+            if saves_result:
+                watch(result.node, result.storage)
             return result
 
         def binary(input: Tensor, other: Any, *, out: Tensor | None = None) -> Tensor:

@@ -16,7 +16,7 @@ from funcgrad.torch.calling import (
     number,
     promoted,
     remember,
-    watch_result,
+    watch,
     writable,
 )
 from funcgrad.torch.pointwise import Pointwise, Row, operator
@@ -48,7 +48,7 @@ def _static_power(exponent: float, dtype: np.dtype) -> Op:
             return jnp.logical_or(x, exponent == 0)
         return jnp.sqrt(x) if exponent == 0.5 else jax.lax.integer_pow(x, int(exponent))
 
-    return Op(f"pow {exponent:g}", power, label="PowBackward0")
+    return Op(f"pow {exponent:g}", power, label="PowBackward0", saves=(0,))
 
 
 @cache
@@ -98,15 +98,15 @@ def pow(input: Any, exponent: Any) -> Tensor:
     """
     if not isinstance(input, Tensor):
         dtype = promoted((input, exponent)).numpy_dtype
-        return tensor_of(
-            *record(_power_of_number(dtype), (exponent, number(input, Aval((), dtype))))
-        )
+        base = number(input, Aval((), dtype))
+        result = tensor_of(*record(_power_of_number(dtype), (exponent, base)))
+        watch(result.node, result.storage, arguments=True)
+        return result
     if isinstance(exponent, NUMBERS):
         return _power(input, exponent)
     op = _of_tensors.for_types(input, exponent)
     result = tensor_of(*record(op, (input, exponent)))
-    if exponent.requires_grad and result.node is not None:
-        watch_result(result.node, result.storage, and_argument=True)
+    watch(result.node, result.storage, arguments=True)
     return result
 
 
@@ -116,7 +116,7 @@ def pow_(input: Tensor, exponent: Any) -> Tensor:
     if isinstance(exponent, NUMBERS) and promoted((input, exponent)) is input.dtype:
         op, others = _power_op(input, exponent)
         return in_place(op, input, *others)
-    return _of_tensors.in_place(input, exponent)
+    return _of_tensors.in_place(input, exponent, with_result=isinstance(exponent, Tensor))
 
 
 def _operator(self: Tensor, exponent: Any) -> Any:

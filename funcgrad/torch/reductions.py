@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from funcgrad.engine import Op
 from funcgrad.engine.trace import record_one
-from funcgrad.torch.calling import remember, watch_result
+from funcgrad.torch.calling import remember, watch
 from funcgrad.torch.dtypes import bool_, dtype, int64
 from funcgrad.torch.geometry import wrap_dim
 from funcgrad.torch.storing import store
@@ -26,7 +26,7 @@ BOOL = "bool"
 class Row(NamedTuple):
     """A reduction: name, JAX function of (x, axis, keepdims), node names over all and over some dimensions, dtype rule.
 
-    `saves_result`: PyTorch's derivative needs the argument and the result; see `watch_result`.
+    `saves_result`: PyTorch's derivative needs the argument and the result; see `watch`.
     """
 
     name: str
@@ -102,8 +102,8 @@ def _function(row: Row) -> Callable[..., Tensor]:
             return store(row.name, out, (input,), lambda: reduce(input, dim, keepdim, dtype=dtype))
         if dim is None and dtype is None and not keepdim and input.storage.value.aval in plain:
             result = tensor_of(*record_one(over_all, input))
-            if saves_result and result.node is not None:
-                watch_result(result.node, result.storage, and_argument=True)
+            if saves_result:
+                watch(result.node, result.storage, arguments=True)
             return result
         stored = _stored(row, input, dtype)
         if stored is None:
@@ -118,8 +118,8 @@ def _function(row: Row) -> Callable[..., Tensor]:
         if not dims and (dim is not None or keepdim):
             dims = tuple(range(input.ndim))  # an empty list of dimensions means all of them
         result = tensor_of(*record_one(_op(row, dims, keepdim, stored), input))
-        if saves_result and result.node is not None:
-            watch_result(result.node, result.storage, and_argument=True)
+        if saves_result:
+            watch(result.node, result.storage, arguments=True)
         return result
 
     reduce.__name__ = reduce.__qualname__ = row.name

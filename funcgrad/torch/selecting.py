@@ -7,12 +7,12 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from funcgrad.engine import Aval, Op, Variable, local, record
+from funcgrad.engine import Aval, Op, Storage, Variable, local, record
 from funcgrad.engine.values import is_tracer
 from funcgrad.torch.calling import check_broadcast, in_place, laid_out, number, promoted, writable
 from funcgrad.torch.dtypes import bool_, dtype, int64
 from funcgrad.torch.geometry import permute, wrap_dim
-from funcgrad.torch.indexing import put
+from funcgrad.torch.indexing import place_of_mask, put
 from funcgrad.torch.splitting import unbind
 from funcgrad.torch.tensor import Tensor, place, tensor_of, without_history
 from funcgrad.torch.view_storage import view_of
@@ -132,12 +132,25 @@ _OF_TWO = {
 }
 
 
+# Arguments that PyTorch saves beside those that the derivative needs.
+_SAVES = {
+    "GatherBackward0": (0,),
+    "IndexAddBackward0": (1,),
+    "IndexCopyBackward0": (1,),
+    "MaskedSelectBackward0": (0,),
+    "TakeBackward0": (0,),
+}
+
+
 @lru_cache(maxsize=4096)
 def _op(label: str, *static: Any) -> Op:
     name = label.split("Backward")[0].lower()
     check: Any = {"maskedfill": check_broadcast, "where": _check_where}.get(name)
     counted = 2 if label in _OF_TWO else 1
-    return Op(name, _FUNCTIONS[label](*static), label=label, check=check, counted=counted)
+    saves = _SAVES.get(label, ())
+    return Op(
+        name, _FUNCTIONS[label](*static), label=label, check=check, counted=counted, saves=saves
+    )
 
 
 def _check_where(a: Aval, b: Aval, condition: Aval) -> None:
@@ -197,7 +210,7 @@ def masked_select(input: Tensor, mask: Tensor) -> Tensor:
     check_broadcast(input.storage.value.aval, mask.storage.value.aval)
     shape = np.broadcast_shapes(tuple(input.shape), tuple(mask.shape))
     places = np.nonzero(np.broadcast_to(np.asarray(mask._array()), shape or (1,)))
-    arguments = (input, *[tensor_of(place(each)) for each in places])
+    arguments = (input, *[place_of_mask(mask, each) for each in places])
     return tensor_of(*record(_op("MaskedSelectBackward0", shape), arguments))
 
 
@@ -305,7 +318,9 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Te
         )
         shape[dim] = one[dim]
         shapes.append(shape)
-    return gather(expand(input, shapes[0]), dim, expand(indices, shapes[1]))
+    # PyTorch makes a copy of the indices, so they may be changed in place.
+    held = without_history(Storage(indices.storage.value))
+    return gather(expand(input, shapes[0]), dim, expand(held, shapes[1]))
 
 
 def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:

@@ -3,15 +3,16 @@
 import copy
 import warnings
 from collections.abc import Callable
+from math import inf
 from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from funcgrad.engine import Aval, Leaf, Storage, Value, Variable, compute, local
+from funcgrad.engine import Aval, GraphNode, Leaf, Storage, Value, Variable, compute, local
 from funcgrad.engine.levels import duals
-from funcgrad.engine.values import Wrapped, is_tracer
+from funcgrad.engine.values import Moved, Wrapped, is_tracer
 from funcgrad.torch import printing, wrapping
 from funcgrad.torch.devices import device
 from funcgrad.torch.dtypes import C_NAMES, Size, dtype, from_numpy_dtype
@@ -429,6 +430,20 @@ def move_retained(tensor: Tensor) -> None:
     from funcgrad.torch.autograd import hooks
 
     hooks.move_retained(tensor)
+
+
+def rebase(tensor: Tensor, node: GraphNode, nr: int) -> None:
+    """After a tensor that is no view was written in place: from now on it comes from there."""
+    storage, before = tensor.storage, tensor.node
+    counter = storage.counter if type(storage) is ViewStorage else storage
+    start, first = inf if before is None else before.sequence, node.sequence
+    moved = getattr(counter, "moved", None)
+    if moved is not None and moved.last == start:
+        start, first = moved.start, moved.first
+    counter.moved = Moved(start, first, node.sequence, type(node), nr)
+    tensor.node, tensor.nr = node, nr
+    if tensor._retained is not None:
+        move_retained(tensor)
 
 
 def without_history(storage: Storage) -> Tensor:

@@ -7,7 +7,7 @@ there. Who shares a version counter with whom is apart from that: views do with 
 from collections.abc import Sequence
 from functools import lru_cache
 from math import prod
-from typing import Any
+from typing import Any, TypeGuard
 
 import jax
 import jax.numpy as jnp
@@ -283,6 +283,14 @@ def memory_aval(memory: Storage) -> Aval:
 def aval_of(storage: Storage) -> Aval:
     """The type of a storage's elements."""
     return storage.aval if type(storage) is ViewStorage else storage.value.aval
+
+
+def is_view(storage: Storage) -> TypeGuard[ViewStorage]:
+    """Whether a storage is that of a view, as far as it tells: a detached view shares it."""
+    if type(storage) is not ViewStorage:
+        return False
+    source = storage.source
+    return type(source) is not OrderedStorage or storage.geometry is not source.geometry
 
 
 def geometry_of(storage: Storage) -> Geometry:

@@ -14,10 +14,11 @@ import jax.numpy as jnp
 
 from funcgrad.engine import FunctionNode, GraphNode, Leaf, Op, Variable, grad_mode, local, record
 from funcgrad.engine.levels import where
+from funcgrad.engine.nodes import Node, node_type
 from funcgrad.torch import inference
 from funcgrad.torch.dtypes import Size, dtype, from_numpy_dtype
 from funcgrad.torch.strided import Layout, layout, reader, writer
-from funcgrad.torch.tensor import AccumulateGrad, Tensor, move_retained, tensor_of
+from funcgrad.torch.tensor import AccumulateGrad, Tensor, move_retained, rebase, tensor_of
 from funcgrad.torch.view_storage import (
     SEEN_AS,
     Reinterpreted,
@@ -254,11 +255,14 @@ class ViewTensor(Tensor):
         """
         self.check_writable(())
         made = CopySlices(node, position, self)
-        self.base.node, self.base.nr = made, 0
+        rebase(self.base, made, 0)
+        self.expect_node()
+
+    def expect_node(self) -> None:
+        """Its base was written to through it: its node is made when it is asked for."""
         self._node = _REBASED
-        for tensor in (self.base, self):
-            if tensor._retained is not None:
-                move_retained(tensor)
+        if self._retained is not None:
+            move_retained(self)
 
     def see_version(self) -> None:
         """Take the node as it is for that of the present version."""
@@ -286,7 +290,7 @@ class ViewTensor(Tensor):
             return
         node = self._node
         if node is not None and not isinstance(node, Leaf):
-            name = sub(r"Backward\d*$", "", type(node).__name__)
+            name = short_name(type(node))
             of = {
                 Creation.NO_GRAD: " of a view which was created in no_grad mode",
                 Creation.INFERENCE: " of a view which was created in inference mode",
@@ -322,11 +326,8 @@ class ViewTensor(Tensor):
             keep_apart(node)
             base.storage.value = value
             if node is not None:
-                base.node, base.nr = node, nr
-                self._node = _REBASED
-                for tensor in (base, self):
-                    if tensor._retained is not None:
-                        move_retained(tensor)
+                rebase(base, node, nr)
+                self.expect_node()
         else:
             node = None
             with grad_mode(False):
@@ -340,6 +341,36 @@ class ViewTensor(Tensor):
 
 ViewTensor.__name__ = ViewTensor.__qualname__ = "Tensor"
 ViewTensor.__module__ = Tensor.__module__
+
+
+def type_of_rebased(storage: ViewStorage) -> type:
+    """The kind of node that a view has once its base was written in place."""
+    of_pairs = type(storage.source) is Reinterpreted and storage.source.kind == "complex"
+    return _OF_PAIRS if of_pairs else AsStridedBackward0
+
+
+_OF_PAIRS = node_type("ViewAsComplexBackward0")
+
+
+def type_of_write(node: GraphNode) -> type:
+    """The kind of node that the op behind a node has where it writes to no view."""
+    op = node.rule.op if isinstance(node, Node) else None
+    return op.within.node_type if isinstance(op, WriteOp) else type(node)
+
+
+# The nodes that PyTorch's own C++ code makes by hand say where they are from.
+_QUALIFIED = {"AccumulateGrad", "CopyBackwards", "CopySlices"}
+
+
+def node_name(node_type: type) -> str:
+    """What PyTorch calls a kind of node."""
+    name = node_type.__name__
+    return f"torch::autograd::{name}" if name in _QUALIFIED else name
+
+
+def short_name(node_type: type) -> str:
+    """What PyTorch calls the op behind a kind of node in complaints."""
+    return sub(r"Backward0?(\d*)$", r"\1", node_name(node_type))
 
 
 def _requires_grad(variable: Variable) -> bool:
@@ -412,6 +443,14 @@ def as_strided(view: Layout, around: Around = None) -> Op:
     )
 
 
+class WriteOp(Op):
+    """An op from base to base; `within` is the op that gives the new elements of the view."""
+
+    __slots__ = ("within",)
+
+    within: Op
+
+
 @lru_cache(maxsize=4096)
 def copy_slices(op: Op, view: Layout, around: Around) -> Op:
     """The op (base, *others, offset) -> the base with a view of it replaced by what `op` gives for it and `others`."""
@@ -425,7 +464,9 @@ def copy_slices(op: Op, view: Layout, around: Around) -> Op:
         return take(base, write(memory, offset, new))
 
     counted = -1 if op.counted is None else op.counted
-    return Op(f"{op.name} in a view", function, label="CopySlices", counted=counted)
+    made = WriteOp(f"{op.name} in a view", function, label="CopySlices", counted=counted)
+    made.within = op
+    return made
 
 
 # ------------------------------------------------------------------------------------------- making views

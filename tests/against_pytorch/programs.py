@@ -5,7 +5,6 @@ options that the instruction takes from those there are, so every list of pairs 
 list or the numbers gives a simpler one.
 """
 
-import re
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -531,8 +530,4 @@ def flags(tensor: Any) -> tuple[Any, ...]:
 
 def gist(message: str) -> str:
     """What a message is about: without what is known to differ, and without where it came from."""
-    if "modified by an inplace" in message or "detached in-place" in message:
-        # Of several saved tensors that were changed, the one that is looked at first is named.
-        return "a saved tensor was changed"
-    message = re.sub(r", which is output \d+ of [\w:]+,", "", message)
-    return message.split("\n")[0][:160]
+    return message.split("\n")[0][:250]

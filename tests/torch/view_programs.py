@@ -21,6 +21,12 @@ m = torch.tensor([[True, False, True], [False, True, False]])
 """
 
 
+def elements(tensor):
+    """The elements as NumPy has them, which knows no bfloat16."""
+    tensor = tensor.detach()
+    return (tensor.float() if "bfloat16" in str(tensor.dtype) else tensor).numpy()
+
+
 def seen(tensor, named=()):
     """All of a tensor that does not depend on which library made it."""
     node = tensor.grad_fn
@@ -31,10 +37,10 @@ def seen(tensor, named=()):
         "stride": tensor.stride(),
         "storage_offset": tensor.storage_offset(),
         "contiguous": tensor.is_contiguous(),
-        "elements": tensor.detach().numpy(),
+        "elements": elements(tensor),
         "requires_grad": tensor.requires_grad,
         "leaf": tensor.is_leaf,
-        "node": None if node is None else type(node).__name__,
+        "node": None if node is None else node.name(),
         "version": tensor._version,
         "view": tensor._is_view(),
         "base": next((name for name, each in named if each is base), base is not None),
@@ -79,8 +85,7 @@ def run(torch, source, start=START):
         if total.requires_grad:
             total.backward()
     except RuntimeError as raised:
-        words = str(raised)
-        gradients["backward"] = "modified" if "modified by an inplace operation" in words else words
+        gradients["backward"] = str(raised)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for name in known:

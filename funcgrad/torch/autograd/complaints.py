@@ -1,22 +1,71 @@
 """What the engine complains of on the way back, in PyTorch's words."""
 
+from math import inf
+
 from funcgrad.engine import ModifiedError
+from funcgrad.engine.values import Moved
 from funcgrad.torch.autograd.observing import Anomaly
 from funcgrad.torch.dtypes import from_numpy_dtype
+from funcgrad.torch.view_storage import ViewStorage, aval_of, is_view
+from funcgrad.torch.view_tensor import (
+    UNTRACKED,
+    Creation,
+    short_name,
+    type_of_rebased,
+    type_of_write,
+)
 
 
 def as_pytorch(error: RuntimeError) -> RuntimeError:
     """The engine's complaint in PyTorch's words."""
-    if isinstance(error, ModifiedError):
-        kind = from_numpy_dtype(error.value.aval.dtype).scalar_type
-        return RuntimeError(
-            "one of the variables needed for gradient computation has been modified by an inplace operation: "
-            f"[torch.{kind}Tensor {list(error.value.aval.shape)}] is at version {error.version}; expected version "
-            f"{error.expected} instead. Hint: {_SEEN if Anomaly.enabled else _UNSEEN}"
+    if not isinstance(error, ModifiedError):
+        return RuntimeError(str(error))
+    storage, (source, nr) = error.storage, error.source
+    aval = aval_of(storage)
+    if is_view(storage) and not error.of_result:
+        refused = _refused_view(source, nr)
+        if refused:
+            return RuntimeError(refused)
+    kind = from_numpy_dtype(aval.dtype).scalar_type
+    kind = f"CPU{kind}Type" if kind in _WITHOUT_TENSOR_TYPE else f"torch.{kind}Tensor"
+    maker = _maker(error)
+    return RuntimeError(
+        "one of the variables needed for gradient computation has been modified by an inplace operation: "
+        f"[{kind} {list(aval.shape)}]{maker and f', which is {maker},'} is at version {storage.version}; expected version "
+        f"{error.expected} instead. Hint: {_SEEN if Anomaly.enabled else _UNSEEN}"
+    )
+
+
+def _refused_view(source: object, nr: int) -> str:
+    """What PyTorch says of a view that must not be used after such a change; nothing where it may be."""
+    modified = "its base or another view of its base has been modified inplace"
+    if source is UNTRACKED:
+        return (
+            f"A view was created in no_grad mode and {modified} with grad mode enabled. "
+            f"{Creation.NO_GRAD.value}"
         )
-    return RuntimeError(str(error))
+    if getattr(source, "outputs", 1) > 1:
+        return f"Output {nr} of {short_name(type(source))} is a view and {modified}. {Creation.SEVERAL.value}"
+    return ""
 
 
+def _maker(error: ModifiedError) -> str:
+    """Which output of which op the variable is now that was changed; empty for a leaf."""
+    storage, (source, nr) = error.storage, error.source
+    counter = storage.counter if type(storage) is ViewStorage else storage
+    moved: Moved | None = getattr(counter, "moved", None)
+    at = inf if source is None else source.sequence
+    if error.of_result:
+        return "" if source is None else f"output {nr} of {short_name(type_of_write(source))}"
+    if is_view(storage) and (at < inf or moved is not None):
+        return f"output 0 of {short_name(type_of_rebased(storage))}"
+    if moved is not None and (at == moved.start or moved.first <= at <= moved.last):
+        return f"output {moved.nr} of {short_name(moved.node_type)}"
+    return "" if at == inf else f"output {nr} of {short_name(type(source))}"
+
+
+# The dtypes for which PyTorch has no name of the old kind, such as `torch.FloatTensor`.
+_WITHOUT_TENSOR_TYPE = {"BFloat16", "Bool", "ComplexDouble", "ComplexFloat"}
 _SEEN = (
     "the backtrace further above shows the operation that failed to compute its gradient. The variable in question was "
     "changed in there or anywhere later. Good luck!"

@@ -25,7 +25,7 @@ from funcgrad.torch.autograd.complaints import as_pytorch
 from funcgrad.torch.autograd.hooks import as_tensor
 from funcgrad.torch.autograd.observing import saved_entry
 from funcgrad.torch.autograd.shaping import as_gradient_of
-from funcgrad.torch.tensor import Tensor, move_retained, place, tensor_of
+from funcgrad.torch.tensor import Tensor, move_retained, place, rebase, tensor_of
 from funcgrad.torch.view_tensor import Creation, ViewTensor, view_of_itself
 
 __all__ = ["Function", "FunctionCtx", "once_differentiable"]
@@ -108,7 +108,9 @@ def _restored(entry: Any, kept: Any, node: Any) -> Tensor:
         if isinstance(kept, Tensor):
             kept = kept.node, kept.nr
     elif storage.version != version:
-        raise as_pytorch(ModifiedError(node, value, version, storage.version))
+        own = not isinstance(kept, Tensor)
+        made = (node, kept[1]) if own else (kept.grad_fn, kept.nr)
+        raise as_pytorch(ModifiedError(storage, version, made, of_result=own))
     if isinstance(kept, Tensor):
         return kept
     source, number = kept
@@ -429,9 +431,12 @@ def _wrap(
             wanted = [arg for arg, needed in zip(args, ctx.needs_input_grad, strict=True) if needed]
             output.rebase_on(node, next(k for k, arg in enumerate(wanted) if arg is output))
         elif differentiable:
-            output.node, output.nr = node, number
-            if output._retained is not None:
-                move_retained(output)
+            if dirty and node is not None:
+                rebase(output, node, number)
+            else:
+                output.node, output.nr = node, number
+                if output._retained is not None:
+                    move_retained(output)
         if type(output) is ViewTensor and not dirty:
             output.creation = Creation.FUNCTION
             output.see_version()

@@ -15,9 +15,8 @@ from funcgrad.torch.autograd.walking import accumulate
 from funcgrad.torch.devices import device
 from funcgrad.torch.dtypes import dtype, from_numpy_dtype
 from funcgrad.torch.tensor import AccumulateGrad, Tensor, device_of
+from funcgrad.torch.view_tensor import node_name
 
-# The nodes that PyTorch's own C++ code makes by hand say where they are from.
-_QUALIFIED = ("AccumulateGrad", "CopyBackwards", "CopySlices")
 _NO_NUMBER = 2**64 - 1
 
 
@@ -29,11 +28,6 @@ class InputMetadata(NamedTuple):
     device: device
     is_nested_tensor: bool = False
     is_cpp_nested_tensor: bool = False
-
-
-def _name(self: GraphNode) -> str:
-    name = type(self).__name__
-    return f"torch::autograd::{name}" if name in _QUALIFIED else name
 
 
 def _sequence_nr(self: GraphNode) -> int:
@@ -87,7 +81,7 @@ def _refuse_copy(self: GraphNode, *_: Any) -> Any:
 
 _INTERFACE: dict[type, dict[str, Any]] = {
     GraphNode: {
-        "name": _name,
+        "name": lambda self: node_name(type(self)),
         "next_functions": property(hooks.next_functions),
         "metadata": property(metadata),
         "register_hook": hooks.register_node_hook,

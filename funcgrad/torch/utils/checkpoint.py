@@ -228,8 +228,7 @@ class _Frame:
         args = []
         for arg, version in self.args:
             if isinstance(arg, Tensor) and arg._version != version:
-                error = ModifiedError(None, arg.storage.value, version, arg._version)  # type: ignore[arg-type]
-                raise as_pytorch(error)
+                raise as_pytorch(ModifiedError(arg.storage, version, (arg.grad_fn, arg.nr)))
             args.append(arg)
         notes: list[Any] = []
 
