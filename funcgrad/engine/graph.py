@@ -24,7 +24,8 @@ from funcgrad.engine.ops import add
 from funcgrad.engine.trace import Observer, local, record, record_values
 from funcgrad.engine.values import Storage, Value, Variable
 
-Accumulate = Callable[[Leaf, Value, GraphNode | None, int], None]
+Accumulate = Callable[[Leaf, Value | None, GraphNode | None, int], None]
+Take = Callable[[Any, Variable | None], None]
 Gathered = list[tuple[Leaf, Value, GraphNode | None, int]]
 
 
@@ -73,22 +74,36 @@ def made(result: tuple[Value, Any, int]) -> Variable:
     return Variable(Storage(value), node, nr)
 
 
+def into(accumulate: Accumulate) -> Take:
+    """What hands the gradients of a walk to `accumulate`."""
+
+    def take(leaf: Leaf, gradient: Variable | None) -> None:
+        if gradient is None:
+            accumulate(leaf, None, None, 0)
+        else:
+            accumulate(leaf, gradient.storage.value, gradient.node, gradient.nr)
+
+    return take
+
+
 def walk(
     roots: Sequence[tuple[Variable, Variable]],
+    take: Take,
     *,
     retain_graph: bool = False,
     create_graph: bool = False,
     captures: Sequence[Edge] | None = None,
-    towards: Sequence[GraphNode] | None = None,
-) -> Iterator[tuple[Any, Variable]]:
-    """Walk from the roots backward, each with its cotangent, yielding (leaf, gradient) as gradients become ready.
+    towards: Iterable[GraphNode] | None = None,
+) -> None:
+    """Walk from the roots backward, each with its cotangent, and hand over gradients as they become ready.
 
     Args:
         roots: variables with a graph, and the cotangent of each.
+        take: called with each leaf and its gradient, None where none arrives there.
         retain_graph: keep the saved values.
         create_graph: record the walk itself as a graph, so that the gradients can be differentiated.
-        captures: yield the cotangents arriving at these edges, as (edge, gradient), in place of the leaves'.
-        towards: visit only these nodes and those on the way to one.
+        captures: `take` is called with these edges and the cotangents that arrive there, in place of the leaves.
+        towards: visit only these nodes and those on the way to one of them.
 
     Raises:
         FreedError, ModifiedError: a saved value is not there any more.
@@ -100,17 +115,18 @@ def walk(
     around, recorder.walking = recorder.walking, waiting
     before, recorder.grad_enabled = recorder.grad_enabled, create_graph
     try:
-        yield from _walk(roots, waiting, retain_graph, captures)
+        _walk(roots, take, waiting, retain_graph, captures)
     finally:
         recorder.walking, recorder.grad_enabled = around, before
 
 
 def _walk(
     roots: Sequence[tuple[Variable, Variable]],
+    take: Take,
     waiting: dict[GraphNode, int],
     retain_graph: bool,
     captures: Sequence[Edge] | None,
-) -> Iterator[tuple[Any, Variable]]:
+) -> None:
     arrived: dict[GraphNode, list[Variable | None]] = {}
     ready: list[tuple[float, int, Any]] = []
     order = count()
@@ -126,6 +142,42 @@ def _walk(
         held = slots[nr]
         slots[nr] = cotangent if held is None else made(record(add, (held, cotangent)))
 
+    def capture(node: GraphNode, cotangents: Sequence[Variable | None] | None) -> None:
+        for edge in wanted.get(node, ()):
+            if cotangents is not None and cotangents[edge[1]] is not None:
+                take(edge, cotangents[edge[1]])
+
+    def visit(node: Any) -> Sequence[Variable | None]:
+        """The cotangents of a node's inputs."""
+        cotangents = arrived.pop(node, None)
+        hooks = hooked.get(node) if hooked else None
+        if cotangents is None and (hooks is not None or isinstance(node, FunctionNode)):
+            cotangents = [None] * node.outputs
+        passed = captures is None or any(source in waiting for source, _ in node.edges)
+        # As in PyTorch: where the walk goes on, what is captured is what arrived, before any hook.
+        if passed:
+            capture(node, cotangents)
+        if hooks is not None:
+            hooks.arrive(cotangents)
+        if not passed:
+            capture(node, cotangents)
+            return ()
+        if hooks is not None:
+            for hook in list(hooks.before.values()):
+                hook(cotangents)
+        gradients: Sequence[Variable | None] = ()
+        if node.sequence == inf:
+            take(node, None if cotangents is None else cotangents[0])
+        elif cotangents is not None:
+            gradients = pull_back(node, cotangents)
+        if hooks is not None and hooks.after:
+            gradients = list(gradients)
+            for after in list(hooks.after.values()):
+                after(gradients, cotangents)
+        if not retain_graph and node.saved:
+            node.saved = None
+        return gradients
+
     for root, cotangent in roots:
         if root.node in waiting:
             arrive(root.node, root.nr, cotangent)
@@ -134,40 +186,7 @@ def _walk(
             heappush(ready, (-node.sequence, next(order), node))
     while ready:
         _, _, node = heappop(ready)
-        cotangents = arrived.pop(node, None)
-        hooks = hooked.get(node) if hooked else None
-        if cotangents is None and (hooks is not None or isinstance(node, FunctionNode)):
-            cotangents = [None] * node.outputs
-        edges = wanted.get(node, ())
-        passed = captures is None or any(source in waiting for source, _ in node.edges)
-        # As in PyTorch: where the walk goes on, what is captured is what arrived, before any hook.
-        if passed and cotangents is not None:
-            yield from [(e, c) for e in edges if (c := cotangents[e[1]]) is not None]
-        if hooks is not None:
-            for hook in list(hooks.arriving.values()):
-                hook(cotangents)
-        if not passed:
-            if cotangents is not None:
-                yield from [(e, c) for e in edges if (c := cotangents[e[1]]) is not None]
-            continue
-        if hooks is not None:
-            for hook in list(hooks.before.values()):
-                hook(cotangents)
-        gradients: Sequence[Variable | None] = ()
-        if node.sequence == inf:
-            if cotangents is not None and cotangents[0] is not None:
-                yield node, cotangents[0]
-        elif cotangents is not None:
-            if observer is None:
-                gradients = pull_back(node, cotangents)
-            else:
-                gradients = _observed(observer, node, cotangents)
-        if hooks is not None and hooks.after:
-            gradients = list(gradients)
-            for after in list(hooks.after.values()):
-                after(gradients, cotangents)
-        if not retain_graph and node.saved:
-            node.saved = None
+        gradients = visit(node) if observer is None else _observed(observer, node, visit)
         for (source, nr), gradient in zip(node.edges, gradients, strict=False):
             if gradient is not None and source in waiting:
                 arrive(source, nr, gradient)
@@ -180,14 +199,14 @@ def _walk(
 
 
 def _observed(
-    observer: Observer, node: Any, cotangents: Sequence[Variable | None]
+    observer: Observer, node: Any, visit: Callable[[Any], Sequence[Variable | None]]
 ) -> Sequence[Variable | None]:
-    """`pull_back`, with an observer told of it."""
+    """A visit, with an observer told of it."""
     observer.visits(node)
     try:
-        gradients = pull_back(node, cotangents)
-    except BaseException as error:
-        observer.failed(node, error)
+        gradients = visit(node)
+    except BaseException:
+        observer.failed(node)
         raise
     observer.gave(node, gradients)
     return gradients
@@ -197,7 +216,7 @@ class Walk(dict[GraphNode, int]):
     """The nodes that one walk visits, with how many cotangents each waits for; itself, not its contents, when compared.
 
     Attributes:
-        partial: whether it goes towards some nodes only.
+        partial: whether it leaves nodes out, since only some gradients are wanted.
     """
 
     __slots__ = ("__weakref__", "partial")
@@ -207,8 +226,8 @@ class Walk(dict[GraphNode, int]):
     __eq__ = object.__eq__
 
 
-def _dependencies(roots: Iterable[GraphNode], towards: Sequence[GraphNode] | None) -> Walk:
-    """How many cotangents each node to be visited waits for; `towards` some nodes, only those on the way are visited."""
+def _dependencies(roots: Iterable[GraphNode], towards: Iterable[GraphNode] | None) -> Walk:
+    """How many cotangents each node to be visited waits for: all of them, or those in `towards` and on the way there."""
     waiting = Walk((root, 0) for root in roots)
     stack = list(waiting)
     while stack:
@@ -217,7 +236,7 @@ def _dependencies(roots: Iterable[GraphNode], towards: Sequence[GraphNode] | Non
                 waiting[source] = 0
                 stack.append(source)
     if towards is not None:
-        leading: set[GraphNode] = set(towards)
+        leading = set(towards)
         for node in sorted(waiting, key=lambda node: node.sequence):
             if any(source in leading for source, _ in node.edges):
                 leading.add(node)

@@ -339,7 +339,7 @@ def node_of(op: Op, arguments: Sequence[Variable]) -> GraphNode | None:
     made = rule.make(arguments, NOWHERE)
     observer = local.recorder.observer
     if observer is not None:
-        observer.made(made)
+        observer.made(made, arguments)
     return made
 
 

@@ -153,16 +153,24 @@ class Hooks:
 
     Attributes:
         arriving: of the cotangents, None where there is none; called also where they are only captured.
+        retaining: likewise, after these.
         before: of the cotangents, when the node is about to pull them back.
         after: of the gradients, one an edge, and of the cotangents they were made from.
     """
 
-    __slots__ = ("after", "arriving", "before")
+    __slots__ = ("after", "arriving", "before", "retaining")
 
     def __init__(self) -> None:
         self.arriving = HookTable()
+        self.retaining = HookTable()
         self.before = HookTable()
         self.after = HookTable()
+
+    def arrive(self, cotangents: Any) -> None:
+        """Call what is called when cotangents arrive."""
+        for table in (self.arriving, self.retaining):
+            for hook in list(table.values()):
+                hook(cotangents)
 
 
 # Apart from the nodes, so that those without hooks, nearly all, pay nothing for them.

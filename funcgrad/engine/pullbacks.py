@@ -9,7 +9,7 @@ from operator import attrgetter
 from typing import Any, NamedTuple
 from weakref import ref
 
-from funcgrad.engine.graph import Accumulate, Gathered, made, pull_back, walk
+from funcgrad.engine.graph import Accumulate, Gathered, into, made, pull_back, walk
 from funcgrad.engine.nodes import GraphNode, Leaf, Node, detached, hooked, next_sequence
 from funcgrad.engine.ops import add, ones_like
 from funcgrad.engine.settings import settings
@@ -48,7 +48,7 @@ def backward(root: Variable, accumulate: Accumulate, *, retain_graph: bool = Fal
 
     Args:
         root: one element, with a graph.
-        accumulate: called with each leaf that the scalar depends on and with its gradient.
+        accumulate: called with each leaf that the scalar depends on and with its gradient, None where none arrives.
         retain_graph: keep the saved values, so that the same graph can be walked again.
 
     Raises:
@@ -57,15 +57,13 @@ def backward(root: Variable, accumulate: Accumulate, *, retain_graph: bool = Fal
     recorder = local.recorder
     before, recorder.grad_enabled = recorder.grad_enabled, False
     try:
-        gathered: Iterable[Any] | None = pull(root, retain_graph=retain_graph)
+        gathered = pull(root, retain_graph=retain_graph)
         if gathered is None:
             first = made(record(ones_like, (root,)))
-            gathered = (
-                (leaf, gradient.storage.value, gradient.node, gradient.nr)
-                for leaf, gradient in walk([(root, first)], retain_graph=retain_graph)
-            )
-        for each in gathered:
-            accumulate(*each)
+            walk([(root, first)], into(accumulate), retain_graph=retain_graph)
+        else:
+            for each in gathered:
+                accumulate(*each)
     finally:
         recorder.grad_enabled = before
     del gathered

@@ -9,10 +9,10 @@ may compute what it needs from a snapshot of it without a lock.
 """
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import MappingProxyType
-from typing import Any, Protocol
-from weakref import ref
+from typing import Any, ClassVar, Protocol
+from weakref import WeakSet, ref
 
 from funcgrad.engine.nodes import GraphNode, Leaf
 from funcgrad.engine.ops import Op, Rule, as_tuple
@@ -201,17 +201,17 @@ class Watch(Protocol):
 class Observer(Protocol):
     """Who wants to know of every graph node; see `Recorder.observer`."""
 
-    def made(self, node: GraphNode) -> None:
-        """An op left this node behind."""
+    def made(self, node: GraphNode, arguments: Sequence[Variable]) -> None:
+        """An op of these arguments left this node behind."""
 
     def visits(self, node: GraphNode) -> None:
-        """A walk backward is about to pull cotangents back through this node."""
+        """A walk backward has come to this node."""
 
-    def failed(self, node: GraphNode, error: BaseException) -> None:
-        """That failed."""
+    def failed(self, node: GraphNode) -> None:
+        """The visit failed: pulling cotangents back, or a hook."""
 
     def gave(self, node: GraphNode, gradients: Sequence[Variable | None]) -> None:
-        """That gave these gradients."""
+        """The visit gave these gradients."""
 
 
 class Recorder:
@@ -221,25 +221,39 @@ class Recorder:
         trace: what is pending.
         grad_enabled: whether ops leave graph nodes behind.
         watch: who is told what a piece of code reads from outside it.
-        observer: who is told of graph nodes.
+        observer: who is told of graph nodes; in a new thread, what `observing` gives.
         levels: the transformations of functions under way, outermost first; see `levels`.
         walking: the nodes that the walk under way in this thread visits; None outside walks.
     """
 
-    __slots__ = ("grad_enabled", "levels", "observer", "trace", "walking", "watch")
+    __slots__ = ("__weakref__", "grad_enabled", "levels", "observer", "trace", "walking", "watch")
+
+    observing: ClassVar[Callable[[], "Observer | None"]] = staticmethod(lambda: None)
 
     def __init__(self) -> None:
         self.trace = Trace()
         self.grad_enabled = True
         self.watch: Watch | None = None
-        self.observer: Observer | None = None
+        self.observer = Recorder.observing()
         self.levels: tuple[Any, ...] = ()
         self.walking: dict[GraphNode, int] | None = None
 
 
 class _Local(threading.local):
     def __init__(self) -> None:
-        self.recorder = Recorder()
+        with _all_lock:
+            self.recorder = Recorder()
+            _all.add(self.recorder)
+
+
+_all: WeakSet[Recorder] = WeakSet()
+_all_lock = threading.Lock()
+
+
+def recorders() -> list[Recorder]:
+    """Those of all threads."""
+    with _all_lock:
+        return list(_all)
 
 
 local = _Local()
@@ -295,11 +309,11 @@ def record(op: Op, arguments: Sequence[Variable]) -> Any:
     log.append((state, None))
     trace.held[position] = ref(value)
     if state.outputs is not None:
-        return _record_more(recorder, state, value, made)
+        return _record_more(recorder, state, value, made, arguments)
     if position >= settings.buffer_size:
         flush("the buffer was full")
     if made is not None and recorder.observer is not None:
-        recorder.observer.made(made)
+        recorder.observer.made(made, arguments)
     return value, made, 0
 
 
@@ -333,7 +347,7 @@ def record_one(op: Op, a: Variable) -> Result:
     if position >= settings.buffer_size:
         flush("the buffer was full")
     if made is not None and recorder.observer is not None:
-        recorder.observer.made(made)
+        recorder.observer.made(made, (a,))
     return value, made, 0
 
 
@@ -376,7 +390,7 @@ def record_two(op: Op, a: Variable, b: Variable) -> Result:
     if position >= settings.buffer_size:
         flush("the buffer was full")
     if made is not None and recorder.observer is not None:
-        recorder.observer.made(made)
+        recorder.observer.made(made, (a, b))
     return value, made, 0
 
 
@@ -411,7 +425,11 @@ def record_values(op: Op, values: Sequence[Value]) -> list[Value]:
 
 
 def _record_more(
-    recorder: Recorder, state: State, value: Value, made: "GraphNode | None"
+    recorder: Recorder,
+    state: State,
+    value: Value,
+    made: "GraphNode | None",
+    arguments: Sequence[Variable],
 ) -> list[Result]:
     """The outputs of an op that has several."""
     trace = recorder.trace
@@ -419,7 +437,7 @@ def _record_more(
     if trace.log[-1][0].position >= settings.buffer_size:
         flush("the buffer was full")
     if made is not None and recorder.observer is not None:
-        recorder.observer.made(made)
+        recorder.observer.made(made, arguments)
     return results
 
 
@@ -521,7 +539,7 @@ def apply(op: Op, arguments: Sequence[Variable]) -> Any:
     outputs = as_tuple(with_wide_types(op.function, *arrays))
     results = _with_edges([Value.of(array) for array in outputs], made)
     if made is not None and recorder.observer is not None:
-        recorder.observer.made(made)
+        recorder.observer.made(made, arguments)
     return results if len(results) > 1 else results[0]
 
 

@@ -82,6 +82,17 @@ class dtype:
             raise TypeError("torch.complex32 (ComplexHalf) does not exist on JAX; use complex64")
         return complex128 if self is float64 else complex64
 
+    @property
+    def legacy_name(self) -> str:
+        """The name of a CPU tensor of this dtype in PyTorch's error messages.
+
+        >>> float32.legacy_name, complex64.legacy_name
+        ('torch.FloatTensor', 'CPUComplexFloatType')
+        """
+        if self.is_complex or self in (bfloat16, bool_):
+            return f"CPU{self.scalar_type}Type"
+        return f"torch.{self.scalar_type}Tensor"
+
     def to_real(self) -> "dtype":
         """The dtype of the real part; a real dtype is its own."""
         return {complex64: float32, complex128: float64}.get(self, self)

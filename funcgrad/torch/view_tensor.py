@@ -359,7 +359,7 @@ def type_of_write(node: GraphNode) -> type:
 
 
 # The nodes that PyTorch's own C++ code makes by hand say where they are from.
-_QUALIFIED = {"AccumulateGrad", "CopyBackwards", "CopySlices"}
+_QUALIFIED = {"AccumulateGrad", "CopyBackwards", "CopySlices", "Error"}
 
 
 def node_name(node_type: type) -> str:

@@ -1,7 +1,11 @@
 """Hooks on tensors and nodes, `retain_grad`, gradient edges: each program sees what it sees on PyTorch."""
 
+import gc
+import weakref
+
 import pytest
 
+import funcgrad.torch as ours
 from tests.torch.side_by_side import assert_same
 
 
@@ -262,7 +266,140 @@ def hooks_of_a_leaf_that_was_given_history(torch, see):
     w.sum().backward()
 
 
+def no_gradient(torch):
+    """A function whose way back gives none."""
+
+    class NoGradient(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x * 2
+
+        @staticmethod
+        def backward(ctx, gradient):
+            return None
+
+    return NoGradient
+
+
+def hooks_where_no_gradient_arrives(torch, see):
+    w = leaf(torch)
+    y = w * 2
+    y.register_hook(lambda gradient: see("tensor", gradient))
+    y.grad_fn.register_prehook(lambda outputs: see("before", outputs))
+    y.grad_fn.register_hook(lambda inputs, outputs: see("after", inputs, outputs))
+    w.register_hook(lambda gradient: see("leaf", gradient))
+    w.register_post_accumulate_grad_hook(lambda leaf: see("accumulated", leaf.grad))
+    no_gradient(torch).apply(y).sum().backward()
+    see(w.grad)
+
+
+def hooks_of_one_of_several_results(torch, see):
+    w = leaf(torch)
+    first, second = (w * 1).unbind()
+    for k in range(2):
+        for name, result in (("second", second), ("first", first)):
+            result.register_hook(lambda gradient, at=(k, name): see(*at, gradient))
+    first.grad_fn.register_prehook(lambda outputs: see("before", outputs))
+    first.backward()
+    see(w.grad)
+
+
+def multi_grad_hooks_of_results_of_one_op(torch, see):
+    first, second = (leaf(torch) * 1).unbind()
+    register = torch.autograd.graph.register_multi_grad_hook
+    register([first, second], lambda gradients: see("all", gradients))
+    register([first, second], lambda gradient: see("any", gradient), mode="any")
+    register([torch.ones(2), second], lambda gradient: see("other", gradient), mode="any")
+    (second * 2).backward()
+
+
+def what_a_hook_does_in_place_counts(torch, see):
+    w = leaf(torch)
+    y = w * 2
+    y.register_hook(lambda gradient: gradient.mul_(2) and None)
+    y.register_hook(lambda gradient: see(gradient))
+    y.grad_fn.register_prehook(lambda outputs: see(outputs[0].add_(1)))
+    y.grad_fn.register_hook(lambda inputs, outputs: see(inputs[0].mul_(10)))
+    gradient = torch.tensor([1.0, 2.0])
+    y.backward(gradient)
+    see(w.grad, gradient)
+
+
+def hooks_where_only_some_gather(torch, see):
+    w = leaf(torch)
+    y = w * 2
+    z = y * 3
+    for name, tensor in (("w", w), ("y", y), ("z", z)):
+        node = tensor.grad_fn or y.grad_fn.next_functions[0][0]
+        tensor.register_hook(lambda gradient, name=name: (see(name), gradient * 10)[1])
+        node.register_prehook(lambda outputs, name=name: see("before", name))
+        node.register_hook(lambda inputs, outputs, name=name: see("after", name))
+    w.register_post_accumulate_grad_hook(lambda leaf: see("accumulated"))
+    for inputs in ([y], [w], [w, y], [y, y], w):
+        z.sum().backward(inputs=inputs, retain_graph=True)
+        see(w.grad, y.grad, y.retains_grad)
+
+
+def a_result_that_gathers_keeps_doing_so(torch, see):
+    w = leaf(torch)
+    y = w * 2
+    y.retain_grad()
+    (y * 3).sum().backward(inputs=[y])
+    see(y.grad, w.grad)
+    y.detach_()
+    see(y.retains_grad, y.is_leaf)
+
+
+def hooks_removed_and_added_on_the_way(torch, see):
+    w = leaf(torch)
+    y = w * 2
+
+    def first(gradient):
+        see("first")
+        later.remove()
+        y.register_hook(lambda gradient: see("added to y"))
+        w.register_hook(lambda gradient: see("added to w"))
+        y.grad_fn.register_hook(lambda inputs, outputs: see("added after"))
+
+    y.register_hook(first)
+    later = y.register_hook(lambda gradient: see("later"))
+    y.sum().backward(retain_graph=True)
+    y.sum().backward()
+
+
+def names_of_nodes(torch, see):
+    w = leaf(torch)
+    y = w * 1
+    y[0].mul_(2)
+    see(y.grad_fn.name(), y.grad_fn.next_functions[0][0].name())
+    see((w * 1).grad_fn.next_functions[0][0].name())
+
+
+def increment_version(torch, see):
+    increment = torch.autograd.graph.increment_version
+    x = torch.ones(2)
+    increment(x)
+    increment([x, x[0]])
+    see(x._version)
+    with torch.inference_mode():
+        increment(torch.ones(2))
+    for wrong in (3, [3]):
+        try:
+            increment(wrong)
+        except RuntimeError as error:
+            see(str(error))
+
+
 PROGRAMS = [
+    hooks_where_no_gradient_arrives,
+    hooks_of_one_of_several_results,
+    multi_grad_hooks_of_results_of_one_op,
+    what_a_hook_does_in_place_counts,
+    hooks_where_only_some_gather,
+    a_result_that_gathers_keeps_doing_so,
+    hooks_removed_and_added_on_the_way,
+    names_of_nodes,
+    increment_version,
     hooks_of_a_tensor_detached_in_place,
     hooks_of_a_tensor_written_and_detached_in_place,
     hooks_of_a_leaf_that_was_given_history,
@@ -291,6 +428,17 @@ RETURNED = {
     "a number": hook_returning(lambda torch, gradient: 3),
     "another shape": hook_returning(lambda torch, gradient: torch.ones(3)),
     "another dtype": hook_returning(lambda torch, gradient: gradient.double()),
+    "a complex gradient": hook_returning(lambda torch, gradient: gradient * 1j),
+    "a mask": hook_returning(lambda torch, gradient: gradient > 0),
+    "in half precision": hook_returning(lambda torch, gradient: gradient.bfloat16()),
+    "one where none arrives": lambda torch, see: (
+        (w := leaf(torch)).register_hook(lambda gradient: torch.ones(2)),
+        no_gradient(torch).apply(w).sum().backward(),
+    ),
+    "before a node, one where none arrives": lambda torch, see: (
+        (first := leaf(torch).unbind()[0]).grad_fn.register_prehook(lambda outputs: outputs * 2),
+        first.backward(),
+    ),
     "by a node, a number": node_hook_returning(lambda torch, inputs: 3),
     "by a node, a tensor": node_hook_returning(lambda torch, inputs: inputs[0]),
     "by a node, too few": node_hook_returning(lambda torch, inputs: (inputs[0],)),
@@ -321,3 +469,24 @@ def test_hooks_as_in_pytorch(program):
 @pytest.mark.parametrize("program", RETURNED.values(), ids=RETURNED)
 def test_what_a_hook_returns_is_taken_or_refused_as_in_pytorch(program):
     assert_same(program)
+
+
+def test_what_hooks_hold_goes_with_the_graph():
+    class Thing:
+        pass
+
+    def hooked():
+        thing = Thing()
+        y = leaf(ours) * 2
+        y.register_hook(lambda gradient: thing and None)
+        y.grad_fn.register_hook(lambda inputs, outputs: thing and None)
+        y.grad_fn.register_prehook(lambda outputs: thing and None)
+        y.grad_fn.metadata["thing"] = thing
+        y.sum().backward()
+        return weakref.ref(thing)
+
+    gc.disable()
+    try:
+        assert hooked()() is None
+    finally:
+        gc.enable()

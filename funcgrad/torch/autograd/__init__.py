@@ -46,4 +46,4 @@ __all__ = [
 
 _ = nodes  # imported for the interface it puts on the engine's nodes
 METHODS: dict[str, Any] = {**walking.METHODS, **hooks.METHODS, **grad_mode.METHODS}
-FUNCTIONS: dict[str, Any] = {**grad_mode.FUNCTIONS}
+FUNCTIONS: dict[str, Any] = {**grad_mode.FUNCTIONS, **anomaly_mode.FUNCTIONS}

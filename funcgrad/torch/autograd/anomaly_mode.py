@@ -3,7 +3,7 @@
 import warnings
 from typing import Any
 
-from funcgrad.torch.autograd.observing import Anomaly, observe
+from funcgrad.torch.autograd.observing import Anomaly, set_anomaly
 
 __all__ = ["detect_anomaly", "set_detect_anomaly"]
 
@@ -18,6 +18,21 @@ def is_anomaly_check_nan_enabled() -> bool:
     return Anomaly.check_nan
 
 
+def set_anomaly_enabled(mode: bool, check_nan: bool = True) -> None:
+    """Switch anomaly mode on or off, in all threads.
+
+    Raises:
+        TypeError: an argument is no bool.
+    """
+    for position, (name, given) in enumerate((("enabled", mode), ("check_nan", check_nan)), 1):
+        if not isinstance(given, bool):
+            raise TypeError(
+                f"set_anomaly_enabled(): argument '{name}' (position {position}) must be bool, not "
+                f"{type(given).__name__}"
+            )
+    set_anomaly(mode, check_nan)
+
+
 class set_detect_anomaly:
     """Switch anomaly mode on or off: at once, and until the end of the block where it is used as one.
 
@@ -30,15 +45,13 @@ class set_detect_anomaly:
 
     def __init__(self, mode: bool, check_nan: bool = True) -> None:
         self.before = Anomaly.enabled, Anomaly.check_nan
-        Anomaly.enabled, Anomaly.check_nan = mode, check_nan
-        observe()
+        set_anomaly_enabled(mode, check_nan)
 
     def __enter__(self) -> None:
         """Keep what the constructor set."""
 
     def __exit__(self, *_: Any) -> None:
-        Anomaly.enabled, Anomaly.check_nan = self.before
-        observe()
+        set_anomaly(*self.before)
 
 
 class detect_anomaly:
@@ -68,9 +81,13 @@ class detect_anomaly:
 
     def __enter__(self) -> None:
         self.before = Anomaly.enabled, Anomaly.check_nan
-        Anomaly.enabled, Anomaly.check_nan = True, self.check_nan
-        observe()
+        set_anomaly(True, self.check_nan)
 
     def __exit__(self, *_: Any) -> None:
-        Anomaly.enabled, Anomaly.check_nan = self.before
-        observe()
+        set_anomaly(*self.before)
+
+
+FUNCTIONS: dict[str, Any] = {
+    each.__name__: each
+    for each in (is_anomaly_check_nan_enabled, is_anomaly_enabled, set_anomaly_enabled)
+}

@@ -26,8 +26,7 @@ def as_pytorch(error: RuntimeError) -> RuntimeError:
         refused = _refused_view(source, nr)
         if refused:
             return RuntimeError(refused)
-    kind = from_numpy_dtype(aval.dtype).scalar_type
-    kind = f"CPU{kind}Type" if kind in _WITHOUT_TENSOR_TYPE else f"torch.{kind}Tensor"
+    kind = from_numpy_dtype(aval.dtype).legacy_name
     maker = _maker(error)
     return RuntimeError(
         "one of the variables needed for gradient computation has been modified by an inplace operation: "
@@ -64,8 +63,6 @@ def _maker(error: ModifiedError) -> str:
     return "" if at == inf else f"output {nr} of {short_name(type(source))}"
 
 
-# The dtypes for which PyTorch has no name of the old kind, such as `torch.FloatTensor`.
-_WITHOUT_TENSOR_TYPE = {"BFloat16", "Bool", "ComplexDouble", "ComplexFloat"}
 _SEEN = (
     "the backtrace further above shows the operation that failed to compute its gradient. The variable in question was "
     "changed in there or anywhere later. Good luck!"

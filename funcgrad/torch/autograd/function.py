@@ -331,7 +331,7 @@ class Function:
         if node is not None:
             _save(ctx, node, outputs, wrapped)
             if local.recorder.observer is not None:
-                local.recorder.observer.made(node)
+                local.recorder.observer.made(node, ())
         return (tuple(wrapped) if isinstance(output, tuple) else wrapped[0]), ctx
 
 

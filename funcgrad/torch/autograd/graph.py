@@ -8,7 +8,12 @@ from typing import Any, NamedTuple
 from funcgrad.engine import GraphNode, local
 from funcgrad.torch.autograd import hooks
 from funcgrad.torch.autograd.hooks import RemovableHandle
-from funcgrad.torch.autograd.observing import observe, state
+from funcgrad.torch.autograd.observing import (
+    disabled,
+    hooks_on,
+    pop_hooks,
+    push_hooks,
+)
 from funcgrad.torch.tensor import Tensor
 
 __all__ = [
@@ -51,10 +56,23 @@ def get_gradient_edge(tensor: Tensor) -> GradientEdge:
 def increment_version(tensor: Tensor | Sequence[Tensor]) -> None:
     """Count one in-place write of a tensor, or of each of several, that autograd could not see.
 
+    Raises:
+        RuntimeError: something else is among them.
+
     Behaviour: https://pytorch.org/docs/stable/generated/torch.autograd.graph.increment_version.html
     """
-    for each in [tensor] if isinstance(tensor, Tensor) else tensor:
-        each.storage.version += 1
+    try:
+        given: list[Any] = [tensor] if isinstance(tensor, Tensor) else list(tensor)
+    except TypeError:
+        raise RuntimeError("increment_version expect a Iterable[Tensor] as input") from None
+    for each in given:
+        if not isinstance(each, Tensor):
+            raise RuntimeError(
+                "increment_version expects each element of the iterable to be a tensor"
+            )
+    for each in given:
+        if not each.is_inference():
+            each.storage.version += 1
 
 
 class saved_tensors_hooks:
@@ -86,14 +104,19 @@ class saved_tensors_hooks:
         self.unpack_hook = unpack_hook
 
     def __enter__(self) -> None:
-        if state.disabled is not None:
-            raise RuntimeError(state.disabled)
-        state.hooks.append((self.pack_hook, self.unpack_hook))
-        observe()
+        if disabled.reason is not None:
+            raise RuntimeError(disabled.reason)
+        hooks = self.pack_hook, self.unpack_hook
+        if not all(map(callable, hooks)):
+            raise TypeError(
+                "_push_saved_tensors_default_hooks(): incompatible function arguments. The following argument types are "
+                "supported:\n    1. (arg0: collections.abc.Callable, arg1: collections.abc.Callable) -> None\n\n"
+                f"Invoked with: {hooks[0]!r}, {hooks[1]!r}"
+            )
+        push_hooks(*hooks)
 
     def __exit__(self, *_: Any) -> None:
-        state.hooks.pop()
-        observe()
+        pop_hooks()
 
 
 class save_on_cpu(saved_tensors_hooks):
@@ -126,13 +149,13 @@ def disable_saved_tensors_hooks(error_message: str) -> Iterator[None]:
 
     Behaviour: https://pytorch.org/docs/stable/autograd.html#torch.autograd.graph.disable_saved_tensors_hooks
     """
-    if state.hooks:
+    if hooks_on():
         raise RuntimeError(error_message)
-    before, state.disabled = state.disabled, error_message
+    before, disabled.reason = disabled.reason, error_message
     try:
         yield
     finally:
-        state.disabled = before
+        disabled.reason = before
 
 
 class _MultiHandle(RemovableHandle):
@@ -166,7 +189,10 @@ def register_multi_grad_hook(
     if mode not in ("all", "any"):
         raise ValueError(f"Expects mode to be one of ('all', 'any') but got {mode}")
     lock = threading.Lock()
-    nodes = [tensor.node for tensor in tensors]
+    given = [(tensor, tensor.node if tensor.requires_grad else None) for tensor in tensors]
+    if mode == "any":
+        given = [(tensor, node) for tensor, node in given if node is not None]
+    nodes = [node for _, node in given]
     assert all(node is not None for node in nodes), "Expected gradient function to be set"
     # Of the walk under way: which it is, and what of it has been seen.
     walks: dict[int, list[Any]] = {}
@@ -177,9 +203,9 @@ def register_multi_grad_hook(
             if id(walking) not in walks or walks[id(walking)][0] is not walking:
                 walks.clear()
                 reached = sum(node in (walking or ()) for node in nodes)
-                walks[id(walking)] = [walking, reached, [None] * len(nodes)]
+                walks[id(walking)] = [walking, reached, [None] * len(nodes), True]
             record = walks[id(walking)]
-            first = all(each is None for each in record[2])
+            first, record[3] = record[3], False
             record[2][number] = gradient
             record[1] -= 1
             ended = record[1] == 0
@@ -194,4 +220,4 @@ def register_multi_grad_hook(
     def on(number: int) -> Callable[[Tensor], None]:
         return lambda gradient: seen(number, gradient)
 
-    return _MultiHandle([hooks.register_hook(each, on(k)) for k, each in enumerate(tensors)])
+    return _MultiHandle([hooks.register_hook(each, on(k)) for k, (each, _) in enumerate(given)])

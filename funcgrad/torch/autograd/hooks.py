@@ -46,24 +46,25 @@ def as_tensor(variable: Variable) -> Tensor:
     return tensor_of(variable.storage.value, variable.node, variable.nr)
 
 
-def _replacement(hook: Any, result: Any, given: Variable | None) -> Variable | None:
+def _replacement(hook: Any, result: Any, given: Variable | None) -> Variable:
     """What a hook returned for one gradient, checked.
 
     Raises:
         TypeError: it is no tensor.
-        RuntimeError: it has another shape or dtype than the gradient that the hook was given.
+        RuntimeError: the hook was given none, or one of another shape or dtype.
     """
     if not isinstance(result, Tensor):
         raise TypeError(f"expected Variable, but hook returned '{type(result).__name__}'")
-    if given is not None:
-        before, after = given.storage.value.aval, result.storage.value.aval
-        if before.dtype != after.dtype:
-            was, got = (from_numpy_dtype(aval.dtype).scalar_type for aval in (before, after))
-            raise RuntimeError(
-                f"hook '{_name(hook)}' has changed the type of value (was torch.{was}Tensor got torch.{got}Tensor)"
-            )
-        if before.shape != after.shape:
-            raise RuntimeError(f"hook '{_name(hook)}' has changed the size of value")
+    if given is None:
+        raise RuntimeError("can't replace a None gradient with a non-None value")
+    before, after = given.storage.value.aval, result.storage.value.aval
+    if before.dtype != after.dtype:
+        was, got = (from_numpy_dtype(aval.dtype).legacy_name for aval in (before, after))
+        raise RuntimeError(
+            f"hook '{_name(hook)}' has changed the type of value (was {was} got {got})"
+        )
+    if before.shape != after.shape:
+        raise RuntimeError(f"hook '{_name(hook)}' has changed the size of value")
     return result
 
 
@@ -87,11 +88,41 @@ def _replacements(hook: Any, result: Any, given: list[Variable | None]) -> list[
     ]
 
 
-def _tensors(variables: list[Variable | None]) -> tuple[Tensor | None, ...]:
-    return tuple(None if each is None else as_tensor(each) for each in variables)
+def _shown(variables: list[Variable | None]) -> tuple[Tensor | None, ...]:
+    """Gradients as a hook is given them, and from now on in the list: what the hook does to them in place counts."""
+    variables[:] = [None if each is None else as_tensor(each) for each in variables]
+    return tuple(variables)  # type: ignore[arg-type]
 
 
 # -- on tensors -------------------------------------------------------------------------------------------------------
+
+
+class _TensorHooks:
+    """The hooks of one tensor, called with what arrives at its output of a node."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.table = HookTable()
+
+    def __call__(self, cotangents: list[Variable | None]) -> None:
+        for hook in list(self.table.values()):
+            given: Any = cotangents[self.number]
+            if given is not None:
+                # What the hook does to it in place counts.
+                cotangents[self.number] = given = as_tensor(given)
+            result = hook(given)
+            if result is not None:
+                cotangents[self.number] = _replacement(hook, result, given)
+
+
+def hooks_on(tensor: Tensor) -> HookTable:
+    """The hooks of a tensor that requires grad, to be added to."""
+    # No gradient ever arrives at a view that requires grad only because its base does.
+    if tensor.node is UNTRACKED:
+        return HookTable()
+    arriving: Any = hooks_of(tensor.node).arriving
+    number = tensor.nr
+    return arriving.setdefault(number, arriving.get(number) or _TensorHooks(number)).table
 
 
 def register_hook(self: Tensor, hook: Callable[[Tensor], Tensor | None]) -> RemovableHandle:
@@ -114,22 +145,9 @@ def register_hook(self: Tensor, hook: Callable[[Tensor], Tensor | None]) -> Remo
     """
     if self.node is None:
         raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
-    number, node = self.nr, self.node
-    # No gradient ever arrives at a view that requires grad only because its base does.
-    hooks = HookTable() if node is UNTRACKED else hooks_of(node).arriving
-
-    def arriving(cotangents: list[Variable | None]) -> None:
-        given = cotangents[number]
-        if given is not None:
-            result = hook(as_tensor(given))
-            if result is not None:
-                cotangents[number] = _replacement(hook, result, given)
-
-    handle = RemovableHandle(hooks)
-    # What retains `.grad` comes last.
-    last = {key: hooks.pop(key) for key in list(hooks) if type(key) is tuple}
-    hooks[handle.id] = arriving
-    hooks.update(last)
+    table = hooks_on(self)
+    handle = RemovableHandle(table)
+    table[handle.id] = hook
     return handle
 
 
@@ -144,7 +162,8 @@ def retain_grad(self: Tensor) -> None:
     refuse_inside(RETAIN)
     if self.node is None:
         raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
-    if self.is_leaf or retains_grad(self):
+    # No gradient ever arrives at a view that requires grad only because its base does.
+    if self.is_leaf or self.node is UNTRACKED or retains_grad(self):
         return
     self._retained = (ref(self.node), self.nr)
     _retain_at(self)
@@ -160,7 +179,7 @@ def _retain_at(tensor: Tensor) -> None:
             gradient: Any = tensor_of(given.storage.value, given.node, given.nr)
             target._grad = gradient if held is None else held + gradient
 
-    hooks_of(tensor.node).arriving[number, id(tensor)] = arriving
+    hooks_of(tensor.node).retaining[number, id(tensor)] = arriving
 
 
 def move_retained(tensor: Tensor) -> None:
@@ -168,14 +187,14 @@ def move_retained(tensor: Tensor) -> None:
     node, number = tensor._retained
     before = node()
     if before is not None:
-        hooks_of(before).arriving.pop((number, id(tensor)), None)
+        hooks_of(before).retaining.pop((number, id(tensor)), None)
     tensor._retained = (ref(tensor.node), tensor.nr)
     _retain_at(tensor)
 
 
 def retains_grad(self: Tensor) -> bool:
-    """Whether this tensor is a result that gathers its gradient in `.grad`; see `retain_grad`."""
-    return self._retained is not None and self._is_result()
+    """Whether this tensor was a result that gathers its gradient in `.grad`; see `retain_grad`."""
+    return self._retained is not None
 
 
 def register_post_accumulate_grad_hook(
@@ -240,17 +259,17 @@ def register_node_hook(self: GraphNode, hook: Callable[..., Any]) -> RemovableHa
     Behaviour: https://pytorch.org/docs/stable/generated/torch.autograd.graph.Node.register_hook.html
     """
     hooks = hooks_of(self).after
-    leaf = isinstance(self, Leaf)
+    # Not the node itself: what the table holds must not hold the node.
+    total, places = (0, []) if isinstance(self, Leaf) else places_of(self)
 
     def after(gradients: list[Variable | None], cotangents: list[Variable | None]) -> None:
-        total, places = (0, []) if leaf else places_of(self)
         whole: list[Variable | None] = [None] * total
         for place, gradient in zip(places, gradients, strict=True):
             whole[place] = gradient
-        result = hook(_tensors(whole), _tensors(cotangents))
+        result = hook(_shown(whole), _shown(cotangents))
         if result is not None:
             whole = _replacements(hook, result, whole)
-            gradients[:] = [whole[place] for place in places]
+        gradients[:] = [whole[place] for place in places]
 
     handle = RemovableHandle(hooks)
     hooks[handle.id] = after
@@ -265,7 +284,7 @@ def register_prehook(self: GraphNode, hook: Callable[..., Any]) -> RemovableHand
     hooks = hooks_of(self).before
 
     def before(cotangents: list[Variable | None]) -> None:
-        result = hook(_tensors(cotangents))
+        result = hook(_shown(cotangents))
         if result is not None:
             cotangents[:] = _replacements(hook, result, cotangents)
 

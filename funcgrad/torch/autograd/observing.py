@@ -13,9 +13,14 @@ from weakref import WeakKeyDictionary
 
 from funcgrad.engine import Constant, GraphNode, Node, Storage, Value, Variable, grad_mode, local
 from funcgrad.engine.nodes import Packed
+from funcgrad.engine.trace import Recorder, recorders
+from funcgrad.torch.conversions import to
+from funcgrad.torch.dtypes import from_numpy_dtype
 from funcgrad.torch.pointwise import FUNCTIONS as POINTWISE
 from funcgrad.torch.reductions import FUNCTIONS as REDUCTIONS
 from funcgrad.torch.tensor import Tensor, tensor_of
+from funcgrad.torch.view_storage import aval_of
+from funcgrad.torch.view_tensor import node_name
 
 _PACKAGE = str(Path(__file__).parents[2])
 
@@ -30,14 +35,14 @@ class Anomaly:
     check_nan = True
 
 
-class _Local(threading.local):
-    def __init__(self) -> None:
-        self.hooks: list[tuple[Pack, Unpack]] = []
-        self.disabled: str | None = None
-        self.visited: GraphNode | None = None
+class Disabled(threading.local):
+    """Why hooks on saved tensors are refused in this thread; None where they are not."""
+
+    reason: str | None = None
 
 
-state = _Local()
+disabled = Disabled()
+_switching = threading.Lock()
 _metadata: WeakKeyDictionary[GraphNode, dict[str, Any]] = WeakKeyDictionary()
 
 
@@ -47,9 +52,39 @@ def metadata(node: GraphNode) -> dict[str, Any]:
     return _metadata.setdefault(node, {}) if held is None else held
 
 
-def observe() -> None:
-    """Let this thread have its observer, if anything is on, and only then."""
-    local.recorder.observer = _observer if state.hooks or Anomaly.enabled else None
+def set_anomaly(enabled: bool, check_nan: bool) -> None:
+    """Switch anomaly mode, in all threads."""
+    with _switching:
+        Anomaly.enabled, Anomaly.check_nan = enabled, check_nan
+        for recorder in recorders():
+            observer = recorder.observer
+            if enabled:
+                recorder.observer = observer or Observer()
+            elif isinstance(observer, Observer) and not observer.hooks:
+                recorder.observer = None
+
+
+def hooks_on() -> Sequence[tuple[Pack, Unpack]]:
+    """The hooks on saved tensors that are on in this thread, innermost last."""
+    observer: Any = local.recorder.observer
+    return () if observer is None else observer.hooks
+
+
+def push_hooks(pack: Pack, unpack: Unpack) -> None:
+    """Switch hooks on saved tensors on in this thread."""
+    with _switching:
+        observer: Any = local.recorder.observer or Observer()
+        observer.hooks.append((pack, unpack))
+        local.recorder.observer = observer
+
+
+def pop_hooks() -> None:
+    """Switch the innermost hooks on saved tensors off again."""
+    with _switching:
+        observer: Any = local.recorder.observer
+        observer.hooks.pop()
+        if not (observer.hooks or Anomaly.enabled):
+            local.recorder.observer = None
 
 
 def saved_entry(tensor: Tensor) -> tuple[Any, Storage, int, Any]:
@@ -59,13 +94,23 @@ def saved_entry(tensor: Tensor) -> tuple[Any, Storage, int, Any]:
         RuntimeError: a hook changed the tensor in place.
     """
     storage = tensor.storage
-    if not state.hooks:
+    hooks = hooks_on()
+    if not hooks:
         value = storage.value
         return value, storage, storage.version, value
-    pack, unpack = state.hooks[-1]
+    return packed(tensor, *hooks[-1]).saved
+
+
+def packed(tensor: Tensor, pack: Pack, unpack: Unpack) -> Packed:
+    """What stands for a tensor that was handed to a hook.
+
+    Raises:
+        RuntimeError: the hook changed the tensor in place.
+    """
+    storage, aval = tensor.storage, aval_of(tensor.storage)
     version = storage.version
     with grad_mode(False):
-        packed = pack(tensor)
+        held = pack(tensor)
     if storage.version != version:
         raise RuntimeError(
             "A saved tensor pack hook is modifying its input in place. Tensors provided as input to pack hook cannot "
@@ -74,29 +119,52 @@ def saved_entry(tensor: Tensor) -> tuple[Any, Storage, int, Any]:
         )
 
     def unpacked() -> Value:
-        with grad_mode(False):
-            result = unpack(packed)
+        result = unpack(held)
         if not isinstance(result, Tensor):
             raise TypeError(
                 "Output of saved tensor unpack_hook expected to be a Tensor but got result of type "
                 f"{type(result).__name__}"
             )
+        found = aval_of(result.storage)
+        if found.shape != aval.shape:
+            raise RuntimeError(
+                f"saved tensor unpack_hook returned a tensor of shape {list(found.shape)} where one of shape "
+                f"{list(aval.shape)} was saved"
+            )
+        if aval.inexact and not found.inexact:
+            raise RuntimeError(
+                "Only Tensors of floating point and complex dtype can require gradients"
+            )
+        if found.dtype != aval.dtype:
+            with grad_mode(False):
+                result = to(result, from_numpy_dtype(aval.dtype))
         return result.storage.value
 
-    return Packed(unpacked).saved
+    return Packed(unpacked)
 
 
-class _Observer:
-    """The engine's observer: does what is on."""
+class Observer:
+    """The engine's observer of one thread: does what is on.
 
-    def made(self, node: GraphNode) -> None:
+    Attributes:
+        hooks: on saved tensors, innermost last.
+        visited: the node whose way back the ops to come belong to.
+    """
+
+    __slots__ = ("hooks", "visited")
+
+    def __init__(self) -> None:
+        self.hooks: list[tuple[Pack, Unpack]] = []
+        self.visited: GraphNode | None = None
+
+    def made(self, node: GraphNode, arguments: Sequence[Variable]) -> None:
         """Note where the node was made, and hand what it saved to the hooks."""
         if Anomaly.enabled:
             notes = metadata(node)
             notes["traceback_"] = _stack()
-            if state.visited is not None:
-                notes["parent_"] = state.visited
-        if state.hooks and isinstance(node, Node) and node.saved:
+            if self.visited is not None:
+                notes["parent_"] = self.visited
+        if self.hooks and isinstance(node, Node) and node.saved:
             edges = dict(zip(node.rule.wants, node.edges, strict=True))
             entries: list[Any] = []
             for position, entry in zip(node.rule.saves, node.saved, strict=True):
@@ -104,19 +172,21 @@ class _Observer:
                 if type(storage) is Constant:
                     entries.append(entry)
                     continue
-                alias = tensor_of(value, *edges.get(position, (None, 0)))
-                alias.storage = storage
-                entries.append(saved_entry(alias))
+                tensor = arguments[position]
+                if not isinstance(tensor, Tensor):
+                    tensor = tensor_of(value, *edges.get(position, (None, 0)))
+                    tensor.storage = storage
+                entries.append(saved_entry(tensor))
             node.saved = tuple(entries)
 
     def visits(self, node: GraphNode) -> None:
         """Remember which node's way back the ops to come belong to."""
-        state.visited = node
+        self.visited = node
 
-    def failed(self, node: GraphNode, error: BaseException) -> None:
+    def failed(self, node: GraphNode) -> None:
         """Warn of the forward line of a node whose way back failed."""
-        state.visited = None
-        if Anomaly.enabled and isinstance(error, Exception):
+        self.visited = None
+        if Anomaly.enabled:
             _warn_of(node)
 
     def gave(self, node: GraphNode, gradients: Sequence[Variable | None]) -> None:
@@ -125,7 +195,7 @@ class _Observer:
         Raises:
             RuntimeError: there is one.
         """
-        state.visited = None
+        self.visited = None
         if not (Anomaly.enabled and Anomaly.check_nan):
             return
         for number, gradient in enumerate(gradients):
@@ -137,11 +207,11 @@ class _Observer:
             if found:
                 _warn_of(node)
                 raise RuntimeError(
-                    f"Function '{type(node).__name__}' returned nan values in its {number}th output."
+                    f"Function '{node_name(type(node))}' returned nan values in its {number}th output."
                 )
 
 
-_observer = _Observer()
+Recorder.observing = staticmethod(lambda: Observer() if Anomaly.enabled else None)
 
 
 def _stack() -> list[str]:
@@ -154,24 +224,23 @@ def _stack() -> list[str]:
 
 def _warn_of(node: GraphNode) -> None:
     """Warn with the forward line of a node, and of the nodes in whose way back it was made."""
-    name = type(node).__name__
     lines = metadata(node).get("traceback_")
     if lines is None:
         warnings.warn(
-            f"Error detected in {name}. No forward pass information available. Enable detect anomaly during forward "
+            f"Error detected in {node_name(type(node))}. No forward pass information available. Enable detect anomaly during forward "
             "pass for more information.",
             stacklevel=2,
         )
         return
     warnings.warn(
-        f"Error detected in {name}. Traceback of forward call that caused the error:\n{''.join(lines)}",
+        f"Error detected in {node_name(type(node))}. Traceback of forward call that caused the error:\n{''.join(lines)}",
         stacklevel=2,
     )
     parent = metadata(node).get("parent_")
     while parent is not None:
         lines = metadata(parent).get("traceback_")
         warnings.warn(
-            f"\n\nPrevious calculation was induced by {type(parent).__name__}. "
+            f"\n\nPrevious calculation was induced by {node_name(type(parent))}. "
             + (
                 "No forward pass information available."
                 if lines is None

@@ -14,10 +14,10 @@ from funcgrad.engine import (
     Storage,
     Value,
     Variable,
-    grad_mode,
     local,
     record,
 )
+from funcgrad.engine.graph import into
 from funcgrad.engine.levels import detached
 from funcgrad.engine.ops import add
 from funcgrad.torch.autograd.complaints import as_pytorch
@@ -48,8 +48,8 @@ _CYCLE = (
 )
 
 
-def accumulate(leaf: Leaf, value: Value, node: Any, nr: int) -> None:
-    """Add a gradient to a leaf's `.grad`: in place where the walk leaves no graph, as PyTorch does."""
+def accumulate(leaf: Leaf, value: Value | None, node: Any, nr: int) -> None:
+    """Add a gradient, if there is one, to a leaf's `.grad`: in place where the walk leaves no graph, as PyTorch does."""
     variable: Any = leaf.reference()
     if variable is None:
         return
@@ -58,6 +58,13 @@ def accumulate(leaf: Leaf, value: Value, node: Any, nr: int) -> None:
             return  # it was told since that it wants no gradient
         if type(leaf) is not Leaf and not isinstance(variable.node, Leaf):
             raise RuntimeError("leaf variable has been moved into the graph interior")
+    if value is not None:
+        _add(variable, value, node, nr)
+    if variable._post_accumulate:
+        accumulated(variable)
+
+
+def _add(variable: Any, value: Value, node: Any, nr: int) -> None:
     held = variable._grad
     if local.recorder.grad_enabled:
         gradient = tensor_of(value, node, nr)
@@ -71,8 +78,6 @@ def accumulate(leaf: Leaf, value: Value, node: Any, nr: int) -> None:
             value = _addable(held, value)
         storage.value = record(add, (held, Variable(Storage(value))))[0]
         storage.version += 1
-    if variable._post_accumulate:
-        accumulated(variable)
 
 
 def _addable(held: Tensor, value: Value) -> Value:
@@ -141,11 +146,14 @@ def backward(
         warnings.warn(_CYCLE, stacklevel=2)
     pairs = pairs_of(roots, cotangents, create_graph)
     towards = None if wanted is None else [node for node, _ in edges_of(wanted, gather=True)]
-    with _in_pytorchs_words(), grad_mode(create_graph):
-        for node, gradient in engine.walk(
-            pairs, retain_graph=retain_graph, create_graph=create_graph, towards=towards
-        ):
-            accumulate(node, gradient.storage.value, gradient.node, gradient.nr)
+    with _in_pytorchs_words():
+        engine.walk(
+            pairs,
+            into(accumulate),
+            retain_graph=retain_graph,
+            create_graph=create_graph,
+            towards=towards,
+        )
     engine.flush("backward ended")
 
 
@@ -260,7 +268,7 @@ def gradients(
         pairs = pairs_of(roots, cotangents, create_graph)
     edges = edges_of(wanted)
     captures = list(dict.fromkeys(edges))
-    found: dict[Any, Variable] = {}
+    found: dict[Any, Any] = {}
     with _in_pytorchs_words():
         gathered = None
         leaves = [node for node, _ in captures if isinstance(node, Leaf)]
@@ -271,10 +279,12 @@ def gradients(
         if gathered is None:
             if pairs is None:
                 pairs = pairs_of(roots, cotangents_of(roots, None), create_graph)
-            found.update(
-                engine.walk(
-                    pairs, retain_graph=retain_graph, create_graph=create_graph, captures=captures
-                )
+            engine.walk(
+                pairs,
+                found.__setitem__,
+                retain_graph=retain_graph,
+                create_graph=create_graph,
+                captures=captures,
             )
         else:
             found = {(leaf, 0): Variable(Storage(v), node, nr) for leaf, v, node, nr in gathered}
