@@ -130,7 +130,8 @@ def _walk(
     arrived: dict[GraphNode, list[Variable | None]] = {}
     ready: list[tuple[float, int, Any]] = []
     order = count()
-    observer = local.recorder.observer
+    recorder = local.recorder
+    observer, grad_enabled = recorder.observer, recorder.grad_enabled
     wanted: dict[GraphNode, list[Edge]] = {}
     for edge in captures or ():
         wanted.setdefault(edge[0], []).append(edge)
@@ -186,6 +187,8 @@ def _walk(
             heappush(ready, (-node.sequence, next(order), node))
     while ready:
         _, _, node = heappop(ready)
+        # A hook or a function may have changed it.
+        recorder.grad_enabled = grad_enabled
         gradients = visit(node) if observer is None else _observed(observer, node, visit)
         for (source, nr), gradient in zip(node.edges, gradients, strict=False):
             if gradient is not None and source in waiting:

@@ -64,6 +64,11 @@ class GraphNode:
     sequence: float
     slot: Slot
 
+    @property
+    def face(self) -> Any:
+        """What stands for the node where people see it."""
+        return self
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} object at {id(self):#x}>"
 

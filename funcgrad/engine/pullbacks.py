@@ -169,12 +169,12 @@ def _plain_graph(root: GraphNode, leaves: list[Any]) -> list[Any] | None:
                     return None
         elif saved is None:
             return None
+        if node.is_function:
+            return None
         edges = node.edges
         if not edges:
             leaves.append(node)
             continue
-        if node.is_function:
-            return None
         nodes.append(node)
         for source, _ in edges:
             if source not in seen:

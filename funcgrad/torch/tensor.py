@@ -158,7 +158,12 @@ class Tensor(Variable):
     @property
     def grad_fn(self) -> Any:
         """The graph node of the op that made it; None for a leaf."""
-        return None if self.is_leaf else self.node
+        return None if self.is_leaf else self.node.face
+
+    @property
+    def output_nr(self) -> int:
+        """Which of the outputs of `grad_fn` it is."""
+        return self.nr
 
     @property
     def grad(self) -> "Tensor | None":

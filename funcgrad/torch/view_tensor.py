@@ -222,7 +222,7 @@ class ViewTensor(Tensor):
     def grad_fn(self) -> Any:
         """The graph node of the op that made it; None for a leaf."""
         node = self.node
-        return None if isinstance(node, Leaf) else node
+        return None if node is None or isinstance(node, Leaf) else node.face
 
     @property
     def _base(self) -> Tensor:

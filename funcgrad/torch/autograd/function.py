@@ -5,193 +5,23 @@ Behaviour: https://pytorch.org/docs/stable/notes/extending.html and https://pyto
 
 import functools
 import inspect
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable
 from typing import Any, ClassVar
-from weakref import ref
 
-from funcgrad.engine import (
-    Aval,
-    FunctionNode,
-    GraphNode,
-    ModifiedError,
-    Storage,
-    Variable,
-    grad_mode,
-    local,
-)
+from funcgrad.engine import grad_mode, local
 from funcgrad.engine.levels import duals
-from funcgrad.engine.nodes import Edge, Packed
-from funcgrad.torch.autograd.complaints import as_pytorch
-from funcgrad.torch.autograd.hooks import as_tensor
-from funcgrad.torch.autograd.observing import saved_entry
-from funcgrad.torch.autograd.shaping import as_gradient_of
-from funcgrad.torch.tensor import Tensor, move_retained, place, rebase, tensor_of
+from funcgrad.torch.autograd.function_nodes import (
+    BackwardCFunction,
+    CustomNode,
+    Error,
+    FunctionCtx,
+)
+from funcgrad.torch.in_place_views import detach_
+from funcgrad.torch.tensor import Tensor, rebase, tensor_of
 from funcgrad.torch.view_tensor import Creation, ViewTensor, view_of_itself
 
-__all__ = ["Function", "FunctionCtx", "once_differentiable"]
-
-_FREED = (
-    "Trying to backward through the graph a second time (or directly access saved tensors after they have already "
-    "been freed). Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). "
-    "Specify retain_graph=True if you need to backward through the graph a second time or if you need to access saved "
-    "tensors after calling backward."
-)
-
-
-class FunctionCtx:
-    """What `forward` leaves for `backward`: tensors, by `save_for_backward`, and anything else as attributes.
-
-    Attributes:
-        needs_input_grad: for each argument, whether a gradient flows to it.
-    """
-
-    needs_input_grad: tuple[bool, ...] = ()
-    materialize_grads = True
-    saved_for_forward: tuple[Any, ...] = ()
-    _to_save: tuple[Any, ...] = ()
-    _dirty: tuple[Any, ...] = ()
-    _without_gradient: tuple[Any, ...] = ()
-    # What the node keeps of `_to_save`, as its `saved` does; None once freed.
-    _entries: Any = ()
-    _kept: Any = ()
-    _node: Any = None  # a weak reference
-    _are_tensors: tuple[bool, ...] = ()
-
-    def save_for_backward(self, *tensors: Tensor | None) -> None:
-        """Keep tensors for `backward`, which finds them in `saved_tensors`; in-place changes until then are noticed."""
-        self._to_save = tensors
-
-    def save_for_forward(self, *tensors: Tensor | None) -> None:
-        """Keep tensors for `jvp`."""
-        for tensor in tensors:
-            if not (isinstance(tensor, Tensor) or tensor is None):
-                raise TypeError(
-                    "save_for_forward expects all arguments to be tensors; you should save non-tensors as "
-                    "attributes on ctx."
-                )
-        self.saved_for_forward = tensors
-
-    def mark_dirty(self, *args: Tensor) -> None:
-        """Say that `forward` changed these arguments in place; it has to return them."""
-        self._dirty = args
-
-    def mark_non_differentiable(self, *args: Tensor) -> None:
-        """Say that no gradient flows through these results."""
-        self._without_gradient = args
-
-    def set_materialize_grads(self, value: bool) -> None:
-        """Whether `backward` gets zeros (as it does if nothing is said) or None where no gradient arrives."""
-        self.materialize_grads = value
-
-    @property
-    def saved_tensors(self) -> tuple[Tensor | None, ...]:
-        """What `save_for_backward` kept.
-
-        Raises:
-            RuntimeError: it was freed by an earlier walk, or changed in place since.
-        """
-        if self._entries is None:
-            raise RuntimeError(_FREED)
-        node = self._node() if self._entries else None
-        return tuple(
-            None if entry is None else _restored(entry, kept, node)
-            for entry, kept in zip(self._entries, self._kept, strict=True)
-        )
-
-
-def _restored(entry: Any, kept: Any, node: Any) -> Tensor:
-    """A saved tensor with its history."""
-    value, storage, version, _ = entry
-    if type(value) is Packed:
-        value = value.unpack()
-        storage = Storage(value)
-        if isinstance(kept, Tensor):
-            kept = kept.node, kept.nr
-    elif storage.version != version:
-        own = not isinstance(kept, Tensor)
-        made = (node, kept[1]) if own else (kept.grad_fn, kept.nr)
-        raise as_pytorch(ModifiedError(storage, version, made, of_result=own))
-    if isinstance(kept, Tensor):
-        return kept
-    source, number = kept
-    tensor = tensor_of(value, node if source is _OWN else source, number)
-    tensor.storage = storage
-    return tensor
-
-
-_OWN: Any = object()  # in place of a result's node, which would be a cycle
-
-
-class _FunctionNode(FunctionNode):
-    """The node of a custom function. Each has a subclass of its own, named as PyTorch names it."""
-
-    __slots__ = ("avals", "ctx", "function", "inputs")
-
-    ctx: FunctionCtx
-    function: type["Function"]
-    inputs: tuple[bool, ...]  # of the tensors among the arguments, which have an edge
-    avals: tuple[Aval | None, ...]  # for each argument, its type where it has an edge
-
-    @property
-    def saved(self) -> Any:
-        """What the function's context keeps."""
-        entries = self.ctx._entries
-        return entries and [entry for entry in entries if entry is not None]
-
-    @saved.setter
-    def saved(self, entries: Any) -> None:
-        if entries is None:
-            self.ctx._entries = self.ctx._kept = None
-
-    def __getattr__(self, name: str) -> Any:
-        """What `forward` put on its context."""
-        if name == "ctx":
-            raise AttributeError(name)
-        return getattr(self.ctx, name)
-
-    def pull_back(self, cotangents: Sequence[Variable | None]) -> list[Variable | None]:
-        """Call `backward`, and check what it gives."""
-        given: list[Tensor | None] = []
-        for cotangent, aval in zip(cotangents, self.types, strict=True):
-            if cotangent is not None:
-                given.append(as_tensor(cotangent))
-            elif aval is not None and self.ctx.materialize_grads:
-                given.append(_zeros(aval))
-            else:
-                given.append(None)
-        gradients = self.function._backward(self.ctx, *given)
-        return self._checked(gradients if isinstance(gradients, tuple) else (gradients,))
-
-    def _checked(self, gradients: tuple[Any, ...]) -> list[Variable | None]:
-        name = type(self).__name__
-        wanted, found = len(self.avals), list(gradients)
-        while len(found) > wanted and found[-1] is None:
-            found.pop()
-        if len(found) != wanted:
-            raise RuntimeError(
-                f"function {name} returned an incorrect number of gradients (expected {wanted}, got {len(gradients)})"
-            )
-        results: list[Variable | None] = []
-        tensors = self.ctx._are_tensors
-        for position, (gradient, aval) in enumerate(zip(found, self.avals, strict=True)):
-            if gradient is not None and not isinstance(gradient, Tensor):
-                raise RuntimeError(f"expected Variable or None (got {type(gradient).__name__})")
-            if gradient is not None and not tensors[position]:
-                raise RuntimeError(
-                    f"function {name} returned a gradient different than None at position {position + 1}, but the "
-                    "corresponding forward input was not a Variable"
-                )
-            if aval is not None:
-                results.append(
-                    None if gradient is None else as_gradient_of(aval, gradient, name, position)
-                )
-        return results
-
-
-def _zeros(aval: Aval) -> Tensor:
-    import numpy as np
-
-    return tensor_of(place(np.zeros(aval.shape, aval.dtype)))
+__all__ = ["BackwardCFunction", "Function", "FunctionCtx", "InplaceFunction", "once_differentiable"]
 
 
 class Function:
@@ -220,15 +50,29 @@ class Function:
     """
 
     generate_vmap_rule = False
-    _context: ClassVar[type[FunctionCtx]] = FunctionCtx
-    _node: ClassVar[type[_FunctionNode]] = _FunctionNode
+    _backward_cls: ClassVar[type[BackwardCFunction]] = BackwardCFunction
+    _node: ClassVar[type[CustomNode]] = CustomNode
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Make the types of the function's context and node, named as PyTorch names them."""
         super().__init_subclass__(**kwargs)
-        names = {"__module__": "torch.autograd.function"}
-        cls._context = type(f"{cls.__name__}Backward", (FunctionCtx,), names)
-        cls._node = type(f"{cls.__name__}Backward", (_FunctionNode,), {**names, "__slots__": ()})
+        name, names = f"{cls.__name__}Backward", {"__module__": "torch.autograd.function"}
+        cls._backward_cls = type(name, (BackwardCFunction,), dict(names))
+        cls._node = type(name, (CustomNode,), {**names, "__slots__": ()})
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Nothing; a function is never made an object.
+
+        Warns:
+            DeprecationWarning: always.
+        """
+        warnings.warn(
+            f"{type(self)} should not be instantiated. Methods on autograd functions are all static, so you should "
+            "invoke them on the class itself. Instantiating an autograd function will raise an error in a future "
+            "version of PyTorch.",
+            DeprecationWarning,
+            stacklevel=2,
+        )
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Refuse PyTorch's oldest way to write a function."""
@@ -292,9 +136,11 @@ class Function:
         """Call the function, leaving a node behind where a gradient is wanted."""
         sets_up = cls.setup_context is not Function.setup_context
         if sets_up:
-            args = _bound(cls.forward, args, kwargs)
-        elif kwargs:
-            args = _bound(functools.partial(cls.forward, None), args, kwargs)
+            bound = inspect.signature(cls.forward).bind(*args, **kwargs)
+            bound.apply_defaults()
+            args, kwargs = bound.args, bound.kwargs
+        if kwargs:
+            args = _placed(cls.forward, args, kwargs, 0 if sets_up else 1)
         if local.recorder.levels or duals:
             from funcgrad.torch.autograd import transformed_functions
 
@@ -304,20 +150,22 @@ class Function:
         return cls._run(sets_up, args)[0]
 
     @classmethod
+    def _new_context(cls, args: tuple[Any, ...] = ()) -> BackwardCFunction:
+        """A context of its own, for methods called apart from a call of the function."""
+        return cls._node(cls, args, False).face
+
+    @classmethod
     def _run(
         cls, sets_up: bool, args: tuple[Any, ...], forward: Callable[..., Any] | None = None
     ) -> tuple[Any, FunctionCtx]:
         """The results of a call, and its context; `forward` takes the place of the function's own."""
-        ctx = cls._context()
-        ctx._are_tensors = tuple(isinstance(arg, Tensor) for arg in args)
-        ctx.needs_input_grad = tuple(isinstance(arg, Tensor) and arg.requires_grad for arg in args)
-        records = local.recorder.grad_enabled and any(ctx.needs_input_grad)
+        wanted = any(isinstance(arg, Tensor) and arg.requires_grad for arg in args)
+        records = local.recorder.grad_enabled and wanted
         # Before the function may write to its arguments.
-        edges = [
-            (arg.node, arg.nr)
-            for arg, needed in zip(args, ctx.needs_input_grad, strict=True)
-            if records and needed
-        ]
+        node = cls._node(cls, args, records)
+        ctx = node.face
+        if records and local.recorder.observer is not None:
+            local.recorder.observer.made(node, ())
         output = None if forward is None else forward(*args)
         with grad_mode(False):
             if forward is None:
@@ -326,20 +174,51 @@ class Function:
                 cls.setup_context(ctx, args, output)
         _check_marks(ctx)
         outputs = output if isinstance(output, tuple) else (output,)
-        node = _node_of(cls, ctx, args, outputs, tuple(edges)) if records else None
-        wrapped = _wrap(cls, ctx, args, outputs, node)
-        if node is not None:
-            _save(ctx, node, outputs, wrapped)
-            if local.recorder.observer is not None:
-                local.recorder.observer.made(node, ())
+        without = tuple(k for k, each in enumerate(outputs) if _among(each, ctx.non_differentiable))
+        node.returned(outputs, without)
+        wrapped = _wrap(node, ctx, args, outputs, records)
+        if records:
+            node.save(ctx.to_save or (), outputs, wrapped)
+        # What was marked leads back to the node.
+        ctx.to_save = ctx.dirty_tensors = ctx.non_differentiable = None
         return (tuple(wrapped) if isinstance(output, tuple) else wrapped[0]), ctx
 
 
-def _bound(function: Callable[..., Any], args: Any, kwargs: Any) -> tuple[Any, ...]:
-    """The arguments in order, with the function's defaults."""
-    bound = inspect.signature(function).bind(*args, **kwargs)
-    bound.apply_defaults()
-    return bound.args
+class InplaceFunction(Function):
+    """A function that may write to its arguments; here for old code's sake alone.
+
+    Args:
+        inplace: whether it does.
+    """
+
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__()
+        self.inplace = inplace
+
+
+def _placed(
+    function: Callable[..., Any], args: Any, kwargs: dict[str, Any], skipped: int
+) -> tuple[Any, ...]:
+    """The arguments in order, those given by name included.
+
+    Raises:
+        TypeError: there is no such name, or one before it was not given.
+    """
+    by_position = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    parameters = inspect.signature(function).parameters.values()
+    names = [each.name for each in parameters if each.kind in by_position][skipped:]
+    for name in kwargs:
+        if name not in names:
+            raise TypeError(f"forward() got an unexpected keyword argument '{name}'")
+        if names.index(name) < len(args):
+            raise TypeError(f"forward() got multiple values for argument '{name}'")
+    placed = list(args)
+    for position in range(len(args), 1 + max(names.index(name) for name in kwargs)):
+        name = names[position]
+        if name not in kwargs:
+            raise TypeError(f"forward() missing required argument: '{name}' (position {position})")
+        placed.append(kwargs[name])
+    return tuple(placed)
 
 
 def _check_marks(ctx: FunctionCtx) -> None:
@@ -348,18 +227,18 @@ def _check_marks(ctx: FunctionCtx) -> None:
     Raises:
         TypeError, RuntimeError: something else was.
     """
-    for position, each in enumerate(ctx._to_save):
+    for position, each in enumerate(ctx.to_save or ()):
         if not (each is None or isinstance(each, Tensor)):
             raise TypeError(
                 f"save_for_backward can only save variables, but argument {position} is of type "
                 f"{type(each).__name__}"
             )
-    for position, each in enumerate(ctx._dirty):
+    for position, each in enumerate(ctx.dirty_tensors or ()):
         if not isinstance(each, Tensor):
             raise RuntimeError(
                 f"mark_dirty can only accept variables, but argument {position} is of type {type(each).__name__}"
             )
-    for position, each in enumerate(ctx._without_gradient):
+    for position, each in enumerate(ctx.non_differentiable or ()):
         if not isinstance(each, Tensor):
             raise RuntimeError(
                 f"mark_non_differentiable only accepts variable arguments, but got {type(each).__name__} at "
@@ -369,39 +248,25 @@ def _check_marks(ctx: FunctionCtx) -> None:
 
 def _among(tensor: Any, group: Any) -> bool:
     """Whether a tensor is one of a group: the same object, since `==` is an op of tensors."""
-    return any(tensor is each for each in group)
-
-
-def _types(outputs: tuple[Any, ...]) -> tuple[Aval | None, ...]:
-    return tuple(each.storage.value.aval if isinstance(each, Tensor) else None for each in outputs)
-
-
-def _node_of(
-    cls: type[Function],
-    ctx: FunctionCtx,
-    args: tuple[Any, ...],
-    outputs: tuple[Any, ...],
-    edges: tuple[Edge, ...],
-) -> _FunctionNode:
-    node = cls._node(edges, _types(outputs))
-    node.function, node.ctx = cls, ctx
-    node.inputs = tuple(arg.requires_grad for arg in args if isinstance(arg, Tensor))
-    node.avals = tuple(
-        arg.storage.value.aval if needed else None
-        for arg, needed in zip(args, ctx.needs_input_grad, strict=True)
-    )
-    return node
+    return any(tensor is each for each in group or ())
 
 
 def _wrap(
-    cls: type[Function],
+    node: CustomNode,
     ctx: FunctionCtx,
     args: tuple[Any, ...],
     outputs: tuple[Any, ...],
-    node: _FunctionNode | None,
+    records: bool,
 ) -> list[Any]:
     """The results as the caller gets them, each with its place in the graph."""
-    if not all(_among(dirty, outputs) for dirty in ctx._dirty):
+    for dirty in ctx.dirty_tensors or ():
+        if not _among(dirty, args):
+            warnings.warn(
+                "ctx.mark_dirty() received a tensor that was not an input. Only input Tensors that have been mutated "
+                "should be passed to ctx.mark_dirty().",
+                stacklevel=4,
+            )
+    if not all(_among(dirty, outputs) for dirty in ctx.dirty_tensors or ()):
         raise RuntimeError(
             "Some elements marked as dirty during the forward method were not returned as output. The inputs that "
             "are modified inplace must all be outputs of the Function."
@@ -411,37 +276,23 @@ def _wrap(
         if not isinstance(output, Tensor):
             wrapped.append(output)
             continue
-        dirty, given = _among(output, ctx._dirty), _among(output, args)
-        differentiable = (
-            node is not None
-            and output.storage.value.aval.inexact
-            and not _among(output, ctx._without_gradient)
-        )
-        if given and not dirty:
-            output = view_of_itself(output) if local.recorder.grad_enabled else output.detach()
+        dirty, given = _among(output, ctx.dirty_tensors), _among(output, args)
         if dirty:
             output.storage.version += 1
-            if differentiable and output.requires_grad and not output._is_result():
-                raise RuntimeError(
-                    "a leaf Variable that requires grad has been used in an in-place operation."
-                )
-            if differentiable:
-                output._grad = None
-        if differentiable and node is not None and dirty and type(output) is ViewTensor:
-            wanted = [arg for arg, needed in zip(args, ctx.needs_input_grad, strict=True) if needed]
-            output.rebase_on(node, next(k for k, arg in enumerate(wanted) if arg is output))
-        elif differentiable:
-            if dirty and node is not None:
-                rebase(output, node, number)
+        elif given and not (records and output.requires_grad and number in node.without_gradient):
+            output = view_of_itself(output) if local.recorder.grad_enabled else output.detach()
+        if records and output.storage.value.aval.inexact and number not in node.without_gradient:
+            if dirty:
+                _move(output, node, number, args, len(outputs))
             else:
                 output.node, output.nr = node, number
-                if output._retained is not None:
-                    move_retained(output)
+        else:
+            output = _without_gradient(output, given)
         if type(output) is ViewTensor and not dirty:
             output.creation = Creation.FUNCTION
             output.see_version()
         wrapped.append(output)
-    with_node = [each for each in wrapped if isinstance(each, Tensor) and node is not None]
+    with_node = [each for each in wrapped if isinstance(each, Tensor) and records]
     if len(with_node) > 1:
         for each in with_node:
             if type(each) is ViewTensor:
@@ -449,35 +300,43 @@ def _wrap(
     return wrapped
 
 
-def _save(ctx: FunctionCtx, node: GraphNode, outputs: tuple[Any, ...], wrapped: list[Any]) -> None:
-    """Keep what `save_for_backward` named, as a node keeps what it saves."""
-    ctx._node = ref(node)
-    entries: list[Any] = []
-    kept: list[Any] = []
-    for tensor in ctx._to_save:
-        if tensor is None:
-            entries.append(None)
-            kept.append(None)
-            continue
-        entries.append(saved_entry(tensor))
-        number = next((k for k, output in enumerate(outputs) if output is tensor), None)
-        own = number is not None and wrapped[number].node is node
-        if own:
-            kept.append((_OWN, number))
-        else:
-            kept.append(tensor)
-    ctx._entries, ctx._kept = tuple(entries), tuple(kept)
-    ctx._to_save = ()
+def _move(
+    output: Tensor, node: CustomNode, number: int, args: tuple[Any, ...], several: int
+) -> None:
+    """Let a tensor that the function wrote to come from its node.
 
-
-class _TwiceNode(FunctionNode):
-    """The node of a gradient that was computed without a graph."""
-
-    def pull_back(self, cotangents: Sequence[Variable | None]) -> Sequence[Variable | None]:
-        """Refuse."""
+    Raises:
+        RuntimeError: it must not be written, or is a view, and not the only result.
+    """
+    if output.requires_grad and not output._is_result():
         raise RuntimeError(
-            "trying to differentiate twice a function that was marked with @once_differentiable"
+            "a leaf Variable that requires grad has been used in an in-place operation."
         )
+    output._grad = None
+    if type(output) is not ViewTensor:
+        rebase(output, node, number)
+        return
+    if several > 1:
+        raise RuntimeError(
+            "If your Function modifies inplace an input that is a view of another Tensor, your Function cannot return "
+            "more than one Tensor. This is not supported by the current autograd engine. You should either make sure the "
+            "input is not a view (using .clone() for example) or make your Function only return one Tensor (potentially "
+            "splitting it into two Functions: one doing the inplace that returns a single Tensor and a second one that "
+            "does the other operations). You can ask on the forum https://discuss.pytorch.org/ if you need help to do "
+            "this change."
+        )
+    wanted = [arg for arg, aval in zip(args, node.avals, strict=True) if aval is not None]
+    output.rebase_on(node, next(k for k, arg in enumerate(wanted) if arg is output))
+
+
+def _without_gradient(output: Tensor, given: bool) -> Tensor:
+    """A result that no gradient flows through."""
+    if not output.requires_grad:
+        return output
+    # Whether an argument requires grad is not the function's to change.
+    if given:
+        return output.detach()
+    return output if output._is_view() else detach_(output)
 
 
 def once_differentiable(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -497,7 +356,10 @@ def once_differentiable(function: Callable[..., Any]) -> Callable[..., Any]:
         several = isinstance(outputs, tuple)
         results = outputs if several else (outputs,)
         # As in PyTorch, nothing is behind the node: `backward` meets it, `grad` goes past it.
-        node = _TwiceNode((), _types(results))
+        types = [
+            result.storage.value.aval if isinstance(result, Tensor) else None for result in results
+        ]
+        node = Error((), tuple(types))
         made = tuple(
             tensor_of(result.storage.value, node, number) if isinstance(result, Tensor) else result
             for number, result in enumerate(results)

@@ -249,7 +249,7 @@ def next_functions(self: GraphNode) -> tuple[tuple[GraphNode | None, int], ...]:
     total, places = places_of(self)
     functions: list[tuple[GraphNode | None, int]] = [(None, 0)] * total
     for place, edge in zip(places, self.edges, strict=True):
-        functions[place] = edge if edge[0] is not UNTRACKED else (None, 0)
+        functions[place] = (edge[0].face, edge[1]) if edge[0] is not UNTRACKED else (None, 0)
     return tuple(functions)
 
 

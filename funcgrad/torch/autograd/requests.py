@@ -11,7 +11,7 @@ import numpy as np
 
 from funcgrad.engine import GraphNode, Leaf, Variable, grad_mode, record
 from funcgrad.engine.ops import ones_like
-from funcgrad.torch.autograd.graph import GradientEdge
+from funcgrad.torch.autograd.graph import GradientEdge, behind
 from funcgrad.torch.autograd.hooks import retain_grad
 from funcgrad.torch.autograd.shaping import as_gradient_of
 from funcgrad.torch.dtypes import Size
@@ -175,8 +175,9 @@ def pairs_of(
             )
         assert cotangent is not None, "what has a graph requires grad"
         if isinstance(root, GradientEdge):
-            aval = root.node.types[root.output_nr]
-            variable = Variable(cotangent.storage, root.node, root.output_nr)
+            node = behind(root.node)
+            aval = node.types[root.output_nr]
+            variable = Variable(cotangent.storage, node, root.output_nr)
         else:
             aval, variable = root.storage.value.aval, root
         given = cotangent if create_graph else cotangent.detach()
@@ -199,12 +200,13 @@ def edges_of(inputs: Sequence[Any], *, gather: bool = False) -> list[Edge]:
     edges: list[Edge] = []
     for each in inputs:
         if isinstance(each, GradientEdge):
-            if not isinstance(each.node, GraphNode):
+            node = behind(each.node)
+            if not isinstance(node, GraphNode):
                 raise RuntimeError(
                     "GradientEdge's first object must be an autograd.graph.Node but got "
                     f"{type(each.node).__name__}"
                 )
-            edges.append((each.node, each.output_nr))
+            edges.append((node, each.output_nr))
         elif isinstance(each, Tensor):
             if gather:
                 retain_grad(each)

@@ -36,7 +36,7 @@ def as_gradient_of(aval: Aval, gradient: Tensor, function: str, position: int) -
         function, position: who gave it, and for which argument, for the message.
 
     Raises:
-        RuntimeError: it has another shape.
+        RuntimeError: it has another shape, or is complex where it must not be, or the other way round.
     """
     given = gradient.storage.value.aval
     if given.shape == aval.shape and given.dtype == aval.dtype:
@@ -48,5 +48,11 @@ def as_gradient_of(aval: Aval, gradient: Tensor, function: str, position: int) -
         raise RuntimeError(
             f"Function {function} returned an invalid gradient at index {position} - got {list(given.shape)} but "
             f"expected shape compatible with {list(aval.shape)}"
+        )
+    is_complex = given.dtype.kind == "c"
+    if (is_complex or not given.inexact) and is_complex != (aval.dtype.kind == "c"):
+        raise RuntimeError(
+            "Expected isFloatingType(grad.scalar_type()) || (input_is_complex == grad_is_complex) to be true, but got "
+            "false.  (Could this error message be improved?  If so, please report an enhancement request to PyTorch.)"
         )
     return call(_fit(given.shape, aval), gradient)

@@ -194,7 +194,7 @@ def _pushed_forward(level: TangentLevel, cls: Any, args: tuple[Any, ...]) -> Any
         outputs = _as_tuple(output)
         carried: list[Any] = [None] * len(outputs)
         if any(tangent is not None for tangent in tangents):
-            ctx = cls._context()
+            ctx = cls._new_context(tuple(primals))
             cls.setup_context(ctx, tuple(primals), output)
             given = _tangents(ctx, primals, tangents)
             carried = _checked(cls.jvp(_Context(ctx, ctx.saved_for_forward), *given), outputs)
@@ -308,18 +308,18 @@ class _Rule:
     def setup_context(self, ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
         """`setup_context`, mapped, on a context of its own; what that saves is saved as batches."""
         outputs = _as_tuple(output)
-        inner = self.context = self.cls._context()
+        inner = self.context = self.cls._new_context()
         inner.needs_input_grad = ctx.needs_input_grad
         with BatchLevel(self.size, self.randomness) as level:
             given = tuple(_put_in(level, inputs, self.in_dims))
             made = tuple(_put_in(level, outputs, self.out_dims))
             self.cls.setup_context(inner, given, made if isinstance(output, tuple) else made[0])
-            saved, self.saved_dims = _taken_apart(level, inner._to_save)
+            saved, self.saved_dims = _taken_apart(level, inner.to_save or ())
             kept, self.forward_dims = _taken_apart(level, inner.saved_for_forward)
             without = [
                 mine
                 for mine, its in zip(outputs, made, strict=True)
-                if any(its is each for each in inner._without_gradient)
+                if any(its is each for each in inner.non_differentiable or ())
             ]
         ctx.save_for_backward(*_same(saved, (*inputs, *outputs)))
         ctx.save_for_forward(*kept)
