@@ -107,10 +107,7 @@ class BackwardCFunction(NodeFace, FunctionCtx):
         )
         return self.saved_tensors
 
-    @property
-    def requires_grad(self) -> bool:
-        """Whether any of the arguments does."""
-        return any(self.needs_input_grad)
+    requires_grad = True  # of every one, as in PyTorch
 
 
 class CustomNode(FunctionNode):
