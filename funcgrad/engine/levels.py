@@ -380,15 +380,29 @@ def elements(value: Value) -> Any:
     Raises:
         NoElementsError: it is a batch.
     """
-    while isinstance(value, Wrapped):
-        if value.axis is not None:
+    inner = value
+    while isinstance(inner, Wrapped):
+        if inner.axis is not None:
             raise NoElementsError(NoElementsError.__doc__)
-        value = value.inner.storage.value
+        inner = inner.inner.storage.value
+    return all_elements(value)
+
+
+def all_elements(value: Value) -> Any:
+    """The array inside a value that may be wrapped; that of a whole batch where it is one of it."""
+    value = behind(value)
     levels = local.recorder.levels
     if not levels:
         return compute(value)
     with levels[0].below():
         return compute(value)
+
+
+def behind(value: Value) -> Value:
+    """The plain value that a value is wrapped around."""
+    while isinstance(value, Wrapped):
+        value = value.inner.storage.value
+    return value
 
 
 class NoElementsError(RuntimeError):

@@ -196,8 +196,8 @@ class Watched(Storage):
         return self.parts[k], version[k], k > 0
 
 
-def writable(target: Tensor, *others: Variable, repeats: bool = False) -> None:
-    """Check that an in-place op of a tensor and others may change the tensor.
+def writable(target: Tensor, *others: Variable, repeats: bool = False, name: str = "") -> None:
+    """Check that an in-place op of a tensor and others may change the tensor; `name` is the op's method.
 
     Raises:
         RuntimeError: it is a leaf that gathers a gradient, or a view of one, and grad mode is on; or its elements share
@@ -220,7 +220,7 @@ def writable(target: Tensor, *others: Variable, repeats: bool = False) -> None:
                 "a leaf Variable that requires grad is being used in an in-place operation."
             )
     if local.recorder.levels or duals:
-        check_transformed(target, others)
+        check_transformed(target, others, name)
 
     viewed = type(target.storage) is ViewStorage
     for other in others:

@@ -98,7 +98,7 @@ def fill_(self: Tensor, value: Any) -> Tensor:
     if isinstance(value, Tensor):
         if memory_of(value.storage) is memory_of(self.storage):
             value = clone(value)
-        writable(self, value)
+        writable(self, value, name="fill_")
         if value.ndim:
             raise RuntimeError(
                 f"fill_ only supports 0-dimension value tensor but got tensor with {value.ndim} dimensions."
@@ -123,7 +123,7 @@ def copy_(self: Tensor, other: Any, non_blocking: bool = False) -> Tensor:
         raise TypeError(
             f"copy_(): argument 'other' (position 1) must be Tensor, not {type(other).__name__}"
         )
-    writable(self, other, repeats=other is self)
+    writable(self, other, repeats=other is self, name="copy_")
     given = other.storage.value.aval
     if given.dtype.kind == "c" and aval.dtype.kind != "c":
         warnings.warn(

@@ -14,8 +14,15 @@ from funcgrad.torch.calling import NUMBERS, laid_out
 from funcgrad.torch.devices import device
 from funcgrad.torch.dtypes import dtype, from_numpy_dtype, get_default_dtype, int64
 from funcgrad.torch.random_stream import Generator, default_generator
-from funcgrad.torch.tensor import Tensor, place, tensor_of
-from funcgrad.torch.wrapping import as_batched, drawn_for_batches, lifted, of_batches
+from funcgrad.torch.tensor import Tensor, concrete, place, tensor_of
+from funcgrad.torch.wrapping import (
+    ITEM,
+    NO_STORAGE,
+    as_batched,
+    drawn_for_batches,
+    lifted,
+    of_batches,
+)
 
 Where = device | str | None
 
@@ -83,7 +90,8 @@ def _elements(data: Any, wanted: dtype | None) -> Any:
 def _plain(data: Any) -> Any:
     """Nested sequences with 0-d tensors replaced by their numbers."""
     if isinstance(data, Tensor):
-        return data.tolist()
+        array = data._array()
+        return np.asarray(concrete(array, NO_STORAGE if data.ndim else ITEM)).tolist()
     return [_plain(each) for each in data] if isinstance(data, (list, tuple)) else data
 
 

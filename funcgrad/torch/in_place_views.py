@@ -4,7 +4,7 @@ from collections.abc import Callable
 from operator import index
 from typing import Any
 
-from funcgrad.engine import Leaf, record
+from funcgrad.engine import Leaf, local, record
 from funcgrad.engine.nodes import detached, hooked, hooks_of
 from funcgrad.torch import geometry as geometries
 from funcgrad.torch.calling import writable
@@ -13,6 +13,7 @@ from funcgrad.torch.tensor import AccumulateGrad, Tensor, rebase
 from funcgrad.torch.view_storage import view_of
 from funcgrad.torch.view_tensor import ViewTensor, geometry
 from funcgrad.torch.views import exchanged, ints, op, squeezed, strided_geometry
+from funcgrad.torch.wrapping import check_captured, is_batched
 
 # What an op says: the new geometry, the name of the graph node and the static arguments of the op.
 Change = tuple[Geometry, str, tuple[Any, ...]]
@@ -75,7 +76,9 @@ def detach_(self: Tensor) -> Tensor:
     Raises:
         RuntimeError: the tensor is a view.
     """
-    if self._is_view():
+    if local.recorder.levels:
+        check_captured(self)
+    if self._is_view() or is_batched(self.storage.value):
         raise RuntimeError(
             "Can't detach views in-place. Use detach() instead. If you are using DistributedDataParallel (DDP) for "
             "training, and gradient_as_bucket_view is set as True, gradients are views of DDP buckets, and hence "

@@ -15,16 +15,17 @@ import jax.numpy as jnp
 import numpy as np
 
 from funcgrad.engine import Aval, Op, Storage, Value, local, record
+from funcgrad.engine.levels import all_elements, behind
 from funcgrad.engine.values import is_tracer
 from funcgrad.torch import geometry as geometries
 from funcgrad.torch import views
 from funcgrad.torch.calling import check_no_overlap, in_place, number, writable
 from funcgrad.torch.conversions import clone, copy_, fill_
 from funcgrad.torch.geometry import Geometry
-from funcgrad.torch.tensor import Tensor, place, tensor_of, without_history
+from funcgrad.torch.tensor import Tensor, concrete, place, tensor_of, without_history
 from funcgrad.torch.view_storage import aval_of
 from funcgrad.torch.view_tensor import Creation, ViewTensor, geometry, written_view
-from funcgrad.torch.wrapping import is_batched
+from funcgrad.torch.wrapping import MASK, check_transformed, is_batched
 
 expand = views.METHODS["expand"]
 # A step from a tensor to the view that one item of an index asks for: which kind, and its numbers.
@@ -160,7 +161,7 @@ def _read(of: Geometry, key: Any) -> tuple[list[Step], list[Any], Geometry]:
                 gathered(tensor, *[None] * (_dims_of(tensor) - 1))
             elif aval.dtype.kind == "b" or aval.dtype == np.uint8:
                 taken((_UNSQUEEZE, dim))
-                gathered(place(np.zeros(int(bool(tensor)), np.int64)))
+                gathered(place(np.zeros(int(bool(concrete(tensor._array(), MASK))), np.int64)))
             else:
                 taken(_select_step(of, dim, int(tensor), position))
     return steps, arrays, of
@@ -314,7 +315,8 @@ def _places(tensor: Tensor, of: Geometry, dim: int) -> list[Tensor]:
                 f"The shape of the mask {list(shape)} at index {k} does not match the shape of the indexed tensor "
                 f"{list(of.size)} at index {dim + k}"
             )
-    return [place_of_mask(tensor, each) for each in np.nonzero(np.asarray(tensor._array()))]
+    array = np.asarray(concrete(tensor._array(), MASK))
+    return [place_of_mask(tensor, each) for each in np.nonzero(array)]
 
 
 class _MaskStorage(Storage):
@@ -380,17 +382,25 @@ def check_range(tensor: Tensor, length: int, dim: int) -> None:
     Raises:
         IndexError: one is not.
     """
-    value = tensor.storage.value
-    if value.array is None and local.recorder.watch is not None:
-        return  # looking would keep `torch.compile` from compiling
-    array = tensor._array()
-    if is_tracer(array) or not value.aval.shape or 0 in value.aval.shape:
-        return
-    elements = np.asarray(array)
-    outside = (elements < -length) | (elements >= length)
-    if outside.any():
-        bad = elements[outside][0]
+    bad = first_outside(tensor, -length, length)
+    if bad is not None:
         raise IndexError(f"index {bad} is out of bounds for dimension {dim} with size {length}")
+
+
+def first_outside(tensor: Tensor, low: int, high: int) -> int | None:
+    """The first element that is not from `low` up to `high`, of all of a batch where the tensor is one of it.
+
+    None where there is none, as far as that can be seen.
+    """
+    value = behind(tensor.storage.value)
+    if value.array is None and local.recorder.watch is not None:
+        return None  # looking would keep `torch.compile` from compiling
+    array = all_elements(value)
+    if is_tracer(array):
+        return None
+    elements = np.asarray(array).reshape(-1)
+    outside = (elements < low) | (elements >= high)
+    return int(elements[outside][0]) if outside.any() else None
 
 
 def _at(dims: tuple[int, ...], arrays: Sequence[Any]) -> tuple[Any, ...]:
@@ -475,7 +485,7 @@ def index_put(target: Tensor, arrays: Sequence[Any], value: Tensor, accumulate: 
     given = [each for each in arrays if each is not None]
     if not accumulate and value.numel() == 1 and len(given) == 1 and _is_mask(given[0]):
         value = clone(value)  # it is filled in, as PyTorch does it, whatever memory it is from
-    writable(target, value, repeats=True)
+    writable(target, value, repeats=True, name="index_put_")
     of = geometry(target)
     if of.repeats:
         warnings.warn(
@@ -486,6 +496,8 @@ def index_put(target: Tensor, arrays: Sequence[Any], value: Tensor, accumulate: 
     dims, tensors = _checked(of, arrays)
     for each in (*tensors, value):
         check_no_overlap(target, each, whole=True)
+    if local.recorder.levels:
+        check_transformed(target, tensors, "index_put_")
     if value.dtype is not target.dtype and value.ndim:
         raise RuntimeError(
             "Index put requires the source and destination dtypes match, got "

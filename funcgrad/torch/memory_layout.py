@@ -7,6 +7,7 @@ from funcgrad.torch.geometry import wrap_dim
 from funcgrad.torch.tensor import Tensor
 from funcgrad.torch.view_storage import data_pointer, memory_of
 from funcgrad.torch.view_tensor import geometry
+from funcgrad.torch.wrapping import NO_STORAGE, check_storage, is_transformed
 
 
 def stride(self: Tensor, dim: int | None = None) -> Any:
@@ -28,6 +29,8 @@ def is_set_to(self: Tensor, tensor: Tensor) -> bool:
 
 def data_ptr(self: Tensor) -> int:
     """A number that tells where the first element is: equal for tensors that share it."""
+    if is_transformed(self.storage.value):
+        raise RuntimeError(NO_STORAGE)
     return data_pointer(self.storage, self.dtype.itemsize)
 
 
@@ -51,6 +54,7 @@ class UntypedStorage:
 
 def _untyped_storage(self: Tensor) -> UntypedStorage:
     """The memory of the tensor's elements."""
+    check_storage(self.storage.value)
     return UntypedStorage(self)
 
 

@@ -248,7 +248,7 @@ class Pointwise:
                 dtype of the result.
         """
         others = tuple([self.operand(a, other) for other in others])
-        writable(a, *others)
+        writable(a, *others, name=f"{self.row.name}_")
         avals = (aval_of(a.storage), *[other.storage.value.aval for other in others])
         op = self.in_place_by_types.get(avals) or self.for_in_place((a, *others), avals)
         saves_result = with_result or self.row.saves_result
@@ -341,6 +341,7 @@ class Pointwise:
     def in_place_operator(self) -> Callable[[Any, Any], Any]:
         """The op as an augmented assignment: `in_place` for a second operand, without detours."""
         in_place_by_types, numbers = self.in_place_by_types, self.numbers
+        name = f"{self.row.name}_"
 
         def method(self_: Any, other: Any) -> Any:
             if type(self_) is not Tensor:
@@ -359,7 +360,7 @@ class Pointwise:
                 or type(second.storage) not in _APART
                 or (node is not None and isinstance(node, Leaf))
             ):
-                writable(self_, second)
+                writable(self_, second, name=name)
             avals = (self_.storage.value.aval, second.storage.value.aval)
             op = in_place_by_types.get(avals) or self.for_in_place((self_, second), avals)
             return write(self_, record_two(op, self_, second))

@@ -7,17 +7,18 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from funcgrad.engine import Aval, Op, Storage, Variable, local, record
+from funcgrad.engine import Aval, Op, Storage, Variable, record
 from funcgrad.engine.values import is_tracer
 from funcgrad.torch.calling import check_broadcast, in_place, laid_out, number, promoted, writable
 from funcgrad.torch.dtypes import bool_, dtype, int64
 from funcgrad.torch.geometry import permute, wrap_dim
-from funcgrad.torch.indexing import place_of_mask, put
+from funcgrad.torch.indexing import first_outside, place_of_mask, put
 from funcgrad.torch.splitting import unbind
-from funcgrad.torch.tensor import Tensor, place, tensor_of, without_history
+from funcgrad.torch.tensor import Tensor, concrete, place, tensor_of, without_history
 from funcgrad.torch.view_storage import view_of
 from funcgrad.torch.view_tensor import geometry
 from funcgrad.torch.views import expand
+from funcgrad.torch.wrapping import DYNAMIC_SHAPE, MASK_SELECTED
 
 Array = Any
 
@@ -174,7 +175,7 @@ def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
     tensor([0., 2.])
     """
     if input is None and other is None:
-        return nonzero(condition, as_tuple=True)
+        return _nonzero("where", condition, True)
     if condition.dtype is not bool_:
         raise RuntimeError(
             "where expected condition to be a boolean tensor, but got a tensor with dtype "
@@ -188,7 +189,11 @@ def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
 
 def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
     """The indices of elements that are not zero: one a row, or one tensor for each dimension."""
-    array = np.asarray(input._array())
+    return _nonzero("nonzero", input, as_tuple)
+
+
+def _nonzero(called: str, input: Tensor, as_tuple: bool) -> Any:
+    array = np.asarray(concrete(input._array(), DYNAMIC_SHAPE.format(called)))
     places = np.nonzero(array) if array.ndim else np.nonzero(array.reshape(1))
     columns = np.stack(places) if array.ndim else np.zeros((0, len(places[0])), np.int64)
     held = tensor_of(place(columns))
@@ -209,7 +214,8 @@ def masked_select(input: Tensor, mask: Tensor) -> Tensor:
     _check_mask(mask, "masked_select")
     check_broadcast(input.storage.value.aval, mask.storage.value.aval)
     shape = np.broadcast_shapes(tuple(input.shape), tuple(mask.shape))
-    places = np.nonzero(np.broadcast_to(np.asarray(mask._array()), shape or (1,)))
+    array = np.asarray(concrete(mask._array(), MASK_SELECTED))
+    places = np.nonzero(np.broadcast_to(array, shape or (1,)))
     arguments = (input, *[place_of_mask(mask, each) for each in places])
     return tensor_of(*record(_op("MaskedSelectBackward0", shape), arguments))
 
@@ -252,16 +258,12 @@ def _check_index(index: Tensor, name: str) -> None:
         raise RuntimeError(f"{name}(): Expected dtype int64 for index")
 
 
-def _check_bounds(index: Tensor, length: int, complain: Callable[[int], Exception]) -> None:
-    value = index.storage.value
-    if value.array is None and local.recorder.watch is not None:
-        return
-    array = index._array()
-    if not is_tracer(array):
-        elements = np.asarray(array).reshape(-1)
-        outside = (elements < 0) | (elements >= length)
-        if outside.any():
-            raise complain(int(elements[outside][0]))
+def _check_bounds(
+    index: Tensor, length: int, complain: Callable[[int], Exception], low: int = 0
+) -> None:
+    bad = first_outside(index, low, length)
+    if bad is not None:
+        raise complain(bad)
 
 
 def _dimension_bounds(index: Tensor, dim: int, input: Tensor) -> None:
@@ -297,6 +299,17 @@ def take(input: Tensor, index: Tensor) -> Tensor:
         raise RuntimeError(
             f"take(): Expected a long tensor for index, but got {index.dtype.scalar_type}"
         )
+    length = input.numel()
+    if not length and index.numel():
+        raise IndexError("take(): tried to take from an empty tensor")
+    _check_bounds(
+        index,
+        length,
+        lambda bad: IndexError(
+            f"out of range: tried to access index {bad} on a tensor of {length} elements."
+        ),
+        low=-length,
+    )
     return tensor_of(*record(_op("TakeBackward0"), (input, index)))
 
 
@@ -334,8 +347,10 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
     _check_bounds(
         index,
         length,
-        lambda bad: RuntimeError(
-            f"INDICES element is out of DATA bounds, id={bad} axis_dim={length}"
+        lambda bad: (
+            RuntimeError(f"INDICES element is out of DATA bounds, id={bad} axis_dim={length}")
+            if dim
+            else IndexError("index out of range in self")
         ),
     )
     if not index.ndim:
@@ -458,7 +473,7 @@ def _pair(name: str, of: Callable[..., tuple[Op, tuple[Any, ...]]]) -> None:
 
     def stored(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         op, others = of(self, *args, **kwargs)
-        writable(self, *others)
+        writable(self, *others, name=stored.__name__)
         shapes: Sequence[Any] = [other.storage.value.aval.shape for other in others]
         if name.startswith("masked") and np.broadcast_shapes(
             tuple(self.shape), shapes[-1]

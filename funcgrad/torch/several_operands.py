@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import lru_cache
+from re import sub
 from typing import Any
 
 import jax.numpy as jnp
@@ -79,8 +80,11 @@ def _op(label: str, compute: dtype, store: dtype) -> Op:
         return made.astype(store.numpy_dtype)
 
     label = label.split(" ")[0]
-    name = label.split("Backward")[0].lower()
-    return Op(name, cast, label=label, check=_check_broadcast, counted=counted)
+    return Op(_name(label), cast, label=label, check=_check_broadcast, counted=counted)
+
+
+def _name(label: str) -> str:
+    return sub(r"(?<=[a-z])(?=[A-Z])", "_", label.split("Backward")[0]).lower()
 
 
 def apply(label: str, stored: bool, x: Tensor, *operands: Any, factor: Any = None) -> Tensor:
@@ -101,7 +105,7 @@ def apply(label: str, stored: bool, x: Tensor, *operands: Any, factor: Any = Non
     if not stored:
         result = tensor_of(*record(_op(label, compute, compute), (x, *others)))
         return laid_out(result, x, *others)
-    writable(x, *others)
+    writable(x, *others, name=f"{_name(label)}_")
     check_castable(compute, x.dtype)
     avals = [aval_of(x.storage), *[other.storage.value.aval for other in others]]
     _check_broadcast(*avals)

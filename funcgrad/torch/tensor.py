@@ -207,12 +207,14 @@ class Tensor(Variable):
         storage = self.storage
         if type(storage) is Storage and not (duals or local.recorder.levels):
             return without_history(DataStorage(storage))
+        wrapping.refuse_data(storage.value, reading=True)
         return without_history(data_of(_apart(storage)))
 
     @data.setter
     def data(self, source: "Tensor") -> None:
         if not isinstance(source, Tensor):
             raise TypeError(f"Variable data has to be a tensor, but got {type(source).__name__}")
+        wrapping.refuse_data(self.storage.value, reading=False)
         storage, given = self.storage, source.storage
         # What an augmented assignment to `.data` gives back comes first.
         if (type(given) is DataStorage and given.source is storage) or (
@@ -259,6 +261,7 @@ class Tensor(Variable):
                 "If you were attempting to deepcopy a module, this may be because of a torch.nn.utils.weight_norm "
                 "usage, see https://github.com/pytorch/pytorch/pull/103001"
             )
+        wrapping.check_storage(self.storage.value)
         # Values never change, so a storage of its own makes a copy of its own. Tensors that share elements share them
         # in the copy too, if it is one copy.
         memory = memory_of(_apart(self.storage))
@@ -276,6 +279,7 @@ class Tensor(Variable):
         return made
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        wrapping.check_storage(self.storage.value)
         return _rebuild, (np.asarray(self._array()), self.requires_grad)
 
     # -- its elements ---------------------------------------------------------------------------------------------
@@ -295,9 +299,9 @@ class Tensor(Variable):
                 "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
             )
         array = self._array()
-        if isinstance(array, Wrapped) and not wrapping.is_dual(array):
+        if wrapping.is_transformed(array):
             raise RuntimeError(wrapping.NO_STORAGE)
-        return np.asarray(_concrete(array, wrapping.NO_STORAGE))
+        return np.asarray(concrete(array, wrapping.NO_STORAGE))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         """The elements, for NumPy's functions."""
@@ -309,7 +313,7 @@ class Tensor(Variable):
 
     def tolist(self) -> Any:
         """The elements as nested lists of Python numbers; a number for a 0-d tensor."""
-        return np.asarray(_concrete(self._array(), wrapping.NO_STORAGE)).tolist()
+        return np.asarray(concrete(self._array(), wrapping.NO_STORAGE)).tolist()
 
     def item(self) -> Any:
         """The one element as a Python number.
@@ -320,13 +324,13 @@ class Tensor(Variable):
         array = self._array()
         if array.size != 1:
             raise RuntimeError(f"a Tensor with {array.size} elements cannot be converted to Scalar")
-        return _concrete(array, wrapping.ITEM).item()
+        return concrete(array, wrapping.ITEM).item()
 
     def _number(self, convert: Callable[[Any], Any], complaint: str = wrapping.ITEM) -> Any:
         array = self._array()
         if array.size != 1:
             raise ValueError("only one element tensors can be converted to Python scalars")
-        array = _concrete(array, complaint)
+        array = concrete(array, complaint)
         return convert(array if is_tracer(array) else np.asarray(array).item())
 
     def __float__(self) -> float:
@@ -382,7 +386,7 @@ class Tensor(Variable):
                 return wrapping.describe(array, printed)
             carried: Any = array.tangent
             tangent = repr(tensor_of(carried.storage.value, carried.node, carried.nr))
-            array = _concrete(array, wrapping.NO_STORAGE)
+            array = concrete(array, wrapping.NO_STORAGE)
         if is_tracer(array):
             return f"tensor({array})"
         bound = self.storage.value.aval.device
@@ -475,7 +479,8 @@ def _apart(storage: Storage) -> Storage:
     return storage
 
 
-def _concrete(array: Any, complaint: str) -> Any:
+def concrete(array: Any, complaint: str) -> Any:
+    """The elements of an array; inside transformations, where they can be seen: if not, that is the complaint."""
     return wrapping.elements_of(array, complaint) if isinstance(array, Wrapped) else array
 
 

@@ -29,6 +29,19 @@ NESTED = (
     "support data-dependent control flow in vmap yet, please file an issue at "
     "https://github.com/pytorch/pytorch/issues . For (3): please file an issue."
 )
+DYNAMIC_SHAPE = (
+    "vmap: We do not support batching operators that can output dynamic shape. Attempted to vmap over aten::{0}. Please "
+    "file an issue at https://github.com/pytorch/pytorch/issues if you need this feature."
+)
+MASK = (
+    "vmap: We do not support batching operators that can support dynamic shape. Attempting to batch over indexing with a "
+    "boolean mask."
+)
+MASK_SELECTED = (
+    "vmap: Attempted to vmap over `mask` in torch.masked_select(self, mask) We cannot support this because for each "
+    "batch this would return a differently shaped Tensor. Please file an issue at "
+    "https://github.com/pytorch/pytorch/issues if you need this feature."
+)
 NO_STORAGE = "Cannot access data pointer of Tensor that doesn't have storage"
 REQUIRES_GRAD = (
     "You are attempting to call Tensor.requires_grad_() (or perhaps using torch.autograd.functional.* APIs) inside of a "
@@ -192,6 +205,33 @@ def elements_of(value: Wrapped, complaint: str) -> np.ndarray:
         raise RuntimeError(NESTED if nested else complaint) from None
 
 
+def refuse_data(value: Value, *, reading: bool) -> None:
+    """Refuse `.data` where PyTorch does: of one of a batch, and to assign to it in a transformed function.
+
+    Raises:
+        RuntimeError: it is refused.
+    """
+    if not is_transformed(value):
+        return
+    batched = value.axis is not None  # type: ignore[attr-defined]
+    if batched and reading:
+        raise RuntimeError("accessing `data` under vmap transform is not allowed")
+    if not reading:
+        where = "under vmap" if batched else "inside functorch"
+        raise RuntimeError(f"mutating directly with `.data` {where} transform is not allowed.")
+
+
+def check_storage(value: Value) -> None:
+    """Refuse to tell where a value lies in memory where PyTorch cannot.
+
+    Raises:
+        NotImplementedError: it is one of a function that is transformed.
+    """
+    if is_transformed(value):
+        kind = "TensorWrapper" if value.axis is None else "BatchedTensorImpl"  # type: ignore[attr-defined]
+        raise NotImplementedError(f"Cannot access storage of {kind}")
+
+
 def refuse_inside(complaint: str) -> None:
     """Refuse what no transformed function may do.
 
@@ -202,8 +242,8 @@ def refuse_inside(complaint: str) -> None:
         raise RuntimeError(complaint)
 
 
-def check_transformed(target: Variable, others: Sequence[Variable] = ()) -> None:
-    """Check that what is transformed now lets a tensor be changed in place.
+def check_transformed(target: Variable, others: Sequence[Variable] = (), name: str = "") -> None:
+    """Check that what is transformed now lets a tensor be changed in place, by the method of that name.
 
     Raises:
         RuntimeError: it is captured by a function that is transformed, or a dual tensor made of a leaf, or no batch
@@ -217,7 +257,7 @@ def check_transformed(target: Variable, others: Sequence[Variable] = ()) -> None
     if local.recorder.levels:
         check_captured(target)
         for other in others:
-            check_not_batched(target, other.storage.value)
+            check_not_batched(target, other.storage.value, name)
 
 
 def check_captured(target: Variable) -> None:
@@ -237,8 +277,15 @@ def check_captured(target: Variable) -> None:
             value = value.inner.storage.value  # type: ignore[attr-defined]
 
 
-def check_not_batched(target: Variable, value: Value) -> None:
-    """Check that what is one of a batch is not written to a tensor that is none.
+# PyTorch's names, in complaints, of the in-place ops that its `vmap` has a rule for; of others it says the level as well.
+_RULES = {
+    **dict.fromkeys(("sub_", "mul_", "div_", "copy_"), "inplace arithmetic"),
+    **{name: name for name in ("fill_", "index_add_", "index_fill_", "index_put_")},
+}
+
+
+def check_not_batched(target: Variable, value: Value, name: str = "") -> None:
+    """Check that what is one of a batch is not written to a tensor that is none, by the method of that name.
 
     Raises:
         RuntimeError: it is.
@@ -246,11 +293,21 @@ def check_not_batched(target: Variable, value: Value) -> None:
     batches = _batches_of(value)
     if batches:
         held = _batches_of(target.storage.value)
-        missing = [level.size for level in reversed(batches) if level not in held]
-        if missing:
+        missing = [level for level in reversed(batches) if level not in held]
+        if missing and name in ("", "add_"):
             shape = list(value.aval.shape)
             raise RuntimeError(
-                f"output with shape {shape} doesn't match the broadcast shape {[*missing, *shape]}"
+                f"output with shape {shape} doesn't match the broadcast shape "
+                f"{[*[level.size for level in missing], *shape]}"
+            )
+        if missing:
+            called = _RULES.get(name, f"aten::{name}")
+            where = "in a vmap" if name in _RULES else f"at level {missing[0].depth}"
+            raise RuntimeError(
+                f"vmap: {called}(self, *extra_args) is not possible because there exists a Tensor `other` in "
+                "extra_args that has more elements than `self`. This happened due to `other` being vmapped over but "
+                f"`self` not being vmapped over {where}. Please try to use out-of-place operators instead of {called}. "
+                "If said operator is being called inside the PyTorch framework, please file a bug report instead."
             )
 
 
@@ -263,9 +320,14 @@ def describe(value: Wrapped, inner: str) -> str:
     return f"GradTrackingTensor(lvl={level}, value=\n{body}\n)"
 
 
-def is_dual(value: Value) -> bool:
+def is_dual(value: Any) -> bool:
     """Whether a value carries a tangent of `forward_ad`."""
     return isinstance(value, Wrapped) and isinstance(value.level, DualLevel)
+
+
+def is_transformed(value: Any) -> bool:
+    """Whether a value, or what was computed of it, is one of a function that is transformed."""
+    return isinstance(value, Wrapped) and not is_dual(value)
 
 
 def lifted(value: Value) -> Value:

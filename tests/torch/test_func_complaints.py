@@ -1,5 +1,8 @@
 """What `torch.func` refuses, in PyTorch's words."""
 
+import copy
+import pickle
+
 import pytest
 
 import funcgrad.torch as ours
@@ -14,6 +17,21 @@ from tests.torch.func_samples import (  # noqa: E402
     matrix,
     vector,
 )
+
+# Writes of one of a batch to a tensor that is the same for all of it.
+SHARED_WRITES = {
+    "mul_": lambda t, y, x: y.mul_(x),
+    "copy_": lambda t, y, x: y.copy_(x),
+    "fill_": lambda t, y, x: y.fill_(x[0]),
+    "pow_": lambda t, y, x: y.pow_(x),
+    "addcmul_": lambda t, y, x: y.addcmul_(x, x),
+    "clamp_": lambda t, y, x: y.clamp_(min=x),
+    "index_put_": lambda t, y, x: y.__setitem__(t.tensor([0, 1]), x[0]),
+    "index_put_ by the batch": lambda t, y, x: y.__setitem__(x.long(), 1.0),
+    "index_add_": lambda t, y, x: y.index_add_(0, t.tensor([0]), x[:1]),
+    "index_copy_": lambda t, y, x: y.index_copy_(0, t.tensor([0]), x[:1]),
+    "scatter_": lambda t, y, x: y.scatter_(0, t.tensor([0]), x[:1]),
+}
 
 COMPLAINTS = {
     "grad of a vector": lambda t, f: f.grad(lambda x: x)(vector(t)),
@@ -101,6 +119,37 @@ COMPLAINTS = {
     "in place inside vmap on what is shared": lambda t, f: f.vmap(
         lambda x: t.zeros(()).add_(x).sum()
     )(vector(t)),
+    **{
+        f"{name} inside vmap on what is shared": (
+            lambda t, f, write=write: f.vmap(lambda x: write(t, t.zeros(3), x))(matrix(t))
+        )
+        for name, write in SHARED_WRITES.items()
+    },
+    "nonzero inside vmap": lambda t, f: f.vmap(lambda x: x.nonzero())(matrix(t)),
+    "where the condition holds inside vmap": lambda t, f: f.vmap(t.where)(matrix(t)),
+    "a mask inside vmap": lambda t, f: f.vmap(lambda x: x[x > 0])(matrix(t)),
+    "a mask of one element inside vmap": lambda t, f: f.vmap(lambda x: matrix(t)[x > 0])(vector(t)),
+    "masked_select inside vmap": lambda t, f: f.vmap(lambda x: x.masked_select(x > 0))(matrix(t)),
+    "tensor() of parts inside vmap": lambda t, f: f.vmap(lambda x: t.tensor([1.0, x]))(vector(t)),
+    "data inside vmap": lambda t, f: f.vmap(lambda x: x.data)(vector(t)),
+    "data assigned inside vmap": lambda t, f: f.vmap(lambda x: setattr(x, "data", x))(vector(t)),
+    "data assigned inside grad": lambda t, f: f.grad(lambda x: setattr(x, "data", x))(vector(t)),
+    "detach_() inside vmap": lambda t, f: f.vmap(lambda x: x.detach_())(vector(t)),
+    "retain_grad() inside vmap": lambda t, f: f.vmap(lambda x: x.retain_grad())(vector(t)),
+    "data_ptr() inside grad": lambda t, f: f.grad(lambda x: x.data_ptr())(vector(t)),
+    "a storage inside vmap": lambda t, f: f.vmap(lambda x: x.untyped_storage())(vector(t)),
+    "a copy inside grad": lambda t, f: f.grad(lambda x: copy.deepcopy(x))(vector(t)),
+    "pickling inside vmap": lambda t, f: f.vmap(lambda x: pickle.dumps(x))(vector(t)),
+    **{
+        f"{name} out of range": (lambda t, f, read=read: f.vmap(read)(t.tensor([0, 7]), vector(t)))
+        for name, read in {
+            "an index of the batch": lambda k, x: x.expand(3)[k],
+            "take by an index of the batch": lambda k, x: x.expand(3).take(k),
+        }.items()
+    },
+    "an index that is an argument out of range": lambda t, f: f.grad(lambda x, k: x[k].sum())(
+        vector(t), t.tensor([1, 7])
+    ),
 }
 
 

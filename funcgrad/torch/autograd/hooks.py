@@ -159,9 +159,9 @@ def retain_grad(self: Tensor) -> None:
 
     Behaviour: https://pytorch.org/docs/stable/generated/torch.Tensor.retain_grad.html
     """
-    refuse_inside(RETAIN)
     if self.node is None:
         raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
+    refuse_inside(RETAIN)
     # No gradient ever arrives at a view that requires grad only because its base does.
     if self.is_leaf or self.node is UNTRACKED or retains_grad(self):
         return
