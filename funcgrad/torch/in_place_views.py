@@ -5,6 +5,7 @@ from operator import index
 from typing import Any
 
 from funcgrad.engine import Leaf, local, record
+from funcgrad.engine.levels import detached as without_history
 from funcgrad.engine.nodes import detached, hooked, hooks_of
 from funcgrad.torch import geometry as geometries
 from funcgrad.torch.calling import writable
@@ -13,7 +14,7 @@ from funcgrad.torch.tensor import AccumulateGrad, Tensor, rebase
 from funcgrad.torch.view_storage import view_of
 from funcgrad.torch.view_tensor import ViewTensor, geometry
 from funcgrad.torch.views import exchanged, ints, op, squeezed, strided_geometry
-from funcgrad.torch.wrapping import check_captured, is_batched
+from funcgrad.torch.wrapping import check_captured, is_batched, is_dual
 
 # What an op says: the new geometry, the name of the graph node and the static arguments of the op.
 Change = tuple[Geometry, str, tuple[Any, ...]]
@@ -95,6 +96,8 @@ def detach_(self: Tensor) -> Tensor:
             # The tensor keeps its hooks, should it require grad again.
             self._former = AccumulateGrad(self)
             hooks_of(self._former).arriving = hooked[node].arriving
+    if is_dual(self.storage.value):
+        self.storage.value = without_history(self.storage.value)
     return self
 
 

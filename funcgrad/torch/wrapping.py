@@ -12,6 +12,7 @@ from funcgrad.engine import Leaf, Storage, Value, Variable, local, record
 from funcgrad.engine.levels import BatchLevel, DualLevel, NoElementsError, detached, lift
 from funcgrad.engine.ops import zeros_like
 from funcgrad.engine.values import Wrapped
+from funcgrad.torch.view_storage import memory_of
 
 ITEM = (
     "vmap: It looks like you're calling .item() on a Tensor. We don't support vmap over calling .item() on a Tensor, "
@@ -249,7 +250,7 @@ def check_transformed(target: Variable, others: Sequence[Variable] = (), name: s
         RuntimeError: it is captured by a function that is transformed, or a dual tensor made of a leaf, or no batch
             where one of the others is.
     """
-    storage = target.storage
+    storage = memory_of(target.storage)
     if isinstance(storage, DualStorage) and storage.of_leaf and local.recorder.grad_enabled:
         raise RuntimeError(
             "a view of a leaf Variable that requires grad is being used in an in-place operation."

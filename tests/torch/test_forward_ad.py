@@ -58,6 +58,7 @@ OPS = {
     "what does not depend on it": lambda t, d: d.detach() * 2,
     "in place into a plain tensor": lambda t, d: t.zeros(3).add_(d),
     "in place on a dual result": lambda t, d: d.clone().mul_(2).add_(x(t)),
+    "detached in place": lambda t, d: d.clone().detach_(),
     "overwritten by a number": lambda t, d: d.clone().zero_(),
     "under no_grad": lambda t, d: t.no_grad()(lambda: d * d)(),
     "in inference mode": lambda t, d: t.inference_mode()(lambda: d * 2)(),
@@ -113,6 +114,7 @@ BESIDE_THE_GRAPH = {
         unpacked(t, w.grad),
     ),
     "in place on a dual of a leaf": lambda t, fw, w, d: d.mul_(2),
+    "in place on a part of a dual of a leaf": lambda t, fw, w, d: d[0].mul_(2),
     "unpacked nodes": lambda t, fw, w, d: [
         unpacked(t, d)[0].requires_grad,
         unpacked(t, d)[1].requires_grad,

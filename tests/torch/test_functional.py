@@ -60,6 +60,15 @@ JACOBIANS = {
     "of a list": lambda t, F, o: F.jacobian(lambda a: [a], x(t), **o),
     "by a list": lambda t, F, o: F.jacobian(square, [x(t)], **o),
     "by a number": lambda t, F, o: F.jacobian(lambda a, b: a, (x(t), 3), **o),
+    "complex": lambda t, F, o: F.jacobian(square, t.tensor([1 + 2j, 3.0]), **o),
+    "real by complex": lambda t, F, o: F.jacobian(lambda a: a.abs(), t.tensor([1 + 2j]), **o),
+    "in place": lambda t, F, o: F.jacobian(lambda a: a.clone().mul_(a), x(t), **o),
+    "in place on the input": lambda t, F, o: F.jacobian(lambda a: a.mul_(2), x(t), **o),
+    "in place on the input, with a graph": lambda t, F, o: F.jacobian(
+        lambda a: a.mul_(2), x(t, True), create_graph=True, **o
+    ),
+    "in inference mode": lambda t, F, o: t.inference_mode()(F.jacobian)(square, x(t), **o),
+    "under no_grad": lambda t, F, o: t.no_grad()(F.jacobian)(square, x(t, True), **o),
 }
 
 
@@ -153,6 +162,7 @@ def test_product_with_the_hessian(case, name):
 
 
 OPTIONS = {
+    "rows of nothing": lambda t, F: F.jacobian(lambda a: a[:0], x(t)),
     "forward without vectorize": lambda t, F: F.jacobian(square, x(t), strategy="forward-mode"),
     "no such strategy": lambda t, F: F.jacobian(square, x(t), strategy="x"),
     "no such strategy of a hessian": lambda t, F: F.hessian(

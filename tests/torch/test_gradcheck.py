@@ -288,6 +288,8 @@ BAD_INPUT = {
     "float32": lambda t, x: t.autograd.gradcheck(
         lambda x: x * 2, t.ones(2, requires_grad=True), atol=10.0
     ),
+    "a bool output": lambda t, x: t.autograd.gradcheck(lambda x: (x * x, x > 0), x),
+    "a negative tolerance": lambda t, x: t.autograd.gradcheck(lambda x: x, x, rtol=-1.0),
 }
 
 
@@ -297,6 +299,46 @@ def test_bad_input_is_refused_as_pytorch_does(case):
         return BAD_INPUT[case](t, t.tensor([0.5, -1.5], dtype=t.float64, requires_grad=True))
 
     assert gist(outcome(call, ours)) == gist(outcome(call, theirs))
+
+
+EMPTY = {
+    "an input without elements": lambda t, x: (lambda x: x * x, x[:0].detach().requires_grad_()),
+    "an output without elements": lambda t, x: (lambda x: x[:0], x),
+}
+
+
+@pytest.mark.parametrize("fast_mode", [False, True], ids=["whole", "projected"])
+@pytest.mark.parametrize("case", EMPTY)
+def test_nothing_to_check_is_right(case, fast_mode):
+    def call(t):
+        x = t.tensor([0.5, -1.5], dtype=t.float64, requires_grad=True)
+        return t.autograd.gradcheck(
+            *EMPTY[case](t, x), check_forward_ad=True, check_batched_grad=True, fast_mode=fast_mode
+        )
+
+    assert outcome(call, ours) is outcome(call, theirs) is True
+
+
+def test_a_wrong_tangent_is_shown_whole_as_well_where_a_projection_was_checked():
+    def call(t):
+        class Custom(t.autograd.Function):
+            @staticmethod
+            def forward(ctx, x):
+                return x * 2
+
+            @staticmethod
+            def jvp(ctx, tangent):
+                return tangent * 3
+
+        t.manual_seed(0)
+        x = t.tensor([0.5, -1.5], dtype=t.float64, requires_grad=True)
+        t.autograd.gradcheck(
+            Custom.apply, x, fast_mode=True, check_forward_ad=True, check_backward_ad=False
+        )
+
+    (_, mine), (_, reference) = outcome(call, ours), outcome(call, theirs)
+    assert mine == reference.replace(", grad_fn=<CopySlices>", "")
+    assert "Below, we recompute numerical and analytical jacobians in slow mode" in mine
 
 
 def test_float32_is_warned_of():

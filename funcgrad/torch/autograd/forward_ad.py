@@ -74,7 +74,12 @@ def make_dual(tensor: Tensor, tangent: Tensor, *, level: int | None = None) -> T
         )
     check_dtypes(tensor, tangent)
     if number >= len(duals):
-        raise RuntimeError("Invalid level given to _make_dual")
+        raise RuntimeError(
+            "Invalid level given to _make_dual"
+            if duals
+            else "Trying to access a forward AD level with an invalid index. This index was either not created or is "
+            "already deleted."
+        )
     if dual_of(tensor) is not None:
         raise RuntimeError(
             "Making a dual Tensor based on a Tensor that already has a forward gradient at the same level "

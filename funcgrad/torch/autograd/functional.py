@@ -6,7 +6,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from funcgrad.engine import grad_mode, local
+from funcgrad.engine import local
 from funcgrad.torch.autograd import forward_ad
 from funcgrad.torch.autograd.functional_parts import (
     OUTPUTS,
@@ -22,9 +22,11 @@ from funcgrad.torch.autograd.functional_parts import (
     without_graph,
     zeros_like,
 )
+from funcgrad.torch.autograd.grad_mode import enable_grad, set_grad_enabled
 from funcgrad.torch.func.batching import vmap
-from funcgrad.torch.func.gradients import basis, like, split_rows
-from funcgrad.torch.rearranging import expand, move_axis, reshape, stack, take
+from funcgrad.torch.func.gradients import basis, split_rows
+from funcgrad.torch.joining import stack
+from funcgrad.torch.rearranging import expand, move_axis, reshape, select, take
 from funcgrad.torch.tensor import AccumulateGrad, Tensor
 
 __all__ = ["hessian", "hvp", "jacobian", "jvp", "vhp", "vjp"]
@@ -56,7 +58,7 @@ def vjp(
 
     Behaviour: https://pytorch.org/docs/stable/generated/torch.autograd.functional.vjp.html
     """
-    with grad_mode(True):
+    with enable_grad():
         several_inputs, starts = as_tuple(inputs, "inputs", "vjp")
         starts = prepared(starts, create_graph, need_graph=True)
         several, outputs = as_tuple(func(*starts), OUTPUTS, "vjp")
@@ -68,7 +70,7 @@ def vjp(
                 "The vector v can only be None if the user-provided function returns a single Tensor with a single "
                 "element."
             )
-    with grad_mode(create_graph or local.recorder.grad_enabled):
+    with set_grad_enabled(create_graph or local.recorder.grad_enabled):
         found = gradients(outputs, starts, v, create_graph=create_graph)
         product = filled(found, starts, strict, create_graph, "back")
     return (
@@ -96,7 +98,7 @@ def jvp(
 
     Behaviour: https://pytorch.org/docs/stable/generated/torch.autograd.functional.jvp.html
     """
-    with grad_mode(True):
+    with enable_grad():
         several_inputs, starts = as_tuple(inputs, "inputs", "jvp")
         starts = prepared(starts, create_graph, need_graph=True)
         if v is not None:
@@ -108,7 +110,7 @@ def jvp(
         cotangents = tuple([zeros_like(each, requires_grad=True) for each in outputs])
         pulled = gradients(outputs, starts, cotangents, create_graph=True)
         check_strict(pulled, "grad_inputs", strict)
-    with grad_mode(create_graph or local.recorder.grad_enabled):
+    with set_grad_enabled(create_graph or local.recorder.grad_enabled):
         found = gradients(pulled, cotangents, v, create_graph=create_graph)
         product = filled(found, outputs, strict, create_graph, "back_trick")
     return (
@@ -162,7 +164,7 @@ def jacobian(
                 '`strategy="reverse-mode"`.'
             )
         return _forward_jacobian(func, inputs, strict, vectorize)
-    with grad_mode(True):
+    with enable_grad():
         several_inputs, starts = as_tuple(inputs, "inputs", "jacobian")
         starts = prepared(starts, create_graph, need_graph=True)
         several, outputs = as_tuple(func(*starts), OUTPUTS, "jacobian")
@@ -201,10 +203,8 @@ def _row_by_row(
     for position, output in enumerate(outputs):
         rows: list[list[Tensor]] = [[] for _ in inputs]
         for element in range(output.numel()):
-            (cotangent,) = _element_basis(output, element)
-            found = gradients(
-                (output,), inputs, (cotangent,), retain_graph=True, create_graph=create_graph
-            )
+            one = select(reshape(output, (-1,)), element)
+            found = gradients((one,), inputs, retain_graph=True, create_graph=create_graph)
             for k, (each, its) in enumerate(zip(found, inputs, strict=True)):
                 if each is None and strict:
                     raise RuntimeError(
@@ -226,15 +226,6 @@ def _row_by_row(
             )
         )
     return jacobians
-
-
-def _element_basis(output: Tensor, element: int) -> tuple[Tensor]:
-    """One at one element of a tensor like the output, zero elsewhere."""
-    import numpy as np
-
-    array = np.zeros(output.numel(), output.dtype.numpy_dtype)
-    array[element] = 1
-    return (like(output, array.reshape(tuple(output.shape))),)
 
 
 def _forward_jacobian(func: Callable[..., Any], inputs: Any, strict: bool, vectorize: bool) -> Any:
@@ -367,9 +358,9 @@ def vhp(
 
     Behaviour: https://pytorch.org/docs/stable/generated/torch.autograd.functional.vhp.html
     """
-    with grad_mode(True):
+    with enable_grad():
         several, starts, v, output, slopes = _slopes(func, inputs, v, create_graph, strict, "vhp")
-    with grad_mode(create_graph or local.recorder.grad_enabled):
+    with set_grad_enabled(create_graph or local.recorder.grad_enabled):
         found = gradients(slopes, starts, v, create_graph=create_graph)
         product = filled(found, starts, strict, create_graph, "double_back")
     return without_graph(output, create_graph), unpacked(
@@ -395,12 +386,12 @@ def hvp(
 
     Behaviour: https://pytorch.org/docs/stable/generated/torch.autograd.functional.hvp.html
     """
-    with grad_mode(True):
+    with enable_grad():
         several, starts, v, output, slopes = _slopes(func, inputs, v, create_graph, strict, "hvp")
         cotangents = tuple([zeros_like(each, requires_grad=True) for each in starts])
         pulled = gradients(slopes, starts, cotangents, create_graph=True)
         check_strict(slopes, "hessian", strict)
-    with grad_mode(create_graph or local.recorder.grad_enabled):
+    with set_grad_enabled(create_graph or local.recorder.grad_enabled):
         found = gradients(pulled, cotangents, v, create_graph=create_graph)
         product = filled(found, starts, strict, create_graph, "double_back_trick")
     return without_graph(output, create_graph), unpacked(

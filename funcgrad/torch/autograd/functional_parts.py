@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
-from funcgrad.engine import Op, record
 from funcgrad.torch.autograd.walking import grad
 from funcgrad.torch.creation import FUNCTIONS as CREATION
-from funcgrad.torch.tensor import Tensor, tensor_of
+from funcgrad.torch.tensor import Tensor
+from funcgrad.torch.views import view_as
 
 Tensors = tuple[Tensor, ...]
 zeros_like = CREATION["zeros_like"]
-_VIEW = Op("view", lambda x: x, label="ViewBackward0")
 OUTPUTS = "outputs of the user-provided function"
 
 
@@ -37,7 +36,7 @@ def prepared(inputs: Tensors, create_graph: bool, need_graph: bool) -> Tensors:
     made = []
     for each in inputs:
         if create_graph and each.requires_grad:
-            made.append(tensor_of(*record(_VIEW, (each,))))
+            made.append(view_as(each, each))
         else:
             made.append(each.detach().requires_grad_(need_graph))
     return tuple(made)

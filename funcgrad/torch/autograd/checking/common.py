@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from funcgrad.engine import Op
-from funcgrad.torch.autograd.checking.numerical import as_tuple, of_array, values
+from funcgrad.torch.autograd.checking.numerical import allclose, as_tuple, of_array, values
 from funcgrad.torch.creation import FUNCTIONS as CREATION
 from funcgrad.torch.random_stream import Generator
 from funcgrad.torch.tensor import Tensor
@@ -58,12 +58,30 @@ def mismatch(
     part: str,
     mode: str = "",
 ) -> str:
-    """PyTorch\'s words for two Jacobians that are not the same."""
+    """PyTorch's words for two Jacobians that are not the same."""
     prefix = f"While considering the {part} part of complex {of} only, " if of else ""
     return (
         f"{prefix}Jacobian {mode}mismatch for output {output} with respect to input {input},\n"
         f"numerical:{of_array(expected)}\nanalytical:{of_array(found)}\n"
     )
+
+
+_SLOWLY = (
+    "\nThe above quantities relating the numerical and analytical jacobians are computed \n"
+    "in fast mode. See: https://github.com/pytorch/pytorch/issues/53876 for more background \n"
+    "about fast mode. Below, we recompute numerical and analytical jacobians in slow mode:\n\n"
+    "Numerical:\n {0}\nAnalytical:\n{1}\n\nThe max per-element difference (slow mode) is: {2}.\n"
+)
+_FAST_ONLY = (
+    "Fast gradcheck failed but element-wise differences are small. This means that the\n"
+    "test might've passed in slow_mode!"
+)
+
+
+def in_slow_mode(options: Check, found: np.ndarray, expected: np.ndarray) -> str:
+    """PyTorch's words, after those for projections that are not the same, for the whole Jacobians."""
+    note = _SLOWLY.format(of_array(expected), of_array(found), np.abs(expected - found).max())
+    return note + _FAST_ONLY if allclose(found, expected, options.rtol, options.atol) else note
 
 
 def unit_vector(tensor: Tensor, generator: Generator) -> np.ndarray:

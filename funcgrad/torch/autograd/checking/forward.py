@@ -1,6 +1,7 @@
 """Tangents against differences."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,13 @@ from funcgrad.torch.autograd.checking.common import (
     Check,
     GradcheckError,
     differentiated,
+    in_slow_mode,
     mismatch,
     requires_grad,
     unit_vector,
     zeros_like,
 )
-from funcgrad.torch.autograd.checking.numerical import allclose, as_tuple, of_array, values
+from funcgrad.torch.autograd.checking.numerical import allclose, as_tuple, of_array, stacked, values
 from funcgrad.torch.calling import call
 from funcgrad.torch.random_stream import Generator
 from funcgrad.torch.tensor import Tensor
@@ -70,37 +72,38 @@ def _compare_forward(
     results = as_tuple(func(*inputs))
     kept = [k for k, each in enumerate(results) if each.requires_grad]
     generator = Generator()
+
+    def columns(push: Callable[[np.ndarray], list[np.ndarray]]) -> list[np.ndarray]:
+        pushed = [push(each) for each in np.eye(start.numel())]
+        return [stacked([row[k] for row in pushed], its.numel()) for k, its in enumerate(results)]
+
     for j, start in enumerate(differentiated(inputs)):
         if options.fast:
-            directions = [unit_vector(start, generator)]
-            expected = [
-                change[None]
-                for change in numerical.projected(func, inputs, start, directions[0], options.eps)
-            ]
-            weight = directions[0].sum()
+            direction = unit_vector(start, generator)
+            expected = numerical.projected(func, inputs, start, direction, options.eps)
+            weight = direction.sum()
         else:
-            directions = list(np.eye(start.numel()))
-            expected = numerical.jacobian(func, inputs, start, len(results), options.eps)
+            expected = numerical.jacobian(func, inputs, start, results, options.eps)
             weight = 1.0
         if not kept:
             if any(np.any(each != 0) for each in expected):
                 raise GradcheckError("Numerical gradient for function expected to be zero")
             continue
-        rows = [_pushed_forward(options, func, inputs, start, each) for each in directions]
+        push = partial(_pushed_forward, options, func, inputs, start)
+        if options.fast:
+            carried = push(direction)
+        else:
+            carried = columns(push)
         for position, k in enumerate(kept):
-            found = np.stack([row[k] for row in rows])
-            if not allclose(found, expected[k], options.rtol, options.atol * weight):
-                raise GradcheckError(
-                    mismatch(
-                        found,
-                        expected[k],
-                        position,
-                        j,
-                        part and "inputs",
-                        part,
-                        "computed with forward mode ",
-                    )
-                )
+            found = carried[k]
+            if allclose(found, expected[k], options.rtol, options.atol * weight):
+                continue
+            note = ""
+            if options.fast:
+                slow = numerical.jacobian(func, inputs, start, results, options.eps)[k]
+                note = in_slow_mode(options, columns(push)[k], slow)
+            of, mode = part and "inputs", "computed with forward mode "
+            raise GradcheckError(mismatch(found, expected[k], position, j, of, part, mode) + note)
 
 
 def _pushed_forward(

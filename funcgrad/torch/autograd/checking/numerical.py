@@ -28,7 +28,16 @@ def of_array(array: Any, like: Tensor | None = None) -> Tensor:
 
 
 def allclose(a: Any, b: Any, rtol: float, atol: float) -> bool:
-    """Whether two arrays are close, by the second's size."""
+    """Whether two arrays are close, by the second's size.
+
+    Raises:
+        RuntimeError: a tolerance is negative.
+    """
+    for name, tolerance in (("rtol", rtol), ("atol", atol)):
+        if tolerance < 0:
+            raise RuntimeError(
+                f"{name} must be greater than or equal to zero, but got {tolerance:g}"
+            )
     return bool(np.allclose(a, b, rtol, atol))
 
 
@@ -75,18 +84,25 @@ def _change(
                 )
         below, above = values(first), values(second)
         if below.dtype == bool:
-            below, above = below.astype(int), above.astype(int)
+            raise RuntimeError(
+                "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or `logical_xor()` "
+                "operator instead."
+            )
         changes.append(((above - below) / (2 * size)).reshape(-1))
     return changes
 
 
 def jacobian(
-    func: Callable[..., Any], inputs: tuple[Any, ...], start: Tensor, count: int, eps: float
+    func: Callable[..., Any],
+    inputs: tuple[Any, ...],
+    start: Tensor,
+    outputs: tuple[Tensor, ...],
+    eps: float,
 ) -> list[np.ndarray]:
-    """For each of `count` outputs, its derivatives by the elements of one input: a row for each of these."""
+    """For each of the outputs, its derivatives by the elements of one input: a row for each of these."""
     shape = tuple(start.shape)
     is_complex = start.dtype.is_complex
-    rows: list[list[np.ndarray]] = [[] for _ in range(count)]
+    rows: list[list[np.ndarray]] = [[] for _ in outputs]
     for index in np.ndindex(*shape):
         step: Any = np.zeros(shape)
         step[index] = eps
@@ -96,7 +112,12 @@ def jacobian(
             changes = [a + 1j * b for a, b in zip(changes, sideways, strict=True)]
         for row, change in zip(rows, changes, strict=True):
             row.append(change)
-    return [np.stack(row) if row else np.zeros((0, 0)) for row in rows]
+    return [stacked(row, its.numel()) for row, its in zip(rows, outputs, strict=True)]
+
+
+def stacked(rows: list[np.ndarray], length: int) -> np.ndarray:
+    """A matrix of rows of a length; there may be none."""
+    return np.array(rows).reshape(len(rows), length)
 
 
 def projected(
