@@ -90,10 +90,7 @@ def _compare_forward(
                 raise GradcheckError("Numerical gradient for function expected to be zero")
             continue
         push = partial(_pushed_forward, options, func, inputs, start)
-        if options.fast:
-            carried = push(direction)
-        else:
-            carried = columns(push)
+        carried = push(direction) if options.fast else columns(push)
         for position, k in enumerate(kept):
             found = carried[k]
             if allclose(found, expected[k], options.rtol, options.atol * weight):
