@@ -366,3 +366,47 @@ def test_what_is_computed_again_is_not_kept(reentrant):
         assert node() is None
     finally:
         gc.enable()
+
+
+def test_hooks_outside_get_the_arguments_alone():
+    def call(t, c):
+        events, start = [], x(t)
+
+        def pack(tensor):
+            events.append(("pack", tuple(tensor.shape)))
+            return tensor
+
+        def unpack(tensor):
+            events.append(("unpack", tuple(tensor.shape)))
+            return tensor
+
+        with t.autograd.graph.saved_tensors_hooks(pack, unpack):
+            output = c.checkpoint(Counted(), start, start[:2].sum(), use_reentrant=False)
+        output.sum().backward()
+        return events, start.grad
+
+    check(call)
+
+
+def test_an_argument_of_a_call_inside_another_is_not_kept():
+    for t, c in SIDES:
+        arguments = []
+
+        def outer(a, c=c, arguments=arguments):
+            inside = a.cos()
+            arguments.append(weakref.ref(inside))
+            return c.checkpoint(Counted(), inside, use_reentrant=False) * a
+
+        output = c.checkpoint(outer, x(t), use_reentrant=False)
+        assert [argument() for argument in arguments] == [None]
+        output.sum().backward()
+
+
+def test_an_argument_may_be_a_dual_tensor():
+    def call(t, c):
+        forward_ad = t.autograd.forward_ad
+        with forward_ad.dual_level():
+            dual = forward_ad.make_dual(x(t).detach(), t.ones(3))
+            return tuple(forward_ad.unpack_dual(c.checkpoint(Counted(), dual, use_reentrant=False)))
+
+    check(call)

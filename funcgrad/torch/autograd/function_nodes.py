@@ -198,7 +198,12 @@ class CustomNode(FunctionNode):
             entries.append(saved_entry(tensor))
             number = next((k for k, output in enumerate(outputs) if output is tensor), None)
             own = number is not None and wrapped[number].node is self
-            kept.append((_OWN, number) if own else tensor)
+            if own:
+                kept.append((_OWN, number))
+            elif type(entries[-1][0]) is Packed:
+                kept.append((tensor.node, tensor.nr))  # the tensor itself is the hooks' to keep
+            else:
+                kept.append(tensor)
         self.entries, self.kept = tuple(entries), tuple(kept)
 
     def saved_tensors(self) -> tuple[Tensor | None, ...]:
@@ -216,8 +221,6 @@ class CustomNode(FunctionNode):
         if type(value) is Packed:
             value = value.unpack()
             storage = Storage(value)
-            if not own:
-                kept = kept.node, kept.nr
         elif storage.version != version:
             source = (self, kept[1]) if own else (kept.grad_fn and kept.node, kept.nr)
             raise as_pytorch(ModifiedError(storage, version, source, of_result=own))

@@ -10,12 +10,12 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 from weakref import WeakKeyDictionary, ref
 
-from funcgrad.engine import ModifiedError, grad_mode, local
+from funcgrad.engine import grad_mode, local
 from funcgrad.engine.graph import Walk
 from funcgrad.torch.autograd import walking
-from funcgrad.torch.autograd.complaints import as_pytorch
 from funcgrad.torch.autograd.function import Function
 from funcgrad.torch.autograd.graph import saved_tensors_hooks
+from funcgrad.torch.creation import FUNCTIONS as CREATION
 from funcgrad.torch.random_stream import default_generator
 from funcgrad.torch.tensor import Tensor
 
@@ -153,6 +153,9 @@ class _Holder:
     __slots__ = ("__weakref__",)
 
 
+_KEPT = object()  # stands for a tensor among arguments
+
+
 class _StopRecomputationError(Exception):
     """All that is needed was computed again."""
 
@@ -172,10 +175,25 @@ class _Again:
         self.unpacked: WeakKeyDictionary[_Holder, bool] = WeakKeyDictionary()
 
 
+class _Arguments(Function):
+    """Keeps tensors as any node keeps what it saved: hooks get them, and a change in place is noticed."""
+
+    @staticmethod
+    def forward(ctx: Any, leaf: Tensor, *tensors: Tensor) -> Tensor:
+        """Keep them; the result is there for its node alone."""
+        ctx.save_for_backward(*tensors)
+        return leaf.detach()
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Any) -> None:
+        """No tangents."""
+
+
 class _Frame:
     """One checkpointed call.
 
     Attributes:
+        args: what the function is called with; the tensors among it are kept by a node.
         holders: what stands in the graph, in the order of saving; held by the graph alone.
         notes: what `determinism_check` notes down of each.
         again: for each walk under way, what it has had computed again.
@@ -190,7 +208,13 @@ class _Frame:
         debug: bool,
     ) -> None:
         self.run, self.early_stop, self.debug = run, early_stop, debug
-        self.args = [(arg, arg._version if isinstance(arg, Tensor) else 0) for arg in args]
+        self.kept: Any = None
+        if local.recorder.levels:
+            self.args = args
+        else:
+            tensors = [arg for arg in args if isinstance(arg, Tensor)]
+            self.args = tuple([_KEPT if isinstance(arg, Tensor) else arg for arg in args])
+            self.kept = _Arguments.apply(CREATION["zeros"](0, requires_grad=True), *tensors).grad_fn
         self.note = _CHECKS[check]
         self.holders: list[ref[_Holder]] = []
         self.notes: list[Any] = []
@@ -225,11 +249,8 @@ class _Frame:
 
     def recompute(self, again: _Again) -> None:
         """Run the function again, and check that it saved the same."""
-        args = []
-        for arg, version in self.args:
-            if isinstance(arg, Tensor) and arg._version != version:
-                raise as_pytorch(ModifiedError(arg.storage, version, (arg.grad_fn, arg.nr)))
-            args.append(arg)
+        tensors = iter(() if self.kept is None else self.kept.saved_tensors)
+        args = [next(tensors) if arg is _KEPT else arg for arg in self.args]
         notes: list[Any] = []
 
         def pack(tensor: Tensor) -> Tensor:
@@ -291,9 +312,9 @@ _LISTED = (
     "Saved during the original forward:\n{0}\nSaved during recomputation:\n{1}\n"
 )
 _EXPLICIT = (
-    " parameter should be passed explicitly. Starting in PyTorch 2.9, calling checkpoint without use_reentrant will raise "
-    "an exception. use_reentrant=False is recommended, but if you need to preserve the current default behavior, you can "
-    "pass use_reentrant=True. Refer to docs for more details on the differences between the two variants."
+    "{0}: the use_reentrant parameter should be passed explicitly. {1} use_reentrant=False is recommended, but if you need "
+    "to preserve the current default behavior, you can pass use_reentrant=True. Refer to docs for more details on the "
+    "differences between the two variants."
 )
 
 
@@ -332,7 +353,8 @@ def checkpoint(
     Behaviour: https://pytorch.org/docs/stable/checkpoint.html#torch.utils.checkpoint.checkpoint
     """
     if use_reentrant is None:
-        warnings.warn(f"torch.utils.checkpoint: the use_reentrant{_EXPLICIT}", stacklevel=2)
+        soon = "Starting in PyTorch 2.9, calling checkpoint without use_reentrant will raise an exception."
+        warnings.warn(_EXPLICIT.format("torch.utils.checkpoint", soon), stacklevel=2)
         use_reentrant = True
     preserve = kwargs.pop("preserve_rng_state", True)
     if use_reentrant:
@@ -395,10 +417,9 @@ def checkpoint_sequential(
     Behaviour: https://pytorch.org/docs/stable/checkpoint.html#torch.utils.checkpoint.checkpoint_sequential
     """
     if use_reentrant is None:
-        warnings.warn(
-            f"torch.utils.checkpoint.checkpoint_sequential: the use_reentrant{_EXPLICIT}",
-            stacklevel=2,
-        )
+        soon = "In version 2.9 we will raise an exception if use_reentrant is not passed."
+        where = "torch.utils.checkpoint.checkpoint_sequential"
+        warnings.warn(_EXPLICIT.format(where, soon), stacklevel=2)
         use_reentrant = True
     preserve = kwargs.pop("preserve_rng_state", True)
     if kwargs:
