@@ -11,6 +11,7 @@ from funcgrad.engine import local
 from funcgrad.engine.values import Wrapped
 from funcgrad.torch import sampling
 from funcgrad.torch.calling import NUMBERS, laid_out
+from funcgrad.torch.conversions import to
 from funcgrad.torch.devices import device
 from funcgrad.torch.dtypes import dtype, from_numpy_dtype, get_default_dtype, int64
 from funcgrad.torch.random_stream import Generator, default_generator
@@ -126,12 +127,24 @@ def _check_nesting(data: Any) -> None:
 
 def _wrap(array: Any, where: Where, requires_grad: bool) -> Tensor:
     made = tensor_of(lifted(place(array, where)))
-    if requires_grad and not local.recorder.levels:
-        if not made.storage.value.aval.inexact:
-            raise RuntimeError(
-                "Only Tensors of floating point and complex dtype can require gradients"
-            )
-        made.requires_grad = True
+    return made if requires_grad is False else asked(made, requires_grad)
+
+
+def asked(made: Tensor, requires_grad: bool) -> Tensor:
+    """A tensor made just now, which gathers a gradient if that is asked for.
+
+    Raises:
+        TypeError: what asks is no bool.
+        RuntimeError: the dtype has no gradients.
+    """
+    if not isinstance(requires_grad, bool):
+        raise TypeError(
+            f"argument 'requires_grad' must be bool, not {type(requires_grad).__name__}"
+        )
+    if requires_grad and not made.storage.value.aval.inexact:
+        raise RuntimeError("Only Tensors of floating point and complex dtype can require gradients")
+    if not local.recorder.levels:
+        made.requires_grad = requires_grad
     return made
 
 
@@ -159,11 +172,9 @@ def _drawn(
 
 def as_tensor(data: Any, *, dtype: dtype | None = None, device: Where = None) -> Tensor:
     """`data` itself where it is a tensor of this dtype and device already, else a tensor made of it."""
-    if isinstance(data, Tensor) and dtype in (None, data.dtype) and device is None:
-        return data
-    return tensor(
-        data.detach()._array() if isinstance(data, Tensor) else data, dtype=dtype, device=device
-    )
+    if isinstance(data, Tensor):
+        return to(data, dtype=dtype, device=device)
+    return tensor(data, dtype=dtype, device=device)
 
 
 def from_numpy(array: np.ndarray) -> Tensor:
@@ -254,8 +265,7 @@ def _random(name: str, draw: Callable[..., np.ndarray]) -> None:
         input: Tensor, *, dtype: dtype | None = None, requires_grad: bool = False
     ) -> Tensor:
         made = laid_out(sample(input.shape, dtype=dtype or input.dtype), input)
-        made.requires_grad = requires_grad
-        return made
+        return asked(made, requires_grad)
 
     sample.__name__ = sample.__qualname__ = name
     sample.__doc__ = f"Random numbers as `torch.{name}` gives for the same seed."
@@ -273,6 +283,7 @@ def randint(
     generator: Generator | None = None,
     dtype: dtype | None = None,
     device: Where = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """Random integers in [low, high), as `torch.randint(low=0, high, size)`."""
     if size is None:
@@ -281,19 +292,24 @@ def randint(
         lambda shape: sampling.randint(shape, low, high, dtype=dtype or int64, generator=generator),
         _shape((size,)),
         device,
-        False,
+        requires_grad,
     )
 
 
 def randperm(
-    n: int, *, generator: Generator | None = None, dtype: dtype | None = None, device: Where = None
+    n: int,
+    *,
+    generator: Generator | None = None,
+    dtype: dtype | None = None,
+    device: Where = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """The integers from 0 to n - 1 in random order."""
 
     def draw(_: tuple[int, ...]) -> np.ndarray:
         return sampling.randperm(n, dtype=dtype or int64, generator=generator)
 
-    return _drawn(draw, (n,), device, False, one_by_one=True)
+    return _drawn(draw, (n,), device, requires_grad, one_by_one=True)
 
 
 def arange(
@@ -365,8 +381,7 @@ def _new(make: str) -> Callable[..., Tensor]:
         made = FUNCTIONS[make](*args, dtype=dtype or self.dtype, device=device)
         if device is None:
             made = _beside(made, self, False)
-        made.requires_grad = requires_grad
-        return made
+        return asked(made, requires_grad)
 
     method.__name__ = method.__qualname__ = f"new_{make}"
     method.__doc__ = f"As `torch.{make}`, with the dtype and device of this tensor."

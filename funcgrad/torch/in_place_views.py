@@ -10,6 +10,7 @@ from funcgrad.engine.nodes import detached, hooked, hooks_of
 from funcgrad.torch import geometry as geometries
 from funcgrad.torch.calling import writable
 from funcgrad.torch.geometry import Geometry, wrap_dim
+from funcgrad.torch.inference import enabled as inferring
 from funcgrad.torch.tensor import AccumulateGrad, Tensor, rebase
 from funcgrad.torch.view_storage import view_of
 from funcgrad.torch.view_tensor import ViewTensor, geometry
@@ -77,6 +78,8 @@ def detach_(self: Tensor) -> Tensor:
     Raises:
         RuntimeError: the tensor is a view.
     """
+    if inferring():
+        return self  # autograd has no say there, and leaves it as it is
     if local.recorder.levels:
         check_captured(self)
     if self._is_view() or is_batched(self.storage.value):
@@ -122,7 +125,7 @@ def resize_(self: Tensor, *sizes: Any) -> Tensor:
     return self
 
 
-FUNCTIONS: dict[str, Any] = {}
+FUNCTIONS: dict[str, Any] = {"detach": Tensor.detach, "detach_": detach_}
 METHODS: dict[str, Any] = {
     "as_strided_": _method("as_strided_", _as_strided),
     "detach_": detach_,

@@ -5,7 +5,7 @@ from typing import Any
 
 from funcgrad.engine import Storage, Value
 from funcgrad.engine.levels import modes
-from funcgrad.torch import tensor
+from funcgrad.torch.view_storage import ViewStorage, memory_of
 
 
 class InferenceStorage(Storage):
@@ -36,31 +36,53 @@ class InferenceStorage(Storage):
         """Count nothing."""
 
 
-class _Local(threading.local):
+def version_of(storage: Storage) -> int:
+    """How often a storage was written, as `_version` tells.
+
+    Raises:
+        RuntimeError: nobody counts that.
+    """
+    counter = storage.counter if isinstance(storage, ViewStorage) else storage
+    if isinstance(counter, InferenceStorage):
+        raise RuntimeError("Inference tensors do not track version counter.")
+    return storage.version
+
+
+def is_of_inference(storage: Storage) -> bool:
+    """Whether the memory of a storage was made in inference mode."""
+    return type(memory_of(storage)) is InferenceStorage
+
+
+class _State(threading.local):
+    """Of a thread: whether inference mode is on; and the grad mode while it is, which means nothing to ops."""
+
     enabled = False
+    grad_mode = False
 
 
-_local = _Local()
+state = _State()
 _lock = threading.Lock()
 _threads_inferring = 0
 
 
 def enabled() -> bool:
     """Whether inference mode is on in this thread."""
-    return _local.enabled
+    return state.enabled
 
 
 def switch(on: bool) -> bool:
     """Switch inference mode on or off in this thread; returns what it was."""
+    from funcgrad.torch.tensor import make_storages_by
+
     global _threads_inferring
-    before, _local.enabled = _local.enabled, on
+    before, state.enabled = state.enabled, on
     modes.forward_enabled = not on
     with _lock:
         _threads_inferring += on - before
-        tensor.new_storage = _storage_of if _threads_inferring else Storage
+        make_storages_by(_storage_of if _threads_inferring else Storage)
     return before
 
 
 def _storage_of(value: Value) -> Any:
     """The storage of a new tensor, while inference mode is on in any thread."""
-    return InferenceStorage(value) if _local.enabled else Storage(value)
+    return InferenceStorage(value) if state.enabled else Storage(value)

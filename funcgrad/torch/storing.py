@@ -52,7 +52,7 @@ def store(name: str, out: Tensor, tensors: Iterable[Any], compute: Callable[[], 
                 UserWarning,
                 stacklevel=3,
             )
-        version = out._version
+        version = out.storage.version
         out.storage = Storage(to(result, out.dtype).storage.value)
         out.storage.version = version + 1
     return out

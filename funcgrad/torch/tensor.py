@@ -13,20 +13,21 @@ import numpy as np
 from funcgrad.engine import Aval, GraphNode, Leaf, Storage, Value, Variable, compute, local
 from funcgrad.engine.levels import duals
 from funcgrad.engine.values import Moved, Wrapped, is_tracer
-from funcgrad.torch import printing, wrapping
+from funcgrad.torch import inference, printing, wrapping
 from funcgrad.torch.devices import device
 from funcgrad.torch.dtypes import C_NAMES, Size, dtype, from_numpy_dtype
 from funcgrad.torch.view_storage import (
     DataStorage,
     Reinterpreted,
     ViewStorage,
+    aval_of,
     data_of,
     geometry_of,
     memory_of,
 )
 
 _new = object.__new__
-# What makes the storage of a result; inference mode, while it is on, puts a maker of its own here.
+# What makes the storage of a result; inference mode, while it is on, has a maker of its own.
 new_storage: Callable[[Value], Storage] = Storage
 _NOT_LEAF = (
     "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad attribute won't be "
@@ -112,6 +113,16 @@ class Tensor(Variable):
 
     @requires_grad.setter
     def requires_grad(self, wanted: bool) -> None:
+        if not isinstance(wanted, bool):
+            raise RuntimeError("requires_grad must be a bool")
+        self._ask(wanted)
+
+    @requires_grad.deleter
+    def requires_grad(self) -> None:
+        raise RuntimeError("requires_grad must be a bool")
+
+    def _ask(self, wanted: bool) -> None:
+        """Ask for a gradient, or stop asking."""
         if wanted and local.recorder.levels:
             raise RuntimeError(wrapping.REQUIRES_GRAD)
         if not self.is_leaf:
@@ -123,26 +134,30 @@ class Tensor(Variable):
         elif not wanted:
             self._former, self.node = self.node, None
         elif self.node is None:
-            if not self.storage.value.aval.inexact:
-                raise RuntimeError("only Tensors of floating point dtype can require gradients")
-            self._check_not_inference()
+            self._check_may_require_grad()
             self.node = self._former or AccumulateGrad(self)
 
-    def _check_not_inference(self) -> None:
-        try:
-            self.storage.version  # noqa: B018
-        except RuntimeError:
+    def _check_may_require_grad(self) -> None:
+        if not aval_of(self.storage).inexact:
+            raise RuntimeError("only Tensors of floating point dtype can require gradients")
+        if inference.is_of_inference(self.storage) and not inference.enabled():
             raise RuntimeError(
                 "Setting requires_grad=True on inference tensor outside InferenceMode is not allowed."
-            ) from None
+            )
 
     def requires_grad_(self, requires_grad: bool = True) -> "Tensor":
         """Ask for a gradient, or stop asking; returns the tensor itself.
 
         Raises:
             RuntimeError: the dtype has no gradients, or the tensor is a result and the gradient is to be switched off.
+            TypeError: the wish is no bool.
         """
-        self.requires_grad = requires_grad
+        if not isinstance(requires_grad, bool):
+            raise TypeError(
+                "requires_grad_(): argument 'requires_grad' (position 1) must be bool, not "
+                f"{type(requires_grad).__name__}"
+            )
+        self._ask(requires_grad)
         return self
 
     @property
@@ -191,8 +206,10 @@ class Tensor(Variable):
                     f"'{list(self.shape)}'. Please ensure that the gradient and the tensor are the same size"
                 )
             if grad.dtype is not self.dtype:
+                name = C_NAMES[grad.dtype]
+                name = {"short": "short int", "long long": "long int"}.get(name, name)
                 raise RuntimeError(
-                    f"attempting to assign a gradient with dtype '{C_NAMES[grad.dtype]}' to a tensor with grad_dtype "
+                    f"attempting to assign a gradient with dtype '{name}' to a tensor with grad_dtype "
                     f"'{self.dtype.scalar_type}'. The gradient must match the tensor's grad_dtype (defaults to the "
                     "tensor's dtype). You can set the tensor's grad_dtype attribute with a specific dtype, or None to "
                     "allow any dtype. Set grad_dtype with caution. Diverging the dtypes of a tensor and its gradient "
@@ -200,6 +217,26 @@ class Tensor(Variable):
                 )
             _check_same_device(grad.device, self.device)
         self._grad = grad
+
+    @grad.deleter
+    def grad(self) -> None:
+        self._grad = None
+
+    @property
+    def grad_dtype(self) -> Any:
+        """The dtype of its gradient, which is its own.
+
+        Raises:
+            RuntimeError: it is no leaf.
+        """
+        if not self.is_leaf:
+            raise RuntimeError("grad_dtype can only be accessed on leaf tensors.")
+        return self.dtype
+
+    @grad_dtype.setter
+    def grad_dtype(self, wanted: Any) -> None:
+        if wanted is not self.grad_dtype:
+            raise NotImplementedError("a gradient of another dtype than its tensor's")
 
     @property
     def data(self) -> "Tensor":
@@ -215,6 +252,10 @@ class Tensor(Variable):
         if not isinstance(source, Tensor):
             raise TypeError(f"Variable data has to be a tensor, but got {type(source).__name__}")
         wrapping.refuse_data(self.storage.value, reading=False)
+        if self.requires_grad and not aval_of(source.storage).inexact:
+            raise RuntimeError(
+                "data set to a tensor that requires gradients must be floating point or complex dtype"
+            )
         storage, given = self.storage, source.storage
         # What an augmented assignment to `.data` gives back comes first.
         if (type(given) is DataStorage and given.source is storage) or (
@@ -225,20 +266,25 @@ class Tensor(Variable):
             # The version stays that of the base.
             self.storage = ViewStorage(memory_of(given), storage.counter, geometry_of(given))
             return
-        version = storage.version
+        counted = not inference.is_of_inference(storage)
+        version = storage.version if counted else 0
         self.storage = data_of(given)
         self.storage.version = version
 
+    @data.deleter
+    def data(self) -> None:
+        raise RuntimeError("Deleting tensor data is not allowed. Delete tensor instead!")
+
     def detach(self) -> "Tensor":
         """The same elements without their history; in-place changes of either show in both."""
-        return without_history(_apart(self.storage))
+        storage = _apart(self.storage)
+        if inference.is_of_inference(storage) and not inference.enabled():
+            storage = data_of(storage)  # counted anew, as in PyTorch
+        return without_history(storage)
 
     @property
     def _version(self) -> int:
-        try:
-            return self.storage.version
-        except RuntimeError:
-            raise RuntimeError("Inference tensors do not track version counter.") from None
+        return inference.version_of(self.storage)
 
     @property
     def _base(self) -> "Tensor | None":
@@ -453,6 +499,12 @@ def rebase(tensor: Tensor, node: GraphNode, nr: int) -> None:
     tensor.node, tensor.nr = node, nr
     if tensor._retained is not None:
         move_retained(tensor)
+
+
+def make_storages_by(maker: Callable[[Value], Storage]) -> None:
+    """Set what makes the storage of a result, in all threads."""
+    global new_storage
+    new_storage = maker
 
 
 def without_history(storage: Storage) -> Tensor:

@@ -190,24 +190,22 @@ class ViewTensor(Tensor):
     def nr(self, nr: int) -> None:
         self._nr = nr
 
-    @property
+    @Tensor.requires_grad.getter  # type: ignore[attr-defined]
     def requires_grad(self) -> bool:
         """Whether a gradient flows to it."""
         return self._node is not None or self.base.node is not None
 
-    @requires_grad.setter
-    def requires_grad(self, wanted: bool) -> None:
+    def _ask(self, wanted: bool) -> None:
         if wanted and local.recorder.levels:
             raise RuntimeError(REQUIRES_GRAD)
         if wanted and self.is_leaf and self._node is None:
             # Asked of the property, this would be the untracked node.
-            if not self.storage.value.aval.inexact:
-                raise RuntimeError("only Tensors of floating point dtype can require gradients")
+            self._check_may_require_grad()
             self._node = AccumulateGrad(self)
         elif not wanted and self.is_leaf:
             self._node = None
         elif not wanted:
-            Tensor.requires_grad.fset(self, wanted)  # type: ignore[attr-defined]
+            super()._ask(wanted)
 
     @property
     def is_leaf(self) -> bool:
@@ -225,11 +223,12 @@ class ViewTensor(Tensor):
         return None if node is None or isinstance(node, Leaf) else node.face
 
     @property
-    def _base(self) -> Tensor:
-        return self.base
+    def _base(self) -> Tensor | None:
+        return self.base if self._is_view() else None
 
     def _is_view(self) -> bool:
-        return True
+        # Of what was made in inference mode PyTorch keeps no account.
+        return not inference.is_of_inference(self.storage)
 
     def _rebase(self) -> None:
         storage: Any = self.storage

@@ -2,13 +2,14 @@
 
 import copy
 import gc
+import pickle
 import threading
 import weakref
 
 import pytest
 
 import funcgrad.torch as ours
-from tests.torch.side_by_side import assert_same
+from tests.torch.side_by_side import assert_same, attempt
 
 
 def leaf(torch, *elements):
@@ -199,7 +200,148 @@ def complex_gradients(torch, see):
     (z * 2).sum().backward()
 
 
+def data_are_assigned(torch, see):
+    w, y = leaf(torch), leaf(torch) * 2
+    for data in (
+        torch.ones(3),
+        torch.ones(2, dtype=torch.float64),
+        torch.ones((), dtype=torch.complex64),
+        torch.ones(2, dtype=torch.int64),
+        torch.ones(2, dtype=torch.bool),
+        torch.ones(2, requires_grad=True),
+        [1.0],
+        None,
+    ):
+        for target in (w, y):
+            see(attempt(setattr, target, "data", data), target, target._version)
+    see(attempt(delattr, w, "data"), attempt(delattr, w, "requires_grad"))
+
+
+def data_of_another_shape(torch, see):
+    w = leaf(torch)
+    (w * 2).sum().backward()
+    w.data = torch.ones(4)
+    see(w.grad, attempt((w * 2).sum().backward), w.grad)
+    w.grad = None
+    w.data = torch.ones(4, dtype=torch.float64)
+    (w * 2).sum().backward()
+    w.data = torch.ones(4)
+    (w * 2).sum().backward()
+    see(w.grad)
+
+
+def gradients_that_cannot_be_added_to(torch, see):
+    w = leaf(torch)
+    w.grad = torch.ones(1).expand(2)
+    see(attempt((w * 2).sum().backward), w.grad)
+    memory = torch.zeros(4)
+    w.grad = memory[1:3]
+    (w * 2).sum().backward()
+    see(memory)
+    del w.grad
+    see(w.grad)
+
+
+def requires_grad_is_a_bool(torch, see):
+    w = leaf(torch)
+    for wish in (1, 0, None, "a", torch.tensor(True)):
+        see(attempt(setattr, w, "requires_grad", wish), attempt(w.requires_grad_, wish))
+    see(w.requires_grad)
+    for make in (torch.ones, torch.zeros, torch.empty):
+        see(type(attempt(make, 2, requires_grad=1)).__name__)
+
+
+def made_with_and_without_gradients(torch, see):
+    n = torch.ones(2, dtype=torch.int64)
+    for make in (
+        lambda wish: torch.randint(3, (2,), requires_grad=wish),
+        lambda wish: torch.randperm(3, requires_grad=wish),
+        lambda wish: torch.eye(2, dtype=torch.int32, requires_grad=wish),
+        lambda wish: torch.ones_like(n, requires_grad=wish),
+        lambda wish: n.new_ones(2, requires_grad=wish),
+        lambda wish: torch.tensor([True], requires_grad=wish),
+        lambda wish: torch.rand_like(torch.ones(2), requires_grad=wish).requires_grad,
+    ):
+        see(attempt(make, True), type(attempt(make, False)).__name__)
+    w = leaf(torch)
+    see(torch.as_tensor(w) is w, torch.as_tensor(w, dtype=torch.float64))
+    see(torch.detach(w), torch.detach_(w * 2))
+
+
+def old_names(torch, see):
+    Variable, x = torch.autograd.Variable, torch.ones(2)
+    v = Variable(x, requires_grad=True)
+    x.add_(1)
+    see(
+        v, v._version, isinstance(v, Variable), isinstance(3, Variable), Variable(v * 2), Variable()
+    )
+    see(attempt(Variable, 3), Variable(x, volatile=True), attempt(torch.autograd.variable, 3))
+    see(attempt(Variable, torch.ones(2, dtype=torch.int64), requires_grad=True))
+    see(v.output_nr, (v * 2).unbind()[1].output_nr, str(v.grad_dtype))
+    see(attempt(lambda: (v * 2).grad_dtype))
+
+
+def versions_are_counted_by_hand(torch, see):
+    increment, w = torch.autograd.graph.increment_version, leaf(torch)
+    y = (w * w).sum()
+    increment(each for each in [w, w])
+    see(w._version, attempt(increment, 3), attempt(increment, [3]), attempt(y.backward))
+    with torch.inference_mode():
+        x = torch.ones(2)
+    see(increment([x, w]), w._version)
+
+
+def what_is_retained_stays_so(torch, see):
+    y = leaf(torch) * 2
+    y.retain_grad()
+    y.detach_()
+    see(y.retains_grad, y.grad)
+    (y.requires_grad_() * 2).sum().backward()
+    see(y.grad)
+
+
+def nodes_are_looked_at(torch, see):
+    w = leaf(torch)
+    y = w * 2
+    node = y.grad_fn
+    at_leaf, number = node.next_functions[0]
+    see(node.name(), at_leaf.name(), number, at_leaf.variable is w, at_leaf._sequence_nr())
+    see(node._sequence_nr() < (y * 2).grad_fn._sequence_nr(), at_leaf.next_functions)
+    node.metadata["note"] = 1
+    see(y.grad_fn.metadata, at_leaf.metadata, isinstance(node, torch.autograd.graph.Node))
+    for each in (node, at_leaf, torch.ones(3, 3, requires_grad=True).max(0)[0].grad_fn):
+        for known in each._input_metadata:
+            see(list(known.shape), str(known.dtype), str(known.device), known.is_nested_tensor)
+    see([list(each.shape) for each in y.unbind()[0].grad_fn._input_metadata])
+    see(attempt(copy.deepcopy, node), attempt(pickle.dumps, node), attempt(type(node)))
+
+
+def nodes_are_called(torch, see):
+    w = leaf(torch)
+    node = (w * 2).sin().grad_fn.next_functions[0][0]
+    with torch.no_grad():
+        see(node(torch.ones(2)), attempt(node, 3), attempt(node, torch.ones(2), None))
+        see(attempt(node, grad=3), attempt(node))
+        at_leaf = node.next_functions[0][0]
+        see(at_leaf(torch.ones(2)), at_leaf(torch.ones(2)), w.grad)
+        several = (w * 2).unbind()[0].grad_fn
+        see(several(torch.tensor(1.0), torch.tensor(2.0)), several(torch.tensor(1.0), None))
+    y = w * w
+    y.sum().backward()
+    see(attempt(y.grad_fn, torch.ones(2)))
+
+
 PROGRAMS = [
+    data_are_assigned,
+    data_of_another_shape,
+    gradients_that_cannot_be_added_to,
+    requires_grad_is_a_bool,
+    made_with_and_without_gradients,
+    old_names,
+    versions_are_counted_by_hand,
+    what_is_retained_stays_so,
+    nodes_are_looked_at,
+    nodes_are_called,
     leaves_and_results,
     only_floating_and_complex_dtypes_require_grad,
     gradients_are_assigned,

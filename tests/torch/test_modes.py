@@ -1,11 +1,12 @@
 """Grad modes and inference mode: each program sees what it sees on PyTorch."""
 
+import asyncio
 import threading
 
 import pytest
 
 import funcgrad.torch as ours
-from tests.torch.side_by_side import assert_same
+from tests.torch.side_by_side import assert_same, attempt
 
 
 def leaf(torch):
@@ -94,6 +95,126 @@ def modes_decorate_generators(torch, see):
     see(torch.is_grad_enabled(), list(numbers(7)))
 
 
+def modes_are_used_again(torch, see):
+    mode = torch.no_grad()
+    with mode:
+        with mode:
+            see(torch.is_grad_enabled())
+        see(torch.is_grad_enabled())
+    see(torch.is_grad_enabled())
+    torch.set_grad_enabled(True)
+    mode = torch.set_grad_enabled(False)
+    for _ in range(2):
+        with mode:
+            see(torch.is_grad_enabled())
+        see(torch.is_grad_enabled())
+    inferring = torch.inference_mode()
+    for _ in range(2):
+        with inferring:
+            see(torch.is_inference_mode_enabled())
+    first, second = torch.no_grad(), torch.enable_grad()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    see(torch.is_grad_enabled())
+    second.__exit__(None, None, None)
+    see(torch.is_grad_enabled(), repr(torch.set_grad_enabled(True)).split(".")[-1])
+
+
+def modes_decorate_classes(torch, see):
+    for mode in (torch.no_grad(), torch.enable_grad, torch.inference_mode(), torch.no_grad):
+
+        @mode
+        class Made:
+            def __init__(self, size):
+                self.made_in = torch.is_grad_enabled(), size
+
+            def asked_in(self):
+                return torch.is_grad_enabled()
+
+        made = Made(3)
+        see(made.made_in, made.asked_in(), Made.__name__)
+
+
+def modes_decorate_methods(torch, see):
+    class Holder:
+        @torch.no_grad()
+        def method(self, size=3):
+            """What it says."""
+            return torch.is_grad_enabled(), size
+
+        @staticmethod
+        @torch.no_grad
+        def of_nobody():
+            return torch.is_grad_enabled()
+
+        @classmethod
+        @torch.no_grad()
+        def of_the_class(cls):
+            return torch.is_grad_enabled(), cls.__name__
+
+        @property
+        @torch.no_grad()
+        def value(self):
+            return torch.is_grad_enabled()
+
+    held = Holder()
+    see(held.method(), Holder.of_nobody(), Holder.of_the_class(), held.value)
+    see(Holder.method.__doc__, Holder.method.__name__)
+
+
+def modes_decorate_coroutines(torch, see):
+    @torch.no_grad()
+    async def decorated():
+        see(torch.is_grad_enabled())  # the coroutine is made in the mode, and runs outside it
+
+    async def inside():
+        with torch.no_grad():
+            await asyncio.sleep(0)
+            return torch.is_grad_enabled()
+
+    async def beside():
+        before = torch.is_grad_enabled()
+        await asyncio.sleep(0)
+        return before, torch.is_grad_enabled()
+
+    async def both():
+        return await asyncio.gather(inside(), beside())
+
+    asyncio.run(decorated())
+    see(asyncio.run(both()), torch.is_grad_enabled())
+
+
+def modes_nest_with_inference_mode(torch, see):
+    w = leaf(torch)
+
+    def look():
+        see(torch.is_grad_enabled(), torch.is_inference_mode_enabled(), w * 2)
+
+    with torch.inference_mode():
+        with torch.enable_grad():
+            look()
+        torch.set_grad_enabled(True)
+        look()
+        with torch.no_grad():
+            look()
+            with torch.inference_mode(False):
+                look()
+        look()
+    with torch.no_grad(), torch.inference_mode(False):
+        look()
+    look()
+
+
+def multithreading(torch, see):
+    autograd = torch.autograd
+    see(autograd.is_multithreading_enabled())
+    with autograd.set_multithreading_enabled(False):
+        see(autograd.is_multithreading_enabled())
+        (leaf(torch) * 2).sum().backward()
+    see(autograd.is_multithreading_enabled())
+
+
 # -- inference mode ---------------------------------------------------------------------------------------------------
 
 
@@ -123,8 +244,50 @@ def inference_tensors_outside(torch, see):
     see(y)
 
 
+def inference_tensors_are_no_views(torch, see):
+    with torch.inference_mode():
+        x = torch.ones(2)
+        for view in (x.view(2), x.detach(), x[0:1]):
+            see(
+                view._is_view(), view._base, view.is_inference(), attempt(getattr, view, "_version")
+            )
+        see(attempt(lambda: x._version), torch.ones(2).requires_grad_().requires_grad)
+    for view in (x.view(2), x[0], x.detach(), x.data, x.unbind()[0], x.expand(2, 2), x.clone()):
+        see(view.is_inference(), attempt(view.requires_grad_))
+    see(x.detach().add_(1), x, x.detach()._version)
+    x.data = torch.ones(3)
+    see(x, attempt(inference_tensor(torch).view(2).add_, 1))
+
+
+def normal_tensors_in_inference_mode(torch, see):
+    w, x = leaf(torch), torch.ones(2)
+    y = w * w
+    with torch.inference_mode():
+        for tensor in (x, x.view(2), x[0:1], x.detach()):
+            see(tensor.is_inference(), tensor._is_view(), tensor.add_(1), tensor._version)
+        see(w.detach_().requires_grad, torch.autograd.grad(y, w, torch.ones(2), retain_graph=True))
+        y.backward(torch.ones(2), create_graph=True)
+        see(w.grad, w.grad.is_inference())
+
+
+def gradients_of_inference_mode(torch, see):
+    w = leaf(torch)
+    with torch.inference_mode():
+        w.grad = torch.ones(2)
+    (w * 2).sum().backward()
+
+
 PROGRAMS = [
     modes_nest,
+    modes_are_used_again,
+    modes_decorate_classes,
+    modes_decorate_methods,
+    modes_decorate_coroutines,
+    modes_nest_with_inference_mode,
+    multithreading,
+    inference_tensors_are_no_views,
+    normal_tensors_in_inference_mode,
+    gradients_of_inference_mode,
     modes_end_with_an_error,
     modes_decorate,
     modes_decorate_generators,

@@ -18,14 +18,18 @@ from funcgrad.torch.autograd.function import Function
 from funcgrad.torch.autograd.grad_mode import (
     enable_grad,
     inference_mode,
+    is_multithreading_enabled,
     no_grad,
     set_grad_enabled,
+    set_multithreading_enabled,
 )
 from funcgrad.torch.autograd.gradcheck import gradcheck, gradgradcheck
+from funcgrad.torch.autograd.variable import Variable, variable
 from funcgrad.torch.autograd.walking import backward, grad
 
 __all__ = [
     "Function",
+    "Variable",
     "anomaly_mode",
     "backward",
     "detect_anomaly",
@@ -39,9 +43,12 @@ __all__ = [
     "gradgradcheck",
     "graph",
     "inference_mode",
+    "is_multithreading_enabled",
     "no_grad",
     "set_detect_anomaly",
     "set_grad_enabled",
+    "set_multithreading_enabled",
+    "variable",
 ]
 
 _ = nodes  # imported for the interface it puts on the engine's nodes

@@ -2,6 +2,8 @@
 
 import functools
 import inspect
+import threading
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +11,13 @@ from funcgrad.engine import local
 from funcgrad.torch import inference
 from funcgrad.torch.tensor import Tensor
 
-__all__ = ["enable_grad", "inference_mode", "no_grad", "set_grad_enabled"]
+__all__ = [
+    "enable_grad",
+    "inference_mode",
+    "no_grad",
+    "set_grad_enabled",
+    "set_multithreading_enabled",
+]
 
 
 class _Mode:
@@ -21,66 +29,80 @@ class _Mode:
     def __exit__(self, *_: object) -> None:
         raise NotImplementedError
 
-    def _again(self) -> "_Mode":
+    def clone(self) -> "_Mode":
         """Another block of the same mode."""
         return type(self)()
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """`function`, run in this mode."""
-        again = self._again
+        clone = self.clone
+        if inspect.isclass(function):
+            warnings.warn(
+                "Decorating classes is deprecated and will be disabled in future versions. You should only decorate "
+                "functions or methods. To preserve the current behavior of class decoration, you can directly decorate "
+                "the `__init__` method and nothing else.",
+                FutureWarning,
+                stacklevel=2,
+            )
+            made = function
+            function = lambda *args, **kwargs: made(*args, **kwargs)  # noqa: E731
         if inspect.isgeneratorfunction(function):
 
             @functools.wraps(function)
             def generator(*args: Any, **kwargs: Any) -> Any:
-                return (yield from _in_mode(function(*args, **kwargs), again))
+                return (yield from _in_mode(function(*args, **kwargs), clone))
 
             return generator
 
         @functools.wraps(function)
         def decorated(*args: Any, **kwargs: Any) -> Any:
-            with again():
+            with clone():
                 return function(*args, **kwargs)
 
         return decorated
 
 
-def _in_mode(body: Any, again: Callable[[], _Mode]) -> Any:
+class _WithoutArguments(_Mode):
+    def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
+        """Decorate at once where it is given a function: `@no_grad` without parentheses."""
+        return object.__new__(cls) if function is None else cls()(function)
+
+
+def _in_mode(body: Any, clone: Callable[[], _Mode]) -> Any:
     """Drive a generator so that its body runs in a mode, and whoever consumes it does not."""
     try:
-        with again():
+        with clone():
             made = next(body)
         while True:
             try:
                 sent = yield made
             except GeneratorExit:
-                with again():
+                with clone():
                     body.close()
                 raise
             except BaseException as error:
-                with again():
+                with clone():
                     made = body.throw(error)
             else:
-                with again():
+                with clone():
                     made = body.send(sent)
     except StopIteration as ended:
         return ended.value
 
 
-class _GradMode(_Mode):
-    mode: bool
-
-    def __init__(self) -> None:
-        self.before: list[bool] = []
-
-    def __enter__(self) -> None:
-        self.before.append(local.recorder.grad_enabled)
-        local.recorder.grad_enabled = self.mode and not inference.enabled()
-
-    def __exit__(self, *_: object) -> None:
-        local.recorder.grad_enabled = self.before.pop()
+def is_grad_enabled() -> bool:
+    """Whether ops called in this thread leave a graph behind, outside inference mode."""
+    return inference.state.grad_mode if inference.enabled() else local.recorder.grad_enabled
 
 
-class no_grad(_GradMode):
+def _set_grad_enabled(enabled: bool) -> None:
+    if inference.enabled():
+        inference.state.grad_mode = enabled
+    else:
+        local.recorder.grad_enabled = enabled
+
+
+class no_grad(_WithoutArguments):
     """Ops in the block, or in the decorated function, leave no graph behind.
 
     >>> import funcgrad.torch as torch
@@ -92,24 +114,29 @@ class no_grad(_GradMode):
     Behaviour: https://pytorch.org/docs/stable/generated/torch.no_grad.html
     """
 
-    mode = False
+    def __init__(self) -> None:
+        self.prev = False
 
-    def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
-        """Decorate at once where it is given a function: `@no_grad` without parentheses."""
-        made = object.__new__(cls)
-        if function is None:
-            return made
-        made.__init__()  # type: ignore[misc]
-        return made(function)
+    def __enter__(self) -> None:
+        self.prev = is_grad_enabled()
+        _set_grad_enabled(False)
+
+    def __exit__(self, *_: object) -> None:
+        _set_grad_enabled(self.prev)
 
 
-class enable_grad(no_grad):
+class enable_grad(_WithoutArguments):
     """Ops in the block, or in the decorated function, leave a graph behind, also inside `no_grad`."""
 
-    mode = True
+    def __enter__(self) -> None:
+        self.prev = is_grad_enabled()
+        _set_grad_enabled(True)
+
+    def __exit__(self, *_: object) -> None:
+        _set_grad_enabled(self.prev)
 
 
-class set_grad_enabled(_GradMode):
+class set_grad_enabled(_Mode):
     """Set the grad mode: at once, and until the end of the block where it is used as one.
 
     Raises:
@@ -121,20 +148,27 @@ class set_grad_enabled(_GradMode):
             raise TypeError(
                 f"set_grad_enabled(): argument 'enabled' (position 1) must be bool, not {type(mode).__name__}"
             )
-        super().__init__()
+        self.prev = is_grad_enabled()
         self.mode = mode
-        super().__enter__()
-
-    def __enter__(self) -> None:
-        """Keep the mode that the constructor set."""
-
-    def _again(self) -> _Mode:
-        return enable_grad() if self.mode else no_grad()
+        _set_grad_enabled(mode)
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Decorate: the mode holds in the function, not from here on."""
-        local.recorder.grad_enabled = self.before.pop()
+        _set_grad_enabled(self.prev)
         return super().__call__(function)
+
+    def __enter__(self) -> None:
+        _set_grad_enabled(self.mode)
+
+    def __exit__(self, *_: object) -> None:
+        _set_grad_enabled(self.prev)
+
+    def __repr__(self) -> str:
+        return f"torch.autograd.grad_mode.set_grad_enabled(mode={self.mode})"
+
+    def clone(self) -> _Mode:
+        """Another block of the same mode."""
+        return set_grad_enabled(self.mode)
 
 
 class inference_mode(_Mode):
@@ -154,37 +188,64 @@ class inference_mode(_Mode):
 
     def __new__(cls, mode: Any = True) -> Any:
         """Decorate at once where it is given a function."""
-        if isinstance(mode, bool):
-            return object.__new__(cls)
-        made = object.__new__(cls)
-        made.__init__(True)  # type: ignore[misc]
-        return made(mode)
+        return object.__new__(cls) if isinstance(mode, bool) else cls()(mode)
 
     def __init__(self, mode: Any = True) -> None:
         self.mode = mode
-        self.before: list[tuple[bool, bool]] = []
 
-    def _again(self) -> _Mode:
+    def clone(self) -> _Mode:
+        """Another block of the same mode."""
         return inference_mode(self.mode)
 
     def __enter__(self) -> None:
-        recorder = local.recorder
-        self.before.append((recorder.grad_enabled, inference.switch(self.mode)))
-        recorder.grad_enabled = not self.mode
+        self.before = is_grad_enabled(), inference.switch(self.mode)
+        # Ops see the recorder's mode, the user the other, which says nothing in inference mode.
+        local.recorder.grad_enabled = not self.mode
+        inference.state.grad_mode = not self.mode
 
     def __exit__(self, *_: object) -> None:
-        local.recorder.grad_enabled, inferring = self.before.pop()
+        grad_mode, inferring = self.before
         inference.switch(inferring)
+        local.recorder.grad_enabled = grad_mode and not inferring
+        inference.state.grad_mode = grad_mode
 
 
-def is_grad_enabled() -> bool:
-    """Whether ops called in this thread leave a graph behind."""
-    return local.recorder.grad_enabled
+class set_multithreading_enabled(_Mode):
+    """Whether several threads may walk one graph backward: noted for this thread, and no more.
+
+    A walk stays in its thread in any case, and what it computes runs on as many as XLA likes.
+    """
+
+    def __init__(self, mode: bool) -> None:
+        self.prev, self.mode = _threads.enabled, mode
+        _threads.enabled = mode
+
+    def __enter__(self) -> None:
+        """Keep the mode that the constructor set."""
+
+    def __exit__(self, *_: object) -> None:
+        _threads.enabled = self.prev
+
+    def clone(self) -> _Mode:
+        """Another block of the same mode."""
+        return set_multithreading_enabled(self.mode)
+
+
+class _Threads(threading.local):
+    enabled = True
+
+
+_threads = _Threads()
+
+
+def is_multithreading_enabled() -> bool:
+    """What `set_multithreading_enabled` was told last in this thread."""
+    return _threads.enabled
 
 
 def is_inference(self: Tensor) -> bool:
-    """Whether the tensor was made in `inference_mode`."""
-    return isinstance(self.storage, inference.InferenceStorage)
+    """Whether the tensor was made in `inference_mode`, or is a view of one that was."""
+    return inference.is_of_inference(self.storage)
 
 
 FUNCTIONS: dict[str, Any] = {

@@ -34,6 +34,7 @@ from funcgrad.torch.autograd.requests import (
 )
 from funcgrad.torch.calling import check_broadcast, remember, writable
 from funcgrad.torch.conversions import copy_of, to
+from funcgrad.torch.inference import enabled as inferring
 from funcgrad.torch.tensor import Tensor, tensor_of
 from funcgrad.torch.wrapping import BACKWARD, refuse_inside
 
@@ -144,6 +145,7 @@ def backward(
     retain_graph = create_graph if retain_graph is None else as_flag(retain_graph)
     if create_graph:
         warnings.warn(_CYCLE, stacklevel=2)
+        create_graph = not inferring()
     pairs = pairs_of(roots, cotangents, create_graph)
     towards = None if wanted is None else [node for node, _ in edges_of(wanted, gather=True)]
     with _in_pytorchs_words():
@@ -262,8 +264,8 @@ def gradients(
         pairs = None
     else:
         cotangents = cotangents_of(roots, grad_outputs)
-    retain_graph, create_graph = as_flag(retain_graph), as_flag(create_graph)
-    allow_unused = as_flag(allow_unused)
+    retain_graph, allow_unused = as_flag(retain_graph), as_flag(allow_unused)
+    create_graph = as_flag(create_graph) and not inferring()
     if not short or roots[0].node is None:
         pairs = pairs_of(roots, cotangents, create_graph)
     edges = edges_of(wanted)

@@ -1,0 +1,53 @@
+"""PyTorch's name for a tensor with a gradient from before tensors had one: code that still uses it runs."""
+
+import warnings
+from typing import Any, NoReturn
+
+from funcgrad.torch.creation import FUNCTIONS, asked
+from funcgrad.torch.tensor import Tensor
+
+
+class _AnyTensor(type):
+    def __instancecheck__(cls, instance: Any) -> bool:
+        return isinstance(instance, Tensor)
+
+
+class Variable(metaclass=_AnyTensor):
+    """Makes a tensor that shares its elements with another, and has no history; every tensor is an instance.
+
+    Args:
+        data: the other tensor; an empty one if None.
+        requires_grad: whether the new one gathers a gradient.
+        volatile: has no effect.
+
+    Raises:
+        TypeError: the data are no tensor.
+        RuntimeError: a gradient is asked for and the dtype has none.
+
+    >>> import funcgrad.torch as torch
+    >>> x = torch.autograd.Variable(torch.ones(2), requires_grad=True)
+    >>> x, isinstance(x, torch.autograd.Variable)
+    (tensor([1., 1.], requires_grad=True), True)
+
+    Behaviour: https://pytorch.org/docs/stable/autograd.html#variable-deprecated
+    """
+
+    def __new__(  # type: ignore[misc]
+        cls, data: Tensor | None = None, requires_grad: bool = False, volatile: bool = False
+    ) -> Tensor:
+        """The tensor."""
+        if volatile:
+            warnings.warn(
+                "volatile was removed and now has no effect. Use `with torch.no_grad():` instead.",
+                stacklevel=2,
+            )
+        if data is None:
+            data = FUNCTIONS["empty"](0)
+        if not isinstance(data, Tensor):
+            raise TypeError(f"Variable data has to be a tensor, but got {type(data).__name__}")
+        return asked(data.detach(), bool(requires_grad))
+
+
+def variable(*_: Any, **__: Any) -> NoReturn:
+    """Refuse, as PyTorch does."""
+    raise RuntimeError("torch.autograd.variable(...) is deprecated, use torch.tensor(...) instead")
