@@ -3,6 +3,7 @@
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from funcgrad.engine import Op
@@ -29,7 +30,8 @@ def view_as_real(input: Tensor) -> Tensor:
         raise RuntimeError("view_as_real is only supported for complex tensors")
     of = geometry(input)
     made = Geometry((*of.size, 2), (*[2 * step for step in of.stride], 1), 2 * of.offset)
-    return make_reinterpreted(input, made, "real", _AS_REAL)
+    part = np.zeros((), input.dtype.numpy_dtype).real.dtype
+    return make_reinterpreted(input, made, part, _AS_REAL)
 
 
 def view_as_complex(input: Tensor) -> Tensor:
@@ -55,7 +57,8 @@ def view_as_complex(input: Tensor) -> Tensor:
     if of.offset % 2:
         raise RuntimeError("Tensor must have a storage_offset divisible by 2")
     made = Geometry(of.size[:-1], tuple([step // 2 for step in of.stride[:-1]]), of.offset // 2)
-    return make_reinterpreted(input, made, "complex", _AS_COMPLEX)
+    whole = np.result_type(input.dtype.numpy_dtype, np.complex64)
+    return make_reinterpreted(input, made, whole, _AS_COMPLEX)
 
 
 def real(input: Tensor) -> Tensor:

@@ -166,6 +166,23 @@ C_NAMES = {
 }
 
 
+def as_dtype(given: Any) -> dtype:
+    """A dtype as it is, and the one that a Python type of numbers stands for.
+
+    Raises:
+      TypeError: it is another type.
+
+    >>> as_dtype(float)
+    torch.float64
+    """
+    if isinstance(given, dtype):
+        return given
+    known = {bool: bool_, int: int64, float: float64, complex: complex128}.get(given)
+    if known is None:
+        raise TypeError(f"dtype must be a torch.dtype, not {given.__name__}")
+    return known
+
+
 def from_numpy_dtype(numpy_dtype: Any) -> dtype:
     """The `dtype` stored as `numpy_dtype` (anything `np.dtype` accepts, either byte order).
 

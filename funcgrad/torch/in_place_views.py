@@ -11,10 +11,11 @@ from funcgrad.torch import geometry as geometries
 from funcgrad.torch.calling import writable
 from funcgrad.torch.geometry import Geometry, wrap_dim
 from funcgrad.torch.inference import enabled as inferring
+from funcgrad.torch.resizing import count_write
 from funcgrad.torch.tensor import AccumulateGrad, Tensor, rebase
 from funcgrad.torch.view_storage import view_of
 from funcgrad.torch.view_tensor import ViewTensor, geometry
-from funcgrad.torch.views import exchanged, ints, op, squeezed, strided_geometry
+from funcgrad.torch.views import exchanged, op, squeezed, strided_geometry
 from funcgrad.torch.wrapping import check_captured, is_batched, is_dual
 
 # What an op says: the new geometry, the name of the graph node and the static arguments of the op.
@@ -34,9 +35,7 @@ def _method(name: str, change: Callable[..., Change]) -> Callable[..., Tensor]:
                 rebase(self, node, nr)
             storage.cached = storage.source.value, value
         self.storage = storage
-        storage.version += 1
-        if type(self) is ViewTensor:
-            self.see_version()
+        count_write(self)
         return self
 
     method.__name__ = method.__qualname__ = name
@@ -104,32 +103,10 @@ def detach_(self: Tensor) -> Tensor:
     return self
 
 
-def resize_(self: Tensor, *sizes: Any) -> Tensor:
-    """Another shape of as many elements, in place.
-
-    Raises:
-        RuntimeError: the tensor requires grad, or the memory would have to grow or shrink: JAX's arrays do neither.
-    """
-    if self.requires_grad:
-        raise RuntimeError("cannot resize variables that require grad")
-    size = ints(sizes)
-    if size == tuple(self.shape):
-        return self
-    made = geometries.contiguous(size)
-    if self.numel() != made.end or not geometry(self).is_contiguous:
-        raise RuntimeError(
-            f"resize_: a tensor of {self.numel()} elements cannot be resized to {list(size)} here, since JAX's arrays do "
-            "not change their size"
-        )
-    self.storage = view_of(self.storage, made._replace(offset=geometry(self).offset))
-    return self
-
-
 FUNCTIONS: dict[str, Any] = {"detach": Tensor.detach, "detach_": detach_}
 METHODS: dict[str, Any] = {
     "as_strided_": _method("as_strided_", _as_strided),
     "detach_": detach_,
-    "resize_": resize_,
     "squeeze_": _method("squeeze_", _squeeze),
     "swapaxes_": _method("swapaxes_", _transpose),
     "swapdims_": _method("swapdims_", _transpose),

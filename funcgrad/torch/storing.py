@@ -11,8 +11,9 @@ from funcgrad.engine import Op, Storage, Variable, grad_mode, local
 from funcgrad.torch import sampling
 from funcgrad.torch.calling import check_castable, check_no_repeats, in_place, writable
 from funcgrad.torch.conversions import copy_, to
+from funcgrad.torch.resizing import resize
 from funcgrad.torch.tensor import Tensor, place
-from funcgrad.torch.view_storage import ViewStorage, aval_of
+from funcgrad.torch.view_storage import ViewStorage, aval_of, shared
 from funcgrad.torch.view_tensor import geometry
 from funcgrad.torch.wrapping import check_drawn_in_place, of_batches
 
@@ -36,6 +37,8 @@ def store(name: str, out: Tensor, tensors: Iterable[Any], compute: Callable[[], 
             f"{name}(): functions with out=... arguments don't support automatic differentiation, but one of the "
             "arguments requires grad."
         )
+    if not isinstance(out, Tensor):
+        raise TypeError(f"{name}(): argument 'out' must be Tensor, not {type(out).__name__}")
     with grad_mode(False):
         result = compute()
         check_castable(result.dtype, out.dtype)
@@ -52,9 +55,14 @@ def store(name: str, out: Tensor, tensors: Iterable[Any], compute: Callable[[], 
                 UserWarning,
                 stacklevel=3,
             )
-        version = out.storage.version
-        out.storage = Storage(to(result, out.dtype).storage.value)
-        out.storage.version = version + 1
+        if resize(out, tuple(result.shape)):
+            return copy_(out, result)
+        if out._is_view():
+            raise RuntimeError(
+                f"{name}(): a view cannot grow to the shape {list(result.shape)} here, since JAX's arrays do not grow"
+            )
+        out.storage.version += 1
+        out.storage = shared(out.storage, to(result, out.dtype).storage)
     return out
 
 

@@ -408,6 +408,15 @@ class Tensor(Variable):
             )
         return self._number(bool, wrapping.CONTROL_FLOW)
 
+    def __contains__(self, element: Any) -> bool:
+        """Whether an element, or where it broadcasts any of its elements, is among the elements."""
+        if not isinstance(element, (Tensor, bool, int, float, complex)):
+            raise RuntimeError(
+                f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(element)}."
+            )
+        equal: Any = element == self
+        return bool(equal.any())
+
     def __len__(self) -> int:
         """The length of the first dimension."""
         shape = self.storage.value.aval.shape

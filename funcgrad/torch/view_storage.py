@@ -16,6 +16,7 @@ import numpy as np
 from funcgrad.engine import Aval, Constant, Op, Storage, Value, Variable
 from funcgrad.engine.levels import where
 from funcgrad.engine.trace import local, record, record_one, record_two
+from funcgrad.torch.bits import PUT_BACK, seen_op
 from funcgrad.torch.geometry import Geometry, Sizes, contiguous
 from funcgrad.torch.strided import Layout, layout, reader, writer
 
@@ -80,17 +81,17 @@ def _in_order(order: tuple[int, ...]) -> Op:
 
 
 class Reinterpreted(Storage):
-    """A memory of complex numbers as one of their real and imaginary parts, in pairs; or of such pairs as complex numbers.
+    """A memory as one of elements of another dtype: the same bits.
 
     Attributes:
         of: the memory.
-        kind: what its elements are seen as, "real" or "complex".
+        dtype: of what its elements are seen as.
     """
 
-    __slots__ = ("cached", "kind", "memory", "of")
+    __slots__ = ("cached", "dtype", "memory", "of")
 
-    def __init__(self, of: Storage, kind: str) -> None:
-        self.of, self.kind = of, kind
+    def __init__(self, of: Storage, dtype: np.dtype) -> None:
+        self.of, self.dtype = of, dtype
         self.memory = Memory(of)
         self.cached: tuple[Value, Value] | None = None
         self.version = 0
@@ -100,41 +101,13 @@ class Reinterpreted(Storage):
         """The elements as they are seen, in one dimension."""
         held = self.of.value
         if self.cached is None or self.cached[0] is not held:
-            self.cached = held, record_one(_SEEN[self.kind], self.memory)[0]
+            self.cached = held, record_one(seen_op(self.dtype), self.memory)[0]
         return self.cached[1]
 
     @value.setter
     def value(self, value: Value) -> None:
         new = Variable(Storage(value))
-        self.of.value = record_two(_PUT_BACK[self.kind], self.memory, new)[0]
-
-
-def as_pairs(x: Any) -> Any:
-    """Complex numbers as their real and imaginary parts, one after another in one dimension."""
-    return jnp.stack([x.real, x.imag], -1).reshape(-1)
-
-
-def as_complex(x: Any) -> Any:
-    """Real and imaginary parts, one after another in any shape, as complex numbers in one dimension."""
-    flat = x.reshape(-1)
-    pairs = flat[: flat.size // 2 * 2].reshape(-1, 2)
-    return jax.lax.complex(pairs[:, 0], pairs[:, 1])
-
-
-def put_pairs(x: Any, new: Any) -> Any:
-    """Complex numbers made of new parts, in the shape of `x`."""
-    return as_complex(new).reshape(x.shape)
-
-
-def put_complex(x: Any, new: Any) -> Any:
-    """The parts of new complex numbers, in the shape of `x`; where its number is odd the last stays."""
-    parts = as_pairs(new)
-    return jnp.concatenate([parts, x.reshape(-1)[parts.size :]]).reshape(x.shape)
-
-
-SEEN_AS = {"real": (as_pairs, put_pairs), "complex": (as_complex, put_complex)}
-_SEEN = {kind: Op(f"view_as_{kind}", see) for kind, (see, _) in SEEN_AS.items()}
-_PUT_BACK = {kind: Op(f"put {kind}", put) for kind, (_, put) in SEEN_AS.items()}
+        self.of.value = record_two(PUT_BACK, self.memory, new)[0]
 
 
 class Memory(Variable):
@@ -152,9 +125,19 @@ class ViewStorage(Storage):
         geometry: which of the elements these are; `layout` and `offset` are the same for ops.
         aval: the type of the elements, known without reading them.
         cached: what the memory held when it was last read, and what was read.
+        remade_by: the name of the node that the view gets after its base was written in place.
     """
 
-    __slots__ = ("aval", "cached", "counter", "geometry", "layout", "memory", "offset")
+    __slots__ = (
+        "aval",
+        "cached",
+        "counter",
+        "geometry",
+        "layout",
+        "memory",
+        "offset",
+        "remade_by",
+    )
 
     def __init__(
         self,
@@ -174,6 +157,7 @@ class ViewStorage(Storage):
         self.layout: Layout = layout(shape, geometry)
         self.offset = place(geometry.offset)
         self.cached: tuple[Value, Value] | None = None
+        self.remade_by = "AsStridedBackward0"
 
     @property
     def source(self) -> Storage:
@@ -272,11 +256,8 @@ def memory_aval(memory: Storage) -> Aval:
         return Aval(tuple([aval.shape[k] for k in memory.order]), aval.dtype, aval.device)
     if type(memory) is Reinterpreted:
         aval = memory_aval(memory.of)
-        count = prod(aval.shape)
-        if memory.kind == "real":
-            part = np.zeros((), aval.dtype).real.dtype
-            return Aval((2 * count,), part, aval.device)
-        return Aval((count // 2,), np.result_type(aval.dtype, np.complex64), aval.device)
+        count = prod(aval.shape) * aval.dtype.itemsize // memory.dtype.itemsize
+        return Aval((count,), memory.dtype, aval.device)
     return memory.value.aval
 
 
@@ -307,12 +288,20 @@ def view_of(storage: Storage, geometry: Geometry) -> ViewStorage:
     return ViewStorage(source, counter, geometry)
 
 
-def reinterpreted(storage: Storage, geometry: Geometry, kind: str) -> ViewStorage:
-    """The same memory with its elements seen as real or as complex numbers."""
+def shared(storage: Storage, other: Storage) -> ViewStorage:
+    """The elements of another storage in its memory, with this one's version counter."""
+    counter = storage.counter if type(storage) is ViewStorage else storage
+    source: Storage = other.source if type(other) is ViewStorage else memory_of(other)
+    return ViewStorage(source, counter, geometry_of(other))
+
+
+def reinterpreted(storage: Storage, geometry: Geometry, dtype: np.dtype) -> ViewStorage:
+    """The same memory with its elements seen as of another dtype."""
     counter = storage.counter if type(storage) is ViewStorage else storage
     source: Storage = storage.source if type(storage) is ViewStorage else memory_of(storage)
-    # What was seen as the other kind is seen as it is again.
-    source = source.of if type(source) is Reinterpreted else Reinterpreted(source, kind)
+    source = source.of if type(source) is Reinterpreted else source
+    if memory_aval(source).dtype != dtype:
+        source = Reinterpreted(source, dtype)
     return ViewStorage(source, counter, geometry)
 
 

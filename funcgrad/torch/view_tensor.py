@@ -6,7 +6,7 @@ How PyTorch does it: https://github.com/pytorch/pytorch/blob/main/torch/csrc/aut
 from collections.abc import Sequence
 from enum import Enum
 from functools import lru_cache
-from math import inf
+from math import inf, prod
 from re import sub
 from typing import Any
 
@@ -14,14 +14,13 @@ import jax.numpy as jnp
 
 from funcgrad.engine import FunctionNode, GraphNode, Leaf, Op, Variable, grad_mode, local, record
 from funcgrad.engine.levels import where
-from funcgrad.engine.nodes import Node, node_type
+from funcgrad.engine.nodes import Node
 from funcgrad.torch import inference
+from funcgrad.torch.bits import as_complex, as_pairs
 from funcgrad.torch.dtypes import Size, dtype, from_numpy_dtype
 from funcgrad.torch.strided import Layout, layout, reader, writer
 from funcgrad.torch.tensor import AccumulateGrad, Tensor, move_retained, rebase, tensor_of
 from funcgrad.torch.view_storage import (
-    SEEN_AS,
-    Reinterpreted,
     ViewStorage,
     aval_of,
     geometry_of,
@@ -233,9 +232,8 @@ class ViewTensor(Tensor):
     def _rebase(self) -> None:
         storage: Any = self.storage
         with where(self.base.storage.value), grad_mode(True):
-            value, self._node, self._nr = record(
-                as_strided(*_relative(self.base, storage)), (self.base, storage.offset)
-            )
+            op = as_strided(*_relative(self.base, storage), storage.remade_by)
+            value, self._node, self._nr = record(op, (self.base, storage.offset))
         if self._node is None:
             self._node = AsStridedBackward0(((UNTRACKED, 0),), (aval_of(storage),))
         held = storage.source.value
@@ -342,15 +340,6 @@ ViewTensor.__name__ = ViewTensor.__qualname__ = "Tensor"
 ViewTensor.__module__ = Tensor.__module__
 
 
-def type_of_rebased(storage: ViewStorage) -> type:
-    """The kind of node that a view has once its base was written in place."""
-    of_pairs = type(storage.source) is Reinterpreted and storage.source.kind == "complex"
-    return _OF_PAIRS if of_pairs else AsStridedBackward0
-
-
-_OF_PAIRS = node_type("ViewAsComplexBackward0")
-
-
 def type_of_write(node: GraphNode) -> type:
     """The kind of node that the op behind a node has where it writes to no view."""
     op = node.rule.op if isinstance(node, Node) else None
@@ -358,7 +347,7 @@ def type_of_write(node: GraphNode) -> type:
 
 
 # The nodes that PyTorch's own C++ code makes by hand say where they are from.
-_QUALIFIED = {"AccumulateGrad", "CopyBackwards", "CopySlices", "Error"}
+_QUALIFIED = {"AccumulateGrad", "CopyBackwards", "CopySlices", "Error", "NotImplemented"}
 
 
 def node_name(node_type: type) -> str:
@@ -369,7 +358,12 @@ def node_name(node_type: type) -> str:
 
 def short_name(node_type: type) -> str:
     """What PyTorch calls the op behind a kind of node in complaints."""
-    return sub(r"Backward0?(\d*)$", r"\1", node_name(node_type))
+    return op_name(node_name(node_type))
+
+
+def op_name(name: str) -> str:
+    """What PyTorch calls the op behind a node of this name in complaints."""
+    return sub(r"Backward0?(\d*)$", r"\1", name)
 
 
 def _requires_grad(variable: Variable) -> bool:
@@ -394,12 +388,9 @@ Around = tuple[Layout | None, int, str] | None
 
 def _relative(base: Tensor, storage: ViewStorage) -> tuple[Layout, Around]:
     """How a view lies in its base's elements, or in the memory that these are put in first."""
-    around, source = base.storage, storage.source
-    kind = ""
-    if type(source) is Reinterpreted and not (
-        type(around) is ViewStorage and type(around.source) is Reinterpreted
-    ):
-        kind = source.kind
+    around = base.storage
+    given, wanted = aval_of(around).dtype, storage.aval.dtype
+    kind = "" if given == wanted else "complex" if wanted.kind == "c" else "real"
     if type(around) is ViewStorage:
         return storage.layout, (around.layout, around.geometry.offset, kind)
     if kind:
@@ -407,36 +398,54 @@ def _relative(base: Tensor, storage: ViewStorage) -> tuple[Layout, Around]:
     return layout(around.value.aval.shape, storage.geometry), None
 
 
-def _into_memory(around: Around) -> Any:
-    """The function of a base's elements that gives the memory, and its inverse, which takes these elements too."""
+# Of each way to see a memory: the function, and what goes back.
+_SEEN_AS = {"real": (as_pairs, as_complex), "complex": (as_complex, as_pairs)}
+
+
+def _into_memory(around: Around, shape: tuple[int, ...]) -> Any:
+    """The function of a base's elements that gives the memory, and its inverse, which takes these elements too.
+
+    Args:
+        around: how the base lies in it.
+        shape: of the memory as the view sees it.
+    """
     if around is None:
         return lambda array: array, lambda array, memory: memory
     of, offset, kind = around
 
+    def held(array: Any) -> Any:
+        """The memory as the base sees it."""
+        if of is None:
+            return array
+        return writer(of)(jnp.zeros(of.shape, array.dtype), jnp.int32(offset), array)
+
     def put(array: Any) -> Any:
-        if of is not None:
-            array = writer(of)(jnp.zeros(of.shape, array.dtype), jnp.int32(offset), array)
-        return SEEN_AS[kind][0](array) if kind else array
+        memory = held(array)
+        if not kind:
+            return memory
+        flat = _SEEN_AS[kind][0](memory)[: prod(shape)]
+        return jnp.pad(flat, (0, prod(shape) - flat.size)).reshape(shape)
 
     def take(array: Any, memory: Any) -> Any:
         if kind:
-            like = array if of is None else jnp.zeros(of.shape, array.dtype)
-            memory = SEEN_AS[kind][1](like, memory)
+            before = held(array)
+            flat = _SEEN_AS[kind][1](memory)[: before.size]
+            # Where the number of parts is odd the last stays.
+            memory = jnp.concatenate([flat, before.reshape(-1)[flat.size :]]).reshape(before.shape)
         return memory if of is None else reader(of)(memory, jnp.int32(offset))
 
     return put, take
 
 
 @lru_cache(maxsize=4096)
-def as_strided(view: Layout, around: Around = None) -> Op:
+def as_strided(view: Layout, around: Around = None, label: str = "AsStridedBackward0") -> Op:
     """The op (base, offset) -> elements of a view."""
-    put, _ = _into_memory(around)
-    of_pairs = around is not None and around[2] == "complex"
+    put, _ = _into_memory(around, view.shape)
     read = reader(view)
     return Op(
         "as_strided",
         lambda base, offset: read(put(base), offset),
-        label="ViewAsComplexBackward0" if of_pairs else "AsStridedBackward0",
+        label=label,
         counted=1,
         constants_from=1,
     )
@@ -453,7 +462,7 @@ class WriteOp(Op):
 @lru_cache(maxsize=4096)
 def copy_slices(op: Op, view: Layout, around: Around) -> Op:
     """The op (base, *others, offset) -> the base with a view of it replaced by what `op` gives for it and `others`."""
-    put, take = _into_memory(around)
+    put, take = _into_memory(around, view.shape)
     read, write = reader(view), writer(view)
 
     def function(base: Any, *rest: Any) -> Any:
@@ -521,9 +530,10 @@ def written_view(input: Tensor, geometry: Any) -> Tensor:
     return view_tensor(input, view_of(input.storage, geometry), node, 0, made_now())
 
 
-def make_reinterpreted(input: Tensor, geometry: Any, kind: str, op: Op) -> Tensor:
+def make_reinterpreted(input: Tensor, geometry: Any, dtype: Any, op: Op) -> Tensor:
     """A view whose elements are the input's seen as real or as complex numbers."""
-    storage = reinterpreted(input.storage, geometry, kind)
+    storage = reinterpreted(input.storage, geometry, dtype)
+    storage.remade_by = op.label
     node, nr = None, 0
     if local.recorder.grad_enabled and input.node is not None:
         value, node, nr = record(op, (input,))

@@ -6,8 +6,10 @@ from operator import index
 from typing import Any
 
 from funcgrad.engine import local, record
+from funcgrad.torch import dtypes
 from funcgrad.torch import geometry as geometries
 from funcgrad.torch.conversions import CLONE
+from funcgrad.torch.dtype_views import view_dtype
 from funcgrad.torch.dtypes import Size
 from funcgrad.torch.geometry import Geometry, infer_size, wrap_dim
 from funcgrad.torch.tensor import Tensor, tensor_of
@@ -19,8 +21,8 @@ from funcgrad.torch.view_tensor import geometry, made_now, make_view, view_tenso
 # ------------------------------------------------------------------------------------------- shapes
 
 
-def view(input: Tensor, *shape: Any) -> Tensor:
-    """The same elements under another shape.
+def view(input: Tensor, *shape: Any, dtype: Any = None) -> Tensor:
+    """The same elements under another shape, or the same bits as elements of another dtype.
 
     Raises:
         RuntimeError: there are not as many elements, or their strides do not allow it.
@@ -31,9 +33,17 @@ def view(input: Tensor, *shape: Any) -> Tensor:
     >>> x
     tensor([1., 1., 0., 0.])
     """
-    if not shape:
+    if dtype is not None:
+        shape = (dtype, *shape)
+    if not shape or isinstance(shape[0], (dtypes.dtype, type)):
+        if len(shape) == 1:
+            return view_dtype(input, dtypes.as_dtype(shape[0]))
+        given = ", ".join(
+            "torch.dtype" if isinstance(each, dtypes.dtype) else type(each).__name__
+            for each in shape
+        )
         raise TypeError(
-            "view() received an invalid combination of arguments - got (), but expected one of:\n"
+            f"view() received an invalid combination of arguments - got ({given}), but expected one of:\n"
             " * (torch.dtype dtype)\n * (tuple of ints size)\n"
         )
     size = infer_size(ints(shape), input.numel())
@@ -206,12 +216,33 @@ def _numpy_transpose(input: Tensor) -> Tensor:
     return _permuted(input, order, "PermuteBackward0", order)
 
 
-def _matrix_transpose(input: Tensor) -> Tensor:
-    if input.ndim < 2:
-        raise RuntimeError(
-            f"tensor.mT is only supported on matrices or batches of matrices. Got {input.ndim}-D tensor."
-        )
-    return transpose(input, -2, -1)
+def _matrix_transpose(name: str, conjugate: bool) -> Callable[[Tensor], Tensor]:
+    def function(input: Tensor) -> Tensor:
+        if name == "H" and input.ndim not in (0, 2):
+            also = " For batches of matrices, consider using tensor.mH" if input.ndim > 2 else ""
+            raise RuntimeError(
+                f"tensor.H is only supported on matrices (2-D tensors). Got {input.ndim}-D tensor.{also}"
+            )
+        if name != "H" and input.ndim == 1:
+            raise RuntimeError(
+                f"tensor.{name} is only supported on matrices or batches of matrices. Got {input.ndim}-D tensor."
+            )
+        if conjugate and input.dtype.is_complex:
+            raise NotImplementedError(
+                f"tensor.{name} of complex numbers: conjugated views are not there"
+            )
+        if not input.ndim:
+            then = (
+                "Consider using x.conj()."
+                if conjugate
+                else "This function is the identity in these cases."
+            )
+            what = name if name.endswith(")") else f"Tensor.{name}"
+            warnings.warn(f"{what} is deprecated on 0-D tensors. {then}", UserWarning, stacklevel=2)
+            return input
+        return transpose(input, -2, -1)
+
+    return function
 
 
 def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:
@@ -357,6 +388,7 @@ def contiguous(input: Tensor) -> Tensor:
 
 
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "adjoint": _matrix_transpose("adjoint()", True),
     "as_strided": as_strided,
     "broadcast_to": lambda input, size: expand(input, size),
     "diagonal": diagonal,
@@ -379,7 +411,9 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
 _METHODS: dict[str, Any] = {
     **_FUNCTIONS,
     "T": property(_numpy_transpose),
-    "mT": property(_matrix_transpose),
+    "H": property(_matrix_transpose("H", True)),
+    "mH": property(_matrix_transpose("mH", True)),
+    "mT": property(_matrix_transpose("mT", False)),
     "contiguous": contiguous,
     "expand": expand,
     "expand_as": expand_as,

@@ -10,8 +10,8 @@ from funcgrad.torch.view_storage import ViewStorage, aval_of, is_view
 from funcgrad.torch.view_tensor import (
     UNTRACKED,
     Creation,
+    op_name,
     short_name,
-    type_of_rebased,
     type_of_write,
 )
 
@@ -57,7 +57,7 @@ def _maker(error: ModifiedError) -> str:
     if error.of_result:
         return "" if source is None else f"output {nr} of {short_name(type_of_write(source))}"
     if is_view(storage) and (at < inf or moved is not None):
-        return f"output 0 of {short_name(type_of_rebased(storage))}"
+        return f"output 0 of {op_name(storage.remade_by)}"
     if moved is not None and (at == moved.start or moved.first <= at <= moved.last):
         return f"output {moved.nr} of {short_name(moved.node_type)}"
     return "" if at == inf else f"output {nr} of {short_name(type(source))}"
