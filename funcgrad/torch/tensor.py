@@ -132,7 +132,7 @@ class Tensor(Variable):
                     "variable in a subgraph that doesn't require differentiation use var_no_grad = var.detach()."
                 )
         elif not wanted:
-            self._former, self.node = self.node, None
+            self._former, self.node = self.node or self._former, None
         elif self.node is None:
             self._check_may_require_grad()
             self.node = self._former or AccumulateGrad(self)

@@ -200,9 +200,9 @@ class ViewTensor(Tensor):
         if wanted and self.is_leaf and self._node is None:
             # Asked of the property, this would be the untracked node.
             self._check_may_require_grad()
-            self._node = AccumulateGrad(self)
+            self._node = self._former or AccumulateGrad(self)
         elif not wanted and self.is_leaf:
-            self._node = None
+            self._former, self._node = self._node or self._former, None
         elif not wanted:
             super()._ask(wanted)
 

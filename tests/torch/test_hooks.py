@@ -254,6 +254,18 @@ def hooks_of_a_tensor_written_and_detached_in_place(torch, see):
     y.sum().backward()
 
 
+def hooks_of_leaves_that_want_no_gradient_for_a_while(torch, see):
+    for w in (torch.ones(2), torch.ones(2, 2)[0]):
+        w.requires_grad_()
+        w.register_hook(lambda gradient: see("hook", gradient))
+        (w * 2).sum().backward()
+        w.requires_grad_(False)
+        w.requires_grad_(False)
+        w.requires_grad_()
+        (w * 3).sum().backward()
+        see(w.grad)
+
+
 def hooks_of_a_leaf_that_was_given_history(torch, see):
     w = leaf(torch)
     w.register_hook(lambda gradient: see("before", gradient))
@@ -400,6 +412,7 @@ PROGRAMS = [
     hooks_removed_and_added_on_the_way,
     names_of_nodes,
     increment_version,
+    hooks_of_leaves_that_want_no_gradient_for_a_while,
     hooks_of_a_tensor_detached_in_place,
     hooks_of_a_tensor_written_and_detached_in_place,
     hooks_of_a_leaf_that_was_given_history,
