@@ -97,9 +97,10 @@ class Machine:
             found.grad_fn  # noqa: B018
         return found
 
-    def beside(self, target: Any, operand: Any) -> Any:
+    def beside(self, target: Any, operand: Any, reordered: bool = False) -> Any:
         """An operand of a write, noted where it lies in the target's memory in another order."""
-        if target.data_ptr() == operand.data_ptr() and target.stride() != operand.stride():
+        reordered = reordered or target.stride() != operand.stride()
+        if reordered and target.data_ptr() == operand.data_ptr():
             self.differing["an operand overlaps what is written"] = True
         return operand
 
@@ -215,6 +216,8 @@ def gradient(m: Machine, d: Digits) -> Any:
     if m.detaches or any(tensor.retains_grad for tensor in m.tensors):
         levels = 0
     m.quiet = levels > 0
+    if levels:
+        m.differing["a gradient of a gradient"] = True
     try:
         return derivative(m, y, to, levels)
     finally:
@@ -416,7 +419,7 @@ def assigned(m: Machine, d: Digits) -> Any:
         case 0:
             x[index] = d.of(NUMBERS)
         case 1 | 2:
-            x[index] = m.beside(x, m.at(d))
+            x[index] = m.beside(x, m.at(d), reordered=isinstance(index, list))
         case _:
             x[index] += d.of(NUMBERS)
 

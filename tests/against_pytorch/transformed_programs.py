@@ -94,10 +94,10 @@ def outcome(t: Any, steps: list[str], transforms: list[str], wanted: tuple[bool,
         values = result.detach().numpy(force=True).copy()
         if result.requires_grad:
             result.sum().backward()
+        # A gradient of zeros and none at all are the same here: what depends on nothing differs in that.
+        gradients = [np.zeros(3) if leaf.grad is None else leaf.grad.tolist() for leaf in (x, c)]
     except Exception as error:
         return error
-    # A gradient of zeros and none at all are the same here: what depends on nothing differs in that.
-    gradients = [np.zeros(3) if leaf.grad is None else leaf.grad.tolist() for leaf in (x, c)]
     return [values, *gradients]
 
 
