@@ -231,9 +231,14 @@ class ViewTensor(Tensor):
 
     def _rebase(self) -> None:
         storage: Any = self.storage
+        base: Variable = self.base
+        if self._node is _REBASED and self.base.cut is not None:
+            cut, version = self.base.cut
+            if version == self._seen == storage.version:
+                base = cut
         with where(self.base.storage.value), grad_mode(True):
             op = as_strided(*_relative(self.base, storage), storage.remade_by)
-            value, self._node, self._nr = record(op, (self.base, storage.offset))
+            value, self._node, self._nr = record(op, (base, storage.offset))
         if self._node is None:
             self._node = AsStridedBackward0(((UNTRACKED, 0),), (aval_of(storage),))
         held = storage.source.value
@@ -325,6 +330,7 @@ class ViewTensor(Tensor):
             if node is not None:
                 rebase(base, node, nr)
                 self.expect_node()
+                self._seen = counter.version + 1
         else:
             node = None
             with grad_mode(False):

@@ -19,6 +19,7 @@ KNOWN = {
     "a gradient of a gradient": "nan",
     "a result may be written through .data": "array(",
     "an operand overlaps what is written": "",
+    "an expanded tensor is written": "single memory location",
     "a tensor was detached in place": "a saved tensor was changed",
     "a view made without grad requires grad": "a saved tensor was changed",
 }

@@ -86,7 +86,14 @@ class Machine:
         index = self._index(digits)
         if index < 3 and digits.below(8):
             index = 4
-        return self._checked(index)
+        return self.written(self._checked(index))
+
+    def written(self, target: Any) -> Any:
+        """A tensor that is written, noted where several of its elements are one place."""
+        lengths = zip(target.shape, target.stride(), strict=True)
+        if any(length > 1 and not step for length, step in lengths):
+            self.differing["an expanded tensor is written"] = True
+        return target
 
     def root(self, digits: Digits) -> Any:
         """A tensor to walk back from: mostly one that has a graph."""
@@ -411,7 +418,7 @@ def indexed(m: Machine, d: Digits) -> Any:
 
 
 def assigned(m: Machine, d: Digits) -> Any:
-    x = m.target(d) if d.below(4) else m.at(d)
+    x = m.target(d) if d.below(4) else m.written(m.at(d))
     index = d.of((0, -1, slice(0, 2), slice(None, None, 2), (..., 0), [0], [1, 0], "mask"))
     if index == "mask":
         index = x.detach() > 0
