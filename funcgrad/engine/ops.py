@@ -293,8 +293,8 @@ def _pull_back(rule: Rule, given: tuple[bool, ...], *args: Any) -> tuple:
 
 
 def _conjugate(array: Any) -> Any:
-    """The complex conjugate: JAX's complex gradients are the conjugates of those that descend."""
-    return jnp.conj(array) if array.dtype.kind == "c" else array
+    """The complex conjugate: JAX's complex gradients are the conjugates of those that descend. A zero stays above."""
+    return jax.lax.complex(array.real, 0 - array.imag) if array.dtype.kind == "c" else array
 
 
 def as_tuple(outputs: Any) -> tuple:

@@ -5,6 +5,7 @@ import gc
 import pickle
 import threading
 import weakref
+from functools import partial
 
 import pytest
 
@@ -331,7 +332,43 @@ def nodes_are_called(torch, see):
     see(attempt(y.grad_fn, torch.ones(2)))
 
 
+def threads_add_to_one_leaf(torch, see):
+    w = leaf(torch)
+    for walks in (
+        [(w * k * w).sum().backward for k in range(1, 9)],
+        [partial((w * w * w).sum().backward, retain_graph=True)] * 6,
+    ):
+        w.grad = None
+        threads = [threading.Thread(target=walk) for walk in walks]
+        for each in threads:
+            each.start()
+        for each in threads:
+            each.join()
+        see(w.grad)
+
+
+def gradients_lie_in_memory_as_their_leaves(torch, see):
+    w = torch.ones(2, 3).t().requires_grad_()
+    (w * 2).sum().backward()
+    see(w.grad.stride(), w.grad)
+    w.grad.add_(1)
+    (w * w).sum().backward()
+    see(w.grad.stride(), w.grad)
+
+
+def zeros_of_complex_gradients_have_their_sign(torch, see):
+    z = torch.tensor(1 + 1j, requires_grad=True)
+    (z.real * 2).backward()
+    see(str(z.grad))
+    z.grad = None
+    (z * 2).abs().backward()
+    see(str(torch.autograd.grad((z * z).real, z)))
+
+
 PROGRAMS = [
+    threads_add_to_one_leaf,
+    gradients_lie_in_memory_as_their_leaves,
+    zeros_of_complex_gradients_have_their_sign,
     data_are_assigned,
     data_of_another_shape,
     gradients_that_cannot_be_added_to,

@@ -1,5 +1,6 @@
 """`backward` and `grad`: gradients gathered in the leaves, or returned. Their arguments are `requests`' business."""
 
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -32,10 +33,11 @@ from funcgrad.torch.autograd.requests import (
     pairs_of,
     roots_of,
 )
-from funcgrad.torch.calling import check_broadcast, remember, writable
+from funcgrad.torch.calling import check_broadcast, laid_out, remember, writable
 from funcgrad.torch.conversions import copy_of, to
 from funcgrad.torch.inference import enabled as inferring
 from funcgrad.torch.tensor import Tensor, tensor_of
+from funcgrad.torch.view_storage import ViewStorage
 from funcgrad.torch.wrapping import BACKWARD, refuse_inside
 
 Tensors = Tensor | GradientEdge | Sequence[Tensor | GradientEdge]
@@ -49,6 +51,10 @@ _CYCLE = (
 )
 
 
+# Several threads may come to one leaf at once, each with a part of its gradient.
+_adding = threading.RLock()
+
+
 def accumulate(leaf: Leaf, value: Value | None, node: Any, nr: int) -> None:
     """Add a gradient, if there is one, to a leaf's `.grad`: in place where the walk leaves no graph, as PyTorch does."""
     variable: Any = leaf.reference()
@@ -60,7 +66,8 @@ def accumulate(leaf: Leaf, value: Value | None, node: Any, nr: int) -> None:
         if type(leaf) is not Leaf and not isinstance(variable.node, Leaf):
             raise RuntimeError("leaf variable has been moved into the graph interior")
     if value is not None:
-        _add(variable, value, node, nr)
+        with _adding:
+            _add(variable, value, node, nr)
     if variable._post_accumulate:
         accumulated(variable)
 
@@ -71,7 +78,9 @@ def _add(variable: Any, value: Value, node: Any, nr: int) -> None:
         gradient = tensor_of(value, node, nr)
         variable._grad = copy_of(gradient) if held is None else held + gradient
     elif held is None:
-        variable._grad = tensor_of(detached(value))
+        variable._grad = gradient = tensor_of(detached(value))
+        if type(variable.storage) is ViewStorage:
+            laid_out(gradient, variable)
     else:
         value = detached(value)
         storage = held.storage
