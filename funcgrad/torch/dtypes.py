@@ -166,6 +166,15 @@ C_NAMES = {
 }
 
 
+def kernel_name(of: dtype) -> str:
+    """What PyTorch's kernels call a dtype.
+
+    >>> kernel_name(int64), kernel_name(float32)
+    ('long int', 'float')
+    """
+    return {int64: "long int", int16: "short int"}.get(of, C_NAMES[of])
+
+
 def as_dtype(given: Any) -> dtype:
     """A dtype as it is, and the one that a Python type of numbers stands for.
 

@@ -14,6 +14,7 @@ from funcgrad.torch.dtypes import bool_, dtype, int64
 from funcgrad.torch.geometry import wrap_dim
 from funcgrad.torch.pointwise import FUNCTIONS as POINTWISE
 from funcgrad.torch.pointwise import absolute
+from funcgrad.torch.refusals import refusing
 from funcgrad.torch.tensor import Tensor, tensor_of
 
 # ------------------------------------------------------------------------------------------- the JAX functions
@@ -140,7 +141,13 @@ _FUNCTIONS: dict[str, Callable[..., Callable[..., Any]]] = {
 
 @lru_cache(maxsize=2048)
 def _op(label: str, *static: Any) -> Op:
-    return Op(label.split("Backward")[0].lower(), _FUNCTIONS[label](*static), label=label)
+    name = label.split("Backward")[0].lower()
+    check = refusing(_REFUSED_AS.get(name, name) if name not in ("max", "min") else label)
+    return Op(name, _FUNCTIONS[label](*static), label=label, check=check)
+
+
+# What `refusals` calls these ops.
+_REFUSED_AS = {"logsoftmax": "log_softmax", "sort": "Sort"}
 
 
 # ------------------------------------------------------------------------------------------- largest and smallest

@@ -24,6 +24,7 @@ from funcgrad.torch.calling import (
     write,
 )
 from funcgrad.torch.dtypes import dtype
+from funcgrad.torch.refusals import check_dtypes, refusing
 from funcgrad.torch.several_operands import scaled
 from funcgrad.torch.storing import store
 from funcgrad.torch.tensor import Tensor, tensor_of
@@ -92,9 +93,14 @@ def absolute(x: Any) -> Any:
     return jnp.where(x > 0, x, jnp.where(x < 0, -x, jax.lax.stop_gradient(jnp.abs(x))))
 
 
+def _square(x: Any) -> Any:
+    """The square; of bools as integers."""
+    return jnp.square(x.astype(np.int64) if x.dtype == bool else x)
+
+
 def _sign(x: Any) -> Any:
     """The sign, zero for NaN and for either zero, as PyTorch has it."""
-    return jnp.sign(x) if jnp.iscomplexobj(x) else jnp.where((x > 0) | (x < 0), jnp.sign(x), 0)
+    return x if x.dtype == bool else jnp.where((x > 0) | (x < 0), jnp.sign(x), 0)
 
 
 def _atan2(y: Any, x: Any) -> Any:
@@ -112,7 +118,7 @@ def _relu(x: Any) -> Any:
 UNARY = (
     Row("neg", jnp.negative, "NegBackward0", methods=("__neg__",)),
     Row("abs", absolute, "AbsBackward0", methods=("__abs__",)),
-    Row("square", jnp.square, "PowBackward0"),
+    Row("square", _square, "PowBackward0"),
     Row("relu", _relu, "ReluBackward0", saves_result=True),
     Row("sign", _sign, "SignBackward0"),
     Row("floor", jnp.floor, "FloorBackward0"),
@@ -202,7 +208,7 @@ class Pointwise:
                 self.row.name,
                 function if plain else cast,
                 label=self.row.label,
-                check=self.row.check or check_broadcast,
+                check=refusing(self.row.name, self.row.check or check_broadcast),
             )
         return known
 
@@ -258,6 +264,11 @@ class Pointwise:
         """The op whose result can be stored in the first operand."""
         target = operands[0]
         compute = self.computed_in(operands)
+        if self.row.check is not None:
+            self.row.check(*avals)
+        check_dtypes(self.row.name, *avals)
+        if self.row.name == "abs" and target.dtype.is_complex:
+            raise RuntimeError("In-place abs is not supported for complex tensors.")
         if self.row.kind != BOOL:
             check_castable(compute, target.dtype)
         check_broadcast(*avals)

@@ -12,6 +12,7 @@ from funcgrad.engine.trace import record_one
 from funcgrad.torch.calling import remember, watch
 from funcgrad.torch.dtypes import bool_, dtype, int64
 from funcgrad.torch.geometry import wrap_dim
+from funcgrad.torch.refusals import refusing
 from funcgrad.torch.storing import store
 from funcgrad.torch.tensor import Tensor, tensor_of
 
@@ -65,7 +66,8 @@ def _op(row: Row, dims: tuple[int, ...] | None, keepdim: bool, stored: dtype | N
         # float16 and bfloat16 accumulate in float32, in JAX as in PyTorch.
         return row.function(x, axis=axis, keepdims=keepdim)
 
-    return Op(row.name, reduce, label=row.label if dims is None else row.label_of_dims)
+    label = row.label if dims is None else row.label_of_dims
+    return Op(row.name, reduce, label=label, check=refusing(row.name))
 
 
 def _stored(row: Row, input: Tensor, wanted: dtype | None) -> dtype | None:

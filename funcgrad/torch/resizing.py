@@ -8,7 +8,7 @@ import numpy as np
 from funcgrad.engine import FunctionNode, Storage, Variable, local
 from funcgrad.torch import geometry as geometries
 from funcgrad.torch.calling import writable
-from funcgrad.torch.dtypes import Size
+from funcgrad.torch.dtypes import Size, kernel_name
 from funcgrad.torch.tensor import Tensor, place, rebase, tensor_of
 from funcgrad.torch.view_ops import ints
 from funcgrad.torch.view_storage import (
@@ -118,8 +118,7 @@ def set_(self: Tensor, source: Tensor | None = None) -> Tensor:
         raise TypeError(f"set_(): argument 'source' must be Tensor, not {type(source).__name__}")
     if source.dtype is not self.dtype:
         raise RuntimeError(
-            f"Could not set tensor of type {_C_NAMES.get(source.dtype.name, source.dtype.name)} to a tensor of type "
-            f"{_C_NAMES.get(self.dtype.name, self.dtype.name)}"
+            f"Could not set tensor of type {kernel_name(source.dtype)} to a tensor of type {kernel_name(self.dtype)}"
         )
     writable(self, repeats=True)
     wanted = local.recorder.grad_enabled and (self.requires_grad or source.requires_grad)
@@ -131,22 +130,6 @@ def set_(self: Tensor, source: Tensor | None = None) -> Tensor:
     self.storage = shared(self.storage, source.storage)
     count_write(self)
     return self
-
-
-# PyTorch's names of dtypes in this one complaint.
-_C_NAMES = {
-    "float32": "float",
-    "float64": "double",
-    "int64": "long int",
-    "int32": "int",
-    "int16": "short int",
-    "int8": "signed char",
-    "uint8": "unsigned char",
-    "float16": "c10::Half",
-    "bfloat16": "c10::BFloat16",
-    "complex64": "c10::complex<float>",
-    "complex128": "c10::complex<double>",
-}
 
 
 FUNCTIONS: dict[str, Any] = {}

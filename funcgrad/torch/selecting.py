@@ -425,7 +425,10 @@ def _index_add_of(
     input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: Any = 1
 ) -> tuple[Op, tuple[Any, ...]]:
     if source.dtype is not input.dtype:
-        raise RuntimeError("index_add_(): self and source must have the same scalar type")
+        raise RuntimeError(
+            f"index_add_(): self ({input.dtype.scalar_type}) and source ({source.dtype.scalar_type}) must have the same "
+            "scalar type"
+        )
     scale = number(alpha, Aval((), input.dtype.numpy_dtype))
     return _index_op("index_add", "IndexAddBackward0", input, dim, index, source, scale)
 

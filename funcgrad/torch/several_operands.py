@@ -18,7 +18,8 @@ from funcgrad.torch.calling import (
     promoted,
     writable,
 )
-from funcgrad.torch.dtypes import dtype
+from funcgrad.torch.dtypes import dtype, kernel_name
+from funcgrad.torch.refusals import check_dtypes, refusing
 from funcgrad.torch.tensor import Tensor, tensor_of
 from funcgrad.torch.view_storage import aval_of
 
@@ -80,11 +81,36 @@ def _op(label: str, compute: dtype, store: dtype) -> Op:
         return made.astype(store.numpy_dtype)
 
     label = label.split(" ")[0]
-    return Op(_name(label), cast, label=label, check=_check_broadcast, counted=counted)
+    check = refusing(_name(label), _check_broadcast)
+    return Op(_name(label), cast, label=label, check=check, counted=counted)
 
 
 def _name(label: str) -> str:
     return sub(r"(?<=[a-z])(?=[A-Z])", "_", label.split("Backward")[0]).lower()
+
+
+_NO_INTEGERS = (
+    "Integer division with addcdiv is no longer supported, and in a future  release addcdiv will perform a true division of "
+    "tensor1 and tensor2. The historic addcdiv behavior can be implemented as (input + value * torch.trunc(tensor1 / "
+    "tensor2)).to(input.dtype) for integer inputs and as (input + value * tensor1 / tensor2) for float inputs. The future "
+    "addcdiv behavior is just the latter implementation: (input + value * tensor1 / tensor2), for all dtypes."
+)
+
+
+def _check_same_dtype(x: Tensor, *operands: Tensor) -> None:
+    """Check that `lerp` gets what PyTorch's does.
+
+    Raises:
+        RuntimeError, NotImplementedError: a dtype is another, or is not floating point or complex.
+    """
+    for name, each in zip(("end", "weight"), operands, strict=False):
+        if each.dtype is not x.dtype and (name == "end" or each.ndim):
+            raise RuntimeError(
+                f"expected dtype {kernel_name(x.dtype)} for `{name}` but got dtype {kernel_name(each.dtype)}"
+            )
+    if not (x.dtype.is_floating_point or x.dtype.is_complex):
+        kernel = "lerp_kernel_tensor" if len(operands) > 1 else "lerp_kernel_scalar"
+        raise NotImplementedError(f"\"{kernel}\" not implemented for '{x.dtype.scalar_type}'")
 
 
 def apply(label: str, stored: bool, x: Tensor, *operands: Any, factor: Any = None) -> Tensor:
@@ -97,6 +123,12 @@ def apply(label: str, stored: bool, x: Tensor, *operands: Any, factor: Any = Non
         factor: a last number, which does not.
     """
     compute = promoted((x, *operands))
+    if label.startswith("Lerp"):
+        _check_same_dtype(x, *operands)
+    if label == "AddcdivBackward0" and not any(
+        each.dtype.is_floating_point or each.dtype.is_complex for each in operands
+    ):
+        raise RuntimeError(_NO_INTEGERS)
     aval = Aval((), compute.numpy_dtype)
     more = operands if factor is None else (*operands, factor)
     others: list[Variable] = [
@@ -106,8 +138,9 @@ def apply(label: str, stored: bool, x: Tensor, *operands: Any, factor: Any = Non
         result = tensor_of(*record(_op(label, compute, compute), (x, *others)))
         return laid_out(result, x, *others)
     writable(x, *others, name=f"{_name(label)}_")
-    check_castable(compute, x.dtype)
     avals = [aval_of(x.storage), *[other.storage.value.aval for other in others]]
+    check_dtypes(_name(label), *avals)
+    check_castable(compute, x.dtype)
     _check_broadcast(*avals)
     shape = np.broadcast_shapes(*[each.shape for each in avals])
     if shape != avals[0].shape:
