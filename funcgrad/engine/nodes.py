@@ -143,9 +143,14 @@ class Leaf(GraphNode):
         self.slot = NOWHERE
 
     @property
+    def variable(self) -> Variable | None:
+        """The variable; None once nobody holds it."""
+        return self.reference()
+
+    @property
     def types(self) -> tuple[Aval | None, ...]:
-        """The type of the variable, while somebody holds it."""
-        variable = self.reference()
+        """The type of the variable, while there is one."""
+        variable = self.variable
         return (None if variable is None else variable.storage.value.aval,)
 
 

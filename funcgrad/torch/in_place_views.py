@@ -34,7 +34,7 @@ def _method(name: str, change: Callable[..., Change]) -> Callable[..., Tensor]:
             elif node is not None:
                 rebase(self, node, nr)
             storage.cached = storage.source.value, value
-        self.storage = storage
+        self.move_to(storage)
         count_write(self)
         return self
 
@@ -98,6 +98,7 @@ def detach_(self: Tensor) -> Tensor:
         if node in hooked and node.outputs == 1 and self._retained is None:
             # The tensor keeps its hooks, should it require grad again.
             self._former = AccumulateGrad(self)
+            self._former.release()
             hooks_of(self._former).arriving = hooked[node].arriving
     if is_dual(self.storage.value):
         self.storage.value = without_history(self.storage.value)

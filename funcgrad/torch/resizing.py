@@ -45,11 +45,11 @@ def resize(self: Tensor, size: tuple[int, ...]) -> bool:
     made = geometries.contiguous(size)._replace(offset=geometry(self).offset)
     held = held_elements(self)
     if made.end > held and not held:
-        self.storage = shared(self.storage, Storage(place(np.zeros(size, self.dtype.numpy_dtype))))
+        self.move_to(shared(self.storage, Storage(place(np.zeros(size, self.dtype.numpy_dtype)))))
     elif made.end > held and 0 not in size:
         return False
     else:
-        self.storage = view_of(self.storage, made)
+        self.move_to(view_of(self.storage, made))
     return True
 
 
@@ -127,7 +127,7 @@ def set_(self: Tensor, source: Tensor | None = None) -> Tensor:
     if wanted:
         given = [(each.node, each.nr) for each in (self, source) if each.node is not None]
         rebase(self, _NotImplementedNode(tuple(given), (aval_of(source.storage),)), 0)
-    self.storage = shared(self.storage, source.storage)
+    self.move_to(shared(self.storage, source.storage))
     count_write(self)
     return self
 

@@ -62,7 +62,7 @@ def store(name: str, out: Tensor, tensors: Iterable[Any], compute: Callable[[], 
                 f"{name}(): a view cannot grow to the shape {list(result.shape)} here, since JAX's arrays do not grow"
             )
         out.storage.version += 1
-        out.storage = shared(out.storage, to(result, out.dtype).storage)
+        out.move_to(shared(out.storage, to(result, out.dtype).storage))
     return out
 
 

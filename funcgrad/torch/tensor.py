@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Callable
 from math import inf
 from typing import Any, ClassVar
+from weakref import ref
 
 import jax
 import jax.numpy as jnp
@@ -37,15 +38,46 @@ _NOT_LEAF = (
 )
 
 
-class AccumulateGrad(Leaf):
-    """The graph node of a leaf: where its gradient gathers."""
+# Of a tensor's attributes, those that are not its user's.
+_OWN_ATTRIBUTES = {
+    *("_former", "_grad", "_post_accumulate", "_retained"),
+    *("_node", "_nr", "_seen", "base", "creation"),  # of views
+}
 
-    __slots__ = ()
+
+class AccumulateGrad(Leaf):
+    """The graph node of a leaf: where its gradient gathers.
+
+    A tensor holds its node, so the node holds what the tensor is made of, and not the tensor: that would be a cycle.
+    """
+
+    __slots__ = ("_parts",)
+
+    def __init__(self, variable: Variable) -> None:
+        super().__init__(variable)
+        self.keep(variable)
+
+    def keep(self, variable: Variable) -> None:
+        """Let the leaf outlive what people hold of it: storage and attributes, such as its gradient, stay here."""
+        # The attributes of a view lead here.
+        kept = isinstance(variable, Tensor) and not variable._is_view()
+        self._parts = (type(variable), variable.storage, vars(variable)) if kept else None
+
+    def release(self) -> None:
+        """Let it go again, since no gradient is wanted any more."""
+        self._parts = None
 
     @property
     def variable(self) -> "Tensor | None":
-        """The leaf; None once nobody holds it."""
-        return self.reference()  # type: ignore[return-value]
+        """The leaf; None where it was a view, and nobody holds it any more."""
+        found: Any = self.reference()
+        if found is None and self._parts is not None:
+            kind, storage, attributes = self._parts
+            found = _new(kind)
+            found.storage, found.node, found.nr = storage, self, 0
+            found.__dict__ = attributes
+            self.reference = ref(found)
+        return found
 
 
 class Tensor(Variable):
@@ -134,10 +166,16 @@ class Tensor(Variable):
                     "variable in a subgraph that doesn't require differentiation use var_no_grad = var.detach()."
                 )
         elif not wanted:
-            self._former, self.node = self.node or self._former, None
+            if self.node is not None:
+                self._former, self.node = self.node, None
+                self._former.release()
         elif self.node is None:
             self._check_may_require_grad()
-            self.node = self._former or AccumulateGrad(self)
+            if self._former is None:
+                self.node = AccumulateGrad(self)
+            else:
+                self.node, self._former = self._former, None
+                self.node.keep(self)
 
     def _check_may_require_grad(self) -> None:
         if not aval_of(self.storage).inexact:
@@ -266,16 +304,22 @@ class Tensor(Variable):
             return
         if type(storage) is ViewStorage:
             # The version stays that of the base.
-            self.storage = ViewStorage(memory_of(given), storage.counter, geometry_of(given))
+            self.move_to(ViewStorage(memory_of(given), storage.counter, geometry_of(given)))
             return
         counted = not inference.is_of_inference(storage)
         version = storage.version if counted else 0
-        self.storage = data_of(given)
+        self.move_to(data_of(given))
         self.storage.version = version
 
     @data.deleter
     def data(self) -> None:
         raise RuntimeError("Deleting tensor data is not allowed. Delete tensor instead!")
+
+    def move_to(self, storage: Storage) -> None:
+        """Let the tensor have its elements there from now on."""
+        self.storage = storage
+        if not self._is_view() and type(self.node) is AccumulateGrad:
+            self.node.keep(self)
 
     def detach(self) -> "Tensor":
         """The same elements without their history; in-place changes of either show in both."""
@@ -300,7 +344,12 @@ class Tensor(Variable):
     def __copy__(self) -> "Tensor":
         alias = self.detach()
         alias.requires_grad = self.requires_grad
+        vars(alias).update(self._attributes())
         return alias
+
+    def _attributes(self) -> dict[str, Any]:
+        """What the user put on it."""
+        return {name: held for name, held in vars(self).items() if name not in _OWN_ATTRIBUTES}
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Tensor":
         if not self.is_leaf:
@@ -324,11 +373,26 @@ class Tensor(Variable):
         memo[id(self)] = made = without_history(copied)
         made.requires_grad = self.requires_grad
         made._grad = copy.deepcopy(self._grad, memo)
+        vars(made).update(copy.deepcopy(self._attributes(), memo))
         return made
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        from funcgrad.torch.utils.hooks import warn_if_has_hooks
+
         wrapping.check_storage(self.storage.value)
-        return _rebuild, (np.asarray(self._array()), self.requires_grad)
+        warn_if_has_hooks(self)
+        storage: Any = self.storage
+        elements, geometry = self._array(), None
+        strided = type(storage) is ViewStorage and type(storage.source) is not Reinterpreted
+        if strided and not storage.geometry.is_contiguous:
+            # As they lie in memory, so that the strides come back.
+            elements, geometry = compute(storage.source.value), storage.geometry
+        return _rebuild, (
+            np.asarray(elements),
+            self.requires_grad,
+            geometry,
+            self._attributes(),
+        )
 
     # -- its elements ---------------------------------------------------------------------------------------------
 
@@ -547,9 +611,19 @@ def concrete(array: Any, complaint: str) -> Any:
     return wrapping.elements_of(array, complaint) if isinstance(array, Wrapped) else array
 
 
-def _rebuild(elements: np.ndarray, requires_grad: bool) -> Tensor:
+def _rebuild(
+    elements: np.ndarray,
+    requires_grad: bool,
+    geometry: Any = None,
+    attributes: dict[str, Any] | None = None,
+) -> Tensor:
     """A pickled tensor; its history and gradient are left behind, as PyTorch leaves them."""
-    return tensor_of(place(elements)).requires_grad_(requires_grad)
+    made = tensor_of(place(elements))
+    if geometry is not None:
+        memory = Storage(made.storage.value)
+        made = without_history(ViewStorage(memory, DataStorage(memory), geometry))
+    vars(made).update(attributes or {})
+    return made.requires_grad_(requires_grad)
 
 
 def place(array: Any, where: "device | str | None" = None) -> Value:

@@ -402,7 +402,39 @@ def increment_version(torch, see):
             see(str(error))
 
 
+def a_leaf_that_nobody_holds(torch, see):
+    w = leaf(torch)
+    w.note = "mine"
+    w.register_hook(lambda gradient: gradient * 2)
+    w.register_post_accumulate_grad_hook(lambda leaf: see("accumulated", leaf, leaf.grad))
+    y = w * 3
+    del w
+    gather = y.grad_fn.next_functions[0][0]
+    gather.register_prehook(lambda outputs: see("before", outputs))
+    y.sum().backward(retain_graph=True)
+    see(gather.variable, gather.variable.is_leaf, gather.variable.note, gather.variable.grad)
+    found = gather.variable
+    y.sum().backward()
+    see(found.grad, gather.variable is found, (found * 2).grad_fn.next_functions[0][0] is gather)
+
+
+def a_leaf_that_nobody_holds_was_changed(torch, see):
+    w = leaf(torch)
+    y = w.exp() * 2
+    w.data = torch.tensor([5.0, 6.0])
+    w.requires_grad_(False)
+    w.requires_grad_(True)
+    w.grad = torch.ones(2)
+    gather = (w * 3).grad_fn.next_functions[0][0]
+    del w
+    see(gather.variable, gather.variable.grad)
+    y.sum().backward()
+    see(gather.variable.grad)
+
+
 PROGRAMS = [
+    a_leaf_that_nobody_holds,
+    a_leaf_that_nobody_holds_was_changed,
     hooks_where_no_gradient_arrives,
     hooks_of_one_of_several_results,
     multi_grad_hooks_of_results_of_one_op,
@@ -501,5 +533,23 @@ def test_what_hooks_hold_goes_with_the_graph():
     gc.disable()
     try:
         assert hooked()() is None
+    finally:
+        gc.enable()
+
+
+def test_a_leaf_and_its_graph_are_no_cycle():
+    gc.disable()
+    try:
+        w = leaf(ours)
+        storage, node = weakref.ref(w.storage), weakref.ref((w * 2).grad_fn.next_functions[0][0])
+        w.register_hook(lambda gradient: None)
+        w.register_post_accumulate_grad_hook(lambda leaf: None)
+        w.requires_grad_(False)
+        w.requires_grad_(True)
+        (w * w).sum().backward()
+        node().variable  # noqa: B018
+        del w
+        assert storage() is None
+        assert node() is None
     finally:
         gc.enable()

@@ -59,7 +59,9 @@ def accumulate(leaf: Leaf, value: Value | None, node: Any, nr: int) -> None:
     """Add a gradient, if there is one, to a leaf's `.grad`: in place where the walk leaves no graph, as PyTorch does."""
     variable: Any = leaf.reference()
     if variable is None:
-        return
+        variable = leaf.variable
+        if variable is None:
+            return
     if variable.node is not leaf:
         if variable.node is None:
             return  # it was told since that it wants no gradient

@@ -1,5 +1,5 @@
 """PyTorch's `torch.utils`, as far as it goes here."""
 
-from funcgrad.torch.utils import checkpoint
+from funcgrad.torch.utils import checkpoint, hooks
 
-__all__ = ["checkpoint"]
+__all__ = ["checkpoint", "hooks"]

@@ -1,0 +1,33 @@
+"""PyTorch's `torch.utils.hooks`: what registering a hook returns, and hooks that pickling leaves behind."""
+
+import warnings
+from typing import Any
+
+from funcgrad.engine.nodes import hooked
+from funcgrad.torch.autograd.hooks import RemovableHandle
+from funcgrad.torch.tensor import Tensor
+
+__all__ = ["RemovableHandle", "unserializable_hook", "warn_if_has_hooks"]
+
+
+def unserializable_hook(f: Any) -> Any:
+    """Mark a hook that is expected to be left behind when its tensor is pickled."""
+    f.__torch_unserializable__ = True
+    return f
+
+
+def warn_if_has_hooks(tensor: Tensor) -> None:
+    """Warn of the hooks of a tensor that pickling it leaves behind.
+
+    Warns:
+        UserWarning: there is one that is not marked by `unserializable_hook`.
+    """
+    hooks = hooked.get(tensor.node) if tensor.requires_grad else None
+    of_tensor: Any = None if hooks is None else hooks.arriving.get(tensor.nr)
+    for hook in () if of_tensor is None else of_tensor.table.values():
+        if not hasattr(hook, "__torch_unserializable__"):
+            warnings.warn(
+                f"backward hook {hook!r} on tensor will not be serialized.  If this is expected, you can decorate the "
+                "function with @torch.utils.hooks.unserializable_hook to suppress this warning",
+                stacklevel=2,
+            )
