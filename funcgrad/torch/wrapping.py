@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad.engine import Leaf, Storage, Value, Variable, local, record
-from funcgrad.engine.levels import BatchLevel, DualLevel, NoElementsError, detached, lift
+from funcgrad.engine.levels import BatchLevel, DualLevel, NoElementsError, detached, lift, modes
 from funcgrad.engine.ops import zeros_like
 from funcgrad.engine.values import Wrapped
 from funcgrad.torch.view_storage import memory_of
@@ -185,11 +185,13 @@ def dual_of(variable: Variable) -> Wrapped | None:
 
 
 def still_dual(held: Value, value: Value) -> Value:
-    """What overwrites a dual value, with a tangent of zeros where it has none."""
+    """What overwrites a dual value, with a tangent of zeros where it has none; the same one where none are carried on."""
     if not is_dual(held) or is_dual(value) or not value.aval.inexact:
         return value
-    made = record(zeros_like, (Variable(Storage(value)),))
     level: Any = held.level  # type: ignore[attr-defined]
+    if level.alive and not modes.forward_enabled:
+        return level.wrap_dual(value, held.tangent)  # type: ignore[attr-defined]
+    made = record(zeros_like, (Variable(Storage(value)),))
     return level.wrap_dual(value, Variable(Storage(made[0]))) if level.alive else value
 
 

@@ -221,7 +221,80 @@ TRANSFORMED = {
     ),
     "the old style, grad": lambda t, f: f.grad(lambda a: OldOf(t).apply(a).sum())(x(t)),
     "the old style, vmap": lambda t, f: f.vmap(OldOf(t).apply)(x(t)),
+    "in place, jvp": lambda t, f: f.jvp(doubled_in_place(t), (x(t),), (v(t),)),
+    "in place, jacfwd": lambda t, f: f.jacfwd(doubled_in_place(t))(x(t)),
+    "in place, grad_and_value": lambda t, f: f.grad_and_value(
+        lambda a: (doubled_in_place(t)(a) ** 2).sum()
+    )(x(t)),
+    "nothing of the batch, and no rule": lambda t, f: f.vmap(lambda a: cube_of(t).apply(x(t)) + a)(
+        x(t)
+    ),
+    "jacfwd without a rule": lambda t, f: f.jacfwd(cube_of(t).apply)(x(t)),
+    "its own rule returns what it is given": lambda t, f: f.vmap(
+        cube_of(t, vmap=lambda i, d, a: (a, None)).apply
+    )(x(t)),
+    "its own rule with dimensions of another structure": lambda t, f: f.vmap(
+        cube_of(t, vmap=lambda i, d, a: (a * 2, (0, 0))).apply
+    )(x(t)),
 }
+
+
+def doubled_in_place(t):
+    class Double(t.autograd.Function):
+        generate_vmap_rule = True
+
+        @staticmethod
+        def forward(x):
+            return x.mul_(2)
+
+        @staticmethod
+        def setup_context(ctx, inputs, output):
+            ctx.mark_dirty(*inputs)
+
+        @staticmethod
+        def backward(ctx, g):
+            return g * 2
+
+        @staticmethod
+        def jvp(ctx, tangent):
+            return tangent.mul_(2)
+
+    return lambda x: Double.apply(x.clone())
+
+
+# What `forward` and `jvp` may do to what they are given.
+STEPS = {
+    "as it is": lambda x: x,
+    "a view": lambda x: x.view(-1),
+    "a part": lambda x: x[:2],
+    "detached": lambda x: x.detach(),
+    "a result": lambda x: x * 2,
+    "in place": lambda x: x.mul_(2),
+}
+
+
+@pytest.mark.parametrize("dirty", [False, True], ids=["not marked", "marked dirty"])
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("forward", STEPS)
+def test_tangents_share_their_elements_as_results_do(forward, step, dirty):
+    def call(t, f):
+        class Custom(t.autograd.Function):
+            @staticmethod
+            def forward(ctx, x):
+                if dirty:
+                    ctx.mark_dirty(x)
+                return STEPS[forward](x)
+
+            @staticmethod
+            def jvp(ctx, tangent):
+                return STEPS[step](tangent)
+
+        fw = t.autograd.forward_ad
+        with fw.dual_level():
+            dual = fw.make_dual(x(t), v(t))
+            return [tuple(fw.unpack_dual(each)) for each in (Custom.apply(dual), dual)]
+
+    check(call)
 
 
 @pytest.mark.parametrize("case", TRANSFORMED)

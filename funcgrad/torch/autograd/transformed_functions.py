@@ -6,7 +6,7 @@ How PyTorch does it: https://docs.pytorch.org/docs/stable/notes/extending.func.h
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from funcgrad.engine import local
+from funcgrad.engine import Storage, Value, local
 from funcgrad.engine.levels import BatchLevel, DualLevel, GradLevel, Level, TangentLevel, modes
 from funcgrad.engine.values import Wrapped
 from funcgrad.torch.creation import FUNCTIONS as CREATION
@@ -15,7 +15,7 @@ from funcgrad.torch.func.inputs import as_tensor, leave, looked_at
 from funcgrad.torch.rearranging import expand, move_axis
 from funcgrad.torch.tensor import Tensor, tensor_of
 from funcgrad.torch.trees import broadcast, flatten, unflatten
-from funcgrad.torch.wrapping import dual_of
+from funcgrad.torch.wrapping import DetachedStorage, dual_of
 
 _NOTES = "For more details, please see https://pytorch.org/docs/main/notes/extending.func.html"
 
@@ -80,16 +80,23 @@ def _taken_out(level: Level, args: Sequence[Any]) -> list[Any]:
 
 
 def _brought_in(
-    output: Any, inner: Sequence[Any], args: Sequence[Any], wrap: Callable[[Tensor, int], Tensor]
+    output: Any, inner: Sequence[Any], args: Sequence[Any], wrap: Callable[[Tensor, int], Value]
 ) -> Any:
-    """Results of one level further out as those of this one; an argument that was returned stays that argument."""
-    outputs = output if isinstance(output, tuple) else (output,)
-    made = []
-    for number, each in enumerate(outputs):
+    """Results of one level further out as those of this one.
+
+    An argument that was returned stays that argument; where it was changed in place, it has changed here too.
+    """
+    made: list[Any] = []
+    for number, each in enumerate(_as_tuple(output)):
         same = next((arg for mine, arg in zip(inner, args, strict=True) if mine is each), None)
-        made.append(
-            same if same is not None or not isinstance(each, Tensor) else wrap(each, number)
-        )
+        if not isinstance(each, Tensor):
+            made.append(each)
+            continue
+        if same is None:
+            same = tensor_of(wrap(each, number))
+        elif each.storage.version:
+            same.storage.value = wrap(each, number)
+        made.append(same)
     return tuple(made) if isinstance(output, tuple) else made[0]
 
 
@@ -107,7 +114,7 @@ def _with_gradients(level: GradLevel, cls: Any, args: tuple[Any, ...], run: Any)
         inner = _taken_out(level, given)
         with level.below():
             output = cls.apply(*inner)
-        return _brought_in(output, inner, given, lambda each, _: tensor_of(level.wrap(each)))
+        return _brought_in(output, inner, given, lambda each, _: level.wrap(each))
 
     return run(here, forward)[0]
 
@@ -149,6 +156,35 @@ def _checked(carried: Any, outputs: Sequence[Any]) -> list[Any]:
     return found
 
 
+def _check_sharing(
+    args: Sequence[Any],
+    given: Sequence[Any],
+    versions: Sequence[int],
+    outputs: Sequence[Any],
+    carried: Sequence[Any],
+) -> None:
+    """Check that tangents share their elements as outputs do: that `jvp` returns a view where `forward` does.
+
+    Where `forward` changed an argument in place, so has `jvp` to change the tangent it was given.
+
+    Raises:
+        RuntimeError: it did not.
+    """
+    for output, tangent in zip(outputs, carried, strict=False):
+        if not (isinstance(output, Tensor) and isinstance(tangent, Tensor)):
+            continue
+        changed = [k for k, arg in enumerate(args) if arg is output]
+        if any(tangent is not given[k] or tangent._version == versions[k] for k in changed):
+            raise RuntimeError(
+                "An inplace custom Function is not modifying the forward mode gradients inplace. If the forward is "
+                "modifying an input inplace, then the jvp function must modify the corresponding gradient inplace."
+            )
+        if not changed and output._is_view() and not tangent._is_view():
+            raise RuntimeError(
+                "A custom Function's forward is returning a view (or an input as-is) but the jvp is not returning a view."
+            )
+
+
 def _as_tuple(output: Any) -> tuple[Any, ...]:
     return output if isinstance(output, tuple) else (output,)
 
@@ -167,7 +203,10 @@ def _with_tangents(level: DualLevel, cls: Any, args: tuple[Any, ...], run: Any) 
             return output
         outputs = _as_tuple(output)
         given = _tangents(ctx, args, tangents)
-        carried = _checked(cls.jvp(_Context(ctx, ctx.saved_for_forward), *given), outputs)
+        versions = [each._version if isinstance(each, Tensor) else 0 for each in given]
+        carried = cls.jvp(_Context(ctx, ctx.saved_for_forward), *given)
+        _check_sharing(args, given, versions, outputs, _as_tuple(carried))
+        carried = _checked(carried, outputs)
     finally:
         modes.forward_enabled = enabled
     for each, tangent in zip(outputs, carried, strict=True):
@@ -178,7 +217,11 @@ def _with_tangents(level: DualLevel, cls: Any, args: tuple[Any, ...], run: Any) 
                 if isinstance(value, Wrapped) and value.level is level
                 else value
             )
-            each.storage.value = level.wrap_dual(primal, tangent)
+            dual = level.wrap_dual(primal, tangent)
+            if isinstance(each.storage, DetachedStorage):
+                each.storage = Storage(dual)  # an argument's elements, whose tangent is another
+            else:
+                each.storage.value = dual
     return output
 
 
@@ -202,7 +245,7 @@ def _pushed_forward(level: TangentLevel, cls: Any, args: tuple[Any, ...]) -> Any
         output,
         primals,
         args,
-        lambda each, number: tensor_of(level.wrap_dual(each, carried[number])),
+        lambda each, number: level.wrap_dual(each, carried[number]),
     )
 
 
@@ -215,9 +258,6 @@ def _over_batch(level: BatchLevel, cls: Any, args: tuple[Any, ...]) -> Any:
 
     inner = _taken_out(level, args)
     in_dims = tuple([_axis(level, arg) for arg in args])
-    if all(dim is None for dim in in_dims):
-        with level.below():
-            return cls.apply(*args)
     own = cls.vmap is not Function.vmap
     if own and cls.generate_vmap_rule:
         raise RuntimeError(
@@ -230,6 +270,9 @@ def _over_batch(level: BatchLevel, cls: Any, args: tuple[Any, ...]) -> Any:
             f"You tried to vmap over {cls.__name__}, but it does not have vmap support. Please override and implement "
             f"the vmap staticmethod or set generate_vmap_rule=True. {_NOTES}"
         )
+    if all(dim is None for dim in in_dims):
+        with level.below():
+            return cls.apply(*args)
     with level.below():
         if own:
             output, out_dims = _checked_rule(
@@ -240,12 +283,19 @@ def _over_batch(level: BatchLevel, cls: Any, args: tuple[Any, ...]) -> Any:
             output = rule.function().apply(*inner)
             out_dims = tuple(rule.out_dims) if isinstance(output, tuple) else rule.out_dims[0]
     flat, spec = flatten(output)
-    dims = broadcast(out_dims, spec) or []
-    made = [
-        each if dim is None else tensor_of(level.wrap_batch(each, dim % each.ndim))
-        for each, dim in zip(flat, dims, strict=True)
-    ]
-    return unflatten(made, spec)
+    dims = broadcast(out_dims, spec)
+    if dims is None:
+        raise RuntimeError(
+            "The autograd.Function's vmap staticmethod returned an incompatible (output, out_dims) tuple. Expected "
+            f"out_dims={out_dims} to be compatible with the structure of `output`. out_dims has structure "
+            f"{flatten(out_dims)[1]} but output has structure {spec}. {_NOTES}"
+        )
+
+    def wrap(each: Any, number: int) -> Value:
+        dim = dims[number]
+        return each.storage.value if dim is None else level.wrap_batch(each, dim % each.ndim)
+
+    return unflatten(list(_brought_in(tuple(flat), inner, args, wrap)), spec)
 
 
 def _axis(level: BatchLevel, arg: Any) -> int | None:

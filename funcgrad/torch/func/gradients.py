@@ -220,6 +220,8 @@ def basis(
     tensors: Sequence[Tensor], chunk_size: int | None = None
 ) -> Iterator[tuple[list[Tensor], int]]:
     """The standard basis of the space of all elements, as batches of tensors like these, and how many each batch has."""
+    if not tensors:
+        raise AssertionError("tensors must have at least one element")
     sizes = [tensor.numel() for tensor in tensors]
     total = sum(sizes)
     for start, stop in chunks(total, chunk_size or max(total, 1)) or [(0, 0)]:
