@@ -4,7 +4,9 @@ No derivative is written by hand: the backward of op `f` is another op, `jax.vjp
 nothing more. Which ops there are is the business of whoever defines them; the engine has only the few it needs itself.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import partial
 from typing import Any
 
@@ -17,6 +19,18 @@ from funcgrad.engine.nodes import KeepingNode, maker, node_type
 from funcgrad.engine.values import Aval, with_wide_types
 
 _UNKNOWN = object()
+
+# Whether tangents are taken of what is traced now. PyTorch's gradient of some ops is not the transpose of their tangent.
+pushing = ContextVar("pushing", default=False)
+
+
+@contextmanager
+def _tracing(mode: bool) -> Iterator[None]:
+    token = pushing.set(mode)
+    try:
+        yield
+    finally:
+        pushing.reset(token)
 
 
 class DeviceMismatchError(RuntimeError):
@@ -243,7 +257,8 @@ class JvpOp(Op):
                     merged[k] = array
                 return as_tuple(op.function(*merged))
 
-            _, carried = jax.jvp(of_wanted, tuple(inputs[k] for k in wants), tangents)
+            with _tracing(True):
+                _, carried = jax.jvp(of_wanted, tuple(inputs[k] for k in wants), tangents)
             kept = tuple(t for t, aval in zip(carried, outputs, strict=True) if aval.inexact)
             return kept if len(kept) > 1 else kept[0]
 
@@ -280,7 +295,8 @@ def _pull_back(rule: Rule, given: tuple[bool, ...], *args: Any) -> tuple:
             merged[k] = array
         return as_tuple(rule.op.function(*merged))
 
-    _, pullback = jax.vjp(of_wanted, *(inputs[k] for k in rule.wants))
+    with _tracing(False):
+        _, pullback = jax.vjp(of_wanted, *(inputs[k] for k in rule.wants))
     gradients = pullback(
         tuple(
             _conjugate(next(cotangents))

@@ -20,7 +20,7 @@ from funcgrad.torch.inference import enabled as inferring
 from funcgrad.torch.tensor import Tensor, rebase, tensor_of
 from funcgrad.torch.view_storage import ViewStorage, aval_of, geometry_of, memory_of, result_storage
 from funcgrad.torch.view_tensor import ViewTensor, keep_apart
-from funcgrad.torch.wrapping import check_not_batched, check_transformed, still_dual
+from funcgrad.torch.wrapping import check_not_batched, check_transformed, rewritten, still_dual
 
 NUMBERS = (bool, int, float, complex, np.number, np.bool_)
 
@@ -133,6 +133,8 @@ def write(target: Tensor, result: tuple[Value, Any, int]) -> Tensor:
     storage = target.storage
     if isinstance(value, Wrapped):
         check_not_batched(target, value)
+        if not local.recorder.grad_enabled:
+            value = rewritten(storage.value, value, tangents=False)
     elif duals:
         value = still_dual(storage.value, value)
     keep_apart(node)

@@ -16,6 +16,7 @@ import numpy as np
 
 from funcgrad.engine import Aval, Op, Storage, Value, local, record
 from funcgrad.engine.levels import all_elements, behind
+from funcgrad.engine.ops import pushing
 from funcgrad.engine.values import is_tracer
 from funcgrad.torch import geometry as geometries
 from funcgrad.torch import views
@@ -433,20 +434,26 @@ def gather(input: Tensor, arrays: Sequence[Any]) -> Tensor:
     return tensor_of(*record(_gather(dims), (input, *tensors)))
 
 
-@partial(jax.custom_jvp, nondiff_argnums=(0,))
 def put(dims: tuple[int, ...], x: Any, value: Any, *arrays: Any) -> Any:
     """`x` with `value` put at the places that index arrays name."""
+    if pushing.get():
+        return x.at[_at(dims, arrays)].set(value)
+    return _put(dims, x, value, *arrays)
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _put(dims: tuple[int, ...], x: Any, value: Any, *arrays: Any) -> Any:
     return x.at[_at(dims, arrays)].set(value)
 
 
-@put.defjvp
+@_put.defjvp
 def _put_jvp(dims: tuple[int, ...], primals: Any, tangents: Any) -> Any:
     # Where a place is named twice the last value stays, and PyTorch gives the gradient of the place to all of them.
     x, value, *arrays = primals
     along_x, along_value, *_ = tangents
     at = _at(dims, arrays)
     kept = jnp.ones(x.shape, bool).at[at].set(False)
-    return put(dims, x, value, *arrays), jnp.where(kept, along_x, 0) + jnp.zeros_like(along_x).at[
+    return _put(dims, x, value, *arrays), jnp.where(kept, along_x, 0) + jnp.zeros_like(along_x).at[
         at
     ].add(along_value)
 

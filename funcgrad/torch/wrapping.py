@@ -86,7 +86,7 @@ class DetachedStorage(Storage):
 
     @value.setter
     def value(self, value: Value) -> None:
-        self.source.value = value
+        self.source.value = rewritten(self.source.value, value, tangents=True)
 
     @property
     def version(self) -> int:
@@ -96,6 +96,39 @@ class DetachedStorage(Storage):
     @version.setter
     def version(self, version: int) -> None:
         self.source.version = version
+
+
+def rewritten(held: Value, value: Value, *, tangents: bool) -> Value:
+    """Other elements in a value, behind autograd's back: with the edges that it has further out, and its tangents if wanted."""
+    if not isinstance(held, Wrapped):
+        return value
+    level: Any = held.level
+    if is_dual(held):
+        if is_dual(value) or not tangents:
+            return value
+        inner = rewritten(held.inner.storage.value, value, tangents=True)
+        return level.wrap_dual(inner, held.tangent)
+    if not (isinstance(value, Wrapped) and value.level is level):
+        return value
+    new = _along(level, value, held.axis)
+    inner = rewritten(held.inner.storage.value, new.storage.value, tangents=tangents)
+    kept = Variable(Storage(inner), held.inner.node, held.inner.nr)
+    return Wrapped(
+        level, kept, held.aval, axis=held.axis, tangent=held.tangent if tangents else value.tangent
+    )
+
+
+def _along(level: Any, value: Wrapped, axis: int | None) -> Any:
+    """What a value is wrapped around, with the batch along an axis."""
+    from funcgrad.torch.rearranging import expand, move_axis
+
+    inner: Any = value.inner
+    if value.axis == axis:
+        return inner
+    with level.below():
+        if value.axis is None:
+            return expand(inner, level.size, axis)  # type: ignore[arg-type]
+        return move_axis(inner, value.axis, axis)  # type: ignore[arg-type]
 
 
 class InputStorage(Storage):
@@ -125,13 +158,9 @@ class InputStorage(Storage):
         if not (isinstance(value, Wrapped) and value.level is self.level):
             write(target, (value, None, 0))
             return
-        inner: Any = value.inner
+        inner = _along(self.level, value, self.value.axis)  # type: ignore[attr-defined]
         with self.level.below():
             writable(target)
-            if value.axis is not None and value.axis != self.cached.axis:
-                from funcgrad.torch.rearranging import move_axis
-
-                inner = move_axis(inner, value.axis, self.cached.axis)
             write(target, (inner.storage.value, inner.node, inner.nr))
         self.seen, self.cached = target.storage.value, value
 

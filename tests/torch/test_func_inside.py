@@ -163,6 +163,76 @@ MADE_INSIDE = {
 }
 
 
+def through_detached(t, x):
+    y = x.clone()
+    y.detach().add_(1)
+    return y * x
+
+
+def under_no_grad(t, x):
+    y = x.clone()
+    with t.no_grad():
+        y.mul_(2)
+    return y * x
+
+
+def twice_in_one_place(t, x):
+    y = x * 2
+    y[t.tensor([0, 0, 2])] = x
+    return y * x
+
+
+def by_part_of_itself(t, x):
+    y = x.clone()
+    y[1:].mul_(x[0])
+    y[0] = y[2]
+    return y
+
+
+def accumulated(t, x):
+    y = x.clone()
+    y.index_put_((t.tensor([0, 0]),), x[1:], accumulate=True)
+    return y * y
+
+
+def where_it_is_large(t, x):
+    y = x.clone()
+    y[x > 1.5] *= x[0]
+    return y * y
+
+
+CHANGES = {
+    each.__name__: each
+    for each in (
+        through_detached,
+        under_no_grad,
+        twice_in_one_place,
+        by_part_of_itself,
+        accumulated,
+    )
+}
+TRANSFORMS = {
+    "grad": lambda t, f, of: f.grad(lambda x: (of(x) ** 2).sum())(vector(t)),
+    "jvp": lambda t, f, of: f.jvp(of, (vector(t),), (vector(t) * 2,)),
+    "vmap": lambda t, f, of: f.vmap(of, in_dims=1, out_dims=1)(matrix(t).t()),
+    "hessian": lambda t, f, of: f.hessian(lambda x: (of(x) ** 2).sum())(vector(t)),
+    "grad of vmap": lambda t, f, of: f.grad(lambda m: (f.vmap(of, 1, 1)(m) ** 2).sum())(
+        matrix(t).t()
+    ),
+}
+
+
+@pytest.mark.parametrize("transform", TRANSFORMS)
+@pytest.mark.parametrize("change", CHANGES)
+def test_in_place_changes_inside(change, transform):
+    check(lambda t, f: TRANSFORMS[transform](t, f, lambda x: CHANGES[change](t, x)))
+
+
+def test_in_place_changes_by_a_mask_inside():
+    check(lambda t, f: f.jacrev(lambda x: where_it_is_large(t, x))(vector(t)))
+    check(lambda t, f: f.jacfwd(f.jacrev(lambda x: where_it_is_large(t, x)))(vector(t)))
+
+
 def written(target, value):
     target[0] = value
     return target
