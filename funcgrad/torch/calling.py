@@ -17,6 +17,7 @@ from funcgrad.engine.values import Wrapped
 from funcgrad.torch.dtypes import bool_, dtype, from_numpy_dtype, result_dtype
 from funcgrad.torch.inference import InferenceStorage
 from funcgrad.torch.inference import enabled as inferring
+from funcgrad.torch.scalars import as_scalar, check_fits
 from funcgrad.torch.tensor import Tensor, rebase, tensor_of
 from funcgrad.torch.view_storage import ViewStorage, aval_of, geometry_of, memory_of, result_storage
 from funcgrad.torch.view_tensor import ViewTensor, keep_apart
@@ -44,7 +45,7 @@ def number(value: Any, aval: Aval) -> Variable:
         aval: the 0-d type that it takes.
 
     Raises:
-        RuntimeError: the type cannot hold the number.
+        OverflowError, RuntimeError: see `as_scalar`.
     """
     known = _numbers.get((aval, value))
     if known is not None:
@@ -54,20 +55,20 @@ def number(value: Any, aval: Aval) -> Variable:
             with jax.enable_x64(True), jax.ensure_compile_time_eval():
                 held.array = jnp.asarray(held.array)
         return known
-    try:
-        array = aval.dtype.type(value)
-    except (OverflowError, TypeError):
-        if isinstance(value, int) and abs(value) >= 2**63:
-            raise OverflowError("int too big to convert") from None
-        name = aval.dtype.name
-        name = {"float32": "float", "int32": "int"}.get(
-            name, f"{name}_t" if "int" in name else "double"
-        )
-        raise RuntimeError(f"value cannot be converted to type {name} without overflow") from None
-    made = Variable(Constant(Value(array, aval)))
+    made = Variable(Constant(Value(as_scalar(value, aval.dtype), aval)))
     if value != 0:  # 0.0 and -0.0 are equal, and are not the same number
         remember(_numbers, (aval, value), made)
     return made
+
+
+def stored_number(value: Any, aval: Aval) -> Variable:
+    """`number` of one that is stored as it is, so that it has to fit.
+
+    Raises:
+        OverflowError, RuntimeError: it does not.
+    """
+    check_fits(value, aval.dtype)
+    return number(value, aval)
 
 
 def remember(cache: dict, key: Any, entry: Any, limit: int = 1024) -> Any:

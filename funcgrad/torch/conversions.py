@@ -10,7 +10,15 @@ import numpy as np
 
 from funcgrad.engine import Aval, Constant, Op, Variable, record
 from funcgrad.torch import dtypes
-from funcgrad.torch.calling import NUMBERS, check_broadcast, in_place, laid_out, number, writable
+from funcgrad.torch.calling import (
+    NUMBERS,
+    check_broadcast,
+    in_place,
+    laid_out,
+    number,
+    stored_number,
+    writable,
+)
 from funcgrad.torch.devices import device as device_of
 from funcgrad.torch.dtypes import dtype
 from funcgrad.torch.tensor import Tensor, tensor_of
@@ -104,8 +112,16 @@ def fill_(self: Tensor, value: Any) -> Tensor:
                 f"fill_ only supports 0-dimension value tensor but got tensor with {value.ndim} dimensions."
             )
         return in_place(_fill(aval, "FillBackward3"), self, value)
+    if not isinstance(value, NUMBERS):
+        what = type(value).__name__
+        wrong = f"didn't match because some of the arguments have invalid types: (!{what}!)"
+        raise TypeError(
+            f"fill_() received an invalid combination of arguments - got ({what}), but expected one of:\n"
+            f" * (Tensor value)\n      {wrong}\n * (Number value)\n      {wrong}\n"
+        )
     writable(self, repeats=True)
-    return in_place(_fill(aval, "FillBackward2"), self, number(value, Aval((), aval.dtype)))
+    stored = stored_number(value, Aval((), aval.dtype))
+    return in_place(_fill(aval, "FillBackward2"), self, stored)
 
 
 def zero_(self: Tensor) -> Tensor:

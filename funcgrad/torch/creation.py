@@ -15,6 +15,7 @@ from funcgrad.torch.conversions import to
 from funcgrad.torch.devices import device
 from funcgrad.torch.dtypes import dtype, from_numpy_dtype, get_default_dtype, int64
 from funcgrad.torch.random_stream import Generator, default_generator
+from funcgrad.torch.scalars import check_fits
 from funcgrad.torch.tensor import Tensor, concrete, place, tensor_of
 from funcgrad.torch.wrapping import (
     ITEM,
@@ -209,6 +210,7 @@ def full(
 ) -> Tensor:
     """A tensor of one number; its dtype follows the number's if None."""
     wanted = dtype or from_numpy_dtype(_elements(fill_value, None).dtype)
+    check_fits(fill_value, wanted.numpy_dtype)
     return _wrap(
         np.full(_shape(tuple(size)), fill_value, wanted.numpy_dtype), device, requires_grad
     )

@@ -20,8 +20,9 @@ from funcgrad.engine.ops import pushing
 from funcgrad.engine.values import is_tracer
 from funcgrad.torch import geometry as geometries
 from funcgrad.torch import views
-from funcgrad.torch.calling import check_no_overlap, in_place, number, writable
+from funcgrad.torch.calling import check_no_overlap, in_place, number, stored_number, writable
 from funcgrad.torch.conversions import clone, copy_, fill_
+from funcgrad.torch.dtypes import uint8
 from funcgrad.torch.geometry import Geometry
 from funcgrad.torch.tensor import Tensor, concrete, place, tensor_of, without_history
 from funcgrad.torch.view_storage import aval_of
@@ -87,7 +88,11 @@ def _value(self: Tensor, value: Any) -> Tensor:
         return value
     aval = aval_of(self.storage)
     if isinstance(value, _NUMBERS):
-        held = number(value, Aval((), aval.dtype)).storage
+        if isinstance(value, int) and not -(2**63) <= value < 2**63:
+            raise ValueError("Overflow when unpacking long long")
+        # Into these two PyTorch puts infinity where a number does not fit.
+        convert = number if aval.dtype.name in ("float16", "bfloat16") else stored_number
+        held = convert(value, Aval((), aval.dtype)).storage
         made = tensor_of(held.value)
         made.storage = held
         return made
@@ -206,7 +211,7 @@ _MASKS = {"torch.bool", "torch.uint8", "bool", "uint8"}
 def _as_tensor(item: Any) -> Tensor:
     if isinstance(item, Tensor):
         kind = item.storage.value.aval.dtype
-        if kind.kind not in "biu":
+        if kind.name not in ("bool", "uint8", "int32", "int64"):
             raise IndexError("tensors used as indices must be long, int, byte or bool tensors")
         return item
     if isinstance(item, str):
@@ -309,6 +314,12 @@ def _places(tensor: Tensor, of: Geometry, dim: int) -> list[Tensor]:
     value = tensor.storage.value
     if str(tensor.dtype) not in _MASKS:
         return [tensor]
+    if tensor.dtype is uint8:
+        warnings.warn(
+            "indexing with dtype torch.uint8 is now deprecated, please use a dtype torch.bool instead.",
+            UserWarning,
+            stacklevel=2,
+        )
     shape = value.aval.shape
     for k, length in enumerate(shape):
         if of.size[dim + k] != length:
@@ -487,10 +498,28 @@ def _scatter_in_memory(of: Geometry, dims: tuple[int, ...], accumulate: bool) ->
     return Op("index_put", function, label="IndexPutBackward0", counted=2)
 
 
+def _check_same_dtype(target: Tensor, value: Tensor) -> None:
+    """Check that elements are put into a tensor of their dtype.
+
+    Raises:
+        RuntimeError: it has another.
+    """
+    if value.dtype is not target.dtype:
+        raise RuntimeError(
+            "Index put requires the source and destination dtypes match, got "
+            f"{target.dtype.scalar_type} for the destination and {value.dtype.scalar_type} for the source."
+        )
+
+
 def index_put(target: Tensor, arrays: Sequence[Any], value: Tensor, accumulate: bool) -> Tensor:
     """Put elements at the places that index tensors name, in place."""
     given = [each for each in arrays if each is not None]
-    if not accumulate and value.numel() == 1 and len(given) == 1 and _is_mask(given[0]):
+    single = not accumulate and value.numel() == 1 and len(given) == 1
+    if single and isinstance(given[0], Tensor) and given[0].dtype.name == "uint8":
+        raise RuntimeError(
+            "masked_fill_ only supports boolean masks, but got mask with dtype unsigned char"
+        )
+    if single and _is_mask(given[0]):
         value = clone(value)  # it is filled in, as PyTorch does it, whatever memory it is from
     writable(target, value, repeats=True, name="index_put_")
     of = geometry(target)
@@ -505,11 +534,8 @@ def index_put(target: Tensor, arrays: Sequence[Any], value: Tensor, accumulate: 
         check_no_overlap(target, each, whole=True)
     if local.recorder.levels:
         check_transformed(target, tensors, "index_put_")
-    if value.dtype is not target.dtype and value.ndim:
-        raise RuntimeError(
-            "Index put requires the source and destination dtypes match, got "
-            f"{target.dtype.scalar_type} for the destination and {value.dtype.scalar_type} for the source."
-        )
+    if value.ndim:
+        _check_same_dtype(target, value)
     shape = _gathered_shape(geometry(target).size, dims, tensors)
     sizes = tuple(value.shape)
     if len(sizes) > len(shape) or any(
@@ -532,6 +558,7 @@ def index_put(target: Tensor, arrays: Sequence[Any], value: Tensor, accumulate: 
 def index_put_(self: Tensor, indices: Any, values: Tensor, accumulate: bool = False) -> Tensor:
     """Put elements at the places that index tensors name, in place; added to what is there with `accumulate`."""
     _, arrays, _ = _read(geometry(self), tuple(indices))
+    _check_same_dtype(self, values)
     return index_put(self, arrays, values, accumulate)
 
 
@@ -545,7 +572,19 @@ def index_put_copy(input: Tensor, indices: Any, values: Tensor, accumulate: bool
 
 
 FUNCTIONS: dict[str, Any] = {"index_put": index_put_copy}
+
+
+def _refuse_deletion(self: Tensor, key: Any) -> None:
+    """Refuse, as PyTorch does.
+
+    Raises:
+        TypeError: always.
+    """
+    raise TypeError("Tensor does not support deleting items")
+
+
 METHODS: dict[str, Any] = {
+    "__delitem__": _refuse_deletion,
     "index_put": index_put_copy,
     "__getitem__": get_item,
     "__setitem__": set_item,

@@ -19,6 +19,7 @@ from funcgrad.torch.calling import (
     number,
     promoted,
     remember,
+    stored_number,
     watch,
     writable,
     write,
@@ -185,6 +186,8 @@ class Pointwise:
         self.by_types: dict[tuple[Aval, ...], Op] = {}
         self.in_place_by_types: dict[tuple[Aval, ...], Op] = {}
         self.numbers: dict[tuple[Aval, type], Aval] = {}
+        # A number that wrapped around would compare with another than it is.
+        self.number = stored_number if row.kind == BOOL else number
 
     def op(self, compute: dtype | None, store: dtype | None) -> Op:
         """The op that computes in one dtype and stores in another; None: as they come."""
@@ -238,8 +241,12 @@ class Pointwise:
         """The second operand as a tensor or a 0-d variable."""
         if isinstance(b, Tensor):
             return b
+        if not isinstance(b, NUMBERS):
+            raise TypeError(
+                f"{self.row.name}_(): argument 'other' (position 1) must be Tensor, not {_type_name(b)}"
+            )
         aval = self.numbers.get((aval_of(a.storage), type(b))) or self.number_type(a, b)
-        return number(b, aval)
+        return self.number(b, aval)
 
     def in_place(self, a: Tensor, *others: Any, with_result: bool = False) -> Tensor:
         """Compute and store in `a`, as PyTorch's trailing-underscore methods.
@@ -330,7 +337,7 @@ class Pointwise:
 
     def operator(self) -> Callable[[Any, Any], Any]:
         """The op as an operator method, which leaves operands it does not know to the other side."""
-        by_types, numbers = self.by_types, self.numbers
+        by_types, numbers, number = self.by_types, self.numbers, self.number
 
         def method(self_: Any, other: Any) -> Any:
             if isinstance(other, Tensor):

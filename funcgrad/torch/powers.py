@@ -16,6 +16,7 @@ from funcgrad.torch.calling import (
     number,
     promoted,
     remember,
+    stored_number,
     watch,
     writable,
 )
@@ -77,7 +78,7 @@ def _power_op(input: Tensor, exponent: Any) -> tuple[Op, tuple[Any, ...]]:
     if exponent == 0.5 or (exponent == np.round(exponent) and abs(exponent) <= _LARGEST_STATIC):
         op = _static_power(float(np.real(exponent)), dtype)
         return remember(_static, key, op), ()
-    return _dynamic_power(dtype), (number(exponent, Aval((), dtype)),)
+    return _dynamic_power(dtype), (stored_number(exponent, Aval((), dtype)),)
 
 
 def _power(input: Tensor, exponent: Any) -> Tensor:

@@ -9,8 +9,15 @@ import numpy as np
 
 from funcgrad.engine import Aval, Op, Storage, Variable, record
 from funcgrad.engine.values import is_tracer
-from funcgrad.torch.calling import check_broadcast, in_place, laid_out, number, promoted, writable
-from funcgrad.torch.dtypes import bool_, dtype, int64
+from funcgrad.torch.calling import (
+    check_broadcast,
+    in_place,
+    laid_out,
+    promoted,
+    stored_number,
+    writable,
+)
+from funcgrad.torch.dtypes import bool_, dtype, int64, kernel_name
 from funcgrad.torch.geometry import permute, wrap_dim
 from funcgrad.torch.indexing import first_outside, place_of_mask, put
 from funcgrad.torch.splitting import unbind
@@ -160,7 +167,7 @@ def _check_where(a: Aval, b: Aval, condition: Aval) -> None:
 
 
 def _operand(value: Any, to: dtype) -> Variable:
-    return value if isinstance(value, Tensor) else number(value, Aval((), to.numpy_dtype))
+    return value if isinstance(value, Tensor) else stored_number(value, Aval((), to.numpy_dtype))
 
 
 # ------------------------------------------------------------------------------------------- masks
@@ -223,8 +230,7 @@ def masked_select(input: Tensor, mask: Tensor) -> Tensor:
 def _masked_fill(input: Tensor, mask: Tensor, value: Any) -> tuple[Op, tuple[Any, ...]]:
     if mask.dtype is not bool_:
         raise RuntimeError(
-            "masked_fill only supports boolean masks, but got mask with dtype "
-            + ({"uint8": "unsigned char"}.get(mask.dtype.name, mask.dtype.name))
+            f"masked_fill_ only supports boolean masks, but got mask with dtype {kernel_name(mask.dtype)}"
         )
     if isinstance(value, Tensor):
         if value.ndim:
@@ -429,7 +435,7 @@ def _index_add_of(
             f"index_add_(): self ({input.dtype.scalar_type}) and source ({source.dtype.scalar_type}) must have the same "
             "scalar type"
         )
-    scale = number(alpha, Aval((), input.dtype.numpy_dtype))
+    scale = stored_number(alpha, Aval((), input.dtype.numpy_dtype))
     return _index_op("index_add", "IndexAddBackward0", input, dim, index, source, scale)
 
 

@@ -14,8 +14,8 @@ from funcgrad.torch.calling import (
     check_castable,
     in_place,
     laid_out,
-    number,
     promoted,
+    stored_number,
     writable,
 )
 from funcgrad.torch.dtypes import dtype, kernel_name
@@ -132,7 +132,7 @@ def apply(label: str, stored: bool, x: Tensor, *operands: Any, factor: Any = Non
     aval = Aval((), compute.numpy_dtype)
     more = operands if factor is None else (*operands, factor)
     others: list[Variable] = [
-        each if isinstance(each, Tensor) else number(each, aval) for each in more
+        each if isinstance(each, Tensor) else stored_number(each, aval) for each in more
     ]
     if not stored:
         result = tensor_of(*record(_op(label, compute, compute), (x, *others)))
