@@ -132,7 +132,124 @@ def unpacked_in_another_precision(torch, see):
     see(x.grad)
 
 
+OPS = {
+    "x * y": lambda torch, x, y: x * y,
+    "x * ones": lambda torch, x, y: x * torch.ones(2),
+    "x / y": lambda torch, x, y: x / y,
+    "x ** 2": lambda torch, x, y: x**2,
+    "x.square()": lambda torch, x, y: x.square(),
+    "x.sin()": lambda torch, x, y: x.sin(),
+    "(x * 2).log()": lambda torch, x, y: (x * 2).log(),
+    "x.exp()": lambda torch, x, y: x.exp(),
+    "x.sigmoid()": lambda torch, x, y: x.sigmoid(),
+    "x @ y": lambda torch, x, y: x @ y,
+    "matrix @ vector": lambda torch, x, y: torch.outer(x, y) @ x,
+    "matrix @ matrix": lambda torch, x, y: torch.outer(x, y) @ torch.outer(y, x),
+    "maximum": lambda torch, x, y: torch.maximum(x, y),
+    "x.sum()": lambda torch, x, y: x.sum(),
+}
+NAMES = ("self", "other", "result", "mat2", "vec", "tensor")
+
+
+def saved_by_name(op):
+    def program(torch, see):
+        x, y = leaf(torch), leaf(torch)
+        z = op(torch, x, y)
+        node = z.grad_fn
+        for name in NAMES:
+            attribute = f"_saved_{name}"
+            if attribute in dir(node):
+                saved = getattr(node, attribute)
+                see(name, saved, saved is x, saved is y)
+        z.sum().backward()
+        see(x.grad)
+        for name in NAMES:
+            try:
+                getattr(node, f"_saved_{name}")
+            except (AttributeError, RuntimeError) as error:
+                see(type(error).__name__, str(error))
+
+    return program
+
+
+def changed_since_it_was_saved(torch, see):
+    x = leaf(torch) * 1
+    node = (x * x).grad_fn
+    x.add_(1)
+    node._saved_self  # noqa: B018
+
+
+def hooks_on_one_saved_tensor(torch, see):
+    x, y = leaf(torch), leaf(torch)
+    z = x * y
+    kept = []
+    saved = z.grad_fn._raw_saved_self
+    saved.register_hooks(lambda t: kept.append(t) or len(kept) - 1, lambda k: kept[k] * 10)
+    see(type(saved).__name__, kept, kept[0] is x, z.grad_fn._saved_self)
+    z.sum().backward()
+    see(x.grad, y.grad)
+
+
+def hooks_on_what_a_function_saved(torch, see):
+    class My(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x, y):
+            ctx.save_for_backward(x, None, y)
+            return x * y
+
+        @staticmethod
+        def backward(ctx, gradient):
+            x, _, y = ctx.saved_tensors
+            return gradient * y, gradient * x
+
+    x, y = leaf(torch), leaf(torch)
+    z = My.apply(x, y)
+    first, second, _ = z.grad_fn._raw_saved_tensors
+    first.register_hooks(lambda t: t * 10, lambda t: t)
+    z.sum().backward(retain_graph=True)
+    see(x.grad, y.grad)
+    second.register_hooks(lambda t: t, lambda t: t)
+
+
+def hooks_twice(torch, see):
+    z = leaf(torch) * leaf(torch)
+    for _ in range(2):
+        z.grad_fn._raw_saved_self.register_hooks(lambda t: t, lambda t: t)
+
+
+def hooks_after_the_walk(torch, see):
+    x = leaf(torch)
+    y = x * x
+    saved = y.grad_fn._raw_saved_self
+    y.sum().backward()
+    saved.register_hooks(lambda t: t, lambda t: t)
+
+
+def mutation_is_allowed(torch, see):
+    allow = torch.autograd.graph.allow_mutation_on_saved_tensors
+    x = leaf(torch)
+    with allow():
+        y = x * 1
+        z = (y * y).sin()
+        y.mul_(5)
+        z.sum().backward()
+        see(x.grad, y)
+        try:
+            with allow():
+                pass
+        except RuntimeError as error:
+            see(str(error))
+        z = (x * x).sum()
+    z.backward()
+
+
 SAVED = [
+    changed_since_it_was_saved,
+    hooks_on_one_saved_tensor,
+    hooks_on_what_a_function_saved,
+    hooks_twice,
+    hooks_after_the_walk,
+    mutation_is_allowed,
     the_tensors_themselves_are_packed,
     unpacked_in_the_walks_grad_mode,
     unpacked_in_another_precision,
@@ -174,6 +291,11 @@ REFUSED_HOOKS = {
 @pytest.mark.parametrize("program", SAVED, ids=lambda program: program.__name__)
 def test_hooks_on_saved_tensors_as_in_pytorch(program):
     assert_same(program)
+
+
+@pytest.mark.parametrize("op", OPS.values(), ids=OPS)
+def test_what_an_op_saved_is_there_by_name_as_in_pytorch(op):
+    assert_same(saved_by_name(op))
 
 
 @pytest.mark.parametrize("program", REFUSED_HOOKS.values(), ids=REFUSED_HOOKS)

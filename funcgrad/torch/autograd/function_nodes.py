@@ -16,15 +16,9 @@ from funcgrad.torch.autograd.complaints import as_pytorch
 from funcgrad.torch.autograd.graph import NodeFace
 from funcgrad.torch.autograd.hooks import as_tensor
 from funcgrad.torch.autograd.observing import saved_entry
+from funcgrad.torch.autograd.saved_attributes import FREED, SavedTensor
 from funcgrad.torch.autograd.shaping import as_gradient_of
 from funcgrad.torch.tensor import Tensor, place, tensor_of
-
-FREED = (
-    "Trying to backward through the graph a second time (or directly access saved tensors after they have already "
-    "been freed). Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). "
-    "Specify retain_graph=True if you need to backward through the graph a second time or if you need to access saved "
-    "tensors after calling backward."
-)
 
 
 class FunctionCtx:
@@ -98,6 +92,10 @@ class BackwardCFunction(NodeFace, FunctionCtx):
             RuntimeError: it was freed by an earlier walk, or changed in place since.
         """
         return self._engine_node.saved_tensors()
+
+    @property
+    def _raw_saved_tensors(self) -> tuple[SavedTensor, ...]:
+        return self._engine_node.raw_saved_tensors()
 
     @property
     def saved_variables(self) -> tuple[Tensor | None, ...]:
@@ -214,6 +212,24 @@ class CustomNode(FunctionNode):
             None if entry is None else self._restored(entry, kept)
             for entry, kept in zip(self.entries, self.kept, strict=True)
         )
+
+    def raw_saved_tensors(self) -> tuple[SavedTensor, ...]:
+        """Each of what was kept, to be given hooks."""
+        if self.entries is None:
+            raise RuntimeError(FREED)
+
+        def one(number: int) -> SavedTensor:
+            def put(entry: Any) -> None:
+                kept = self.kept[number]
+                edge = (kept.node, kept.nr) if isinstance(kept, Tensor) else kept
+                self.kept = (*self.kept[:number], edge, *self.kept[number + 1 :])
+                self.entries = (*self.entries[:number], entry, *self.entries[number + 1 :])
+
+            return SavedTensor(
+                lambda: self.entries, put, number, lambda: self.saved_tensors()[number]
+            )
+
+        return tuple(one(number) for number in range(len(self.entries)))
 
     def _restored(self, entry: Any, kept: Any) -> Tensor:
         value, storage, version, _ = entry

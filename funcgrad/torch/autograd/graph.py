@@ -15,11 +15,12 @@ from funcgrad.torch.autograd.observing import (
     pop_hooks,
     push_hooks,
 )
-from funcgrad.torch.tensor import Tensor
+from funcgrad.torch.tensor import Tensor, tensor_of
 
 __all__ = [
     "GradientEdge",
     "Node",
+    "allow_mutation_on_saved_tensors",
     "disable_saved_tensors_hooks",
     "get_gradient_edge",
     "increment_version",
@@ -239,6 +240,65 @@ def disable_saved_tensors_hooks(error_message: str) -> Iterator[None]:
         yield
     finally:
         disabled.reason = before
+
+
+class _Mutable:
+    """What `allow_mutation_on_saved_tensors` gives: whether its block is still on."""
+
+    def __init__(self) -> None:
+        self.on = True
+
+    def clear(self) -> None:
+        """Let go of what was saved."""
+        self.on = False
+
+
+class _Allowed(threading.local):
+    on = False
+
+
+_allowed = _Allowed()
+
+
+@contextmanager
+def allow_mutation_on_saved_tensors() -> Iterator[_Mutable]:
+    """A block in which what the way back needs may be changed in place: it is used as it was.
+
+    Raises:
+        RuntimeError: the block is in another.
+
+    >>> import funcgrad.torch as torch
+    >>> w = torch.tensor([1.0, 2.0], requires_grad=True)
+    >>> with torch.autograd.graph.allow_mutation_on_saved_tensors():
+    ...     y = w * 1
+    ...     loss = (y * y).sum()
+    ...     _ = y.mul_(5)
+    ...     loss.backward()
+    >>> w.grad
+    tensor([2., 4.])
+
+    Behaviour: https://pytorch.org/docs/stable/autograd.html#torch.autograd.graph.allow_mutation_on_saved_tensors
+    """
+    if _allowed.on:
+        raise RuntimeError("allow_mutation_on_saved_tensors contexts cannot be nested")
+    block = _Mutable()
+
+    def unpack(kept: Tensor) -> Tensor:
+        if not block.on:
+            raise AssertionError(
+                "Trying to backward outside of the 'allow_mutation_on_saved_tensors' context"
+                "in which the graph was originally recorded."
+            )
+        return kept
+
+    # Values never change: a tensor of the value is what was saved, whatever is written to its memory.
+    with saved_tensors_hooks(lambda tensor: tensor_of(tensor.storage.value), unpack):
+        _allowed.on = True
+        try:
+            yield block
+        finally:
+            block.clear()
+            _allowed.on = False
 
 
 class _MultiHandle(RemovableHandle):

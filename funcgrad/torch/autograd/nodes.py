@@ -11,6 +11,7 @@ from funcgrad.engine.graph import pull_back
 from funcgrad.torch.autograd import hooks
 from funcgrad.torch.autograd.complaints import as_pytorch
 from funcgrad.torch.autograd.observing import metadata
+from funcgrad.torch.autograd.saved_attributes import attributes_of, saved_attribute
 from funcgrad.torch.autograd.walking import accumulate
 from funcgrad.torch.devices import device
 from funcgrad.torch.dtypes import dtype, from_numpy_dtype
@@ -90,7 +91,12 @@ _INTERFACE: dict[type, dict[str, Any]] = {
         "_input_metadata": property(_input_metadata),
         "__reduce_ex__": _refuse_copy,
     },
-    Node: {"__call__": _call, "__init__": _refuse_new},
+    Node: {
+        "__call__": _call,
+        "__init__": _refuse_new,
+        "__getattr__": saved_attribute,
+        "__dir__": attributes_of,
+    },
     AccumulateGrad: {"__call__": _call},
 }
 for _kind, _methods in _INTERFACE.items():
