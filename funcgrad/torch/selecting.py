@@ -7,7 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from funcgrad.engine import Aval, Op, Storage, Variable, record
+from funcgrad.engine import Aval, Op, Variable, record
 from funcgrad.engine.values import is_tracer
 from funcgrad.torch.calling import (
     check_broadcast,
@@ -48,7 +48,12 @@ def _corner(source: Array, index: Array) -> Array:
 
 
 def _gather(dim: int) -> Callable[..., Array]:
-    return lambda x, index: x[_mesh(index, dim)] if x.ndim else x[jnp.zeros_like(index)]
+    def function(x: Array, index: Array) -> Array:
+        if not index.ndim:
+            return x.reshape(-1)[index]
+        return x[_mesh(index, dim)] if x.ndim else x.reshape(1)[index]
+
+    return function
 
 
 def _scatter(dim: int) -> Callable[..., Array]:
@@ -84,8 +89,11 @@ def _index_put(dim: int, x: Array, index: Array, source: Array) -> Array:
 
 def _index_fill(dim: int) -> Callable[..., Array]:
     def function(x: Array, value: Array, index: Array) -> Array:
-        shape = (*x.shape[:dim], *index.shape, *x.shape[dim + 1 :])
-        return _index_put(dim, x, index, jnp.broadcast_to(value.astype(x.dtype), shape))
+        # By a mask, so that a place named twice counts once in the value's gradient.
+        length = x.shape[dim] if x.ndim else 1
+        mask = jnp.zeros(length, bool).at[index].set(True)
+        shape = [length if k == dim else 1 for k in range(x.ndim)]
+        return jnp.where(mask.reshape(shape), value.astype(x.dtype), x)
 
     return function
 
@@ -260,8 +268,8 @@ def _masked_scatter_op(input: Tensor, mask: Tensor, source: Tensor) -> tuple[Op,
 
 
 def _check_index(index: Tensor, name: str) -> None:
-    if index.dtype is not int64:
-        raise RuntimeError(f"{name}(): Expected dtype int64 for index")
+    if index.dtype.name not in ("int32", "int64"):
+        raise RuntimeError(f"{name}(): Expected dtype int32/int64 for index")
 
 
 def _check_bounds(
@@ -319,12 +327,27 @@ def take(input: Tensor, index: Tensor) -> Tensor:
     return tensor_of(*record(_op("TakeBackward0"), (input, index)))
 
 
+@lru_cache(maxsize=256)
+def _wrapped(length: int) -> Op:
+    return Op("wrap", lambda index: index % max(length, 1))
+
+
 def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
     """`gather` with dimensions broadcast; over all elements without a dimension."""
     from funcgrad.torch.views import reshape
 
     if dim is None:
         return gather(reshape(input, -1), 0, reshape(indices, -1))
+    if indices.dtype is not int64:
+        raise RuntimeError(
+            "torch.take_along_dim(): dtype of indices should be Long but got "
+            f"{indices.dtype.scalar_type}"
+        )
+    if input.ndim != indices.ndim:
+        raise RuntimeError(
+            "torch.take_along_dim(): input and indices should have the same number of dimensions, but got "
+            f"{input.ndim} dimensions for input, and {indices.ndim} dimensions for indices"
+        )
     dim = wrap_dim(dim, input.ndim)
     shapes = []
     for one, two in ((input.shape, indices.shape), (indices.shape, input.shape)):
@@ -338,7 +361,8 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Te
         shape[dim] = one[dim]
         shapes.append(shape)
     # PyTorch makes a copy of the indices, so they may be changed in place.
-    held = without_history(Storage(indices.storage.value))
+    length = input.shape[dim] if input.ndim else 1
+    held = tensor_of(record(_wrapped(length), (without_history(indices.storage),))[0])
     return gather(expand(input, shapes[0]), dim, expand(held, shapes[1]))
 
 
@@ -423,7 +447,15 @@ def _index_op(
             )
         )
     )
-    _check_bounds(index, length, complaint)
+    low = 0
+    if name == "index_fill_":  # the one that counts negative indices from the end
+        low, complaint = (
+            -length,
+            lambda bad: IndexError(
+                f"index {bad} is out of bounds for dimension {dim} with size {length}"
+            ),
+        )
+    _check_bounds(index, length, complaint, low)
     return _op(label, dim), (source, index, *more)
 
 
@@ -447,6 +479,10 @@ def _index_copy_of(
             "index_copy_(): self and source expected to have the same dtype, but got (self) "
             f"{input.dtype.scalar_type} and (source) {source.dtype.scalar_type}"
         )
+    if index.dtype is not int64:
+        raise RuntimeError(
+            f"index_copy_(): Expected a long tensor for index, but got {index.dtype.scalar_type}"
+        )
     return _index_op("index_copy_", "IndexCopyBackward0", input, dim, index, source)
 
 
@@ -458,6 +494,8 @@ def _index_fill_of(
             "index_fill_ only supports a 0-dimensional value tensor, but got tensor with "
             f"{value.ndim} dimension(s)."
         )
+    if index.dtype is not int64:
+        raise IndexError("index_fill_(): Expected dtype int64 for index.")
     label = "IndexFillBackward1" if isinstance(value, Tensor) else "IndexFillBackward0"
     source: Any = _operand(value, input.dtype)
     return _index_op("index_fill_", label, input, dim, index, source)

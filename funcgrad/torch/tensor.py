@@ -275,7 +275,9 @@ class Tensor(Variable):
 
     @grad_dtype.setter
     def grad_dtype(self, wanted: Any) -> None:
-        if wanted is not self.grad_dtype:
+        if not self.is_leaf:
+            raise RuntimeError("grad_dtype can only be set on leaf tensors.")
+        if wanted is not self.dtype:
             raise NotImplementedError("a gradient of another dtype than its tensor's")
 
     @property
