@@ -500,7 +500,10 @@ class Tensor(Variable):
 
     def __repr__(self) -> str:
         """PyTorch's printed form."""
-        array = self._array()
+        value = self.storage.value
+        # What has left its batch can still be printed.
+        escaped = isinstance(value, Wrapped) and value.axis is not None
+        array: Any = value if escaped else self._array()
         tangent = None
         if isinstance(array, Wrapped):
             inner = array.inner

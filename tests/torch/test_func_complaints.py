@@ -194,6 +194,7 @@ def test_a_tensor_that_escaped_from_vmap_is_refused():
             RuntimeError, match="your tensor may have escaped from inside a function"
         ):
             kept[0] * 2
+        assert repr(kept[0]).startswith("BatchedTensor(lvl=1, bdim=0, value=\n    tensor([")
 
 
 def test_a_shape_error_inside_vmap_is_of_the_shapes_that_the_function_sees():

@@ -88,7 +88,8 @@ def _change(
                 "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or `logical_xor()` "
                 "operator instead."
             )
-        changes.append(((above - below) / (2 * size)).reshape(-1))
+        with np.errstate(all="ignore"):
+            changes.append(((above - below) / (2 * size)).reshape(-1))
     return changes
 
 
