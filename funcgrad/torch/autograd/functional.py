@@ -3,20 +3,20 @@
 `torch.func` has the same as functions of functions.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from funcgrad.engine import local
 from funcgrad.torch.autograd import forward_ad
 from funcgrad.torch.autograd.functional_parts import (
-    OUTPUTS,
     Tensors,
     as_tuple,
-    check_single_input,
     check_strict,
+    checked,
     filled,
     gradients,
-    prepared,
+    input_vector,
+    started,
     unpacked,
     vector,
     without_graph,
@@ -24,9 +24,9 @@ from funcgrad.torch.autograd.functional_parts import (
 )
 from funcgrad.torch.autograd.grad_mode import enable_grad, set_grad_enabled
 from funcgrad.torch.func.batching import vmap
-from funcgrad.torch.func.gradients import basis, split_rows
+from funcgrad.torch.func.gradients import basis, split_columns, split_rows
 from funcgrad.torch.joining import stack
-from funcgrad.torch.rearranging import expand, move_axis, reshape, select, take
+from funcgrad.torch.rearranging import expand, reshape, select
 from funcgrad.torch.tensor import AccumulateGrad, Tensor
 
 __all__ = ["hessian", "hvp", "jacobian", "jvp", "vhp", "vjp"]
@@ -59,10 +59,8 @@ def vjp(
     Behaviour: https://pytorch.org/docs/stable/generated/torch.autograd.functional.vjp.html
     """
     with enable_grad():
-        several_inputs, starts = as_tuple(inputs, "inputs", "vjp")
-        starts = prepared(starts, create_graph, need_graph=True)
-        several, outputs = as_tuple(func(*starts), OUTPUTS, "vjp")
-        check_strict(outputs, "outputs", strict)
+        several_inputs, starts = started(inputs, "vjp", create_graph)
+        several, outputs = checked(func(*starts), "vjp", strict)
         if v is not None:
             v = vector(v, outputs, several, create_graph, "vjp")
         elif len(outputs) != 1 or outputs[0].numel() != 1:
@@ -70,12 +68,9 @@ def vjp(
                 "The vector v can only be None if the user-provided function returns a single Tensor with a single "
                 "element."
             )
-    with set_grad_enabled(create_graph or local.recorder.grad_enabled):
-        found = gradients(outputs, starts, v, create_graph=create_graph)
-        product = filled(found, starts, strict, create_graph, "back")
-    return (
-        unpacked(without_graph(outputs, create_graph), several),
-        unpacked(without_graph(product, create_graph), several_inputs),
+    product = _product(outputs, starts, v, starts, strict, create_graph, "back")
+    return unpacked(without_graph(outputs, create_graph), several), unpacked(
+        product, several_inputs
     )
 
 
@@ -99,24 +94,30 @@ def jvp(
     Behaviour: https://pytorch.org/docs/stable/generated/torch.autograd.functional.jvp.html
     """
     with enable_grad():
-        several_inputs, starts = as_tuple(inputs, "inputs", "jvp")
-        starts = prepared(starts, create_graph, need_graph=True)
-        if v is not None:
-            v = vector(v, starts, several_inputs, create_graph, "jvp")
-        else:
-            check_single_input(starts)
-        several, outputs = as_tuple(func(*starts), OUTPUTS, "jvp")
-        check_strict(outputs, "outputs", strict)
+        several_inputs, starts = started(inputs, "jvp", create_graph)
+        v = input_vector(v, starts, several_inputs, create_graph, "jvp")
+        several, outputs = checked(func(*starts), "jvp", strict)
         cotangents = tuple([zeros_like(each, requires_grad=True) for each in outputs])
         pulled = gradients(outputs, starts, cotangents, create_graph=True)
         check_strict(pulled, "grad_inputs", strict)
+    product = _product(pulled, cotangents, v, outputs, strict, create_graph, "back_trick")
+    return unpacked(without_graph(outputs, create_graph), several), unpacked(product, several)
+
+
+def _product(
+    ends: Sequence[Tensor | None],
+    starts: Tensors,
+    v: Tensors | None,
+    like: Tensors,
+    strict: bool,
+    create_graph: bool,
+    stage: str,
+) -> Tensors:
+    """What is pulled back from `ends` to `starts` for the cotangents `v`; zeros, like others, where nothing is."""
     with set_grad_enabled(create_graph or local.recorder.grad_enabled):
-        found = gradients(pulled, cotangents, v, create_graph=create_graph)
-        product = filled(found, outputs, strict, create_graph, "back_trick")
-    return (
-        unpacked(without_graph(outputs, create_graph), several),
-        unpacked(without_graph(product, create_graph), several),
-    )
+        found = gradients(ends, starts, v, create_graph=create_graph)
+        product = filled(found, like, strict, create_graph, stage)
+    return without_graph(product, create_graph)
 
 
 _STRATEGIES = ("forward-mode", "reverse-mode")
@@ -165,10 +166,8 @@ def jacobian(
             )
         return _forward_jacobian(func, inputs, strict, vectorize)
     with enable_grad():
-        several_inputs, starts = as_tuple(inputs, "inputs", "jacobian")
-        starts = prepared(starts, create_graph, need_graph=True)
-        several, outputs = as_tuple(func(*starts), OUTPUTS, "jacobian")
-        check_strict(outputs, "outputs", strict)
+        several_inputs, starts = started(inputs, "jacobian", create_graph)
+        several, outputs = checked(func(*starts), "jacobian", strict)
         if vectorize and strict:
             raise RuntimeError(
                 "torch.autograd.functional.jacobian: `strict=True` and `vectorized=True` are not supported together. "
@@ -241,7 +240,6 @@ def _forward_jacobian(func: Callable[..., Any], inputs: Any, strict: bool, vecto
             "Computing Jacobian using forward-AD or forward-over-reverse Hessian isonly implemented for "
             "`vectorize=True`."
         )
-    shapes: list[tuple[int, ...]] = []
     several: list[bool] = []
 
     def columns(tangents: Tensors) -> Tensors:
@@ -252,20 +250,11 @@ def _forward_jacobian(func: Callable[..., Any], inputs: Any, strict: bool, vecto
             carried = []
             for each in outputs:
                 primal, tangent = forward_ad.unpack_dual(each)
-                shapes.append(tuple(primal.shape))
                 carried.append(zeros_like(primal) if tangent is None else tangent)
             return tuple(carried)
 
     ((directions, _),) = basis(starts)
-    jacobians: Any = []
-    for stacked, shape in zip(vmap(columns)(tuple(directions)), shapes, strict=True):
-        last = move_axis(stacked, 0, stacked.ndim - 1)
-        blocks, start = [], 0
-        for its in starts:
-            part = take(last, start, start + its.numel(), last.ndim - 1)
-            blocks.append(reshape(part, (*shape, *its.shape)))
-            start += its.numel()
-        jacobians.append(blocks)
+    jacobians: Any = [split_columns(each, starts) for each in vmap(columns)(tuple(directions))]
     # Lists where there are several inputs, as PyTorch has it for this strategy.
     if not several_inputs:
         jacobians = tuple([blocks[0] for blocks in jacobians])
@@ -278,8 +267,7 @@ def _scalar(outputs: Any, called: str, strict: bool) -> Tensor:
     Raises:
         RuntimeError: it returned something else.
     """
-    several, tensors = as_tuple(outputs, OUTPUTS, called)
-    check_strict(tensors, "outputs", strict)
+    several, tensors = checked(outputs, called, strict)
     if several:
         raise RuntimeError(f"The function given to {called} should return a single Tensor")
     if tensors[0].numel() != 1:
@@ -360,12 +348,8 @@ def vhp(
     """
     with enable_grad():
         several, starts, v, output, slopes = _slopes(func, inputs, v, create_graph, strict, "vhp")
-    with set_grad_enabled(create_graph or local.recorder.grad_enabled):
-        found = gradients(slopes, starts, v, create_graph=create_graph)
-        product = filled(found, starts, strict, create_graph, "double_back")
-    return without_graph(output, create_graph), unpacked(
-        without_graph(product, create_graph), several
-    )
+    product = _product(slopes, starts, v, starts, strict, create_graph, "double_back")
+    return without_graph(output, create_graph), unpacked(product, several)
 
 
 def hvp(
@@ -391,24 +375,16 @@ def hvp(
         cotangents = tuple([zeros_like(each, requires_grad=True) for each in starts])
         pulled = gradients(slopes, starts, cotangents, create_graph=True)
         check_strict(slopes, "hessian", strict)
-    with set_grad_enabled(create_graph or local.recorder.grad_enabled):
-        found = gradients(pulled, cotangents, v, create_graph=create_graph)
-        product = filled(found, starts, strict, create_graph, "double_back_trick")
-    return without_graph(output, create_graph), unpacked(
-        without_graph(product, create_graph), several
-    )
+    product = _product(pulled, cotangents, v, starts, strict, create_graph, "double_back_trick")
+    return without_graph(output, create_graph), unpacked(product, several)
 
 
 def _slopes(
     func: Callable[..., Any], inputs: Any, v: Any, create_graph: bool, strict: bool, called: str
 ) -> tuple[bool, Tensors, Any, Tensor, tuple[Tensor | None, ...]]:
     """What both products with a Hessian start from: the inputs, the vector, the function's value and its gradient."""
-    several, starts = as_tuple(inputs, "inputs", called)
-    starts = prepared(starts, create_graph, need_graph=True)
-    if v is not None:
-        v = vector(v, starts, several, create_graph, called)
-    else:
-        check_single_input(starts)
+    several, starts = started(inputs, called, create_graph)
+    v = input_vector(v, starts, several, create_graph, called)
     output = _scalar(func(*starts), called, strict)
     slopes = gradients((output,), starts, create_graph=True)
     check_strict(slopes, "jacobian", strict)

@@ -10,7 +10,6 @@ from funcgrad.torch.views import view_as
 
 Tensors = tuple[Tensor, ...]
 zeros_like = CREATION["zeros_like"]
-OUTPUTS = "outputs of the user-provided function"
 
 
 def as_tuple(given: Any, what: str, called: str | None) -> tuple[bool, Tensors]:
@@ -28,6 +27,19 @@ def as_tuple(given: Any, what: str, called: str | None) -> tuple[bool, Tensors]:
                 f"The {what} given to {called} must be either a Tensor or a tuple of Tensors but the {which} has type "
                 f"{type(each)}."
             )
+    return several, tensors
+
+
+def started(inputs: Any, called: str, create_graph: bool) -> tuple[bool, Tensors]:
+    """Whether several inputs were given, and where their graph starts: see `prepared`."""
+    several, tensors = as_tuple(inputs, "inputs", called)
+    return several, prepared(tensors, create_graph, need_graph=True)
+
+
+def checked(outputs: Any, called: str, strict: bool) -> tuple[bool, Tensors]:
+    """Whether a function returned several tensors, and these."""
+    several, tensors = as_tuple(outputs, "outputs of the user-provided function", called)
+    check_strict(tensors, "outputs", strict)
     return several, tensors
 
 
@@ -68,13 +80,18 @@ def vector(v: Any, like: Tensors, several: bool, create_graph: bool, called: str
     return tensors
 
 
-def check_single_input(inputs: Tensors) -> None:
-    """Check that no vector is needed: that there is one input of one element."""
+def input_vector(
+    v: Any, inputs: Tensors, several: bool, create_graph: bool, called: str
+) -> Tensors | None:
+    """The vector of a product, checked against the inputs; it may be None where there is one, of one element."""
+    if v is not None:
+        return vector(v, inputs, several, create_graph, called)
     if len(inputs) != 1 or inputs[0].numel() != 1:
         raise RuntimeError(
             "The vector v can only be None if the input to the user-provided function is a single Tensor with a single "
             "element."
         )
+    return None
 
 
 # For each kind of tensors that `strict` checks: the complaint about one, at position {0}, that does not require grad.

@@ -24,7 +24,14 @@ from funcgrad.torch.func.inputs import (
     output_and_aux,
     positions,
 )
-from funcgrad.torch.rearranging import concatenate, expand, reshape, select, take
+from funcgrad.torch.rearranging import (
+    concatenate,
+    expand,
+    move_axis,
+    reshape,
+    select,
+    take,
+)
 from funcgrad.torch.tensor import AccumulateGrad, Tensor, place, tensor_of
 from funcgrad.torch.trees import flatten, leaves_of, unflatten
 
@@ -250,6 +257,19 @@ def split_rows(tensor: Tensor, shapes: Sequence[tuple[int, ...]]) -> list[Tensor
     for shape in shapes:
         stop = start + int(np.prod(shape))
         blocks.append(reshape(take(tensor, start, stop), (*shape, *rest)))
+        start = stop
+    return blocks
+
+
+def split_columns(tensor: Tensor, inputs: Sequence[Tensor]) -> list[Tensor]:
+    """The columns of Jacobians, along the first dimension, as a block for each input, with its shape at the end."""
+    last = move_axis(tensor, 0, tensor.ndim - 1)
+    blocks = []
+    start = 0
+    for its in inputs:
+        stop = start + its.numel()
+        part = take(last, start, stop, last.ndim - 1)
+        blocks.append(reshape(part, (*last.shape[:-1], *its.shape)))
         start = stop
     return blocks
 

@@ -9,7 +9,7 @@ from funcgrad.engine.values import Wrapped
 from funcgrad.torch.creation import FUNCTIONS as CREATION
 from funcgrad.torch.forward_checks import check_dtypes, check_sizes
 from funcgrad.torch.func.batching import vmap
-from funcgrad.torch.func.gradients import Argnums, basis, jacrev, vjp
+from funcgrad.torch.func.gradients import Argnums, basis, jacrev, split_columns, vjp
 from funcgrad.torch.func.inputs import (
     as_tensor,
     check_real,
@@ -22,7 +22,7 @@ from funcgrad.torch.func.inputs import (
     output_and_aux,
     positions,
 )
-from funcgrad.torch.rearranging import move_axis, reshape, select, take
+from funcgrad.torch.rearranging import select
 from funcgrad.torch.tensor import Tensor
 from funcgrad.torch.trees import flatten, tree_map, unflatten
 
@@ -192,14 +192,7 @@ def jacfwd(
         stacked, output_spec = flatten(results)
         blocks = []
         for each in stacked:
-            last = move_axis(each, 0, each.ndim - 1)
-            parts, start = [], 0
-            for primal in flat:
-                stop = start + primal.numel()
-                part = take(last, start, stop, last.ndim - 1)
-                parts.append(reshape(part, (*last.shape[:-1], *primal.shape)))
-                start = stop
-            nested = unflatten(parts, spec)
+            nested = unflatten(split_columns(each, flat), spec)
             blocks.append(nested[0] if isinstance(argnums, int) else nested)
         result = unflatten(blocks, output_spec)
         return (result, aux) if has_aux else result
