@@ -17,7 +17,8 @@ def from_jax(function: Callable[..., Any], name: str | None = None) -> Callable[
     """A JAX function of arrays as an op of tensors: recorded, compiled and differentiated like any other.
 
     Args:
-        function: pure and traceable; takes and returns arrays, in any pytree.
+        function: pure and traceable; takes and returns arrays, in any pytree. JAX's 64-bit types are on while it runs, so
+            what it makes without a dtype, such as `jnp.zeros(3)`, has 64 bits.
         name: of the op; the graph node is named after it. The function's own name if None.
 
     Returns:
@@ -26,7 +27,7 @@ def from_jax(function: Callable[..., Any], name: str | None = None) -> Callable[
         give a tensor.
 
     Raises:
-        TypeError: when called, if an argument is neither a tensor nor hashable.
+        TypeError: the function is none; or when called, if an argument is neither a tensor nor hashable, or the function returns no array.
 
     >>> import jax.numpy as jnp
     >>> import funcgrad.torch as torch
@@ -39,6 +40,8 @@ def from_jax(function: Callable[..., Any], name: str | None = None) -> Callable[
     >>> x.grad
     tensor(-1.2732)
     """
+    if not callable(function):
+        raise TypeError(f"expected a function of arrays, got {type(function).__name__}")
     title = str(name or getattr(function, "__name__", type(function).__name__))
     label = f"{''.join(word.capitalize() for word in title.split('_'))}Backward"
     ops: dict[Any, tuple[Op, dict[str, Any]]] = {}
@@ -52,6 +55,8 @@ def from_jax(function: Callable[..., Any], name: str | None = None) -> Callable[
             leaves = [next(given) if each is _TENSOR else each for each in constants]
             args, kwargs = jax.tree.unflatten(structure, leaves)
             results, shape["results"] = jax.tree.flatten(function(*args, **kwargs))
+            if not results:
+                raise TypeError(f"{title} returned no array")
             return tuple(results)
 
         return Op(title, flat, label=label), shape
@@ -62,7 +67,13 @@ def from_jax(function: Callable[..., Any], name: str | None = None) -> Callable[
         constants = tuple(_TENSOR if _is_tensor(leaf) else leaf for leaf in leaves)
         # Equal numbers of other types are other constants.
         key = structure, constants, tuple(map(type, constants))
-        known = ops.get(key) or remember(ops, key, op_for(structure, constants))
+        try:
+            known = ops.get(key) or remember(ops, key, op_for(structure, constants))
+        except TypeError as error:
+            raise TypeError(
+                f"{title}: what is no tensor among the arguments is a constant, and has to be hashable ({error}); give "
+                "arrays as tensors"
+            ) from None
         results = record(known[0], [leaf for leaf in leaves if _is_tensor(leaf)])
         if type(results) is tuple:
             results = [results]

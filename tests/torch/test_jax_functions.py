@@ -62,6 +62,26 @@ def test_an_op_of_a_loop_is_compiled_into_its_program():
     assert engine.stats().programs_compiled == before
 
 
-def test_a_constant_has_to_be_hashable():
-    with pytest.raises(TypeError, match="unhashable"):
-        torch.from_jax(lambda x, s: x)(torch.ones(2), {1, 2})
+@pytest.mark.parametrize(
+    ("call", "complaint"),
+    [
+        (lambda x: torch.from_jax(lambda x, s: x, "f")(x, {1, 2}), "f: .*unhashable type: 'set'"),
+        (lambda x: torch.from_jax(jnp.add)(x, jnp.ones(2)), "give arrays as tensors"),
+        (lambda x: torch.from_jax(lambda x: None, "f")(x), "f returned no array"),
+        (lambda x: torch.from_jax(3), "expected a function of arrays, got int"),
+    ],
+    ids=["a set among the arguments", "an array among them", "no result", "no function"],
+)
+def test_what_cannot_be_an_op_is_refused(call, complaint):
+    with pytest.raises(TypeError, match=complaint):
+        call(torch.ones(2))
+
+
+def test_an_error_of_the_function_is_its_own():
+    def fails(x):
+        raise KeyError("mine")
+
+    op = torch.from_jax(fails)
+    for _ in range(2):
+        with pytest.raises(KeyError, match="mine"):
+            op(torch.ones(2))
