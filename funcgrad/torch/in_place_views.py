@@ -24,8 +24,8 @@ Change = tuple[Geometry, str, tuple[Any, ...]]
 
 def _method(name: str, change: Callable[..., Change]) -> Callable[..., Tensor]:
     def method(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        made, label, static = change(self, *args, **kwargs)
         writable(self, repeats=True)
+        made, label, static = change(self, *args, **kwargs)
         storage = view_of(self.storage, made)
         if self.requires_grad:
             value, node, nr = record(op(label, *static), (self,))

@@ -390,7 +390,7 @@ def contiguous(input: Tensor) -> Tensor:
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "adjoint": _matrix_transpose("adjoint()", True),
     "as_strided": as_strided,
-    "broadcast_to": lambda input, size: expand(input, size),
+    "broadcast_to": expand,
     "diagonal": diagonal,
     "flatten": flatten,
     "movedim": movedim,

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from funcgrad import engine
 from funcgrad.engine import (
     FreedError,
@@ -34,9 +36,9 @@ from funcgrad.torch.autograd.requests import (
     roots_of,
 )
 from funcgrad.torch.calling import check_broadcast, laid_out, remember, writable
-from funcgrad.torch.conversions import copy_of, to
+from funcgrad.torch.conversions import copy_, copy_of, to
 from funcgrad.torch.inference import enabled as inferring
-from funcgrad.torch.tensor import Tensor, tensor_of
+from funcgrad.torch.tensor import Tensor, place, tensor_of
 from funcgrad.torch.view_storage import ViewStorage
 from funcgrad.torch.wrapping import BACKWARD, refuse_inside
 
@@ -80,9 +82,14 @@ def _add(variable: Any, value: Value, node: Any, nr: int) -> None:
         gradient = tensor_of(value, node, nr)
         variable._grad = copy_of(gradient) if held is None else held + gradient
     elif held is None:
-        variable._grad = gradient = tensor_of(detached(value))
+        gradient = tensor_of(detached(value))
         if type(variable.storage) is ViewStorage:
-            laid_out(gradient, variable)
+            if gradient.shape == variable.shape:
+                laid_out(gradient, variable)
+            else:  # the leaf got another shape in place since
+                empty = np.zeros(variable.shape, variable.dtype.numpy_dtype)
+                gradient = copy_(tensor_of(place(empty)), gradient)
+        variable._grad = gradient
     else:
         value = detached(value)
         storage = held.storage
