@@ -163,6 +163,38 @@ MADE_INSIDE = {
 }
 
 
+RETURNED = {
+    "the argument": lambda t, f: f.vmap(lambda x: x),
+    "the argument, by columns": lambda t, f: f.vmap(lambda x: x, in_dims=1, out_dims=1),
+    "the argument, transposed": lambda t, f: f.vmap(lambda x: x, in_dims=1),
+    "the argument, changed in place": lambda t, f: f.vmap(lambda x: x.mul_(2)),
+    "the argument, changed in place and transposed": lambda t, f: f.vmap(
+        lambda x: x.mul_(2), out_dims=1
+    ),
+    "the argument, one of a batch in a batch": lambda t, f: f.vmap(f.vmap(lambda x: x)),
+    "a result": lambda t, f: f.vmap(lambda x: x * 2),
+}
+
+
+@pytest.mark.parametrize("case", RETURNED)
+def test_an_argument_that_is_returned_is_what_was_given(case):
+    def call(t, f):
+        given = matrix(t)
+        returned = RETURNED[case](t, f)(given)
+        flags = returned is given, returned._is_view(), returned._base is given, returned._version
+        returned.add_(1)
+        return flags, returned, given
+
+    check(call)
+
+
+def test_what_is_the_same_for_all_is_returned_as_one():
+    def call(t, f):
+        f.vmap(lambda x: vector(t))(vector(t)).add_(1)
+
+    check(call)
+
+
 def through_detached(t, x):
     y = x.clone()
     y.detach().add_(1)

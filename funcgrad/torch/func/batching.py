@@ -10,9 +10,11 @@ from funcgrad.engine.values import Wrapped
 from funcgrad.torch.func.inputs import as_tensor, enter, looked_at
 from funcgrad.torch.geometry import wrap_dim
 from funcgrad.torch.random_stream import default_generator
-from funcgrad.torch.rearranging import concatenate, expand, move_axis, take
+from funcgrad.torch.rearranging import concatenate, move_axis, take
 from funcgrad.torch.tensor import Tensor
 from funcgrad.torch.trees import broadcast, flatten, leaves_of, unflatten
+from funcgrad.torch.views import expand, movedim
+from funcgrad.torch.wrapping import InputStorage
 
 RANDOMNESS = ("error", "different", "same")
 
@@ -85,13 +87,17 @@ def batch_of(level: BatchLevel, tensor: Tensor, dim: int) -> Tensor:
 
 def unbatch(level: BatchLevel, tensor: Tensor, dim: int) -> Tensor:
     """A result of a function that was mapped, with the batch along `dim`."""
-    value = tensor.storage.value
+    storage = tensor.storage
+    value = storage.value
+    dim = wrap_dim(dim, len(value.aval.shape) + 1)
     if isinstance(value, Wrapped) and value.level is level and value.axis is not None:
-        return as_tensor(
-            move_axis(value.inner, value.axis, wrap_dim(dim, len(value.aval.shape) + 1))
-        )
-    plain = as_tensor(tensor)
-    return expand(plain, level.size, wrap_dim(dim, plain.ndim + 1))
+        if isinstance(storage, InputStorage):
+            # An argument that was returned: what was given, or a view of it.
+            given = storage.tensor
+            return given if value.axis == dim else movedim(given, value.axis, dim)
+        return as_tensor(move_axis(value.inner, value.axis, dim))
+    repeated = expand(as_tensor(tensor), level.size, *value.aval.shape)
+    return movedim(repeated, 0, dim) if dim else repeated
 
 
 def _name(func: Any) -> str:
