@@ -224,10 +224,8 @@ def view(of: Geometry, size: Sizes) -> Geometry | None:
 
     Algorithm: PyTorch's `at::detail::computeStride`.
     """
-    if size == of.size:
-        return of
     if 0 in of.size:
-        return Geometry(size, contiguous(size).stride, of.offset)
+        return of if size == of.size else Geometry(size, contiguous(size).stride, of.offset)
     if not of.size:
         return Geometry(size, (1,) * len(size), of.offset)
     stride = [0] * len(size)

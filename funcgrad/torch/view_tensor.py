@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from funcgrad.engine import FunctionNode, GraphNode, Leaf, Op, Variable, grad_mode, local, record
 from funcgrad.engine.levels import where
 from funcgrad.engine.nodes import Node
+from funcgrad.torch import geometry as geometries
 from funcgrad.torch import inference
 from funcgrad.torch.bits import as_complex, as_pairs
 from funcgrad.torch.dtypes import Size, dtype, from_numpy_dtype
@@ -549,7 +550,9 @@ def make_reinterpreted(input: Tensor, geometry: Any, dtype: Any, op: Op) -> Tens
 
 def view_of_itself(input: Tensor) -> Tensor:
     """A view of all of a tensor, without a node: what a custom function makes of an argument that it returns."""
-    return view_tensor(input, view_of(input.storage, geometry(input)), None, 0, Creation.FUNCTION)
+    of = geometry(input)
+    made = geometries.view(of, of.size) or of
+    return view_tensor(input, view_of(input.storage, made), None, 0, Creation.FUNCTION)
 
 
 def make_views(input: Tensor, geometries: Sequence[Any], op: Op) -> tuple[Tensor, ...]:

@@ -164,7 +164,21 @@ def a_tensor_from_outside_returned(torch, see):
     see(y is held, held)
 
 
+def a_result_that_views_what_is_changed(torch, see):
+    for forward in (lambda ctx, x: x.view_as(x), lambda ctx, x: x):
+        x = leaf(torch) * 1
+        y = function(torch, forward=forward).apply(x)
+        loss = (y * y).sum()
+        with torch.no_grad():
+            x.mul_(2)
+        try:
+            loss.backward()
+        except RuntimeError as error:
+            see(str(error))
+
+
 PROGRAMS = [
+    a_result_that_views_what_is_changed,
     an_argument_without_gradient_returned,
     an_argument_marked_without_a_graph,
     an_argument_marked_twice_over,

@@ -5,6 +5,11 @@ import pytest
 from tests.torch.view_programs import assert_same, ours, theirs
 
 VIEWS = [
+    "y = n[::2].view(1, 3, 4)",
+    "y = n[:, ::3].view(2, 1, 4)",
+    "y = n[::2].reshape(1, 3, 4)",
+    "y = n[:0].view(0, 3, 4)",
+    "y = n[::2, :, :0].view_as(n[::2, :, :0])",
     "y = x[0]",
     "y = x[:]",
     "y = x[...]",

@@ -2,13 +2,15 @@
 
 from math import inf
 
-from funcgrad.engine import ModifiedError
+from funcgrad.engine import FunctionNode, ModifiedError
 from funcgrad.engine.values import Moved
 from funcgrad.torch.autograd.observing import Anomaly
 from funcgrad.torch.dtypes import from_numpy_dtype
 from funcgrad.torch.view_storage import ViewStorage, aval_of, is_view
 from funcgrad.torch.view_tensor import (
     UNTRACKED,
+    AsStridedBackward0,
+    CopySlices,
     Creation,
     op_name,
     short_name,
@@ -44,8 +46,12 @@ def _refused_view(source: object, nr: int) -> str:
             f"{Creation.NO_GRAD.value}"
         )
     if getattr(source, "outputs", 1) > 1:
-        return f"Output {nr} of {short_name(type(source))} is a view and {modified}. {Creation.SEVERAL.value}"
-    return ""
+        creation = Creation.SEVERAL
+    elif isinstance(source, FunctionNode) and type(source) not in (AsStridedBackward0, CopySlices):
+        creation = Creation.FUNCTION
+    else:
+        return ""
+    return f"Output {nr} of {short_name(type(source))} is a view and {modified}. {creation.value}"
 
 
 def _maker(error: ModifiedError) -> str:
