@@ -37,6 +37,10 @@ class Digits:
         return options[self.below(len(options))]
 
 
+def _root(tensor: Any) -> Any:
+    return tensor if tensor._base is None else tensor._base
+
+
 class Machine:
     """One side of a run: the module, the tensors made so far, and what was seen."""
 
@@ -107,7 +111,8 @@ class Machine:
     def beside(self, target: Any, operand: Any, reordered: bool = False) -> Any:
         """An operand of a write, noted where it lies in the target's memory in another order."""
         reordered = reordered or target.stride() != operand.stride()
-        if reordered and target.data_ptr() == operand.data_ptr():
+        repeated = target.shape != operand.shape and _root(target) is _root(operand)
+        if repeated or (reordered and target.data_ptr() == operand.data_ptr()):
             self.differing["an operand overlaps what is written"] = True
         return operand
 
