@@ -20,7 +20,7 @@ from funcgrad.torch.inference import enabled as inferring
 from funcgrad.torch.scalars import as_scalar, check_fits
 from funcgrad.torch.tensor import Tensor, rebase, tensor_of
 from funcgrad.torch.view_storage import ViewStorage, aval_of, geometry_of, memory_of, result_storage
-from funcgrad.torch.view_tensor import ViewTensor, keep_apart
+from funcgrad.torch.view_tensor import ViewTensor, as_it_was, keep_apart
 from funcgrad.torch.wrapping import check_not_batched, check_transformed, rewritten, still_dual
 
 NUMBERS = (bool, int, float, complex, np.number, np.bool_)
@@ -117,7 +117,7 @@ def in_place(
     if type(target) is ViewTensor:
         node = target.write_in_place(op, others)
     else:
-        result = record(op, (target, *others))
+        result = record(op, (as_it_was(target), *others))
         node = result[1]
         write(target, result)
     if saves_result:

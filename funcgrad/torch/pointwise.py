@@ -12,6 +12,7 @@ from funcgrad.engine.trace import record_one, record_two
 from funcgrad.torch import dtypes
 from funcgrad.torch.calling import (
     NUMBERS,
+    as_it_was,
     check_broadcast,
     check_castable,
     in_place,
@@ -381,7 +382,9 @@ class Pointwise:
                 writable(self_, second, name=name)
             avals = (self_.storage.value.aval, second.storage.value.aval)
             op = in_place_by_types.get(avals) or self.for_in_place((self_, second), avals)
-            return write(self_, record_two(op, self_, second))
+            plain = node is None and second.node is None
+            first = self_ if plain else as_it_was(self_)
+            return write(self_, record_two(op, first, second))
 
         return method
 

@@ -12,7 +12,17 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from funcgrad.engine import FunctionNode, GraphNode, Leaf, Op, Variable, grad_mode, local, record
+from funcgrad.engine import (
+    FunctionNode,
+    GraphNode,
+    Leaf,
+    Op,
+    Storage,
+    Variable,
+    grad_mode,
+    local,
+    record,
+)
 from funcgrad.engine.levels import where
 from funcgrad.engine.nodes import Node
 from funcgrad.torch import geometry as geometries
@@ -323,7 +333,7 @@ class ViewTensor(Tensor):
         base = self.base
         counter = storage.counter
         if local.recorder.grad_enabled and memory_of(base.storage) is memory_of(storage):
-            arguments = (base, *others, storage.offset)
+            arguments = (as_it_was(base), *others, storage.offset)
             made = record(copy_slices(op, *_relative(base, storage)), arguments)
             value, node, nr = made
             keep_apart(node)
@@ -377,11 +387,16 @@ def _requires_grad(variable: Variable) -> bool:
     return variable.requires_grad if isinstance(variable, Tensor) else variable.node is not None
 
 
+def as_it_was(target: Variable) -> Variable:
+    """The target of an in-place op as an argument: hooks on saved tensors must not be given what is about to change."""
+    if local.recorder.observer is None:
+        return target
+    return Variable(Storage(target.storage.value), target.node, target.nr)
+
+
 def keep_apart(node: Any) -> None:
     """Let the node of an in-place op keep what it needs of its target as it was, as PyTorch keeps a copy."""
     if node is not None and node.saved and 0 in node.rule.saves:
-        from funcgrad.engine import Storage
-
         value = node.saved[0][0]
         node.saved = ((value, Storage(value), 0, value), *node.saved[1:])
 

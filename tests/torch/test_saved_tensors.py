@@ -107,6 +107,18 @@ def the_tensors_themselves_are_packed(torch, see):
         see(sorted(packed))
 
 
+def what_is_written_in_place_is_packed_as_it_was(torch, see):
+    x, y = leaf(torch), leaf(torch)
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: t, lambda packed: packed):
+        z = x * 1
+        z.mul_(y)
+        z[0].mul_(y[1])
+        z[1:].div_(y[:1])
+        z *= y
+    z.sum().backward()
+    see(z, x.grad, y.grad)
+
+
 def unpacked_in_the_walks_grad_mode(torch, see):
     def unpack(packed):
         see(torch.is_grad_enabled())
@@ -251,6 +263,7 @@ SAVED = [
     hooks_after_the_walk,
     mutation_is_allowed,
     the_tensors_themselves_are_packed,
+    what_is_written_in_place_is_packed_as_it_was,
     unpacked_in_the_walks_grad_mode,
     unpacked_in_another_precision,
     packed_and_unpacked,
