@@ -294,16 +294,16 @@ class Tensor(Variable):
         if not isinstance(source, Tensor):
             raise TypeError(f"Variable data has to be a tensor, but got {type(source).__name__}")
         wrapping.refuse_data(self.storage.value, reading=False)
-        if self.requires_grad and not aval_of(source.storage).inexact:
-            raise RuntimeError(
-                "data set to a tensor that requires gradients must be floating point or complex dtype"
-            )
         storage, given = self.storage, source.storage
         # What an augmented assignment to `.data` gives back comes first.
         if (type(given) is DataStorage and given.source is storage) or (
             memory_of(given) is memory_of(storage) and geometry_of(given) == geometry_of(storage)
         ):
             return
+        if self.requires_grad and not aval_of(source.storage).inexact:
+            raise RuntimeError(
+                "data set to a tensor that requires gradients must be floating point or complex dtype"
+            )
         if type(storage) is ViewStorage:
             # The version stays that of the base.
             self.move_to(ViewStorage(memory_of(given), storage.counter, geometry_of(given)))

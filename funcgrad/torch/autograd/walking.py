@@ -2,8 +2,7 @@
 
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -111,14 +110,6 @@ def _addable(held: Tensor, value: Value) -> Value:
     return to(tensor_of(value), held.dtype).storage.value if aval is not value.aval else value
 
 
-@contextmanager
-def _in_pytorchs_words() -> Iterator[None]:
-    try:
-        yield
-    except (FreedError, ModifiedError) as error:
-        raise as_pytorch(error) from None
-
-
 def backward(
     tensors: Tensors,
     grad_tensors: Any = None,
@@ -166,7 +157,7 @@ def backward(
         create_graph = not inferring()
     pairs = pairs_of(roots, cotangents, create_graph)
     towards = None if wanted is None else [node for node, _ in edges_of(wanted, gather=True)]
-    with _in_pytorchs_words():
+    try:
         engine.walk(
             pairs,
             into(accumulate),
@@ -174,6 +165,8 @@ def backward(
             create_graph=create_graph,
             towards=towards,
         )
+    except (FreedError, ModifiedError) as error:
+        raise as_pytorch(error) from None
     engine.flush("backward ended")
 
 
@@ -276,20 +269,18 @@ def gradients(
     allow_unused: bool,
 ) -> tuple[Tensor | None, ...]:
     """`grad` without running what is pending at its end."""
-    short = grad_outputs is None and len(roots) == 1 and isinstance(roots[0], Tensor)
-    if short and roots[0].node is not None:
-        check_scalar(roots[0])
-        pairs = None
+    pairs = None
+    # One scalar and no more, as most ask: the cotangent is left to the engine.
+    if grad_outputs is None and len(roots) == 1 and _has_graph(roots[0]):
+        _check_scalar(roots[0])
     else:
-        cotangents = cotangents_of(roots, grad_outputs)
+        pairs = pairs_of(roots, cotangents_of(roots, grad_outputs), as_flag(create_graph))
     retain_graph, allow_unused = as_flag(retain_graph), as_flag(allow_unused)
     create_graph = as_flag(create_graph) and not inferring()
-    if not short or roots[0].node is None:
-        pairs = pairs_of(roots, cotangents, create_graph)
     edges = edges_of(wanted)
     captures = list(dict.fromkeys(edges))
     found: dict[Any, Any] = {}
-    with _in_pytorchs_words():
+    try:
         gathered = None
         leaves = [node for node, _ in captures if isinstance(node, Leaf)]
         if pairs is None and len(leaves) == len(captures):
@@ -297,10 +288,8 @@ def gradients(
                 roots[0], retain_graph=retain_graph, create_graph=create_graph, wanted=leaves
             )
         if gathered is None:
-            if pairs is None:
-                pairs = pairs_of(roots, cotangents_of(roots, None), create_graph)
             engine.walk(
-                pairs,
+                pairs or pairs_of(roots, cotangents_of(roots, None), create_graph),
                 found.__setitem__,
                 retain_graph=retain_graph,
                 create_graph=create_graph,
@@ -308,6 +297,8 @@ def gradients(
             )
         else:
             found = {(leaf, 0): Variable(Storage(v), node, nr) for leaf, v, node, nr in gathered}
+    except (FreedError, ModifiedError) as error:
+        raise as_pytorch(error) from None
     if not allow_unused:
         for position, edge in enumerate(edges):
             if edge not in found:
@@ -321,6 +312,17 @@ def gradients(
         else None
         for edge in edges
     )
+
+
+def _has_graph(root: Any) -> bool:
+    return isinstance(root, Tensor) and root.node is not None
+
+
+def _check_scalar(root: Tensor) -> None:
+    aval = root.storage.value.aval
+    if aval not in _SCALARS:
+        check_scalar(root)
+        remember(_SCALARS, aval, None)
 
 
 def tensor_backward(
@@ -341,10 +343,7 @@ def tensor_backward(
         backward(self, gradient, retain_graph, create_graph, inputs=inputs)
         return
     # What a training step does, without detours.
-    aval = self.storage.value.aval
-    if aval not in _SCALARS:
-        check_scalar(self)
-        remember(_SCALARS, aval, None)
+    _check_scalar(self)
     try:
         engine.backward(
             self, accumulate, retain_graph=retain_graph is not None and as_flag(retain_graph)
