@@ -32,6 +32,14 @@ Gathered = list[tuple[Leaf, Value, GraphNode | None, int]]
 class FreedError(RuntimeError):
     """A value that the way back needs was freed by an earlier walk."""
 
+    def __init__(self) -> None:
+        super().__init__(
+            "Trying to backward through the graph a second time (or directly access saved tensors after they have "
+            "already been freed). Saved intermediate values of the graph are freed when you call .backward() or "
+            "autograd.grad(). Specify retain_graph=True if you need to backward through the graph a second time or "
+            "if you need to access saved tensors after calling backward."
+        )
+
 
 class ModifiedError(RuntimeError):
     """A value that the way back needs was changed in place since it was saved.
@@ -260,12 +268,7 @@ def pull_back(node: Any, cotangents: Sequence[Variable | None]) -> Sequence[Vari
         return [None] * len(node.edges)
     rule, saved = node.rule, node.saved
     if saved is None:
-        raise FreedError(
-            "Trying to backward through the graph a second time (or directly access saved tensors after they have "
-            "already been freed). Saved intermediate values of the graph are freed when you call .backward() or "
-            "autograd.grad(). Specify retain_graph=True if you need to backward through the graph a second time or "
-            "if you need to access saved tensors after calling backward."
-        )
+        raise FreedError
     # Not `None not in`: that would ask the tensors whether they equal None.
     all_given = all(cotangent is not None for cotangent in cotangents)
     vjp = rule.full if all_given else rule.vjp(tuple([c is not None for c in cotangents]))

@@ -1,4 +1,4 @@
-"""Hooks on tensors and nodes, `retain_grad`, gradient edges: each program sees what it sees on PyTorch."""
+"""Hooks on tensors and nodes, and `retain_grad`: each program sees what it sees on PyTorch."""
 
 import gc
 import weakref
@@ -178,53 +178,6 @@ def an_optimizer_in_a_post_accumulate_hook(torch, see):
     see(w, w.grad)
 
 
-def multi_grad_hooks(torch, see):
-    w, v = leaf(torch), leaf(torch)
-    register = torch.autograd.graph.register_multi_grad_hook
-    handle = register((w, v), lambda gradients: see("all", gradients))
-    any_handle = register((w, v), lambda gradient: see("any", gradient), mode="any")
-    (w * 2).sum().backward()
-    (w * v).sum().backward()
-    handle.remove()
-    any_handle.remove()
-    (w * v).sum().backward()
-
-
-def multi_grad_hook_in_no_mode(torch, see):
-    torch.autograd.graph.register_multi_grad_hook((leaf(torch),), see, mode="some")
-
-
-def multi_grad_hook_without_grad(torch, see):
-    torch.autograd.graph.register_multi_grad_hook((torch.ones(2),), see)
-
-
-def node_interface(torch, see):
-    w = leaf(torch)
-    y = w * 2
-    node = y.grad_fn
-    see(node.name(), node.next_functions, node.next_functions[0][0].variable is w, node.metadata)
-    node.metadata["note"] = 1
-    see(y.grad_fn.metadata["note"], node is y.grad_fn)
-    see(isinstance(node, torch.autograd.graph.Node), node.next_functions[0][0].next_functions)
-    for other in (w + 1, w**2, torch.ones(2, 2) @ w, w - 1, w / 2, 1 / w, y.sum(), torch.sin(w)):
-        see(other.grad_fn.next_functions)
-
-
-def gradient_edges(torch, see):
-    w = leaf(torch)
-    y = w * w
-    edge = torch.autograd.graph.get_gradient_edge
-    see(edge(y).node, edge(y).output_nr, edge(w).node)
-    see(torch.autograd.grad(y.sum(), edge(w), retain_graph=True))
-    see(torch.autograd.grad(edge(y), w, grad_outputs=torch.ones(2), retain_graph=True))
-    torch.autograd.backward(edge(y.sum()), torch.tensor(2.0))
-    see(w.grad)
-
-
-def edge_without_grad(torch, see):
-    torch.autograd.graph.get_gradient_edge(torch.ones(2))
-
-
 def gradient_of_a_result_warns(torch, see):
     see((leaf(torch) * 2).grad)
 
@@ -316,15 +269,6 @@ def hooks_of_one_of_several_results(torch, see):
     see(w.grad)
 
 
-def multi_grad_hooks_of_results_of_one_op(torch, see):
-    first, second = (leaf(torch) * 1).unbind()
-    register = torch.autograd.graph.register_multi_grad_hook
-    register([first, second], lambda gradients: see("all", gradients))
-    register([first, second], lambda gradient: see("any", gradient), mode="any")
-    register([torch.ones(2), second], lambda gradient: see("other", gradient), mode="any")
-    (second * 2).backward()
-
-
 def what_a_hook_does_in_place_counts(torch, see):
     w = leaf(torch)
     y = w * 2
@@ -379,29 +323,6 @@ def hooks_removed_and_added_on_the_way(torch, see):
     y.sum().backward()
 
 
-def names_of_nodes(torch, see):
-    w = leaf(torch)
-    y = w * 1
-    y[0].mul_(2)
-    see(y.grad_fn.name(), y.grad_fn.next_functions[0][0].name())
-    see((w * 1).grad_fn.next_functions[0][0].name())
-
-
-def increment_version(torch, see):
-    increment = torch.autograd.graph.increment_version
-    x = torch.ones(2)
-    increment(x)
-    increment([x, x[0]])
-    see(x._version)
-    with torch.inference_mode():
-        increment(torch.ones(2))
-    for wrong in (3, [3]):
-        try:
-            increment(wrong)
-        except RuntimeError as error:
-            see(str(error))
-
-
 def a_leaf_that_nobody_holds(torch, see):
     w = leaf(torch)
     w.note = "mine"
@@ -437,13 +358,10 @@ PROGRAMS = [
     a_leaf_that_nobody_holds_was_changed,
     hooks_where_no_gradient_arrives,
     hooks_of_one_of_several_results,
-    multi_grad_hooks_of_results_of_one_op,
     what_a_hook_does_in_place_counts,
     hooks_where_only_some_gather,
     a_result_that_gathers_keeps_doing_so,
     hooks_removed_and_added_on_the_way,
-    names_of_nodes,
-    increment_version,
     hooks_of_leaves_that_want_no_gradient_for_a_while,
     hooks_of_a_tensor_detached_in_place,
     hooks_of_a_tensor_written_and_detached_in_place,
@@ -459,12 +377,6 @@ PROGRAMS = [
     a_hook_that_raises,
     hooks_and_gradients_of_gradients,
     an_optimizer_in_a_post_accumulate_hook,
-    multi_grad_hooks,
-    multi_grad_hook_in_no_mode,
-    multi_grad_hook_without_grad,
-    node_interface,
-    gradient_edges,
-    edge_without_grad,
     gradient_of_a_result_warns,
 ]
 

@@ -10,13 +10,13 @@ from weakref import ref
 
 import numpy as np
 
-from funcgrad.engine import Aval, FunctionNode, ModifiedError, Storage, Variable
+from funcgrad.engine import Aval, FreedError, FunctionNode, ModifiedError, Storage, Variable
 from funcgrad.engine.nodes import Edge, Packed
 from funcgrad.torch.autograd.complaints import as_pytorch
 from funcgrad.torch.autograd.graph import NodeFace
 from funcgrad.torch.autograd.hooks import as_tensor
 from funcgrad.torch.autograd.observing import saved_entry
-from funcgrad.torch.autograd.saved_attributes import FREED, SavedTensor
+from funcgrad.torch.autograd.saved_attributes import SavedTensor
 from funcgrad.torch.autograd.shaping import as_gradient_of
 from funcgrad.torch.tensor import Tensor, place, tensor_of
 
@@ -207,7 +207,7 @@ class CustomNode(FunctionNode):
     def saved_tensors(self) -> tuple[Tensor | None, ...]:
         """What was kept, with its history."""
         if self.entries is None:
-            raise RuntimeError(FREED)
+            raise as_pytorch(FreedError())
         return tuple(
             None if entry is None else self._restored(entry, kept)
             for entry, kept in zip(self.entries, self.kept, strict=True)
@@ -216,7 +216,7 @@ class CustomNode(FunctionNode):
     def raw_saved_tensors(self) -> tuple[SavedTensor, ...]:
         """Each of what was kept, to be given hooks."""
         if self.entries is None:
-            raise RuntimeError(FREED)
+            raise as_pytorch(FreedError())
 
         def one(number: int) -> SavedTensor:
             def put(entry: Any) -> None:

@@ -6,19 +6,13 @@ Given are the arguments and results that are saved here as they are in PyTorch; 
 from collections.abc import Callable
 from typing import Any
 
-from funcgrad.engine import GraphNode, Leaf, ModifiedError, Storage, Variable
+from funcgrad.engine import FreedError, GraphNode, Leaf, ModifiedError, Storage, Variable
 from funcgrad.engine.nodes import Packed
 from funcgrad.torch.autograd.complaints import as_pytorch
 from funcgrad.torch.autograd.observing import packed
 from funcgrad.torch.calling import Watched
 from funcgrad.torch.tensor import Tensor, tensor_of, without_history
 
-FREED = (
-    "Trying to backward through the graph a second time (or directly access saved tensors after they have already "
-    "been freed). Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). "
-    "Specify retain_graph=True if you need to backward through the graph a second time or if you need to access saved "
-    "tensors after calling backward."
-)
 _BINARY = {"self": 0, "other": 1}
 _RESULT = -1
 # By the name of the node, of which arguments PyTorch saves the values, and whether the result.
@@ -156,7 +150,7 @@ def _tensor(node: Any, place: int, number: int | None) -> Tensor | None:
     if number is None:
         return None
     if node.saved is None:
-        raise RuntimeError(FREED)
+        raise as_pytorch(FreedError())
     value, storage, version, held = node.saved[number]
     edges = dict(zip(node.rule.wants, node.edges, strict=True))
     source: tuple[GraphNode | None, int] = (
