@@ -18,8 +18,8 @@ from funcgrad.torch.calling import (
     writable,
 )
 from funcgrad.torch.dtypes import bool_, dtype, int64, kernel_name
+from funcgrad.torch.gathering import first_outside, place_of_mask, put
 from funcgrad.torch.geometry import permute, wrap_dim
-from funcgrad.torch.indexing import first_outside, place_of_mask, put
 from funcgrad.torch.splitting import unbind
 from funcgrad.torch.tensor import Tensor, concrete, place, tensor_of, without_history
 from funcgrad.torch.view_storage import view_of

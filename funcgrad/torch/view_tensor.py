@@ -5,9 +5,7 @@ How PyTorch does it: https://github.com/pytorch/pytorch/blob/main/torch/csrc/aut
 
 from collections.abc import Sequence
 from enum import Enum
-from functools import lru_cache
-from math import inf, prod
-from re import sub
+from math import inf
 from typing import Any
 
 import jax.numpy as jnp
@@ -24,12 +22,11 @@ from funcgrad.engine import (
     record,
 )
 from funcgrad.engine.levels import where
-from funcgrad.engine.nodes import Node
 from funcgrad.torch import geometry as geometries
 from funcgrad.torch import inference
-from funcgrad.torch.bits import as_complex, as_pairs
+from funcgrad.torch.base_ops import as_strided, copy_slices, relative
 from funcgrad.torch.dtypes import Size, dtype, from_numpy_dtype
-from funcgrad.torch.strided import Layout, layout, reader, writer
+from funcgrad.torch.node_names import short_name
 from funcgrad.torch.tensor import AccumulateGrad, Tensor, move_retained, rebase, tensor_of
 from funcgrad.torch.view_storage import (
     ViewStorage,
@@ -109,7 +106,7 @@ class CopySlices(FunctionNode):
         edges[position] = (base.node or UNTRACKED, base.nr)
         super().__init__(tuple(edges), (aval_of(base.storage),))
         self.within, self.position = within, position
-        self.way, self.offset = _relative(base, storage), storage.offset  # type: ignore[arg-type, attr-defined]
+        self.way, self.offset = relative(base.storage, storage), storage.offset  # type: ignore[arg-type, attr-defined]
 
     def pull_back(self, cotangents: Sequence[Variable | None]) -> Sequence[Variable | None]:
         """The function's own way back for the view's part of the cotangent; the rest stays as it is."""
@@ -248,7 +245,7 @@ class ViewTensor(Tensor):
             if version == self._seen == storage.version:
                 base = cut
         with where(self.base.storage.value), grad_mode(True):
-            op = as_strided(*_relative(self.base, storage), storage.remade_by)
+            op = as_strided(*relative(self.base.storage, storage), storage.remade_by)
             value, self._node, self._nr = record(op, (base, storage.offset))
         if self._node is None:
             self._node = AsStridedBackward0(((UNTRACKED, 0),), (aval_of(storage),))
@@ -334,7 +331,7 @@ class ViewTensor(Tensor):
         counter = storage.counter
         if local.recorder.grad_enabled and memory_of(base.storage) is memory_of(storage):
             arguments = (as_it_was(base), *others, storage.offset)
-            made = record(copy_slices(op, *_relative(base, storage)), arguments)
+            made = record(copy_slices(op, *relative(base.storage, storage)), arguments)
             value, node, nr = made
             keep_apart(node)
             base.storage.value = value
@@ -357,32 +354,6 @@ ViewTensor.__name__ = ViewTensor.__qualname__ = "Tensor"
 ViewTensor.__module__ = Tensor.__module__
 
 
-def type_of_write(node: GraphNode) -> type:
-    """The kind of node that the op behind a node has where it writes to no view."""
-    op = node.rule.op if isinstance(node, Node) else None
-    return op.within.node_type if isinstance(op, WriteOp) else type(node)
-
-
-# The nodes that PyTorch's own C++ code makes by hand say where they are from.
-_QUALIFIED = {"AccumulateGrad", "CopyBackwards", "CopySlices", "Error", "NotImplemented"}
-
-
-def node_name(node_type: type) -> str:
-    """What PyTorch calls a kind of node."""
-    name = node_type.__name__
-    return f"torch::autograd::{name}" if name in _QUALIFIED else name
-
-
-def short_name(node_type: type) -> str:
-    """What PyTorch calls the op behind a kind of node in complaints."""
-    return op_name(node_name(node_type))
-
-
-def op_name(name: str) -> str:
-    """What PyTorch calls the op behind a node of this name in complaints."""
-    return sub(r"Backward0?(\d*)$", r"\1", name)
-
-
 def _requires_grad(variable: Variable) -> bool:
     return variable.requires_grad if isinstance(variable, Tensor) else variable.node is not None
 
@@ -399,104 +370,6 @@ def keep_apart(node: Any) -> None:
     if node is not None and node.saved and 0 in node.rule.saves:
         value = node.saved[0][0]
         node.saved = ((value, Storage(value), 0, value), *node.saved[1:])
-
-
-# ------------------------------------------------------------------------------------------- ops from base to view
-
-# Of a base that lies in its memory in another way than plainly: its layout and its offset. Then what the memory's elements
-# are seen as, if that is something else.
-Around = tuple[Layout | None, int, str] | None
-
-
-def _relative(base: Tensor, storage: ViewStorage) -> tuple[Layout, Around]:
-    """How a view lies in its base's elements, or in the memory that these are put in first."""
-    around = base.storage
-    given, wanted = aval_of(around).dtype, storage.aval.dtype
-    kind = "" if given == wanted else "complex" if wanted.kind == "c" else "real"
-    if type(around) is ViewStorage:
-        return storage.layout, (around.layout, around.geometry.offset, kind)
-    if kind:
-        return storage.layout, (None, 0, kind)
-    return layout(around.value.aval.shape, storage.geometry), None
-
-
-# Of each way to see a memory: the function, and what goes back.
-_SEEN_AS = {"real": (as_pairs, as_complex), "complex": (as_complex, as_pairs)}
-
-
-def _into_memory(around: Around, shape: tuple[int, ...]) -> Any:
-    """The function of a base's elements that gives the memory, and its inverse, which takes these elements too.
-
-    Args:
-        around: how the base lies in it.
-        shape: of the memory as the view sees it.
-    """
-    if around is None:
-        return lambda array: array, lambda array, memory: memory
-    of, offset, kind = around
-
-    def held(array: Any) -> Any:
-        """The memory as the base sees it."""
-        if of is None:
-            return array
-        return writer(of)(jnp.zeros(of.shape, array.dtype), jnp.int32(offset), array)
-
-    def put(array: Any) -> Any:
-        memory = held(array)
-        if not kind:
-            return memory
-        flat = _SEEN_AS[kind][0](memory)[: prod(shape)]
-        return jnp.pad(flat, (0, prod(shape) - flat.size)).reshape(shape)
-
-    def take(array: Any, memory: Any) -> Any:
-        if kind:
-            before = held(array)
-            flat = _SEEN_AS[kind][1](memory)[: before.size]
-            # Where the number of parts is odd the last stays.
-            memory = jnp.concatenate([flat, before.reshape(-1)[flat.size :]]).reshape(before.shape)
-        return memory if of is None else reader(of)(memory, jnp.int32(offset))
-
-    return put, take
-
-
-@lru_cache(maxsize=4096)
-def as_strided(view: Layout, around: Around = None, label: str = "AsStridedBackward0") -> Op:
-    """The op (base, offset) -> elements of a view."""
-    put, _ = _into_memory(around, view.shape)
-    read = reader(view)
-    return Op(
-        "as_strided",
-        lambda base, offset: read(put(base), offset),
-        label=label,
-        counted=1,
-        constants_from=1,
-    )
-
-
-class WriteOp(Op):
-    """An op from base to base; `within` is the op that gives the new elements of the view."""
-
-    __slots__ = ("within",)
-
-    within: Op
-
-
-@lru_cache(maxsize=4096)
-def copy_slices(op: Op, view: Layout, around: Around) -> Op:
-    """The op (base, *others, offset) -> the base with a view of it replaced by what `op` gives for it and `others`."""
-    put, take = _into_memory(around, view.shape)
-    read, write = reader(view), writer(view)
-
-    def function(base: Any, *rest: Any) -> Any:
-        *others, offset = rest
-        memory = put(base)
-        new = op.function(read(memory, offset), *others)
-        return take(base, write(memory, offset, new))
-
-    counted = -1 if op.counted is None else op.counted
-    made = WriteOp(f"{op.name} in a view", function, label="CopySlices", counted=counted)
-    made.within = op
-    return made
 
 
 # ------------------------------------------------------------------------------------------- making views

@@ -8,6 +8,7 @@ from typing import Any
 from funcgrad.engine import local, record
 from funcgrad.torch import dtypes
 from funcgrad.torch import geometry as geometries
+from funcgrad.torch.base_ops import as_strided as as_strided_op
 from funcgrad.torch.conversions import CLONE
 from funcgrad.torch.dtype_views import view_dtype
 from funcgrad.torch.dtypes import Size
@@ -15,7 +16,6 @@ from funcgrad.torch.geometry import Geometry, infer_size, wrap_dim
 from funcgrad.torch.tensor import Tensor, tensor_of
 from funcgrad.torch.view_ops import complaining, ints, op
 from funcgrad.torch.view_storage import ViewStorage, memory_of, place, view_of
-from funcgrad.torch.view_tensor import as_strided as as_strided_op
 from funcgrad.torch.view_tensor import geometry, made_now, make_view, view_tensor
 
 # ------------------------------------------------------------------------------------------- shapes

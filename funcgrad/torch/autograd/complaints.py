@@ -5,17 +5,11 @@ from math import inf
 from funcgrad.engine import FunctionNode, ModifiedError
 from funcgrad.engine.values import Moved
 from funcgrad.torch.autograd.observing import Anomaly
+from funcgrad.torch.base_ops import type_of_write
 from funcgrad.torch.dtypes import from_numpy_dtype
+from funcgrad.torch.node_names import op_name, short_name
 from funcgrad.torch.view_storage import ViewStorage, aval_of, is_view
-from funcgrad.torch.view_tensor import (
-    UNTRACKED,
-    AsStridedBackward0,
-    CopySlices,
-    Creation,
-    op_name,
-    short_name,
-    type_of_write,
-)
+from funcgrad.torch.view_tensor import UNTRACKED, AsStridedBackward0, CopySlices, Creation
 
 
 def as_pytorch(error: RuntimeError) -> RuntimeError:

@@ -15,8 +15,8 @@ from funcgrad.torch.autograd.saved_attributes import attributes_of, saved_attrib
 from funcgrad.torch.autograd.walking import accumulate
 from funcgrad.torch.devices import device
 from funcgrad.torch.dtypes import dtype, from_numpy_dtype
+from funcgrad.torch.node_names import node_name
 from funcgrad.torch.tensor import AccumulateGrad, Tensor, device_of
-from funcgrad.torch.view_tensor import node_name
 
 _NO_NUMBER = 2**64 - 1
 

@@ -16,11 +16,11 @@ from funcgrad.engine.nodes import Packed
 from funcgrad.engine.trace import Recorder, recorders
 from funcgrad.torch.conversions import to
 from funcgrad.torch.dtypes import from_numpy_dtype
+from funcgrad.torch.node_names import node_name
 from funcgrad.torch.pointwise import FUNCTIONS as POINTWISE
 from funcgrad.torch.reductions import FUNCTIONS as REDUCTIONS
 from funcgrad.torch.tensor import Tensor, tensor_of
 from funcgrad.torch.view_storage import aval_of
-from funcgrad.torch.view_tensor import node_name
 
 _PACKAGE = str(Path(__file__).parents[2])
 
