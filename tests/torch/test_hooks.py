@@ -296,6 +296,17 @@ def hooks_where_only_some_gather(torch, see):
         see(w.grad, y.grad, y.retains_grad)
 
 
+def a_gradient_retained_with_its_graph(torch, see):
+    w = leaf(torch)
+    y = w**2
+    y.retain_grad()
+    (y * y).sum().backward(create_graph=True)
+    see(y.grad)
+    w.grad = None
+    y.grad.sum().backward()
+    see(w.grad)
+
+
 def a_result_that_gathers_keeps_doing_so(torch, see):
     w = leaf(torch)
     y = w * 2
@@ -360,6 +371,7 @@ PROGRAMS = [
     hooks_of_one_of_several_results,
     what_a_hook_does_in_place_counts,
     hooks_where_only_some_gather,
+    a_gradient_retained_with_its_graph,
     a_result_that_gathers_keeps_doing_so,
     hooks_removed_and_added_on_the_way,
     hooks_of_leaves_that_want_no_gradient_for_a_while,

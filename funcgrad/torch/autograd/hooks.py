@@ -7,6 +7,7 @@ from weakref import ref
 
 from funcgrad.engine import GraphNode, Leaf, Node, Variable
 from funcgrad.engine.nodes import HookTable, hooks_of
+from funcgrad.torch.conversions import clone
 from funcgrad.torch.dtypes import from_numpy_dtype
 from funcgrad.torch.tensor import Tensor, tensor_of
 from funcgrad.torch.view_tensor import UNTRACKED
@@ -177,7 +178,11 @@ def _retain_at(tensor: Tensor) -> None:
         if target is not None and given is not None:
             held = target._grad
             gradient: Any = tensor_of(given.storage.value, given.node, given.nr)
-            target._grad = gradient if held is None else held + gradient
+            if held is not None:
+                target._grad = held + gradient
+            else:
+                # Values never change, so a copy is made for the graph's sake alone.
+                target._grad = gradient if given.node is None else clone(gradient)
 
     hooks_of(tensor.node).retaining[number, id(tensor)] = arriving
 
