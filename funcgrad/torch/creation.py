@@ -7,7 +7,6 @@ from typing import Any
 import jax
 import numpy as np
 
-from funcgrad.engine import local
 from funcgrad.engine.values import Wrapped
 from funcgrad.torch import sampling
 from funcgrad.torch.calling import NUMBERS, laid_out
@@ -59,9 +58,8 @@ def tensor(
         )
         if isinstance(data.storage.value, Wrapped):
             copied: Any = data.detach()
-            return (copied.clone() if dtype is None else copied.to(dtype)).requires_grad_(
-                requires_grad
-            )
+            copied = copied.clone() if dtype is None else copied.to(dtype)
+            return copied.requires_grad_() if requires_grad else copied
         data = data._array()
     return _wrap(_elements(data, dtype), device, requires_grad)
 
@@ -144,8 +142,7 @@ def asked(made: Tensor, requires_grad: bool) -> Tensor:
         )
     if requires_grad and not made.storage.value.aval.inexact:
         raise RuntimeError("Only Tensors of floating point and complex dtype can require gradients")
-    if not local.recorder.levels:
-        made.requires_grad = requires_grad
+    made.requires_grad = requires_grad
     return made
 
 

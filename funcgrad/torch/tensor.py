@@ -157,8 +157,6 @@ class Tensor(Variable):
 
     def _ask(self, wanted: bool) -> None:
         """Ask for a gradient, or stop asking."""
-        if wanted and local.recorder.levels:
-            raise RuntimeError(wrapping.REQUIRES_GRAD)
         if not self.is_leaf:
             if not wanted:
                 raise RuntimeError(
@@ -197,6 +195,7 @@ class Tensor(Variable):
                 "requires_grad_(): argument 'requires_grad' (position 1) must be bool, not "
                 f"{type(requires_grad).__name__}"
             )
+        wrapping.refuse_inside(wrapping.REQUIRES_GRAD)
         self._ask(requires_grad)
         return self
 

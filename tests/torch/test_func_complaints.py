@@ -110,6 +110,9 @@ COMPLAINTS = {
         vector(t)
     ),
     "requires_grad_() inside vmap": lambda t, f: f.vmap(lambda x: x.requires_grad_())(vector(t)),
+    "requires_grad_(False) inside grad": lambda t, f: f.grad(lambda x: x.requires_grad_(False))(
+        vector(t)
+    ),
     "backward() inside grad": lambda t, f: f.grad(lambda x: x.sum().backward())(vector(t)),
     "backward() inside vmap": lambda t, f: f.vmap(lambda x: x.sum().backward())(vector(t, True)),
     "autograd.grad inside vmap": lambda t, f: f.vmap(lambda x: t.autograd.grad(x * x, x))(

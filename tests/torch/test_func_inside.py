@@ -1,5 +1,7 @@
 """Inside functions that `torch.func` transforms, next to PyTorch: views, in-place changes, new tensors, random numbers."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -154,6 +156,17 @@ MADE_INSIDE = {
     "an index of the batch into what is shared": lambda t, f: f.vmap(lambda k: vector(t)[k])(
         t.tensor([2, 0])
     ),
+    "a leaf of the outside": lambda t, f: f.vmap(lambda x: t.ones(3, requires_grad=True) * x)(
+        matrix(t)
+    ),
+    "a leaf": lambda t, f: f.grad(lambda x: (t.ones(3, requires_grad=True) * x).sum())(vector(t)),
+    "a leaf differentiated by": lambda t, f: f.grad(lambda x: by_a_leaf(t, x))(vector(t)),
+    "a flag set": lambda t, f: f.grad(lambda x: (setattr(x, "requires_grad", True), x.sum())[1])(
+        vector(t)
+    ),
+    "a flag of a batch set": lambda t, f: f.vmap(
+        lambda x: (setattr(x, "requires_grad", True), x * 2)[1]
+    )(vector(t)),
     "a copy by tensor()": lambda t, f: f.grad(lambda x: (t.tensor(x) * x).sum())(vector(t)),
     "a formatted value": lambda t, f: f.grad(lambda x: x.sum() * float(f"{x.sum():.1f}"))(
         vector(t)
@@ -161,6 +174,17 @@ MADE_INSIDE = {
     "a loop over rows": lambda t, f: f.vmap(lambda x: sum(each * each for each in x))(matrix(t)),
     "the shape that is seen": lambda t, f: f.vmap(lambda x: x * (len(x) + x.numel()))(matrix(t)),
 }
+
+
+def test_anomaly_mode_looks_at_all_of_a_batch():
+    def call(t, f):
+        with t.autograd.set_detect_anomaly(True):
+            right = f.vmap(f.grad(lambda x: x**3))(vector(t))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                f.vmap(f.grad(lambda x: (x * 0).sqrt() * 0))(right)
+
+    check(call)
 
 
 RETURNED = {
@@ -263,6 +287,11 @@ def test_in_place_changes_inside(change, transform):
 def test_in_place_changes_by_a_mask_inside():
     check(lambda t, f: f.jacrev(lambda x: where_it_is_large(t, x))(vector(t)))
     check(lambda t, f: f.jacfwd(f.jacrev(lambda x: where_it_is_large(t, x)))(vector(t)))
+
+
+def by_a_leaf(t, x):
+    leaf = t.ones(3, requires_grad=True)
+    return t.autograd.grad((leaf**2 * x**2).sum(), leaf, create_graph=True)[0].sum()
 
 
 def written(target, value):

@@ -12,6 +12,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from funcgrad.engine import Constant, GraphNode, Node, Storage, Value, Variable, grad_mode, local
+from funcgrad.engine.levels import behind
 from funcgrad.engine.nodes import Packed
 from funcgrad.engine.trace import Recorder, recorders
 from funcgrad.torch.conversions import to
@@ -202,7 +203,7 @@ class Observer:
             if gradient is None or not gradient.storage.value.aval.inexact:
                 continue
             with grad_mode(False):
-                plain = tensor_of(gradient.storage.value)
+                plain = tensor_of(behind(gradient.storage.value))  # of all of a batch
                 found = REDUCTIONS["any"](POINTWISE["isnan"](plain)).item()
             if found:
                 _warn_of(node)

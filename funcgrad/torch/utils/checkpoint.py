@@ -127,7 +127,8 @@ class CheckpointFunction(Function):
             )
         args = list(ctx.rest)
         for place, tensor in zip(ctx.places, ctx.saved_tensors, strict=True):
-            args[place] = tensor.detach().requires_grad_(tensor.requires_grad)
+            args[place] = tensor.detach()
+            args[place].requires_grad = tensor.requires_grad
         with _random_numbers(ctx.random), grad_mode(True):
             outputs = ctx.run_function(*args)
         outputs = outputs if isinstance(outputs, tuple) else (outputs,)
