@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Sequence
+from functools import reduce
 from typing import Any
 
 import jax
@@ -12,7 +13,14 @@ from funcgrad.torch import sampling
 from funcgrad.torch.calling import NUMBERS, laid_out
 from funcgrad.torch.conversions import to
 from funcgrad.torch.devices import device
-from funcgrad.torch.dtypes import dtype, from_numpy_dtype, get_default_dtype, int64
+from funcgrad.torch.dtypes import (
+    bool_,
+    dtype,
+    from_numpy_dtype,
+    get_default_dtype,
+    int64,
+    promote_types,
+)
 from funcgrad.torch.random_stream import Generator, default_generator
 from funcgrad.torch.scalars import check_fits
 from funcgrad.torch.tensor import Tensor, concrete, place, tensor_of
@@ -74,9 +82,12 @@ def _elements(data: Any, wanted: dtype | None) -> Any:
         inferred = from_numpy_dtype(array.dtype)
     else:
         _check_nesting(data)
-        data = _plain(data)
-        array = np.asarray(data)
-        if (array.size == 0 and array.dtype == np.float64) or array.dtype.kind == "f":
+        tensors: list[Tensor] = []
+        array = np.asarray(_plain(data, tensors))
+        if tensors:
+            kinds = (each.dtype for each in tensors)
+            inferred = reduce(promote_types, kinds, _kind_of_numbers(data))
+        elif (array.size == 0 and array.dtype == np.float64) or array.dtype.kind == "f":
             inferred = get_default_dtype()
         elif array.dtype.kind == "c":
             inferred = get_default_dtype().to_complex()
@@ -87,12 +98,21 @@ def _elements(data: Any, wanted: dtype | None) -> Any:
     return array.astype((wanted or inferred).numpy_dtype)
 
 
-def _plain(data: Any) -> Any:
-    """Nested sequences with 0-d tensors replaced by their numbers."""
+def _plain(data: Any, tensors: list[Tensor]) -> Any:
+    """Nested sequences with tensors of one element, which are gathered, replaced by their numbers."""
     if isinstance(data, Tensor):
-        array = data._array()
-        return np.asarray(concrete(array, NO_STORAGE if data.ndim else ITEM)).tolist()
-    return [_plain(each) for each in data] if isinstance(data, (list, tuple)) else data
+        if data.numel() != 1:
+            raise ValueError("only one element tensors can be converted to Python scalars")
+        tensors.append(data)
+        return np.asarray(concrete(data._array(), NO_STORAGE if data.ndim else ITEM)).item()
+    return [_plain(each, tensors) for each in data] if isinstance(data, (list, tuple)) else data
+
+
+def _kind_of_numbers(data: Any) -> dtype:
+    """The dtype that PyTorch infers from the numbers in nested sequences; bool, which any other goes before, if none."""
+    if isinstance(data, (list, tuple)):
+        return reduce(promote_types, map(_kind_of_numbers, data), bool_)
+    return bool_ if isinstance(data, Tensor) else from_numpy_dtype(_elements(data, None).dtype)
 
 
 def _check_nesting(data: Any) -> None:
@@ -107,6 +127,8 @@ def _check_nesting(data: Any) -> None:
         if depth < len(shape):
             if not isinstance(part, (list, tuple)) and not isinstance(part, (Tensor, np.ndarray)):
                 raise TypeError(f"not a sequence at dim {depth}")
+            if isinstance(part, Tensor):
+                return  # of one element, which stands for a number
             if len(part) != shape[depth]:
                 raise ValueError(
                     f"expected sequence of length {shape[depth]} at dim {depth} (got {len(part)})"

@@ -284,7 +284,6 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
         for k, each in enumerate(vectors)
     ]
     if swap:
-        grids = [views.transpose(each, 0, 1) for each in grids]
         grids[0], grids[1] = grids[1], grids[0]
     return tuple(grids)
 
