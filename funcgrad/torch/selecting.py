@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
 from funcgrad.engine import Aval, Op, Variable, record
@@ -18,160 +17,15 @@ from funcgrad.torch.calling import (
     writable,
 )
 from funcgrad.torch.dtypes import bool_, dtype, int64, kernel_name
-from funcgrad.torch.gathering import first_outside, place_of_mask, put
+from funcgrad.torch.gathering import first_outside, place_of_mask
 from funcgrad.torch.geometry import permute, wrap_dim
+from funcgrad.torch.selection_ops import selection_op
 from funcgrad.torch.splitting import unbind
 from funcgrad.torch.tensor import Tensor, concrete, place, tensor_of, without_history
 from funcgrad.torch.view_storage import view_of
 from funcgrad.torch.view_tensor import geometry
 from funcgrad.torch.views import expand
 from funcgrad.torch.wrapping import DYNAMIC_SHAPE, MASK_SELECTED
-
-Array = Any
-
-
-def _mesh(index: Array, dim: int) -> tuple[Array, ...]:
-    """An index that goes along `dim` as `index` says, and along the other dimensions with it."""
-    return tuple(
-        index
-        if k == dim
-        else jnp.arange(n).reshape([-1 if each == k else 1 for each in range(index.ndim)])
-        for k, n in enumerate(index.shape)
-    )
-
-
-def _corner(source: Array, index: Array) -> Array:
-    return source[tuple([slice(0, n) for n in index.shape])]
-
-
-# ------------------------------------------------------------------------------------------- the JAX functions
-
-
-def _gather(dim: int) -> Callable[..., Array]:
-    def function(x: Array, index: Array) -> Array:
-        if not index.ndim:
-            return x.reshape(-1)[index]
-        return x[_mesh(index, dim)] if x.ndim else x.reshape(1)[index]
-
-    return function
-
-
-def _scatter(dim: int) -> Callable[..., Array]:
-    def function(x: Array, source: Array, index: Array) -> Array:
-        if not x.ndim:
-            return source.reshape(()).astype(x.dtype)
-        source = (
-            jnp.broadcast_to(source, index.shape) if not source.ndim else _corner(source, index)
-        )
-        mesh = jnp.broadcast_arrays(*_mesh(index, dim))
-        return put(tuple(range(x.ndim)), x, source, *mesh)
-
-    return function
-
-
-def _scatter_add(dim: int) -> Callable[..., Array]:
-    return lambda x, source, index: (
-        x.at[_mesh(index, dim)].add(_corner(source, index)) if x.ndim else x + source.reshape(())
-    )
-
-
-def _along(dim: int, index: Array) -> tuple[Any, ...]:
-    return (*[slice(None)] * dim, index)
-
-
-def _index_put(dim: int, x: Array, index: Array, source: Array) -> Array:
-    if not x.ndim:
-        return source.reshape(())
-    return jnp.moveaxis(
-        put((0,), jnp.moveaxis(x, dim, 0), jnp.moveaxis(source, dim, 0), index), 0, dim
-    )
-
-
-def _index_fill(dim: int) -> Callable[..., Array]:
-    def function(x: Array, value: Array, index: Array) -> Array:
-        # By a mask, so that a place named twice counts once in the value's gradient.
-        length = x.shape[dim] if x.ndim else 1
-        mask = jnp.zeros(length, bool).at[index].set(True)
-        shape = [length if k == dim else 1 for k in range(x.ndim)]
-        return jnp.where(mask.reshape(shape), value.astype(x.dtype), x)
-
-    return function
-
-
-def _masked_scatter() -> Callable[..., Array]:
-    def function(x: Array, source: Array, mask: Array) -> Array:
-        mask = jnp.broadcast_to(mask, x.shape)
-        order = jnp.cumsum(mask.reshape(-1)) - 1
-        chosen = source.reshape(-1)[jnp.clip(order, 0, max(source.size - 1, 0))]
-        return jnp.where(mask, chosen.reshape(x.shape), x)
-
-    return function
-
-
-_FUNCTIONS: dict[str, Callable[..., Callable[..., Array]]] = {
-    "GatherBackward0": _gather,
-    "IndexAddBackward0": lambda dim: (
-        lambda x, source, index, alpha: (
-            x.at[_along(dim, index)].add(source * alpha)
-            if x.ndim
-            else x + source.reshape(()) * alpha
-        )
-    ),
-    "IndexCopyBackward0": lambda dim: lambda x, source, i: _index_put(dim, x, i, source),
-    "IndexFillBackward0": _index_fill,
-    "IndexFillBackward1": _index_fill,
-    "IndexSelectBackward0": lambda dim: lambda x, i: jnp.take(x, i, dim) if x.ndim else x,
-    "MaskedFillBackward0": lambda: lambda x, value, m: jnp.where(m, value.astype(x.dtype), x),
-    "MaskedFillBackward1": lambda: lambda x, value, m: jnp.where(m, value.astype(x.dtype), x),
-    "MaskedScatterBackward0": _masked_scatter,
-    "MaskedSelectBackward0": lambda shape: (
-        lambda x, *places: jnp.broadcast_to(x, shape)[places] if shape else x.reshape(1)[places[0]]
-    ),
-    "ScatterAddBackward0": _scatter_add,
-    "ScatterBackward0": _scatter,
-    "ScatterBackward1": _scatter,
-    "TakeBackward0": lambda: lambda x, index: x.reshape(-1)[index],
-    "WhereBackward0": lambda to: lambda a, b, m: jnp.where(m, a.astype(to), b.astype(to)),
-}
-
-
-# Ops whose second argument is an input of the graph node, too.
-_OF_TWO = {
-    "IndexAddBackward0",
-    "IndexCopyBackward0",
-    "IndexFillBackward1",
-    "MaskedFillBackward1",
-    "MaskedScatterBackward0",
-    "ScatterAddBackward0",
-    "ScatterBackward0",
-    "WhereBackward0",
-}
-
-
-# Arguments that PyTorch saves beside those that the derivative needs.
-_SAVES = {
-    "GatherBackward0": (0,),
-    "IndexAddBackward0": (1,),
-    "IndexCopyBackward0": (1,),
-    "MaskedSelectBackward0": (0,),
-    "TakeBackward0": (0,),
-}
-
-
-@lru_cache(maxsize=4096)
-def _op(label: str, *static: Any) -> Op:
-    name = label.split("Backward")[0].lower()
-    check: Any = {"maskedfill": check_broadcast, "where": _check_where}.get(name)
-    counted = 2 if label in _OF_TWO else 1
-    saves = _SAVES.get(label, ())
-    return Op(
-        name, _FUNCTIONS[label](*static), label=label, check=check, counted=counted, saves=saves
-    )
-
-
-def _check_where(a: Aval, b: Aval, condition: Aval) -> None:
-    check_broadcast(a, b)
-    check_broadcast(condition, Aval(np.broadcast_shapes(a.shape, b.shape), a.dtype))
 
 
 def _operand(value: Any, to: dtype) -> Variable:
@@ -198,7 +52,7 @@ def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
         )
     to = promoted((input, other))
     arguments = (_operand(input, to), _operand(other, to), condition)
-    result = tensor_of(*record(_op("WhereBackward0", to.numpy_dtype), arguments))
+    result = tensor_of(*record(selection_op("WhereBackward0", to.numpy_dtype), arguments))
     return laid_out(result, condition, *arguments[:2])
 
 
@@ -232,7 +86,7 @@ def masked_select(input: Tensor, mask: Tensor) -> Tensor:
     array = np.asarray(concrete(mask._array(), MASK_SELECTED))
     places = np.nonzero(np.broadcast_to(array, shape or (1,)))
     arguments = (input, *[place_of_mask(mask, each) for each in places])
-    return tensor_of(*record(_op("MaskedSelectBackward0", shape), arguments))
+    return tensor_of(*record(selection_op("MaskedSelectBackward0", shape), arguments))
 
 
 def _masked_fill(input: Tensor, mask: Tensor, value: Any) -> tuple[Op, tuple[Any, ...]]:
@@ -246,8 +100,8 @@ def _masked_fill(input: Tensor, mask: Tensor, value: Any) -> tuple[Op, tuple[Any
                 "masked_fill_ only supports a 0-dimensional value tensor, but got tensor with "
                 f"{value.ndim} dimension(s)."
             )
-        return _op("MaskedFillBackward1"), (value, mask)
-    return _op("MaskedFillBackward0"), (_operand(value, input.dtype), mask)
+        return selection_op("MaskedFillBackward1"), (value, mask)
+    return selection_op("MaskedFillBackward0"), (_operand(value, input.dtype), mask)
 
 
 def _masked_scatter_op(input: Tensor, mask: Tensor, source: Tensor) -> tuple[Op, tuple[Any, ...]]:
@@ -261,7 +115,7 @@ def _masked_scatter_op(input: Tensor, mask: Tensor, source: Tensor) -> tuple[Op,
         count = np.broadcast_to(np.asarray(array), tuple(input.shape)).sum()
         if count > source.numel():
             raise RuntimeError("Number of elements of source < number of ones in mask")
-    return _op("MaskedScatterBackward0"), (source, mask)
+    return selection_op("MaskedScatterBackward0"), (source, mask)
 
 
 # ------------------------------------------------------------------------------------------- index tensors
@@ -304,7 +158,7 @@ def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
                 f"{list(input.shape)} apart from dimension {dim}"
             )
     _dimension_bounds(index, dim, input)
-    return tensor_of(*record(_op("GatherBackward0", dim), (input, index)))
+    return tensor_of(*record(selection_op("GatherBackward0", dim), (input, index)))
 
 
 def take(input: Tensor, index: Tensor) -> Tensor:
@@ -324,7 +178,7 @@ def take(input: Tensor, index: Tensor) -> Tensor:
         ),
         low=-length,
     )
-    return tensor_of(*record(_op("TakeBackward0"), (input, index)))
+    return tensor_of(*record(selection_op("TakeBackward0"), (input, index)))
 
 
 @lru_cache(maxsize=256)
@@ -389,7 +243,7 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
     )
     if not index.ndim:
         index = expand(index, 1)
-    return tensor_of(*record(_op("IndexSelectBackward0", dim), (input, index)))
+    return tensor_of(*record(selection_op("IndexSelectBackward0", dim), (input, index)))
 
 
 def _scatter_op(
@@ -416,7 +270,7 @@ def _scatter_op(
                 f"{dim} and to be no larger size than src {list(source.shape)}"
             )
     _dimension_bounds(index, dim, input)
-    return _op(label, dim), (_operand(source, input.dtype), index)
+    return selection_op(label, dim), (_operand(source, input.dtype), index)
 
 
 def _scatter_of(
@@ -460,7 +314,7 @@ def _index_op(
             ),
         )
     _check_bounds(index, length, complaint, low)
-    return _op(label, dim), (source, index, *more)
+    return selection_op(label, dim), (source, index, *more)
 
 
 def _index_add_of(
