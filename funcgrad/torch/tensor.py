@@ -1,6 +1,5 @@
 """The tensor: a variable of the engine with PyTorch's attributes. Its ops are attached from the tables."""
 
-import copy
 import warnings
 from collections.abc import Callable
 from math import inf
@@ -19,7 +18,6 @@ from funcgrad.torch.devices import device
 from funcgrad.torch.dtypes import C_NAMES, Size, dtype, from_numpy_dtype
 from funcgrad.torch.view_storage import (
     DataStorage,
-    Reinterpreted,
     ViewStorage,
     aval_of,
     data_of,
@@ -36,13 +34,6 @@ _NOT_LEAF = (
     "use .retain_grad() on the non-leaf Tensor. If you access the non-leaf Tensor by mistake, make sure you access the "
     "leaf Tensor instead. See github.com/pytorch/pytorch/pull/30531 for more information."
 )
-
-
-# Of a tensor's attributes, those that are not its user's.
-_OWN_ATTRIBUTES = {
-    *("_former", "_grad", "_post_accumulate", "_retained"),
-    *("_node", "_nr", "_seen", "base", "creation"),  # of views
-}
 
 
 class AccumulateGrad(Leaf):
@@ -286,7 +277,7 @@ class Tensor(Variable):
         if type(storage) is Storage and not (duals or local.recorder.levels):
             return without_history(DataStorage(storage))
         wrapping.refuse_data(storage.value, reading=True)
-        return without_history(data_of(_apart(storage)))
+        return without_history(data_of(apart(storage)))
 
     @data.setter
     def data(self, source: "Tensor") -> None:
@@ -324,7 +315,7 @@ class Tensor(Variable):
 
     def detach(self) -> "Tensor":
         """The same elements without their history; in-place changes of either show in both."""
-        storage = _apart(self.storage)
+        storage = apart(self.storage)
         if inference.is_of_inference(storage) and not inference.enabled():
             storage = data_of(storage)  # counted anew, as in PyTorch
         return without_history(storage)
@@ -339,61 +330,6 @@ class Tensor(Variable):
 
     def _is_view(self) -> bool:
         return False
-
-    # -- copies ---------------------------------------------------------------------------------------------------
-
-    def __copy__(self) -> "Tensor":
-        alias = self.detach()
-        alias.requires_grad = self.requires_grad
-        vars(alias).update(self._attributes())
-        return alias
-
-    def _attributes(self) -> dict[str, Any]:
-        """What the user put on it."""
-        return {name: held for name, held in vars(self).items() if name not in _OWN_ATTRIBUTES}
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> "Tensor":
-        if not self.is_leaf:
-            raise RuntimeError(
-                "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the moment.  "
-                "If you were attempting to deepcopy a module, this may be because of a torch.nn.utils.weight_norm "
-                "usage, see https://github.com/pytorch/pytorch/pull/103001"
-            )
-        wrapping.check_storage(self.storage.value)
-        # Values never change, so a storage of its own makes a copy of its own. Tensors that share elements share them
-        # in the copy too, if it is one copy.
-        memory = memory_of(_apart(self.storage))
-        known = id(memory) in memo
-        copied = memo.setdefault(id(memory), Storage(memory.value))
-        if type(self.storage) is ViewStorage and type(self.storage.source) is Reinterpreted:
-            copied = Storage(self.storage.value)
-        elif type(self.storage) is ViewStorage:
-            copied = ViewStorage(copied, DataStorage(copied), self.storage.geometry)
-        elif known:
-            copied = DataStorage(copied)
-        memo[id(self)] = made = without_history(copied)
-        made.requires_grad = self.requires_grad
-        made._grad = copy.deepcopy(self._grad, memo)
-        vars(made).update(copy.deepcopy(self._attributes(), memo))
-        return made
-
-    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
-        from funcgrad.torch.utils.hooks import warn_if_has_hooks
-
-        wrapping.check_storage(self.storage.value)
-        warn_if_has_hooks(self)
-        storage: Any = self.storage
-        elements, geometry = self._array(), None
-        strided = type(storage) is ViewStorage and type(storage.source) is not Reinterpreted
-        if strided and not storage.geometry.is_contiguous:
-            # As they lie in memory, so that the strides come back.
-            elements, geometry = compute(storage.source.value), storage.geometry
-        return _rebuild, (
-            np.asarray(elements),
-            self.requires_grad,
-            geometry,
-            self._attributes(),
-        )
 
     # -- its elements ---------------------------------------------------------------------------------------------
 
@@ -603,7 +539,7 @@ def tensor_of(value: Value, node: Any = None, nr: int = 0) -> Tensor:
     return tensor
 
 
-def _apart(storage: Storage) -> Storage:
+def apart(storage: Storage) -> Storage:
     """A storage to share with a detached tensor; inside transformations a value has history of its own."""
     if (local.recorder.levels or duals) and isinstance(storage.value, Wrapped):
         return wrapping.DetachedStorage(storage)
@@ -613,21 +549,6 @@ def _apart(storage: Storage) -> Storage:
 def concrete(array: Any, complaint: str) -> Any:
     """The elements of an array; inside transformations, where they can be seen: if not, that is the complaint."""
     return wrapping.elements_of(array, complaint) if isinstance(array, Wrapped) else array
-
-
-def _rebuild(
-    elements: np.ndarray,
-    requires_grad: bool,
-    geometry: Any = None,
-    attributes: dict[str, Any] | None = None,
-) -> Tensor:
-    """A pickled tensor; its history and gradient are left behind, as PyTorch leaves them."""
-    made = tensor_of(place(elements))
-    if geometry is not None:
-        memory = Storage(made.storage.value)
-        made = without_history(ViewStorage(memory, DataStorage(memory), geometry))
-    vars(made).update(attributes or {})
-    return made.requires_grad_(requires_grad)
 
 
 def place(array: Any, where: "device | str | None" = None) -> Value:
