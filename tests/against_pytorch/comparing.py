@@ -20,7 +20,7 @@ KNOWN = {
     "a result may be written through .data": "array(",
     "an operand overlaps what is written": "",
     "an expanded tensor is written": "single memory location",
-    "a tensor was detached in place": "detached in-place",
+    "a tensor was detached in place": "modified by an inplace operation",
     "a vector is multiplied": "modified by an inplace operation",
     "a view made without grad requires grad": "modified by an inplace operation",
 }
