@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from funcgrad.engine import Aval, Op, record
 from funcgrad.engine.trace import record_two
 from funcgrad.torch.dtypes import C_NAMES, from_numpy_dtype
+from funcgrad.torch.refusals import refusing
 from funcgrad.torch.storing import store
 from funcgrad.torch.tensor import Tensor, tensor_of
 
@@ -95,11 +96,15 @@ def _check_same_dtype(a: Aval, b: Aval) -> None:
         )
 
 
-DOT = Op("dot", _matmul, label="DotBackward0", check=check_dot)
-MV = Op("mv", _matmul, label="MvBackward0", check=check_mv)
-MM = Op("mm", _matmul, label="MmBackward0", check=check_mm)
-VECTOR_MATRIX = Op("matmul", _matmul, label="SqueezeBackward4", check=check_vector_matrix)
-BATCHED = Op("matmul", _matmul, label="UnsafeViewBackward0", check=check_batched)
+def _product_op(name: str, label: str, check: Callable[..., None]) -> Op:
+    return Op(name, _matmul, label=label, check=refusing(label, check))
+
+
+DOT = _product_op("dot", "DotBackward0", check_dot)
+MV = _product_op("mv", "MvBackward0", check_mv)
+MM = _product_op("mm", "MmBackward0", check_mm)
+VECTOR_MATRIX = _product_op("matmul", "SqueezeBackward4", check_vector_matrix)
+BATCHED = _product_op("matmul", "UnsafeViewBackward0", check_batched)
 
 _BY_DIMENSIONS = {(1, 1): DOT, (2, 1): MV, (2, 2): MM, (1, 2): VECTOR_MATRIX}
 

@@ -59,11 +59,17 @@ _COMPLEX: dict[str, _Complaint] = {
 }
 _BOOL: dict[str, _Complaint] = {
     **{name: _kernel(f"{name}_vml_cpu") for name in ("floor", "ceil", "round", "trunc")},
+    "DotBackward0": _kernel("dot"),
+    "MmBackward0": _kernel("addmm_impl_cpu_"),
+    "MvBackward0": _kernel("addmv_impl_cpu"),
+    "SqueezeBackward4": _kernel("addmm_impl_cpu_"),
+    "UnsafeViewBackward0": _kernel("bmm"),
     "abs": _kernel("abs_cpu"),
     "addcmul": _kernel("addcmul_cpu_out"),
     "neg": _NO_MINUS,
     "pow": _kernel("pow"),
     "relu": (RuntimeError, "Boolean inputs not supported for relu"),
+    "topk": (RuntimeError, "topk does not support bool dtypes on CPU"),
 }
 
 
