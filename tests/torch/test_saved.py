@@ -64,6 +64,7 @@ PROGRAMS = [
     "d = x.detach()\nz = x * x\nd.mul_(w[0])",
     "d = x.detach()\nz = l * d\nd.mul_(w[0])",
     "d = x.detach()\nz = l * d\nx.mul_(w[0])",
+    "d = l.detach()\nz = l * l\nd.mul_(w[0])",
     "z = x * n\nn.mul_(2)",
     "z = x * n\nn.mul_(l)",
     "z = x * n\nn[0] = w[0]",

@@ -2,7 +2,7 @@
 
 from math import inf
 
-from funcgrad.engine import FunctionNode, ModifiedError
+from funcgrad.engine import FunctionNode, Leaf, ModifiedError
 from funcgrad.engine.values import Moved
 from funcgrad.torch.autograd.observing import Anomaly
 from funcgrad.torch.base_ops import type_of_write
@@ -58,6 +58,9 @@ def _maker(error: ModifiedError) -> str:
         return "" if source is None else f"output {nr} of {short_name(type_of_write(source))}"
     if is_view(storage) and (at < inf or moved is not None):
         return f"output 0 of {op_name(storage.remade_by)}"
+    variable = source.reference() if isinstance(source, Leaf) else None
+    if variable is not None and variable.node is source:
+        return ""  # a leaf still: it was another tensor of this memory that was written
     if moved is not None and (at == moved.start or moved.first <= at <= moved.last):
         return f"output {moved.nr} of {short_name(moved.node_type)}"
     return "" if at == inf else f"output {nr} of {short_name(type(source))}"
