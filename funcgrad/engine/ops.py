@@ -49,7 +49,8 @@ class Op:
         constants_from: arguments from this position on, which may be counted from the end, are constants: where a way
             back needs nothing else, a walk frees nothing.
         saves: arguments whose values the node keeps where they want a gradient, although the derivative may not need them:
-            they must not be changed in place before the way back.
+            they must not be changed in place before the way back. One counted from the end is kept in any case: then there
+            is something for a walk to free.
         counted: arguments before this position are inputs of the graph node, as far as `next_functions` tells; all if None.
     """
 
@@ -211,7 +212,7 @@ class VjpOp(Op):
 
     def __init__(self, rule: Rule, given: tuple[bool, ...]) -> None:
         cotangents = [t for t, g in zip(rule.outputs, given, strict=True) if g]
-        kept = [k for k in rule.op.saves if rule.needed[k]]
+        kept = [k % len(rule.avals) for k in rule.op.saves if k < 0 or rule.needed[k]]
         self.uses, function = _of_used(
             partial(_pull_back, rule, given), rule.avals, cotangents, kept
         )

@@ -102,7 +102,9 @@ def copy_slices(op: Op, view: Layout, around: Around) -> Op:
         return take(base, write(memory, offset, new))
 
     counted = -1 if op.counted is None else op.counted
-    made = WriteOp(f"{op.name} in a view", function, label="CopySlices", counted=counted)
+    made = WriteOp(
+        f"{op.name} in a view", function, label="CopySlices", counted=counted, saves=(-1,)
+    )
     made.within = op
     return made
 

@@ -117,6 +117,28 @@ def _relu(x: Any) -> Any:
     return jnp.where(x <= 0, jax.lax.stop_gradient(jnp.where(x < 0, 0, x)), x)
 
 
+def _extreme(function: Callable[[Any, Any], Any], before: Callable[[Any, Any], Any]) -> Any:
+    """The one of two that does not come `before` the other, with PyTorch's derivative.
+
+    It is shared by equals, and goes to both where there is NaN.
+    """
+    extreme = jax.custom_jvp(function)
+
+    @extreme.defjvp
+    def _(primals: tuple[Any, Any], tangents: tuple[Any, Any]) -> tuple[Any, Any]:
+        x, y = primals
+        shares = [jnp.where(x == y, along / 2, along) for along in tangents]
+        along_x = jnp.where(before(x, y), 0, shares[0])
+        along_y = jnp.where(before(y, x), 0, shares[1])
+        return extreme(x, y), along_x + along_y
+
+    return extreme
+
+
+_maximum = _extreme(jnp.maximum, jnp.less)
+_minimum = _extreme(jnp.minimum, jnp.greater)
+
+
 UNARY = (
     Row("neg", jnp.negative, "NegBackward0", methods=("__neg__",)),
     Row("abs", absolute, "AbsBackward0", methods=("__abs__",)),
@@ -163,8 +185,8 @@ BINARY = (
     Row("rsub", lambda a, b: b - a, "RsubBackward1", SAME, ("__rsub__",), False, check_subtraction),
     Row("mul", jnp.multiply, "MulBackward0", methods=("__mul__", "__rmul__"), masked=_masked),
     Row("div", jnp.divide, "DivBackward0", FLOAT, methods=("__truediv__",)),
-    Row("maximum", jnp.maximum, "MaximumBackward0", in_place=False),
-    Row("minimum", jnp.minimum, "MinimumBackward0", in_place=False),
+    Row("maximum", _maximum, "MaximumBackward0", in_place=False),
+    Row("minimum", _minimum, "MinimumBackward0", in_place=False),
     Row("atan2", _atan2, "Atan2Backward0", FLOAT),
     Row("eq", jnp.equal, "EqBackward0", BOOL, methods=("__eq__",)),
     Row("ne", jnp.not_equal, "NeBackward0", BOOL, methods=("__ne__",)),

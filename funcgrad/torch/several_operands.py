@@ -5,6 +5,7 @@ from functools import lru_cache
 from re import sub
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -25,15 +26,23 @@ from funcgrad.torch.view_storage import aval_of
 
 
 def _clamped(has_low: bool, has_high: bool) -> Callable[..., Any]:
+    # Not minimum and maximum, which share the gradient where they are equal. Of NaN there is none.
     def function(x: Any, *bounds: Any) -> Any:
-        # Not minimum and maximum, which share the gradient where they are equal.
         if has_low:
-            x = jnp.where(x < bounds[0], bounds[0], x)
+            low = bounds[0]
+            x = jnp.where(x >= low, x, jnp.where(x < low, low, jax.lax.stop_gradient(x + low)))
         if has_high:
-            x = jnp.where(x > bounds[-1], bounds[-1], x)
+            high = bounds[-1]
+            x = jnp.where(x <= high, x, jnp.where(x > high, high, jax.lax.stop_gradient(x + high)))
         return x
 
     return function
+
+
+def _lerp(x: Any, end: Any, weight: Any) -> Any:
+    """`x + weight * (end - x)`, from the nearer end."""
+    near = jnp.abs(weight) < 0.5
+    return jnp.where(near, x, end) + jnp.where(near, weight, weight - 1) * (end - x)
 
 
 # By the graph node's name: the function, and how many of its arguments are inputs of the node.
@@ -42,8 +51,8 @@ _FUNCTIONS: dict[str, tuple[Callable[..., Any], int]] = {
     "SubBackward0": (lambda x, other, alpha: x - alpha * other, 2),
     "AddcdivBackward0": (lambda x, a, b, value: x + value * a / b, 3),
     "AddcmulBackward0": (lambda x, a, b, value: x + value * a * b, 3),
-    "LerpBackward0": (lambda x, end, weight: x + weight * (end - x), 2),
-    "LerpBackward1": (lambda x, end, weight: x + weight * (end - x), 3),
+    "LerpBackward0": (_lerp, 2),
+    "LerpBackward1": (_lerp, 3),
     "ClampBackward0": (_clamped(True, True), 3),
     "ClampBackward0 min": (_clamped(True, False), 2),
     "ClampBackward0 max": (_clamped(False, True), 2),

@@ -20,6 +20,8 @@ KNOWN = {
     "a result may be written through .data": "array(",
     "an operand overlaps what is written": "",
     "an expanded tensor is written": "single memory location",
+    "an expanded tensor is written by indices": "IndexPutBackward0",
+    "a custom function returned a view": "This view was created inside a custom Function",
     "a tensor was detached in place": "modified by an inplace operation",
     "a vector is multiplied": "modified by an inplace operation",
     "a view made without grad requires grad": "modified by an inplace operation",

@@ -97,6 +97,7 @@ class Machine:
         lengths = zip(target.shape, target.stride(), strict=True)
         if any(length > 1 and not step for length, step in lengths):
             self.differing["an expanded tensor is written"] = True
+            self.differing["an expanded tensor is written by indices"] = True
         return target
 
     def root(self, digits: Digits) -> Any:
@@ -307,8 +308,10 @@ def packed(m: Machine, d: Digits) -> Any:
 
 
 def custom_function(m: Machine, d: Digits) -> Any:
-    made = d.of(FUNCTIONS)(m.torch)
-    return made.apply(m.target(d))
+    made = d.of(FUNCTIONS)(m.torch).apply(m.target(d))
+    if made._is_view():
+        m.differing["a custom function returned a view"] = True
+    return made
 
 
 def scaling(torch: Any) -> Any:

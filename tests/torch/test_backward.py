@@ -365,7 +365,25 @@ def zeros_of_complex_gradients_have_their_sign(torch, see):
     see(str(torch.autograd.grad((z * z).real, z)))
 
 
+def writes_to_views_are_freed(torch, see):
+    """Also one that needs nothing for its way back, such as a number added to all of a tensor."""
+    for write in (
+        lambda y, w: y[:].add_(1),
+        lambda y, w: y[0].add_(1),
+        lambda y, w: y[:].fill_(w[0, 0]),
+        lambda y, w: y[:1].copy_(w),
+        lambda y, w: y.squeeze(0).zero_(),
+    ):
+        w = torch.ones(1, 3, requires_grad=True)
+        y = w * 1
+        y.register_hook(lambda gradient: see("hook"))
+        write(y, w)
+        y.sum().backward()
+        see(w.grad, attempt(y.sum().backward))
+
+
 PROGRAMS = [
+    writes_to_views_are_freed,
     threads_add_to_one_leaf,
     gradients_lie_in_memory_as_their_leaves,
     zeros_of_complex_gradients_have_their_sign,

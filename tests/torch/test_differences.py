@@ -41,18 +41,14 @@ def out_that_grows(torch):
     return torch.add(torch.ones(3), 1, out=torch.ones(3)[1:]).shape
 
 
-def mask_times_nan(torch):
-    return (torch.tensor([NAN]) * (torch.tensor([1.0]) > 2).float()).tolist()
+def largest_of_nan(torch):
+    w = torch.tensor([NAN, 1.0], requires_grad=True)
+    return gradient(w.amax(), w)
 
 
-def clamp_at_nan(torch):
-    w = torch.tensor([NAN], requires_grad=True)
-    return gradient(w.clamp(0, 2), w)
-
-
-def maximum_at_nan(torch):
-    w = torch.tensor([NAN], requires_grad=True)
-    return gradient(torch.maximum(w, torch.zeros(1)), w)
+def product_at_infinity(torch):
+    w = torch.tensor([NAN, float("inf")], requires_grad=True)
+    return gradient(w.prod(), w)
 
 
 def greater_zero(torch):
@@ -274,9 +270,8 @@ TABLE = {
     other_grad_dtype: ("a gradient of another dtype", None),
     growing: (GROWS, (4,)),
     out_that_grows: (GROWS, (3,)),
-    mask_times_nan: ([0.0], [NAN]),
-    clamp_at_nan: ([[1.0]], [[0.0]]),
-    maximum_at_nan: ([[0.0]], [[1.0]]),
+    largest_of_nan: ([[0.0, 0.0]], [[NAN, NAN]]),
+    product_at_infinity: ([[float("inf"), NAN]], [[NAN, NAN]]),
     greater_zero: ("0.0", "-0.0"),
     sum_of_minus_zero: ("-0.0", "0.0"),
     array_written: ([1.0, 1.0], [5.0, 1.0]),

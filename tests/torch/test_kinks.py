@@ -9,6 +9,8 @@ from funcgrad.torch import pointwise
 theirs = pytest.importorskip("torch")
 
 POINTS = [0.0, 1.0, -1.0, 0.5, -2.0]
+BEYOND = [float("nan"), float("inf"), -float("inf"), 0.0, 1.0]
+BEYOND_PAIRS = [(a, b) for a in BEYOND for b in BEYOND]
 PAIRS = [(a, b) for a in POINTS for b in POINTS]
 # Zero to a negative power is infinite, and so are its slopes.
 POWERS = [(a, b) for a, b in PAIRS if a != 0 or b >= 0]
@@ -45,6 +47,19 @@ OPS = {
         f"norm {order}": (lambda torch, x, order=order: x.norm(order, 1), [TIES])
         for order in (1, 2, 3, float("inf"))
     },
+    **{
+        f"{name} at infinity": (
+            lambda torch, x, y, name=name: getattr(torch, name)(x, y),
+            list(zip(*BEYOND_PAIRS, strict=True)),
+        )
+        for name in ("maximum", "minimum", "clamp_min", "clamp_max")
+    },
+    "clamp at infinity": (lambda torch, x: x.clamp(0, 1), [BEYOND]),
+    "clamp by nan": (lambda torch, x: x.clamp(min=float("nan")), [BEYOND]),
+    "lerp at infinity": (
+        lambda torch, x, y: x.lerp(y, 0.5),
+        list(zip(*BEYOND_PAIRS, strict=True)),
+    ),
     "clamp": (lambda torch, x: x.clamp(0, 1), [POINTS]),
     "clamp from below": (lambda torch, x: x.clamp(min=0), [POINTS]),
     "clamp from above": (lambda torch, x: x.clamp(max=1), [POINTS]),
