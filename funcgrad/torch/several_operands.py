@@ -39,7 +39,7 @@ def _clamped(has_low: bool, has_high: bool) -> Callable[..., Any]:
     return function
 
 
-def _lerp(x: Any, end: Any, weight: Any) -> Any:
+def _between(x: Any, end: Any, weight: Any) -> Any:
     """`x + weight * (end - x)`, from the nearer end."""
     near = jnp.abs(weight) < 0.5
     return jnp.where(near, x, end) + jnp.where(near, weight, weight - 1) * (end - x)
@@ -51,8 +51,8 @@ _FUNCTIONS: dict[str, tuple[Callable[..., Any], int]] = {
     "SubBackward0": (lambda x, other, alpha: x - alpha * other, 2),
     "AddcdivBackward0": (lambda x, a, b, value: x + value * a / b, 3),
     "AddcmulBackward0": (lambda x, a, b, value: x + value * a * b, 3),
-    "LerpBackward0": (_lerp, 2),
-    "LerpBackward1": (_lerp, 3),
+    "LerpBackward0": (_between, 2),
+    "LerpBackward1": (_between, 3),
     "ClampBackward0": (_clamped(True, True), 3),
     "ClampBackward0 min": (_clamped(True, False), 2),
     "ClampBackward0 max": (_clamped(False, True), 2),

@@ -22,6 +22,7 @@ KNOWN = {
     "an expanded tensor is written": "single memory location",
     "an expanded tensor is written by indices": "IndexPutBackward0",
     "a custom function returned a view": "This view was created inside a custom Function",
+    "a result is written to a view": "which is output 0 of AsStrided",
     "a tensor was detached in place": "modified by an inplace operation",
     "a vector is multiplied": "modified by an inplace operation",
     "a view made without grad requires grad": "modified by an inplace operation",
