@@ -1,5 +1,6 @@
 """Whether a program does on the shim what it does on PyTorch, and what of it may differ."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -14,18 +15,20 @@ from tests.against_pytorch.programs import INSTRUCTIONS, START, Program, run, ru
 TOLERANCE = 1e-9
 # Where rounding is amplified, PyTorch itself gives other numbers for a start that differs by rounding.
 PERTURBATIONS = 4
-# What may come up in a program, and what of a difference then is its doing; the README has the reasons.
+_CHANGED = "(modified by an inplace operation|has been modified inplace|detached in-place)"
+# What may come up in a program, and what a difference that is its doing looks like: "mine is not PyTorch's". The page of
+# known differences, beside the shim, has the reasons.
 KNOWN = {
     "a gradient of a gradient": "nan",
-    "a result may be written through .data": "array(",
+    "a result may be written through .data": r"array\(",
     "an operand overlaps what is written": "",
-    "an expanded tensor is written": "single memory location",
-    "an expanded tensor is written by indices": "IndexPutBackward0",
-    "a custom function returned a view": "This view was created inside a custom Function",
-    "a result is written to a view": "which is output 0 of AsStrided",
-    "a tensor was detached in place": "modified by an inplace operation",
-    "a vector is multiplied": "modified by an inplace operation",
-    "a view made without grad requires grad": "modified by an inplace operation",
+    "an expanded tensor is written": "is not .*single memory location",
+    "an expanded tensor is written by indices": "CopySlices.* is not .*IndexPutBackward0",
+    "a custom function returned a view": f"{_CHANGED}.* is not .*created inside a custom Function",
+    "a result is written to a view": f"{_CHANGED}.* is not .*output 0 of AsStrided",
+    "a tensor was detached in place": f"{_CHANGED}.* is not .*{_CHANGED}",
+    "a vector is multiplied": f"{_CHANGED}.* is not .*{_CHANGED}",
+    "a view made without grad requires grad": f"{_CHANGED}.* is not ",
 }
 # Programs that were not compared, by what known difference they came to.
 skipped: Counter[str] = Counter()
@@ -57,9 +60,9 @@ def difference(program: Program, mode: str, times: int = 1) -> str | None:
 
 
 def _is_known(differing: dict[str, bool], found: str) -> bool:
-    """Whether a difference is one that the README lists."""
+    """Whether a difference is a known one."""
     for what, sign in KNOWN.items():
-        if what in differing and sign in found:
+        if what in differing and re.search(sign, found, re.DOTALL):
             skipped[what] += 1
             return True
     return False

@@ -205,7 +205,7 @@ def no_grad_in_place(m: Machine, d: Digits) -> Any:
 
 
 def data(m: Machine, d: Digits) -> Any:
-    # Not a result: PyTorch takes some derivatives from results as they are now, and the README says so.
+    # Not a result: PyTorch takes some derivatives from results as they are now, and so says the page of known differences.
     if m.saves_both:
         return
     m.tensors[d.below(4)].data.mul_(m.at(d).detach().mean())
