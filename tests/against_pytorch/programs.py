@@ -117,6 +117,13 @@ class Machine:
             self.differing["an operand overlaps what is written"] = True
         return operand
 
+    def positive(self, x: Any) -> Any:
+        """Where a tensor is positive, noted where rounding may decide."""
+        elements = x.detach()
+        if self.torch.__name__ == "torch" and bool((elements.abs() < 1e-12).any()):
+            self.differing["rounding decides what is positive"] = True
+        return elements > 0
+
     def see(self, *things: Any) -> None:
         """Note what both sides have to agree on."""
         self.seen.extend(things)
@@ -174,6 +181,7 @@ def reduction(m: Machine, d: Digits) -> Any:
 
 
 def detach(m: Machine, d: Digits) -> Any:
+    m.differing["a tensor was detached"] = True
     return m.at(d).detach()
 
 
@@ -208,7 +216,10 @@ def data(m: Machine, d: Digits) -> Any:
     # Not a result: PyTorch takes some derivatives from results as they are now, and so says the page of known differences.
     if m.saves_both:
         return
-    m.tensors[d.below(4)].data.mul_(m.at(d).detach().mean())
+    target = m.tensors[d.below(4)]
+    if target.grad_fn is not None:
+        m.differing["a result may be written through .data"] = True
+    target.data.mul_(m.at(d).detach().mean())
 
 
 def look(m: Machine, d: Digits) -> Any:
@@ -422,18 +433,18 @@ def indexed(m: Machine, d: Digits) -> Any:
         case 0:
             return x[d.of(([0], [1, 0], [0, 0, -1]))]
         case 1:
-            return x[x.detach() > 0]
+            return x[m.positive(x)]
         case 2:
             return x[m.torch.tensor(d.of(([0], [1, 0])))]
         case _:
-            return x * (x.detach() > 0)
+            return x * m.positive(x)
 
 
 def assigned(m: Machine, d: Digits) -> Any:
     x = m.target(d) if d.below(4) else m.written(m.at(d))
     index = d.of((0, -1, slice(0, 2), slice(None, None, 2), (..., 0), [0], [1, 0], "mask"))
     if index == "mask":
-        index = x.detach() > 0
+        index = m.positive(x)
     match d.below(4):
         case 0:
             x[index] = d.of(NUMBERS)
