@@ -22,7 +22,7 @@ from funcgrad.torch.calling import (
 from funcgrad.torch.devices import device as device_of
 from funcgrad.torch.dtypes import dtype
 from funcgrad.torch.tensor import Tensor, tensor_of
-from funcgrad.torch.view_storage import aval_of, memory_of
+from funcgrad.torch.view_storage import aval_of, geometry_of, memory_of
 
 CLONE = Op("clone", jnp.copy, label="CloneBackward0")
 
@@ -130,6 +130,12 @@ def zero_(self: Tensor) -> Tensor:
     return in_place(_zero(aval_of(self.storage)), self)
 
 
+def _same_elements(self: Tensor, other: Variable) -> bool:
+    """Whether two tensors are the same places of one memory, in the same order."""
+    a, b = self.storage, other.storage
+    return memory_of(a) is memory_of(b) and geometry_of(a) == geometry_of(b)
+
+
 def copy_(self: Tensor, other: Any, non_blocking: bool = False) -> Tensor:
     """Set the elements to those of another tensor, converted and broadcast."""
     aval = aval_of(self.storage)
@@ -139,7 +145,7 @@ def copy_(self: Tensor, other: Any, non_blocking: bool = False) -> Tensor:
         raise TypeError(
             f"copy_(): argument 'other' (position 1) must be Tensor, not {type(other).__name__}"
         )
-    writable(self, other, repeats=other is self, name="copy_")
+    writable(self, other, repeats=_same_elements(self, other), name="copy_")
     given = other.storage.value.aval
     if given.dtype.kind == "c" and aval.dtype.kind != "c":
         warnings.warn(

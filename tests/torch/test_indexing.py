@@ -138,6 +138,7 @@ VALUES = [
     "x[0, 0, :1].copy_(x[0, 0, 0].expand(1))",
     "x[:, 0, 0][x[:, 0, 0].detach() >= 0] = x[:, 0, 0].detach()",
     "y = n[:0]\ny[y > 0] = y",
+    "y = n[0, :1].expand(3, 4)\ny.copy_(y.detach())",
     "y = n[:0]\ny[y > 0] = n[:0]",
     "y = x[:0]\ny /= y",
     "y = x[:0]\ny.mul_(y)",
