@@ -187,7 +187,7 @@ def detach(m: Machine, d: Digits) -> Any:
 
 def no_grad(m: Machine, d: Digits) -> Any:
     with d.of((m.torch.no_grad, m.torch.enable_grad))():
-        return d.of(PLAIN)(m, d)
+        return noted_view(m, d.of(PLAIN)(m, d))
 
 
 def in_place(m: Machine, d: Digits) -> Any:
@@ -456,8 +456,13 @@ def assigned(m: Machine, d: Digits) -> Any:
 
 def no_grad_view(m: Machine, d: Digits) -> Any:
     with m.torch.no_grad():
-        made = view(m, d)
-    if made is not None and made.requires_grad:
+        return noted_view(m, view(m, d))
+
+
+def noted_view(m: Machine, made: Any) -> Any:
+    """What was made, noted where it is a view that requires grad for its base's sake alone."""
+    without_grad = made is not None and not m.torch.is_grad_enabled()
+    if without_grad and made.requires_grad:
         m.differing["a view made without grad requires grad"] = True
     return made
 
