@@ -118,9 +118,9 @@ class Machine:
         return operand
 
     def positive(self, x: Any) -> Any:
-        """Where a tensor is positive, noted where rounding may decide."""
+        """Where a tensor is positive, noted where rounding may decide, or NaN that a gradient of a gradient left."""
         elements = x.detach()
-        if self.torch.__name__ == "torch" and bool((elements.abs() < 1e-12).any()):
+        if self.torch.__name__ == "torch" and not bool((elements.abs() >= 1e-12).all()):
             self.differing["rounding decides what is positive"] = True
         return elements > 0
 
