@@ -22,6 +22,7 @@ from funcgrad.engine import (
     record,
 )
 from funcgrad.engine.levels import where
+from funcgrad.engine.nodes import next_sequence
 from funcgrad.torch import geometry as geometries
 from funcgrad.torch import inference
 from funcgrad.torch.base_ops import as_strided, copy_slices, relative
@@ -143,6 +144,8 @@ class ViewTensor(Tensor):
     _node: Any
     _nr: int
     _seen: int
+    # Once it was written in place: the version that this left, and the number that its node, made later, is to have.
+    _written: tuple[int, float] | None = None
 
     @property  # type: ignore[misc]
     def __class__(self) -> type:
@@ -240,15 +243,17 @@ class ViewTensor(Tensor):
     def _rebase(self) -> None:
         storage: Any = self.storage
         base: Variable = self.base
-        if self._node is _REBASED and self.base.cut is not None:
-            cut, version = self.base.cut
-            if version == self._seen == storage.version:
-                base = cut
+        version, sequence = self._written or (None, 0)
+        as_written = self._node is _REBASED and version == storage.version
+        if as_written and self.base.cut is not None and self.base.cut[1] == version:
+            base = self.base.cut[0]
         with where(self.base.storage.value), grad_mode(True):
             op = as_strided(*relative(self.base.storage, storage), storage.remade_by)
             value, self._node, self._nr = record(op, (base, storage.offset))
         if self._node is None:
             self._node = AsStridedBackward0(((UNTRACKED, 0),), (aval_of(storage),))
+        if as_written:
+            self._node.sequence = sequence
         held = storage.source.value
         if storage.cached is None or storage.cached[0] is not held:
             storage.cached = held, value
@@ -266,11 +271,15 @@ class ViewTensor(Tensor):
         self.check_writable(())
         made = CopySlices(node, position, self)
         rebase(self.base, made, 0)
-        self.expect_node()
+        self.expect_node(self.storage.version)
 
-    def expect_node(self) -> None:
-        """Its base was written to through it: its node is made when it is asked for."""
-        self._node = _REBASED
+    def expect_node(self, version: int) -> None:
+        """Its base was written to through it: its node is made when it is asked for, as if it had been made now.
+
+        Args:
+            version: of the memory after the write.
+        """
+        self._node, self._written = _REBASED, (version, next_sequence())
         if self._retained is not None:
             move_retained(self)
 
@@ -337,8 +346,7 @@ class ViewTensor(Tensor):
             base.storage.value = value
             if node is not None:
                 rebase(base, node, nr)
-                self.expect_node()
-                self._seen = counter.version + 1
+                self.expect_node(counter.version + 1)
         else:
             node = None
             with grad_mode(False):

@@ -364,7 +364,21 @@ def a_leaf_that_nobody_holds_was_changed(torch, see):
     see(gather.variable.grad)
 
 
+def hooks_of_views_come_in_the_order_of_the_writes(torch, see):
+    w = leaf(torch)
+    x = w * torch.ones(2)
+    view = x[:1]
+    view.mul_(2)
+    y = x * 3
+    # Looked at only now, the view's node is older than that of `y` all the same.
+    view.grad_fn.register_hook(lambda inputs, outputs: see("view", outputs))
+    y.grad_fn.register_hook(lambda inputs, outputs: see("after", outputs))
+    (y + view).sum().backward()
+    see(w.grad)
+
+
 PROGRAMS = [
+    hooks_of_views_come_in_the_order_of_the_writes,
     a_leaf_that_nobody_holds,
     a_leaf_that_nobody_holds_was_changed,
     hooks_where_no_gradient_arrives,
