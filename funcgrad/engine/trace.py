@@ -90,11 +90,6 @@ class State:
         self.programs: Any = _NOTHING
         self.pullbacks: Any = _NOTHING
 
-    @property
-    def is_input(self) -> bool:
-        """Whether the event brought in an array that existed before."""
-        return self.op is None and self.aval is not None and not self.is_more
-
     def lineage(self) -> "list[State]":
         """All states from the root to this one; each stands at the index of its position."""
         states: list[State] = []
