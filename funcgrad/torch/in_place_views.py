@@ -4,7 +4,7 @@ from collections.abc import Callable
 from operator import index
 from typing import Any
 
-from funcgrad.engine import Leaf, Variable, local, record
+from funcgrad.engine import Leaf, local, record
 from funcgrad.engine.levels import detached as without_history
 from funcgrad.engine.nodes import detached, hooked, hooks_of
 from funcgrad.torch import geometry as geometries
@@ -93,7 +93,6 @@ def detach_(self: Tensor) -> Tensor:
         self.requires_grad = False
     elif node is not None:
         detached.setdefault(node, set()).add(self.nr)
-        self.cut = Variable(self.storage, node, self.nr), self.storage.version
         self.node, self.nr, self._former = None, 0, None
         if node in hooked and node.outputs == 1 and self._retained is None:
             # The tensor keeps its hooks, should it require grad again.

@@ -88,8 +88,6 @@ class Tensor(Variable):
     _retained: Any = None
     # Of a leaf that wants no gradient any more, the node of when it did: graphs lead there still.
     _former: Any = None
-    # Of a result that was detached in place, where it came from and its version then, for a view that was written last.
-    cut: "tuple[Variable, int] | None" = None
     _post_accumulate: Any = None
     __hash__ = Variable.__hash__
     # NumPy scalars and arrays on the left leave the operators to us.

@@ -144,8 +144,9 @@ class ViewTensor(Tensor):
     _node: Any
     _nr: int
     _seen: int
-    # Once it was written in place: the version that this left, and the number that its node, made later, is to have.
-    _written: tuple[int, float] | None = None
+    # Once it was written in place: where its base came from then, the version that this left, and the number that its
+    # own node, made later, is to have.
+    _written: tuple[GraphNode, int, int, float] | None = None
 
     @property  # type: ignore[misc]
     def __class__(self) -> type:
@@ -243,16 +244,19 @@ class ViewTensor(Tensor):
     def _rebase(self) -> None:
         storage: Any = self.storage
         base: Variable = self.base
-        version, sequence = self._written or (None, 0)
-        as_written = self._node is _REBASED and version == storage.version
-        if as_written and self.base.cut is not None and self.base.cut[1] == version:
-            base = self.base.cut[0]
+        sequence = None
+        if self._written is not None and self._node is _REBASED:
+            node, nr, version, number = self._written
+            if version == storage.version:
+                # Also where the base was detached since.
+                base, sequence = Variable(base.storage, node, nr), number
+        self._written = None
         with where(self.base.storage.value), grad_mode(True):
             op = as_strided(*relative(self.base.storage, storage), storage.remade_by)
             value, self._node, self._nr = record(op, (base, storage.offset))
         if self._node is None:
             self._node = AsStridedBackward0(((UNTRACKED, 0),), (aval_of(storage),))
-        if as_written:
+        if sequence is not None:
             self._node.sequence = sequence
         held = storage.source.value
         if storage.cached is None or storage.cached[0] is not held:
@@ -271,15 +275,16 @@ class ViewTensor(Tensor):
         self.check_writable(())
         made = CopySlices(node, position, self)
         rebase(self.base, made, 0)
-        self.expect_node(self.storage.version)
+        self.expect_node(made, 0, self.storage.version)
 
-    def expect_node(self, version: int) -> None:
+    def expect_node(self, node: GraphNode, nr: int, version: int) -> None:
         """Its base was written to through it: its node is made when it is asked for, as if it had been made now.
 
         Args:
+            node, nr: where the base comes from after the write.
             version: of the memory after the write.
         """
-        self._node, self._written = _REBASED, (version, next_sequence())
+        self._node, self._written = _REBASED, (node, nr, version, next_sequence())
         if self._retained is not None:
             move_retained(self)
 
@@ -346,7 +351,7 @@ class ViewTensor(Tensor):
             base.storage.value = value
             if node is not None:
                 rebase(base, node, nr)
-                self.expect_node(counter.version + 1)
+                self.expect_node(node, nr, counter.version + 1)
         else:
             node = None
             with grad_mode(False):

@@ -188,3 +188,16 @@ def test_where_memory_is_shared_the_pointers_tell():
     assert x.is_set_to(x.view(4, 3))
     assert not x.is_set_to(x[:2])
     assert x.untyped_storage().nbytes() == 48
+
+
+def test_a_tensor_detached_in_place_lets_go_of_its_graph():
+    gc.collect()
+    gc.disable()
+    try:
+        base = ours.ones(6, requires_grad=True) * 2
+        base[1:].mul_(3)
+        node = weakref.ref(base.grad_fn)
+        base.detach_()
+        assert node() is None
+    finally:
+        gc.enable()
