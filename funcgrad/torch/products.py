@@ -9,11 +9,13 @@ import jax.numpy as jnp
 
 from funcgrad.engine import Aval, Op, record
 from funcgrad.engine.trace import record_two
+from funcgrad.torch import in_place_views, views
 from funcgrad.torch.dtypes import C_NAMES, from_numpy_dtype
 from funcgrad.torch.refusals import refusing
 from funcgrad.torch.storing import store
 from funcgrad.torch.tensor import Tensor, tensor_of
 
+_squeeze_ = in_place_views.METHODS["squeeze_"]
 # PyTorch multiplies float32 in full precision unless told otherwise; accelerators by default do not.
 _matmul = partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
 
@@ -73,11 +75,6 @@ def check_mm(a: Aval, b: Aval) -> None:
     _check_same_dtype(a, b)
 
 
-def check_vector_matrix(a: Aval, b: Aval) -> None:
-    """Check a vector and a matrix for `@`."""
-    check_mm(Aval((1, *a.shape), a.dtype), b)
-
-
 def check_batched(a: Aval, b: Aval) -> None:
     """Check stacks of matrices for `@`."""
     inner = b.shape[-2] if len(b.shape) > 1 else b.shape[0]
@@ -103,10 +100,9 @@ def _product_op(name: str, label: str, check: Callable[..., None]) -> Op:
 DOT = _product_op("dot", "DotBackward0", check_dot)
 MV = _product_op("mv", "MvBackward0", check_mv)
 MM = _product_op("mm", "MmBackward0", check_mm)
-VECTOR_MATRIX = _product_op("matmul", "SqueezeBackward4", check_vector_matrix)
 BATCHED = _product_op("matmul", "UnsafeViewBackward0", check_batched)
 
-_BY_DIMENSIONS = {(1, 1): DOT, (2, 1): MV, (2, 2): MM, (1, 2): VECTOR_MATRIX}
+_BY_DIMENSIONS = {(1, 1): DOT, (2, 1): MV, (2, 2): MM}
 
 
 def matmul(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
@@ -134,6 +130,9 @@ def _operator(self: Tensor, other: Any) -> Any:
     if not isinstance(other, Tensor):
         return NotImplemented
     dims = len(self.storage.value.aval.shape), len(other.storage.value.aval.shape)
+    if dims == (1, 2):
+        # As in PyTorch: a matrix of one row, whose first dimension is taken away again in place.
+        return _squeeze_(tensor_of(*record(MM, (views.unsqueeze(self, 0), other))), 0)
     op = _BY_DIMENSIONS.get(dims)
     if op is None:
         if 0 in dims:
@@ -142,10 +141,7 @@ def _operator(self: Tensor, other: Any) -> Any:
                 f"{dims[0]}D and {dims[1]}D"
             )
         op = BATCHED
-    result = tensor_of(*record_two(op, self, other))
-    if op is VECTOR_MATRIX:
-        result.storage.version = 1  # PyTorch takes its first dimension away in place
-    return result
+    return tensor_of(*record_two(op, self, other))
 
 
 def _product(op: Op) -> Callable[[Tensor, Tensor], Tensor]:

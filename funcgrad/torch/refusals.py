@@ -62,7 +62,6 @@ _BOOL: dict[str, _Complaint] = {
     "DotBackward0": _kernel("dot"),
     "MmBackward0": _kernel("addmm_impl_cpu_"),
     "MvBackward0": _kernel("addmv_impl_cpu"),
-    "SqueezeBackward4": _kernel("addmm_impl_cpu_"),
     "UnsafeViewBackward0": _kernel("bmm"),
     "abs": _kernel("abs_cpu"),
     "addcmul": _kernel("addcmul_cpu_out"),

@@ -147,8 +147,9 @@ def gradient_that_depends_on_nothing(torch):
     return None if second is None else second.tolist()
 
 
-def vector_times_matrix(torch):
-    return type((leaf(torch) @ torch.ones(2, 3)).grad_fn.next_functions[0][0]).__name__
+def batched_product(torch):
+    product = leaf(torch, 2, 2, 2) @ torch.ones(2, 2, 2)
+    return type(product.grad_fn.next_functions[0][0]).__name__
 
 
 def saved_by_tanh(torch):
@@ -288,7 +289,7 @@ TABLE = {
     gradient_of_a_sum: ((1,), (0,)),
     node_of_a_gradient: ("SinBackward0Backward", "MulBackward0"),
     gradient_that_depends_on_nothing: ([0.0, 0.0], None),
-    vector_times_matrix: ("AccumulateGrad", "MmBackward0"),
+    batched_product: ("AccumulateGrad", "BmmBackward0"),
     saved_by_tanh: ([1.0], [0.76]),
     result_overwritten: ([0.42, 0.42], [1.0, 1.0]),
     other_operand_of_a_view_without_grad: (MODIFIED, None),
