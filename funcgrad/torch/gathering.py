@@ -151,7 +151,14 @@ def _gathered_shape(
 
 @lru_cache(maxsize=1024)
 def _gather(dims: tuple[int, ...]) -> Op:
-    return Op("index", lambda x, *arrays: x[_at(dims, arrays)], label="IndexBackward0", counted=1)
+    # Indices are saved also where they name nothing, so that a walk frees them.
+    return Op(
+        "index",
+        lambda x, *arrays: x[_at(dims, arrays)],
+        label="IndexBackward0",
+        counted=1,
+        saves=(-1,),
+    )
 
 
 def gather(input: Tensor, arrays: Sequence[Any]) -> Tensor:
@@ -193,7 +200,7 @@ def _scatter(dims: tuple[int, ...], accumulate: bool) -> Op:
         shape = _gathered_shape(x.shape, dims, arrays)
         return put(dims, x, jnp.broadcast_to(value, shape), *arrays)
 
-    return Op("index_put", function, label="IndexPutBackward0", counted=2)
+    return Op("index_put", function, label="IndexPutBackward0", counted=2, saves=(-1,))
 
 
 @lru_cache(maxsize=1024)
@@ -211,7 +218,7 @@ def _scatter_in_memory(of: Geometry, dims: tuple[int, ...], accumulate: bool) ->
     def function(memory: Any, value: Any, *arrays: Any) -> Any:
         return into(memory, value, jnp.asarray(places)[_at(dims, arrays)])
 
-    return Op("index_put", function, label="IndexPutBackward0", counted=2)
+    return Op("index_put", function, label="IndexPutBackward0", counted=2, saves=(-1,))
 
 
 def check_same_dtype(target: Tensor, value: Tensor) -> None:

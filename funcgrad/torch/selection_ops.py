@@ -147,7 +147,8 @@ def selection_op(label: str, *static: Any) -> Op:
     name = label.split("Backward")[0].lower()
     check: Any = {"maskedfill": check_broadcast, "where": _check_where}.get(name)
     counted = 2 if label in _OF_TWO else 1
-    saves = _SAVES.get(label, ())
+    # The index or mask, which comes last, is saved also where it names nothing, so that a walk frees it.
+    saves = (*_SAVES.get(label, ()), -1)
     return Op(
         name, _FUNCTIONS[label](*static), label=label, check=check, counted=counted, saves=saves
     )

@@ -91,7 +91,7 @@ def _op(label: str, compute: dtype, store: dtype) -> Op:
 
     label = label.split(" ")[0]
     check = refusing(_name(label), _check_broadcast)
-    return Op(_name(label), cast, label=label, check=check, counted=counted)
+    return Op(_name(label), cast, label=label, check=check, counted=counted, constants_from=counted)
 
 
 def _name(label: str) -> str:

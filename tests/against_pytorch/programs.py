@@ -550,6 +550,8 @@ def run_machine(torch: Any, program: Program, start: Sequence[np.ndarray] = STAR
                 seen.append((position, instruction.__name__, *flags(made)))
                 if len(tensors) < MOST_TENSORS and made.numel() <= 64:
                     tensors.append(made)
+        if any(not tensor.numel() for tensor in tensors):
+            machine.differing["there are no elements"] = True
         seen += [(index, *flags(tensor), tensor._version) for index, tensor in enumerate(tensors)]
         seen += [tensor.detach().numpy() for tensor in tensors]
         seen += [none_for_zero(tensor.grad) for tensor in tensors]

@@ -382,7 +382,27 @@ def writes_to_views_are_freed(torch, see):
         see(w.grad, attempt(y.sum().backward))
 
 
+def what_saves_nothing_is_walked_twice(torch, see):
+    """And what saves indices that name nothing is not."""
+    none = torch.tensor([], dtype=torch.int64)
+    for make in (
+        lambda x: torch.add(x, x, alpha=3),
+        lambda x: torch.sub(x, 1, alpha=2),
+        lambda x: x.lerp(x, 0.5),
+        lambda x: x.lerp(x, x),
+        lambda x: x[x.detach() > 5],
+        lambda x: x[none],
+        lambda x: x.index_select(0, none),
+        lambda x: x.masked_select(x.detach() > 5),
+        lambda x: x.index_fill(0, none, 1.0),
+    ):
+        y = make(torch.ones(3, requires_grad=True).clone()).sum()
+        y.backward()
+        see(attempt(y.backward))
+
+
 PROGRAMS = [
+    what_saves_nothing_is_walked_twice,
     writes_to_views_are_freed,
     threads_add_to_one_leaf,
     gradients_lie_in_memory_as_their_leaves,
