@@ -13,7 +13,7 @@ from funcgrad.torch.view_storage import DataStorage, Reinterpreted, ViewStorage,
 # Of a tensor's attributes, those that are not its user's.
 _OWN_ATTRIBUTES = {
     *("_former", "_grad", "_post_accumulate", "_retained"),
-    *("_node", "_nr", "_seen", "_written", "base", "creation"),  # of views
+    *("_node", "_nr", "_seen", "_written", "base"),  # of views
 }
 
 

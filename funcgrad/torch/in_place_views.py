@@ -11,7 +11,6 @@ from funcgrad.torch import geometry as geometries
 from funcgrad.torch.calling import writable
 from funcgrad.torch.geometry import Geometry, wrap_dim
 from funcgrad.torch.inference import enabled as inferring
-from funcgrad.torch.resizing import count_write
 from funcgrad.torch.tensor import AccumulateGrad, Tensor, rebase
 from funcgrad.torch.view_storage import view_of
 from funcgrad.torch.view_tensor import ViewTensor, geometry
@@ -26,7 +25,7 @@ def _method(name: str, change: Callable[..., Change]) -> Callable[..., Tensor]:
     def method(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         writable(self, repeats=True)
         made, label, static = change(self, *args, **kwargs)
-        storage = view_of(self.storage, made)
+        storage, node = view_of(self.storage, made), None
         if self.requires_grad:
             value, node, nr = record(op(label, *static), (self,))
             if node is not None and type(self) is ViewTensor:
@@ -35,7 +34,9 @@ def _method(name: str, change: Callable[..., Change]) -> Callable[..., Tensor]:
                 rebase(self, node, nr)
             storage.cached = storage.source.value, value
         self.move_to(storage)
-        count_write(self)
+        storage.version += 1
+        if node is not None and type(self) is ViewTensor:
+            self.see_version()
         return self
 
     method.__name__ = method.__qualname__ = name

@@ -22,13 +22,6 @@ from funcgrad.torch.view_storage import (
 from funcgrad.torch.view_tensor import ViewTensor, geometry
 
 
-def count_write(self: Tensor) -> None:
-    """Count a write in place that left the elements as they are."""
-    self.storage.version += 1
-    if type(self) is ViewTensor:
-        self.see_version()
-
-
 def held_elements(of: Tensor) -> int:
     """How many elements there are in a tensor's memory."""
     storage = of.storage
@@ -76,7 +69,7 @@ def resize_(self: Tensor, *sizes: Any) -> Tensor:
             f"resize_: a tensor in a memory of {held_elements(self)} elements cannot be resized to {list(size)} here, since "
             "JAX's arrays do not grow"
         )
-    count_write(self)
+    self.storage.version += 1
     return self
 
 
@@ -128,7 +121,7 @@ def set_(self: Tensor, source: Tensor | None = None) -> Tensor:
         given = [(each.node, each.nr) for each in (self, source) if each.node is not None]
         rebase(self, _NotImplementedNode(tuple(given), (aval_of(source.storage),)), 0)
     self.move_to(shared(self.storage, source.storage))
-    count_write(self)
+    self.storage.version += 1
     return self
 
 

@@ -307,6 +307,8 @@ class Tensor(Variable):
 
     def move_to(self, storage: Storage) -> None:
         """Let the tensor have its elements there from now on."""
+        if type(storage) is ViewStorage:
+            storage.creation = getattr(self.storage, "creation", None)
         self.storage = storage
         if not self._is_view() and type(self.node) is AccumulateGrad:
             self.node.keep(self)

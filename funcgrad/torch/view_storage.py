@@ -5,6 +5,7 @@ there. Who shares a version counter with whom is apart from that: views do with 
 """
 
 from collections.abc import Sequence
+from enum import Enum
 from functools import lru_cache
 from math import prod
 from typing import Any, TypeGuard
@@ -110,6 +111,32 @@ class Reinterpreted(Storage):
         self.of.value = record_two(PUT_BACK, self.memory, new)[0]
 
 
+class Creation(Enum):
+    """How a view was made, where that forbids writing to it; the value is what PyTorch says then."""
+
+    PLAIN = ""
+    NO_GRAD = (
+        "Given that this use case is ambiguous and error-prone, it is forbidden. You can clarify your code by moving "
+        "both the view and the inplace either both inside the no_grad block (if you don't want the inplace to be "
+        "tracked) or both outside (if you want the inplace to be tracked)."
+    )
+    INFERENCE = (
+        "Given that this use case is ambiguous and error-prone, it is forbidden. You can clarify your code by moving "
+        "both the view and the inplace either both inside the inference_mode block (if you don't want the inplace to "
+        "be tracked) or both outside (if you want the inplace to be tracked)."
+    )
+    SEVERAL = (
+        "This view is the output of a function that returns multiple views. Such functions do not allow the output "
+        "views to be modified inplace. You should replace the inplace operation by an out-of-place one."
+    )
+    FUNCTION = (
+        "This view was created inside a custom Function (or because an input was returned as-is) and the autograd "
+        "logic to handle view+inplace would override the custom backward associated with the custom Function, leading "
+        "to incorrect gradients. This behavior is forbidden. You can fix this by cloning the output of the custom "
+        "Function."
+    )
+
+
 class Memory(Variable):
     """A memory as an argument of an op, without a gradient."""
 
@@ -125,6 +152,7 @@ class ViewStorage(Storage):
         geometry: which of the elements these are; `layout` and `offset` are the same for ops.
         aval: the type of the elements, known without reading them.
         cached: what the memory held when it was last read, and what was read.
+        creation: how the view was made; None where the tensor is none, but sees its memory in another order, say.
         remade_by: the name of the node that the view gets after its base was written in place.
     """
 
@@ -132,6 +160,7 @@ class ViewStorage(Storage):
         "aval",
         "cached",
         "counter",
+        "creation",
         "geometry",
         "layout",
         "memory",
@@ -157,6 +186,7 @@ class ViewStorage(Storage):
         self.layout: Layout = layout(shape, geometry)
         self.offset = place(geometry.offset)
         self.cached: tuple[Value, Value] | None = None
+        self.creation: Creation | None = None
         self.remade_by = "AsStridedBackward0"
 
     @property
@@ -268,10 +298,7 @@ def aval_of(storage: Storage) -> Aval:
 
 def is_view(storage: Storage) -> TypeGuard[ViewStorage]:
     """Whether a storage is that of a view, as far as it tells: a detached view shares it."""
-    if type(storage) is not ViewStorage:
-        return False
-    source = storage.source
-    return type(source) is not OrderedStorage or storage.geometry is not source.geometry
+    return type(storage) is ViewStorage and storage.creation is not None
 
 
 def geometry_of(storage: Storage) -> Geometry:

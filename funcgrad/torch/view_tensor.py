@@ -4,7 +4,6 @@ How PyTorch does it: https://github.com/pytorch/pytorch/blob/main/torch/csrc/aut
 """
 
 from collections.abc import Sequence
-from enum import Enum
 from math import inf
 from typing import Any
 
@@ -30,6 +29,7 @@ from funcgrad.torch.dtypes import Size, dtype, from_numpy_dtype
 from funcgrad.torch.node_names import short_name
 from funcgrad.torch.tensor import AccumulateGrad, Tensor, move_retained, rebase, tensor_of
 from funcgrad.torch.view_storage import (
+    Creation,
     ViewStorage,
     aval_of,
     geometry_of,
@@ -43,36 +43,35 @@ from funcgrad.torch.wrapping import REQUIRES_GRAD
 _new = object.__new__
 
 
-class Creation(Enum):
-    """How a view was made, where that forbids writing to it; the value is what PyTorch says then."""
-
-    PLAIN = ""
-    NO_GRAD = (
-        "Given that this use case is ambiguous and error-prone, it is forbidden. You can clarify your code by moving "
-        "both the view and the inplace either both inside the no_grad block (if you don't want the inplace to be "
-        "tracked) or both outside (if you want the inplace to be tracked)."
-    )
-    INFERENCE = (
-        "Given that this use case is ambiguous and error-prone, it is forbidden. You can clarify your code by moving "
-        "both the view and the inplace either both inside the inference_mode block (if you don't want the inplace to "
-        "be tracked) or both outside (if you want the inplace to be tracked)."
-    )
-    SEVERAL = (
-        "This view is the output of a function that returns multiple views. Such functions do not allow the output "
-        "views to be modified inplace. You should replace the inplace operation by an out-of-place one."
-    )
-    FUNCTION = (
-        "This view was created inside a custom Function (or because an input was returned as-is) and the autograd "
-        "logic to handle view+inplace would override the custom backward associated with the custom Function, leading "
-        "to incorrect gradients. This behavior is forbidden. You can fix this by cloning the output of the custom "
-        "Function."
-    )
-
-
+# Of a view that is used after that.
+BASE_MODIFIED = "its base or another view of its base has been"
+# The mode a view was made in, and the one that it was written in.
 _MODES = {
-    Creation.NO_GRAD: " with grad mode enabled",
-    Creation.INFERENCE: " in normal mode",
+    Creation.NO_GRAD: ("no_grad", " with grad mode enabled"),
+    Creation.INFERENCE: ("inference", " in normal mode"),
 }
+
+
+def refusal(storage: Storage, node: Any, nr: int, modified: str) -> str:
+    """What PyTorch says of a view that must not be written; empty where it may be.
+
+    Args:
+        storage: the view's.
+        node, nr: where it comes from.
+        modified: what is or has been modified.
+    """
+    creation = getattr(storage, "creation", None)
+    if creation is None or creation is Creation.PLAIN:
+        return ""
+    if node is None or isinstance(node, Leaf):
+        made, written = _MODES.get(creation, _MODES[Creation.NO_GRAD])
+        what = f"A view was created in {made} mode and {modified} modified inplace{written}."
+    else:
+        made, written = _MODES.get(creation, ("", ""))
+        of = made and f" of a view which was created in {made} mode"
+        name = short_name(type(node))
+        what = f"Output {nr} of {name} is a view{of} and {modified} modified inplace{written}."
+    return f"{what} {creation.value}"
 
 
 class _Nobody:
@@ -136,11 +135,9 @@ class ViewTensor(Tensor):
 
     Attributes:
         base: the tensor viewed, no view itself.
-        creation: how it was made.
     """
 
     base: Tensor
-    creation: Creation
     _node: Any
     _nr: int
     _seen: int
@@ -152,6 +149,15 @@ class ViewTensor(Tensor):
     def __class__(self) -> type:
         """PyTorch has one class of tensors."""
         return Tensor
+
+    @property
+    def creation(self) -> Creation:
+        """How it was made."""
+        return self.storage.creation  # type: ignore[attr-defined]
+
+    @creation.setter
+    def creation(self, creation: Creation) -> None:
+        self.storage.creation = creation  # type: ignore[attr-defined]
 
     # -- what it is, without reading its elements -----------------------------------------------------------------
 
@@ -183,7 +189,7 @@ class ViewTensor(Tensor):
         if base.node is None and (known is None or isinstance(known, Leaf)):
             return known
         if known is _REBASED or self._seen != self.storage.version:
-            self._check_creation("its base or another view of its base has been")
+            self._check_creation(BASE_MODIFIED)
             self._rebase()
             known = self._node
         return UNTRACKED if known is None else known
@@ -309,28 +315,9 @@ class ViewTensor(Tensor):
                 )
 
     def _check_creation(self, modified: str) -> None:
-        creation = self.creation
-        if creation is Creation.PLAIN:
-            return
-        node = self._node
-        if node is not None and not isinstance(node, Leaf):
-            name = short_name(type(node))
-            of = {
-                Creation.NO_GRAD: " of a view which was created in no_grad mode",
-                Creation.INFERENCE: " of a view which was created in inference mode",
-            }.get(creation, "")
-            how = _MODES.get(creation, "")
-            what = (
-                f"Output {self._nr} of {name} is a view{of} and {modified} modified inplace{how}."
-            )
-        elif creation is Creation.INFERENCE:
-            what = f"A view was created in inference mode and {modified} modified inplace in normal mode."
-        else:
-            what = (
-                f"A view was created in no_grad mode and {modified} modified inplace with grad mode "
-                "enabled."
-            )
-        raise RuntimeError(f"{what} {creation.value}")
+        refused = refusal(self.storage, self._node, self._nr, modified)
+        if refused:
+            raise RuntimeError(refused)
 
     def write_in_place(self, op: Op, others: Sequence[Variable]) -> Any:
         """Record `op` on this view and `others`, and store its result in the memory.
@@ -401,9 +388,10 @@ def view_tensor(
         made._seen = 0
     if type(input) is ViewTensor:
         made.base = input.base
-        made.creation = input.creation if creation is Creation.PLAIN else creation
+        creation = input.creation if creation is Creation.PLAIN else creation
     else:
-        made.base, made.creation = input, creation
+        made.base = input
+    storage.creation = creation
     return made
 
 

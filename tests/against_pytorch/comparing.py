@@ -26,7 +26,6 @@ KNOWN = {
     "an operand overlaps what is written": _NUMBERS,
     "an expanded tensor is written": "is not .*single memory location",
     "an expanded tensor is written by indices": "CopySlices.* is not .*IndexPutBackward0",
-    "a custom function returned a view": f"{_CHANGED}.* is not .*created inside a custom Function",
     "a result is written to a view": f"{_CHANGED}.* is not .*output 0 of AsStrided",
     "there are no elements": "is not .*a second time",
     "rounding decides what is positive": _NUMBERS,

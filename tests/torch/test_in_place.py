@@ -147,6 +147,14 @@ WRITES = [
     "with torch.no_grad(): x[0] = 3",
     "with torch.no_grad(): l[0] = 3",
     "with torch.no_grad(): l[0].mul_(3)",
+    "v = x[:1]\nwith torch.no_grad(): v.squeeze_()\ny = v * v",
+    "v = x[0]\nwith torch.no_grad(): v.t_()\ny = v * v",
+    "v = x.split(1)[0]\nwith torch.no_grad(): v.unsqueeze_(0)\ny = v * v",
+    "y = x.split(2)[0].sin()\nx.mul_(2)",
+    "y = x.unbind()[0].view(-1).sin()\nx.mul_(2)",
+    "with torch.no_grad(): v = x.unbind()[0]\ny = v * w[0]\nx.mul_(2)",
+    "x.transpose_(0, 1)\ny = x.sin()\nwith torch.no_grad(): x.mul_(2)",
+    "y = w @ l[0]\nz = y.sin()\nwith torch.no_grad(): y.mul_(2)",
 ]
 
 

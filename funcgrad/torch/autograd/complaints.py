@@ -2,14 +2,14 @@
 
 from math import inf
 
-from funcgrad.engine import FunctionNode, Leaf, ModifiedError
+from funcgrad.engine import Leaf, ModifiedError
 from funcgrad.engine.values import Moved
 from funcgrad.torch.autograd.observing import Anomaly
 from funcgrad.torch.base_ops import type_of_write
 from funcgrad.torch.dtypes import from_numpy_dtype
 from funcgrad.torch.node_names import op_name, short_name
 from funcgrad.torch.view_storage import ViewStorage, aval_of, is_view
-from funcgrad.torch.view_tensor import UNTRACKED, AsStridedBackward0, CopySlices, Creation
+from funcgrad.torch.view_tensor import BASE_MODIFIED, refusal
 
 
 def as_pytorch(error: RuntimeError) -> RuntimeError:
@@ -18,8 +18,8 @@ def as_pytorch(error: RuntimeError) -> RuntimeError:
         return RuntimeError(str(error))
     storage, (source, nr) = error.storage, error.source
     aval = aval_of(storage)
-    if is_view(storage) and not error.of_result:
-        refused = _refused_view(source, nr)
+    if not error.of_result:
+        refused = refusal(storage, source, nr, BASE_MODIFIED)
         if refused:
             return RuntimeError(refused)
     kind = from_numpy_dtype(aval.dtype).legacy_name
@@ -29,23 +29,6 @@ def as_pytorch(error: RuntimeError) -> RuntimeError:
         f"[{kind} {list(aval.shape)}]{maker and f', which is {maker},'} is at version {storage.version}; expected version "
         f"{error.expected} instead. Hint: {_SEEN if Anomaly.enabled else _UNSEEN}"
     )
-
-
-def _refused_view(source: object, nr: int) -> str:
-    """What PyTorch says of a view that must not be used after such a change; nothing where it may be."""
-    modified = "its base or another view of its base has been modified inplace"
-    if source is UNTRACKED:
-        return (
-            f"A view was created in no_grad mode and {modified} with grad mode enabled. "
-            f"{Creation.NO_GRAD.value}"
-        )
-    if getattr(source, "outputs", 1) > 1:
-        creation = Creation.SEVERAL
-    elif isinstance(source, FunctionNode) and type(source) not in (AsStridedBackward0, CopySlices):
-        creation = Creation.FUNCTION
-    else:
-        return ""
-    return f"Output {nr} of {short_name(type(source))} is a view and {modified}. {creation.value}"
 
 
 def _maker(error: ModifiedError) -> str:
