@@ -302,12 +302,15 @@ def pull_back(node: Any, cotangents: Sequence[Variable | None]) -> Sequence[Vari
 
 
 def _modified(node: Any) -> ModifiedError:
-    """The complaint of the last thing changed that a node saved, in the order of the op's arguments."""
-    edge, (value, storage, version, held) = next(
-        (edge, entry)
-        for edge, entry in zip(node.rule.saved_edges[::-1], node.saved[::-1], strict=True)
+    """The complaint of one of the things changed that a node saved."""
+    rule = node.rule
+    changed = {
+        position: (edge, entry)
+        for position, edge, entry in zip(rule.saves, rule.saved_edges, node.saved, strict=True)
         if entry[1].version != entry[2]
-    )
+    }
+    named = next((k for k in rule.op.named_first if k in changed), max(changed))
+    edge, (value, storage, version, held) = changed[named]
     storage, expected, of_result = storage.changed(version)
     if of_result or held is not value:
         return ModifiedError(

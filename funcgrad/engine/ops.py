@@ -52,6 +52,8 @@ class Op:
             they must not be changed in place before the way back. One counted from the end is kept in any case: then there
             is something for a walk to free.
         counted: arguments before this position are inputs of the graph node, as far as `next_functions` tells; all if None.
+        named_first: of several arguments that were changed since they were saved, which one a complaint names; the last
+            if none of these was.
     """
 
     __slots__ = (
@@ -66,6 +68,7 @@ class Op:
         "kernel",
         "label",
         "name",
+        "named_first",
         "node_type",
         "saves",
         "warm",
@@ -81,6 +84,7 @@ class Op:
         counted: int | None = None,
         constants_from: int | None = None,
         saves: tuple[int, ...] = (),
+        named_first: tuple[int, ...] = (),
     ) -> None:
         self.name = name
         self.function = function
@@ -89,6 +93,7 @@ class Op:
         self.counted = counted
         self.constants_from = constants_from
         self.saves = saves
+        self.named_first = named_first
         self.kernel = jax.jit(function)
         self.node_type = node_type(self.label)
         self.warm: set[tuple[Aval, ...]] = set()

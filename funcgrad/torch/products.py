@@ -93,12 +93,14 @@ def _check_same_dtype(a: Aval, b: Aval) -> None:
         )
 
 
-def _product_op(name: str, label: str, check: Callable[..., None]) -> Op:
-    return Op(name, _matmul, label=label, check=refusing(label, check))
+def _product_op(
+    name: str, label: str, check: Callable[..., None], named_first: tuple[int, ...] = ()
+) -> Op:
+    return Op(name, _matmul, label=label, check=refusing(label, check), named_first=named_first)
 
 
-DOT = _product_op("dot", "DotBackward0", check_dot)
-MV = _product_op("mv", "MvBackward0", check_mv)
+DOT = _product_op("dot", "DotBackward0", check_dot, (0,))
+MV = _product_op("mv", "MvBackward0", check_mv, (0,))
 MM = _product_op("mm", "MmBackward0", check_mm)
 BATCHED = _product_op("matmul", "UnsafeViewBackward0", check_batched)
 

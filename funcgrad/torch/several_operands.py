@@ -64,6 +64,8 @@ _FUNCTIONS: dict[str, tuple[Callable[..., Any], int]] = {
     "ClampMaxBackward0": (_clamped(False, True), 1),
     "ClampMaxBackward1": (_clamped(False, True), 2),
 }
+# Which of several operands a complaint names that were changed since: PyTorch goes by their names.
+_NAMED_FIRST = {"AddcdivBackward0": (1,), "AddcmulBackward0": (1,), "LerpBackward1": (1, 0)}
 
 
 def _check_broadcast(*avals: Aval) -> None:
@@ -91,7 +93,15 @@ def _op(label: str, compute: dtype, store: dtype) -> Op:
 
     label = label.split(" ")[0]
     check = refusing(_name(label), _check_broadcast)
-    return Op(_name(label), cast, label=label, check=check, counted=counted, constants_from=counted)
+    return Op(
+        _name(label),
+        cast,
+        label=label,
+        check=check,
+        counted=counted,
+        constants_from=counted,
+        named_first=_NAMED_FIRST.get(label, ()),
+    )
 
 
 def _name(label: str) -> str:

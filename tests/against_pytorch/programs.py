@@ -166,8 +166,6 @@ def product(m: Machine, d: Digits) -> Any:
     left, right = m.at(d), m.at(d)
     if left.dim() > 2 or right.dim() > 2:
         return None  # PyTorch decides by strides and flags which nodes, views even, such a product leaves behind
-    if right.dim() == 1:
-        m.differing["a product with a vector"] = True
     return left @ (right.t() if d.below(2) else right)
 
 
