@@ -41,6 +41,12 @@ class FreedError(RuntimeError):
         )
 
 
+DETACHED = (
+    "Trying to use a saved tensor that has been detached in-place, i.e. with .detach_().This is not supported, please use "
+    "out-of-place `.detach()` instead"
+)
+
+
 class ModifiedError(RuntimeError):
     """A value that the way back needs was changed in place since it was saved.
 
@@ -273,12 +279,12 @@ def pull_back(node: Any, cotangents: Sequence[Variable | None]) -> Sequence[Vari
     all_given = all(cotangent is not None for cotangent in cotangents)
     vjp = rule.full if all_given else rule.vjp(tuple([c is not None for c in cotangents]))
     if detached:
-        _check_attached(node)
+        _check_saved(node)
     # What `.data` changed behind the version's back is used as it is now, as PyTorch does.
     values, storages = [], []
     for value, storage, version, held in saved:
         if storage.version != version:
-            raise _modified(node)
+            _check_saved(node)
         values.append(
             value.unpack() if type(value) is Packed else storage.value if held is value else value
         )
@@ -301,36 +307,26 @@ def pull_back(node: Any, cotangents: Sequence[Variable | None]) -> Sequence[Vari
     return [made(result) for result in results] if isinstance(results, list) else [made(results)]
 
 
-def _modified(node: Any) -> ModifiedError:
-    """The complaint of one of the things changed that a node saved."""
-    rule = node.rule
-    changed = {
-        position: (edge, entry)
-        for position, edge, entry in zip(rule.saves, rule.saved_edges, node.saved, strict=True)
-        if entry[1].version != entry[2]
-    }
-    named = next((k for k in rule.op.named_first if k in changed), max(changed))
-    edge, (value, storage, version, held) = changed[named]
-    storage, expected, of_result = storage.changed(version)
-    if of_result or held is not value:
-        return ModifiedError(
-            storage, expected, (node if storage.value.aval.inexact else None, 0), of_result=True
-        )
-    return ModifiedError(storage, expected, node.edges[edge] if edge >= 0 else (None, 0))
-
-
-def _check_attached(node: Any) -> None:
-    """Check that no variable that a node saved was cut off from the graph since.
+def _check_saved(node: Any) -> None:
+    """Check what a node saved, one after the other.
 
     Raises:
-        RuntimeError: one was.
+        ModifiedError: one was changed in place since.
+        RuntimeError: one is a variable that was cut off from the graph since.
     """
     rule = node.rule
-    saved = dict(zip(rule.saves, node.saved, strict=True))
-    for k, (source, nr) in zip(rule.wants, node.edges, strict=True):
+    saved = dict(zip(rule.saves, zip(rule.saved_edges, node.saved, strict=True), strict=True))
+    named_first = [k for k in rule.op.named_first if k in saved]
+    for k in dict.fromkeys([*named_first, *sorted(saved, reverse=True)]):
+        edge, (value, storage, version, held) = saved[k]
+        source, nr = node.edges[edge] if edge >= 0 else (None, 0)
         # What watches its result saved that, and not the variable.
-        if k in saved and saved[k][0] is saved[k][3] and nr in detached.get(source, ()):
-            raise RuntimeError(
-                "Trying to use a saved tensor that has been detached in-place, i.e. with .detach_().This is not supported, "
-                "please use out-of-place `.detach()` instead"
-            )
+        of_result = held is not value
+        if source is not None and not of_result and nr in detached.get(source, ()):
+            raise RuntimeError(DETACHED)
+        if storage.version != version:
+            storage, expected, watched = storage.changed(version)
+            of_result |= watched
+            if of_result:
+                source, nr = node if storage.value.aval.inexact else None, 0
+            raise ModifiedError(storage, expected, (source, nr), of_result)

@@ -52,8 +52,8 @@ class Op:
             they must not be changed in place before the way back. One counted from the end is kept in any case: then there
             is something for a walk to free.
         counted: arguments before this position are inputs of the graph node, as far as `next_functions` tells; all if None.
-        named_first: of several arguments that were changed since they were saved, which one a complaint names; the last
-            if none of these was.
+        named_first: of several arguments that were changed since they were saved, which ones a complaint names first;
+            after them comes the last one.
     """
 
     __slots__ = (

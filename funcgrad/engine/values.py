@@ -197,13 +197,13 @@ class Moved(NamedTuple):
 
     Attributes:
         start, first, last: of the nodes it came from before the first write, after it, and after the last.
-        node_type, nr: the kind of the last node, and which of its outputs the variable is.
+        node_type, nr: the kind of the last node, and which of its outputs the variable is; None once it was detached.
     """
 
     start: float
     first: float
     last: float
-    node_type: type
+    node_type: type | None
     nr: int
 
 

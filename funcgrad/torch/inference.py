@@ -5,7 +5,7 @@ from typing import Any
 
 from funcgrad.engine import Storage, Value
 from funcgrad.engine.levels import modes
-from funcgrad.torch.view_storage import ViewStorage, memory_of
+from funcgrad.torch.view_storage import counter_of, memory_of
 
 
 class InferenceStorage(Storage):
@@ -42,8 +42,7 @@ def version_of(storage: Storage) -> int:
     Raises:
         RuntimeError: nobody counts that.
     """
-    counter = storage.counter if isinstance(storage, ViewStorage) else storage
-    if isinstance(counter, InferenceStorage):
+    if isinstance(counter_of(storage), InferenceStorage):
         raise RuntimeError("Inference tensors do not track version counter.")
     return storage.version
 

@@ -20,6 +20,7 @@ from funcgrad.torch.view_storage import (
     DataStorage,
     ViewStorage,
     aval_of,
+    counter_of,
     data_of,
     geometry_of,
     memory_of,
@@ -505,7 +506,7 @@ def move_retained(tensor: Tensor) -> None:
 def rebase(tensor: Tensor, node: GraphNode, nr: int) -> None:
     """After a tensor that is no view was written in place: from now on it comes from there."""
     storage, before = tensor.storage, tensor.node
-    counter = storage.counter if type(storage) is ViewStorage else storage
+    counter = counter_of(storage)
     start, first = inf if before is None else before.sequence, node.sequence
     moved = getattr(counter, "moved", None)
     if moved is not None and moved.last == start:

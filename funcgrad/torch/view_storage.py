@@ -308,28 +308,30 @@ def geometry_of(storage: Storage) -> Geometry:
     return contiguous(memory_aval(memory_of(storage)).shape)
 
 
+def counter_of(storage: Storage) -> Storage:
+    """The storage whose version counts: the base's, of a view."""
+    return storage.counter if type(storage) is ViewStorage else storage
+
+
 def view_of(storage: Storage, geometry: Geometry) -> ViewStorage:
     """Other elements of the same memory, with the same version counter."""
-    counter = storage.counter if type(storage) is ViewStorage else storage
     source = storage.source if type(storage) is ViewStorage else memory_of(storage)
-    return ViewStorage(source, counter, geometry)
+    return ViewStorage(source, counter_of(storage), geometry)
 
 
 def shared(storage: Storage, other: Storage) -> ViewStorage:
     """The elements of another storage in its memory, with this one's version counter."""
-    counter = storage.counter if type(storage) is ViewStorage else storage
     source: Storage = other.source if type(other) is ViewStorage else memory_of(other)
-    return ViewStorage(source, counter, geometry_of(other))
+    return ViewStorage(source, counter_of(storage), geometry_of(other))
 
 
 def reinterpreted(storage: Storage, geometry: Geometry, dtype: np.dtype) -> ViewStorage:
     """The same memory with its elements seen as of another dtype."""
-    counter = storage.counter if type(storage) is ViewStorage else storage
     source: Storage = storage.source if type(storage) is ViewStorage else memory_of(storage)
     source = source.of if type(source) is Reinterpreted else source
     if memory_aval(source).dtype != dtype:
         source = Reinterpreted(source, dtype)
-    return ViewStorage(source, counter, geometry)
+    return ViewStorage(source, counter_of(storage), geometry)
 
 
 @lru_cache(maxsize=4096)

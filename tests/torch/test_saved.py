@@ -52,6 +52,26 @@ def test_what_an_op_saves_must_not_be_changed_in_place(call):
             assert touched(ours, call, which) == touched(theirs, call, which), which
 
 
+CHANGES = {
+    "nothing": "",
+    "written": "{0}.mul_(2)",
+    "written without grad": "with torch.no_grad(): {0}.mul_(2)",
+    "written to its memory": "{0}.detach().mul_(2)",
+    "detached": "{0}.detach_()",
+    "written and detached": "{0}.mul_(2)\n{0}.detach_()",
+    "detached and written": "{0}.detach_()\n{0}.mul_(2)",
+}
+
+
+@pytest.mark.parametrize("op", ["a * b", "a @ b.t()", "a.tanh() / b", "torch.lerp(a, b, a)"])
+@pytest.mark.parametrize("second", CHANGES)
+@pytest.mark.parametrize("first", CHANGES)
+def test_of_two_that_were_changed_the_complaint_is_of_the_same_one(first, second, op):
+    lines = [f"a, b = l[0].sin(), l[1].cos()\nz = {op}"]
+    lines += [CHANGES[first].format("a"), CHANGES[second].format("b")]
+    assert_same("\n".join(lines))
+
+
 PROGRAMS = [
     "z = x * x\nx.add_(1)",
     "z = x * x\nx.add_(1)\nx.mul_(2)\nx.sub_(1)",

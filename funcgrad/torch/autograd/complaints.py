@@ -3,12 +3,13 @@
 from math import inf
 
 from funcgrad.engine import Leaf, ModifiedError
+from funcgrad.engine.graph import DETACHED
 from funcgrad.engine.values import Moved
 from funcgrad.torch.autograd.observing import Anomaly
 from funcgrad.torch.base_ops import type_of_write
 from funcgrad.torch.dtypes import from_numpy_dtype
 from funcgrad.torch.node_names import op_name, short_name
-from funcgrad.torch.view_storage import ViewStorage, aval_of, is_view
+from funcgrad.torch.view_storage import aval_of, counter_of, is_view
 from funcgrad.torch.view_tensor import BASE_MODIFIED, refusal
 
 
@@ -24,6 +25,8 @@ def as_pytorch(error: RuntimeError) -> RuntimeError:
             return RuntimeError(refused)
     kind = from_numpy_dtype(aval.dtype).legacy_name
     maker = _maker(error)
+    if maker is None:
+        return RuntimeError(DETACHED)
     return RuntimeError(
         "one of the variables needed for gradient computation has been modified by an inplace operation: "
         f"[{kind} {list(aval.shape)}]{maker and f', which is {maker},'} is at version {storage.version}; expected version "
@@ -31,11 +34,10 @@ def as_pytorch(error: RuntimeError) -> RuntimeError:
     )
 
 
-def _maker(error: ModifiedError) -> str:
-    """Which output of which op the variable is now that was changed; empty for a leaf."""
+def _maker(error: ModifiedError) -> str | None:
+    """Which output of which op the variable is now that was changed; empty for a leaf, None where it was detached since."""
     storage, (source, nr) = error.storage, error.source
-    counter = storage.counter if type(storage) is ViewStorage else storage
-    moved: Moved | None = getattr(counter, "moved", None)
+    moved: Moved | None = getattr(counter_of(storage), "moved", None)
     at = inf if source is None else source.sequence
     if error.of_result:
         return "" if source is None else f"output {nr} of {short_name(type_of_write(source))}"
@@ -45,7 +47,8 @@ def _maker(error: ModifiedError) -> str:
     if variable is not None and variable.node is source:
         return ""  # a leaf still: it was another tensor of this memory that was written
     if moved is not None and (at == moved.start or moved.first <= at <= moved.last):
-        return f"output {moved.nr} of {short_name(moved.node_type)}"
+        found = moved.node_type
+        return None if found is None else f"output {moved.nr} of {short_name(found)}"
     return "" if at == inf else f"output {nr} of {short_name(type(source))}"
 
 
