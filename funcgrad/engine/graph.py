@@ -312,7 +312,7 @@ def _check_saved(node: Any) -> None:
 
     Raises:
         ModifiedError: one was changed in place since.
-        RuntimeError: one is a variable that was cut off from the graph since.
+        RuntimeError: one is a variable that was cut off from the graph since, and otherwise left as it is.
     """
     rule = node.rule
     saved = dict(zip(rule.saves, zip(rule.saved_edges, node.saved, strict=True), strict=True))
@@ -322,11 +322,11 @@ def _check_saved(node: Any) -> None:
         source, nr = node.edges[edge] if edge >= 0 else (None, 0)
         # What watches its result saved that, and not the variable.
         of_result = held is not value
-        if source is not None and not of_result and nr in detached.get(source, ()):
-            raise RuntimeError(DETACHED)
         if storage.version != version:
             storage, expected, watched = storage.changed(version)
             of_result |= watched
             if of_result:
                 source, nr = node if storage.value.aval.inexact else None, 0
             raise ModifiedError(storage, expected, (source, nr), of_result)
+        if source is not None and not of_result and nr in detached.get(source, ()):
+            raise RuntimeError(DETACHED)

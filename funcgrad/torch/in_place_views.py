@@ -11,8 +11,8 @@ from funcgrad.torch import geometry as geometries
 from funcgrad.torch.calling import writable
 from funcgrad.torch.geometry import Geometry, wrap_dim
 from funcgrad.torch.inference import enabled as inferring
-from funcgrad.torch.tensor import AccumulateGrad, Tensor, rebase
-from funcgrad.torch.view_storage import counter_of, view_of
+from funcgrad.torch.tensor import AccumulateGrad, Tensor, note_move, rebase
+from funcgrad.torch.view_storage import view_of
 from funcgrad.torch.view_tensor import ViewTensor, geometry
 from funcgrad.torch.views import exchanged, op, squeezed, strided_geometry
 from funcgrad.torch.wrapping import check_captured, is_batched, is_dual
@@ -94,10 +94,7 @@ def detach_(self: Tensor) -> Tensor:
         self.requires_grad = False
     elif node is not None:
         detached.setdefault(node, set()).add(self.nr)
-        counter = counter_of(self.storage)
-        moved = getattr(counter, "moved", None)
-        if moved is not None and moved.last == node.sequence:
-            counter.moved = moved._replace(node_type=None)
+        note_move(self.storage, node, None, 0)
         self.node, self.nr, self._former = None, 0, None
         if node in hooked and node.outputs == 1 and self._retained is None:
             # The tensor keeps its hooks, should it require grad again.

@@ -503,15 +503,21 @@ def move_retained(tensor: Tensor) -> None:
     hooks.move_retained(tensor)
 
 
+def note_move(storage: Storage, before: GraphNode | None, node: GraphNode | None, nr: int) -> None:
+    """Note that the tensor of a storage, which came from `before`, comes from a node now; from none: it was detached."""
+    counter = counter_of(storage)
+    moved = getattr(counter, "moved", None)
+    start = inf if before is None else before.sequence
+    last = start if node is None else node.sequence
+    first = last
+    if moved is not None and (moved.last == start or (before is moved.node_type is None)):
+        start, first = moved.start, moved.first
+    counter.moved = Moved(start, first, last, None if node is None else type(node), nr)
+
+
 def rebase(tensor: Tensor, node: GraphNode, nr: int) -> None:
     """After a tensor that is no view was written in place: from now on it comes from there."""
-    storage, before = tensor.storage, tensor.node
-    counter = counter_of(storage)
-    start, first = inf if before is None else before.sequence, node.sequence
-    moved = getattr(counter, "moved", None)
-    if moved is not None and moved.last == start:
-        start, first = moved.start, moved.first
-    counter.moved = Moved(start, first, node.sequence, type(node), nr)
+    note_move(tensor.storage, tensor.node, node, nr)
     tensor.node, tensor.nr = node, nr
     if tensor._retained is not None:
         move_retained(tensor)

@@ -60,6 +60,7 @@ CHANGES = {
     "detached": "{0}.detach_()",
     "written and detached": "{0}.mul_(2)\n{0}.detach_()",
     "detached and written": "{0}.detach_()\n{0}.mul_(2)",
+    "attached anew": "{0}.detach_()\n{0}.mul_(w[0])",
 }
 
 
@@ -108,6 +109,8 @@ PROGRAMS = [
     "a, b = x.unbind()\nz = a * b\nx.add_(1)",
     "a, b = x.unbind()\nz = a * b\nwith torch.no_grad(): x.add_(1)",
     "with torch.no_grad(): v = x[0]\nz = v * w[0]\nx.add_(1)",
+    "with torch.no_grad(): v = n[0]\nz = v * w[0]\nn.add_(1)",
+    "with torch.no_grad(): v = n[0]\nz = v * w[0]\nn.add_(w[0])",
     "z = x * m[:, :, None]\nm.logical_not_()",
     "y = x.double()\nz = y * y\ny.add_(1)",
     "y = x.to(torch.bfloat16)\nz = y * y\ny.add_(1)",
@@ -145,6 +148,10 @@ class F(torch.autograd.Function):
         "y = F.apply(x)\ny.add_(1)",
         "y = F.apply(l)\nwith torch.no_grad(): l.add_(1)",
         "v = x[0]\ny = F.apply(v)\nx.mul_(2)",
+        "y = F.apply(x)\nx.detach_()",
+        "y = F.apply(x)\nx.detach_()\nx.mul_(2)",
+        "y = F.apply(x)\nx.mul_(2)\nx.detach_()",
+        "y = F.apply(x)\nx.detach_()\nx.mul_(w[0])",
     ],
 )
 def test_the_complaint_of_a_custom_function_says_it_too(source):

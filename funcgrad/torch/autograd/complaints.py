@@ -2,7 +2,7 @@
 
 from math import inf
 
-from funcgrad.engine import Leaf, ModifiedError
+from funcgrad.engine import Leaf, ModifiedError, Storage
 from funcgrad.engine.graph import DETACHED
 from funcgrad.engine.values import Moved
 from funcgrad.torch.autograd.observing import Anomaly
@@ -19,7 +19,8 @@ def as_pytorch(error: RuntimeError) -> RuntimeError:
         return RuntimeError(str(error))
     storage, (source, nr) = error.storage, error.source
     aval = aval_of(storage)
-    if not error.of_result:
+    # A view that led nowhere does still, unless its base was given a node.
+    if not error.of_result and (source is not None or moved_of(storage) is not None):
         refused = refusal(storage, source, nr, BASE_MODIFIED)
         if refused:
             return RuntimeError(refused)
@@ -34,10 +35,15 @@ def as_pytorch(error: RuntimeError) -> RuntimeError:
     )
 
 
+def moved_of(storage: Storage) -> Moved | None:
+    """Where writes in place have taken the tensor of a storage, the base's where it is a view."""
+    return getattr(counter_of(storage), "moved", None)
+
+
 def _maker(error: ModifiedError) -> str | None:
     """Which output of which op the variable is now that was changed; empty for a leaf, None where it was detached since."""
     storage, (source, nr) = error.storage, error.source
-    moved: Moved | None = getattr(counter_of(storage), "moved", None)
+    moved = moved_of(storage)
     at = inf if source is None else source.sequence
     if error.of_result:
         return "" if source is None else f"output {nr} of {short_name(type_of_write(source))}"

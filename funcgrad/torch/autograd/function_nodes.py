@@ -12,7 +12,7 @@ import numpy as np
 
 from funcgrad.engine import Aval, FreedError, FunctionNode, ModifiedError, Storage, Variable
 from funcgrad.engine.nodes import Edge, Packed
-from funcgrad.torch.autograd.complaints import as_pytorch
+from funcgrad.torch.autograd.complaints import as_pytorch, moved_of
 from funcgrad.torch.autograd.graph import NodeFace
 from funcgrad.torch.autograd.hooks import as_tensor
 from funcgrad.torch.autograd.observing import saved_entry
@@ -238,7 +238,16 @@ class CustomNode(FunctionNode):
             value = value.unpack()
             storage = Storage(value)
         elif storage.version != version:
-            source = (self, kept[1]) if own else (kept.grad_fn and kept.node, kept.nr)
+            moved = moved_of(storage)
+            if own:
+                source: Any = (self, kept[1])
+            elif moved is not None and moved.node_type is None:
+                source = (
+                    self,
+                    kept.nr,
+                )  # PyTorch names the function where the tensor was detached since
+            else:
+                source = (kept.grad_fn and kept.node, kept.nr)
             raise as_pytorch(ModifiedError(storage, version, source, of_result=own))
         if isinstance(kept, Tensor):
             return kept
