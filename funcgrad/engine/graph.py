@@ -322,11 +322,13 @@ def _check_saved(node: Any) -> None:
         source, nr = node.edges[edge] if edge >= 0 else (None, 0)
         # What watches its result saved that, and not the variable.
         of_result = held is not value
+        cut = source is not None and not of_result and nr in detached.get(source, ())
         if storage.version != version:
             storage, expected, watched = storage.changed(version)
-            of_result |= watched
-            if of_result:
-                source, nr = node if storage.value.aval.inexact else None, 0
-            raise ModifiedError(storage, expected, (source, nr), of_result)
-        if source is not None and not of_result and nr in detached.get(source, ()):
+            if not (cut and watched):
+                of_result |= watched
+                if of_result:
+                    source, nr = node if storage.value.aval.inexact else None, 0
+                raise ModifiedError(storage, expected, (source, nr), of_result)
+        if cut:
             raise RuntimeError(DETACHED)

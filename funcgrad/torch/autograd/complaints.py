@@ -2,7 +2,7 @@
 
 from math import inf
 
-from funcgrad.engine import Leaf, ModifiedError, Storage
+from funcgrad.engine import GraphNode, Leaf, ModifiedError, Storage
 from funcgrad.engine.graph import DETACHED
 from funcgrad.engine.values import Moved
 from funcgrad.torch.autograd.observing import Anomaly
@@ -10,7 +10,7 @@ from funcgrad.torch.base_ops import type_of_write
 from funcgrad.torch.dtypes import from_numpy_dtype
 from funcgrad.torch.node_names import op_name, short_name
 from funcgrad.torch.view_storage import aval_of, counter_of, is_view
-from funcgrad.torch.view_tensor import BASE_MODIFIED, refusal
+from funcgrad.torch.view_tensor import BASE_MODIFIED, UNTRACKED, refusal
 
 
 def as_pytorch(error: RuntimeError) -> RuntimeError:
@@ -19,8 +19,7 @@ def as_pytorch(error: RuntimeError) -> RuntimeError:
         return RuntimeError(str(error))
     storage, (source, nr) = error.storage, error.source
     aval = aval_of(storage)
-    # A view that led nowhere does still, unless its base was given a node.
-    if not error.of_result and (source is not None or moved_of(storage) is not None):
+    if not error.of_result and _has_node(storage, source):
         refused = refusal(storage, source, nr, BASE_MODIFIED)
         if refused:
             return RuntimeError(refused)
@@ -40,21 +39,29 @@ def moved_of(storage: Storage) -> Moved | None:
     return getattr(counter_of(storage), "moved", None)
 
 
+def _has_node(storage: Storage, source: GraphNode | None) -> bool:
+    """Whether a variable comes from a node, where a view does also if its base was given one since it was saved."""
+    if source is UNTRACKED or (source is not None and not isinstance(source, Leaf)):
+        return True
+    moved = moved_of(storage)
+    return moved is not None and moved.node_type is not None
+
+
 def _maker(error: ModifiedError) -> str | None:
     """Which output of which op the variable is now that was changed; empty for a leaf, None where it was detached since."""
     storage, (source, nr) = error.storage, error.source
-    moved = moved_of(storage)
-    at = inf if source is None else source.sequence
     if error.of_result:
         return "" if source is None else f"output {nr} of {short_name(type_of_write(source))}"
-    if is_view(storage) and (at < inf or moved is not None):
+    if is_view(storage) and _has_node(storage, source):
         return f"output 0 of {op_name(storage.remade_by)}"
     variable = source.reference() if isinstance(source, Leaf) else None
     if variable is not None and variable.node is source:
         return ""  # a leaf still: it was another tensor of this memory that was written
+    moved, at = moved_of(storage), inf if source is None else source.sequence
     if moved is not None and (at == moved.start or moved.first <= at <= moved.last):
-        found = moved.node_type
-        return None if found is None else f"output {moved.nr} of {short_name(found)}"
+        if moved.node_type is None:
+            return None if at < inf else ""
+        return f"output {moved.nr} of {short_name(moved.node_type)}"
     return "" if at == inf else f"output {nr} of {short_name(type(source))}"
 
 
