@@ -158,6 +158,9 @@ class F(torch.autograd.Function):
         "y = F.apply(x)\nx.detach_()\nx.mul_(2)",
         "y = F.apply(x)\nx.mul_(2)\nx.detach_()",
         "y = F.apply(x)\nx.detach_()\nx.mul_(w[0])",
+        "x.mul_(w[0])\ny = F.apply(x)\nx.mul_(w[0])\nx.detach_()",
+        "v = x[0]\ny = F.apply(v)\nx.mul_(2)\nx.detach_()",
+        "v = x.unbind()[0]\ny = F.apply(v)\nx.mul_(2)\nx.detach_()",
     ],
 )
 def test_the_complaint_of_a_custom_function_says_it_too(source):

@@ -238,16 +238,10 @@ class CustomNode(FunctionNode):
             value = value.unpack()
             storage = Storage(value)
         elif storage.version != version:
-            moved = moved_of(storage)
-            if own:
-                source: Any = (self, kept[1])
-            elif moved is not None and moved.node_type is None:
-                source = (
-                    self,
-                    kept.nr,
-                )  # PyTorch names the function where the tensor was detached since
-            else:
-                source = (kept.grad_fn and kept.node, kept.nr)
+            maker, moved = self if own else kept.grad_fn and kept.node, moved_of(storage)
+            if maker is None and moved is not None and moved.node_type is None:
+                own, maker = True, self  # PyTorch names the function where the tensor was detached
+            source = (maker, kept.nr if isinstance(kept, Tensor) else kept[1])
             raise as_pytorch(ModifiedError(storage, version, source, of_result=own))
         if isinstance(kept, Tensor):
             return kept
