@@ -162,14 +162,14 @@ def _plain_graph(root: GraphNode, leaves: list[Any]) -> list[Any] | None:
     stack = [root]
     while stack:
         node = stack.pop()
+        if node.is_function:
+            return None
         saved = node.saved
         if saved:
             for _, storage, version, held in saved:
                 if storage.version != version or storage.value is not held:
                     return None
         elif saved is None:
-            return None
-        if node.is_function:
             return None
         edges = node.edges
         if not edges:

@@ -10,6 +10,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from funcgrad.engine import (
+    FreedError,
     FunctionNode,
     GraphNode,
     Leaf,
@@ -105,11 +106,28 @@ class CopySlices(FunctionNode):
         edges = list(within.edges)
         edges[position] = (base.node or UNTRACKED, base.nr)
         super().__init__(tuple(edges), (aval_of(base.storage),))
-        self.within, self.position = within, position
+        self.within: FunctionNode | None = within
+        self.position = position
         self.way, self.offset = relative(base.storage, storage), storage.offset  # type: ignore[arg-type, attr-defined]
 
+    @property
+    def saved(self) -> Any:
+        """The function's node, which a walk lets go of."""
+        return None if self.within is None else (self.within,)
+
+    @saved.setter
+    def saved(self, saved: Any) -> None:
+        if saved is None:
+            self.within = None
+
     def pull_back(self, cotangents: Sequence[Variable | None]) -> Sequence[Variable | None]:
-        """The function's own way back for the view's part of the cotangent; the rest stays as it is."""
+        """The function's own way back for the view's part of the cotangent; the rest stays as it is.
+
+        Raises:
+            FreedError: an earlier walk let go of the function.
+        """
+        if self.within is None:
+            raise FreedError
         whole = cotangents[0]
         if whole is None:
             return [None] * len(self.edges)

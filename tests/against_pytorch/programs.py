@@ -259,7 +259,8 @@ def derivative(m: Machine, y: Any, to: Any, levels: int) -> Any:
             # Where it does not depend on `to`, PyTorch has no gradient, and here it is zero.
             return m.torch.zeros_like(to)
         y = made * made
-    return made.detach().clone()
+    # A gradient's strides are known to differ.
+    return made.detach().clone().contiguous()
 
 
 def clear(m: Machine, d: Digits) -> Any:

@@ -134,6 +134,11 @@ def gradient_of_a_sum(torch):
     return torch.autograd.grad(w.sum(), w)[0].stride()
 
 
+def gradient_of_a_transposed_tensor(torch):
+    w = leaf(torch, 2, 3).t()
+    return torch.autograd.grad(w.exp().sum(), w)[0].stride()
+
+
 def node_of_a_gradient(torch):
     w = leaf(torch)
     (made,) = torch.autograd.grad(w.sin().sum(), w, create_graph=True)
@@ -287,6 +292,7 @@ TABLE = {
     refused_in_inference: ([1.0, 1.0], [2.0, 2.0]),
     cotangent_written: ([1.0, 1.0], [3.0, 3.0]),
     gradient_of_a_sum: ((1,), (0,)),
+    gradient_of_a_transposed_tensor: ((2, 1), (1, 3)),
     node_of_a_gradient: ("SinBackward0Backward", "MulBackward0"),
     gradient_that_depends_on_nothing: ([0.0, 0.0], None),
     batched_product: ("AccumulateGrad", "BmmBackward0"),

@@ -149,6 +149,23 @@ def an_argument_changed_in_place(torch, see):
     function(torch, lambda ctx, g: g, forward).apply(leaf(torch))
 
 
+def a_view_changed_in_place_and_walked_twice(torch, see):
+    def forward(ctx, x):
+        ctx.mark_dirty(x)
+        return x.mul_(2)
+
+    for retain_graph in (True, False):
+        w = leaf(torch)
+        x = w + 1
+        y = function(torch, lambda ctx, g: g * 5, forward).apply(x[:1])
+        see(y, x, x.grad_fn.next_functions[0][0] is None)
+        x.sum().backward(retain_graph=retain_graph)
+        see(w.grad)
+        for root in (y, x):
+            root.sum().backward()
+            see(w.grad)
+
+
 def an_argument_changed_and_not_returned(torch, see):
     def forward(ctx, x):
         ctx.mark_dirty(x)
@@ -191,6 +208,7 @@ PROGRAMS = [
     results_without_gradient,
     an_argument_returned,
     an_argument_changed_in_place,
+    a_view_changed_in_place_and_walked_twice,
     an_argument_changed_and_not_returned,
     a_tensor_from_outside_returned,
 ]
