@@ -196,11 +196,12 @@ class Moved(NamedTuple):
     """Where writes in place have taken a variable in the graph, from where it was; in sequence numbers of nodes.
 
     Attributes:
-        start, first, last: of the nodes it came from before the first write, after it, and after the last.
+        starts: of the nodes it came from before the first write, and where it led nowhere in between, infinity.
+        first, last: of those after the first write and after the last.
         node_type, nr: the kind of the last node, and which of its outputs the variable is; None once it was detached.
     """
 
-    start: float
+    starts: tuple[float, ...]
     first: float
     last: float
     node_type: type | None

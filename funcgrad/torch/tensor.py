@@ -509,10 +509,12 @@ def note_move(storage: Storage, before: GraphNode | None, node: GraphNode | None
     moved = getattr(counter, "moved", None)
     start = inf if before is None else before.sequence
     last = start if node is None else node.sequence
-    first = last
-    if moved is not None and (moved.last == start or (before is moved.node_type is None)):
-        start, first = moved.start, moved.first
-    counter.moved = Moved(start, first, last, None if node is None else type(node), nr)
+    starts, first = (start,), last
+    if moved is not None and moved.last == start:
+        starts, first = moved.starts, moved.first
+    elif moved is not None and before is moved.node_type is None:
+        starts, first = tuple({*moved.starts, start}), moved.first
+    counter.moved = Moved(starts, first, last, None if node is None else type(node), nr)
 
 
 def rebase(tensor: Tensor, node: GraphNode, nr: int) -> None:

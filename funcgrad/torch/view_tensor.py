@@ -299,16 +299,15 @@ class ViewTensor(Tensor):
         self.check_writable(())
         made = CopySlices(node, position, self)
         rebase(self.base, made, 0)
-        self.expect_node(made, 0, self.storage.version)
+        self.expect_node(made, 0)
 
-    def expect_node(self, node: GraphNode, nr: int, version: int) -> None:
+    def expect_node(self, node: GraphNode, nr: int) -> None:
         """Its base was written to through it: its node is made when it is asked for, as if it had been made now.
 
         Args:
             node, nr: where the base comes from after the write.
-            version: of the memory after the write.
         """
-        self._node, self._written = _REBASED, (node, nr, version, next_sequence())
+        self._node, self._written = _REBASED, (node, nr, self.storage.version, next_sequence())
         if self._retained is not None:
             move_retained(self)
 
@@ -354,17 +353,17 @@ class ViewTensor(Tensor):
             value, node, nr = made
             keep_apart(node)
             base.storage.value = value
-            if node is not None:
-                rebase(base, node, nr)
-                self.expect_node(node, nr, counter.version + 1)
         else:
-            node = None
+            node, nr = None, 0
             with grad_mode(False):
                 arguments = (storage.memory, *others, storage.offset)
                 value = record(copy_slices(op, storage.layout, None), arguments)[0]
             storage.memory.storage.value = value
         counter.version += 1
         storage.cached = None  # nobody needs the elements as they were
+        if node is not None:
+            rebase(base, node, nr)
+            self.expect_node(node, nr)
         return node
 
 

@@ -137,6 +137,7 @@ WRITES = [
     "v = x[0]\nv.mul_(3)\ny = v[1:]\nx.detach_()\ndel v",
     "v = x[0]\nv.mul_(3)\nx.mul_(2)\nx.detach_()",
     "v = x[0]\nv.mul_(3)\nx.detach_()\nx.requires_grad_()",
+    "v = x[0]\nv.retain_grad()\nv.mul_(3)\nx.detach_()",
     "v = x[0]\nv.mul_(3)\nx.detach_()\nx.mul_(w[0])",
     "v = x[0]\nv.mul_(3)\nx.detach_()\nv.mul_(2)",
     "v = x[0]\nv += w[:, None]",

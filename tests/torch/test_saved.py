@@ -114,6 +114,8 @@ PROGRAMS = [
     "v = n[0]\nz = v * w[0]\nn.mul_(w[0])\nn.detach_()",
     "z = n * w[0]\nn.mul_(w[0])\nn.detach_()",
     "x.detach_()\nv = x[0]\nz = v * w[0]\nv.mul_(2)",
+    "x.detach_()\nz = x * w[0]\nx.mul_(w[0])",
+    "x.mul_(w[0])\nx.detach_()\nz = x * w[0]\nx.mul_(w[0])\nx.mul_(2)",
     "z = x.logsumexp(0)\nz.mul_(2)\nx.detach_()",
     "z = x.logsumexp(0)\nz.mul_(2)\nx.mul_(2)\nx.detach_()",
     "with torch.no_grad(): v = n[0]\nz = v * w[0]\nn.add_(w[0])",

@@ -58,7 +58,7 @@ def _maker(error: ModifiedError) -> str | None:
     if variable is not None and variable.node is source:
         return ""  # a leaf still: it was another tensor of this memory that was written
     moved, at = moved_of(storage), inf if source is None else source.sequence
-    if moved is not None and (at == moved.start or moved.first <= at <= moved.last):
+    if moved is not None and (at in moved.starts or moved.first <= at <= moved.last):
         if moved.node_type is None:
             return None if at < inf else ""
         return f"output {moved.nr} of {short_name(moved.node_type)}"
