@@ -159,20 +159,24 @@ class _Candidate:
     """What ran op by op in one dtype and an interpreter could have run."""
 
     def __init__(self) -> None:
-        self.kinds: dict[Kind, None] = {}
-        self.inputs: Counter[Aval] = Counter()
-        self.outputs: Counter[Aval] = Counter()
-        self.instructions = 1
+        self.start()
         self.spent = 0.0
         self.built = 0
         self.interpreter: Interpreter | None = None
 
+    def start(self) -> None:
+        """Forget what was taken in."""
+        self.kinds: dict[Kind, None] = {}
+        self.inputs: Counter[Aval] = Counter()
+        self.outputs: Counter[Aval] = Counter()
+        self.instructions = 1
+
     def add(self, program: Any) -> None:
-        """Take in a program's ops and types."""
+        """Take in a program's ops and types; if that is more than there may be, these alone."""
         kinds = dict.fromkeys((state.op, state.avals) for state, _ in program.steps)
+        if len(self.kinds | kinds) > OPS:
+            self.start()
         self.kinds |= kinds
-        if len(self.kinds) > OPS:
-            self.kinds = kinds
         self.inputs |= Counter(program.input_avals)
         self.outputs |= Counter(program.wanted_avals)
         self.instructions = max(self.instructions, _instructions(program))
@@ -191,7 +195,7 @@ class _Candidate:
             )
         except Exception:  # an op does not like to be compiled so: these go on one by one
             _simple.update(dict.fromkeys(self.kinds, False))
-            self.kinds = {}
+            self.start()
 
 
 _candidates: dict[Any, _Candidate] = {}

@@ -1,6 +1,7 @@
 """The interpreter: small ops of structures that never come back run in one dispatch, and give what they give one by one."""
 
 import random
+from itertools import permutations
 
 import numpy as np
 import pytest
@@ -142,6 +143,33 @@ def test_eight_threads_may_interpret_at_once():
     in_threads(*[lambda seed=seed: work(seed) for seed in range(8)])
     np.testing.assert_allclose(found, expected, rtol=1e-5)
     assert engine.stats().runs_interpreted > 20
+
+
+def test_what_was_met_before_the_bound_leaves_no_types_behind(monkeypatch):
+    """The longest values may belong to ops that are given up: they are no longer inputs either."""
+    monkeypatch.setattr(interpreter, "_simple", {})
+    monkeypatch.setattr(interpreter, "SECONDS", 1e9)
+    monkeypatch.setattr(interpreter, "OPS", 8)
+
+    orders = permutations(["sin", "cos", "tanh", "exp", "neg"])
+
+    def chain(length):
+        h = torch.tensor([0.5] * length)
+        for name in next(orders):
+            h = getattr(h, name)()
+        return h.tolist()
+
+    with engine.mode("op_by_op"):
+        for length in (100, 5):
+            chain(length)
+    for length in (100, 5):
+        chain(length)
+    monkeypatch.setattr(interpreter, "SECONDS", 0.0)
+    chain(5)
+    before = engine.stats()
+    chain(5)
+    assert (before.interpreters_compiled, before.runs_interpreted) == (1, 0)
+    assert engine.stats().runs_interpreted == 1
 
 
 def test_the_ops_of_an_interpreter_are_bounded(monkeypatch):
