@@ -115,7 +115,7 @@ def pull(
     state, start = trace.log[-1][0], len(trace.log)
     before, recorder.grad_enabled = recorder.grad_enabled, create_graph
     # Where every graph differs, remembering would cost more than it gives: a walk has to come back first.
-    noting = place is not None and place in state.pullbacks
+    noting = place is not None and place in state.pullbacks and _stands_as_recorded(trace, nodes)
     notes = _Notes(nodes) if noting and create_graph else None
     try:
         found = _straight(root, cotangent, nodes, leading, retain_graph, create_graph, notes)
@@ -297,7 +297,6 @@ def _remembered(
     slots = {leaf: value.slot for leaf, value, _, _ in gathered}
     if (
         trace is not local.recorder.trace
-        or not all(_made_in(trace, node) for node in nodes)
         or any(slot[0] is not token or slot[1] < start for slot in slots.values())
         or any(state.op is None and not state.is_more for state, _ in entries)
     ):
@@ -315,10 +314,21 @@ def _remembered(
     )
 
 
-def _made_in(trace: Trace, node: GraphNode) -> bool:
-    """Whether an op of this trace made the node; a node of an earlier one is only a name in it."""
-    token, position = node.slot
-    return token is trace.token and trace.log[position][0].op is not None
+def _stands_as_recorded(trace: Trace, nodes: list[Node]) -> bool:
+    """Whether ops of this trace made the nodes, and what these saved stands where the ops took it from.
+
+    A node of an earlier trace is only a name in this one. And a number in the program is one value for all threads: where
+    another one used it meanwhile, it stands in this trace a second time.
+    """
+    token, log = trace.token, trace.log
+    for node in nodes:
+        if node.slot[0] is not token or log[node.slot[1]][0].op is None:
+            return False
+        args = log[node.slot[1]][0].args
+        for k, (value, *_) in zip(node.rule.saves, node.saved or (), strict=False):
+            if value.slot != (token, args[k]):
+                return False
+    return True
 
 
 def _leading(nodes: list[Node], wanted: Iterable[Leaf]) -> set[GraphNode]:

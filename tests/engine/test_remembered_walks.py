@@ -1,6 +1,7 @@
 """Walks that come back are remembered: they give what they gave the first time, and what PyTorch gives."""
 
 import random
+import threading
 
 import numpy as np
 import pytest
@@ -130,3 +131,23 @@ def test_a_hook_set_on_a_graph_that_was_remembered_is_called_every_time():
         assert w.grad.tolist() == ([2.0, 2.0] if k < ROUNDS else [20.0, 20.0])
         w.grad = None
     assert len(calls) == ROUNDS
+
+
+def test_a_number_that_another_thread_used_meanwhile_is_not_taken_for_another():
+    """Equal numbers are one value, which stands twice in a trace where another thread had it in between."""
+
+    def elsewhere():
+        thread = threading.Thread(target=lambda: (ours.ones(4) * 1).tolist())
+        thread.start()
+        thread.join()
+
+    def gradient_of_product(a, b, meanwhile=lambda: None):
+        w = ours.ones(4, requires_grad=True)
+        y = w * a
+        meanwhile()
+        (y * b).sum().backward()
+        return w.grad.tolist()
+
+    for _ in range(4):
+        assert gradient_of_product(1, 1, elsewhere) == [1.0] * 4
+    assert gradient_of_product(2, 3) == [6.0] * 4
