@@ -139,6 +139,14 @@ def gradient_of_a_transposed_tensor(torch):
     return torch.autograd.grad(w.exp().sum(), w)[0].stride()
 
 
+def unsqueezed_behind_the_graph(torch):
+    w = leaf(torch)
+    y = w * 1
+    with torch.no_grad():
+        y.unsqueeze_(0)
+    return gradient(y * y, w)
+
+
 def node_of_a_gradient(torch):
     w = leaf(torch)
     (made,) = torch.autograd.grad(w.sin().sum(), w, create_graph=True)
@@ -292,6 +300,7 @@ TABLE = {
     refused_in_inference: ([1.0, 1.0], [2.0, 2.0]),
     cotangent_written: ([1.0, 1.0], [3.0, 3.0]),
     gradient_of_a_sum: ((1,), (0,)),
+    unsqueezed_behind_the_graph: ("was given an invalid gradient", [[2.0, 2.0]]),
     gradient_of_a_transposed_tensor: ((2, 1), (1, 3)),
     node_of_a_gradient: ("SinBackward0Backward", "MulBackward0"),
     gradient_that_depends_on_nothing: ([0.0, 0.0], None),
