@@ -315,7 +315,7 @@ def _remembered(
 
 
 def _stands_as_recorded(trace: Trace, nodes: list[Node]) -> bool:
-    """Whether ops of this trace made the nodes, and what these saved stands where the ops took it from.
+    """Whether ops of this trace made the nodes, none of them freed, and what these saved stands where the ops took it from.
 
     A node of an earlier trace is only a name in this one. And a number in the program is one value for all threads: where
     another one used it meanwhile, it stands in this trace a second time.
@@ -325,7 +325,7 @@ def _stands_as_recorded(trace: Trace, nodes: list[Node]) -> bool:
         if node.slot[0] is not token or log[node.slot[1]][0].op is None:
             return False
         args = log[node.slot[1]][0].args
-        for k, (value, *_) in zip(node.rule.saves, node.saved or (), strict=False):
+        for k, (value, *_) in zip(node.rule.saves, node.saved or (), strict=True):
             if value.slot != (token, args[k]):
                 return False
     return True

@@ -44,7 +44,7 @@ from funcgrad.torch.wrapping import REQUIRES_GRAD
 _new = object.__new__
 
 
-# Of a view that is used after that.
+# What has been modified where a view is refused when it is next used; where it is written, it "is being" modified.
 BASE_MODIFIED = "its base or another view of its base has been"
 # The mode a view was made in, and the one that it was written in.
 _MODES = {
