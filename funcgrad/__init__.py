@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from funcgrad import compare, datasets, engine, regression, sklearn, torch, training
-    from funcgrad.torch.purity import pure
+    from funcgrad.torch._compile.pure import pure
     from funcgrad.training import fit
 
 __version__ = "0.1.0"
@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 _SUBMODULES = {"compare", "datasets", "engine", "regression", "sklearn", "torch", "training"}
-_ATTRIBUTES = {"fit": "funcgrad.training", "pure": "funcgrad.torch.purity"}
+_ATTRIBUTES = {"fit": "funcgrad.training", "pure": "funcgrad.torch._compile.pure"}
 
 
 def __getattr__(name: str) -> Any:

@@ -12,47 +12,40 @@ tensor([...])
 
 from typing import TYPE_CHECKING, Any
 
-from funcgrad.torch import (
-    autograd,
-    compilation,
-    complex_views,
+from funcgrad.torch import autograd, func, optim, serialization, utils
+from funcgrad.torch._autograd import hooks
+from funcgrad.torch._compile import compiled
+from funcgrad.torch._ops import (
+    along_a_dim,
+    brackets,
     conversions,
-    copying,
     creation,
-    func,
-    in_place_views,
-    indexing,
-    jax_functions,
+    from_jax,
     joining,
-    memory_layout,
-    optim,
-    ordering,
+    matmul,
     out_arguments,
     pointwise,
     powers,
-    products,
+    random_fills,
     reductions,
-    resizing,
     selecting,
-    several_operands,
-    splitting,
-    storing,
-    utils,
-    views,
+    ternary,
 )
-from funcgrad.torch.devices import device
-from funcgrad.torch.dtypes import (
-    Size,
+from funcgrad.torch._ops.views import complex, reshaped_in_place, splitting, views
+from funcgrad.torch._random.generator import Generator
+from funcgrad.torch._tensor import layout, resizing
+from funcgrad.torch._tensor.printing import set_printoptions
+from funcgrad.torch._tensor.tensor import Tensor
+from funcgrad.torch._types.devices import device
+from funcgrad.torch._types.dtypes import (
     bfloat16,
     complex64,
     complex128,
     dtype,
-    finfo,
     float16,
     float32,
     float64,
     get_default_dtype,
-    iinfo,
     int8,
     int16,
     int32,
@@ -61,11 +54,10 @@ from funcgrad.torch.dtypes import (
     set_default_dtype,
     uint8,
 )
-from funcgrad.torch.dtypes import bool_ as _bool
+from funcgrad.torch._types.dtypes import bool_ as _bool
+from funcgrad.torch._types.limits import finfo, iinfo
+from funcgrad.torch._types.size import Size
 from funcgrad.torch.func import vmap
-from funcgrad.torch.printing import set_printoptions
-from funcgrad.torch.random_stream import Generator
-from funcgrad.torch.tensor import Tensor
 
 if TYPE_CHECKING:
     # The tables' functions are put in this namespace below.
@@ -73,35 +65,38 @@ if TYPE_CHECKING:
 
 
 _TABLES = (
-    autograd,
-    compilation,
+    autograd._backward,
+    hooks,
+    autograd.grad_mode,
+    autograd.anomaly_mode,
+    compiled,
     pointwise,
     powers,
     reductions,
-    products,
+    matmul,
     conversions,
-    copying,
-    jax_functions,
+    serialization,
+    from_jax,
     views,
     splitting,
-    memory_layout,
-    indexing,
-    in_place_views,
+    layout,
+    brackets,
+    reshaped_in_place,
     resizing,
-    complex_views,
+    complex,
     selecting,
     joining,
-    ordering,
-    several_operands,
-    storing,
+    along_a_dim,
+    ternary,
+    random_fills,
     out_arguments,
     creation,
 )
 
 for _table in _TABLES:
-    for _name, _method in _table.METHODS.items():
+    for _name, _method in getattr(_table, "METHODS", {}).items():
         setattr(Tensor, _name, _method)
-    globals().update(_table.FUNCTIONS)
+    globals().update(getattr(_table, "FUNCTIONS", {}))
 globals().update(
     bool=_bool,
     double=float64,

@@ -16,7 +16,7 @@ import pytest
 
 import funcgrad.torch as torch
 from funcgrad import engine
-from funcgrad.torch.calling import call
+from funcgrad.torch._tensor.operands import call
 
 SCALE = int(os.environ.get("FUNCGRAD_STRESS", "1"))
 MODES = ("auto", "op_by_op", "compiled")

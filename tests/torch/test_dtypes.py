@@ -11,8 +11,10 @@ import pytest
 from hypothesis import given, reject
 from hypothesis import strategies as st
 
-from funcgrad.torch import devices
-from funcgrad.torch import dtypes as ours
+from funcgrad.torch._types import devices
+from funcgrad.torch._types import dtypes as ours
+from funcgrad.torch._types.limits import finfo, iinfo
+from funcgrad.torch._types.size import Size
 
 NAMES = [each.name for each in ours.ALL_DTYPES]
 PAIRS = list(itertools.product(NAMES, NAMES))
@@ -256,19 +258,19 @@ FINFO_FIELDS = ("bits", "eps", "max", "min", "tiny", "smallest_normal", "resolut
 def test_finfo_is_pytorchs(torch, name):
     mine = () if name is None else (ours.NAMES[name],)
     theirs = () if name is None else (getattr(torch, name),)
-    assert outcome(lambda: ours.finfo(*mine)) == outcome(lambda: torch.finfo(*theirs))
+    assert outcome(lambda: finfo(*mine)) == outcome(lambda: torch.finfo(*theirs))
     if name is None or theirs[0].is_floating_point or theirs[0].is_complex:
         for field in FINFO_FIELDS:
-            assert getattr(ours.finfo(*mine), field) == getattr(torch.finfo(*theirs), field)
+            assert getattr(finfo(*mine), field) == getattr(torch.finfo(*theirs), field)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_iinfo_is_pytorchs(torch, name):
     mine, theirs = ours.NAMES[name], getattr(torch, name)
-    assert outcome(lambda: ours.iinfo(mine)) == outcome(lambda: torch.iinfo(theirs))
+    assert outcome(lambda: iinfo(mine)) == outcome(lambda: torch.iinfo(theirs))
     if name.startswith(("int", "uint")):
         for field in ("bits", "min", "max", "dtype"):
-            assert getattr(ours.iinfo(mine), field) == getattr(torch.iinfo(theirs), field)
+            assert getattr(iinfo(mine), field) == getattr(torch.iinfo(theirs), field)
 
 
 @pytest.mark.parametrize("function", ["finfo", "iinfo"])
@@ -278,9 +280,9 @@ def test_limits_of_no_dtype_are_refused_in_pytorchs_words(torch, function):
 
 
 def test_limits_compare_by_dtype():
-    assert ours.finfo(ours.float32) == ours.finfo(ours.complex64)
-    assert ours.finfo(ours.float32) != ours.finfo(ours.float64)
-    assert ours.iinfo(ours.int8) == ours.iinfo(ours.int8)
+    assert finfo(ours.float32) == finfo(ours.complex64)
+    assert finfo(ours.float32) != finfo(ours.float64)
+    assert iinfo(ours.int8) == iinfo(ours.int8)
 
 
 # ---------------------------------------------------------------------------- Size
@@ -322,15 +324,15 @@ def test_size_behaves_as_pytorchs(torch, expression, sizes):
     if isinstance(kind_and_text, tuple):
         # A message that Python itself writes names the class as it is defined: Size, torch.Size.
         kind_and_text = kind_and_text[0], kind_and_text[1].replace('"torch.Size"', '"Size"')
-    assert outcome(lambda: expression(ours.Size(sizes))) == kind_and_text
+    assert outcome(lambda: expression(Size(sizes))) == kind_and_text
 
 
 def test_size_is_a_tuple_of_ints():
-    size = ours.Size([2, 3])
+    size = Size([2, 3])
     assert size == (2, 3)
     assert hash(size) == hash((2, 3))
-    assert ours.Size([]).numel() == 1
-    assert {type(each) for each in ours.Size([True, np.int64(3)])} == {int}
+    assert Size([]).numel() == 1
+    assert {type(each) for each in Size([True, np.int64(3)])} == {int}
 
 
 # ---------------------------------------------------------------------------- device

@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pytest
 
-from funcgrad.torch import pointwise, reductions
+from funcgrad.torch._ops import pointwise, reductions
 
 theirs = pytest.importorskip("torch")
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import funcgrad.torch as ours
-from funcgrad.torch import pointwise, reductions
+from funcgrad.torch._ops import pointwise, reductions
 
 theirs = pytest.importorskip("torch")
 

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as numpy_strategies
 
-from funcgrad.torch import dtypes, printing
+from funcgrad.torch._tensor import printing
+from funcgrad.torch._types import dtypes
 
 NAMES = [each.name for each in dtypes.ALL_DTYPES]
 FLOATS = ("float16", "bfloat16", "float32", "float64")

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from funcgrad.torch import dtypes, sampling
-from funcgrad.torch.random_stream import Generator, default_generator
+from funcgrad.torch._random import distributions
+from funcgrad.torch._random.generator import Generator, default_generator
+from funcgrad.torch._types import dtypes
 
 FLOATS = ("float32", "float64", "float16", "bfloat16")
 INTEGERS = ("uint8", "int8", "int16", "int32", "int64")
@@ -81,21 +82,24 @@ class Call:
 
 
 CALLS = [
-    *[Call(sampling.uniform, "uniform_", dtype=name) for name in FLOATS],
-    *[Call(sampling.uniform, "uniform_", -0.3, 2.1, dtype=name) for name in FLOATS],
-    *[Call(sampling.uniform, "uniform_", 1.0, 1.0, dtype=name) for name in FLOATS],
-    *[Call(sampling.uniform, "uniform_", 1.0, 1.001, dtype=name) for name in FLOATS],
-    *[Call(sampling.normal, "normal_", dtype=name) for name in FLOATS],
-    *[Call(sampling.normal, "normal_", 0.0, 0.37, dtype=name) for name in FLOATS],
-    *[Call(sampling.normal, "normal_", -1.7, 1.0, dtype=name) for name in FLOATS],
-    *[Call(sampling.normal, "normal_", 0.123, 4.56, dtype=name) for name in FLOATS],
-    *[Call(sampling.normal, "normal_", 2.0, 0.0, dtype=name) for name in FLOATS],
-    *[Call(sampling.random, "random_", dtype=name) for name in (*FLOATS, *INTEGERS, "bool")],
-    *[Call(sampling.randint, "random_", 0, 2, dtype=name) for name in (*FLOATS, "int64", "bool")],
-    *[Call(sampling.randint, "random_", -7, 100, dtype=name) for name in (*FLOATS, "int8")],
-    *[Call(sampling.randint, "random_", 3, None, dtype=name) for name in (*FLOATS, *INTEGERS)],
+    *[Call(distributions.uniform, "uniform_", dtype=name) for name in FLOATS],
+    *[Call(distributions.uniform, "uniform_", -0.3, 2.1, dtype=name) for name in FLOATS],
+    *[Call(distributions.uniform, "uniform_", 1.0, 1.0, dtype=name) for name in FLOATS],
+    *[Call(distributions.uniform, "uniform_", 1.0, 1.001, dtype=name) for name in FLOATS],
+    *[Call(distributions.normal, "normal_", dtype=name) for name in FLOATS],
+    *[Call(distributions.normal, "normal_", 0.0, 0.37, dtype=name) for name in FLOATS],
+    *[Call(distributions.normal, "normal_", -1.7, 1.0, dtype=name) for name in FLOATS],
+    *[Call(distributions.normal, "normal_", 0.123, 4.56, dtype=name) for name in FLOATS],
+    *[Call(distributions.normal, "normal_", 2.0, 0.0, dtype=name) for name in FLOATS],
+    *[Call(distributions.random, "random_", dtype=name) for name in (*FLOATS, *INTEGERS, "bool")],
     *[
-        Call(sampling.randint, "random_", low, high, dtype="int64")
+        Call(distributions.randint, "random_", 0, 2, dtype=name)
+        for name in (*FLOATS, "int64", "bool")
+    ],
+    *[Call(distributions.randint, "random_", -7, 100, dtype=name) for name in (*FLOATS, "int8")],
+    *[Call(distributions.randint, "random_", 3, None, dtype=name) for name in (*FLOATS, *INTEGERS)],
+    *[
+        Call(distributions.randint, "random_", low, high, dtype="int64")
         for low, high in [
             (0, 2**28 - 1),
             (-5, 2**28 - 5),
@@ -107,25 +111,25 @@ CALLS = [
         ]
     ],
     *[
-        Call(sampling.randint, "random_", -(2**63), None, dtype=name)
+        Call(distributions.randint, "random_", -(2**63), None, dtype=name)
         for name in ("float32", "float64", "bfloat16")
     ],
-    Call(sampling.randint, "random_", -(2**31), 2**31 - 1, dtype="int32"),
-    Call(sampling.randint, "random_", 0, 2**53, dtype="float64"),
-    *[Call(sampling.geometric, "geometric_", 0.3, dtype=name) for name in (*FLOATS, "int32")],
-    *[Call(sampling.cauchy, "cauchy_", 0.5, 2.0, dtype=name) for name in FLOATS],
-    *[Call(sampling.log_normal, "log_normal_", 1.0, 2.0, dtype=name) for name in FLOATS],
-    *[Call(sampling.log_normal, "log_normal_", 700.0, 5.0, dtype=name) for name in FLOATS],
+    Call(distributions.randint, "random_", -(2**31), 2**31 - 1, dtype="int32"),
+    Call(distributions.randint, "random_", 0, 2**53, dtype="float64"),
+    *[Call(distributions.geometric, "geometric_", 0.3, dtype=name) for name in (*FLOATS, "int32")],
+    *[Call(distributions.cauchy, "cauchy_", 0.5, 2.0, dtype=name) for name in FLOATS],
+    *[Call(distributions.log_normal, "log_normal_", 1.0, 2.0, dtype=name) for name in FLOATS],
+    *[Call(distributions.log_normal, "log_normal_", 700.0, 5.0, dtype=name) for name in FLOATS],
 ]
 # PyTorch may draw these from MKL's stream instead; see `sampling`.
 MKL_CALLS = [
     *[
-        Call(sampling.bernoulli, "bernoulli_", p, dtype=name)
+        Call(distributions.bernoulli, "bernoulli_", p, dtype=name)
         for name in (*FLOATS, "uint8", "int64", "bool")
         for p in (0.3, 1.0)
     ],
-    *[Call(sampling.exponential, "exponential_", 1.7, dtype=name) for name in FLOATS],
-    *[Call(sampling.exponential, "exponential_", float("inf"), dtype=name) for name in FLOATS],
+    *[Call(distributions.exponential, "exponential_", 1.7, dtype=name) for name in FLOATS],
+    *[Call(distributions.exponential, "exponential_", float("inf"), dtype=name) for name in FLOATS],
 ]
 
 
@@ -190,7 +194,7 @@ def test_any_mixture_of_calls_stays_on_pytorchs_stream(torch, both, calls, seed,
 @settings(deadline=None)
 def test_normal_of_any_mean_and_deviation_is_pytorchs(torch, both, seed, size, name, mean, std):
     mine, theirs = both(seed)
-    Call(sampling.normal, "normal_", mean, std, dtype=name).run(torch, mine, theirs, size)
+    Call(distributions.normal, "normal_", mean, std, dtype=name).run(torch, mine, theirs, size)
 
 
 @given(
@@ -202,7 +206,7 @@ def test_normal_of_any_mean_and_deviation_is_pytorchs(torch, both, seed, size, n
 @settings(deadline=None)
 def test_uniform_of_any_range_is_pytorchs(torch, both, seed, size, name, bounds):
     mine, theirs = both(seed)
-    Call(sampling.uniform, "uniform_", *bounds, dtype=name).run(torch, mine, theirs, size)
+    Call(distributions.uniform, "uniform_", *bounds, dtype=name).run(torch, mine, theirs, size)
 
 
 @given(
@@ -231,9 +235,11 @@ def test_integers_of_any_range_are_pytorchs(torch, both, seed, size, name, data)
         if refusal := refusal_of(
             lambda: torch.empty(0, dtype=getattr(torch, name)).random_(low, high)
         ):
-            assert refusal_of(lambda: sampling.randint(size, low, high, dtype=dtype)) == refusal
+            assert (
+                refusal_of(lambda: distributions.randint(size, low, high, dtype=dtype)) == refusal
+            )
             return
-        Call(sampling.randint, "random_", low, high, dtype=name).run(torch, mine, theirs, size)
+        Call(distributions.randint, "random_", low, high, dtype=name).run(torch, mine, theirs, size)
     assert_same_place(mine, theirs)
 
 
@@ -245,7 +251,7 @@ def test_integers_of_any_range_are_pytorchs(torch, both, seed, size, name, data)
 @settings(deadline=None, max_examples=40)
 def test_permutations_are_pytorchs(torch, both, seed, n, name):
     mine, theirs = both(seed)
-    order = sampling.randperm(n, dtype=dtypes.NAMES[name], generator=mine)
+    order = distributions.randperm(n, dtype=dtypes.NAMES[name], generator=mine)
     expected = torch.randperm(n, dtype=getattr(torch, name), generator=theirs)
     assert_same_numbers(torch, order, expected)
     assert_same_place(mine, theirs)
@@ -257,7 +263,7 @@ def test_complex_numbers_are_pytorchs(torch, both, name, shape):
     mine, theirs = both(5)
     dtype, torch_dtype = dtypes.NAMES[name], getattr(torch, name)
     for draw in ("randn", "rand"):
-        ours = {"randn": sampling.normal, "rand": sampling.uniform}[draw]
+        ours = {"randn": distributions.normal, "rand": distributions.uniform}[draw]
         expected = getattr(torch, draw)(shape, dtype=torch_dtype, generator=theirs)
         assert_same_numbers(torch, ours(shape, dtype=dtype, generator=mine), expected)
     assert_same_place(mine, theirs)
@@ -269,10 +275,10 @@ def test_bernoulli_with_a_probability_for_each_element_is_pytorchs(torch, both, 
     mine, theirs = both(5)
     p = torch.linspace(0, 1, 210, dtype=torch.float64).reshape(7, 30).to(getattr(torch, name))
     array = p.double().numpy().astype(dtypes.NAMES[name].numpy_dtype)
-    drawn = sampling.bernoulli((7, 30), array, dtype=dtypes.NAMES[out], generator=mine)
+    drawn = distributions.bernoulli((7, 30), array, dtype=dtypes.NAMES[out], generator=mine)
     expected = torch.empty(7, 30, dtype=getattr(torch, out)).bernoulli_(p, generator=theirs)
     assert_same_numbers(torch, drawn, expected)
-    row = sampling.bernoulli((7, 30), array[0], dtype=dtypes.NAMES[out], generator=mine)
+    row = distributions.bernoulli((7, 30), array[0], dtype=dtypes.NAMES[out], generator=mine)
     expected = torch.empty(7, 30, dtype=getattr(torch, out)).bernoulli_(p[0], generator=theirs)
     assert_same_numbers(torch, row, expected)
     assert_same_place(mine, theirs)
@@ -299,7 +305,7 @@ def test_multinomial_is_pytorchs(torch, both, shape, num_samples, replacement, n
         mine.set_state(theirs.get_state().numpy())
         weights = weights.to(getattr(torch, name))
         array = weights.double().numpy().astype(dtypes.NAMES[name].numpy_dtype)
-        drawn = sampling.multinomial(array, num_samples, replacement, generator=mine)
+        drawn = distributions.multinomial(array, num_samples, replacement, generator=mine)
         expected = torch.multinomial(weights, num_samples, replacement, generator=theirs)
         assert_same_numbers(torch, drawn, expected)
         assert_same_place(mine, theirs)
@@ -308,20 +314,24 @@ def test_multinomial_is_pytorchs(torch, both, shape, num_samples, replacement, n
 def test_a_million_normals_are_pytorchs_to_the_last_bit(torch, both):
     mine, theirs = both(7)
     expected = torch.randn(1_000_003, generator=theirs)
-    assert_same_numbers(torch, sampling.normal(1_000_003, generator=mine), expected)
+    assert_same_numbers(torch, distributions.normal(1_000_003, generator=mine), expected)
 
 
 def test_a_shape_is_filled_in_row_major_order(torch):
     expected = torch.rand(2, 3, 4, generator=torch.Generator().manual_seed(3))
-    drawn = sampling.uniform((2, 3, 4), generator=Generator().manual_seed(3))
+    drawn = distributions.uniform((2, 3, 4), generator=Generator().manual_seed(3))
     assert_same_numbers(torch, drawn, expected)
 
 
 def test_the_default_dtype_is_used_where_none_is_given():
     dtypes.set_default_dtype(dtypes.float64)
     try:
-        assert sampling.uniform(2).dtype == sampling.normal(2).dtype == np.float64
-        assert sampling.bernoulli(2, 0.5).dtype == sampling.exponential(2).dtype == np.float64
+        assert distributions.uniform(2).dtype == distributions.normal(2).dtype == np.float64
+        assert (
+            distributions.bernoulli(2, 0.5).dtype
+            == distributions.exponential(2).dtype
+            == np.float64
+        )
     finally:
         dtypes.set_default_dtype(dtypes.float32)
 
@@ -334,19 +344,19 @@ def test_the_first_numbers_of_seed_0_are_those_that_pytorch_prints():
     def hexadecimal(values):
         return [float(value).hex() for value in values[:2]]
 
-    assert hexadecimal(sampling.uniform(2, generator=seeded())) == [
+    assert hexadecimal(distributions.uniform(2, generator=seeded())) == [
         "0x1.fc2ab00000000p-2",
         "0x1.89545e0000000p-1",
     ]
-    assert hexadecimal(sampling.normal(2, generator=seeded())) == [
+    assert hexadecimal(distributions.normal(2, generator=seeded())) == [
         "0x1.8a7eb80000000p+0",
         "-0x1.2c78a00000000p-2",
     ]
-    assert hexadecimal(sampling.normal(16, generator=seeded())) == [
+    assert hexadecimal(distributions.normal(16, generator=seeded())) == [
         "-0x1.20370a0000000p+0",
         "-0x1.2701140000000p+0",
     ]
-    assert sampling.randint(8, 0, 100, generator=seeded()).tolist() == [
+    assert distributions.randint(8, 0, 100, generator=seeded()).tolist() == [
         44,
         39,
         33,
@@ -356,7 +366,7 @@ def test_the_first_numbers_of_seed_0_are_those_that_pytorch_prints():
         27,
         3,
     ]
-    assert sampling.randperm(8, generator=seeded()).tolist() == [4, 0, 7, 3, 2, 5, 1, 6]
+    assert distributions.randperm(8, generator=seeded()).tolist() == [4, 0, 7, 3, 2, 5, 1, 6]
 
 
 # ---------------------------------------------------------------------------- generator
@@ -385,14 +395,14 @@ def test_an_impossible_seed_is_refused_in_pytorchs_words(torch, wrong):
 @pytest.mark.parametrize("drawn", [0, 1, 7, 623, 624, 625, 2000])
 def test_a_state_moves_between_the_two_libraries(torch, both, drawn):
     mine, theirs = both(11)
-    sampling.uniform(drawn, generator=mine)
-    sampling.normal(3, generator=mine)
+    distributions.uniform(drawn, generator=mine)
+    distributions.normal(3, generator=mine)
     theirs.set_state(torch.from_numpy(mine.get_state()))
     assert_same_place(mine, theirs)
     returned = Generator()
     returned.set_state(theirs.get_state().numpy())
     expected = torch.randn(9, generator=theirs)
-    assert_same_numbers(torch, sampling.normal(9, generator=returned), expected)
+    assert_same_numbers(torch, distributions.normal(9, generator=returned), expected)
     assert returned.initial_seed() == 11
 
 
@@ -418,26 +428,26 @@ def test_what_is_no_state_is_refused_in_pytorchs_words(torch, size):
 )
 def test_a_copy_goes_its_own_way_from_the_same_place(duplicate):
     original = Generator().manual_seed(2)
-    sampling.normal(3, generator=original)
+    distributions.normal(3, generator=original)
     twin = duplicate(original)
-    ahead = sampling.normal(50, generator=original)
-    np.testing.assert_array_equal(sampling.normal(50, generator=twin), ahead)
+    ahead = distributions.normal(50, generator=original)
+    np.testing.assert_array_equal(distributions.normal(50, generator=twin), ahead)
 
 
 def test_a_random_seed_can_be_used_again():
     generator = Generator()
     seed = generator.seed()
     assert seed == generator.initial_seed()
-    first = sampling.uniform(4, generator=generator)
-    again = sampling.uniform(4, generator=Generator().manual_seed(seed))
+    first = distributions.uniform(4, generator=generator)
+    again = distributions.uniform(4, generator=Generator().manual_seed(seed))
     np.testing.assert_array_equal(first, again)
     assert generator.seed() != seed
 
 
 def test_without_a_generator_the_default_one_is_drawn_from():
     default_generator.manual_seed(4)
-    expected = sampling.uniform(5, generator=Generator().manual_seed(4))
-    np.testing.assert_array_equal(sampling.uniform(5), expected)
+    expected = distributions.uniform(5, generator=Generator().manual_seed(4))
+    np.testing.assert_array_equal(distributions.uniform(5), expected)
 
 
 def test_threads_share_a_generator_without_losing_words():
@@ -446,7 +456,7 @@ def test_threads_share_a_generator_without_losing_words():
     threads = [
         threading.Thread(
             target=lambda: drawn.extend(
-                sampling.uniform(10, dtype=dtypes.float64, generator=generator).tobytes()
+                distributions.uniform(10, dtype=dtypes.float64, generator=generator).tobytes()
                 for _ in range(100)
             )
         )
@@ -458,7 +468,8 @@ def test_threads_share_a_generator_without_losing_words():
         thread.join()
     alone = Generator().manual_seed(9)
     expected = [
-        sampling.uniform(10, dtype=dtypes.float64, generator=alone).tobytes() for _ in range(800)
+        distributions.uniform(10, dtype=dtypes.float64, generator=alone).tobytes()
+        for _ in range(800)
     ]
     assert sorted(drawn) == sorted(expected)
 
@@ -524,7 +535,7 @@ def test_an_impossible_permutation_raises_what_pytorch_raises(torch, n, name):
     with pytest.raises((RuntimeError, NotImplementedError)) as expected:
         torch.randperm(n, dtype=getattr(torch, name))
     with pytest.raises(expected.type) as raised:
-        sampling.randperm(n, dtype=dtypes.NAMES[name])
+        distributions.randperm(n, dtype=dtypes.NAMES[name])
     assert str(raised.value) == str(expected.value)
 
 
@@ -547,20 +558,20 @@ def test_impossible_weights_raise_what_pytorch_raises(torch, weights, num_sample
     with pytest.raises(RuntimeError) as expected:
         torch.multinomial(torch.tensor(weights), num_samples, replacement)
     with pytest.raises(RuntimeError) as raised:
-        sampling.multinomial(np.array(weights), num_samples, replacement)
+        distributions.multinomial(np.array(weights), num_samples, replacement)
     assert str(raised.value) == str(expected.value)
 
 
 def test_probabilities_outside_the_unit_interval_are_refused():
     with pytest.raises(RuntimeError, match="Expected p_in >= 0 && p_in <= 1"):
-        sampling.bernoulli(1, np.array([2.0]))
+        distributions.bernoulli(1, np.array([2.0]))
     with pytest.raises(NotImplementedError, match="not implemented for 'Long'"):
-        sampling.bernoulli(1, np.array([1]))
+        distributions.bernoulli(1, np.array([1]))
 
 
 def test_a_range_that_a_type_cannot_hold_exactly_warns_as_in_pytorch(torch):
     with pytest.warns(UserWarning, match="to - 1 is out of bounds") as theirs:
         torch.empty(3).random_(0, 2**26)
     with pytest.warns(UserWarning, match="to - 1 is out of bounds") as mine:
-        sampling.randint(3, 0, 2**26, dtype=dtypes.float32)
+        distributions.randint(3, 0, 2**26, dtype=dtypes.float32)
     assert str(theirs[0].message).startswith(str(mine[0].message))

@@ -1,7 +1,7 @@
 """PyTorch's `torch.autograd`: what walks the graph, what switches it on and off, and what looks into it."""
 
-from typing import Any
-
+# `node_interface` puts what users see on the engine's nodes.
+import funcgrad.torch._autograd.node_interface  # noqa: F401
 from funcgrad.torch.autograd import (
     anomaly_mode,
     forward_ad,
@@ -9,10 +9,8 @@ from funcgrad.torch.autograd import (
     functional,
     grad_mode,
     graph,
-    hooks,
-    nodes,
-    walking,
 )
+from funcgrad.torch.autograd._backward import backward, grad
 from funcgrad.torch.autograd.anomaly_mode import detect_anomaly, set_detect_anomaly
 from funcgrad.torch.autograd.function import Function
 from funcgrad.torch.autograd.grad_mode import (
@@ -25,7 +23,6 @@ from funcgrad.torch.autograd.grad_mode import (
 )
 from funcgrad.torch.autograd.gradcheck import gradcheck, gradgradcheck
 from funcgrad.torch.autograd.variable import Variable, variable
-from funcgrad.torch.autograd.walking import backward, grad
 
 __all__ = [
     "Function",
@@ -50,7 +47,3 @@ __all__ = [
     "set_multithreading_enabled",
     "variable",
 ]
-
-_ = nodes  # imported for the interface it puts on the engine's nodes
-METHODS: dict[str, Any] = {**walking.METHODS, **hooks.METHODS, **grad_mode.METHODS}
-FUNCTIONS: dict[str, Any] = {**grad_mode.FUNCTIONS, **anomaly_mode.FUNCTIONS}

@@ -3,7 +3,7 @@
 import warnings
 from typing import Any
 
-from funcgrad.torch.autograd.observing import Anomaly, set_anomaly
+from funcgrad.torch._autograd.observing import Anomaly, set_anomaly
 
 __all__ = ["detect_anomaly", "set_detect_anomaly"]
 

@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 
 from funcgrad.engine import Op, local
 from funcgrad.engine.levels import DualLevel, duals, modes, node_of
-from funcgrad.torch.forward_checks import check_dtypes, check_sizes
-from funcgrad.torch.tensor import Tensor, tensor_of
-from funcgrad.torch.wrapping import DualStorage, dual_of
+from funcgrad.torch._levels.storages import DualStorage, dual_of
+from funcgrad.torch._tensor.tangent_checks import check_dtypes, check_sizes
+from funcgrad.torch._tensor.tensor import Tensor, tensor_of
 
 # What stand in the graph for the step into a dual tensor and out of it.
 _VIEW = Op("view", lambda x: x, label="ViewBackward0")

@@ -11,15 +11,13 @@ from typing import Any, ClassVar
 
 from funcgrad.engine import grad_mode, local
 from funcgrad.engine.levels import duals
-from funcgrad.torch.autograd.function_nodes import (
-    BackwardCFunction,
-    CustomNode,
-    Error,
-    FunctionCtx,
-)
-from funcgrad.torch.in_place_views import detach_
-from funcgrad.torch.tensor import Tensor, rebase, tensor_of
-from funcgrad.torch.view_tensor import Creation, ViewTensor, view_of_itself
+from funcgrad.torch._autograd.custom_nodes import BackwardCFunction, CustomNode, Error, FunctionCtx
+from funcgrad.torch._func.custom_functions import apply as apply_transformed
+from funcgrad.torch._memory.storages import Creation
+from funcgrad.torch._ops.views.reshaped_in_place import detach_
+from funcgrad.torch._tensor.rebasing import rebase
+from funcgrad.torch._tensor.tensor import Tensor, tensor_of
+from funcgrad.torch._tensor.view import ViewTensor, view_of_itself
 
 __all__ = ["BackwardCFunction", "Function", "FunctionCtx", "InplaceFunction", "once_differentiable"]
 
@@ -142,12 +140,18 @@ class Function:
         if kwargs:
             args = _placed(cls.forward, args, kwargs, 0 if sets_up else 1)
         if local.recorder.levels or duals:
-            from funcgrad.torch.autograd import transformed_functions
-
-            return transformed_functions.apply(
-                cls, args, sets_up, functools.partial(cls._run, sets_up)
-            )
+            return apply_transformed(cls, args, sets_up, functools.partial(cls._run, sets_up))
         return cls._run(sets_up, args)[0]
+
+    @classmethod
+    def _has_vmap(cls) -> bool:
+        """Whether the function has a `vmap` of its own."""
+        return cls.vmap is not Function.vmap
+
+    @staticmethod
+    def _made_of(name: str, methods: dict[str, Any]) -> type["Function"]:
+        """Another function, made of these methods."""
+        return type(name, (Function,), methods)
 
     @classmethod
     def _new_context(cls, args: tuple[Any, ...] = ()) -> BackwardCFunction:

@@ -7,8 +7,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from funcgrad.engine import local
+from funcgrad.torch._func.batching import vmap
+from funcgrad.torch._func.gradients import basis, split_columns, split_rows
+from funcgrad.torch._ops.joining import stack
+from funcgrad.torch._tensor.axes import expand, reshape, select
+from funcgrad.torch._tensor.tensor import AccumulateGrad, Tensor
 from funcgrad.torch.autograd import forward_ad
-from funcgrad.torch.autograd.functional_parts import (
+from funcgrad.torch.autograd._functional_parts import (
     Tensors,
     as_tuple,
     check_strict,
@@ -23,11 +28,6 @@ from funcgrad.torch.autograd.functional_parts import (
     zeros_like,
 )
 from funcgrad.torch.autograd.grad_mode import enable_grad, set_grad_enabled
-from funcgrad.torch.func.batching import vmap
-from funcgrad.torch.func.gradients import basis, split_columns, split_rows
-from funcgrad.torch.joining import stack
-from funcgrad.torch.rearranging import expand, reshape, select
-from funcgrad.torch.tensor import AccumulateGrad, Tensor
 
 __all__ = ["hessian", "hvp", "jacobian", "jvp", "vhp", "vjp"]
 

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 from funcgrad.engine import local
-from funcgrad.torch import inference
-from funcgrad.torch.tensor import Tensor
+from funcgrad.torch._memory import inference
+from funcgrad.torch._tensor.tensor import Tensor
 
 __all__ = [
     "enable_grad",

@@ -6,25 +6,25 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.torch.autograd.checking.backward import check_backward
-from funcgrad.torch.autograd.checking.common import (
+from funcgrad.torch._ops.creation import FUNCTIONS as CREATION
+from funcgrad.torch._tensor.tensor import Tensor
+from funcgrad.torch.autograd._backward import grad
+from funcgrad.torch.autograd._checking.backward import check_backward
+from funcgrad.torch.autograd._checking.common import (
     Check,
     GradcheckError,
     differentiable,
     differentiated,
     requires_grad,
 )
-from funcgrad.torch.autograd.checking.forward import check_forward
-from funcgrad.torch.autograd.checking.numerical import as_tuple
-from funcgrad.torch.autograd.checking.promises import (
+from funcgrad.torch.autograd._checking.forward import check_forward
+from funcgrad.torch.autograd._checking.numerical import as_tuple
+from funcgrad.torch.autograd._checking.promises import (
     check_batched,
     check_batched_forward,
     check_multiplied,
     check_undefined,
 )
-from funcgrad.torch.autograd.walking import grad
-from funcgrad.torch.creation import FUNCTIONS as CREATION
-from funcgrad.torch.tensor import Tensor
 
 __all__ = ["GradcheckError", "gradcheck", "gradgradcheck"]
 

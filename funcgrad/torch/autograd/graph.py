@@ -1,21 +1,21 @@
 """PyTorch's `torch.autograd.graph`: gradient edges, multi-grad hooks, and hooks on saved tensors."""
 
 import threading
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 from funcgrad.engine import GraphNode, local
-from funcgrad.torch.autograd import hooks
-from funcgrad.torch.autograd.hooks import RemovableHandle
-from funcgrad.torch.autograd.observing import (
+from funcgrad.torch._autograd import hooks
+from funcgrad.torch._autograd.edges import GradientEdge, Node, NodeFace
+from funcgrad.torch._autograd.hooks import RemovableHandle
+from funcgrad.torch._autograd.observing import (
+    disable_saved_tensors_hooks,
     disabled,
-    hooks_on,
     pop_hooks,
     push_hooks,
 )
-from funcgrad.torch.tensor import Tensor, tensor_of
+from funcgrad.torch._tensor.tensor import Tensor, tensor_of
 
 __all__ = [
     "GradientEdge",
@@ -30,96 +30,8 @@ __all__ = [
 ]
 
 
-class Node(ABC):
-    """What `grad_fn` gives, for `isinstance`: every node of a graph is one."""
-
-    @abstractmethod
-    def name(self) -> str:
-        """What the node is called."""
-
-    @property
-    @abstractmethod
-    def next_functions(self) -> tuple[tuple[Any, int], ...]:
-        """For each input, the node it came from and which of that node's outputs it was."""
-
-    @abstractmethod
-    def metadata(self) -> dict[str, Any]:
-        """What is noted down about the node."""
-
-    @property
-    @abstractmethod
-    def _input_metadata(self) -> list[Any]:
-        """What is known of the gradients that arrive."""
-
-    @abstractmethod
-    def _sequence_nr(self) -> int:
-        """A number that grows with creation."""
-
-    @abstractmethod
-    def register_hook(self, fn: Callable[..., Any]) -> RemovableHandle:
-        """Call `fn` after each walk through the node."""
-
-    @abstractmethod
-    def register_prehook(self, fn: Callable[..., Any]) -> RemovableHandle:
-        """Call `fn` before each walk through the node."""
-
-
-class NodeFace:
-    """What stands for a node whose attributes are its user's; it hands on what a node can be asked."""
-
-    __slots__ = ("_engine_node",)
-
-    _engine_node: Any
-
-    @property
-    def next_functions(self) -> Any:
-        """As a node's."""
-        return self._engine_node.next_functions
-
-    @property
-    def metadata(self) -> dict[str, Any]:
-        """As a node's."""
-        return self._engine_node.metadata
-
-    @property
-    def _input_metadata(self) -> Any:
-        return self._engine_node._input_metadata
-
-    def name(self) -> str:
-        """As a node's."""
-        return self._engine_node.name()
-
-    def register_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
-        """As a node's."""
-        return self._engine_node.register_hook(hook)
-
-    def register_prehook(self, hook: Callable[..., Any]) -> RemovableHandle:
-        """As a node's."""
-        return self._engine_node.register_prehook(hook)
-
-    def _sequence_nr(self) -> int:
-        return self._engine_node._sequence_nr()
-
-    def __reduce_ex__(self, protocol: Any) -> Any:
-        """Refuse."""
-        return self._engine_node.__reduce_ex__(protocol)
-
-
 Node.register(GraphNode)
 Node.register(NodeFace)
-
-
-def behind(node: Any) -> Any:
-    """The engine's node, where something stands for it."""
-    return node._engine_node if isinstance(node, NodeFace) else node
-
-
-class GradientEdge(NamedTuple):
-    """An edge of the graph: a node, and which of its outputs. `backward` and `grad` take it in place of a tensor."""
-
-    node: GraphNode
-    output_nr: int
-    ownership_token: Any = None
 
 
 def get_gradient_edge(tensor: Tensor) -> GradientEdge:
@@ -222,24 +134,6 @@ class save_on_cpu(saved_tensors_hooks):
             return tensor.to(device)
 
         super().__init__(pack, unpack)
-
-
-@contextmanager
-def disable_saved_tensors_hooks(error_message: str) -> Iterator[None]:
-    """A block in which `saved_tensors_hooks` raises RuntimeError with this message.
-
-    Raises:
-        RuntimeError: hooks are on already.
-
-    Behaviour: https://pytorch.org/docs/stable/autograd.html#torch.autograd.graph.disable_saved_tensors_hooks
-    """
-    if hooks_on():
-        raise RuntimeError(error_message)
-    before, disabled.reason = disabled.reason, error_message
-    try:
-        yield
-    finally:
-        disabled.reason = before
 
 
 class _Mutable:

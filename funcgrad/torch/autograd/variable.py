@@ -3,8 +3,8 @@
 import warnings
 from typing import Any, NoReturn
 
-from funcgrad.torch.creation import FUNCTIONS, asked
-from funcgrad.torch.tensor import Tensor
+from funcgrad.torch._ops.creation import FUNCTIONS, asked
+from funcgrad.torch._tensor.tensor import Tensor
 
 
 class _AnyTensor(type):

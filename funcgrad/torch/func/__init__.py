@@ -4,11 +4,11 @@ Each is a level of the engine (`engine.levels`), on which every op of the functi
 of it: `jax.vjp`, `jax.jvp`, `jax.vmap`. Outer graphs stay: results are differentiable with respect to whatever requires grad.
 """
 
-from funcgrad.torch.func.batching import vmap
-from funcgrad.torch.func.gradients import grad, grad_and_value, jacrev, vjp
-from funcgrad.torch.func.looking import debug_unwrap
-from funcgrad.torch.func.modules import functional_call, functionalize, stack_module_state
-from funcgrad.torch.func.tangents import hessian, jacfwd, jvp, linearize
+from funcgrad.torch._func.batching import vmap
+from funcgrad.torch._func.debug import debug_unwrap
+from funcgrad.torch._func.gradients import grad, grad_and_value, jacrev, vjp
+from funcgrad.torch._func.modules import functional_call, functionalize, stack_module_state
+from funcgrad.torch._func.tangents import hessian, jacfwd, jvp, linearize
 
 __all__ = [
     "debug_unwrap",

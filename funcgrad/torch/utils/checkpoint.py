@@ -12,12 +12,12 @@ from weakref import WeakKeyDictionary, ref
 
 from funcgrad.engine import grad_mode, local
 from funcgrad.engine.graph import Walk
-from funcgrad.torch.autograd import walking
+from funcgrad.torch._ops.creation import FUNCTIONS as CREATION
+from funcgrad.torch._random.generator import default_generator
+from funcgrad.torch._tensor.tensor import Tensor
+from funcgrad.torch.autograd._backward import backward
 from funcgrad.torch.autograd.function import Function
 from funcgrad.torch.autograd.graph import saved_tensors_hooks
-from funcgrad.torch.creation import FUNCTIONS as CREATION
-from funcgrad.torch.random_stream import default_generator
-from funcgrad.torch.tensor import Tensor
 
 __all__ = [
     "CheckpointError",
@@ -141,7 +141,7 @@ class CheckpointFunction(Function):
             raise RuntimeError(
                 "none of output has requires_grad=True, this checkpoint() is not necessary"
             )
-        walking.backward([output for output, _ in kept], [gradient for _, gradient in kept])
+        backward([output for output, _ in kept], [gradient for _, gradient in kept])
         return (None, None, *[arg.grad if isinstance(arg, Tensor) else None for arg in args])
 
 

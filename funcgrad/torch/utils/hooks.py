@@ -4,8 +4,8 @@ import warnings
 from typing import Any
 
 from funcgrad.engine.nodes import hooked
-from funcgrad.torch.autograd.hooks import RemovableHandle
-from funcgrad.torch.tensor import Tensor
+from funcgrad.torch._autograd.hooks import RemovableHandle
+from funcgrad.torch._tensor.tensor import Tensor
 
 __all__ = ["RemovableHandle", "unserializable_hook", "warn_if_has_hooks"]
 

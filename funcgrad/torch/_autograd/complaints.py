@@ -1,0 +1,75 @@
+"""What the engine complains of on the way back, in PyTorch's words."""
+
+from math import inf
+
+from funcgrad.engine import GraphNode, Leaf, ModifiedError, Storage
+from funcgrad.engine.graph import DETACHED
+from funcgrad.engine.values import Moved
+from funcgrad.torch._autograd.observing import Anomaly
+from funcgrad.torch._memory.slices import type_of_write
+from funcgrad.torch._memory.storages import aval_of, counter_of, is_view
+from funcgrad.torch._tensor.view import BASE_MODIFIED, UNTRACKED, refusal
+from funcgrad.torch._types.dtypes import from_numpy_dtype
+from funcgrad.torch._types.node_names import op_name, short_name
+
+
+def as_pytorch(error: RuntimeError) -> RuntimeError:
+    """The engine's complaint in PyTorch's words."""
+    if not isinstance(error, ModifiedError):
+        return RuntimeError(str(error))
+    storage, (source, nr) = error.storage, error.source
+    aval = aval_of(storage)
+    if not error.of_result and _has_node(storage, source):
+        refused = refusal(storage, source, nr, BASE_MODIFIED)
+        if refused:
+            return RuntimeError(refused)
+    kind = from_numpy_dtype(aval.dtype).legacy_name
+    maker = _maker(error)
+    if maker is None:
+        return RuntimeError(DETACHED)
+    return RuntimeError(
+        "one of the variables needed for gradient computation has been modified by an inplace operation: "
+        f"[{kind} {list(aval.shape)}]{maker and f', which is {maker},'} is at version {storage.version}; expected version "
+        f"{error.expected} instead. Hint: {_SEEN if Anomaly.enabled else _UNSEEN}"
+    )
+
+
+def moved_of(storage: Storage) -> Moved | None:
+    """Where writes in place have taken the tensor of a storage, the base's where it is a view."""
+    return getattr(counter_of(storage), "moved", None)
+
+
+def _has_node(storage: Storage, source: GraphNode | None) -> bool:
+    """Whether a variable comes from a node, where a view does also if its base was given one since it was saved."""
+    if source is UNTRACKED or (source is not None and not isinstance(source, Leaf)):
+        return True
+    moved = moved_of(storage)
+    return moved is not None and moved.node_type is not None
+
+
+def _maker(error: ModifiedError) -> str | None:
+    """Which output of which op the variable is now that was changed; empty for a leaf, None where it was detached since."""
+    storage, (source, nr) = error.storage, error.source
+    if error.of_result:
+        return "" if source is None else f"output {nr} of {short_name(type_of_write(source))}"
+    if is_view(storage) and _has_node(storage, source):
+        return f"output 0 of {op_name(storage.remade_by)}"
+    variable = source.reference() if isinstance(source, Leaf) else None
+    if variable is not None and variable.node is source:
+        return ""  # a leaf still: it was another tensor of this memory that was written
+    moved, at = moved_of(storage), inf if source is None else source.sequence
+    if moved is not None and (at in moved.starts or moved.first <= at <= moved.last):
+        if moved.node_type is None:
+            return None if at < inf else ""
+        return f"output {moved.nr} of {short_name(moved.node_type)}"
+    return "" if at == inf else f"output {nr} of {short_name(type(source))}"
+
+
+_SEEN = (
+    "the backtrace further above shows the operation that failed to compute its gradient. The variable in question was "
+    "changed in there or anywhere later. Good luck!"
+)
+_UNSEEN = (
+    "enable anomaly detection to find the operation that failed to compute its gradient, with "
+    "torch.autograd.set_detect_anomaly(True, check_nan=False)."
+)

@@ -1,0 +1,309 @@
+"""The graph node of a custom function, and the context that its `forward` and `backward` are given, which stands for it.
+
+Node and context would be one object, but for their attributes: those of the context are its user's.
+"""
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+from weakref import ref
+
+import numpy as np
+
+from funcgrad.engine import Aval, FreedError, FunctionNode, ModifiedError, Storage, Variable
+from funcgrad.engine.nodes import Edge, Packed
+from funcgrad.torch._autograd.complaints import as_pytorch, moved_of
+from funcgrad.torch._autograd.edges import NodeFace
+from funcgrad.torch._autograd.hooks import as_tensor
+from funcgrad.torch._autograd.observing import saved_entry
+from funcgrad.torch._autograd.saved_attributes import SavedTensor
+from funcgrad.torch._autograd.shaping import as_gradient_of
+from funcgrad.torch._tensor.tensor import Tensor, place, tensor_of
+
+
+class FunctionCtx:
+    """What `forward` leaves for `backward`: tensors, by `save_for_backward`, and anything else as attributes.
+
+    Attributes:
+        needs_input_grad: for each argument, whether a gradient flows to it.
+        to_save, dirty_tensors, non_differentiable: what was saved and marked, until `forward` has returned.
+    """
+
+    needs_input_grad: tuple[bool, ...] = ()
+    to_save: tuple[Any, ...] | None = None
+    dirty_tensors: tuple[Any, ...] | None = None
+    non_differentiable: tuple[Any, ...] | None = None
+    saved_for_forward: tuple[Any, ...] = ()
+    materialize_grads = True
+    _materialize_non_diff_grads = True
+
+    def save_for_backward(self, *tensors: Tensor | None) -> None:
+        """Keep tensors for `backward`, which finds them in `saved_tensors`; in-place changes until then are noticed."""
+        self.to_save = tensors
+
+    def save_for_forward(self, *tensors: Tensor | None) -> None:
+        """Keep tensors for `jvp`."""
+        for tensor in tensors:
+            if not (isinstance(tensor, Tensor) or tensor is None):
+                raise TypeError(
+                    "save_for_forward expects all arguments to be tensors; you should save non-tensors as "
+                    "attributes on ctx."
+                )
+        self.saved_for_forward = tensors
+
+    def mark_dirty(self, *args: Tensor) -> None:
+        """Say that `forward` changed these arguments in place; it has to return them."""
+        self.dirty_tensors = args
+
+    def mark_shared_storage(self, *pairs: Any) -> None:
+        """Nothing: that tensors share their elements is known."""
+        warnings.warn(
+            "`mark_shared_storage` is deprecated. Tensors with shared storages are automatically tracked. Note that "
+            "calls to `set_()` are not tracked",
+            FutureWarning,
+            stacklevel=2,
+        )
+
+    def mark_non_differentiable(self, *args: Tensor) -> None:
+        """Say that no gradient flows through these results."""
+        self.non_differentiable = args
+
+    def set_materialize_grads(self, value: bool) -> None:
+        """Whether `backward` gets zeros (as it does if nothing is said) or None where no gradient arrives.
+
+        Raises:
+            TypeError: the value is no bool.
+        """
+        if not isinstance(value, bool):
+            raise TypeError(
+                "set_materialize_grads received an invalid combination of arguments - got (), but expected (bool)"
+            )
+        self.materialize_grads = value
+
+
+class BackwardCFunction(NodeFace, FunctionCtx):
+    """The context of one call of a custom function; what `grad_fn` gives. Each function has a subclass, named after it."""
+
+    @property
+    def saved_tensors(self) -> tuple[Tensor | None, ...]:
+        """What `save_for_backward` kept.
+
+        Raises:
+            RuntimeError: it was freed by an earlier walk, or changed in place since.
+        """
+        return self._engine_node.saved_tensors()
+
+    @property
+    def _raw_saved_tensors(self) -> tuple[SavedTensor, ...]:
+        return self._engine_node.raw_saved_tensors()
+
+    @property
+    def saved_variables(self) -> tuple[Tensor | None, ...]:
+        """`saved_tensors` by its old name."""
+        warnings.warn(
+            "'saved_variables' is deprecated; use 'saved_tensors'", DeprecationWarning, stacklevel=2
+        )
+        return self.saved_tensors
+
+    requires_grad = True  # of every one, as in PyTorch
+
+
+class CustomNode(FunctionNode):
+    """The node of a custom function. Each has a subclass of its own, named as PyTorch names it.
+
+    Attributes:
+        function: the custom function.
+        inputs: of the tensors among the arguments, which have an edge.
+        avals: for each argument, its type where it has an edge.
+        are_tensors: which of the arguments are tensors.
+        without_gradient: the numbers of the results that were marked as not differentiable.
+        entries: what `save_for_backward` kept, as `GraphNode.saved` keeps it; None once freed.
+        kept: for each entry, the tensor it is of, or the edge it came by.
+        attributes: the context's.
+    """
+
+    __slots__ = (
+        "_face",
+        "are_tensors",
+        "attributes",
+        "avals",
+        "entries",
+        "function",
+        "inputs",
+        "kept",
+        "without_gradient",
+    )
+
+    def __init__(self, function: Any, args: tuple[Any, ...], records: bool) -> None:
+        needed = tuple(isinstance(arg, Tensor) and arg.requires_grad for arg in args)
+        edges: tuple[Edge, ...] = tuple(
+            (arg.node, arg.nr) for arg, need in zip(args, needed, strict=True) if records and need
+        )
+        super().__init__(edges, ())
+        self.function = function
+        self.are_tensors = tuple(isinstance(arg, Tensor) for arg in args)
+        self.inputs = tuple(
+            arg.requires_grad for arg in args if records and isinstance(arg, Tensor)
+        )
+        self.avals: tuple[Aval | None, ...] = tuple(
+            arg.storage.value.aval if need else None for arg, need in zip(args, needed, strict=True)
+        )
+        self.without_gradient: tuple[int, ...] = ()
+        self.entries: Any = ()
+        self.kept: Any = ()
+        self.attributes: dict[str, Any] = {"needs_input_grad": needed}
+        self._face: Any = None
+
+    @property
+    def face(self) -> Any:
+        """The context: made anew where nobody holds it, and then nobody can tell, since its attributes are kept here."""
+        face = None if self._face is None else self._face()
+        if face is None:
+            face = object.__new__(self.function._backward_cls)
+            face._engine_node = self
+            face.__dict__ = self.attributes
+            self._face = ref(face)
+        return face
+
+    @property
+    def saved(self) -> Any:
+        """What the function's context keeps."""
+        return self.entries and [entry for entry in self.entries if entry is not None]
+
+    @saved.setter
+    def saved(self, entries: Any) -> None:
+        if entries is None:
+            self.entries = self.kept = None
+
+    def returned(self, outputs: tuple[Any, ...], without: tuple[int, ...]) -> None:
+        """Take note of what `forward` returned, and of which results no gradient flows through."""
+        self._types = tuple(
+            output.storage.value.aval if isinstance(output, Tensor) else None for output in outputs
+        )
+        self.without_gradient = without
+
+    def save(
+        self, tensors: Sequence[Tensor | None], outputs: tuple[Any, ...], wrapped: Sequence[Any]
+    ) -> None:
+        """Keep what `save_for_backward` named, as a node keeps what it saves."""
+        entries: list[Any] = []
+        kept: list[Any] = []
+        for tensor in tensors:
+            if tensor is None:
+                entries.append(None)
+                kept.append(None)
+                continue
+            entries.append(saved_entry(tensor))
+            number = next((k for k, output in enumerate(outputs) if output is tensor), None)
+            own = number is not None and wrapped[number].node is self
+            if own:
+                kept.append((_OWN, number))
+            elif type(entries[-1][0]) is Packed:
+                kept.append((tensor.node, tensor.nr))  # the tensor itself is the hooks' to keep
+            else:
+                kept.append(tensor)
+        self.entries, self.kept = tuple(entries), tuple(kept)
+
+    def saved_tensors(self) -> tuple[Tensor | None, ...]:
+        """What was kept, with its history."""
+        if self.entries is None:
+            raise as_pytorch(FreedError())
+        return tuple(
+            None if entry is None else self._restored(entry, kept)
+            for entry, kept in zip(self.entries, self.kept, strict=True)
+        )
+
+    def raw_saved_tensors(self) -> tuple[SavedTensor, ...]:
+        """Each of what was kept, to be given hooks."""
+        if self.entries is None:
+            raise as_pytorch(FreedError())
+
+        def one(number: int) -> SavedTensor:
+            def put(entry: Any) -> None:
+                kept = self.kept[number]
+                edge = (kept.node, kept.nr) if isinstance(kept, Tensor) else kept
+                self.kept = (*self.kept[:number], edge, *self.kept[number + 1 :])
+                self.entries = (*self.entries[:number], entry, *self.entries[number + 1 :])
+
+            return SavedTensor(
+                lambda: self.entries, put, number, lambda: self.saved_tensors()[number]
+            )
+
+        return tuple(one(number) for number in range(len(self.entries)))
+
+    def _restored(self, entry: Any, kept: Any) -> Tensor:
+        value, storage, version, _ = entry
+        own = not isinstance(kept, Tensor)
+        if type(value) is Packed:
+            value = value.unpack()
+            storage = Storage(value)
+        elif storage.version != version:
+            maker, moved = self if own else kept.grad_fn and kept.node, moved_of(storage)
+            if maker is None and moved is not None and moved.node_type is None:
+                own, maker = True, self  # PyTorch names the function where the tensor was detached
+            source = (maker, kept.nr if isinstance(kept, Tensor) else kept[1])
+            raise as_pytorch(ModifiedError(storage, version, source, of_result=own))
+        if isinstance(kept, Tensor):
+            return kept
+        node, number = kept
+        tensor = tensor_of(value, self if node is _OWN else node, number)
+        tensor.storage = storage
+        return tensor
+
+    def pull_back(self, cotangents: Sequence[Variable | None]) -> list[Variable | None]:
+        """Call `backward`, and check what it gives."""
+        ctx = self.face
+        given: list[Tensor | None] = []
+        for number, (cotangent, aval) in enumerate(zip(cotangents, self._types, strict=True)):
+            zeros = aval is not None and ctx.materialize_grads
+            if number in self.without_gradient and not ctx._materialize_non_diff_grads:
+                zeros = False
+            if cotangent is not None:
+                given.append(as_tensor(cotangent))
+            else:
+                given.append(_zeros(aval) if zeros else None)
+        gradients = self.function._backward(ctx, *given)
+        return self._checked(gradients if isinstance(gradients, tuple) else (gradients,))
+
+    def _checked(self, gradients: tuple[Any, ...]) -> list[Variable | None]:
+        name = type(self).__name__
+        wanted, found = len(self.avals), list(gradients)
+        while len(found) > wanted and found[-1] is None:
+            found.pop()
+        if len(found) != wanted:
+            raise RuntimeError(
+                f"function {name} returned an incorrect number of gradients (expected {wanted}, got {len(gradients)})"
+            )
+        results: list[Variable | None] = []
+        for position, (gradient, aval) in enumerate(zip(found, self.avals, strict=True)):
+            if gradient is not None and not isinstance(gradient, Tensor):
+                raise RuntimeError(f"expected Variable or None (got {type(gradient).__name__})")
+            if gradient is not None and not self.are_tensors[position]:
+                raise RuntimeError(
+                    f"function {name} returned a gradient different than None at position {position + 1}, but the "
+                    "corresponding forward input was not a Variable"
+                )
+            if aval is not None:
+                results.append(
+                    None if gradient is None else as_gradient_of(aval, gradient, name, position)
+                )
+        return results
+
+
+_OWN: Any = object()  # in place of a result's node, which would be a cycle
+
+
+def _zeros(aval: Any) -> Tensor:
+    return tensor_of(place(np.zeros(aval.shape, aval.dtype)))
+
+
+class Error(FunctionNode):
+    """The node of a gradient that was computed without a graph."""
+
+    __slots__ = ()
+
+    def pull_back(self, cotangents: Sequence[Variable | None]) -> Sequence[Variable | None]:
+        """Refuse."""
+        raise RuntimeError(
+            "trying to differentiate twice a function that was marked with @once_differentiable"
+        )

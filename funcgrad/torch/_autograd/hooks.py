@@ -1,0 +1,279 @@
+"""Hooks: functions that are called with gradients as a walk backward comes to a tensor or a node."""
+
+from collections.abc import Callable
+from itertools import count
+from typing import Any
+from weakref import ref
+
+from funcgrad.engine import GraphNode, Leaf, Node, Variable
+from funcgrad.engine.nodes import HookTable, hooks_of
+from funcgrad.torch._levels.refusals import RETAIN, refuse_inside
+from funcgrad.torch._tensor.rebasing import _retain_at
+from funcgrad.torch._tensor.tensor import Tensor, tensor_of
+from funcgrad.torch._tensor.view import UNTRACKED
+from funcgrad.torch._types.dtypes import from_numpy_dtype
+
+_ids = count()
+
+
+class RemovableHandle:
+    """What registering a hook returns: `remove` takes the hook away again, as does leaving the handle's block."""
+
+    def __init__(self, table: HookTable) -> None:
+        self.id = next(_ids)
+        self._table = ref(table)
+
+    def remove(self) -> None:
+        """Take the hook away; nothing happens where it is gone."""
+        table = self._table()
+        if table is not None:
+            table.pop(self.id, None)
+
+    def __enter__(self) -> "RemovableHandle":
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.remove()
+
+
+def _name(hook: Any) -> str:
+    return getattr(hook, "__name__", type(hook).__name__)
+
+
+def as_tensor(variable: Variable) -> Tensor:
+    """A variable of the engine as a tensor."""
+    if isinstance(variable, Tensor):
+        return variable
+    return tensor_of(variable.storage.value, variable.node, variable.nr)
+
+
+def _replacement(hook: Any, result: Any, given: Variable | None) -> Variable:
+    """What a hook returned for one gradient, checked.
+
+    Raises:
+        TypeError: it is no tensor.
+        RuntimeError: the hook was given none, or one of another shape or dtype.
+    """
+    if not isinstance(result, Tensor):
+        raise TypeError(f"expected Variable, but hook returned '{type(result).__name__}'")
+    if given is None:
+        raise RuntimeError("can't replace a None gradient with a non-None value")
+    before, after = given.storage.value.aval, result.storage.value.aval
+    if before.dtype != after.dtype:
+        was, got = (from_numpy_dtype(aval.dtype).legacy_name for aval in (before, after))
+        raise RuntimeError(
+            f"hook '{_name(hook)}' has changed the type of value (was {was} got {got})"
+        )
+    if before.shape != after.shape:
+        raise RuntimeError(f"hook '{_name(hook)}' has changed the size of value")
+    return result
+
+
+def _replacements(hook: Any, result: Any, given: list[Variable | None]) -> list[Variable | None]:
+    """What a hook returned for several gradients, checked.
+
+    Raises:
+        TypeError: it is no tuple, or holds something other than tensors.
+        RuntimeError: it has too few or too many, or one of another shape or dtype.
+    """
+    if not isinstance(result, tuple):
+        raise TypeError(f"expected tuple, but hook returned '{type(result).__name__}'")
+    if len(result) != len(given):
+        raise RuntimeError(
+            f"hook '{_name(hook)}' has returned an incorrect number of values (got {len(result)}, but expected "
+            f"{len(given)})"
+        )
+    return [
+        None if each is None else _replacement(hook, each, before)
+        for each, before in zip(result, given, strict=True)
+    ]
+
+
+def _shown(variables: list[Variable | None]) -> tuple[Tensor | None, ...]:
+    """Gradients as a hook is given them, and from now on in the list: what the hook does to them in place counts."""
+    variables[:] = [None if each is None else as_tensor(each) for each in variables]
+    return tuple(variables)  # type: ignore[arg-type]
+
+
+# -- on tensors -------------------------------------------------------------------------------------------------------
+
+
+class _TensorHooks:
+    """The hooks of one tensor, called with what arrives at its output of a node."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.table = HookTable()
+
+    def __call__(self, cotangents: list[Variable | None]) -> None:
+        for hook in list(self.table.values()):
+            given: Any = cotangents[self.number]
+            if given is not None:
+                # What the hook does to it in place counts.
+                cotangents[self.number] = given = as_tensor(given)
+            result = hook(given)
+            if result is not None:
+                cotangents[self.number] = _replacement(hook, result, given)
+
+
+def hooks_on(tensor: Tensor) -> HookTable:
+    """The hooks of a tensor that requires grad, to be added to."""
+    # No gradient ever arrives at a view that requires grad only because its base does.
+    if tensor.node is UNTRACKED:
+        return HookTable()
+    arriving: Any = hooks_of(tensor.node).arriving
+    number = tensor.nr
+    return arriving.setdefault(number, arriving.get(number) or _TensorHooks(number)).table
+
+
+def register_hook(self: Tensor, hook: Callable[[Tensor], Tensor | None]) -> RemovableHandle:
+    """Call `hook` with the gradient of this tensor whenever it is computed; what it returns replaces the gradient.
+
+    Args:
+        hook: takes the gradient; returns another of its shape and dtype, or None to keep it.
+
+    Raises:
+        RuntimeError: the tensor does not require grad.
+
+    >>> import funcgrad.torch as torch
+    >>> w = torch.tensor([1.0, 2.0], requires_grad=True)
+    >>> handle = w.register_hook(lambda gradient: gradient * 10)
+    >>> (w * 2).sum().backward()
+    >>> w.grad
+    tensor([20., 20.])
+
+    Behaviour: https://pytorch.org/docs/stable/generated/torch.Tensor.register_hook.html
+    """
+    if self.node is None:
+        raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
+    table = hooks_on(self)
+    handle = RemovableHandle(table)
+    table[handle.id] = hook
+    return handle
+
+
+def retain_grad(self: Tensor) -> None:
+    """Let this tensor, a result, gather its gradient in `.grad` as leaves do.
+
+    Raises:
+        RuntimeError: it does not require grad.
+
+    Behaviour: https://pytorch.org/docs/stable/generated/torch.Tensor.retain_grad.html
+    """
+    if self.node is None:
+        raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
+    refuse_inside(RETAIN)
+    # No gradient ever arrives at a view that requires grad only because its base does.
+    if self.is_leaf or self.node is UNTRACKED or retains_grad(self):
+        return
+    self._retained = (ref(self.node), self.nr)
+    _retain_at(self)
+
+
+def retains_grad(self: Tensor) -> bool:
+    """Whether this tensor was a result that gathers its gradient in `.grad`; see `retain_grad`."""
+    return self._retained is not None
+
+
+def register_post_accumulate_grad_hook(
+    self: Tensor, hook: Callable[[Tensor], None]
+) -> RemovableHandle:
+    """Call `hook` with this leaf each time a gradient was added to its `.grad`.
+
+    Raises:
+        RuntimeError: the tensor does not require grad, or is no leaf.
+
+    Behaviour: https://pytorch.org/docs/stable/generated/torch.Tensor.register_post_accumulate_grad_hook.html
+    """
+    if self.node is None:
+        raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
+    if not self.is_leaf:
+        raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
+    if self._post_accumulate is None:
+        self._post_accumulate = HookTable()
+    handle = RemovableHandle(self._post_accumulate)
+    self._post_accumulate[handle.id] = hook
+    return handle
+
+
+def accumulated(leaf: Tensor) -> None:
+    """Call the hooks of a leaf to whose `.grad` something was added.
+
+    Raises:
+        TypeError: one of them returned something.
+    """
+    for hook in list((leaf._post_accumulate or {}).values()):
+        result = hook(leaf)
+        if result is not None:
+            raise TypeError(f"expected Variable, but hook returned '{type(result).__name__}'")
+
+
+# -- on nodes ---------------------------------------------------------------------------------------------------------
+
+
+def places_of(node: GraphNode) -> tuple[int, list[int]]:
+    """How many next functions a node has, and which of them its edges are."""
+    if isinstance(node, Node):
+        needed = node.rule.needed[: node.rule.op.counted]
+        return len(needed), [k for k, need in enumerate(needed) if need]
+    inputs = getattr(node, "inputs", None)
+    if inputs is not None:
+        return len(inputs), [k for k, need in enumerate(inputs) if need]
+    return len(node.edges), list(range(len(node.edges)))
+
+
+def next_functions(self: GraphNode) -> tuple[tuple[GraphNode | None, int], ...]:
+    """For each input of the op, the node it came from and which of that node's outputs it was; (None, 0): no gradient."""
+    total, places = places_of(self)
+    functions: list[tuple[GraphNode | None, int]] = [(None, 0)] * total
+    for place, edge in zip(places, self.edges, strict=True):
+        functions[place] = (edge[0].face, edge[1]) if edge[0] is not UNTRACKED else (None, 0)
+    return tuple(functions)
+
+
+def register_node_hook(self: GraphNode, hook: Callable[..., Any]) -> RemovableHandle:
+    """Call `hook(grad_inputs, grad_outputs)` after each walk through this node; a tuple it returns replaces `grad_inputs`.
+
+    Behaviour: https://pytorch.org/docs/stable/generated/torch.autograd.graph.Node.register_hook.html
+    """
+    hooks = hooks_of(self).after
+    # Not the node itself: what the table holds must not hold the node.
+    total, places = (0, []) if isinstance(self, Leaf) else places_of(self)
+
+    def after(gradients: list[Variable | None], cotangents: list[Variable | None]) -> None:
+        whole: list[Variable | None] = [None] * total
+        for place, gradient in zip(places, gradients, strict=True):
+            whole[place] = gradient
+        result = hook(_shown(whole), _shown(cotangents))
+        if result is not None:
+            whole = _replacements(hook, result, whole)
+        gradients[:] = [whole[place] for place in places]
+
+    handle = RemovableHandle(hooks)
+    hooks[handle.id] = after
+    return handle
+
+
+def register_prehook(self: GraphNode, hook: Callable[..., Any]) -> RemovableHandle:
+    """Call `hook(grad_outputs)` before each walk through this node; a tuple it returns replaces `grad_outputs`.
+
+    Behaviour: https://pytorch.org/docs/stable/generated/torch.autograd.graph.Node.register_prehook.html
+    """
+    hooks = hooks_of(self).before
+
+    def before(cotangents: list[Variable | None]) -> None:
+        result = hook(_shown(cotangents))
+        if result is not None:
+            cotangents[:] = _replacements(hook, result, cotangents)
+
+    handle = RemovableHandle(hooks)
+    hooks[handle.id] = before
+    return handle
+
+
+METHODS: dict[str, Any] = {
+    "register_hook": register_hook,
+    "retain_grad": retain_grad,
+    "retains_grad": property(retains_grad),
+    "register_post_accumulate_grad_hook": register_post_accumulate_grad_hook,
+}

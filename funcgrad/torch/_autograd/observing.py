@@ -1,0 +1,271 @@
+"""What looks at every graph node of a thread while it is on: saved-tensor hooks, and anomaly mode.
+
+Both are rare, so the engine asks one thing only: whether this thread has an observer.
+"""
+
+import threading
+import traceback
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from funcgrad.engine import Constant, GraphNode, Node, Storage, Value, Variable, grad_mode, local
+from funcgrad.engine.levels import behind
+from funcgrad.engine.nodes import Packed
+from funcgrad.engine.trace import Recorder, recorders
+from funcgrad.torch._memory.storages import aval_of
+from funcgrad.torch._ops.conversions import to
+from funcgrad.torch._ops.pointwise import FUNCTIONS as POINTWISE
+from funcgrad.torch._ops.reductions import FUNCTIONS as REDUCTIONS
+from funcgrad.torch._tensor.tensor import Tensor, tensor_of
+from funcgrad.torch._types.dtypes import from_numpy_dtype
+from funcgrad.torch._types.node_names import node_name
+
+_PACKAGE = str(Path(__file__).parents[2])
+
+Pack = Callable[[Tensor], Any]
+Unpack = Callable[[Any], Tensor]
+
+
+class Anomaly:
+    """Whether anomaly mode is on, in the whole process, and whether it looks for NaN."""
+
+    enabled = False
+    check_nan = True
+
+
+class Disabled(threading.local):
+    """Why hooks on saved tensors are refused in this thread; None where they are not."""
+
+    reason: str | None = None
+
+
+disabled = Disabled()
+_switching = threading.Lock()
+_metadata: WeakKeyDictionary[GraphNode, dict[str, Any]] = WeakKeyDictionary()
+
+
+def metadata(node: GraphNode) -> dict[str, Any]:
+    """What is noted down about a node, by the user or by anomaly mode."""
+    held = _metadata.get(node)
+    return _metadata.setdefault(node, {}) if held is None else held
+
+
+def set_anomaly(enabled: bool, check_nan: bool) -> None:
+    """Switch anomaly mode, in all threads."""
+    with _switching:
+        Anomaly.enabled, Anomaly.check_nan = enabled, check_nan
+        for recorder in recorders():
+            observer = recorder.observer
+            if enabled:
+                recorder.observer = observer or Observer()
+            elif isinstance(observer, Observer) and not observer.hooks:
+                recorder.observer = None
+
+
+def hooks_on() -> Sequence[tuple[Pack, Unpack]]:
+    """The hooks on saved tensors that are on in this thread, innermost last."""
+    observer: Any = local.recorder.observer
+    return () if observer is None else observer.hooks
+
+
+def push_hooks(pack: Pack, unpack: Unpack) -> None:
+    """Switch hooks on saved tensors on in this thread."""
+    with _switching:
+        observer: Any = local.recorder.observer or Observer()
+        observer.hooks.append((pack, unpack))
+        local.recorder.observer = observer
+
+
+def pop_hooks() -> None:
+    """Switch the innermost hooks on saved tensors off again."""
+    with _switching:
+        observer: Any = local.recorder.observer
+        observer.hooks.pop()
+        if not (observer.hooks or Anomaly.enabled):
+            local.recorder.observer = None
+
+
+def saved_entry(tensor: Tensor) -> tuple[Any, Storage, int, Any]:
+    """How a node keeps a tensor for the way back: as it is, or handed to the hooks that are on.
+
+    Raises:
+        RuntimeError: a hook changed the tensor in place.
+    """
+    storage = tensor.storage
+    hooks = hooks_on()
+    if not hooks:
+        value = storage.value
+        return value, storage, storage.version, value
+    return packed(tensor, *hooks[-1]).saved
+
+
+def packed(tensor: Tensor, pack: Pack, unpack: Unpack) -> Packed:
+    """What stands for a tensor that was handed to a hook.
+
+    Raises:
+        RuntimeError: the hook changed the tensor in place.
+    """
+    storage, aval = tensor.storage, aval_of(tensor.storage)
+    version = storage.version
+    with grad_mode(False):
+        held = pack(tensor)
+    if storage.version != version:
+        raise RuntimeError(
+            "A saved tensor pack hook is modifying its input in place. Tensors provided as input to pack hook cannot "
+            "be modified by in-place operations as this can lead to unexpected side-effects. Please open an issue if "
+            "you need to perform in-place operations on the input to a pack hook."
+        )
+
+    def unpacked() -> Value:
+        result = unpack(held)
+        if not isinstance(result, Tensor):
+            raise TypeError(
+                "Output of saved tensor unpack_hook expected to be a Tensor but got result of type "
+                f"{type(result).__name__}"
+            )
+        found = aval_of(result.storage)
+        if found.shape != aval.shape:
+            raise RuntimeError(
+                f"saved tensor unpack_hook returned a tensor of shape {list(found.shape)} where one of shape "
+                f"{list(aval.shape)} was saved"
+            )
+        if aval.inexact and not found.inexact:
+            raise RuntimeError(
+                "Only Tensors of floating point and complex dtype can require gradients"
+            )
+        if found.dtype != aval.dtype:
+            with grad_mode(False):
+                result = to(result, from_numpy_dtype(aval.dtype))
+        return result.storage.value
+
+    return Packed(unpacked)
+
+
+class Observer:
+    """The engine's observer of one thread: does what is on.
+
+    Attributes:
+        hooks: on saved tensors, innermost last.
+        visited: the node whose way back the ops to come belong to.
+    """
+
+    __slots__ = ("hooks", "visited")
+
+    def __init__(self) -> None:
+        self.hooks: list[tuple[Pack, Unpack]] = []
+        self.visited: GraphNode | None = None
+
+    def made(self, node: GraphNode, arguments: Sequence[Variable]) -> None:
+        """Note where the node was made, and hand what it saved to the hooks."""
+        if Anomaly.enabled:
+            notes = metadata(node)
+            notes["traceback_"] = _stack()
+            if self.visited is not None:
+                notes["parent_"] = self.visited
+        if self.hooks and isinstance(node, Node) and node.saved:
+            edges = dict(zip(node.rule.wants, node.edges, strict=True))
+            entries: list[Any] = []
+            for position, entry in zip(node.rule.saves, node.saved, strict=True):
+                value, storage, *_ = entry
+                if type(storage) is Constant:
+                    entries.append(entry)
+                    continue
+                tensor = arguments[position]
+                if not isinstance(tensor, Tensor):
+                    tensor = tensor_of(value, *edges.get(position, (None, 0)))
+                    tensor.storage = storage
+                entries.append(saved_entry(tensor))
+            node.saved = tuple(entries)
+
+    def visits(self, node: GraphNode) -> None:
+        """Remember which node's way back the ops to come belong to."""
+        self.visited = node
+
+    def failed(self, node: GraphNode) -> None:
+        """Warn of the forward line of a node whose way back failed."""
+        self.visited = None
+        if Anomaly.enabled:
+            _warn_of(node)
+
+    def gave(self, node: GraphNode, gradients: Sequence[Variable | None]) -> None:
+        """Look for NaN among the gradients.
+
+        Raises:
+            RuntimeError: there is one.
+        """
+        self.visited = None
+        if not (Anomaly.enabled and Anomaly.check_nan):
+            return
+        for number, gradient in enumerate(gradients):
+            if gradient is None or not gradient.storage.value.aval.inexact:
+                continue
+            with grad_mode(False):
+                plain = tensor_of(behind(gradient.storage.value))  # of all of a batch
+                found = REDUCTIONS["any"](POINTWISE["isnan"](plain)).item()
+            if found:
+                _warn_of(node)
+                raise RuntimeError(
+                    f"Function '{node_name(type(node))}' returned nan values in its {number}th output."
+                )
+
+
+Recorder.observing = staticmethod(lambda: Observer() if Anomaly.enabled else None)
+
+
+def _stack() -> list[str]:
+    """The lines that led here, without this package's own."""
+    frames = traceback.extract_stack()
+    while frames and frames[-1].filename.startswith(_PACKAGE):
+        frames.pop()
+    return traceback.format_list(frames)
+
+
+def _warn_of(node: GraphNode) -> None:
+    """Warn with the forward line of a node, and of the nodes in whose way back it was made."""
+    lines = metadata(node).get("traceback_")
+    if lines is None:
+        warnings.warn(
+            f"Error detected in {node_name(type(node))}. No forward pass information available. Enable detect anomaly during forward "
+            "pass for more information.",
+            stacklevel=2,
+        )
+        return
+    warnings.warn(
+        f"Error detected in {node_name(type(node))}. Traceback of forward call that caused the error:\n{''.join(lines)}",
+        stacklevel=2,
+    )
+    parent = metadata(node).get("parent_")
+    while parent is not None:
+        lines = metadata(parent).get("traceback_")
+        warnings.warn(
+            f"\n\nPrevious calculation was induced by {node_name(type(parent))}. "
+            + (
+                "No forward pass information available."
+                if lines is None
+                else f"Traceback of forward call that induced the previous calculation:\n{''.join(lines)}"
+            ),
+            stacklevel=2,
+        )
+        parent = metadata(parent).get("parent_")
+
+
+@contextmanager
+def disable_saved_tensors_hooks(error_message: str) -> Iterator[None]:
+    """A block in which `saved_tensors_hooks` raises RuntimeError with this message.
+
+    Raises:
+        RuntimeError: hooks are on already.
+
+    Behaviour: https://pytorch.org/docs/stable/autograd.html#torch.autograd.graph.disable_saved_tensors_hooks
+    """
+    if hooks_on():
+        raise RuntimeError(error_message)
+    before, disabled.reason = disabled.reason, error_message
+    try:
+        yield
+    finally:
+        disabled.reason = before

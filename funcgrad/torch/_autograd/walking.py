@@ -1,0 +1,166 @@
+"""`backward` and `grad`: gradients gathered in the leaves, or returned. Their arguments are `requests`' business."""
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from funcgrad import engine
+from funcgrad.engine import (
+    FreedError,
+    Leaf,
+    ModifiedError,
+    Storage,
+    Value,
+    Variable,
+    local,
+    record,
+)
+from funcgrad.engine.levels import detached
+from funcgrad.engine.ops import add
+from funcgrad.torch._autograd.complaints import as_pytorch
+from funcgrad.torch._autograd.edges import GradientEdge
+from funcgrad.torch._autograd.hooks import accumulated
+from funcgrad.torch._autograd.requests import (
+    as_flag,
+    check_scalar,
+    cotangents_of,
+    edges_of,
+    pairs_of,
+)
+from funcgrad.torch._memory.inference import enabled as inferring
+from funcgrad.torch._memory.storages import ViewStorage
+from funcgrad.torch._ops.conversions import copy_, copy_of, to
+from funcgrad.torch._tensor.in_place import writable
+from funcgrad.torch._tensor.operands import check_broadcast, laid_out, remember
+from funcgrad.torch._tensor.tensor import Tensor, place, tensor_of
+
+Tensors = Tensor | GradientEdge | Sequence[Tensor | GradientEdge]
+
+
+# Several threads may come to one leaf at once, each with a part of its gradient.
+_adding = threading.RLock()
+
+
+def accumulate(leaf: Leaf, value: Value | None, node: Any, nr: int) -> None:
+    """Add a gradient, if there is one, to a leaf's `.grad`: in place where the walk leaves no graph, as PyTorch does."""
+    variable: Any = leaf.reference()
+    if variable is None:
+        variable = leaf.variable
+        if variable is None:
+            return
+    if variable.node is not leaf:
+        if variable.node is None:
+            return  # it was told since that it wants no gradient
+        if type(leaf) is not Leaf and not isinstance(variable.node, Leaf):
+            raise RuntimeError("leaf variable has been moved into the graph interior")
+    if value is not None:
+        with _adding:
+            _add(variable, value, node, nr)
+    if variable._post_accumulate:
+        accumulated(variable)
+
+
+def _add(variable: Any, value: Value, node: Any, nr: int) -> None:
+    held = variable._grad
+    if local.recorder.grad_enabled:
+        gradient = tensor_of(value, node, nr)
+        variable._grad = copy_of(gradient) if held is None else held + gradient
+    elif held is None:
+        gradient = tensor_of(detached(value))
+        if type(variable.storage) is ViewStorage:
+            if gradient.shape == variable.shape:
+                laid_out(gradient, variable)
+            else:  # the leaf got another shape in place since
+                empty = np.zeros(variable.shape, variable.dtype.numpy_dtype)
+                gradient = copy_(tensor_of(place(empty)), gradient)
+        variable._grad = gradient
+    else:
+        value = detached(value)
+        storage = held.storage
+        if type(storage) is not Storage or storage.value.aval is not value.aval:
+            value = _addable(held, value)
+        storage.value = record(add, (held, Variable(Storage(value))))[0]
+        storage.version += 1
+
+
+def _addable(held: Tensor, value: Value) -> Value:
+    """A gradient as it can be added to what a leaf holds, in place.
+
+    Raises:
+        RuntimeError: it has another shape, since somebody changed the leaf or its gradient; or that may not be written.
+    """
+    aval = held.storage.value.aval
+    check_broadcast(aval, value.aval)
+    writable(held)
+    return to(tensor_of(value), held.dtype).storage.value if aval is not value.aval else value
+
+
+def gradients(
+    roots: Sequence[Any],
+    wanted: Sequence[Any],
+    grad_outputs: Any,
+    *,
+    retain_graph: bool,
+    create_graph: bool,
+    allow_unused: bool,
+) -> tuple[Tensor | None, ...]:
+    """`grad` without running what is pending at its end."""
+    pairs = None
+    # One scalar and no more, as most ask: the cotangent is left to the engine.
+    if grad_outputs is None and len(roots) == 1 and _has_graph(roots[0]):
+        _check_scalar(roots[0])
+    else:
+        pairs = pairs_of(roots, cotangents_of(roots, grad_outputs), as_flag(create_graph))
+    retain_graph, allow_unused = as_flag(retain_graph), as_flag(allow_unused)
+    create_graph = as_flag(create_graph) and not inferring()
+    edges = edges_of(wanted)
+    captures = list(dict.fromkeys(edges))
+    found: dict[Any, Any] = {}
+    try:
+        gathered = None
+        leaves = [node for node, _ in captures if isinstance(node, Leaf)]
+        if pairs is None and len(leaves) == len(captures):
+            gathered = engine.pull(
+                roots[0], retain_graph=retain_graph, create_graph=create_graph, wanted=leaves
+            )
+        if gathered is None:
+            engine.walk(
+                pairs or pairs_of(roots, cotangents_of(roots, None), create_graph),
+                found.__setitem__,
+                retain_graph=retain_graph,
+                create_graph=create_graph,
+                captures=captures,
+            )
+        else:
+            found = {(leaf, 0): Variable(Storage(v), node, nr) for leaf, v, node, nr in gathered}
+    except (FreedError, ModifiedError) as error:
+        raise as_pytorch(error) from None
+    if not allow_unused:
+        for position, edge in enumerate(edges):
+            if edge not in found:
+                raise RuntimeError(
+                    f"The differentiated Tensor at index {position} appears to not have been used in the graph. Set "
+                    "allow_unused=True if this is the desired behavior."
+                )
+    return tuple(
+        tensor_of(found[edge].storage.value, found[edge].node, found[edge].nr)
+        if edge in found
+        else None
+        for edge in edges
+    )
+
+
+def _has_graph(root: Any) -> bool:
+    return isinstance(root, Tensor) and root.node is not None
+
+
+def _check_scalar(root: Tensor) -> None:
+    aval = root.storage.value.aval
+    if aval not in _SCALARS:
+        check_scalar(root)
+        remember(_SCALARS, aval, None)
+
+
+_SCALARS: dict[Any, None] = {}  # types that were checked to be real scalars

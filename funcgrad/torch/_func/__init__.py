@@ -1,0 +1,1 @@
+"""The transformations behind `torch.func` and `vmap`."""

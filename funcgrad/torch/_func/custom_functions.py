@@ -1,0 +1,433 @@
+"""Custom functions inside `torch.func`'s transformations and on dual tensors: their own derivatives at every level.
+
+How PyTorch does it: https://docs.pytorch.org/docs/stable/notes/extending.func.html
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from funcgrad.engine import Storage, Value, local
+from funcgrad.engine.levels import BatchLevel, DualLevel, GradLevel, Level, TangentLevel, modes
+from funcgrad.engine.values import Wrapped
+from funcgrad.torch._func.batching import batch_of
+from funcgrad.torch._func.inputs import as_tensor, leave, looked_at
+from funcgrad.torch._levels.storages import DetachedStorage, dual_of
+from funcgrad.torch._ops.creation import FUNCTIONS as CREATION
+from funcgrad.torch._tensor.axes import expand, move_axis
+from funcgrad.torch._tensor.tensor import Tensor, tensor_of
+from funcgrad.torch._types.trees import broadcast, flatten, unflatten
+
+_NOTES = "For more details, please see https://pytorch.org/docs/main/notes/extending.func.html"
+
+
+class VmapInfo(NamedTuple):
+    """What a function's `vmap` is told of the batch."""
+
+    batch_size: int
+    randomness: str
+
+
+class _Context:
+    """A function's context with other saved tensors."""
+
+    def __init__(self, context: Any, saved: Sequence[Tensor | None]) -> None:
+        self.__dict__["context"], self.__dict__["saved_tensors"] = context, tuple(saved)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.context, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self.context, name, value)
+
+
+def apply(cls: Any, args: tuple[Any, ...], sets_up: bool, run: Callable[..., Any]) -> Any:
+    """Call a custom function where there are levels or dual tensors.
+
+    Args:
+        cls: the function.
+        args: its arguments.
+        sets_up: whether it has `setup_context`.
+        run: what calls it otherwise: from the arguments, and what to call in place of `forward`, to results and context.
+
+    Raises:
+        RuntimeError: it has not what the transformation needs of it.
+    """
+    levels = local.recorder.levels
+    level: Any = levels[-1] if levels else None
+    for arg in args:
+        dual = dual_of(arg) if isinstance(arg, Tensor) else None
+        if dual is not None and (level is None or dual.level.order > level.order):
+            level = dual.level
+    if level is None:
+        return run(args)[0]
+    if isinstance(level, DualLevel):
+        return _with_tangents(level, cls, args, run)
+    if not sets_up:
+        raise RuntimeError(
+            "In order to use an autograd.Function with functorch transforms (vmap, grad, jvp, jacrev, ...), it must "
+            f"override the setup_context staticmethod. {_NOTES}"
+        )
+    if isinstance(level, GradLevel):
+        return _with_gradients(level, cls, args, run)
+    if isinstance(level, TangentLevel):
+        return _pushed_forward(level, cls, args)
+    return _over_batch(level, cls, args)
+
+
+def _taken_out(level: Level, args: Sequence[Any]) -> list[Any]:
+    """The arguments one level further out."""
+    return [leave(level, arg) if isinstance(arg, Tensor) else arg for arg in args]
+
+
+def _brought_in(
+    output: Any, inner: Sequence[Any], args: Sequence[Any], wrap: Callable[[Tensor, int], Value]
+) -> Any:
+    """Results of one level further out as those of this one.
+
+    An argument that was returned stays that argument; where it was changed in place, it has changed here too.
+    """
+    made: list[Any] = []
+    for number, each in enumerate(_as_tuple(output)):
+        same = next((arg for mine, arg in zip(inner, args, strict=True) if mine is each), None)
+        if not isinstance(each, Tensor):
+            made.append(each)
+            continue
+        if same is None:
+            same = tensor_of(wrap(each, number))
+        elif each.storage.version:
+            same.storage.value = wrap(each, number)
+        made.append(same)
+    return tuple(made) if isinstance(output, tuple) else made[0]
+
+
+def _with_gradients(level: GradLevel, cls: Any, args: tuple[Any, ...], run: Any) -> Any:
+    """The function called one level further out, with a node of its own here."""
+    # What is captured from further out has no edge here, and leads on from inside.
+    here = tuple(
+        [
+            tensor_of(level.wrap(arg)) if isinstance(arg, Tensor) and not level.holds(arg) else arg
+            for arg in args
+        ]
+    )
+
+    def forward(*given: Any) -> Any:
+        inner = _taken_out(level, given)
+        with level.below():
+            output = cls.apply(*inner)
+        return _brought_in(output, inner, given, lambda each, _: level.wrap(each))
+
+    return run(here, forward)[0]
+
+
+def _tangents(ctx: Any, primals: Sequence[Any], tangents: Sequence[Any]) -> list[Any]:
+    """What `jvp` is given: zeros where a tensor has no tangent, unless the function wants None."""
+    return [
+        CREATION["zeros_like"](primal.detach())
+        if tangent is None and isinstance(primal, Tensor) and ctx.materialize_grads
+        else tangent
+        for primal, tangent in zip(primals, tangents, strict=True)
+    ]
+
+
+def _checked(carried: Any, outputs: Sequence[Any]) -> list[Any]:
+    """The tangents that `jvp` returned, one for each output.
+
+    Raises:
+        RuntimeError: there are not as many, or one is no tensor or has another size.
+    """
+    found = list(carried) if isinstance(carried, tuple) else [carried]
+    for number, each in enumerate(found):
+        if each is not None and not isinstance(each, Tensor):
+            raise RuntimeError(
+                f"expected Variable or None (got {type(each).__name__}) for grad output {number}."
+            )
+    if len(found) != len(outputs):
+        raise RuntimeError(
+            f"Function's jvp returned an invalid number of forward gradients (expected {len(outputs)} but got "
+            f"{len(found)})"
+        )
+    for tangent, output in zip(found, outputs, strict=True):
+        if isinstance(tangent, Tensor) and tangent.shape != output.shape:
+            raise RuntimeError(
+                "Trying to set a forward gradient that has a different size than that of the original Tensor, this is "
+                f"not supported. Tensor is of size {list(output.shape)} while the given forward gradient is of size "
+                f"{list(tangent.shape)}."
+            )
+    return found
+
+
+def _check_sharing(
+    args: Sequence[Any],
+    given: Sequence[Any],
+    versions: Sequence[int],
+    outputs: Sequence[Any],
+    carried: Sequence[Any],
+) -> None:
+    """Check that tangents share their elements as outputs do: that `jvp` returns a view where `forward` does.
+
+    Where `forward` changed an argument in place, so has `jvp` to change the tangent it was given.
+
+    Raises:
+        RuntimeError: it did not.
+    """
+    for output, tangent in zip(outputs, carried, strict=False):
+        if not (isinstance(output, Tensor) and isinstance(tangent, Tensor)):
+            continue
+        changed = [k for k, arg in enumerate(args) if arg is output]
+        if any(tangent is not given[k] or tangent._version == versions[k] for k in changed):
+            raise RuntimeError(
+                "An inplace custom Function is not modifying the forward mode gradients inplace. If the forward is "
+                "modifying an input inplace, then the jvp function must modify the corresponding gradient inplace."
+            )
+        if not changed and output._is_view() and not tangent._is_view():
+            raise RuntimeError(
+                "A custom Function's forward is returning a view (or an input as-is) but the jvp is not returning a view."
+            )
+
+
+def _as_tuple(output: Any) -> tuple[Any, ...]:
+    return output if isinstance(output, tuple) else (output,)
+
+
+def _with_tangents(level: DualLevel, cls: Any, args: tuple[Any, ...], run: Any) -> Any:
+    """The function called on dual tensors: as ever, and then its `jvp` for the tangents."""
+    held = [dual_of(arg) if isinstance(arg, Tensor) else None for arg in args]
+    tangents = [
+        None if value is None or value.tangent is None else as_tensor(value.tangent)
+        for value in held
+    ]
+    enabled, modes.forward_enabled = modes.forward_enabled, False
+    try:
+        output, ctx = run(args)
+        if not enabled:
+            return output
+        outputs = _as_tuple(output)
+        given = _tangents(ctx, args, tangents)
+        versions = [each._version if isinstance(each, Tensor) else 0 for each in given]
+        carried = cls.jvp(_Context(ctx, ctx.saved_for_forward), *given)
+        _check_sharing(args, given, versions, outputs, _as_tuple(carried))
+        carried = _checked(carried, outputs)
+    finally:
+        modes.forward_enabled = enabled
+    for each, tangent in zip(outputs, carried, strict=True):
+        if tangent is not None and isinstance(each, Tensor):
+            value = each.storage.value
+            primal = (
+                value.inner.storage.value
+                if isinstance(value, Wrapped) and value.level is level
+                else value
+            )
+            dual = level.wrap_dual(primal, tangent)
+            if isinstance(each.storage, DetachedStorage):
+                each.storage = Storage(dual)  # an argument's elements, whose tangent is another
+            else:
+                each.storage.value = dual
+    return output
+
+
+def _pushed_forward(level: TangentLevel, cls: Any, args: tuple[Any, ...]) -> Any:
+    """The function called one level further out, and its `jvp` there."""
+    primals = _taken_out(level, args)
+    held: list[Any] = [
+        arg.storage.value if isinstance(arg, Tensor) and level.holds(arg) else None for arg in args
+    ]
+    tangents = [None if v is None or v.tangent is None else as_tensor(v.tangent) for v in held]
+    with level.below():
+        output = cls.apply(*primals)
+        outputs = _as_tuple(output)
+        carried: list[Any] = [None] * len(outputs)
+        if any(tangent is not None for tangent in tangents):
+            ctx = cls._new_context(tuple(primals))
+            cls.setup_context(ctx, tuple(primals), output)
+            given = _tangents(ctx, primals, tangents)
+            carried = _checked(cls.jvp(_Context(ctx, ctx.saved_for_forward), *given), outputs)
+    return _brought_in(
+        output,
+        primals,
+        args,
+        lambda each, number: level.wrap_dual(each, carried[number]),
+    )
+
+
+# ------------------------------------------------------------------------------------------- batches
+
+
+def _over_batch(level: BatchLevel, cls: Any, args: tuple[Any, ...]) -> Any:
+    """The function called for a batch: by its own rule, or by one that maps each of its methods."""
+    inner = _taken_out(level, args)
+    in_dims = tuple([_axis(level, arg) for arg in args])
+    own = cls._has_vmap()
+    if own and cls.generate_vmap_rule:
+        raise RuntimeError(
+            f"You tried to vmap over {cls.__name__}, but it has both generate_vmap_rule=True and an overridden vmap "
+            "staticmethod. Please set generate_vmap_rule=False or delete the overridden vmap staticmethod to avoid "
+            f"ambiguity. {_NOTES}"
+        )
+    if not own and not cls.generate_vmap_rule:
+        raise RuntimeError(
+            f"You tried to vmap over {cls.__name__}, but it does not have vmap support. Please override and implement "
+            f"the vmap staticmethod or set generate_vmap_rule=True. {_NOTES}"
+        )
+    if all(dim is None for dim in in_dims):
+        with level.below():
+            return cls.apply(*args)
+    with level.below():
+        if own:
+            output, out_dims = _checked_rule(
+                cls.vmap(VmapInfo(level.size, level.randomness), in_dims, *inner)
+            )
+        else:
+            rule = _Rule(cls, in_dims, level)
+            output = rule.function().apply(*inner)
+            out_dims = tuple(rule.out_dims) if isinstance(output, tuple) else rule.out_dims[0]
+    flat, spec = flatten(output)
+    dims = broadcast(out_dims, spec)
+    if dims is None:
+        raise RuntimeError(
+            "The autograd.Function's vmap staticmethod returned an incompatible (output, out_dims) tuple. Expected "
+            f"out_dims={out_dims} to be compatible with the structure of `output`. out_dims has structure "
+            f"{flatten(out_dims)[1]} but output has structure {spec}. {_NOTES}"
+        )
+
+    def wrap(each: Any, number: int) -> Value:
+        dim = dims[number]
+        return each.storage.value if dim is None else level.wrap_batch(each, dim % each.ndim)
+
+    return unflatten(list(_brought_in(tuple(flat), inner, args, wrap)), spec)
+
+
+def _axis(level: BatchLevel, arg: Any) -> int | None:
+    if not isinstance(arg, Tensor):
+        return None
+    value = arg.storage.value
+    return value.axis if isinstance(value, Wrapped) and value.level is level else None
+
+
+def _checked_rule(result: Any) -> Any:
+    """What a function's own `vmap` returned: output and out_dims.
+
+    Raises:
+        RuntimeError: not the two.
+    """
+    expected = (
+        "Expected the vmap staticmethod to have two returns, an output and out_dims with pytree structure compatible "
+        "with the output. "
+    )
+    if not isinstance(result, tuple):
+        raise RuntimeError(f"{expected}Got a {type(result)} instead")
+    if len(result) != 2:
+        raise RuntimeError(f"{expected}Got {len(result)} returns instead")
+    return result
+
+
+Dims = Sequence[int | None]
+
+
+class _Rule:
+    """`generate_vmap_rule`: the function of batches whose every method is that of the function, mapped."""
+
+    def __init__(self, cls: Any, in_dims: Dims, level: BatchLevel) -> None:
+        self.cls, self.in_dims = cls, in_dims
+        self.size, self.randomness = level.size, level.randomness
+        self.out_dims: list[int | None] = []
+        self.saved_dims: list[int | None] = []
+        self.forward_dims: list[int | None] = []
+        self.context: Any = None
+
+    def function(self) -> Any:
+        """The function of batches."""
+        methods: dict[str, Any] = {
+            name: staticmethod(getattr(self, name))
+            for name in ("forward", "setup_context", "backward", "jvp")
+        }
+        methods["generate_vmap_rule"] = True
+        return self.cls._made_of(f"Vmapped{self.cls.__name__}", methods)
+
+    def forward(self, *args: Any) -> Any:
+        """`forward`, mapped."""
+        with BatchLevel(self.size, self.randomness) as level:
+            output = looked_at(self.cls.forward(*_put_in(level, args, self.in_dims)))
+            outputs, self.out_dims = _taken_apart(level, _as_tuple(output))
+        return tuple(outputs) if isinstance(output, tuple) else outputs[0]
+
+    def setup_context(self, ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        """`setup_context`, mapped, on a context of its own; what that saves is saved as batches."""
+        outputs = _as_tuple(output)
+        inner = self.context = self.cls._new_context()
+        inner.needs_input_grad = ctx.needs_input_grad
+        with BatchLevel(self.size, self.randomness) as level:
+            given = tuple(_put_in(level, inputs, self.in_dims))
+            made = tuple(_put_in(level, outputs, self.out_dims))
+            self.cls.setup_context(inner, given, made if isinstance(output, tuple) else made[0])
+            saved, self.saved_dims = _taken_apart(level, inner.to_save or ())
+            kept, self.forward_dims = _taken_apart(level, inner.saved_for_forward)
+            without = [
+                mine
+                for mine, its in zip(outputs, made, strict=True)
+                if any(its is each for each in inner.non_differentiable or ())
+            ]
+        ctx.save_for_backward(*_same(saved, (*inputs, *outputs)))
+        ctx.save_for_forward(*kept)
+        ctx.mark_non_differentiable(*without)
+        ctx.set_materialize_grads(inner.materialize_grads)
+
+    def backward(self, ctx: Any, *gradients: Any) -> Any:
+        """`backward`, mapped; what an argument shared by the batch gets is added up."""
+        dims = [None if g is None else dim for g, dim in zip(gradients, self.out_dims, strict=True)]
+        saved = ctx.saved_tensors
+        with BatchLevel(self.size, self.randomness) as level:
+            context = _Context(self.context, _put_in(level, saved, self.saved_dims))
+            found = looked_at(self.cls._backward(context, *_put_in(level, gradients, dims)))
+            results, axes = _taken_apart(level, _as_tuple(found))
+        return tuple(
+            [
+                self._placed(each, axis, dim)
+                for each, axis, dim in zip(results, axes, self.in_dims, strict=False)
+            ]
+        )
+
+    def jvp(self, ctx: Any, *tangents: Any) -> Any:
+        """`jvp`, mapped."""
+        dims = [None if t is None else dim for t, dim in zip(tangents, self.in_dims, strict=True)]
+        with BatchLevel(self.size, self.randomness) as level:
+            context = _Context(self.context, _put_in(level, ctx.saved_tensors, self.forward_dims))
+            found = looked_at(self.cls.jvp(context, *_put_in(level, tangents, dims)))
+            results, axes = _taken_apart(level, _as_tuple(found))
+        return tuple(
+            [
+                self._placed(each, axis, dim)
+                for each, axis, dim in zip(results, axes, self.out_dims, strict=False)
+            ]
+        )
+
+    def _placed(self, each: Any, axis: int | None, dim: int | None) -> Any:
+        """A gradient or tangent with the batch where it is in what it belongs to."""
+        if not isinstance(each, Tensor):
+            return each
+        if dim is None:
+            return each if axis is None else each.sum(axis)  # type: ignore[attr-defined]
+        return expand(each, self.size, dim) if axis is None else move_axis(each, axis, dim)
+
+
+def _same(saved: Sequence[Any], among: Sequence[Any]) -> list[Any]:
+    """The tensors saved, as the very arguments and results where they are these."""
+    return [
+        next((each for each in among if isinstance(each, Tensor) and each is mine), mine)
+        for mine in saved
+    ]
+
+
+def _put_in(level: BatchLevel, args: Sequence[Any], dims: Dims) -> list[Any]:
+    """Tensors as one of the batch along these dimensions."""
+    return [
+        arg if dim is None else batch_of(level, arg, dim)
+        for arg, dim in zip(args, dims, strict=True)
+    ]
+
+
+def _taken_apart(level: BatchLevel, args: Sequence[Any]) -> tuple[list[Any], list[int | None]]:
+    """Tensors as batches, and the dimension of each that the batch lies along; None where it is none."""
+    dims = [_axis(level, arg) for arg in args]
+    return [
+        arg if dim is None else leave(level, arg) for arg, dim in zip(args, dims, strict=True)
+    ], dims

@@ -1,0 +1,195 @@
+"""Tensors on their way into a transformed function and out of it, and PyTorch's checks of both."""
+
+from collections.abc import Callable
+from typing import Any
+
+from funcgrad.engine import Storage, Value, Variable
+from funcgrad.engine.levels import (
+    Level,
+    settled,
+)
+from funcgrad.engine.values import Wrapped
+from funcgrad.torch._levels.storages import _along
+from funcgrad.torch._memory.storages import ViewStorage
+from funcgrad.torch._tensor.tensor import Tensor, tensor_of
+from funcgrad.torch._types.trees import flatten, leaves_of, tree_map
+
+
+def enter(level: Level, tensor: Tensor, wrap: Callable[[Tensor], Value] | None = None) -> Tensor:
+    """A tensor of the next level out as one of this level; what is written to it is written to the tensor itself."""
+    made = object.__new__(Tensor)
+    made.storage = InputStorage(level, tensor, wrap or level.wrap)
+    made.node, made.nr = None, 0
+    return made
+
+
+def enter_all(level: Level, tree: Any) -> Any:
+    """Every tensor of a tree as one of this level."""
+    return tree_map(lambda leaf: enter(level, leaf) if isinstance(leaf, Tensor) else leaf, tree)
+
+
+def as_tensor(variable: Variable) -> Tensor:
+    """A variable as a tensor, without what is left of levels that ended."""
+    variable = settled(variable)
+    if isinstance(variable, Tensor):
+        return variable
+    return tensor_of(variable.storage.value, variable.node, variable.nr)
+
+
+def looked_at(tree: Any) -> Any:
+    """Every tensor of a tree as it is now: a view is read while the level that it belongs to is there."""
+
+    def each(leaf: Any) -> Any:
+        if not isinstance(leaf, Tensor) or type(leaf.storage) is not ViewStorage:
+            return leaf
+        return tensor_of(leaf.storage.value, leaf.node, leaf.nr)
+
+    return tree_map(each, tree)
+
+
+def leave(level: Level, tensor: Tensor) -> Tensor:
+    """A tensor of this level as one of the next level out."""
+    value = tensor.storage.value
+    if isinstance(value, Wrapped) and value.level is level:
+        return as_tensor(value.inner)
+    return tensor
+
+
+def leave_all(level: Level, tree: Any) -> Any:
+    """Every tensor of a tree as one of the next level out.
+
+    Raises:
+        RuntimeError: there is something else in the tree.
+    """
+
+    def each(leaf: Any) -> Tensor:
+        if not isinstance(leaf, Tensor):
+            raise RuntimeError(f"Expected tensors, got unsupported type {type(leaf)}")
+        return leave(level, leaf)
+
+    return tree_map(each, tree)
+
+
+def positions(argnums: Any, count: int) -> Any:
+    """`argnums` counted from the front.
+
+    Raises:
+        RuntimeError: it is no position, or none of `count` arguments, or comes twice.
+    """
+
+    def position(argnum: Any) -> int:
+        if not isinstance(argnum, int):
+            raise RuntimeError(f"argnum must be int, got: {type(argnum)}")
+        if not -count <= argnum < count:
+            raise RuntimeError(f"Got argnum={argnum}, but only {count} positional inputs")
+        return argnum % count
+
+    if isinstance(argnums, int):
+        return position(argnums)
+    if not isinstance(argnums, tuple):
+        raise RuntimeError(f"argnums must be int or Tuple[int, ...], got: {type(argnums)}")
+    found = tuple([position(argnum) for argnum in argnums])
+    if not found:
+        raise RuntimeError("argnums must be non-empty")
+    if len(set(found)) != len(found):
+        raise RuntimeError(f"argnums elements must be unique, got {found}")
+    return found
+
+
+def chosen(args: tuple[Any, ...], argnums: Any) -> Any:
+    """The arguments at `argnums`: one of them, or a tuple."""
+    where = positions(argnums, len(args))
+    return args[where] if isinstance(where, int) else tuple([args[each] for each in where])
+
+
+def output_and_aux(output: Any, called: str) -> tuple[Any, Any]:
+    """What a function with auxiliary output returned.
+
+    Raises:
+        RuntimeError: not the two.
+    """
+    if not (isinstance(output, tuple) and len(output) == 2):
+        raise RuntimeError(
+            f"{called}: output of function f should be a tuple: (output, aux) if has_aux is True"
+        )
+    return output
+
+
+def check_tensors(output: list[Any], called: str) -> None:
+    """Check that a function returned tensors, one at least.
+
+    Raises:
+        RuntimeError: it did not.
+    """
+    if not output or (len(output) == 1 and output[0] is None):
+        raise RuntimeError(
+            f"{called}: Expected f to be a function that has non-empty output (got output = {output})"
+        )
+    for leaf in output:
+        if not isinstance(leaf, Tensor):
+            raise RuntimeError(
+                f"{called}: expected f(*primals) to return only tensors, got unsupported type {type(leaf)}"
+            )
+
+
+def check_real(tree: Any, name: str, what: str) -> None:
+    """Check that no tensor of a tree is complex.
+
+    Raises:
+        RuntimeError: one is.
+    """
+    for position, leaf in enumerate(leaves_of(tree)):
+        if isinstance(leaf, Tensor) and leaf.dtype.is_complex:
+            raise RuntimeError(
+                f"{name}: Expected all {what} to be real but received complex tensor at flattened input idx: {position}"
+            )
+
+
+__all__ = [
+    "as_tensor",
+    "check_real",
+    "check_tensors",
+    "chosen",
+    "enter",
+    "enter_all",
+    "flatten",
+    "leave",
+    "leave_all",
+    "looked_at",
+    "output_and_aux",
+    "positions",
+]
+
+
+class InputStorage(Storage):
+    """The storage of a transformed function's argument: what is written to it is written to the tensor that was given."""
+
+    __slots__ = ("cached", "level", "seen", "tensor", "wrap")
+
+    def __init__(self, level: Any, tensor: Any, wrap: Any) -> None:
+        self.level, self.tensor, self.wrap = level, tensor, wrap
+        self.seen: Any = None
+        self.cached: Any = None
+        self.version = 0
+
+    @property
+    def value(self) -> Value:
+        """The given tensor's value at this level."""
+        value = self.tensor.storage.value
+        if value is not self.seen:
+            self.seen, self.cached = value, self.wrap(self.tensor)
+        return self.cached
+
+    @value.setter
+    def value(self, value: Any) -> None:
+        from funcgrad.torch._tensor.in_place import writable, write
+
+        target = self.tensor
+        if not (isinstance(value, Wrapped) and value.level is self.level):
+            write(target, (value, None, 0))
+            return
+        inner = _along(self.level, value, self.value.axis)  # type: ignore[attr-defined]
+        with self.level.below():
+            writable(target)
+            write(target, (inner.storage.value, inner.node, inner.nr))
+        self.seen, self.cached = target.storage.value, value

@@ -1,0 +1,1 @@
+"""Tensors inside `torch.func` and forward mode: storages, batches, refusals, axes."""

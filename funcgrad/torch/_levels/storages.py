@@ -1,0 +1,141 @@
+"""Storages of tensors inside transformations: detached, dual, and how a write keeps what a level adds."""
+
+from typing import Any
+
+from funcgrad.engine import Leaf, Storage, Value, Variable, record
+from funcgrad.engine.levels import DualLevel, detached, modes
+from funcgrad.engine.ops import zeros_like
+from funcgrad.engine.values import Wrapped
+from funcgrad.torch._levels.axes import expand, move_axis
+
+
+class DetachedStorage(Storage):
+    """Another storage's value without its history at any level; written through."""
+
+    __slots__ = ("cached", "seen", "source")
+
+    def __init__(self, source: Storage) -> None:
+        self.source = source
+        self.seen: Any = None
+        self.cached: Any = None
+
+    @property
+    def value(self) -> Value:
+        """What the shared cell holds, detached."""
+        value = self.source.value
+        if value is not self.seen:
+            self.seen, self.cached = value, detached(value)
+        return self.cached
+
+    @value.setter
+    def value(self, value: Value) -> None:
+        self.source.value = rewritten(self.source.value, value, tangents=True)
+
+    @property
+    def version(self) -> int:
+        """The shared cell's."""
+        return self.source.version
+
+    @version.setter
+    def version(self, version: int) -> None:
+        self.source.version = version
+
+
+def rewritten(held: Value, value: Value, *, tangents: bool) -> Value:
+    """Other elements in a value, behind autograd's back: with the edges that it has further out, and its tangents if wanted."""
+    if not isinstance(held, Wrapped):
+        return value
+    level: Any = held.level
+    if is_dual(held):
+        if is_dual(value) or not tangents:
+            return value
+        inner = rewritten(held.inner.storage.value, value, tangents=True)
+        return level.wrap_dual(inner, held.tangent)
+    if not (isinstance(value, Wrapped) and value.level is level):
+        return value
+    new = _along(level, value, held.axis)
+    inner = rewritten(held.inner.storage.value, new.storage.value, tangents=tangents)
+    kept = Variable(Storage(inner), held.inner.node, held.inner.nr)
+    return Wrapped(
+        level, kept, held.aval, axis=held.axis, tangent=held.tangent if tangents else value.tangent
+    )
+
+
+def _along(level: Any, value: Wrapped, axis: int | None) -> Any:
+    """What a value is wrapped around, with the batch along an axis."""
+    inner: Any = value.inner
+    if value.axis == axis:
+        return inner
+    with level.below():
+        if value.axis is None:
+            return expand(inner, level.size, axis)  # type: ignore[arg-type]
+        return move_axis(inner, value.axis, axis)  # type: ignore[arg-type]
+
+
+class DualStorage(Storage):
+    """A tensor's storage and a tangent: what is written to either shows in both."""
+
+    __slots__ = ("cached", "level", "of_leaf", "seen", "source", "tangent")
+
+    def __init__(self, level: DualLevel, tensor: Variable, tangent: Variable) -> None:
+        self.level, self.source, self.tangent = level, tensor.storage, tangent
+        self.of_leaf = isinstance(tensor.node, Leaf)
+        self.seen: Any = None
+        self.cached: Any = None
+
+    @property
+    def value(self) -> Value:
+        """What the source holds, with the tangent."""
+        value = self.source.value
+        if not self.level.alive:
+            return value
+        if value is not self.seen:
+            self.seen, self.cached = value, self.level.wrap_dual(value, self.tangent)
+        return self.cached
+
+    @value.setter
+    def value(self, value: Any) -> None:
+        if is_dual(value):
+            carried, held = value.tangent, self.tangent
+            held.storage.value = carried.storage.value
+            held.storage.version += 1
+            if carried.node is not None:
+                held.node, held.nr = carried.node, carried.nr
+            value = value.inner.storage.value
+        self.source.value, self.seen = value, None
+
+    @property
+    def version(self) -> int:
+        """The source's."""
+        return self.source.version
+
+    @version.setter
+    def version(self, version: int) -> None:
+        self.source.version = version
+
+
+def dual_of(variable: Variable) -> Wrapped | None:
+    """A variable's value where it carries a tangent of `forward_ad` now."""
+    value = variable.storage.value
+    return value if is_dual(value) and value.level.alive else None  # type: ignore[return-value, attr-defined]
+
+
+def still_dual(held: Value, value: Value) -> Value:
+    """What overwrites a dual value, with a tangent of zeros where it has none; the same one where none are carried on."""
+    if not is_dual(held) or is_dual(value) or not value.aval.inexact:
+        return value
+    level: Any = held.level  # type: ignore[attr-defined]
+    if level.alive and not modes.forward_enabled:
+        return level.wrap_dual(value, held.tangent)  # type: ignore[attr-defined]
+    made = record(zeros_like, (Variable(Storage(value)),))
+    return level.wrap_dual(value, Variable(Storage(made[0]))) if level.alive else value
+
+
+def is_dual(value: Any) -> bool:
+    """Whether a value carries a tangent of `forward_ad`."""
+    return isinstance(value, Wrapped) and isinstance(value.level, DualLevel)
+
+
+def is_transformed(value: Any) -> bool:
+    """Whether a value, or what was computed of it, is one of a function that is transformed."""
+    return isinstance(value, Wrapped) and not is_dual(value)

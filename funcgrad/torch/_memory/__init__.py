@@ -1,0 +1,1 @@
+"""Where elements lie: geometry, layouts, bits, storages, slices, inference mode."""

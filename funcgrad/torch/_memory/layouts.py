@@ -1,0 +1,292 @@
+"""Reading and writing the elements of a view in the array that holds its memory, as pure JAX functions.
+
+The array's shape and the view's size and stride are part of a function; the offset is an argument, so that the rows of
+a matrix share one program. Which way is taken follows from the geometry: a block of the array, a rectangular pattern in
+the flat array, or a gather.
+"""
+
+from collections.abc import Callable
+from functools import lru_cache
+from math import prod
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+from jax import lax
+
+from funcgrad.torch._memory.geometry import Geometry, Sizes, contiguous
+
+
+class Layout(NamedTuple):
+    """A view's place in an array of shape `shape`, but for its offset; `way` is how it is read."""
+
+    shape: Sizes
+    size: Sizes
+    stride: Sizes
+    way: str
+
+
+def layout(shape: Sizes, view: Geometry) -> Layout:
+    """How a view lies in an array."""
+    return Layout(shape, view.size, view.stride, _way(shape, view))
+
+
+@lru_cache(maxsize=4096)
+def _way(shape: Sizes, view: Geometry) -> str:
+    if 0 in view.size:
+        return "empty"
+    if view.is_contiguous and prod(view.size) == prod(shape):
+        return "whole"
+    dims = _dims(shape, view.size, view.stride)
+    if dims is not None:
+        strides = contiguous(shape).stride
+        fits = all(
+            view.offset // strides[dim] % shape[dim] + view.size[k] <= shape[dim]
+            for k, dim in dims.items()
+        )
+        if fits:
+            return "block"
+    if view.is_contiguous:
+        return "range"
+    inner = 1
+    for step, length in sorted(_proper(view.size, view.stride)):
+        if step < inner:
+            return "scattered"
+        inner = (length - 1) * step + inner
+    return "nested"
+
+
+def _proper(size: Sizes, stride: Sizes) -> list[tuple[int, int]]:
+    """(stride, length) of the dimensions that lead anywhere."""
+    return [(s, n) for n, s in zip(size, stride, strict=True) if n > 1 and s != 0]
+
+
+def _dims(shape: Sizes, size: Sizes, stride: Sizes) -> dict[int, int] | None:
+    """For each proper dimension of a view, the dimension of the array that it runs along; None where one runs along none."""
+    along = {
+        step: dim
+        for dim, (step, length) in enumerate(zip(contiguous(shape).stride, shape, strict=True))
+        if length > 1
+    }
+    found: dict[int, int] = {}
+    for k, (n, s) in enumerate(zip(size, stride, strict=True)):
+        if n > 1 and s != 0:
+            dim = along.pop(s, None)
+            if dim is None:
+                return None
+            found[k] = dim
+    return found
+
+
+def reader(of: Layout) -> Callable[[Any, Any], Any]:
+    """The function (array, offset) -> the view's elements."""
+    return _READERS[of.way](of)
+
+
+def writer(of: Layout) -> Callable[[Any, Any, Any], Any]:
+    """The function (array, offset, new elements of the view) -> the new array.
+
+    Where several elements of the view are one place, the last is written.
+    """
+    return _WRITERS[of.way](of)
+
+
+def _once(of: Layout) -> Callable[[Any], Any]:
+    """The view's new elements with repeated dimensions taken once, as length 1."""
+    index = tuple(
+        [
+            slice(n - 1, n) if n > 1 and s == 0 else slice(None)
+            for n, s in zip(of.size, of.stride, strict=True)
+        ]
+    )
+    repeats = any(each != slice(None) for each in index)
+    return (lambda new: new[index]) if repeats else (lambda new: new)
+
+
+# No elements are taken from the array and joined to it, so that the derivative saves what it saves of some.
+
+
+def _read_empty(of: Layout) -> Any:
+    return lambda array, offset: array.ravel()[:0].reshape(of.size)
+
+
+def _write_empty(of: Layout) -> Any:
+    return lambda array, offset, new: jnp.concatenate([array.ravel(), new.ravel()]).reshape(
+        array.shape
+    )
+
+
+def _read_whole(of: Layout) -> Any:
+    return lambda array, offset: array.reshape(of.size)
+
+
+def _write_whole(of: Layout) -> Any:
+    return lambda array, offset, new: new.reshape(of.shape)
+
+
+def _read_range(of: Layout) -> Any:
+    count = prod(of.size)
+
+    def read(array: Any, offset: Any) -> Any:
+        return lax.dynamic_slice(array.reshape(-1), (offset,), (count,)).reshape(of.size)
+
+    return read
+
+
+def _write_range(of: Layout) -> Any:
+    def write(array: Any, offset: Any, new: Any) -> Any:
+        flat = array.reshape(-1)
+        return lax.dynamic_update_slice(flat, new.reshape(-1), (offset,)).reshape(of.shape)
+
+    return write
+
+
+def _block(of: Layout) -> tuple[Any, Sizes, Sizes, Sizes]:
+    """Starts as a function of the offset, lengths, the order of the array's dimensions in the view, the view's size unrepeated."""
+    dims = _dims(of.shape, of.size, of.stride) or {}
+    lengths = [1] * len(of.shape)
+    for k, dim in dims.items():
+        lengths[dim] = of.size[k]
+    order = (*dims.values(), *[d for d in range(len(of.shape)) if d not in dims.values()])
+    single = tuple([n if k in dims else 1 for k, n in enumerate(of.size)])
+    strides = contiguous(of.shape).stride
+
+    def starts(offset: Any) -> list[Any]:
+        return [
+            offset // step % length if length > 1 else 0
+            for step, length in zip(strides, of.shape, strict=True)
+        ]
+
+    return starts, tuple(lengths), order, single
+
+
+def _read_block(of: Layout) -> Any:
+    starts, lengths, order, single = _block(of)
+
+    def read(array: Any, offset: Any) -> Any:
+        if lengths != of.shape:
+            array = lax.dynamic_slice(array, _alike(starts(offset), offset), lengths)
+        return jnp.broadcast_to(array.transpose(order).reshape(single), of.size)
+
+    return read
+
+
+def _alike(starts: list[Any], offset: Any) -> list[Any]:
+    return [jnp.asarray(start, offset.dtype) for start in starts]
+
+
+def _write_block(of: Layout) -> Any:
+    starts, lengths, order, _ = _block(of)
+    once = _once(of)
+    back = tuple([order.index(dim) for dim in range(len(order))])
+
+    def write(array: Any, offset: Any, new: Any) -> Any:
+        block = once(new).reshape([lengths[dim] for dim in order]).transpose(back)
+        if lengths == of.shape:
+            return block
+        return lax.dynamic_update_slice(array, block, _alike(starts(offset), offset))
+
+    return write
+
+
+def _levels(of: Layout) -> tuple[list[tuple[int, int, int]], Sizes, Sizes]:
+    """From the outermost in: (stride, length, reach of one place); the order of these in the view, its size unrepeated."""
+    order = sorted(
+        [k for k, (n, s) in enumerate(zip(of.size, of.stride, strict=True)) if n > 1 and s != 0],
+        key=lambda k: -of.stride[k],
+    )
+    levels = []
+    reach = 1
+    for k in reversed(order):
+        levels.append((of.stride[k], of.size[k], reach))
+        reach += (of.size[k] - 1) * of.stride[k]
+    single = tuple([n if k in order else 1 for k, n in enumerate(of.size)])
+    return levels[::-1], tuple(order), single
+
+
+def _reach(levels: list[tuple[int, int, int]]) -> int:
+    return levels[0][2] + (levels[0][1] - 1) * levels[0][0]
+
+
+def _split(block: Any, step: int, length: int) -> Any:
+    """(..., reach) as (..., length, step), filled up at the end."""
+    missing = length * step - block.shape[-1]
+    if missing:
+        block = jnp.pad(block, [(0, 0)] * (block.ndim - 1) + [(0, missing)])
+    return block.reshape(*block.shape[:-1], length, step)
+
+
+def _read_nested(of: Layout) -> Any:
+    levels, order, single = _levels(of)
+
+    def read(array: Any, offset: Any) -> Any:
+        block = lax.dynamic_slice(array.reshape(-1), (offset,), (_reach(levels),))
+        for step, length, reach in levels:
+            block = _split(block, step, length)[..., :reach]
+        # (..., 1), from the largest stride to the smallest; in the view they may stand otherwise.
+        ranks = [order.index(k) for k in sorted(order)]
+        ordered = block[..., 0].transpose(ranks)
+        return jnp.broadcast_to(ordered.reshape(single), of.size)
+
+    return read
+
+
+def _write_nested(of: Layout) -> Any:
+    levels, order, _ = _levels(of)
+    once = _once(of)
+    sizes = [of.size[k] for k in sorted(order)]
+    back = [sorted(order).index(k) for k in order]
+
+    def write(array: Any, offset: Any, new: Any) -> Any:
+        flat = array.reshape(-1)
+        block = lax.dynamic_slice(flat, (offset,), (_reach(levels),))
+        around = []
+        for step, length, reach in levels:
+            split = _split(block, step, length)
+            around.append((split, block.shape[-1]))
+            block = split[..., :reach]
+        made = once(new).reshape(sizes).transpose(back)[..., None]
+        for split, count in reversed(around):
+            whole = jnp.concatenate([made, split[..., made.shape[-1] :]], -1)
+            made = whole.reshape(*whole.shape[:-2], -1)[..., :count]
+        return lax.dynamic_update_slice(flat, made, (offset,)).reshape(of.shape)
+
+    return write
+
+
+def _places(of: Layout, offset: Any) -> Any:
+    """Where each element of the view is in the flat array."""
+    places = offset
+    for k, (length, step) in enumerate(zip(of.size, of.stride, strict=True)):
+        along = jnp.arange(length, dtype=offset.dtype) * step
+        places = places + along.reshape(-1, *[1] * (len(of.size) - 1 - k))
+    return jnp.broadcast_to(places, of.size)
+
+
+def _read_scattered(of: Layout) -> Any:
+    return lambda array, offset: array.reshape(-1)[_places(of, offset)]
+
+
+def _write_scattered(of: Layout) -> Any:
+    def write(array: Any, offset: Any, new: Any) -> Any:
+        places = _places(of, offset).reshape(-1)
+        return array.reshape(-1).at[places].set(new.reshape(-1)).reshape(of.shape)
+
+    return write
+
+
+_READERS: dict[str, Callable[[Layout], Any]] = {
+    "empty": _read_empty,
+    "whole": _read_whole,
+    "range": _read_range,
+    "block": _read_block,
+    "nested": _read_nested,
+    "scattered": _read_scattered,
+}
+_WRITERS: dict[str, Callable[[Layout], Any]] = {
+    "empty": _write_empty,
+    "whole": _write_whole,
+    "range": _write_range,
+    "block": _write_block,
+    "nested": _write_nested,
+    "scattered": _write_scattered,
+}

@@ -1,0 +1,286 @@
+"""Elements gathered from and put at the places that index tensors and masks name."""
+
+import warnings
+from collections.abc import Sequence
+from functools import lru_cache, partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from funcgrad.engine import Op, Storage, Value, local, record
+from funcgrad.engine.levels import all_elements, behind
+from funcgrad.engine.ops import pushing
+from funcgrad.engine.values import is_tracer
+from funcgrad.torch._levels.refusals import MASK, check_transformed
+from funcgrad.torch._memory.geometry import Geometry
+from funcgrad.torch._ops.conversions import clone
+from funcgrad.torch._tensor.in_place import check_no_overlap, in_place, writable
+from funcgrad.torch._tensor.tensor import Tensor, concrete, place, tensor_of, without_history
+from funcgrad.torch._tensor.view import geometry, written_view
+from funcgrad.torch._types.dtypes import uint8
+
+# The dtypes of masks, as they and as NumPy name them.
+MASKS = {"torch.bool", "torch.uint8", "bool", "uint8"}
+
+
+def _places(tensor: Tensor, of: Geometry, dim: int) -> list[Tensor]:
+    """An index tensor as it is; a mask as the indices of where it is set."""
+    value = tensor.storage.value
+    if str(tensor.dtype) not in MASKS:
+        return [tensor]
+    if tensor.dtype is uint8:
+        warnings.warn(
+            "indexing with dtype torch.uint8 is now deprecated, please use a dtype torch.bool instead.",
+            UserWarning,
+            stacklevel=2,
+        )
+    shape = value.aval.shape
+    for k, length in enumerate(shape):
+        if of.size[dim + k] != length:
+            raise IndexError(
+                f"The shape of the mask {list(shape)} at index {k} does not match the shape of the indexed tensor "
+                f"{list(of.size)} at index {dim + k}"
+            )
+    array = np.asarray(concrete(tensor._array(), MASK))
+    return [place_of_mask(tensor, each) for each in np.nonzero(array)]
+
+
+class _MaskStorage(Storage):
+    """Where a mask is set, along one dimension. PyTorch saves the mask itself, so that is what must stay as it is."""
+
+    __slots__ = ("mask",)
+
+    def __init__(self, value: Value, mask: Storage) -> None:
+        self.value, self.mask = value, mask
+
+    @property
+    def version(self) -> int:  # type: ignore[override]
+        """That of the mask."""
+        return self.mask.version
+
+    def changed(self, version: int) -> tuple[Storage, int, bool]:
+        """The mask."""
+        return self.mask, version, False
+
+
+def place_of_mask(mask: Tensor, places: np.ndarray) -> Tensor:
+    """Where a mask is set, along one dimension, as a tensor of indices."""
+    return without_history(_MaskStorage(place(places), mask.storage))
+
+
+def _checked(of: Geometry, arrays: Sequence[Any]) -> tuple[tuple[int, ...], list[Tensor]]:
+    """The dimensions gathered from, and the index tensors."""
+    found: dict[int, Tensor] = {}
+    for dim, array in enumerate(arrays):
+        if array is not None:
+            tensor = array if isinstance(array, Tensor) else tensor_of(array)
+            found.update(enumerate(_places(tensor, of, dim), dim))
+    dims, tensors = tuple(found), list(found.values())
+    shapes = [tuple(each.shape) for each in tensors]
+    try:
+        np.broadcast_shapes(*shapes)
+    except ValueError:
+        listed = ", ".join(str(list(shape)) for shape in shapes)
+        raise IndexError(
+            f"shape mismatch: indexing tensors could not be broadcast together with shapes {listed}"
+        ) from None
+    if not all(of.size[dim] for dim in dims) and 0 not in np.broadcast_shapes(*shapes):
+        raise IndexError("index is out of bounds for dimension with size 0")
+    return dims, tensors
+
+
+def _is_mask(array: Any) -> bool:
+    return array.storage.value.aval.dtype.kind == "b" if isinstance(array, Tensor) else False
+
+
+def _check_ranges(of: Geometry, dims: tuple[int, ...], tensors: Sequence[Tensor]) -> None:
+    if any(of.size[dim] == 0 for dim in dims) and all(each.numel() for each in tensors):
+        raise IndexError("index is out of bounds for dimension with size 0")
+    if 0 in _gathered_shape(of.size, dims, tensors):
+        return  # nothing is looked up
+    for position, (dim, tensor) in enumerate(zip(dims, tensors, strict=True)):
+        check_range(tensor, of.size[dim], position)
+
+
+def check_range(tensor: Tensor, length: int, dim: int) -> None:
+    """Check that indices are in range, as far as that can be seen.
+
+    Raises:
+        IndexError: one is not.
+    """
+    bad = first_outside(tensor, -length, length)
+    if bad is not None:
+        raise IndexError(f"index {bad} is out of bounds for dimension {dim} with size {length}")
+
+
+def first_outside(tensor: Tensor, low: int, high: int) -> int | None:
+    """The first element that is not from `low` up to `high`, of all of a batch where the tensor is one of it.
+
+    None where there is none, as far as that can be seen.
+    """
+    value = behind(tensor.storage.value)
+    if value.array is None and local.recorder.watch is not None:
+        return None  # looking would keep `torch.compile` from compiling
+    array = all_elements(value)
+    if is_tracer(array):
+        return None
+    elements = np.asarray(array).reshape(-1)
+    outside = (elements < low) | (elements >= high)
+    return int(elements[outside][0]) if outside.any() else None
+
+
+def _at(dims: tuple[int, ...], arrays: Sequence[Any]) -> tuple[Any, ...]:
+    """An index for JAX's arrays."""
+    key: list[Any] = [slice(None)] * (dims[-1] + 1)
+    for dim, array in zip(dims, arrays, strict=True):
+        key[dim] = array
+    return tuple(key)
+
+
+def _gathered_shape(
+    size: Sequence[int], dims: tuple[int, ...], tensors: Sequence[Any]
+) -> tuple[int, ...]:
+    """The shape of what index tensors name: their own in the place of the dimensions, in front where these are apart."""
+    own = np.broadcast_shapes(*[tuple(each.shape) for each in tensors])
+    first = dims[0] if dims[-1] - dims[0] == len(dims) - 1 else 0
+    rest = [n for k, n in enumerate(size) if k not in dims]
+    return (*rest[:first], *own, *rest[first:])
+
+
+@lru_cache(maxsize=1024)
+def _gather(dims: tuple[int, ...]) -> Op:
+    # Indices are saved also where they name nothing, so that a walk frees them.
+    return Op(
+        "index",
+        lambda x, *arrays: x[_at(dims, arrays)],
+        label="IndexBackward0",
+        counted=1,
+        saves=(-1,),
+    )
+
+
+def gather(input: Tensor, arrays: Sequence[Any]) -> Tensor:
+    """The elements at the places that index tensors name, one for each dimension or None."""
+    dims, tensors = _checked(geometry(input), arrays)
+    _check_ranges(geometry(input), dims, tensors)
+    return tensor_of(*record(_gather(dims), (input, *tensors)))
+
+
+def put(dims: tuple[int, ...], x: Any, value: Any, *arrays: Any) -> Any:
+    """`x` with `value` put at the places that index arrays name."""
+    if pushing.get():
+        return x.at[_at(dims, arrays)].set(value)
+    return _put(dims, x, value, *arrays)
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _put(dims: tuple[int, ...], x: Any, value: Any, *arrays: Any) -> Any:
+    return x.at[_at(dims, arrays)].set(value)
+
+
+@_put.defjvp
+def _put_jvp(dims: tuple[int, ...], primals: Any, tangents: Any) -> Any:
+    # Where a place is named twice the last value stays, and PyTorch gives the gradient of the place to all of them.
+    x, value, *arrays = primals
+    along_x, along_value, *_ = tangents
+    at = _at(dims, arrays)
+    kept = jnp.ones(x.shape, bool).at[at].set(False)
+    return _put(dims, x, value, *arrays), jnp.where(kept, along_x, 0) + jnp.zeros_like(along_x).at[
+        at
+    ].add(along_value)
+
+
+@lru_cache(maxsize=1024)
+def _scatter(dims: tuple[int, ...], accumulate: bool) -> Op:
+    def function(x: Any, value: Any, *arrays: Any) -> Any:
+        if accumulate:
+            return x.at[_at(dims, arrays)].add(value)
+        shape = _gathered_shape(x.shape, dims, arrays)
+        return put(dims, x, jnp.broadcast_to(value, shape), *arrays)
+
+    return Op("index_put", function, label="IndexPutBackward0", counted=2, saves=(-1,))
+
+
+@lru_cache(maxsize=1024)
+def _scatter_in_memory(of: Geometry, dims: tuple[int, ...], accumulate: bool) -> Op:
+    """`_scatter` for a view of which several elements are one place, from the memory that it spans."""
+    places = sum(
+        (
+            np.arange(n).reshape((-1,) + (1,) * (len(of.size) - dim - 1)) * step
+            for dim, (n, step) in enumerate(zip(of.size, of.stride, strict=True))
+        ),
+        start=np.zeros(of.size, np.int32),
+    )
+    into = _scatter((0,), accumulate).function
+
+    def function(memory: Any, value: Any, *arrays: Any) -> Any:
+        return into(memory, value, jnp.asarray(places)[_at(dims, arrays)])
+
+    return Op("index_put", function, label="IndexPutBackward0", counted=2, saves=(-1,))
+
+
+def check_same_dtype(target: Tensor, value: Tensor) -> None:
+    """Check that elements are put into a tensor of their dtype.
+
+    Raises:
+        RuntimeError: it has another.
+    """
+    if value.dtype is not target.dtype:
+        raise RuntimeError(
+            "Index put requires the source and destination dtypes match, got "
+            f"{target.dtype.scalar_type} for the destination and {value.dtype.scalar_type} for the source."
+        )
+
+
+def index_put(target: Tensor, arrays: Sequence[Any], value: Tensor, accumulate: bool) -> Tensor:
+    """Put elements at the places that index tensors name, in place."""
+    given = [each for each in arrays if each is not None]
+    single = not accumulate and value.numel() == 1 and len(given) == 1
+    if single and isinstance(given[0], Tensor) and given[0].dtype.name == "uint8":
+        raise RuntimeError(
+            "masked_fill_ only supports boolean masks, but got mask with dtype unsigned char"
+        )
+    if single and _is_mask(given[0]):
+        value = clone(value)  # it is filled in, as PyTorch does it, whatever memory it is from
+    writable(target, value, repeats=True, name="index_put_")
+    of = geometry(target)
+    if of.repeats:
+        warnings.warn(
+            "Use of index_put_ on expanded tensors is deprecated. Please clone() the tensor before performing this "
+            "operation. This also applies to advanced indexing e.g. tensor[indices] = tensor",
+            stacklevel=3,
+        )
+    dims, tensors = _checked(of, arrays)
+    for each in (*tensors, value):
+        check_no_overlap(target, each, whole=True)
+    if local.recorder.levels:
+        check_transformed(target, tensors, "index_put_")
+    if value.ndim:
+        check_same_dtype(target, value)
+    shape = _gathered_shape(geometry(target).size, dims, tensors)
+    sizes = tuple(value.shape)
+    if len(sizes) > len(shape) or any(
+        n not in (1, m) for n, m in zip(sizes[::-1], shape[::-1], strict=False)
+    ):
+        raise RuntimeError(
+            f"shape mismatch: value tensor of shape {list(sizes)} cannot be broadcast to indexing result of shape "
+            f"{list(shape)}"
+        )
+    _check_ranges(of, dims, tensors)
+    if of.repeats:
+        memory = written_view(target, Geometry((of.end - of.offset,), (1,), of.offset))
+        in_place(
+            _scatter_in_memory(of._replace(offset=0), dims, accumulate), memory, value, *tensors
+        )
+        return target
+    return in_place(_scatter(dims, accumulate), target, value, *tensors)
+
+
+def put_in_copy(input: Tensor, arrays: Sequence[Any], values: Tensor, accumulate: bool) -> Tensor:
+    """`index_put` on a copy."""
+    of = geometry(input)
+    dims, tensors = _checked(of, arrays)
+    _check_ranges(of, dims, tensors)
+    return tensor_of(*record(_scatter(dims, accumulate), (input, values, *tensors)))

@@ -1,0 +1,77 @@
+"""Results stored where the caller says: `out=`, and random numbers drawn into a tensor."""
+
+import warnings
+from collections.abc import Callable, Iterable
+from functools import wraps
+from typing import Any
+
+from funcgrad.engine import grad_mode, local
+from funcgrad.torch._memory.storages import ViewStorage, shared
+from funcgrad.torch._ops.conversions import copy_, to
+from funcgrad.torch._tensor.in_place import check_no_repeats
+from funcgrad.torch._tensor.operands import check_castable
+from funcgrad.torch._tensor.resizing import resize
+from funcgrad.torch._tensor.tensor import Tensor
+
+
+def store(name: str, out: Tensor, tensors: Iterable[Any], compute: Callable[[], Tensor]) -> Tensor:
+    """Put a result in a tensor, which takes its shape.
+
+    Args:
+        name: the op's, for the complaints.
+        out: where it goes.
+        tensors: the arguments.
+        compute: gives the result.
+
+    Raises:
+        RuntimeError: a gradient is wanted, or the result's dtype cannot be stored.
+    """
+    if local.recorder.grad_enabled and any(
+        isinstance(each, Tensor) and each.requires_grad for each in (out, *tensors)
+    ):
+        raise RuntimeError(
+            f"{name}(): functions with out=... arguments don't support automatic differentiation, but one of the "
+            "arguments requires grad."
+        )
+    if not isinstance(out, Tensor):
+        raise TypeError(f"{name}(): argument 'out' must be Tensor, not {type(out).__name__}")
+    with grad_mode(False):
+        result = compute()
+        check_castable(result.dtype, out.dtype)
+        if out.shape == result.shape:
+            if type(out.storage) is ViewStorage:
+                check_no_repeats(out.storage)
+            return copy_(out, result)
+        if out.numel():
+            warnings.warn(
+                f"An output with one or more elements was resized since it had shape {list(out.shape)}, which does not "
+                f"match the required output shape {list(result.shape)}. This behavior is deprecated, and in a future "
+                "PyTorch release outputs will not be resized unless they have zero elements. You can explicitly reuse "
+                "an out tensor t by resizing it, inplace, to zero elements with t.resize_(0).",
+                UserWarning,
+                stacklevel=3,
+            )
+        if resize(out, tuple(result.shape)):
+            return copy_(out, result)
+        if out._is_view():
+            raise RuntimeError(
+                f"{name}(): a view cannot grow to the shape {list(result.shape)} here, since JAX's arrays do not grow"
+            )
+        out.storage.version += 1
+        out.move_to(shared(out.storage, to(result, out.dtype).storage))
+    return out
+
+
+def with_out(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that takes `out=` too."""
+
+    @wraps(function)
+    def wrapper(*args: Any, out: Tensor | None = None, **kwargs: Any) -> Any:
+        if out is None:
+            return function(*args, **kwargs)
+        tensors = [
+            each for arg in args for each in (arg if isinstance(arg, (tuple, list)) else (arg,))
+        ]
+        return store(name, out, tensors, lambda: function(*args, **kwargs))
+
+    return wrapper

@@ -1,0 +1,1 @@
+"""The ops that give views of a tensor."""

@@ -1,0 +1,123 @@
+"""Views in place: ops that change how a tensor sees its memory, and leave the memory as it is."""
+
+from collections.abc import Callable
+from operator import index
+from typing import Any
+
+from funcgrad.engine import Leaf, local, record
+from funcgrad.engine.levels import detached as without_history
+from funcgrad.engine.nodes import detached, hooked, hooks_of
+from funcgrad.torch._levels.batches import is_batched
+from funcgrad.torch._levels.refusals import check_captured
+from funcgrad.torch._levels.storages import is_dual
+from funcgrad.torch._memory import geometry as geometries
+from funcgrad.torch._memory.geometry import Geometry, wrap_dim
+from funcgrad.torch._memory.inference import enabled as inferring
+from funcgrad.torch._memory.storages import view_of
+from funcgrad.torch._memory.view_kernels import op
+from funcgrad.torch._ops.views.views import exchanged, squeezed, strided_geometry
+from funcgrad.torch._tensor.in_place import writable
+from funcgrad.torch._tensor.rebasing import note_move, rebase
+from funcgrad.torch._tensor.tensor import AccumulateGrad, Tensor
+from funcgrad.torch._tensor.view import ViewTensor, geometry
+
+# What an op says: the new geometry, the name of the graph node and the static arguments of the op.
+Change = tuple[Geometry, str, tuple[Any, ...]]
+
+
+def _method(name: str, change: Callable[..., Change]) -> Callable[..., Tensor]:
+    def method(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        writable(self, repeats=True)
+        made, label, static = change(self, *args, **kwargs)
+        storage, node = view_of(self.storage, made), None
+        if self.requires_grad:
+            value, node, nr = record(op(label, *static), (self,))
+            if node is not None and type(self) is ViewTensor:
+                self.node, self.nr = node, nr
+            elif node is not None:
+                rebase(self, node, nr)
+            storage.cached = storage.source.value, value
+        self.move_to(storage)
+        storage.version += 1
+        if node is not None and type(self) is ViewTensor:
+            self.see_version()
+        return self
+
+    method.__name__ = method.__qualname__ = name
+    method.__doc__ = f"`{name[:-1]}` of the tensor itself."
+    return method
+
+
+def _t(self: Tensor) -> Change:
+    if self.ndim > 2:
+        raise RuntimeError(f"t_() expects a tensor with <= 2 dimensions, but self is {self.ndim}D")
+    return geometries.permute(geometry(self), tuple(range(self.ndim))[::-1]), "TBackward1", ()
+
+
+def _transpose(self: Tensor, dim0: int, dim1: int) -> Change:
+    order, a, b = exchanged(self.ndim, dim0, dim1)
+    return geometries.permute(geometry(self), order), "TransposeBackward1", (a, b)
+
+
+def _squeeze(self: Tensor, dim: Any = None) -> Change:
+    made, form = squeezed(geometry(self), dim)
+    return made, f"SqueezeBackward{3 + form}", (made.size,)
+
+
+def _unsqueeze(self: Tensor, dim: int) -> Change:
+    made = geometries.unsqueeze(geometry(self), wrap_dim(index(dim), self.ndim + 1))
+    return made, "UnsqueezeBackward1", (made.size,)
+
+
+def _as_strided(self: Tensor, size: Any, stride: Any, storage_offset: int | None = None) -> Change:
+    of = geometry(self)
+    made = strided_geometry(self, size, stride, storage_offset)
+    relative = Geometry(made.size, made.stride, made.offset - of.offset)
+    return made, "AsStridedBackward1", (relative,)
+
+
+def detach_(self: Tensor) -> Tensor:
+    """Forget the history, in place.
+
+    Raises:
+        RuntimeError: the tensor is a view.
+    """
+    if inferring():
+        return self  # autograd has no say there, and leaves it as it is
+    if local.recorder.levels:
+        check_captured(self)
+    if self._is_view() or is_batched(self.storage.value):
+        raise RuntimeError(
+            "Can't detach views in-place. Use detach() instead. If you are using DistributedDataParallel (DDP) for "
+            "training, and gradient_as_bucket_view is set as True, gradients are views of DDP buckets, and hence "
+            "detach_() cannot be called on these gradients. To fix this error, please refer to the "
+            "Optimizer.zero_grad() function in torch/optim/optimizer.py as the solution."
+        )
+    node = self.node
+    if isinstance(node, Leaf):
+        self.requires_grad = False
+    elif node is not None:
+        detached.setdefault(node, set()).add(self.nr)
+        note_move(self.storage, node, None, 0)
+        self.node, self.nr, self._former = None, 0, None
+        if node in hooked and node.outputs == 1 and self._retained is None:
+            # The tensor keeps its hooks, should it require grad again.
+            self._former = AccumulateGrad(self)
+            self._former.release()
+            hooks_of(self._former).arriving = hooked[node].arriving
+    if is_dual(self.storage.value):
+        self.storage.value = without_history(self.storage.value)
+    return self
+
+
+FUNCTIONS: dict[str, Any] = {"detach": Tensor.detach, "detach_": detach_}
+METHODS: dict[str, Any] = {
+    "as_strided_": _method("as_strided_", _as_strided),
+    "detach_": detach_,
+    "squeeze_": _method("squeeze_", _squeeze),
+    "swapaxes_": _method("swapaxes_", _transpose),
+    "swapdims_": _method("swapdims_", _transpose),
+    "t_": _method("t_", _t),
+    "transpose_": _method("transpose_", _transpose),
+    "unsqueeze_": _method("unsqueeze_", _unsqueeze),
+}

@@ -1,0 +1,427 @@
+"""The ops that give views: PyTorch's signatures, the JAX function of each, and the name of its graph node."""
+
+import warnings
+from collections.abc import Callable, Sequence
+from operator import index
+from typing import Any
+
+from funcgrad.engine import local, record
+from funcgrad.torch._memory import geometry as geometries
+from funcgrad.torch._memory.geometry import Geometry, infer_size, wrap_dim
+from funcgrad.torch._memory.slices import as_strided as as_strided_op
+from funcgrad.torch._memory.storages import ViewStorage, memory_of, place, view_of
+from funcgrad.torch._memory.view_kernels import ints, op
+from funcgrad.torch._ops.views.complaining import complaining
+from funcgrad.torch._ops.views.dtype import view_dtype
+from funcgrad.torch._tensor.rebasing import CLONE
+from funcgrad.torch._tensor.tensor import Tensor, tensor_of
+from funcgrad.torch._tensor.view import geometry, made_now, make_view, view_tensor
+from funcgrad.torch._types import dtypes
+from funcgrad.torch._types.size import Size
+
+# ------------------------------------------------------------------------------------------- shapes
+
+
+def view(input: Tensor, *shape: Any, dtype: Any = None) -> Tensor:
+    """The same elements under another shape, or the same bits as elements of another dtype.
+
+    Raises:
+        RuntimeError: there are not as many elements, or their strides do not allow it.
+
+    >>> import funcgrad.torch as torch
+    >>> x = torch.zeros(4)
+    >>> x.view(2, -1)[0] = 1
+    >>> x
+    tensor([1., 1., 0., 0.])
+    """
+    if dtype is not None:
+        shape = (dtype, *shape)
+    if not shape or isinstance(shape[0], (dtypes.dtype, type)):
+        if len(shape) == 1:
+            return view_dtype(input, dtypes.as_dtype(shape[0]))
+        given = ", ".join(
+            "torch.dtype" if isinstance(each, dtypes.dtype) else type(each).__name__
+            for each in shape
+        )
+        raise TypeError(
+            f"view() received an invalid combination of arguments - got ({given}), but expected one of:\n"
+            " * (torch.dtype dtype)\n * (tuple of ints size)\n"
+        )
+    size = infer_size(ints(shape), input.numel())
+    made = geometries.view(geometry(input), size)
+    if made is None:
+        raise RuntimeError(
+            "view size is not compatible with input tensor's size and stride (at least one dimension spans across two "
+            "contiguous subspaces). Use .reshape(...) instead."
+        )
+    return make_view(input, made, op("ViewBackward0", size))
+
+
+def reshape(input: Tensor, *shape: Any) -> Tensor:
+    """The same elements under another shape: a view where strides allow it, else a copy."""
+    size = infer_size(ints(shape), input.numel())
+    of = geometry(input)
+    made = geometries.view(of, size)
+    if made is not None:
+        label = "ViewBackward0" if of.is_contiguous else "ReshapeAliasBackward0"
+        return make_view(input, made, op(label, size))
+    copied = tensor_of(*record(CLONE, (input,)))
+    return tensor_of(*record(op("UnsafeViewBackward0", size), (copied,)))
+
+
+def view_as(input: Tensor, other: Tensor) -> Tensor:
+    """The same elements under the shape of another tensor."""
+    return view(input, other.shape)
+
+
+def reshape_as(input: Tensor, other: Tensor) -> Tensor:
+    """As `reshape`, to the shape of another tensor."""
+    return reshape(input, other.shape)
+
+
+def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
+    """Several dimensions as one."""
+    size = tuple(input.shape)
+    start, end = wrap_dim(start_dim, len(size)), wrap_dim(end_dim, len(size))
+    if start > end:
+        raise RuntimeError("flatten() has invalid args: start_dim cannot come after end_dim")
+    if not size:
+        return reshape(input, 1)
+    if start == end:
+        return input
+    return reshape(input, *size[:start], Size(size[start : end + 1]).numel(), *size[end + 1 :])
+
+
+def ravel(input: Tensor) -> Tensor:
+    """All elements in one dimension."""
+    return view(contiguous(input), -1)
+
+
+def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
+    """One dimension as several."""
+    size = tuple(input.shape)
+    dim, wanted = wrap_dim(dim, len(size)), ints(sizes)
+    try:
+        parts = infer_size(wanted, size[dim])
+    except RuntimeError:
+        raise RuntimeError(
+            f"unflatten: Provided sizes {list(wanted)} don't multiply up to the size of dim {dim} ({size[dim]}) in the "
+            "input tensor"
+        ) from None
+    return view(input, *size[:dim], *parts, *size[dim + 1 :])
+
+
+def squeezed(of: Geometry, dim: Any) -> tuple[Geometry, int]:
+    """The geometry without dimensions of length 1, and which of PyTorch's three forms `dim` asks for."""
+    ndim = len(of.size)
+    if dim is None:
+        return geometries.squeeze(of, range(ndim)), 0
+    if isinstance(dim, (tuple, list)):
+        return geometries.squeeze(of, [wrap_dim(each, ndim) for each in dim]), 2
+    return geometries.squeeze(of, [wrap_dim(index(dim), ndim)]), 1
+
+
+def squeeze(input: Tensor, dim: Any = None) -> Tensor:
+    """Without its dimensions of length 1, or without those of them that `dim` names."""
+    made, form = squeezed(geometry(input), dim)
+    return make_view(input, made, op(f"SqueezeBackward{form}", made.size))
+
+
+def unsqueeze(input: Tensor, dim: int) -> Tensor:
+    """With a dimension of length 1 put before `dim`."""
+    of = geometry(input)
+    made = geometries.unsqueeze(of, wrap_dim(index(dim), len(of.size) + 1))
+    return make_view(input, made, op("UnsqueezeBackward0", made.size))
+
+
+def expand(input: Tensor, *sizes: Any, implicit: bool = False) -> Tensor:
+    """Dimensions of length 1 repeated without a copy, and new ones in front; -1 keeps a length.
+
+    Raises:
+        RuntimeError: a dimension has another length.
+    """
+    size = ints(sizes)
+    if len(size) < input.ndim:
+        raise RuntimeError(
+            f"expand(torch.{input.dtype.scalar_type}Tensor{{{list(input.shape)}}}, size={list(size)}): the number of "
+            f"sizes provided ({len(size)}) must be greater or equal to the number of dimensions in the tensor "
+            f"({input.ndim})"
+        )
+    made = geometries.expand(geometry(input), size)
+    return make_view(input, made, op("ExpandBackward0", made.size))
+
+
+def expand_as(input: Tensor, other: Tensor) -> Tensor:
+    """As `expand`, to the shape of another tensor."""
+    return expand(input, other.shape)
+
+
+# ------------------------------------------------------------------------------------------- order of dimensions
+
+
+def _permuted(input: Tensor, dims: tuple[int, ...], label: str, *static: Any) -> Tensor:
+    return make_view(input, geometries.permute(geometry(input), dims), op(label, *static))
+
+
+def permute(input: Tensor, *dims: Any) -> Tensor:
+    """The dimensions in another order."""
+    wanted = ints(dims)
+    if len(wanted) != input.ndim:
+        raise RuntimeError(
+            "permute(sparse_coo): number of dimensions in the tensor input does not match the length of the desired "
+            f"ordering of dimensions i.e. input.dim() = {input.ndim} is not equal to len(dims) = {len(wanted)}"
+        )
+    order = tuple([wrap_dim(dim, input.ndim) for dim in wanted])
+    if len(set(order)) < len(order):
+        raise RuntimeError("permute(): duplicate dims are not allowed.")
+    return _permuted(input, order, "PermuteBackward0", order)
+
+
+def exchanged(ndim: int, dim0: int, dim1: int) -> tuple[tuple[int, ...], int, int]:
+    """The order of dimensions with two exchanged, and these two counted from the front."""
+    a, b = wrap_dim(index(dim0), ndim), wrap_dim(index(dim1), ndim)
+    order = list(range(ndim))
+    if order:
+        order[a], order[b] = order[b], order[a]
+    return tuple(order), a, b
+
+
+def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
+    """Two dimensions exchanged."""
+    order, a, b = exchanged(input.ndim, dim0, dim1)
+    return _permuted(input, order, "TransposeBackward0", a, b)
+
+
+def alias(input: Tensor) -> Tensor:
+    """A view of all of it."""
+    return make_view(input, geometry(input), op("AliasBackward0"))
+
+
+def t(input: Tensor) -> Tensor:
+    """The transpose of a matrix; a vector as it is."""
+    if input.ndim > 2:
+        raise RuntimeError(f"t() expects a tensor with <= 2 dimensions, but self is {input.ndim}D")
+    return _permuted(input, tuple(range(input.ndim))[::-1], "TBackward0")
+
+
+def _numpy_transpose(input: Tensor) -> Tensor:
+    if input.ndim not in (0, 2):
+        warnings.warn(
+            "The use of `x.T` on tensors of dimension other than 2 to reverse their shape is deprecated and it will "
+            "throw an error in a future release. Consider `x.mT` to transpose batches of matrices or "
+            "`x.permute(*torch.arange(x.ndim - 1, -1, -1))` to reverse the dimensions of a tensor.",
+            UserWarning,
+            stacklevel=2,
+        )
+    order = tuple(range(input.ndim))[::-1]
+    return _permuted(input, order, "PermuteBackward0", order)
+
+
+def _matrix_transpose(name: str, conjugate: bool) -> Callable[[Tensor], Tensor]:
+    def function(input: Tensor) -> Tensor:
+        if name == "H" and input.ndim not in (0, 2):
+            also = " For batches of matrices, consider using tensor.mH" if input.ndim > 2 else ""
+            raise RuntimeError(
+                f"tensor.H is only supported on matrices (2-D tensors). Got {input.ndim}-D tensor.{also}"
+            )
+        if name != "H" and input.ndim == 1:
+            raise RuntimeError(
+                f"tensor.{name} is only supported on matrices or batches of matrices. Got {input.ndim}-D tensor."
+            )
+        if conjugate and input.dtype.is_complex:
+            raise NotImplementedError(
+                f"tensor.{name} of complex numbers: conjugated views are not there"
+            )
+        if not input.ndim:
+            then = (
+                "Consider using x.conj()."
+                if conjugate
+                else "This function is the identity in these cases."
+            )
+            what = name if name.endswith(")") else f"Tensor.{name}"
+            warnings.warn(f"{what} is deprecated on 0-D tensors. {then}", UserWarning, stacklevel=2)
+            return input
+        return transpose(input, -2, -1)
+
+    return function
+
+
+def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:
+    """Dimensions moved to other places, the others kept in order."""
+    sources = (source,) if isinstance(source, int) else tuple(source)
+    destinations = (destination,) if isinstance(destination, int) else tuple(destination)
+    if len(sources) != len(destinations):
+        raise RuntimeError(
+            "movedim: Invalid source or destination dims: source "
+            f"({list(sources)} dims) should contain the same number of dims as destination ({list(destinations)} dims)"
+        )
+    ndim = input.ndim
+    came = [wrap_dim(each, ndim) for each in sources]
+    went = [wrap_dim(each, ndim) for each in destinations]
+    for dims, what, given in ((came, "source", sources), (went, "destination", destinations)):
+        if len(set(dims)) < len(dims):
+            raise RuntimeError(f"movedim: repeated dim in `{what}` ({list(given)})")
+    rest = iter([k for k in range(ndim) if k not in came])
+    order = tuple([came[went.index(k)] if k in went else next(rest) for k in range(ndim)])
+    return _permuted(input, order, "PermuteBackward0", order)
+
+
+# ------------------------------------------------------------------------------------------- parts
+
+
+def select(input: Tensor, dim: int, index: int) -> Tensor:
+    """One place along a dimension, which goes away."""
+    of = geometry(input)
+    if not of.size:
+        raise IndexError("select() cannot be applied to a 0-dim tensor.")
+    dim, at = wrap_dim(dim, len(of.size)), _index(index)
+    length = of.size[dim]
+    if not -length <= at < length:
+        raise IndexError(
+            f"select(): index {at} out of range for tensor of size {list(of.size)} at dimension {dim}"
+        )
+    return selected(input, dim, at % length)
+
+
+def selected(input: Tensor, dim: int, at: int) -> Tensor:
+    """`select` of what was checked."""
+    made = geometries.select(geometry(input), dim, at)
+    return make_view(input, made, op("SelectBackward0", dim), (at,))
+
+
+def sliced(input: Tensor, dim: int, start: int, length: int, step: int) -> Tensor:
+    """Every `step`-th place along a dimension, checked before."""
+    made = geometries.slice_(geometry(input), dim, start, length, step)
+    return make_view(input, made, op("SliceBackward0", dim, length, step), (start,))
+
+
+_index = index
+
+
+def narrow(input: Tensor, dim: int, start: Any, length: int) -> Tensor:
+    """So many places along a dimension from `start`."""
+    if not input.ndim:
+        raise RuntimeError("narrow() cannot be applied to a 0-dim tensor.")
+    dim, at = wrap_dim(dim, input.ndim), index(start)
+    size = input.shape[dim]
+    if length < 0:
+        raise RuntimeError("narrow(): length must be non-negative.")
+    if not -size <= at <= size:
+        raise IndexError(
+            f"start out of range (expected to be in range of [{-size}, {size}], but got {at})"
+        )
+    at = at + size if at < 0 else at
+    if at + length > size:
+        raise RuntimeError(f"start ({at}) + length ({length}) exceeds dimension size ({size}).")
+    return sliced(input, dim, at, length, 1)
+
+
+def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
+    """The places where two dimensions have the same index, `offset` apart, as a last dimension."""
+    a, b = wrap_dim(dim1, input.ndim), wrap_dim(dim2, input.ndim)
+    if a == b:
+        raise RuntimeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}")
+    made = geometries.diagonal(geometry(input), offset, a, b)
+    return make_view(input, made, op("DiagonalBackward0", offset, a, b))
+
+
+def unfold(input: Tensor, dimension: int, size: int, step: int) -> Tensor:
+    """Windows of `size` places along a dimension, `step` apart, as a last dimension."""
+    dim = wrap_dim(dimension, input.ndim)
+    longest = input.shape[dim] if input.ndim else 1
+    if size < 0:
+        raise RuntimeError(f"size is {size} but must be >= 0")
+    if size > longest:
+        raise RuntimeError(
+            f"maximum size for tensor at dimension {dim} is {longest} but size is {size}"
+        )
+    if step <= 0:
+        raise RuntimeError(f"step is {step} but must be > 0")
+    made = geometries.unfold(geometry(input), dim, size, step)
+    return make_view(input, made, op("UnfoldBackward0", dim, size, step))
+
+
+def as_strided(
+    input: Tensor, size: Sequence[int], stride: Sequence[int], storage_offset: int | None = None
+) -> Tensor:
+    """Any elements of the memory that a tensor's elements are in.
+
+    Raises:
+        RuntimeError: there is no such place in the memory.
+    """
+    made = strided_geometry(input, size, stride, storage_offset)
+    # Its elements need not be among those of the input, so they come from the memory; only the node is the input's.
+    around = input.storage
+    storage = view_of(around, made)
+    node, nr = None, 0
+    if local.recorder.grad_enabled and input.node is not None:
+        inside = (
+            (around.layout, around.geometry.offset, "") if type(around) is ViewStorage else None
+        )
+        recorded = as_strided_op(storage.layout, inside)
+        _, node, nr = record(recorded, (input, place(made.offset)))
+    return view_tensor(input, storage, node, nr, made_now())
+
+
+def strided_geometry(input: Tensor, size: Any, stride: Any, storage_offset: Any) -> Geometry:
+    """The geometry asked for, checked to lie in the memory."""
+    made = Geometry(
+        tuple(size),
+        tuple(stride),
+        geometry(input).offset if storage_offset is None else storage_offset,
+    )
+    if len(made.size) != len(made.stride):
+        raise RuntimeError("mismatch in length of strides and shape")
+    itemsize = input.dtype.itemsize
+    held = Size(memory_of(input.storage).value.aval.shape).numel() * itemsize
+    if 0 not in made.size and made.end * itemsize > held:
+        raise RuntimeError(
+            f"setStorage: sizes {list(made.size)}, strides {list(made.stride)}, storage offset {made.offset}, and "
+            f"itemsize {itemsize} requiring a storage size of {made.end * itemsize} are out of bounds for storage of "
+            f"size {held}"
+        )
+    return made
+
+
+def contiguous(input: Tensor) -> Tensor:
+    """The tensor itself where its elements lie in memory in order, else a copy."""
+    return input if geometry(input).is_contiguous else tensor_of(*record(CLONE, (input,)))
+
+
+_FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "adjoint": _matrix_transpose("adjoint()", True),
+    "as_strided": as_strided,
+    "broadcast_to": expand,
+    "diagonal": diagonal,
+    "flatten": flatten,
+    "movedim": movedim,
+    "moveaxis": movedim,
+    "narrow": narrow,
+    "permute": permute,
+    "ravel": ravel,
+    "reshape": reshape,
+    "select": select,
+    "squeeze": squeeze,
+    "swapaxes": transpose,
+    "swapdims": transpose,
+    "t": t,
+    "transpose": transpose,
+    "unflatten": unflatten,
+    "unsqueeze": unsqueeze,
+}
+_METHODS: dict[str, Any] = {
+    **_FUNCTIONS,
+    "T": property(_numpy_transpose),
+    "H": property(_matrix_transpose("H", True)),
+    "mH": property(_matrix_transpose("mH", True)),
+    "mT": property(_matrix_transpose("mT", False)),
+    "contiguous": contiguous,
+    "expand": expand,
+    "expand_as": expand_as,
+    "reshape_as": reshape_as,
+    "unfold": unfold,
+    "view": view,
+    "view_as": view_as,
+}
+FUNCTIONS: dict[str, Any] = complaining(_FUNCTIONS)
+METHODS: dict[str, Any] = complaining(_METHODS)

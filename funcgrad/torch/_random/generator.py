@@ -1,0 +1,180 @@
+"""PyTorch's CPU generator in NumPy: seeding, state, and the words and numbers of its stream.
+
+The distributions, which say how many words a call takes and what it makes of them, are in
+`funcgrad.torch.sampling`.
+"""
+
+import math
+import secrets
+import threading
+from typing import Any
+
+import numpy as np
+
+from funcgrad.torch._random.box_muller import multiply_add
+from funcgrad.torch._types import devices
+
+# PyTorch's seed for a generator that was given none.
+_DEFAULT_SEED = 67280421310721
+
+# The C struct that `torch.Generator.get_state` returns as bytes; the gaps are fields out of use.
+_STATE = np.dtype(
+    {
+        "names": ["seed", "left", "seeded", "next", "key", "normal", "has_normal"],
+        "formats": ["<u8", "<i4", "<i4", "<u8", ("<u8", (624,)), "<f8", "<i4"],
+        "offsets": [0, 8, 12, 16, 24, 5024, 5040],
+        "itemsize": 5056,
+    }
+)
+
+
+class Generator:
+    """A stream of random words that PyTorch's CPU generator gives for the same seed.
+
+    Whatever its device, it gives the CPU's numbers, so that results do not depend on where they
+    were computed.
+
+    >>> generator = Generator().manual_seed(0)
+    >>> generator.uniforms(2)
+    array([0.4962566, 0.7682218], dtype=float32)
+
+    Behaviour: https://pytorch.org/docs/stable/generated/torch.Generator.html
+    """
+
+    def __init__(self, device: str | devices.device = "cpu") -> None:
+        """Make a generator with PyTorch's fixed first seed."""
+        self.device = devices.device(device)
+        # Held by each sampling function: its words must be consecutive.
+        self.lock = threading.RLock()
+        # RandomState, though old, is what seeds mt19937 as PyTorch does; only its words are used.
+        self._bits = np.random.MT19937(0)
+        self._seeder = np.random.RandomState(self._bits)
+        self.manual_seed(_DEFAULT_SEED)
+
+    def manual_seed(self, seed: int) -> "Generator":
+        """Start the stream of `seed`, from -2**63 to 2**64 - 1 (its low 32 bits choose it).
+
+        Raises:
+          RuntimeError: not an integer.
+          ValueError: out of range.
+        """
+        if isinstance(seed, bool) or not isinstance(seed, int | np.integer):
+            raise RuntimeError(f"manual_seed expected a long, but got {type(seed).__name__}")
+        if not -(2**63) <= seed < 2**64:
+            raise ValueError("Overflow when unpacking long long")
+        with self.lock:
+            self._seed = int(seed) % 2**64
+            self._seeder.seed(self._seed % 2**32)
+            self._next_normal: float | None = None
+        return self
+
+    def seed(self) -> int:
+        """Start from a seed that nobody can predict, and return it."""
+        seed = secrets.randbits(53)
+        self.manual_seed(seed)
+        return seed
+
+    def initial_seed(self) -> int:
+        """The seed that started the stream."""
+        return self._seed
+
+    def get_state(self) -> np.ndarray:
+        """The stream's position as bytes, uint8 of shape (5056,), in PyTorch's own format."""
+        with self.lock:
+            state = self._bits.state["state"]
+            key, position = state["key"], int(state["pos"])
+            record = np.zeros((), _STATE)
+            # PyTorch counts a freshly seeded key as empty, NumPy as used up; drawing changes it.
+            fresh = position == 624 and int(key[0]) == self._seed % 2**32
+            record["seed"] = self._seed
+            record["left"] = 625 - position
+            record["seeded"] = 1
+            record["next"] = 0 if fresh else position
+            record["key"] = key
+            record["normal"] = self._next_normal or 0.0
+            record["has_normal"] = self._next_normal is not None
+        return np.frombuffer(record.tobytes(), np.uint8).copy()
+
+    def set_state(self, state: np.ndarray) -> None:
+        """Go to a position that `get_state`, here or in PyTorch, returned.
+
+        Raises:
+          TypeError: not an array of uint8.
+          RuntimeError: not the bytes of a state.
+        """
+        if not isinstance(state, np.ndarray) or state.dtype != np.uint8:
+            raise TypeError("RNG state must be a torch.ByteTensor")
+        if state.size != _STATE.itemsize:
+            raise RuntimeError(
+                f"Expected a CPUGeneratorImplState of size {_STATE.itemsize} but found the input "
+                f"RNG state size to be {state.size}"
+            )
+        record = np.frombuffer(state.tobytes(), _STATE)[0]
+        left, position = int(record["left"]), int(record["next"])
+        if not (record["seeded"] == 1 and 0 < left <= 624 and position <= 624):
+            raise RuntimeError("Invalid mt19937 state")
+        with self.lock:
+            key = record["key"].astype(np.uint32)
+            self._bits.state = {
+                "bit_generator": "MT19937",
+                "state": {"key": key, "pos": 624 if left == 1 else position},
+            }
+            self._seed = int(record["seed"])
+            self._next_normal = float(record["normal"]) if record["has_normal"] else None
+
+    def clone_state(self) -> "Generator":
+        """A second generator at the same position."""
+        clone = Generator(self.device)
+        clone.set_state(self.get_state())
+        return clone
+
+    def __copy__(self) -> "Generator":
+        """A second generator: a stream has one owner."""
+        return self.clone_state()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Generator":
+        """A second generator at the same position."""
+        return self.clone_state()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the position."""
+        return _restore, (self.device, self.get_state())
+
+    def words(self, count: int) -> np.ndarray:
+        """The next `count` 32-bit words, as uint64."""
+        return self._bits.random_raw(count)
+
+    def double_words(self, count: int) -> np.ndarray:
+        """The next `count` 64-bit words, each of two 32-bit ones, the high one first."""
+        words = self._bits.random_raw(2 * count)
+        return (words[0::2] << np.uint64(32)) | words[1::2]
+
+    def uniforms(self, count: int) -> np.ndarray:
+        """Float32 in [0, 1), 24 bits of one word each."""
+        return (self.words(count) & np.uint64(2**24 - 1)).astype(np.float32) * np.float32(2**-24)
+
+    def double_uniforms(self, count: int) -> np.ndarray:
+        """Float64 in [0, 1), 53 bits of two words each."""
+        return (self.double_words(count) & np.uint64(2**53 - 1)).astype(np.float64) * 2.0**-53
+
+    def normals(self, count: int, mean: float, std: float) -> np.ndarray:
+        """Float64 normals one pair at a time; an odd one out waits for the next call."""
+        values = [] if self._next_normal is None else [self._next_normal]
+        pairs = (count - len(values) + 1) // 2
+        uniforms = self.double_uniforms(2 * pairs).tolist()
+        for angle, tail in zip(uniforms[0::2], uniforms[1::2], strict=True):
+            radius = math.sqrt(-2.0 * math.log1p(-tail))
+            theta = 2.0 * math.pi * angle
+            values += [radius * math.cos(theta), radius * math.sin(theta)]
+        self._next_normal = values.pop() if len(values) > count else None
+        return multiply_add(np.array(values, np.float64), std, mean)
+
+
+def _restore(device: devices.device, state: np.ndarray) -> Generator:
+    generator = Generator(device)
+    generator.set_state(state)
+    return generator
+
+
+default_generator = Generator()
+default_generator.seed()

@@ -1,0 +1,182 @@
+"""The one way to write in place: what may be written, how it is recorded, what its node watches."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from funcgrad.engine import Leaf, Op, Storage, Value, Variable, local, record
+from funcgrad.engine.levels import duals
+from funcgrad.engine.nodes import Packed
+from funcgrad.engine.values import Wrapped
+from funcgrad.torch._levels.refusals import check_not_batched, check_transformed
+from funcgrad.torch._levels.storages import rewritten, still_dual
+from funcgrad.torch._memory.inference import InferenceStorage
+from funcgrad.torch._memory.inference import enabled as inferring
+from funcgrad.torch._memory.storages import ViewStorage, geometry_of, memory_of
+from funcgrad.torch._tensor.rebasing import rebase
+from funcgrad.torch._tensor.tensor import Tensor
+from funcgrad.torch._tensor.view import ViewTensor, as_it_was, keep_apart
+
+
+def in_place(
+    op: Op,
+    target: Tensor,
+    *others: Variable,
+    saves_result: bool = False,
+    saves_arguments: bool = False,
+) -> Tensor:
+    """Record `op` on a tensor and others and store its result in the tensor. `writable` comes first.
+
+    PyTorch's derivative needs the result if `saves_result`, then also the arguments if `saves_arguments`; see `watch`.
+    """
+    if type(target) is ViewTensor:
+        node = target.write_in_place(op, others)
+    else:
+        result = record(op, (as_it_was(target), *others))
+        node = result[1]
+        write(target, result)
+    if saves_result:
+        watch(node, target.storage, arguments=saves_arguments)
+    return target
+
+
+def write(target: Tensor, result: tuple[Value, Any, int]) -> Tensor:
+    """Put a recorded result in a tensor's storage: the end of an in-place op. `writable` comes first."""
+    value, node, nr = result
+    if type(target) is ViewTensor:
+        target.write_in_place(_REPLACE, (Variable(Storage(value), node, nr),))
+        return target
+    storage = target.storage
+    if isinstance(value, Wrapped):
+        check_not_batched(target, value)
+        if not local.recorder.grad_enabled:
+            value = rewritten(storage.value, value, tangents=False)
+    elif duals:
+        value = still_dual(storage.value, value)
+    keep_apart(node)
+    storage.value = value
+    storage.version += 1
+    if node is not None:
+        rebase(target, node, nr)
+    return target
+
+
+_REPLACE = Op("write", lambda _, new: new)
+
+
+def watch(node: Any, *watched: Storage, arguments: bool = False) -> None:
+    """Let the node of an op watch other storages than those of the arguments that its derivative needs.
+
+    PyTorch takes some derivatives from the result (that of `exp` is `exp` itself), and so it is the result that must not
+    be changed in place before `backward()`, while the argument may be. Of some it saves both.
+
+    Args:
+        node: the op's node; None where there is none.
+        watched: what must not be changed: results, or what indices were made from.
+        arguments: whether the arguments must not be changed either.
+    """
+    if node is None or not node.saved:
+        return
+    for entry in node.saved:
+        if type(entry[0]) is Packed:
+            return  # hooks keep what was saved, whatever happens to the storage
+    if arguments:
+        (value, argument, _, held), *rest = node.saved
+        both = Watched((argument, *watched))
+        node.saved = ((value, both, both.version, held), *rest)
+        return
+    storage = watched[0] if len(watched) == 1 else Watched(watched)
+    version, held = storage.version, storage.value
+    node.saved = tuple([(value, storage, version, held) for value, *_ in node.saved])
+
+
+class Watched(Storage):
+    """Several storages, none of which may be changed: what a node saved of the first goes on with its value."""
+
+    __slots__ = ("parts",)
+
+    def __init__(self, parts: Sequence[Storage]) -> None:
+        self.parts = parts
+
+    @property
+    def value(self) -> Value:  # type: ignore[override]
+        """What the first holds."""
+        return self.parts[0].value
+
+    @property
+    def version(self) -> Any:  # type: ignore[override]
+        """The versions of all."""
+        return tuple([part.version for part in self.parts])
+
+    def changed(self, version: Any) -> tuple[Storage, int, bool]:
+        """The first of them that was changed."""
+        k = next(k for k, part in enumerate(self.parts) if part.version != version[k])
+        return self.parts[k], version[k], k > 0
+
+
+def writable(target: Tensor, *others: Variable, repeats: bool = False, name: str = "") -> None:
+    """Check that an in-place op of a tensor and others may change the tensor; `name` is the op's method.
+
+    Raises:
+        RuntimeError: it is a leaf that gathers a gradient, or a view of one, and grad mode is on; or its elements share
+            places in memory, with one another or with those of another operand; or it was made in inference mode, and
+            that is off.
+    """
+    kind = type(target.storage)
+    if kind is ViewStorage:
+        kind = type(memory_of(target.storage))
+    if kind is InferenceStorage and not inferring():
+        raise RuntimeError(
+            "Inplace update to inference tensor outside InferenceMode is not allowed.You can make a clone to get a "
+            "normal tensor before doing inplace update.See https://github.com/pytorch/rfcs/pull/17 for more details."
+        )
+    if local.recorder.grad_enabled:
+        if type(target) is ViewTensor:
+            target.check_writable(others)
+        elif isinstance(target.node, Leaf):
+            raise RuntimeError(
+                "a leaf Variable that requires grad is being used in an in-place operation."
+            )
+    if local.recorder.levels or duals:
+        check_transformed(target, others, name)
+
+    viewed = type(target.storage) is ViewStorage
+    for other in others:
+        if viewed or type(other.storage) is ViewStorage:
+            check_no_overlap(target, other)
+    if viewed and not repeats:
+        check_no_repeats(target.storage)
+
+
+def check_no_repeats(storage: Any) -> None:
+    """Check that a storage's elements are places of their own.
+
+    Raises:
+        RuntimeError: several are one place, as `expand` makes them.
+    """
+    if geometry_of(storage).repeats:
+        raise RuntimeError(
+            "unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
+            "Please clone() the tensor before performing the operation."
+        )
+
+
+def check_no_overlap(target: Variable, other: Variable, whole: bool = False) -> None:
+    """Check that what is written is all of what an operand has of the same memory, or none of it; with `whole`, none.
+
+    Raises:
+        RuntimeError: it is some of it; with `whole`, also where it is all of it.
+    """
+    if target is other:
+        overlap = whole
+    elif memory_of(target.storage) is not memory_of(other.storage):
+        return
+    else:
+        a, b = geometry_of(target.storage), geometry_of(other.storage)
+        same = (a.stride, a.offset, a.end) == (b.stride, b.offset, b.end)
+        some = 0 not in a.size and 0 not in b.size and a.is_dense and b.is_dense
+        overlap = some and a.offset < b.end and b.offset < a.end and (whole or not same)
+    if overlap:
+        raise RuntimeError(
+            "unsupported operation: some elements of the input tensor and the written-to tensor refer to a single "
+            "memory location. Please clone() the tensor before performing the operation."
+        )

@@ -1,0 +1,127 @@
+"""How an op of the tables is called: operands made variables, dtypes promoted as PyTorch does, results written in place.
+
+The ops themselves are in the tables; the tensor class is in `tensor`.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from funcgrad.engine import Aval, Constant, Op, Storage, Value, Variable, record
+from funcgrad.torch._memory.result_order import result_storage
+from funcgrad.torch._memory.storages import ViewStorage, aval_of
+from funcgrad.torch._tensor.tensor import Tensor, tensor_of
+from funcgrad.torch._types.dtypes import bool_, dtype, from_numpy_dtype, result_dtype
+from funcgrad.torch._types.numbers import as_scalar, check_fits
+
+NUMBERS = (bool, int, float, complex, np.number, np.bool_)
+
+
+def call(op: Op, *tensors: Variable) -> Any:
+    """Record an op; returns its tensor, or a tuple of them where it has several outputs."""
+    result = record(op, tensors)
+    if type(result) is tuple:
+        return tensor_of(*result)
+    return tuple([tensor_of(*each) for each in result])
+
+
+_numbers: dict[tuple[Aval, Any], Variable] = {}
+
+
+def number(value: Any, aval: Aval) -> Variable:
+    """A Python number as a 0-d variable. Numbers are inputs of a program, not part of it: a new one compiles nothing.
+
+    Args:
+        value: the number.
+        aval: the 0-d type that it takes.
+
+    Raises:
+        OverflowError, RuntimeError: see `as_scalar`.
+    """
+    known = _numbers.get((aval, value))
+    if known is not None:
+        held = known.storage.value
+        if not isinstance(held.array, jax.Array):
+            # Met again, so likely to be met often: on the device it costs less with every call.
+            with jax.enable_x64(True), jax.ensure_compile_time_eval():
+                held.array = jnp.asarray(held.array)
+        return known
+    made = Variable(Constant(Value(as_scalar(value, aval.dtype), aval)))
+    if value != 0:  # 0.0 and -0.0 are equal, and are not the same number
+        remember(_numbers, (aval, value), made)
+    return made
+
+
+def stored_number(value: Any, aval: Aval) -> Variable:
+    """`number` of one that is stored as it is, so that it has to fit.
+
+    Raises:
+        OverflowError, RuntimeError: it does not.
+    """
+    check_fits(value, aval.dtype)
+    return number(value, aval)
+
+
+def remember(cache: dict, key: Any, entry: Any, limit: int = 1024) -> Any:
+    """Put `entry` in a cache, which starts anew rather than grow past `limit`; returns it."""
+    if len(cache) >= limit:
+        cache.clear()
+    cache[key] = entry
+    return entry
+
+
+def promoted(operands: tuple[Any, ...]) -> dtype:
+    """The dtype in which PyTorch computes on these tensors and Python numbers."""
+    avals = [aval_of(each.storage) for each in operands if isinstance(each, Variable)]
+    return result_dtype(
+        [from_numpy_dtype(aval.dtype) for aval in avals if aval.shape],
+        [from_numpy_dtype(aval.dtype) for aval in avals if not aval.shape],
+        [type(operand) for operand in operands if not isinstance(operand, Variable)],
+    )
+
+
+def laid_out(result: Tensor, *operands: Variable) -> Tensor:
+    """The result of an op that works element by element, its elements in memory in the order of the operands' elements.
+
+    Only views can be in another order than that of their indices.
+    """
+    # Not one of inference mode or of `vmap`.
+    plain = type(result.storage) is Storage and type(result.storage.value) is Value
+    if plain and any(type(each.storage) is ViewStorage for each in operands):
+        storage = result_storage(result.storage.value, operands)
+        if storage is not None:
+            result.storage = storage
+    return result
+
+
+def check_broadcast(*avals: Aval) -> None:
+    """Check that shapes broadcast.
+
+    Raises:
+        RuntimeError: two lengths differ and neither is 1.
+    """
+    a, b = avals[0].shape, avals[-1].shape
+    for back in range(1, min(len(a), len(b)) + 1):
+        if a[-back] != b[-back] and 1 not in (a[-back], b[-back]):
+            raise RuntimeError(
+                f"The size of tensor a ({a[-back]}) must match the size of tensor b ({b[-back]}) "
+                f"at non-singleton dimension {max(len(a), len(b)) - back}"
+            )
+
+
+def check_castable(result: dtype, target: dtype) -> None:
+    """Check that PyTorch would let an in-place op store its result dtype in the target's.
+
+    Raises:
+        RuntimeError: it would lose the category (complex, floating point, integer, bool).
+    """
+    if (
+        (result.is_complex and not target.is_complex)
+        or (result.is_floating_point and not (target.is_floating_point or target.is_complex))
+        or (result is not bool_ and target is bool_)
+    ):
+        raise RuntimeError(
+            f"result type {result.scalar_type} can't be cast to the desired output type {target.scalar_type}"
+        )

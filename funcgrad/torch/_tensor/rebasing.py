@@ -1,0 +1,66 @@
+"""A tensor that was written in place comes from another node: its place in the graph and its kept gradient move."""
+
+from math import inf
+from typing import Any
+from weakref import ref
+
+import jax.numpy as jnp
+
+from funcgrad.engine import GraphNode, Op, Storage, Variable, record
+from funcgrad.engine.nodes import hooks_of
+from funcgrad.engine.values import Moved
+from funcgrad.torch._memory.storages import counter_of
+from funcgrad.torch._tensor.tensor import Tensor, tensor_of
+
+CLONE = Op("clone", jnp.copy, label="CloneBackward0")
+
+
+def note_move(storage: Storage, before: GraphNode | None, node: GraphNode | None, nr: int) -> None:
+    """Note that the tensor of a storage, which came from `before`, comes from a node now; from none: it was detached."""
+    counter = counter_of(storage)
+    moved = getattr(counter, "moved", None)
+    start = inf if before is None else before.sequence
+    last = start if node is None else node.sequence
+    starts, first = (start,), last
+    if moved is not None and moved.last == start:
+        starts, first = moved.starts, moved.first
+    elif moved is not None and before is moved.node_type is None:
+        starts, first = tuple({*moved.starts, start}), moved.first
+    counter.moved = Moved(starts, first, last, None if node is None else type(node), nr)
+
+
+def rebase(tensor: Tensor, node: GraphNode, nr: int) -> None:
+    """After a tensor that is no view was written in place: from now on it comes from there."""
+    note_move(tensor.storage, tensor.node, node, nr)
+    tensor.node, tensor.nr = node, nr
+    if tensor._retained is not None:
+        move_retained(tensor)
+
+
+def _retain_at(tensor: Tensor) -> None:
+    reference, number = ref(tensor), tensor.nr
+
+    def arriving(cotangents: list[Variable | None]) -> None:
+        target, given = reference(), cotangents[number]
+        if target is not None and given is not None:
+            held = target._grad
+            gradient: Any = tensor_of(given.storage.value, given.node, given.nr)
+            if held is not None:
+                target._grad = held + gradient
+            else:
+                # Values never change, so a copy is made for the graph's sake alone.
+                target._grad = (
+                    gradient if given.node is None else tensor_of(*record(CLONE, (gradient,)))
+                )
+
+    hooks_of(tensor.node).retaining[number, id(tensor)] = arriving
+
+
+def move_retained(tensor: Tensor) -> None:
+    """After `tensor` was written in place: its `.grad` is the gradient of what it is now."""
+    node, number = tensor._retained
+    before = node()
+    if before is not None:
+        hooks_of(before).retaining.pop((number, id(tensor)), None)
+    tensor._retained = (ref(tensor.node), tensor.nr)
+    _retain_at(tensor)

@@ -1,0 +1,131 @@
+"""Tensors that come to see more or fewer elements of their memory, or another memory: `resize_` and `set_`."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from funcgrad.engine import FunctionNode, Storage, Variable, local
+from funcgrad.torch._memory import geometry as geometries
+from funcgrad.torch._memory.storages import (
+    ViewStorage,
+    aval_of,
+    memory_aval,
+    memory_of,
+    shared,
+    view_of,
+)
+from funcgrad.torch._memory.view_kernels import ints
+from funcgrad.torch._tensor.in_place import writable
+from funcgrad.torch._tensor.rebasing import rebase
+from funcgrad.torch._tensor.tensor import Tensor, place, tensor_of
+from funcgrad.torch._tensor.view import ViewTensor, geometry
+from funcgrad.torch._types.dtypes import kernel_name
+from funcgrad.torch._types.size import Size
+
+
+def held_elements(of: Tensor) -> int:
+    """How many elements there are in a tensor's memory."""
+    storage = of.storage
+    memory = storage.source if type(storage) is ViewStorage else memory_of(storage)
+    return Size(memory_aval(memory).shape).numel()
+
+
+def resize(self: Tensor, size: tuple[int, ...]) -> bool:
+    """Let a tensor see as many elements of its memory as a shape has, from its first one on.
+
+    Returns:
+        Whether there are enough. A memory without elements becomes one of zeros that has them.
+    """
+    made = geometries.contiguous(size)._replace(offset=geometry(self).offset)
+    held = held_elements(self)
+    if made.end > held and not held:
+        self.move_to(shared(self.storage, Storage(place(np.zeros(size, self.dtype.numpy_dtype)))))
+    elif made.end > held and 0 not in size:
+        return False
+    else:
+        self.move_to(view_of(self.storage, made))
+    return True
+
+
+def resize_(self: Tensor, *sizes: Any) -> Tensor:
+    """Another shape, in place: the elements that follow in the memory from the first one on.
+
+    Raises:
+        RuntimeError: the tensor requires grad, or the memory, which has elements already, would have to grow: JAX's arrays
+            do not.
+
+    Behaviour: https://pytorch.org/docs/stable/generated/torch.Tensor.resize_.html
+    """
+    if self.requires_grad:
+        raise RuntimeError("cannot resize variables that require grad")
+    if not sizes:
+        raise TypeError('resize_() missing 1 required positional arguments: "size"')
+    size = ints(sizes)
+    if min(size, default=0) < 0:
+        raise RuntimeError("numel: integer multiplication overflow")
+    if size == tuple(self.shape):
+        return self
+    if not resize(self, size):
+        raise RuntimeError(
+            f"resize_: a tensor in a memory of {held_elements(self)} elements cannot be resized to {list(size)} here, since "
+            "JAX's arrays do not grow"
+        )
+    self.storage.version += 1
+    return self
+
+
+def resize_as_(self: Tensor, the_template: Tensor) -> Tensor:
+    """`resize_` to the shape of another tensor."""
+    if not isinstance(the_template, Tensor):
+        raise TypeError(
+            "resize_as_(): argument 'the_template' (position 1) must be Tensor, not "
+            f"{type(the_template).__name__}"
+        )
+    return resize_(self, tuple(the_template.shape))
+
+
+class _NotImplementedNode(FunctionNode):
+    """The node of what was set to another tensor's memory."""
+
+    __slots__ = ()
+
+    def pull_back(self, cotangents: Sequence[Variable | None]) -> Sequence[Variable | None]:
+        """Refuse."""
+        raise RuntimeError("derivative for set_ is not implemented")
+
+
+_NotImplementedNode.__name__ = "NotImplemented"
+
+
+def set_(self: Tensor, source: Tensor | None = None) -> Tensor:
+    """Let the tensor see the elements of another one, in its memory; without one, no elements.
+
+    Raises:
+        RuntimeError: the tensor is a leaf that requires grad, or a view that does, or the dtypes differ.
+        TypeError: the source is no tensor.
+
+    Behaviour: https://pytorch.org/docs/stable/generated/torch.Tensor.set_.html
+    """
+    if source is None:
+        source = tensor_of(place(np.zeros(0, self.dtype.numpy_dtype)))
+    if not isinstance(source, Tensor):
+        raise TypeError(f"set_(): argument 'source' must be Tensor, not {type(source).__name__}")
+    if source.dtype is not self.dtype:
+        raise RuntimeError(
+            f"Could not set tensor of type {kernel_name(source.dtype)} to a tensor of type {kernel_name(self.dtype)}"
+        )
+    writable(self, repeats=True)
+    wanted = local.recorder.grad_enabled and (self.requires_grad or source.requires_grad)
+    if wanted and type(self) is ViewTensor:
+        raise RuntimeError("set_: a view that requires grad cannot be set to another memory")
+    if wanted:
+        given = [(each.node, each.nr) for each in (self, source) if each.node is not None]
+        rebase(self, _NotImplementedNode(tuple(given), (aval_of(source.storage),)), 0)
+    self.move_to(shared(self.storage, source.storage))
+    self.storage.version += 1
+    return self
+
+
+FUNCTIONS: dict[str, Any] = {}
+METHODS: dict[str, Any] = {"resize_": resize_, "resize_as_": resize_as_, "set_": set_}

@@ -1,0 +1,30 @@
+"""PyTorch's checks of a tangent that is set on a tensor."""
+
+from funcgrad.torch._tensor.tensor import Tensor
+
+
+def check_dtypes(primal: Tensor, tangent: Tensor) -> None:
+    """Check the dtypes of a tensor and of its tangent.
+
+    Raises:
+        ValueError: one of them has no derivatives.
+    """
+    for what, tensor in (("primal", primal), ("tangent", tangent)):
+        if not tensor.storage.value.aval.inexact:
+            raise ValueError(
+                f"Expected {what} to be floating point or complex, but got: {tensor.dtype}"
+            )
+
+
+def check_sizes(primal: Tensor, tangent: Tensor) -> None:
+    """Check that a tangent is of its tensor's size.
+
+    Raises:
+        RuntimeError: it is not.
+    """
+    if primal.shape != tangent.shape:
+        raise RuntimeError(
+            "Trying to set a forward gradient that has a different size than that of the original Tensor, this is not "
+            f"supported. Tensor is of size {list(primal.shape)} while the given forward gradient is of size "
+            f"{list(tangent.shape)}."
+        )

@@ -1,0 +1,541 @@
+"""The tensor: a variable of the engine with PyTorch's attributes. Its ops are attached from the tables."""
+
+import warnings
+from collections.abc import Callable
+from typing import Any, ClassVar
+from weakref import ref
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from funcgrad.engine import Aval, Leaf, Storage, Value, Variable, compute, local
+from funcgrad.engine.levels import duals
+from funcgrad.engine.values import Wrapped, is_tracer
+from funcgrad.torch._levels import refusals
+from funcgrad.torch._levels.storages import DetachedStorage, is_dual, is_transformed
+from funcgrad.torch._memory import inference
+from funcgrad.torch._memory.storages import (
+    DataStorage,
+    ViewStorage,
+    aval_of,
+    data_of,
+    geometry_of,
+    memory_of,
+)
+from funcgrad.torch._tensor import printing
+from funcgrad.torch._types.devices import device
+from funcgrad.torch._types.dtypes import C_NAMES, dtype, from_numpy_dtype
+from funcgrad.torch._types.size import Size
+
+_new = object.__new__
+_NOT_LEAF = (
+    "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad attribute won't be "
+    "populated during autograd.backward(). If you indeed want the .grad field to be populated for a non-leaf Tensor, "
+    "use .retain_grad() on the non-leaf Tensor. If you access the non-leaf Tensor by mistake, make sure you access the "
+    "leaf Tensor instead. See github.com/pytorch/pytorch/pull/30531 for more information."
+)
+
+
+class AccumulateGrad(Leaf):
+    """The graph node of a leaf: where its gradient gathers.
+
+    A tensor holds its node, so the node holds what the tensor is made of, and not the tensor: that would be a cycle.
+    """
+
+    __slots__ = ("_parts",)
+
+    def __init__(self, variable: Variable) -> None:
+        super().__init__(variable)
+        self.keep(variable)
+
+    def keep(self, variable: Variable) -> None:
+        """Let the leaf outlive what people hold of it: storage and attributes, such as its gradient, stay here."""
+        # The attributes of a view lead here.
+        kept = isinstance(variable, Tensor) and not variable._is_view()
+        self._parts = (type(variable), variable.storage, vars(variable)) if kept else None
+
+    def release(self) -> None:
+        """Let it go again, since no gradient is wanted any more."""
+        self._parts = None
+
+    @property
+    def variable(self) -> "Tensor | None":
+        """The leaf; None where it was a view, and nobody holds it any more."""
+        found: Any = self.reference()
+        if found is None and self._parts is not None:
+            kind, storage, attributes = self._parts
+            found = _new(kind)
+            found.storage, found.node, found.nr = storage, self, 0
+            found.__dict__ = attributes
+            self.reference = ref(found)
+        return found
+
+
+class Tensor(Variable):
+    """A multi-dimensional array that remembers what was done to it, as PyTorch's.
+
+    Make one with `tensor`, `zeros`, `rand` and the like. Behaviour: https://pytorch.org/docs/stable/tensors.html
+
+    >>> import funcgrad.torch as torch
+    >>> w = torch.tensor([1.0, 2.0], requires_grad=True)
+    >>> (w * w).sum().backward()
+    >>> w.grad
+    tensor([2., 4.])
+    """
+
+    _grad: "Tensor | None" = None
+    # Of a result whose `.grad` is kept, the edge it is kept at; of a leaf, the hooks called after accumulation.
+    _retained: Any = None
+    # Of a leaf that wants no gradient any more, the node of when it did: graphs lead there still.
+    _former: Any = None
+    _post_accumulate: Any = None
+    __hash__ = Variable.__hash__
+    # NumPy scalars and arrays on the left leave the operators to us.
+    __array_priority__: ClassVar[int] = 1000
+
+    # -- what it is -----------------------------------------------------------------------------------------------
+
+    @property
+    def shape(self) -> Size:
+        """The lengths of its dimensions."""
+        return Size(self.storage.value.aval.shape)
+
+    def size(self, dim: int | None = None) -> Any:
+        """The shape, or its length along `dim`."""
+        return self.shape if dim is None else self.shape[dim]
+
+    @property
+    def ndim(self) -> int:
+        """How many dimensions it has."""
+        return len(self.storage.value.aval.shape)
+
+    def dim(self) -> int:
+        """How many dimensions it has."""
+        return self.ndim
+
+    def numel(self) -> int:
+        """How many elements it has."""
+        return self.shape.numel()
+
+    @property
+    def dtype(self) -> dtype:
+        """The type of its elements."""
+        return from_numpy_dtype(self.storage.value.aval.dtype)
+
+    @property
+    def device(self) -> device:
+        """Where its elements are, or will be once computed."""
+        return device_of(self.storage.value.aval)
+
+    # -- its place in the graph -----------------------------------------------------------------------------------
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether a gradient flows to it."""
+        return self.node is not None
+
+    @requires_grad.setter
+    def requires_grad(self, wanted: bool) -> None:
+        if not isinstance(wanted, bool):
+            raise RuntimeError("requires_grad must be a bool")
+        self._ask(wanted)
+
+    @requires_grad.deleter
+    def requires_grad(self) -> None:
+        raise RuntimeError("requires_grad must be a bool")
+
+    def _ask(self, wanted: bool) -> None:
+        """Ask for a gradient, or stop asking."""
+        if not self.is_leaf:
+            if not wanted:
+                raise RuntimeError(
+                    "you can only change requires_grad flags of leaf variables. If you want to use a computed "
+                    "variable in a subgraph that doesn't require differentiation use var_no_grad = var.detach()."
+                )
+        elif not wanted:
+            if self.node is not None:
+                self._former, self.node = self.node, None
+                self._former.release()
+        elif self.node is None:
+            self._check_may_require_grad()
+            if self._former is None:
+                self.node = AccumulateGrad(self)
+            else:
+                self.node, self._former = self._former, None
+                self.node.keep(self)
+
+    def _check_may_require_grad(self) -> None:
+        if not aval_of(self.storage).inexact:
+            raise RuntimeError("only Tensors of floating point dtype can require gradients")
+        if inference.is_of_inference(self.storage) and not inference.enabled():
+            raise RuntimeError(
+                "Setting requires_grad=True on inference tensor outside InferenceMode is not allowed."
+            )
+
+    def requires_grad_(self, requires_grad: bool = True) -> "Tensor":
+        """Ask for a gradient, or stop asking; returns the tensor itself.
+
+        Raises:
+            RuntimeError: the dtype has no gradients, or the tensor is a result and the gradient is to be switched off.
+            TypeError: the wish is no bool.
+        """
+        if not isinstance(requires_grad, bool):
+            raise TypeError(
+                "requires_grad_(): argument 'requires_grad' (position 1) must be bool, not "
+                f"{type(requires_grad).__name__}"
+            )
+        refusals.refuse_inside(refusals.REQUIRES_GRAD)
+        self._ask(requires_grad)
+        return self
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether no op made it, as far as gradients are concerned."""
+        node = self.node
+        return node is None or isinstance(node, Leaf)
+
+    def _is_result(self) -> bool:
+        """Whether an op is known to have made it; a view need not be asked for its node to tell."""
+        return not self.is_leaf
+
+    @property
+    def grad_fn(self) -> Any:
+        """The graph node of the op that made it; None for a leaf."""
+        return None if self.is_leaf else self.node.face
+
+    @property
+    def output_nr(self) -> int:
+        """Which of the outputs of `grad_fn` it is."""
+        return self.nr
+
+    @property
+    def grad(self) -> "Tensor | None":
+        """The gradient gathered so far; None before the first `backward()`.
+
+        Warns:
+            UserWarning: the tensor is a result, whose gradient is not kept.
+        """
+        if self._grad is None and self._retained is None and self._is_result():
+            warnings.warn(_NOT_LEAF, stacklevel=2)
+        return self._grad
+
+    @grad.setter
+    def grad(self, grad: "Tensor | None") -> None:
+        if grad is not None:
+            if not isinstance(grad, Tensor):
+                raise TypeError(
+                    f"assigned grad expected to be a Tensor or None but got grad of type {type(grad).__name__}"
+                )
+            if grad is self:
+                raise RuntimeError("can't assign Variable as its own grad")
+            if grad.shape != self.shape:
+                raise RuntimeError(
+                    f"attempting to assign a gradient of size '{list(grad.shape)}' to a tensor of size "
+                    f"'{list(self.shape)}'. Please ensure that the gradient and the tensor are the same size"
+                )
+            if grad.dtype is not self.dtype:
+                name = C_NAMES[grad.dtype]
+                name = {"short": "short int", "long long": "long int"}.get(name, name)
+                raise RuntimeError(
+                    f"attempting to assign a gradient with dtype '{name}' to a tensor with grad_dtype "
+                    f"'{self.dtype.scalar_type}'. The gradient must match the tensor's grad_dtype (defaults to the "
+                    "tensor's dtype). You can set the tensor's grad_dtype attribute with a specific dtype, or None to "
+                    "allow any dtype. Set grad_dtype with caution. Diverging the dtypes of a tensor and its gradient "
+                    "may break downstream systems that assume they match."
+                )
+            _check_same_device(grad.device, self.device)
+        self._grad = grad
+
+    @grad.deleter
+    def grad(self) -> None:
+        self._grad = None
+
+    @property
+    def grad_dtype(self) -> Any:
+        """The dtype of its gradient, which is its own.
+
+        Raises:
+            RuntimeError: it is no leaf.
+        """
+        if not self.is_leaf:
+            raise RuntimeError("grad_dtype can only be accessed on leaf tensors.")
+        return self.dtype
+
+    @grad_dtype.setter
+    def grad_dtype(self, wanted: Any) -> None:
+        if not self.is_leaf:
+            raise RuntimeError("grad_dtype can only be set on leaf tensors.")
+        if wanted is not self.dtype:
+            raise NotImplementedError("a gradient of another dtype than its tensor's")
+
+    @property
+    def data(self) -> "Tensor":
+        """The same elements without their history; writing to them is not noticed by autograd."""
+        storage = self.storage
+        if type(storage) is Storage and not (duals or local.recorder.levels):
+            return without_history(DataStorage(storage))
+        refusals.refuse_data(storage.value, reading=True)
+        return without_history(data_of(apart(storage)))
+
+    @data.setter
+    def data(self, source: "Tensor") -> None:
+        if not isinstance(source, Tensor):
+            raise TypeError(f"Variable data has to be a tensor, but got {type(source).__name__}")
+        refusals.refuse_data(self.storage.value, reading=False)
+        storage, given = self.storage, source.storage
+        # What an augmented assignment to `.data` gives back comes first.
+        if (type(given) is DataStorage and given.source is storage) or (
+            memory_of(given) is memory_of(storage) and geometry_of(given) == geometry_of(storage)
+        ):
+            return
+        if self.requires_grad and not aval_of(source.storage).inexact:
+            raise RuntimeError(
+                "data set to a tensor that requires gradients must be floating point or complex dtype"
+            )
+        if type(storage) is ViewStorage:
+            # The version stays that of the base.
+            self.move_to(ViewStorage(memory_of(given), storage.counter, geometry_of(given)))
+            return
+        counted = not inference.is_of_inference(storage)
+        version = storage.version if counted else 0
+        self.move_to(data_of(given))
+        self.storage.version = version
+
+    @data.deleter
+    def data(self) -> None:
+        raise RuntimeError("Deleting tensor data is not allowed. Delete tensor instead!")
+
+    def move_to(self, storage: Storage) -> None:
+        """Let the tensor have its elements there from now on."""
+        if type(storage) is ViewStorage:
+            storage.creation = getattr(self.storage, "creation", None)
+        self.storage = storage
+        if not self._is_view() and type(self.node) is AccumulateGrad:
+            self.node.keep(self)
+
+    def detach(self) -> "Tensor":
+        """The same elements without their history; in-place changes of either show in both."""
+        storage = apart(self.storage)
+        if inference.is_of_inference(storage) and not inference.enabled():
+            storage = data_of(storage)  # counted anew, as in PyTorch
+        return without_history(storage)
+
+    @property
+    def _version(self) -> int:
+        return inference.version_of(self.storage)
+
+    @property
+    def _base(self) -> "Tensor | None":
+        return None
+
+    def _is_view(self) -> bool:
+        return False
+
+    # -- its elements ---------------------------------------------------------------------------------------------
+
+    def _array(self) -> Any:
+        """The elements as a JAX array, computed if they were pending; a tracer inside a JAX transformation."""
+        return compute(self.storage.value)
+
+    def numpy(self, *, force: bool = False) -> np.ndarray:
+        """The elements as a NumPy array, read-only.
+
+        Raises:
+            RuntimeError: the tensor requires grad and `force` is not set.
+        """
+        if self.node is not None and not force:
+            raise RuntimeError(
+                "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
+            )
+        array = self._array()
+        if is_transformed(array):
+            raise RuntimeError(refusals.NO_STORAGE)
+        return np.asarray(concrete(array, refusals.NO_STORAGE))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """The elements, for NumPy's functions."""
+        return np.array(self.numpy(), dtype=dtype, copy=copy)
+
+    def __jax_array__(self) -> Any:
+        """The elements, for JAX's functions."""
+        return self._array()
+
+    def tolist(self) -> Any:
+        """The elements as nested lists of Python numbers; a number for a 0-d tensor."""
+        return np.asarray(concrete(self._array(), refusals.NO_STORAGE)).tolist()
+
+    def item(self) -> Any:
+        """The one element as a Python number.
+
+        Raises:
+            RuntimeError: there are more elements, or none.
+        """
+        array = self._array()
+        if array.size != 1:
+            raise RuntimeError(f"a Tensor with {array.size} elements cannot be converted to Scalar")
+        return concrete(array, refusals.ITEM).item()
+
+    def _number(self, convert: Callable[[Any], Any], complaint: str = refusals.ITEM) -> Any:
+        array = self._array()
+        if array.size != 1:
+            raise ValueError("only one element tensors can be converted to Python scalars")
+        array = concrete(array, complaint)
+        return convert(array if is_tracer(array) else np.asarray(array).item())
+
+    def __float__(self) -> float:
+        """The one element."""
+        return self._number(float)
+
+    def __int__(self) -> int:
+        """The one element, cut to an integer."""
+        return self._number(int)
+
+    def __complex__(self) -> complex:
+        """The one element."""
+        return self._number(complex)
+
+    def __index__(self) -> int:
+        """The one element of an integer tensor."""
+        if self.storage.value.aval.inexact or self.numel() != 1:
+            raise TypeError("only integer tensors of a single element can be converted to an index")
+        return self._number(int)
+
+    def __bool__(self) -> bool:
+        """Whether the one element is not zero."""
+        count = self.numel()
+        if count != 1:
+            raise RuntimeError(
+                "Boolean value of Tensor with no values is ambiguous"
+                if count == 0
+                else "Boolean value of Tensor with more than one value is ambiguous"
+            )
+        return self._number(bool, refusals.CONTROL_FLOW)
+
+    def __contains__(self, element: Any) -> bool:
+        """Whether an element, or where it broadcasts any of its elements, is among the elements."""
+        if not isinstance(element, (Tensor, bool, int, float, complex)):
+            raise RuntimeError(
+                f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(element)}."
+            )
+        equal: Any = element == self
+        return bool(equal.any())
+
+    def __len__(self) -> int:
+        """The length of the first dimension."""
+        shape = self.storage.value.aval.shape
+        if not shape:
+            raise TypeError("len() of a 0-d tensor")
+        return shape[0]
+
+    def __format__(self, spec: str) -> str:
+        """A 0-d tensor is formatted as its element."""
+        if self.ndim == 0:
+            return format(self.item(), spec)
+        return object.__format__(self, spec) if spec else str(self)
+
+    def __repr__(self) -> str:
+        """PyTorch's printed form."""
+        value = self.storage.value
+        # What has left its batch can still be printed.
+        escaped = isinstance(value, Wrapped) and value.axis is not None
+        array: Any = value if escaped else self._array()
+        tangent = None
+        if isinstance(array, Wrapped):
+            inner = array.inner
+            if not is_dual(array):
+                printed = repr(tensor_of(inner.storage.value, inner.node, inner.nr))
+                return refusals.describe(array, printed)
+            carried: Any = array.tangent
+            tangent = repr(tensor_of(carried.storage.value, carried.node, carried.nr))
+            array = concrete(array, refusals.NO_STORAGE)
+        if is_tracer(array):
+            return f"tensor({array})"
+        bound = self.storage.value.aval.device
+        try:
+            grad_fn = self.grad_fn
+            name = None if grad_fn is None else type(grad_fn).__name__
+        except RuntimeError:
+            name = "Invalid"  # a view that must not be used any more
+        return printing.format_tensor(
+            np.asarray(array),
+            self.dtype,
+            requires_grad=self.requires_grad,
+            grad_fn_name=name,
+            device_suffix=None if bound is None or self.device.type == "cpu" else str(self.device),
+            tangent=tangent,
+        )
+
+
+def device_of(aval: Aval) -> device:
+    """Where something of this type is; where JAX puts it if it is bound to no device."""
+    bound = aval.device
+    if bound is None:
+        bound = jax.config.values["jax_default_device"] or jax.local_devices()[0]
+    if not isinstance(bound, jax.Device):
+        bound = min(
+            getattr(bound, "device_set", [jax.local_devices()[0]]), key=lambda each: each.id
+        )
+    return device.from_jax(bound)
+
+
+def _check_same_device(of_gradient: device, of_tensor: device) -> None:
+    """Check that a gradient is where its tensor is.
+
+    Raises:
+        RuntimeError: it is not.
+    """
+    for what, given, wanted in (
+        ("with device type", of_gradient.type, of_tensor.type),
+        ("located on device with index", of_gradient.index, of_tensor.index),
+    ):
+        if given != wanted:
+            raise RuntimeError(
+                f"attempting to assign a gradient {what} '{given}' to a tensor {what} '{wanted}'. Please ensure that "
+                "the gradient and the tensor are on the same device"
+            )
+
+
+def without_history(storage: Storage) -> Tensor:
+    """A tensor of these elements that no op made."""
+    tensor = _new(Tensor)
+    tensor.storage = storage
+    tensor.node, tensor.nr = None, 0
+    return tensor
+
+
+def tensor_of(value: Value, node: Any = None, nr: int = 0) -> Tensor:
+    """The tensor of a recorded op's result."""
+    tensor = _new(Tensor)
+    tensor.storage = inference.new_storage(value)
+    tensor.node = node
+    tensor.nr = nr
+    return tensor
+
+
+def apart(storage: Storage) -> Storage:
+    """A storage to share with a detached tensor; inside transformations a value has history of its own."""
+    if (local.recorder.levels or duals) and isinstance(storage.value, Wrapped):
+        return DetachedStorage(storage)
+    return storage
+
+
+def concrete(array: Any, complaint: str) -> Any:
+    """The elements of an array; inside transformations, where they can be seen: if not, that is the complaint."""
+    return refusals.elements_of(array, complaint) if isinstance(array, Wrapped) else array
+
+
+def place(array: Any, where: "device | str | None" = None) -> Value:
+    """A value of elements given as a NumPy or JAX array: copied, and on `where` if that is said."""
+    if is_tracer(array):
+        return Value.of(array)
+    # A constant stays one also where JAX is tracing something else.
+    with jax.enable_x64(True), jax.ensure_compile_time_eval():
+        made = jnp.array(array)
+        if where is not None:
+            made = jax.device_put(made, device(where).jax_device())
+    value = Value.of(made)
+    watch = local.recorder.watch
+    if watch is not None:
+        watch.creates(value)
+    return value

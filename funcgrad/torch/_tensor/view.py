@@ -1,0 +1,484 @@
+"""Tensors that are views: their place in the graph follows that of their base, which may be written in place.
+
+How PyTorch does it: https://github.com/pytorch/pytorch/blob/main/torch/csrc/autograd/variable.cpp
+"""
+
+from collections.abc import Sequence
+from math import inf
+from typing import Any
+
+import jax.numpy as jnp
+
+from funcgrad.engine import (
+    FreedError,
+    FunctionNode,
+    GraphNode,
+    Leaf,
+    Op,
+    Storage,
+    Variable,
+    grad_mode,
+    local,
+    record,
+)
+from funcgrad.engine.levels import where
+from funcgrad.engine.nodes import next_sequence
+from funcgrad.torch._levels.refusals import REQUIRES_GRAD
+from funcgrad.torch._memory import geometry as geometries
+from funcgrad.torch._memory import inference
+from funcgrad.torch._memory.slices import as_strided, copy_slices, relative
+from funcgrad.torch._memory.storages import (
+    Creation,
+    ViewStorage,
+    aval_of,
+    geometry_of,
+    memory_of,
+    place,
+    reinterpreted,
+    view_of,
+)
+from funcgrad.torch._tensor.rebasing import move_retained, rebase
+from funcgrad.torch._tensor.tensor import AccumulateGrad, Tensor, tensor_of
+from funcgrad.torch._types.dtypes import dtype, from_numpy_dtype
+from funcgrad.torch._types.node_names import short_name
+from funcgrad.torch._types.size import Size
+
+_new = object.__new__
+
+
+# What has been modified where a view is refused when it is next used; where it is written, it "is being" modified.
+BASE_MODIFIED = "its base or another view of its base has been"
+# The mode a view was made in, and the one that it was written in.
+_MODES = {
+    Creation.NO_GRAD: ("no_grad", " with grad mode enabled"),
+    Creation.INFERENCE: ("inference", " in normal mode"),
+}
+
+
+def refusal(storage: Storage, node: Any, nr: int, modified: str) -> str:
+    """What PyTorch says of a view that must not be written; empty where it may be.
+
+    Args:
+        storage: the view's.
+        node, nr: where it comes from.
+        modified: what is or has been modified.
+    """
+    creation = getattr(storage, "creation", None)
+    if creation is None or creation is Creation.PLAIN:
+        return ""
+    if node is None or isinstance(node, Leaf):
+        made, written = _MODES.get(creation, _MODES[Creation.NO_GRAD])
+        what = f"A view was created in {made} mode and {modified} modified inplace{written}."
+    else:
+        made, written = _MODES.get(creation, ("", ""))
+        of = made and f" of a view which was created in {made} mode"
+        name = short_name(type(node))
+        what = f"Output {nr} of {name} is a view{of} and {modified} modified inplace{written}."
+    return f"{what} {creation.value}"
+
+
+class _Nobody:
+    """Somebody for a leaf to know weakly, and who is gone at once."""
+
+
+# The node of a view that requires grad only because its base does: gradients that arrive there are lost, as in PyTorch.
+UNTRACKED = AccumulateGrad(_Nobody())  # type: ignore[arg-type]
+# Stands for the node that a view written in place will have once it is asked for.
+_REBASED = GraphNode()
+_REBASED.edges, _REBASED.saved, _REBASED.sequence = (), (), inf
+
+
+class AsStridedBackward0(FunctionNode):
+    """The node of a view of a result that was detached in place: it leads nowhere."""
+
+    __slots__ = ()
+
+    def pull_back(self, cotangents: Sequence[Variable | None]) -> Sequence[Variable | None]:
+        """Nothing."""
+        return [None]
+
+
+class CopySlices(FunctionNode):
+    """The node of a base after a Python function wrote to a view of it; see `copy_slices` for all other writes."""
+
+    __slots__ = ("offset", "position", "way", "within")
+
+    def __init__(self, within: FunctionNode, position: int, view: "ViewTensor") -> None:
+        base, storage = view.base, view.storage
+        edges = list(within.edges)
+        edges[position] = (base.node or UNTRACKED, base.nr)
+        super().__init__(tuple(edges), (aval_of(base.storage),))
+        self.within: FunctionNode | None = within
+        self.position = position
+        self.way, self.offset = relative(base.storage, storage), storage.offset  # type: ignore[arg-type, attr-defined]
+
+    @property
+    def saved(self) -> Any:
+        """The function's node, which a walk lets go of."""
+        return None if self.within is None else (self.within,)
+
+    @saved.setter
+    def saved(self, saved: Any) -> None:
+        if saved is None:
+            self.within = None
+
+    def pull_back(self, cotangents: Sequence[Variable | None]) -> Sequence[Variable | None]:
+        """The function's own way back for the view's part of the cotangent; the rest stays as it is.
+
+        Raises:
+            FreedError: an earlier walk let go of the function.
+        """
+        if self.within is None:
+            raise FreedError
+        whole = cotangents[0]
+        if whole is None:
+            return [None] * len(self.edges)
+        gradients = list(self.within.pull_back([call(as_strided(*self.way), whole, self.offset)]))
+        part = gradients[self.position]
+        op = copy_slices(_PUT if part is not None else _CLEAR, *self.way)
+        arguments = (whole, self.offset) if part is None else (whole, part, self.offset)
+        gradients[self.position] = call(op, *arguments)
+        return gradients
+
+
+def call(op: Op, *arguments: Variable) -> Tensor:
+    """The tensor that an op with one output gives."""
+    return tensor_of(*record(op, arguments))
+
+
+_PUT = Op("put", lambda _, new: new)
+_CLEAR = Op("clear", jnp.zeros_like)
+
+
+class ViewTensor(Tensor):
+    """A tensor that is a view of another, its base. To the user it is a `Tensor`.
+
+    Attributes:
+        base: the tensor viewed, no view itself.
+    """
+
+    base: Tensor
+    _node: Any
+    _nr: int
+    _seen: int
+    # Once it was written in place: where its base came from then, the version that this left, and the number that its
+    # own node, made later, is to have.
+    _written: tuple[GraphNode, int, int, float] | None = None
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        """PyTorch has one class of tensors."""
+        return Tensor
+
+    @property
+    def creation(self) -> Creation:
+        """How it was made."""
+        return self.storage.creation  # type: ignore[attr-defined]
+
+    @creation.setter
+    def creation(self, creation: Creation) -> None:
+        self.storage.creation = creation  # type: ignore[attr-defined]
+
+    # -- what it is, without reading its elements -----------------------------------------------------------------
+
+    @property
+    def shape(self) -> Size:
+        """The lengths of its dimensions."""
+        return Size(aval_of(self.storage).shape)
+
+    @property
+    def ndim(self) -> int:
+        """How many dimensions it has."""
+        return len(aval_of(self.storage).shape)
+
+    @property
+    def dtype(self) -> dtype:
+        """The type of its elements."""
+        return from_numpy_dtype(aval_of(self.storage).dtype)
+
+    # -- its place in the graph -----------------------------------------------------------------------------------
+
+    @property
+    def node(self) -> Any:
+        """The graph node it comes from: made anew where the base was written in place since it was last made.
+
+        Raises:
+            RuntimeError: that must not be, since the view was made without a gradient or by an op with several outputs.
+        """
+        known, base = self._node, self.base
+        if base.node is None and (known is None or isinstance(known, Leaf)):
+            return known
+        if known is _REBASED or self._seen != self.storage.version:
+            self._check_creation(BASE_MODIFIED)
+            self._rebase()
+            known = self._node
+        return UNTRACKED if known is None else known
+
+    @node.setter
+    def node(self, node: Any) -> None:
+        self._node = node
+
+    @property
+    def nr(self) -> int:
+        """Which of the node's outputs it is."""
+        return self._nr
+
+    @nr.setter
+    def nr(self, nr: int) -> None:
+        self._nr = nr
+
+    @Tensor.requires_grad.getter  # type: ignore[attr-defined]
+    def requires_grad(self) -> bool:
+        """Whether a gradient flows to it."""
+        return self._node is not None or self.base.node is not None
+
+    def _ask(self, wanted: bool) -> None:
+        if wanted and local.recorder.levels:
+            raise RuntimeError(REQUIRES_GRAD)
+        if wanted and self.is_leaf and self._node is None:
+            # Asked of the property, this would be the untracked node.
+            self._check_may_require_grad()
+            self._node = self._former or AccumulateGrad(self)
+        elif not wanted and self.is_leaf:
+            self._former, self._node = self._node or self._former, None
+        elif not wanted:
+            super()._ask(wanted)
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether no op made it, as far as gradients are concerned."""
+        node = self.node
+        return node is None or isinstance(node, Leaf)
+
+    def _is_result(self) -> bool:
+        return self._node is not None and not isinstance(self._node, Leaf)
+
+    @property
+    def grad_fn(self) -> Any:
+        """The graph node of the op that made it; None for a leaf."""
+        node = self.node
+        return None if node is None or isinstance(node, Leaf) else node.face
+
+    @property
+    def _base(self) -> Tensor | None:
+        return self.base if self._is_view() else None
+
+    def _is_view(self) -> bool:
+        # Of what was made in inference mode PyTorch keeps no account.
+        return not inference.is_of_inference(self.storage)
+
+    def _rebase(self) -> None:
+        storage: Any = self.storage
+        base: Variable = self.base
+        sequence = None
+        if self._written is not None and self._node is _REBASED:
+            node, nr, version, number = self._written
+            if version == storage.version:
+                # Also where the base was detached since.
+                base, sequence = Variable(base.storage, node, nr), number
+        self._written = None
+        with where(self.base.storage.value), grad_mode(True):
+            op = as_strided(*relative(self.base.storage, storage), storage.remade_by)
+            value, self._node, self._nr = record(op, (base, storage.offset))
+        if self._node is None:
+            self._node = AsStridedBackward0(((UNTRACKED, 0),), (aval_of(storage),))
+        if sequence is not None:
+            self._node.sequence = sequence
+        held = storage.source.value
+        if storage.cached is None or storage.cached[0] is not held:
+            storage.cached = held, value
+        self._seen = storage.version
+        if self._retained is not None:
+            move_retained(self)
+
+    def rebase_on(self, node: FunctionNode, position: int) -> None:
+        """After a Python function wrote to this view: let its node be that of the base, for the view's part of it.
+
+        Args:
+            node: the function's, with one output.
+            position: which of its edges is the view's.
+        """
+        self.check_writable(())
+        made = CopySlices(node, position, self)
+        rebase(self.base, made, 0)
+        self.expect_node(made, 0)
+
+    def expect_node(self, node: GraphNode, nr: int) -> None:
+        """Its base was written to through it: its node is made when it is asked for, as if it had been made now.
+
+        Args:
+            node, nr: where the base comes from after the write.
+        """
+        self._node, self._written = _REBASED, (node, nr, self.storage.version, next_sequence())
+        if self._retained is not None:
+            move_retained(self)
+
+    def see_version(self) -> None:
+        """Take the node as it is for that of the present version."""
+        self._seen = self.storage.version
+
+    # -- writing to it --------------------------------------------------------------------------------------------
+
+    def check_writable(self, others: Sequence[Variable]) -> None:
+        """Check that autograd can follow an in-place op on this view. Called where grad mode is on.
+
+        Raises:
+            RuntimeError: it cannot: the base is a leaf, or the view was made in a way that forbids it.
+        """
+        requires_grad = self.requires_grad
+        if requires_grad or any(_requires_grad(other) for other in others):
+            self._check_creation("is being")
+            if requires_grad and self.base.is_leaf:
+                raise RuntimeError(
+                    "a view of a leaf Variable that requires grad is being used in an in-place operation."
+                )
+
+    def _check_creation(self, modified: str) -> None:
+        refused = refusal(self.storage, self._node, self._nr, modified)
+        if refused:
+            raise RuntimeError(refused)
+
+    def write_in_place(self, op: Op, others: Sequence[Variable]) -> Any:
+        """Record `op` on this view and `others`, and store its result in the memory.
+
+        One op does all of it, from base to base, so its derivative is that of the whole.
+
+        Returns:
+            The graph node it left behind, if any.
+        """
+        storage: Any = self.storage
+        base = self.base
+        counter = storage.counter
+        if local.recorder.grad_enabled and memory_of(base.storage) is memory_of(storage):
+            arguments = (as_it_was(base), *others, storage.offset)
+            made = record(copy_slices(op, *relative(base.storage, storage)), arguments)
+            value, node, nr = made
+            keep_apart(node)
+            base.storage.value = value
+        else:
+            node, nr = None, 0
+            with grad_mode(False):
+                arguments = (storage.memory, *others, storage.offset)
+                value = record(copy_slices(op, storage.layout, None), arguments)[0]
+            storage.memory.storage.value = value
+        counter.version += 1
+        storage.cached = None  # nobody needs the elements as they were
+        if node is not None:
+            rebase(base, node, nr)
+            self.expect_node(node, nr)
+        return node
+
+
+ViewTensor.__name__ = ViewTensor.__qualname__ = "Tensor"
+ViewTensor.__module__ = Tensor.__module__
+
+
+def _requires_grad(variable: Variable) -> bool:
+    return variable.requires_grad if isinstance(variable, Tensor) else variable.node is not None
+
+
+def as_it_was(target: Variable) -> Variable:
+    """The target of an in-place op as an argument: hooks on saved tensors must not be given what is about to change."""
+    if local.recorder.observer is None:
+        return target
+    return Variable(Storage(target.storage.value), target.node, target.nr)
+
+
+def keep_apart(node: Any) -> None:
+    """Let the node of an in-place op keep what it needs of its target as it was, as PyTorch keeps a copy."""
+    if node is not None and node.saved and 0 in node.rule.saves:
+        value = node.saved[0][0]
+        node.saved = ((value, Storage(value), 0, value), *node.saved[1:])
+
+
+# ------------------------------------------------------------------------------------------- making views
+
+
+def view_tensor(
+    input: Tensor, storage: ViewStorage, node: Any, nr: int, creation: Creation
+) -> Tensor:
+    """The tensor of a view of `input`."""
+    made = _new(ViewTensor)
+    made.storage = storage
+    made._node, made._nr = node, nr
+    try:
+        made._seen = storage.version
+    except RuntimeError:  # of a tensor made in inference mode, which has none, and never a node
+        made._seen = 0
+    if type(input) is ViewTensor:
+        made.base = input.base
+        creation = input.creation if creation is Creation.PLAIN else creation
+    else:
+        made.base = input
+    storage.creation = creation
+    return made
+
+
+def made_now() -> Creation:
+    """How views are made in this thread's grad mode."""
+    if local.recorder.grad_enabled:
+        return Creation.PLAIN
+    return Creation.INFERENCE if inference.enabled() else Creation.NO_GRAD
+
+
+def make_view(input: Tensor, geometry: Any, op: Op, places: tuple[int, ...] = ()) -> Tensor:
+    """A view of a tensor.
+
+    Args:
+        input: the tensor, which may be a view itself.
+        geometry: where the view's elements are.
+        op: gives the view's elements from the input's; recorded only where a gradient is wanted.
+        places: the numbers that it takes beside them.
+    """
+    storage = view_of(input.storage, geometry)
+    node, nr = None, 0
+    if local.recorder.grad_enabled and input.node is not None:
+        arguments = (input, *map(place, places)) if places else (input,)
+        value, node, nr = record(op, arguments)
+        storage.cached = storage.source.value, value
+    return view_tensor(input, storage, node, nr, made_now())
+
+
+def written_view(input: Tensor, geometry: Any) -> Tensor:
+    """A view of a tensor that is only written to, so that no op need be recorded for it."""
+    node = None if not input.requires_grad else _REBASED
+    return view_tensor(input, view_of(input.storage, geometry), node, 0, made_now())
+
+
+def make_reinterpreted(input: Tensor, geometry: Any, dtype: Any, op: Op) -> Tensor:
+    """A view whose elements are the input's seen as real or as complex numbers."""
+    storage = reinterpreted(input.storage, geometry, dtype)
+    storage.remade_by = op.label
+    node, nr = None, 0
+    if local.recorder.grad_enabled and input.node is not None:
+        value, node, nr = record(op, (input,))
+        storage.cached = storage.source.value, value
+    return view_tensor(input, storage, node, nr, made_now())
+
+
+def view_of_itself(input: Tensor) -> Tensor:
+    """A view of all of a tensor, without a node: what a custom function makes of an argument that it returns."""
+    of = geometry(input)
+    made = geometries.view(of, of.size) or of
+    return view_tensor(input, view_of(input.storage, made), None, 0, Creation.FUNCTION)
+
+
+def make_views(input: Tensor, geometries: Sequence[Any], op: Op) -> tuple[Tensor, ...]:
+    """The views that one op gives."""
+    storages = [view_of(input.storage, each) for each in geometries]
+    creation = Creation.SEVERAL if local.recorder.grad_enabled else made_now()
+    if not local.recorder.grad_enabled or input.node is None:
+        return tuple([view_tensor(input, each, None, 0, creation) for each in storages])
+    results = record(op, (input,))
+    results = [results] if type(results) is tuple else results
+    held = storages[0].source.value
+    tensors = []
+    for storage, (value, node, nr) in zip(storages, results, strict=True):
+        storage.cached = held, value
+        tensors.append(view_tensor(input, storage, node, nr, creation))
+    return tuple(tensors)
+
+
+def geometry(of: Tensor) -> Any:
+    """Where a tensor's elements lie."""
+    return geometry_of(of.storage)

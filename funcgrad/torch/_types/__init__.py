@@ -1,0 +1,1 @@
+"""Dtypes and their limits, sizes, devices, numbers, trees, names of graph nodes."""

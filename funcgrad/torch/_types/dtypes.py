@@ -1,0 +1,376 @@
+"""The plain values that describe a tensor, as PyTorch spells them: `dtype` and `Size`.
+
+Type promotion and the default dtype are here too; the tensors that have these properties are not.
+"""
+
+import functools
+import numbers
+from collections.abc import Iterable
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+
+
+class dtype:
+    """The element type of a tensor; one instance for each type, compared by identity.
+
+    Attributes:
+      name: PyTorch's name without the prefix, such as `"float32"`.
+      numpy_dtype: the NumPy dtype that stores it (`ml_dtypes.bfloat16` for bfloat16).
+      itemsize: bytes in one element.
+      is_floating_point: real floating point; false for complex.
+      is_complex: complex floating point.
+      is_signed: can hold negative values.
+      scalar_type: the name in PyTorch's error messages, such as `"Float"`.
+
+    >>> float32, float32.itemsize, float32.is_floating_point
+    (torch.float32, 4, True)
+
+    Behaviour: https://pytorch.org/docs/stable/tensor_attributes.html
+    """
+
+    __slots__ = (
+        "is_complex",
+        "is_floating_point",
+        "is_signed",
+        "itemsize",
+        "name",
+        "numpy_dtype",
+        "scalar_type",
+    )
+
+    name: str
+    numpy_dtype: np.dtype[Any]
+    itemsize: int
+    is_floating_point: bool
+    is_complex: bool
+    is_signed: bool
+    scalar_type: str
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> "dtype":
+        """Refuse: the only instances are the ones in this module."""
+        raise TypeError("cannot create 'torch.dtype' instances")
+
+    def __init_subclass__(cls) -> None:
+        """Refuse: as in PyTorch, the set of types is closed."""
+        raise TypeError("type 'torch.dtype' is not an acceptable base type")
+
+    def __setattr__(self, attribute: str, value: Any) -> None:
+        """Refuse: instances are shared by every tensor of the type."""
+        raise AttributeError(f"attribute {attribute!r} of 'torch.dtype' objects is not writable")
+
+    def __repr__(self) -> str:
+        """PyTorch's spelling, such as `torch.float32`."""
+        return f"torch.{self.name}"
+
+    def __reduce__(self) -> str:
+        """Copy and unpickle to the same instance, found in this module by name."""
+        return "bool_" if self.name == "bool" else self.name
+
+    def to_complex(self) -> "dtype":
+        """The complex dtype whose parts have this precision (complex64 for integers).
+
+        Raises:
+          TypeError: for float16, whose complex32 no JAX backend has.
+        """
+        if self.is_complex:
+            return self
+        if self is float16:
+            raise TypeError("torch.complex32 (ComplexHalf) does not exist on JAX; use complex64")
+        return complex128 if self is float64 else complex64
+
+    @property
+    def legacy_name(self) -> str:
+        """The name of a CPU tensor of this dtype in PyTorch's error messages.
+
+        >>> float32.legacy_name, complex64.legacy_name
+        ('torch.FloatTensor', 'CPUComplexFloatType')
+        """
+        if self.is_complex or self in (bfloat16, bool_):
+            return f"CPU{self.scalar_type}Type"
+        return f"torch.{self.scalar_type}Tensor"
+
+    def to_real(self) -> "dtype":
+        """The dtype of the real part; a real dtype is its own."""
+        return {complex64: float32, complex128: float64}.get(self, self)
+
+
+def _make(name: str, scalar_type: str, numpy_type: Any) -> dtype:
+    made = object.__new__(dtype)
+    stored = np.dtype(numpy_type)
+    is_complex = stored.kind == "c"
+    is_floating_point = stored.kind == "f" or name == "bfloat16"
+    for attribute, value in {
+        "name": name,
+        "scalar_type": scalar_type,
+        "numpy_dtype": stored,
+        "itemsize": stored.itemsize,
+        "is_floating_point": is_floating_point,
+        "is_complex": is_complex,
+        "is_signed": is_complex or is_floating_point or stored.kind == "i",
+    }.items():
+        object.__setattr__(made, attribute, value)
+    return made
+
+
+float16 = _make("float16", "Half", np.float16)
+bfloat16 = _make("bfloat16", "BFloat16", ml_dtypes.bfloat16)
+float32 = _make("float32", "Float", np.float32)
+float64 = _make("float64", "Double", np.float64)
+complex64 = _make("complex64", "ComplexFloat", np.complex64)
+complex128 = _make("complex128", "ComplexDouble", np.complex128)
+uint8 = _make("uint8", "Byte", np.uint8)
+int8 = _make("int8", "Char", np.int8)
+int16 = _make("int16", "Short", np.int16)
+int32 = _make("int32", "Int", np.int32)
+int64 = _make("int64", "Long", np.int64)
+bool_ = _make("bool", "Bool", np.bool_)
+
+ALL_DTYPES: tuple[dtype, ...] = (
+    *(float16, bfloat16, float32, float64, complex64, complex128),
+    *(uint8, int8, int16, int32, int64, bool_),
+)
+
+# PyTorch's public names. `float`, `int` and `bool` stand here only, to leave Python's own usable.
+NAMES: dict[str, dtype] = {
+    **{each.name: each for each in ALL_DTYPES},
+    "half": float16,
+    "float": float32,
+    "double": float64,
+    "cfloat": complex64,
+    "cdouble": complex128,
+    "short": int16,
+    "int": int32,
+    "long": int64,
+}
+
+_BY_NUMPY = {each.numpy_dtype: each for each in ALL_DTYPES}
+
+# The C++ names of element types, as some of PyTorch's messages spell them.
+C_NAMES = {
+    float16: "c10::Half",
+    bfloat16: "c10::BFloat16",
+    float32: "float",
+    float64: "double",
+    complex64: "c10::complex<float>",
+    complex128: "c10::complex<double>",
+    uint8: "unsigned char",
+    int8: "signed char",
+    int16: "short",
+    int32: "int",
+    int64: "long long",
+    bool_: "bool",
+}
+
+
+def kernel_name(of: dtype) -> str:
+    """What PyTorch's kernels call a dtype.
+
+    >>> kernel_name(int64), kernel_name(float32)
+    ('long int', 'float')
+    """
+    return {int64: "long int", int16: "short int"}.get(of, C_NAMES[of])
+
+
+def as_dtype(given: Any) -> dtype:
+    """A dtype as it is, and the one that a Python type of numbers stands for.
+
+    Raises:
+      TypeError: it is another type.
+
+    >>> as_dtype(float)
+    torch.float64
+    """
+    if isinstance(given, dtype):
+        return given
+    known = {bool: bool_, int: int64, float: float64, complex: complex128}.get(given)
+    if known is None:
+        raise TypeError(f"dtype must be a torch.dtype, not {given.__name__}")
+    return known
+
+
+def from_numpy_dtype(numpy_dtype: Any) -> dtype:
+    """The `dtype` stored as `numpy_dtype` (anything `np.dtype` accepts, either byte order).
+
+    Raises:
+      TypeError: PyTorch has no such element type, or JAX cannot hold it.
+
+    >>> from_numpy_dtype("float32"), from_numpy_dtype(np.bool_)
+    (torch.float32, torch.bool)
+    """
+    wanted = np.dtype(numpy_dtype)
+    found = _BY_NUMPY.get(wanted) or _BY_NUMPY.get(wanted.newbyteorder("="))
+    if found is None:
+        raise TypeError(
+            f"can't convert np.ndarray of type {wanted}. The only supported types are: "
+            f"{', '.join(each.name for each in ALL_DTYPES)}."
+        )
+    return found
+
+
+# ---------------------------------------------------------------------------- default dtype
+
+_default_dtype = float32
+
+
+def get_default_dtype() -> dtype:
+    """The dtype of a tensor made from Python floats: float32 until set otherwise."""
+    return _default_dtype
+
+
+def set_default_dtype(new: dtype) -> None:
+    """Make `new` the dtype of tensors made from Python floats, in every thread.
+
+    Raises:
+      TypeError: `new` is not a floating-point dtype.
+
+    >>> set_default_dtype(float64)
+    >>> get_default_dtype()
+    torch.float64
+    >>> set_default_dtype(float32)
+    """
+    global _default_dtype
+    message = "only floating-point types are supported as the default type"
+    if not isinstance(new, dtype):
+        raise TypeError(f"invalid dtype object: {message}")
+    if not new.is_floating_point:
+        raise TypeError(message)
+    _default_dtype = new
+
+
+# ---------------------------------------------------------------------------- promotion
+
+_BOOL, _INTEGER, _FLOAT, _COMPLEX = range(4)
+
+
+def _category(of: dtype) -> int:
+    if of.is_complex:
+        return _COMPLEX
+    if of.is_floating_point:
+        return _FLOAT
+    return _BOOL if of is bool_ else _INTEGER
+
+
+@functools.cache
+def promote_types(first: dtype, second: dtype) -> dtype:
+    """The smallest dtype to which PyTorch converts both, whatever their values.
+
+    Raises:
+      TypeError: an argument is not a `dtype`.
+
+    >>> promote_types(int64, float16), promote_types(uint8, int8)
+    (torch.float16, torch.int16)
+
+    Behaviour: https://pytorch.org/docs/stable/generated/torch.promote_types.html
+    """
+    for position, each in enumerate((first, second), start=1):
+        if not isinstance(each, dtype):
+            raise TypeError(
+                f"promote_types(): argument 'type{position}' (position {position}) must be "
+                f"torch.dtype, not {type(each).__name__}"
+            )
+    if first is second:
+        return first
+    low, high = sorted((first, second), key=_category)
+    if _category(low) < _category(high):
+        wide = float64 in (low, high) or high is complex128
+        return complex128 if high.is_complex and wide else high
+    if {low, high} == {uint8, int8}:
+        return int16
+    if {low, high} == {float16, bfloat16}:
+        return float32
+    return max(low, high, key=lambda each: (each.itemsize, each.is_signed))
+
+
+def scalar_category_dtype(python_type: type) -> dtype:
+    """The dtype that a Python or NumPy scalar of `python_type` stands for in type promotion.
+
+    Raises:
+      TypeError: not the type of a number.
+
+    >>> scalar_category_dtype(bool), scalar_category_dtype(int), scalar_category_dtype(float)
+    (torch.bool, torch.int64, torch.float32)
+    """
+    return _scalar_dtype(python_type, _default_dtype)
+
+
+@functools.cache
+def _scalar_dtype(python_type: type, default: dtype) -> dtype:
+    if issubclass(python_type, bool | np.bool_):
+        return bool_
+    if issubclass(python_type, numbers.Integral):
+        return int64
+    if issubclass(python_type, numbers.Real):
+        return default
+    if issubclass(python_type, numbers.Complex):
+        return default.to_complex()
+    raise TypeError(f"expected a number, not {python_type.__name__}")
+
+
+def result_dtype(
+    dimensioned: Iterable[dtype] = (),
+    zero_dimensional: Iterable[dtype] = (),
+    scalars: Iterable[type] = (),
+) -> dtype:
+    """The dtype in which PyTorch computes an operation on these operands.
+
+    Tensors with dimensions decide; a 0-d tensor, then a Python scalar, changes the result only if
+    its category (bool < integer < floating point < complex) is higher.
+
+    Args:
+      dimensioned: dtypes of the operands that have at least one dimension.
+      zero_dimensional: dtypes of the 0-d tensors.
+      scalars: types of the Python scalars, such as `type(2.5)`.
+
+    Raises:
+      ValueError: no operand at all.
+      TypeError: a scalar's type is not a number's, or the result would be complex32.
+
+    >>> result_dtype([float32], [float64], [int])
+    torch.float32
+    >>> result_dtype([int32], scalars=[float])
+    torch.float32
+
+    Behaviour: https://pytorch.org/docs/stable/tensor_attributes.html#type-promotion-doc
+    """
+    return _result_dtype(
+        tuple(dimensioned), tuple(zero_dimensional), tuple(scalars), _default_dtype
+    )
+
+
+@functools.lru_cache(maxsize=4096)
+def _result_dtype(
+    dimensioned: tuple[dtype, ...],
+    zero_dimensional: tuple[dtype, ...],
+    scalars: tuple[type, ...],
+    default: dtype,
+) -> dtype:
+    if any(_category(each) >= _FLOAT for each in dimensioned + zero_dimensional):
+        # Then a tensor sets the precision, and a scalar's must not be asked: with float16 as the
+        # default it may not even exist.
+        default = float32
+    by_priority = (
+        dimensioned,
+        zero_dimensional,
+        tuple(_scalar_dtype(each, default) for each in scalars),
+    )
+    groups = [functools.reduce(promote_types, group) for group in by_priority if group]
+    if not groups:
+        raise ValueError("result_dtype needs at least one operand")
+    return functools.reduce(lambda lower, higher: _combine(higher, lower), reversed(groups))
+
+
+def _combine(higher: dtype, lower: dtype) -> dtype:
+    if _category(lower) <= _category(higher):
+        return higher
+    if higher.is_floating_point:
+        # Only complex ranks above: the precision stays that of the operand with priority.
+        return higher.to_complex()
+    return promote_types(higher, lower)
+
+
+# ---------------------------------------------------------------------------- limits
+
+
+# ---------------------------------------------------------------------------- shape

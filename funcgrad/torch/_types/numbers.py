@@ -1,0 +1,73 @@
+"""Python numbers as elements of a dtype: which of them PyTorch takes, and which wrap around."""
+
+from math import isfinite
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from funcgrad.torch._types.dtypes import C_NAMES, from_numpy_dtype
+
+
+def as_scalar(value: Any, dtype: np.dtype) -> Any:
+    """A number as an operand of arithmetic: integers wrap around, and beyond the largest number there is infinity.
+
+    Raises:
+        OverflowError: an integer has more than 64 bits.
+        RuntimeError: a complex number is to be a real one.
+
+    >>> as_scalar(300, np.dtype(np.uint8))
+    np.uint8(44)
+    """
+    if isinstance(value, int) and not -(2**63) <= value < 2**64:
+        raise OverflowError("int too big to convert")
+    if isinstance(value, complex) and dtype.kind not in "cb":
+        if value.imag:
+            raise _overflow(dtype)
+        value = value.real
+    if dtype.kind in "iu" and isinstance(value, int):
+        return np.uint64(value % 2**64).astype(dtype)
+    with np.errstate(over="ignore"):
+        try:
+            return dtype.type(value)
+        except (OverflowError, ValueError) as error:
+            if isinstance(value, str):
+                raise TypeError(f"expected a number, not {value!r}") from error
+            raise _overflow(dtype) from None
+
+
+def check_fits(value: Any, dtype: np.dtype) -> None:
+    """Check that PyTorch stores a number in a dtype.
+
+    Raises:
+        OverflowError: an integer has more than 64 bits.
+        RuntimeError: the dtype cannot hold the number.
+    """
+    if isinstance(value, int) and not -(2**63) <= value < 2**64:
+        raise OverflowError("int too big to convert")
+    if dtype.kind == "b":
+        return
+    parts = (
+        (value.real, value.imag) if isinstance(value, (complex, np.complexfloating)) else (value,)
+    )
+    if len(parts) > 1 and parts[1] and dtype.kind != "c":
+        raise _overflow(dtype)
+    if dtype.kind in "iu":
+        largest = int(np.iinfo(dtype).max)
+        # What is below zero wraps around in an unsigned dtype.
+        smallest = -largest if dtype.kind == "u" else int(np.iinfo(dtype).min)
+        if not isfinite(parts[0]) or not smallest <= int(parts[0]) <= largest:
+            raise _overflow(dtype)
+    elif any(isfinite(part) and abs(part) > float(jnp.finfo(dtype).max) for part in parts):
+        raise _overflow(dtype)
+
+
+def _overflow(dtype: np.dtype) -> RuntimeError:
+    name = dtype.name
+    if dtype.kind not in "iu":
+        name = C_NAMES[from_numpy_dtype(dtype)]
+    elif name != "int32":
+        name = f"{name}_t"
+    else:
+        name = "int"
+    return RuntimeError(f"value cannot be converted to type {name} without overflow")

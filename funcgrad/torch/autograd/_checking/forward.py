@@ -1,0 +1,183 @@
+"""Tangents against differences."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from funcgrad.engine import Op
+from funcgrad.torch._random.generator import Generator
+from funcgrad.torch._tensor.operands import call
+from funcgrad.torch._tensor.tensor import Tensor
+from funcgrad.torch.autograd import forward_ad
+from funcgrad.torch.autograd._checking import numerical
+from funcgrad.torch.autograd._checking.common import (
+    IMAGINARY,
+    REAL,
+    Check,
+    GradcheckError,
+    differentiated,
+    in_slow_mode,
+    mismatch,
+    requires_grad,
+    unit_vector,
+    zeros_like,
+)
+from funcgrad.torch.autograd._checking.numerical import (
+    allclose,
+    as_tuple,
+    of_array,
+    stacked,
+    values,
+)
+
+
+def check_forward(
+    options: Check, func: Callable[..., Any], inputs: tuple[Any, ...], check_undefined: bool
+) -> None:
+    """Check tangents against differences of the function, or of it by the parts of complex inputs.
+
+    Raises:
+        GradcheckError: they are apart.
+    """
+    if not any(isinstance(each, Tensor) and each.dtype.is_complex for each in inputs):
+        _compare_forward(options, func, inputs, "")
+        if check_undefined:
+            check_undefined_tangents(func, inputs)
+        return
+    for op, other, part in ((IMAGINARY, REAL, "imaginary"), (REAL, IMAGINARY, "real")):
+        parts = tuple(
+            [
+                call(op, each).detach().requires_grad_(each.requires_grad)
+                if isinstance(each, Tensor) and each.dtype.is_complex
+                else each
+                for each in inputs
+            ]
+        )
+
+        def of_part(*args: Any, op: Op = op, other: Op = other) -> Any:
+            factor, rest = (1, 1j) if op is REAL else (1j, 1)
+            return func(
+                *[
+                    each * factor + call(other, whole).detach() * rest
+                    if each is not whole
+                    else each
+                    for each, whole in zip(args, inputs, strict=True)
+                ]
+            )
+
+        _compare_forward(options, of_part, parts, part)
+        if check_undefined:
+            check_undefined_tangents(of_part, parts)
+
+
+def _compare_forward(
+    options: Check, func: Callable[..., Any], inputs: tuple[Any, ...], part: str
+) -> None:
+    results = as_tuple(func(*inputs))
+    kept = [k for k, each in enumerate(results) if each.requires_grad]
+    generator = Generator()
+
+    def columns(push: Callable[[np.ndarray], list[np.ndarray]]) -> list[np.ndarray]:
+        pushed = [push(each) for each in np.eye(start.numel())]
+        return [stacked([row[k] for row in pushed], its.numel()) for k, its in enumerate(results)]
+
+    for j, start in enumerate(differentiated(inputs)):
+        if options.fast:
+            direction = unit_vector(start, generator)
+            expected = numerical.projected(func, inputs, start, direction, options.eps)
+            weight = direction.sum()
+        else:
+            expected = numerical.jacobian(func, inputs, start, results, options.eps)
+            weight = 1.0
+        if not kept:
+            if any(np.any(each != 0) for each in expected):
+                raise GradcheckError("Numerical gradient for function expected to be zero")
+            continue
+        push = partial(_pushed_forward, options, func, inputs, start)
+        carried = push(direction) if options.fast else columns(push)
+        for position, k in enumerate(kept):
+            found = carried[k]
+            if allclose(found, expected[k], options.rtol, options.atol * weight):
+                continue
+            note = ""
+            if options.fast:
+                slow = numerical.jacobian(func, inputs, start, results, options.eps)[k]
+                note = in_slow_mode(options, columns(push)[k], slow)
+            of, mode = part and "inputs", "computed with forward mode "
+            raise GradcheckError(mismatch(found, expected[k], position, j, of, part, mode) + note)
+
+
+def _pushed_forward(
+    options: Check,
+    func: Callable[..., Any],
+    inputs: tuple[Any, ...],
+    start: Tensor,
+    direction: np.ndarray,
+) -> list[np.ndarray]:
+    """The tangents of the outputs, flat, for one tangent of one input; those of the other inputs are zero."""
+    with forward_ad.dual_level():
+        duals = [
+            forward_ad.make_dual(
+                each.detach(),
+                of_array(direction.reshape(tuple(each.shape)).astype(each.dtype.numpy_dtype), each)
+                if each is start
+                else zeros_like(each),
+            )
+            if requires_grad(each)
+            else each
+            for each in inputs
+        ]
+        carried = []
+        for output in as_tuple(func(*duals)):
+            primal, tangent = forward_ad.unpack_dual(output)
+            if tangent is None:
+                carried.append(np.zeros(primal.numel(), primal.dtype.numpy_dtype))
+                continue
+            if options.check_grad_dtypes and primal.dtype.is_complex != tangent.dtype.is_complex:
+                raise GradcheckError("Forward AD gradient has dtype mismatch.")
+            carried.append(values(tangent).reshape(-1))
+    return carried
+
+
+def check_undefined_tangents(func: Callable[..., Any], inputs: tuple[Any, ...]) -> None:
+    """Check that a tangent that is not there counts as zeros."""
+    generator = Generator()
+    tangents = {
+        k: of_array(
+            unit_vector(each, generator).reshape(tuple(each.shape)).astype(each.dtype.numpy_dtype),
+            each,
+        )
+        for k, each in enumerate(inputs)
+        if requires_grad(each)
+    }
+    for left_out in tangents:
+        found = []
+        for as_zeros in (True, False):
+            with forward_ad.dual_level():
+                duals = [
+                    each
+                    if k not in tangents
+                    else each.detach()
+                    if k == left_out and not as_zeros
+                    else forward_ad.make_dual(
+                        each.detach(), zeros_like(each) if k == left_out else tangents[k]
+                    )
+                    for k, each in enumerate(inputs)
+                ]
+                unpacked = [forward_ad.unpack_dual(each)[1] for each in as_tuple(func(*duals))]
+                found.append([None if each is None else values(each) for each in unpacked])
+        for position, (a, b) in enumerate(zip(*found, strict=True)):
+            if a is not None and b is not None and not np.allclose(a, b, 1e-5, 1e-8):
+                raise GradcheckError(
+                    "Mismatch in tangent values for output with index: ",
+                    position,
+                    " when input: ",
+                    inputs[left_out],
+                    " has an undefined tangent value. ",
+                    " Got: ",
+                    of_array(a),
+                    " but expected: ",
+                    of_array(b),
+                )

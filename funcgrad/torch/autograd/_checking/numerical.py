@@ -1,0 +1,134 @@
+"""Derivatives by central differences, as NumPy arrays: what `gradcheck` compares gradients with."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from funcgrad.torch._tensor.tensor import Tensor, place, tensor_of
+
+
+def as_tuple(given: Any) -> tuple[Any, ...]:
+    """One thing, or several in a tuple or list, as a tuple."""
+    return tuple(given) if isinstance(given, (tuple, list)) else (given,)
+
+
+def values(tensor: Tensor) -> np.ndarray:
+    """The elements of a tensor."""
+    return np.array(tensor.detach().numpy())
+
+
+def of_array(array: Any, like: Tensor | None = None) -> Tensor:
+    """A tensor of these elements, on the device of another."""
+    bound = None if like is None else like.storage.value.aval.device
+    return tensor_of(
+        place(np.asarray(array), None if bound is None or like is None else like.device)
+    )
+
+
+def allclose(a: Any, b: Any, rtol: float, atol: float) -> bool:
+    """Whether two arrays are close, by the second's size.
+
+    Raises:
+        RuntimeError: a tolerance is negative.
+    """
+    for name, tolerance in (("rtol", rtol), ("atol", atol)):
+        if tolerance < 0:
+            raise RuntimeError(
+                f"{name} must be greater than or equal to zero, but got {tolerance:g}"
+            )
+    return bool(np.allclose(a, b, rtol, atol))
+
+
+def differs(a: np.ndarray, b: np.ndarray, atol: float) -> bool:
+    """Whether two arrays are farther apart than `atol` anywhere."""
+    return bool(a.size and np.abs(a - b).max() > atol)
+
+
+@contextmanager
+def _holding(tensor: Tensor, array: np.ndarray) -> Iterator[None]:
+    """Other elements in a tensor inside the block, behind autograd's back."""
+    storage = tensor.data.storage
+    before = storage.value
+    storage.value = of_array(array, tensor).storage.value
+    try:
+        yield
+    finally:
+        storage.value = before
+
+
+def _change(
+    func: Callable[..., Any],
+    inputs: tuple[Any, ...],
+    start: Tensor,
+    step: np.ndarray,
+    size: float,
+    index: tuple[int, ...] | None,
+) -> list[np.ndarray]:
+    """How the outputs change with `start` along `step`, each flat, over twice `size`."""
+    at = values(start)
+    found = []
+    for moved in (at - step, at + step):
+        with _holding(start, moved.astype(at.dtype)):
+            found.append([each.detach().clone() for each in as_tuple(func(*inputs))])
+    changes = []
+    for first, second in zip(*found, strict=True):
+        where = "" if index is None else f"on index {index} "
+        for what in ("shape", "dtype"):
+            a, b = getattr(first, what), getattr(second, what)
+            if a != b:
+                raise AssertionError(
+                    f"Expected `func` to return outputs with the same {what} when inputs are perturbed {where}by "
+                    f"{size}, but got: {what}s {a} and {b}."
+                )
+        below, above = values(first), values(second)
+        if below.dtype == bool:
+            raise RuntimeError(
+                "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or `logical_xor()` "
+                "operator instead."
+            )
+        with np.errstate(all="ignore"):
+            changes.append(((above - below) / (2 * size)).reshape(-1))
+    return changes
+
+
+def jacobian(
+    func: Callable[..., Any],
+    inputs: tuple[Any, ...],
+    start: Tensor,
+    outputs: tuple[Tensor, ...],
+    eps: float,
+) -> list[np.ndarray]:
+    """For each of the outputs, its derivatives by the elements of one input: a row for each of these."""
+    shape = tuple(start.shape)
+    is_complex = start.dtype.is_complex
+    rows: list[list[np.ndarray]] = [[] for _ in outputs]
+    for index in np.ndindex(*shape):
+        step: Any = np.zeros(shape)
+        step[index] = eps
+        changes = _change(func, inputs, start, step, eps, index)
+        if is_complex:
+            sideways = _change(func, inputs, start, 1j * step, eps, index)
+            changes = [a + 1j * b for a, b in zip(changes, sideways, strict=True)]
+        for row, change in zip(rows, changes, strict=True):
+            row.append(change)
+    return [stacked(row, its.numel()) for row, its in zip(rows, outputs, strict=True)]
+
+
+def stacked(rows: list[np.ndarray], length: int) -> np.ndarray:
+    """A matrix of rows of a length; there may be none."""
+    return np.array(rows).reshape(len(rows), length)
+
+
+def projected(
+    func: Callable[..., Any], inputs: tuple[Any, ...], start: Tensor, direction: Any, eps: float
+) -> list[np.ndarray]:
+    """How each output changes with one input along a direction; along two, for the parts of a complex input."""
+    shape = tuple(start.shape)
+    if not isinstance(direction, tuple):
+        return _change(func, inputs, start, eps * direction.reshape(shape), eps, None)
+    real, imaginary = (eps * each.reshape(shape) for each in direction)
+    changes = _change(func, inputs, start, real, eps, None)
+    sideways = _change(func, inputs, start, 1j * imaginary, eps, None)
+    return [a + 1j * b for a, b in zip(changes, sideways, strict=True)]

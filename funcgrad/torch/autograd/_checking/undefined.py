@@ -1,0 +1,24 @@
+"""A step of the graph that lets no gradient through, for checks of what is behind it."""
+
+from collections.abc import Sequence
+
+from funcgrad.engine import FunctionNode, Variable
+from funcgrad.torch._tensor.tensor import Tensor
+
+
+class UndefinedGrad(FunctionNode):
+    """Pulls any cotangent back to one that is not there."""
+
+    __slots__ = ()
+
+    def pull_back(self, cotangents: Sequence[Variable | None]) -> list[None]:
+        """Nothing."""
+        return [None]
+
+
+def undefined(tensor: Tensor) -> Tensor:
+    """The tensor, with a step behind it that lets no gradient through."""
+    made = object.__new__(Tensor)
+    made.storage = tensor.storage
+    made.node, made.nr = UndefinedGrad(((tensor.node, tensor.nr),), (tensor.storage.value.aval,)), 0
+    return made

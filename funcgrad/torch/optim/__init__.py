@@ -1,0 +1,7 @@
+"""PyTorch's `torch.optim`: optimizers, one file a family."""
+
+from funcgrad.torch.optim.adam import Adam
+from funcgrad.torch.optim.optimizer import Optimizer
+from funcgrad.torch.optim.sgd import SGD
+
+__all__ = ["SGD", "Adam", "Optimizer"]

@@ -1,0 +1,82 @@
+"""Optimizers as PyTorch defines them: state held by the optimizer, parameters changed in place."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from funcgrad.engine import Aval, Op, grad_mode, record
+from funcgrad.engine.ops import zeros_like
+from funcgrad.torch._tensor.in_place import write
+from funcgrad.torch._tensor.operands import number
+from funcgrad.torch._tensor.tensor import Tensor, tensor_of
+
+
+class Optimizer:
+    """What every optimizer has: the parameters, their state, and `zero_grad`.
+
+    Args:
+        params: tensors that require grad, or groups of them as dicts with their own options.
+        defaults: the options of groups that do not set them.
+    """
+
+    def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
+        if isinstance(params, Tensor):
+            raise TypeError(
+                "params argument given to the optimizer should be an iterable of Tensors or dicts, but got Tensor"
+            )
+        given = list(params)
+        if not given:
+            raise ValueError("optimizer got an empty parameter list")
+        groups = given if isinstance(given[0], dict) else [{"params": given}]
+        self.defaults = defaults
+        self.state: dict[Tensor, dict[str, Any]] = {}
+        self.param_groups: list[dict[str, Any]] = []
+        for group in groups:
+            tensors = (
+                [group["params"]] if isinstance(group["params"], Tensor) else list(group["params"])
+            )
+            for tensor in tensors:
+                if not isinstance(tensor, Tensor):
+                    raise TypeError(
+                        f"optimizer can only optimize Tensors, but one of the params is {type(tensor)}"
+                    )
+                if not tensor.is_leaf:
+                    raise ValueError("can't optimize a non-leaf Tensor")
+            self.param_groups.append({**defaults, **group, "params": tensors})
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients, or set them to zero."""
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if set_to_none:
+                    parameter.grad = None
+                elif parameter.grad is not None:
+                    parameter.grad = parameter.grad.detach()
+                    parameter.grad.zero_()
+
+    def step(self) -> None:
+        """Change every parameter that has a gradient."""
+        with grad_mode(False):
+            for group in self.param_groups:
+                for parameter in group["params"]:
+                    if parameter.grad is not None:
+                        self._update(parameter, self.state.setdefault(parameter, {}), group)
+
+    def _update(self, parameter: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
+        raise NotImplementedError
+
+
+def _change(op: Op, tensors: list[Any], numbers: list[float]) -> None:
+    """Record one op on a parameter, its gradient and its state, and write its results in place.
+
+    The op takes the parameter, the gradient, the state's tensors and the numbers, and returns new
+    elements for the parameter and the state: one op a parameter, however long the formula.
+    """
+    scalar = Aval((), tensors[0].storage.value.aval.dtype)
+    results = record(op, [*tensors, *(number(each, scalar) for each in numbers)])
+    targets = [tensors[0], *tensors[2:]]
+    for target, result in zip(targets, results if len(targets) > 1 else [results], strict=True):
+        write(target, result)
+
+
+def _zeros(parameter: Tensor) -> Tensor:
+    return tensor_of(record(zeros_like, (parameter,))[0])

@@ -1,0 +1,100 @@
+"""Copies of tensors: `copy`, `deepcopy` and pickling, as PyTorch has them."""
+
+import copy
+from typing import Any
+
+import numpy as np
+
+from funcgrad.engine import Storage, compute
+from funcgrad.torch._levels import refusals
+from funcgrad.torch._memory.storages import DataStorage, Reinterpreted, ViewStorage, memory_of
+from funcgrad.torch._tensor.tensor import Tensor, apart, place, tensor_of, without_history
+
+# Of a tensor's attributes, those that are not its user's.
+_OWN_ATTRIBUTES = {
+    *("_former", "_grad", "_post_accumulate", "_retained"),
+    *("_node", "_nr", "_seen", "_written", "base"),  # of views
+}
+
+
+def _copy(self: Tensor) -> Tensor:
+    """Another tensor that shares the elements."""
+    alias = self.detach()
+    alias.requires_grad = self.requires_grad
+    vars(alias).update(_attributes(self))
+    return alias
+
+
+def _attributes(self: Tensor) -> dict[str, Any]:
+    """What the user put on it."""
+    return {name: held for name, held in vars(self).items() if name not in _OWN_ATTRIBUTES}
+
+
+def _deepcopy(self: Tensor, memo: dict[int, Any]) -> Tensor:
+    """A leaf with elements of its own; tensors that share them share them in the copy, too.
+
+    Raises:
+        RuntimeError: the tensor is a result.
+    """
+    if not self.is_leaf:
+        raise RuntimeError(
+            "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the moment.  "
+            "If you were attempting to deepcopy a module, this may be because of a torch.nn.utils.weight_norm "
+            "usage, see https://github.com/pytorch/pytorch/pull/103001"
+        )
+    refusals.check_storage(self.storage.value)
+    # Values never change, so a storage of its own makes a copy of its own. Tensors that share elements share them
+    # in the copy too, if it is one copy.
+    memory = memory_of(apart(self.storage))
+    known = id(memory) in memo
+    copied = memo.setdefault(id(memory), Storage(memory.value))
+    if type(self.storage) is ViewStorage and type(self.storage.source) is Reinterpreted:
+        copied = Storage(self.storage.value)
+    elif type(self.storage) is ViewStorage:
+        copied = ViewStorage(copied, DataStorage(copied), self.storage.geometry)
+    elif known:
+        copied = DataStorage(copied)
+    memo[id(self)] = made = without_history(copied)
+    made.requires_grad = self.requires_grad
+    made._grad = copy.deepcopy(self._grad, memo)
+    vars(made).update(copy.deepcopy(_attributes(self), memo))
+    return made
+
+
+def _reduce(self: Tensor, protocol: Any) -> tuple[Any, ...]:
+    """What a tensor is pickled as: its elements, and whether it requires grad."""
+    from funcgrad.torch.utils.hooks import warn_if_has_hooks
+
+    refusals.check_storage(self.storage.value)
+    warn_if_has_hooks(self)
+    storage: Any = self.storage
+    elements, geometry = self._array(), None
+    strided = type(storage) is ViewStorage and type(storage.source) is not Reinterpreted
+    if strided and not storage.geometry.is_contiguous:
+        # As they lie in memory, so that the strides come back.
+        elements, geometry = compute(storage.source.value), storage.geometry
+    return _rebuild, (
+        np.asarray(elements),
+        self.requires_grad,
+        geometry,
+        _attributes(self),
+    )
+
+
+def _rebuild(
+    elements: np.ndarray,
+    requires_grad: bool,
+    geometry: Any = None,
+    attributes: dict[str, Any] | None = None,
+) -> Tensor:
+    """A pickled tensor; its history and gradient are left behind, as PyTorch leaves them."""
+    made = tensor_of(place(elements))
+    if geometry is not None:
+        memory = Storage(made.storage.value)
+        made = without_history(ViewStorage(memory, DataStorage(memory), geometry))
+    vars(made).update(attributes or {})
+    return made.requires_grad_(requires_grad)
+
+
+METHODS: dict[str, Any] = {"__copy__": _copy, "__deepcopy__": _deepcopy, "__reduce_ex__": _reduce}
+FUNCTIONS: dict[str, Any] = {}
