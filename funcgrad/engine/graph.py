@@ -95,7 +95,7 @@ def into(accumulate: Accumulate) -> Take:
         if gradient is None:
             accumulate(leaf, None, None, 0)
         else:
-            accumulate(leaf, gradient.storage.value, gradient.node, gradient.nr)
+            accumulate(leaf, gradient._storage.value, gradient._node, gradient._nr)
 
     return take
 
@@ -124,7 +124,7 @@ def walk(
     """
     if captures is not None:
         towards = [node for node, _ in captures]
-    waiting = _dependencies([root.node for root, _ in roots], towards)
+    waiting = _dependencies([root._node for root, _ in roots], towards)
     recorder = local.recorder
     around, recorder.walking = recorder.walking, waiting
     before, recorder.grad_enabled = recorder.grad_enabled, create_graph
@@ -194,9 +194,9 @@ def _walk(
         return gradients
 
     for root, cotangent in roots:
-        if root.node in waiting:
-            arrive(root.node, root.nr, cotangent)
-    for node in {root.node for root, _ in roots}:
+        if root._node in waiting:
+            arrive(root._node, root._nr, cotangent)
+    for node in {root._node for root, _ in roots}:
         if waiting.get(node) == 0:
             heappush(ready, (-node.sequence, next(order), node))
     while ready:
@@ -295,7 +295,7 @@ def pull_back(node: Any, cotangents: Sequence[Variable | None]) -> Sequence[Vari
         values, storages = list(compress(values, kept)), list(compress(storages, kept))
         positions = vjp.uses
     if not local.recorder.grad_enabled:
-        values += [cotangent.storage.value for cotangent in cotangents if cotangent is not None]
+        values += [cotangent._storage.value for cotangent in cotangents if cotangent is not None]
         return [Variable(Storage(value)) for value in record_values(vjp, values)]
     edges = dict(zip(rule.wants, node.edges, strict=True))
     arguments = [

@@ -80,12 +80,12 @@ class Level:
 
     def holds(self, variable: Variable) -> bool:
         """Whether a variable's value belongs to this level."""
-        value = variable.storage.value
+        value = variable._storage.value
         return isinstance(value, Wrapped) and value.level is self
 
     def wrap(self, inner: Variable) -> Value:
         """A variable of the next level out as a value of this one."""
-        return Wrapped(self, inner, inner.storage.value.aval)
+        return Wrapped(self, inner, inner._storage.value.aval)
 
     def apply(self, op: Op, arguments: Sequence[Variable]) -> list[Result]:
         """An op on values of which some may belong to this level."""
@@ -99,13 +99,13 @@ class GradLevel(Level):
         """Record the op further out, and leave a node here where a gradient is wanted here."""
         own = [self.holds(a) for a in arguments]
         inner = [
-            a.storage.value.inner if held else a  # type: ignore[attr-defined]
+            a._storage.value.inner if held else a  # type: ignore[attr-defined]
             for a, held in zip(arguments, own, strict=True)
         ]
         made: Any = None
         if local.recorder.grad_enabled:
             here = [
-                a if held else Variable(a.storage) for a, held in zip(arguments, own, strict=True)
+                a if held else Variable(a._storage) for a, held in zip(arguments, own, strict=True)
             ]
             made = node_of(op, here)
             if made is not None and made.saved:
@@ -124,10 +124,10 @@ class GradLevel(Level):
 
     def saved_from_outside(self, variable: Variable, entry: Any) -> Any:
         """What a node here saves of a variable from further out: it has to lead to its graph there."""
-        if variable.node is None:
+        if variable._node is None:
             return entry
         value, storage, version, held = entry
-        kept = Variable(Storage(value), variable.node, variable.nr)
+        kept = Variable(Storage(value), variable._node, variable._nr)
         return self.wrap(kept), storage, version, held
 
 
@@ -136,7 +136,7 @@ class TangentLevel(Level):
 
     def wrap_dual(self, primal: Variable, tangent: Variable | None) -> Value:
         """Primal and tangent of the next level out as one value of this one."""
-        return Wrapped(self, primal, primal.storage.value.aval, tangent=tangent)
+        return Wrapped(self, primal, primal._storage.value.aval, tangent=tangent)
 
     def apply(self, op: Op, arguments: Sequence[Variable]) -> list[Result]:
         """Record the op and its `jax.jvp` further out."""
@@ -152,7 +152,7 @@ class TangentLevel(Level):
         self, arguments: Sequence[Variable]
     ) -> tuple[list[Variable], list[Variable | None]]:
         """The primals and tangents of variables."""
-        held = [a.storage.value if self.holds(a) else None for a in arguments]
+        held = [a._storage.value if self.holds(a) else None for a in arguments]
         primals = [a if v is None else v.inner for a, v in zip(arguments, held, strict=True)]  # type: ignore[attr-defined]
         return primals, [None if v is None else v.tangent for v in held]  # type: ignore[attr-defined]
 
@@ -171,19 +171,19 @@ class BatchLevel(Level):
 
     def wrap_batch(self, inner: Variable, axis: int) -> Value:
         """A variable of the next level out as a batch along `axis`."""
-        aval = inner.storage.value.aval
+        aval = inner._storage.value.aval
         shape = aval.shape[:axis] + aval.shape[axis + 1 :]
         return Wrapped(self, inner, Aval(shape, aval.dtype, aval.device), axis=axis)
 
     def apply(self, op: Op, arguments: Sequence[Variable]) -> list[Result]:
         """Record the op's `jax.vmap` further out; what depends on no batch is recorded as it is."""
-        held: list[Any] = [a.storage.value if self.holds(a) else None for a in arguments]
+        held: list[Any] = [a._storage.value if self.holds(a) else None for a in arguments]
         if all(value is None for value in held):
             return [
-                (each.storage.value, each.node, each.nr)
+                (each._storage.value, each._node, each._nr)
                 for each in self.record_below(op, arguments)
             ]
-        op.types(tuple([a.storage.value.aval for a in arguments]))
+        op.types(tuple([a._storage.value.aval for a in arguments]))
         axes = tuple([None if value is None else value.axis for value in held])
         inner = [a if v is None else v.inner for a, v in zip(arguments, held, strict=True)]
         outputs = self.record_below(op.batched(axes), inner)
@@ -211,7 +211,7 @@ class DualLevel:
         held: list[Any] = [self.of(a) for a in arguments]
         # Differentiated in turn, a tangent leads back through the primals' own edges.
         primals = [
-            a if v is None else Variable(v.inner.storage, a.node, a.nr)
+            a if v is None else Variable(v.inner._storage, a._node, a._nr)
             for a, v in zip(arguments, held, strict=True)
         ]
         made = node_of(op, arguments) if local.recorder.grad_enabled else None
@@ -226,14 +226,14 @@ class DualLevel:
             tangents = [None if v is None else v.tangent for v in held]
             carried = tangents_of(op, primals, tangents, len(outputs))
         values = [
-            primal.storage.value if t is None else self.wrap_dual(primal.storage.value, t)
+            primal._storage.value if t is None else self.wrap_dual(primal._storage.value, t)
             for primal, t in zip(outputs, carried, strict=True)
         ]
         return with_edges(values, made)
 
     def of(self, variable: Variable) -> "Wrapped | None":
         """A variable's value where it is dual."""
-        value = variable.storage.value
+        value = variable._storage.value
         return value if isinstance(value, Wrapped) and value.level is self else None
 
 
@@ -258,7 +258,7 @@ def apply(op: Op, arguments: Sequence[Variable]) -> Any:
     levels = local.recorder.levels
     level: Any = levels[-1] if levels else None
     for argument in arguments:
-        value = argument.storage.value
+        value = argument._storage.value
         if isinstance(value, Wrapped):
             belongs = value.level
             if isinstance(belongs, DualLevel):
@@ -285,15 +285,15 @@ def settled(variable: Variable) -> Variable:
     Raises:
         RuntimeError: it is one of a batch that is no more.
     """
-    value = variable.storage.value
+    value = variable._storage.value
     while isinstance(value, Wrapped) and not value.level.alive:
         if value.axis is not None:
             raise RuntimeError(ESCAPED)
         if isinstance(value.level, DualLevel):
-            variable = Variable(value.inner.storage, variable.node, variable.nr)
+            variable = Variable(value.inner._storage, variable._node, variable._nr)
         else:
             variable = value.inner
-        value = variable.storage.value
+        value = variable._storage.value
     return variable
 
 
@@ -301,7 +301,7 @@ def detached(value: Value) -> Value:
     """A value without graphs and tangents at any level."""
     if not isinstance(value, Wrapped):
         return value
-    inner = detached(value.inner.storage.value)
+    inner = detached(value.inner._storage.value)
     if isinstance(value.level, DualLevel):
         return inner
     return Wrapped(value.level, Variable(Storage(inner)), value.aval, axis=value.axis)
@@ -330,10 +330,10 @@ def where(value: Value) -> AbstractContextManager[None]:
 
 def node_of(op: Op, arguments: Sequence[Variable]) -> GraphNode | None:
     """The graph node that an op leaves behind; None where no argument wants a gradient."""
-    needed = tuple([a.node is not None for a in arguments])
+    needed = tuple([a._node is not None for a in arguments])
     if True not in needed:
         return None
-    rule = op.rule(tuple([a.storage.value.aval for a in arguments]), needed)
+    rule = op.rule(tuple([a._storage.value.aval for a in arguments]), needed)
     if rule is None:
         return None
     made = rule.make(arguments, NOWHERE)
@@ -350,7 +350,7 @@ def tangents_of(
     given = tuple([t is not None for t in tangents])
     if True not in given:
         return [None] * count
-    avals = tuple([p.storage.value.aval for p in primals])
+    avals = tuple([p._storage.value.aval for p in primals])
     derivative = op.jvp(avals, given)
     if derivative is None:
         return [None] * count
@@ -384,7 +384,7 @@ def elements(value: Value) -> Any:
     while isinstance(inner, Wrapped):
         if inner.axis is not None:
             raise NoElementsError(NoElementsError.__doc__)
-        inner = inner.inner.storage.value
+        inner = inner.inner._storage.value
     return all_elements(value)
 
 
@@ -401,7 +401,7 @@ def all_elements(value: Value) -> Any:
 def behind(value: Value) -> Value:
     """The plain value that a value is wrapped around."""
     while isinstance(value, Wrapped):
-        value = value.inner.storage.value
+        value = value.inner._storage.value
     return value
 
 

@@ -151,7 +151,7 @@ class Leaf(GraphNode):
     def types(self) -> tuple[Aval | None, ...]:
         """The type of the variable, while there is one."""
         variable = self.variable
-        return (None if variable is None else variable.storage.value.aval,)
+        return (None if variable is None else variable._storage.value.aval,)
 
 
 class HookTable(dict[Any, Callable[..., Any]]):
@@ -227,8 +227,8 @@ def maker(rule: "Rule") -> Callable[[Sequence[Variable], Slot], Node]:
     of arguments saved and arguments that want a gradient: `exec` unrolls the loops over both.
     """
     saved = ", ".join(f"(v{k} := s{k}.value, s{k}, s{k}.version, v{k})" for k in rule.saves)
-    edges = ", ".join(f"(arguments[{k}].node, arguments[{k}].nr)" for k in rule.wants)
-    storages = "".join(f"    s{k} = arguments[{k}].storage\n" for k in rule.saves)
+    edges = ", ".join(f"(arguments[{k}]._node, arguments[{k}]._nr)" for k in rule.wants)
+    storages = "".join(f"    s{k} = arguments[{k}]._storage\n" for k in rule.saves)
     source = (
         "def make(arguments, slot):\n"
         "    node = new(kind)\n"

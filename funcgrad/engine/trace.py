@@ -274,8 +274,8 @@ def record(op: Op, arguments: Sequence[Variable]) -> Any:
     recorder = local.recorder
     grad = recorder.grad_enabled
     # Looked at before the trace: that of a variable which is a view may record an op itself.
-    values = [variable.storage.value for variable in arguments]
-    nodes = [variable.node if grad else None for variable in arguments]
+    values = [variable._storage.value for variable in arguments]
+    nodes = [variable._node if grad else None for variable in arguments]
     trace = recorder.trace
     token = trace.token
     event: list[Any] = [op]
@@ -286,7 +286,7 @@ def record(op: Op, arguments: Sequence[Variable]) -> Any:
             if node is not None:
                 slot = node.slot
                 event.append(
-                    (slot[1] if slot[0] is token else _enter_node(recorder, node)) + variable.nr
+                    (slot[1] if slot[0] is token else _enter_node(recorder, node)) + variable._nr
                 )
             else:
                 event.append(-1)
@@ -315,8 +315,8 @@ def record(op: Op, arguments: Sequence[Variable]) -> Any:
 def record_one(op: Op, a: Variable) -> Result:
     """`record(op, (a,))` for an op with one output, unrolled as `record_two`."""
     recorder = local.recorder
-    value = a.storage.value
-    node = a.node if recorder.grad_enabled else None
+    value = a._storage.value
+    node = a._node if recorder.grad_enabled else None
     trace = recorder.trace
     token = trace.token
     try:
@@ -325,7 +325,7 @@ def record_one(op: Op, a: Variable) -> Result:
         edge = -1
         if node is not None:
             slot = node.slot
-            edge = (slot[1] if slot[0] is token else _enter_node(recorder, node)) + a.nr
+            edge = (slot[1] if slot[0] is token else _enter_node(recorder, node)) + a._nr
     except _TracerFoundError:
         return apply(op, (a,))
     key = (op, at, edge)
@@ -349,10 +349,10 @@ def record_one(op: Op, a: Variable) -> Result:
 def record_two(op: Op, a: Variable, b: Variable) -> Result:
     """`record(op, (a, b))` for an op with one output, unrolled: the case that a training step is made of."""
     recorder = local.recorder
-    first, second = a.storage.value, b.storage.value
+    first, second = a._storage.value, b._storage.value
     first_node = second_node = None
     if recorder.grad_enabled:
-        first_node, second_node = a.node, b.node
+        first_node, second_node = a._node, b._node
     trace = recorder.trace
     token = trace.token
     try:
@@ -363,12 +363,14 @@ def record_two(op: Op, a: Variable, b: Variable) -> Result:
         first_edge = second_edge = -1
         if first_node is not None:
             slot = first_node.slot
-            first_edge = (slot[1] if slot[0] is token else _enter_node(recorder, first_node)) + a.nr
+            first_edge = (
+                slot[1] if slot[0] is token else _enter_node(recorder, first_node)
+            ) + a._nr
         if second_node is not None:
             slot = second_node.slot
             second_edge = (
                 slot[1] if slot[0] is token else _enter_node(recorder, second_node)
-            ) + b.nr
+            ) + b._nr
     except _TracerFoundError:
         return apply(op, (a, b))
     key = (op, first_at, first_edge, second_at, second_edge)
@@ -471,7 +473,7 @@ def _new_state(state: State, key: tuple, values: Sequence[Value]) -> State:
 
 def _enter(recorder: Recorder, variable: Variable) -> int:
     """The position of a value that the recorder's trace did not make, brought in as an input."""
-    value = variable.storage.value
+    value = variable._storage.value
     if recorder.levels or isinstance(value, Wrapped):
         raise _TracerFoundError
     array = value.array
@@ -515,19 +517,19 @@ def _enter_node(recorder: Recorder, node: GraphNode) -> int:
 def apply(op: Op, arguments: Sequence[Variable]) -> Any:
     """Apply `op` at once: the way of arguments that carry tracers. Takes and returns what `record` does."""
     recorder = local.recorder
-    if recorder.levels or any(isinstance(a.storage.value, Wrapped) for a in arguments):
+    if recorder.levels or any(isinstance(a._storage.value, Wrapped) for a in arguments):
         return levels.apply(op, arguments)
     if recorder.watch is not None:
         for variable in arguments:
             recorder.watch.reads(variable)
-            if recorder.grad_enabled and variable.node is not None:
-                recorder.watch.meets(variable.node)
-    values = [variable.storage.value for variable in arguments]
+            if recorder.grad_enabled and variable._node is not None:
+                recorder.watch.meets(variable._node)
+    values = [variable._storage.value for variable in arguments]
     avals = tuple(value.aval for value in values)
     op.types(avals)
     rule = op.rule(
         avals,
-        tuple(recorder.grad_enabled and variable.node is not None for variable in arguments),
+        tuple(recorder.grad_enabled and variable._node is not None for variable in arguments),
     )
     made = None if rule is None else rule.make(arguments, NOWHERE)
     arrays = [compute(value) for value in values]

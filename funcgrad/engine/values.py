@@ -140,7 +140,7 @@ class Wrapped(Value):
             return self
         from funcgrad.engine.levels import elements, settled
 
-        return elements(settled(Variable(Storage(self))).storage.value)
+        return elements(settled(Variable(Storage(self)))._storage.value)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -220,12 +220,12 @@ class Variable:
     `node` is None where no gradient is wanted, a `Leaf` for a variable that gathers its own gradient.
     """
 
-    __slots__ = ("__weakref__", "node", "nr", "storage")
+    __slots__ = ("__weakref__", "_node", "_nr", "_storage")
 
     def __init__(self, storage: Storage, node: "GraphNode | None" = None, nr: int = 0) -> None:
-        self.storage = storage
-        self.node: Any = node
-        self.nr = nr
+        self._storage = storage
+        self._node: Any = node
+        self._nr = nr
 
 
 _CONCRETE: set[type] = set()

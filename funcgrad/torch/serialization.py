@@ -42,16 +42,16 @@ def _deepcopy(self: Tensor, memo: dict[int, Any]) -> Tensor:
             "If you were attempting to deepcopy a module, this may be because of a torch.nn.utils.weight_norm "
             "usage, see https://github.com/pytorch/pytorch/pull/103001"
         )
-    refusals.check_storage(self.storage.value)
+    refusals.check_storage(self._storage.value)
     # Values never change, so a storage of its own makes a copy of its own. Tensors that share elements share them
     # in the copy too, if it is one copy.
-    memory = memory_of(apart(self.storage))
+    memory = memory_of(apart(self._storage))
     known = id(memory) in memo
     copied = memo.setdefault(id(memory), Storage(memory.value))
-    if type(self.storage) is ViewStorage and type(self.storage.source) is Reinterpreted:
-        copied = Storage(self.storage.value)
-    elif type(self.storage) is ViewStorage:
-        copied = ViewStorage(copied, DataStorage(copied), self.storage.geometry)
+    if type(self._storage) is ViewStorage and type(self._storage.source) is Reinterpreted:
+        copied = Storage(self._storage.value)
+    elif type(self._storage) is ViewStorage:
+        copied = ViewStorage(copied, DataStorage(copied), self._storage.geometry)
     elif known:
         copied = DataStorage(copied)
     memo[id(self)] = made = without_history(copied)
@@ -65,9 +65,9 @@ def _reduce(self: Tensor, protocol: Any) -> tuple[Any, ...]:
     """What a tensor is pickled as: its elements, and whether it requires grad."""
     from funcgrad.torch.utils.hooks import warn_if_has_hooks
 
-    refusals.check_storage(self.storage.value)
+    refusals.check_storage(self._storage.value)
     warn_if_has_hooks(self)
-    storage: Any = self.storage
+    storage: Any = self._storage
     elements, geometry = self._array(), None
     strided = type(storage) is ViewStorage and type(storage.source) is not Reinterpreted
     if strided and not storage.geometry.is_contiguous:
@@ -90,7 +90,7 @@ def _rebuild(
     """A pickled tensor; its history and gradient are left behind, as PyTorch leaves them."""
     made = tensor_of(place(elements))
     if geometry is not None:
-        memory = Storage(made.storage.value)
+        memory = Storage(made._storage.value)
         made = without_history(ViewStorage(memory, DataStorage(memory), geometry))
     vars(made).update(attributes or {})
     return made.requires_grad_(requires_grad)

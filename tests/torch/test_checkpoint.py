@@ -349,7 +349,7 @@ def test_what_is_computed_again_is_not_kept(reentrant):
 
     def function(a):
         middle = a.sin()
-        kept.append(weakref.ref(middle.storage.value))
+        kept.append(weakref.ref(middle._storage.value))
         return middle.exp().sin()
 
     gc.disable()

@@ -35,7 +35,7 @@ def the_context_is_the_node(torch, see):
     see(type(node).__name__, type(node).__mro__[1].__name__, type(node).__module__)
     see(isinstance(node, torch.autograd.function.FunctionCtx))
     see((y * 2).grad_fn.next_functions[0][0] is node)
-    see(torch.autograd.graph.get_gradient_edge(y).node is node, y.output_nr)
+    see(torch.autograd.graph.get_gradient_edge(y)._node is node, y.output_nr)
     see(node.to_save, node.dirty_tensors, node.non_differentiable, node.saved_tensors[0] is x)
     node.added = 7
     torch.autograd.backward(torch.autograd.graph.GradientEdge(node, 0), torch.ones(2))

@@ -45,7 +45,7 @@ def gradient_edges(torch, see):
     w = leaf(torch)
     y = w * w
     edge = torch.autograd.graph.get_gradient_edge
-    see(edge(y).node, edge(y).output_nr, edge(w).node)
+    see(edge(y)._node, edge(y).output_nr, edge(w)._node)
     see(torch.autograd.grad(y.sum(), edge(w), retain_graph=True))
     see(torch.autograd.grad(edge(y), w, grad_outputs=torch.ones(2), retain_graph=True))
     torch.autograd.backward(edge(y.sum()), torch.tensor(2.0))

@@ -479,7 +479,7 @@ def test_a_leaf_and_its_graph_are_no_cycle():
     gc.disable()
     try:
         w = leaf(ours)
-        storage, node = weakref.ref(w.storage), weakref.ref((w * 2).grad_fn.next_functions[0][0])
+        storage, node = weakref.ref(w._storage), weakref.ref((w * 2).grad_fn.next_functions[0][0])
         w.register_hook(lambda gradient: None)
         w.register_post_accumulate_grad_hook(lambda leaf: None)
         w.requires_grad_(False)

@@ -160,7 +160,7 @@ def test_a_view_ends_with_its_last_reference_and_so_do_its_base_and_graph():
         other = base[0]
         other.exp_()
         (view.sum() + other).backward()
-        watched = [base, view, other, base.grad_fn, view.grad_fn, base.storage, view.storage]
+        watched = [base, view, other, base.grad_fn, view.grad_fn, base._storage, view._storage]
         references = [weakref.ref(each) for each in watched]
         del base, view, other, watched
         assert [reference() for reference in references] == [None] * len(references)

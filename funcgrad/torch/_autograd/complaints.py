@@ -55,7 +55,7 @@ def _maker(error: ModifiedError) -> str | None:
     if is_view(storage) and _has_node(storage, source):
         return f"output 0 of {op_name(storage.remade_by)}"
     variable = source.reference() if isinstance(source, Leaf) else None
-    if variable is not None and variable.node is source:
+    if variable is not None and variable._node is source:
         return ""  # a leaf still: it was another tensor of this memory that was written
     moved, at = moved_of(storage), inf if source is None else source.sequence
     if moved is not None and (at in moved.starts or moved.first <= at <= moved.last):

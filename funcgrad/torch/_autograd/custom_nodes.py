@@ -137,7 +137,7 @@ class CustomNode(FunctionNode):
     def __init__(self, function: Any, args: tuple[Any, ...], records: bool) -> None:
         needed = tuple(isinstance(arg, Tensor) and arg.requires_grad for arg in args)
         edges: tuple[Edge, ...] = tuple(
-            (arg.node, arg.nr) for arg, need in zip(args, needed, strict=True) if records and need
+            (arg._node, arg._nr) for arg, need in zip(args, needed, strict=True) if records and need
         )
         super().__init__(edges, ())
         self.function = function
@@ -146,7 +146,8 @@ class CustomNode(FunctionNode):
             arg.requires_grad for arg in args if records and isinstance(arg, Tensor)
         )
         self.avals: tuple[Aval | None, ...] = tuple(
-            arg.storage.value.aval if need else None for arg, need in zip(args, needed, strict=True)
+            arg._storage.value.aval if need else None
+            for arg, need in zip(args, needed, strict=True)
         )
         self.without_gradient: tuple[int, ...] = ()
         self.entries: Any = ()
@@ -178,7 +179,7 @@ class CustomNode(FunctionNode):
     def returned(self, outputs: tuple[Any, ...], without: tuple[int, ...]) -> None:
         """Take note of what `forward` returned, and of which results no gradient flows through."""
         self._types = tuple(
-            output.storage.value.aval if isinstance(output, Tensor) else None for output in outputs
+            output._storage.value.aval if isinstance(output, Tensor) else None for output in outputs
         )
         self.without_gradient = without
 
@@ -195,11 +196,11 @@ class CustomNode(FunctionNode):
                 continue
             entries.append(saved_entry(tensor))
             number = next((k for k, output in enumerate(outputs) if output is tensor), None)
-            own = number is not None and wrapped[number].node is self
+            own = number is not None and wrapped[number]._node is self
             if own:
                 kept.append((_OWN, number))
             elif type(entries[-1][0]) is Packed:
-                kept.append((tensor.node, tensor.nr))  # the tensor itself is the hooks' to keep
+                kept.append((tensor._node, tensor._nr))  # the tensor itself is the hooks' to keep
             else:
                 kept.append(tensor)
         self.entries, self.kept = tuple(entries), tuple(kept)
@@ -221,7 +222,7 @@ class CustomNode(FunctionNode):
         def one(number: int) -> SavedTensor:
             def put(entry: Any) -> None:
                 kept = self.kept[number]
-                edge = (kept.node, kept.nr) if isinstance(kept, Tensor) else kept
+                edge = (kept._node, kept._nr) if isinstance(kept, Tensor) else kept
                 self.kept = (*self.kept[:number], edge, *self.kept[number + 1 :])
                 self.entries = (*self.entries[:number], entry, *self.entries[number + 1 :])
 
@@ -238,16 +239,16 @@ class CustomNode(FunctionNode):
             value = value.unpack()
             storage = Storage(value)
         elif storage.version != version:
-            maker, moved = self if own else kept.grad_fn and kept.node, moved_of(storage)
+            maker, moved = self if own else kept.grad_fn and kept._node, moved_of(storage)
             if maker is None and moved is not None and moved.node_type is None:
                 own, maker = True, self  # PyTorch names the function where the tensor was detached
-            source = (maker, kept.nr if isinstance(kept, Tensor) else kept[1])
+            source = (maker, kept._nr if isinstance(kept, Tensor) else kept[1])
             raise as_pytorch(ModifiedError(storage, version, source, of_result=own))
         if isinstance(kept, Tensor):
             return kept
         node, number = kept
         tensor = tensor_of(value, self if node is _OWN else node, number)
-        tensor.storage = storage
+        tensor._storage = storage
         return tensor
 
     def pull_back(self, cotangents: Sequence[Variable | None]) -> list[Variable | None]:

@@ -44,7 +44,7 @@ def as_tensor(variable: Variable) -> Tensor:
     """A variable of the engine as a tensor."""
     if isinstance(variable, Tensor):
         return variable
-    return tensor_of(variable.storage.value, variable.node, variable.nr)
+    return tensor_of(variable._storage.value, variable._node, variable._nr)
 
 
 def _replacement(hook: Any, result: Any, given: Variable | None) -> Variable:
@@ -58,7 +58,7 @@ def _replacement(hook: Any, result: Any, given: Variable | None) -> Variable:
         raise TypeError(f"expected Variable, but hook returned '{type(result).__name__}'")
     if given is None:
         raise RuntimeError("can't replace a None gradient with a non-None value")
-    before, after = given.storage.value.aval, result.storage.value.aval
+    before, after = given._storage.value.aval, result._storage.value.aval
     if before.dtype != after.dtype:
         was, got = (from_numpy_dtype(aval.dtype).legacy_name for aval in (before, after))
         raise RuntimeError(
@@ -119,10 +119,10 @@ class _TensorHooks:
 def hooks_on(tensor: Tensor) -> HookTable:
     """The hooks of a tensor that requires grad, to be added to."""
     # No gradient ever arrives at a view that requires grad only because its base does.
-    if tensor.node is UNTRACKED:
+    if tensor._node is UNTRACKED:
         return HookTable()
-    arriving: Any = hooks_of(tensor.node).arriving
-    number = tensor.nr
+    arriving: Any = hooks_of(tensor._node).arriving
+    number = tensor._nr
     return arriving.setdefault(number, arriving.get(number) or _TensorHooks(number)).table
 
 
@@ -144,7 +144,7 @@ def register_hook(self: Tensor, hook: Callable[[Tensor], Tensor | None]) -> Remo
 
     Behaviour: https://pytorch.org/docs/stable/generated/torch.Tensor.register_hook.html
     """
-    if self.node is None:
+    if self._node is None:
         raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
     table = hooks_on(self)
     handle = RemovableHandle(table)
@@ -160,13 +160,13 @@ def retain_grad(self: Tensor) -> None:
 
     Behaviour: https://pytorch.org/docs/stable/generated/torch.Tensor.retain_grad.html
     """
-    if self.node is None:
+    if self._node is None:
         raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
     refuse_inside(RETAIN)
     # No gradient ever arrives at a view that requires grad only because its base does.
-    if self.is_leaf or self.node is UNTRACKED or retains_grad(self):
+    if self.is_leaf or self._node is UNTRACKED or retains_grad(self):
         return
-    self._retained = (ref(self.node), self.nr)
+    self._retained = (ref(self._node), self._nr)
     _retain_at(self)
 
 
@@ -185,7 +185,7 @@ def register_post_accumulate_grad_hook(
 
     Behaviour: https://pytorch.org/docs/stable/generated/torch.Tensor.register_post_accumulate_grad_hook.html
     """
-    if self.node is None:
+    if self._node is None:
         raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
     if not self.is_leaf:
         raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")

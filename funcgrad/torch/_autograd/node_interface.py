@@ -59,7 +59,7 @@ def _call(self: Any, *gradients: Tensor | None, **named: Any) -> Any:
     if isinstance(self, Leaf):
         if gradients[0] is not None:
             given = gradients[0]
-            accumulate(self, given.storage.value, given.node, given.nr)
+            accumulate(self, given._storage.value, given._node, given._nr)
         return ()
     try:
         found = pull_back(self, gradients)

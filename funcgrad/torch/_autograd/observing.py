@@ -95,7 +95,7 @@ def saved_entry(tensor: Tensor) -> tuple[Any, Storage, int, Any]:
     Raises:
         RuntimeError: a hook changed the tensor in place.
     """
-    storage = tensor.storage
+    storage = tensor._storage
     hooks = hooks_on()
     if not hooks:
         value = storage.value
@@ -109,7 +109,7 @@ def packed(tensor: Tensor, pack: Pack, unpack: Unpack) -> Packed:
     Raises:
         RuntimeError: the hook changed the tensor in place.
     """
-    storage, aval = tensor.storage, aval_of(tensor.storage)
+    storage, aval = tensor._storage, aval_of(tensor._storage)
     version = storage.version
     with grad_mode(False):
         held = pack(tensor)
@@ -127,7 +127,7 @@ def packed(tensor: Tensor, pack: Pack, unpack: Unpack) -> Packed:
                 "Output of saved tensor unpack_hook expected to be a Tensor but got result of type "
                 f"{type(result).__name__}"
             )
-        found = aval_of(result.storage)
+        found = aval_of(result._storage)
         if found.shape != aval.shape:
             raise RuntimeError(
                 f"saved tensor unpack_hook returned a tensor of shape {list(found.shape)} where one of shape "
@@ -140,7 +140,7 @@ def packed(tensor: Tensor, pack: Pack, unpack: Unpack) -> Packed:
         if found.dtype != aval.dtype:
             with grad_mode(False):
                 result = to(result, from_numpy_dtype(aval.dtype))
-        return result.storage.value
+        return result._storage.value
 
     return Packed(unpacked)
 
@@ -177,7 +177,7 @@ class Observer:
                 tensor = arguments[position]
                 if not isinstance(tensor, Tensor):
                     tensor = tensor_of(value, *edges.get(position, (None, 0)))
-                    tensor.storage = storage
+                    tensor._storage = storage
                 entries.append(saved_entry(tensor))
             node.saved = tuple(entries)
 
@@ -201,10 +201,10 @@ class Observer:
         if not (Anomaly.enabled and Anomaly.check_nan):
             return
         for number, gradient in enumerate(gradients):
-            if gradient is None or not gradient.storage.value.aval.inexact:
+            if gradient is None or not gradient._storage.value.aval.inexact:
                 continue
             with grad_mode(False):
-                plain = tensor_of(behind(gradient.storage.value))  # of all of a batch
+                plain = tensor_of(behind(gradient._storage.value))  # of all of a batch
                 found = REDUCTIONS["any"](POINTWISE["isnan"](plain)).item()
             if found:
                 _warn_of(node)

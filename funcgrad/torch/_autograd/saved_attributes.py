@@ -94,7 +94,7 @@ class SavedTensor:
                 "is allowed at a time."
             )
         tensor: Any = self._tensor()
-        self._put(packed(without_history(tensor.storage), pack_hook, unpack_hook).saved)
+        self._put(packed(without_history(tensor._storage), pack_hook, unpack_hook).saved)
 
 
 def saved_attribute(node: Any, name: str) -> Any:
@@ -169,8 +169,8 @@ def _tensor(node: Any, place: int, number: int | None) -> Tensor | None:
         storage = storage.parts[0]
     if isinstance(source[0], Leaf):
         variable: Variable | None = source[0].variable
-        if isinstance(variable, Tensor) and variable.storage is storage:
+        if isinstance(variable, Tensor) and variable._storage is storage:
             return variable
     tensor = tensor_of(held if place == _RESULT else value, *source)
-    tensor.storage = storage
+    tensor._storage = storage
     return tensor

@@ -38,7 +38,7 @@ def as_gradient_of(aval: Aval, gradient: Tensor, function: str, position: int) -
     Raises:
         RuntimeError: it has another shape, or is complex where it must not be, or the other way round.
     """
-    given = gradient.storage.value.aval
+    given = gradient._storage.value.aval
     if given.shape == aval.shape and given.dtype == aval.dtype:
         return gradient
     lead = len(given.shape) - len(aval.shape)

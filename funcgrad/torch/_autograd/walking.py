@@ -50,10 +50,10 @@ def accumulate(leaf: Leaf, value: Value | None, node: Any, nr: int) -> None:
         variable = leaf.variable
         if variable is None:
             return
-    if variable.node is not leaf:
-        if variable.node is None:
+    if variable._node is not leaf:
+        if variable._node is None:
             return  # it was told since that it wants no gradient
-        if type(leaf) is not Leaf and not isinstance(variable.node, Leaf):
+        if type(leaf) is not Leaf and not isinstance(variable._node, Leaf):
             raise RuntimeError("leaf variable has been moved into the graph interior")
     if value is not None:
         with _adding:
@@ -69,7 +69,7 @@ def _add(variable: Any, value: Value, node: Any, nr: int) -> None:
         variable._grad = copy_of(gradient) if held is None else held + gradient
     elif held is None:
         gradient = tensor_of(detached(value))
-        if type(variable.storage) is ViewStorage:
+        if type(variable._storage) is ViewStorage:
             if gradient.shape == variable.shape:
                 laid_out(gradient, variable)
             else:  # the leaf got another shape in place since
@@ -78,7 +78,7 @@ def _add(variable: Any, value: Value, node: Any, nr: int) -> None:
         variable._grad = gradient
     else:
         value = detached(value)
-        storage = held.storage
+        storage = held._storage
         if type(storage) is not Storage or storage.value.aval is not value.aval:
             value = _addable(held, value)
         storage.value = record(add, (held, Variable(Storage(value))))[0]
@@ -91,10 +91,10 @@ def _addable(held: Tensor, value: Value) -> Value:
     Raises:
         RuntimeError: it has another shape, since somebody changed the leaf or its gradient; or that may not be written.
     """
-    aval = held.storage.value.aval
+    aval = held._storage.value.aval
     check_broadcast(aval, value.aval)
     writable(held)
-    return to(tensor_of(value), held.dtype).storage.value if aval is not value.aval else value
+    return to(tensor_of(value), held.dtype)._storage.value if aval is not value.aval else value
 
 
 def gradients(
@@ -145,7 +145,7 @@ def gradients(
                     "allow_unused=True if this is the desired behavior."
                 )
     return tuple(
-        tensor_of(found[edge].storage.value, found[edge].node, found[edge].nr)
+        tensor_of(found[edge]._storage.value, found[edge]._node, found[edge]._nr)
         if edge in found
         else None
         for edge in edges
@@ -153,11 +153,11 @@ def gradients(
 
 
 def _has_graph(root: Any) -> bool:
-    return isinstance(root, Tensor) and root.node is not None
+    return isinstance(root, Tensor) and root._node is not None
 
 
 def _check_scalar(root: Tensor) -> None:
-    aval = root.storage.value.aval
+    aval = root._storage.value.aval
     if aval not in _SCALARS:
         check_scalar(root)
         remember(_SCALARS, aval, None)

@@ -50,7 +50,7 @@ class _Watch:
 
     def reads(self, variable: Variable) -> None:
         """Note a storage from outside, or the number read."""
-        storage = memory_of(variable.storage)
+        storage = memory_of(variable._storage)
         value = storage.value
         if value in self.made:
             return
@@ -151,7 +151,7 @@ class CompiledFunction:
         tensors = [leaf for leaf in leaves if isinstance(leaf, Tensor)]
         kinds = tuple(
             [
-                (leaf.storage.value.aval, leaf.node is None)
+                (leaf._storage.value.aval, leaf._node is None)
                 if isinstance(leaf, Tensor)
                 else _exactly(leaf)
                 for leaf in leaves
@@ -210,7 +210,7 @@ def _exactly(leaf: Any) -> Any:
 
 
 def _inside_a_trace(tensors: list[Tensor]) -> bool:
-    return any(is_tracer(tensor.storage.value.array) for tensor in tensors)
+    return any(is_tracer(tensor._storage.value.array) for tensor in tensors)
 
 
 def _guards(function: Callable[..., Any]) -> list[Callable[[], Any]]:

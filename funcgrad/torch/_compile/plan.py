@@ -35,7 +35,7 @@ class _TracingWatch:
         Raises:
             CannotCompileError: it is a tensor's, and not a Python number's.
         """
-        value = variable.storage.value
+        value = variable._storage.value
         if type(variable) is not Variable and not (is_tracer(value.array) or value in self.created):
             raise CannotCompileError("it reads a tensor that it did not read before")
 
@@ -109,7 +109,7 @@ class Plan:
         storages = self._storages([cell(tensor) for tensor in tensors_in((args, kwargs))])
         before = [(storage, storage.value, storage.version) for storage in storages]
         grads = [(variable(), variable()._grad) for variable, _ in self.leaves]
-        nodes = [(tensor, tensor.node, tensor.nr) for tensor in tensors_in((args, kwargs))]
+        nodes = [(tensor, tensor._node, tensor._nr) for tensor in tensors_in((args, kwargs))]
         recorder = local.recorder
         held, recorder.trace, recorder.watch = recorder.trace, Trace(), _TracingWatch()
         try:
@@ -125,7 +125,7 @@ class Plan:
             for variable, grad in grads:
                 variable._grad = grad
             for tensor, node, nr in nodes:
-                tensor.node, tensor.nr = node, nr
+                tensor._node, tensor._nr = node, nr
 
     def _collect(
         self, output: Any, storages: list[Storage], inputs: list[Value], before: Any, grads: Any
@@ -146,7 +146,7 @@ class Plan:
             if storage.value is not inputs[k]
         ]
         self.new_grads = [
-            (k, returned(variable._grad.storage.value))
+            (k, returned(variable._grad._storage.value))
             for k, (variable, old) in enumerate(grads)
             if variable._grad is not None and variable._grad is not old
         ]
@@ -156,7 +156,7 @@ class Plan:
             if variable._grad is None and old is not None
         ]
         self.output = [None if is_tensor(leaf) else (leaf,) for leaf in leaves]
-        self.output_types = [returned(leaf.storage.value) for leaf in leaves if is_tensor(leaf)]
+        self.output_types = [returned(leaf._storage.value) for leaf in leaves if is_tensor(leaf)]
         self.single = is_tensor(output)
         return results
 
@@ -190,10 +190,10 @@ class _Source:
         lines, unless = [], "return NotImplemented"
         for storage, owner in owners:
             if (tensor := owner()) is not None:
-                behind = "" if tensor.storage is storage else ".source"
+                behind = "" if tensor._storage is storage else ".source"
                 lines += [
                     f"owner = {self._name(owner)}()",
-                    f"if owner is None or owner.storage{behind} is not {self._name(storage)}: {unless}",
+                    f"if owner is None or owner._storage{behind} is not {self._name(storage)}: {unless}",
                 ]
         for k, (reference, had) in enumerate(self.plan.leaves):
             other = "is" if had else "is not"
@@ -251,7 +251,7 @@ class _Source:
         return [
             "made, storage = new(Tensor), new(Storage)",
             f"storage.value, storage.version = Value({result}, {self._name(aval)}), 0",
-            "made.storage, made.node, made.nr = storage, None, 0",
+            "made._storage, made._node, made._nr = storage, None, 0",
         ]
 
     def of_storages(self) -> Callable[[list[Storage]], Any]:
@@ -272,13 +272,13 @@ class _Source:
         lines += [f"if {self._name(read)}() is not {self._name(n)}: {unless}" for read, n in guards]
         storages: list[str] = []
         for k, arg in enumerate(args):
-            if type(arg) is Tensor and type(arg.storage) is Storage:
+            if type(arg) is Tensor and type(arg._storage) is Storage:
                 storage = f"s{len(self.plan.captured) + len(storages)}"
-                other = "is not" if arg.node is None else "is"
+                other = "is not" if arg._node is None else "is"
                 same = "".join(f" or {storage} is {each}" for each in storages)
                 lines += [
-                    f"if type(t{k}) is not Tensor or t{k}.node {other} None: {unless}",
-                    f"{storage} = t{k}.storage",
+                    f"if type(t{k}) is not Tensor or t{k}._node {other} None: {unless}",
+                    f"{storage} = t{k}._storage",
                     f"if type({storage}) is not Storage{same}: {unless}",
                 ]
                 storages.append(storage)
@@ -306,4 +306,4 @@ def tensors_in(tree: Any) -> list[Tensor]:
 
 def cell(tensor: Tensor) -> Storage:
     """The storage that holds a tensor's elements, behind any `.data`."""
-    return memory_of(tensor.storage)
+    return memory_of(tensor._storage)

@@ -53,10 +53,10 @@ def pure(
     @functools.wraps(function)
     def purified(*args: Any, **kwargs: Any) -> Any:
         tensors = [_lift(arg, k in wants_grad) for k, arg in enumerate(args)]
-        before = [[(t, t.storage.value) for t in _tensors(arg)] for arg in tensors]
+        before = [[(t, t._storage.value) for t in _tensors(arg)] for arg in tensors]
         output = function(*tensors, **{name: _lift(arg, False) for name, arg in kwargs.items()})
         for k, held in enumerate(before):
-            if k not in updated and any(t.storage.value is not value for t, value in held):
+            if k not in updated and any(t._storage.value is not value for t, value in held):
                 raise ValueError(
                     f"argument {k} was changed in place: name its position in `updates`, so that the pure function "
                     "can return its new elements"

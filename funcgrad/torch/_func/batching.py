@@ -86,7 +86,7 @@ def batch_of(level: BatchLevel, tensor: Tensor, dim: int) -> Tensor:
 
 def unbatch(level: BatchLevel, tensor: Tensor, dim: int) -> Tensor:
     """A result of a function that was mapped, with the batch along `dim`."""
-    storage = tensor.storage
+    storage = tensor._storage
     value = storage.value
     dim = wrap_dim(dim, len(value.aval.shape) + 1)
     if isinstance(value, Wrapped) and value.level is level and value.axis is not None:
@@ -188,7 +188,7 @@ def _unbatched(level: BatchLevel, output: Any, out_dims: Any, name: str) -> Any:
     results = []
     for leaf, dim in zip(flat, dims, strict=True):
         if dim is None:
-            value = leaf.storage.value if isinstance(leaf, Tensor) else None
+            value = leaf._storage.value if isinstance(leaf, Tensor) else None
             if isinstance(value, Wrapped) and value.level is level:
                 raise ValueError(
                     f"vmap({name}, ...): `{name}` can not return a BatchedTensor when out_dim is None"

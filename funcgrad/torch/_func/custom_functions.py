@@ -94,8 +94,8 @@ def _brought_in(
             continue
         if same is None:
             same = tensor_of(wrap(each, number))
-        elif each.storage.version:
-            same.storage.value = wrap(each, number)
+        elif each._storage.version:
+            same._storage.value = wrap(each, number)
         made.append(same)
     return tuple(made) if isinstance(output, tuple) else made[0]
 
@@ -211,17 +211,17 @@ def _with_tangents(level: DualLevel, cls: Any, args: tuple[Any, ...], run: Any) 
         modes.forward_enabled = enabled
     for each, tangent in zip(outputs, carried, strict=True):
         if tangent is not None and isinstance(each, Tensor):
-            value = each.storage.value
+            value = each._storage.value
             primal = (
-                value.inner.storage.value
+                value.inner._storage.value
                 if isinstance(value, Wrapped) and value.level is level
                 else value
             )
             dual = level.wrap_dual(primal, tangent)
-            if isinstance(each.storage, DetachedStorage):
-                each.storage = Storage(dual)  # an argument's elements, whose tangent is another
+            if isinstance(each._storage, DetachedStorage):
+                each._storage = Storage(dual)  # an argument's elements, whose tangent is another
             else:
-                each.storage.value = dual
+                each._storage.value = dual
     return output
 
 
@@ -229,7 +229,7 @@ def _pushed_forward(level: TangentLevel, cls: Any, args: tuple[Any, ...]) -> Any
     """The function called one level further out, and its `jvp` there."""
     primals = _taken_out(level, args)
     held: list[Any] = [
-        arg.storage.value if isinstance(arg, Tensor) and level.holds(arg) else None for arg in args
+        arg._storage.value if isinstance(arg, Tensor) and level.holds(arg) else None for arg in args
     ]
     tangents = [None if v is None or v.tangent is None else as_tensor(v.tangent) for v in held]
     with level.below():
@@ -291,7 +291,7 @@ def _over_batch(level: BatchLevel, cls: Any, args: tuple[Any, ...]) -> Any:
 
     def wrap(each: Any, number: int) -> Value:
         dim = dims[number]
-        return each.storage.value if dim is None else level.wrap_batch(each, dim % each.ndim)
+        return each._storage.value if dim is None else level.wrap_batch(each, dim % each.ndim)
 
     return unflatten(list(_brought_in(tuple(flat), inner, args, wrap)), spec)
 
@@ -299,7 +299,7 @@ def _over_batch(level: BatchLevel, cls: Any, args: tuple[Any, ...]) -> Any:
 def _axis(level: BatchLevel, arg: Any) -> int | None:
     if not isinstance(arg, Tensor):
         return None
-    value = arg.storage.value
+    value = arg._storage.value
     return value.axis if isinstance(value, Wrapped) and value.level is level else None
 
 

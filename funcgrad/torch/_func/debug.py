@@ -21,7 +21,7 @@ def debug_unwrap(tensor: Any, *, recurse: bool = True) -> Any:
 
     Behaviour: https://pytorch.org/docs/stable/generated/torch.func.debug_unwrap.html
     """
-    value = tensor.storage.value
+    value = tensor._storage.value
     if not isinstance(value, Wrapped):
         return tensor
     inner = as_tensor(value.inner)

@@ -18,8 +18,8 @@ from funcgrad.torch._types.trees import flatten, leaves_of, tree_map
 def enter(level: Level, tensor: Tensor, wrap: Callable[[Tensor], Value] | None = None) -> Tensor:
     """A tensor of the next level out as one of this level; what is written to it is written to the tensor itself."""
     made = object.__new__(Tensor)
-    made.storage = InputStorage(level, tensor, wrap or level.wrap)
-    made.node, made.nr = None, 0
+    made._storage = InputStorage(level, tensor, wrap or level.wrap)
+    made._node, made._nr = None, 0
     return made
 
 
@@ -33,23 +33,23 @@ def as_tensor(variable: Variable) -> Tensor:
     variable = settled(variable)
     if isinstance(variable, Tensor):
         return variable
-    return tensor_of(variable.storage.value, variable.node, variable.nr)
+    return tensor_of(variable._storage.value, variable._node, variable._nr)
 
 
 def looked_at(tree: Any) -> Any:
     """Every tensor of a tree as it is now: a view is read while the level that it belongs to is there."""
 
     def each(leaf: Any) -> Any:
-        if not isinstance(leaf, Tensor) or type(leaf.storage) is not ViewStorage:
+        if not isinstance(leaf, Tensor) or type(leaf._storage) is not ViewStorage:
             return leaf
-        return tensor_of(leaf.storage.value, leaf.node, leaf.nr)
+        return tensor_of(leaf._storage.value, leaf._node, leaf._nr)
 
     return tree_map(each, tree)
 
 
 def leave(level: Level, tensor: Tensor) -> Tensor:
     """A tensor of this level as one of the next level out."""
-    value = tensor.storage.value
+    value = tensor._storage.value
     if isinstance(value, Wrapped) and value.level is level:
         return as_tensor(value.inner)
     return tensor
@@ -175,7 +175,7 @@ class InputStorage(Storage):
     @property
     def value(self) -> Value:
         """The given tensor's value at this level."""
-        value = self.tensor.storage.value
+        value = self.tensor._storage.value
         if value is not self.seen:
             self.seen, self.cached = value, self.wrap(self.tensor)
         return self.cached
@@ -191,5 +191,5 @@ class InputStorage(Storage):
         inner = _along(self.level, value, self.value.axis)  # type: ignore[attr-defined]
         with self.level.below():
             writable(target)
-            write(target, (inner.storage.value, inner.node, inner.nr))
-        self.seen, self.cached = target.storage.value, value
+            write(target, (inner._storage.value, inner._node, inner._nr))
+        self.seen, self.cached = target._storage.value, value

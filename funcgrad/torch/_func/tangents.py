@@ -132,7 +132,7 @@ def _dual(level: TangentLevel, primal: Tensor, tangent: Tensor) -> Tensor:
 
 
 def _taken_apart(level: TangentLevel, tensor: Tensor, strict: bool) -> tuple[Tensor, Any]:
-    value = tensor.storage.value
+    value = tensor._storage.value
     if isinstance(value, Wrapped) and value.level is level:
         primal, tangent = as_tensor(value.inner), value.tangent
     else:

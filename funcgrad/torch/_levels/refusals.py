@@ -123,7 +123,7 @@ def check_transformed(target: Variable, others: Sequence[Variable] = (), name: s
         RuntimeError: it is captured by a function that is transformed, or a dual tensor made of a leaf, or no batch
             where one of the others is.
     """
-    storage = memory_of(target.storage)
+    storage = memory_of(target._storage)
     if isinstance(storage, DualStorage) and storage.of_leaf and local.recorder.grad_enabled:
         raise RuntimeError(
             "a view of a leaf Variable that requires grad is being used in an in-place operation."
@@ -131,7 +131,7 @@ def check_transformed(target: Variable, others: Sequence[Variable] = (), name: s
     if local.recorder.levels:
         check_captured(target)
         for other in others:
-            check_not_batched(target, other.storage.value, name)
+            check_not_batched(target, other._storage.value, name)
 
 
 def check_captured(target: Variable) -> None:
@@ -140,7 +140,7 @@ def check_captured(target: Variable) -> None:
     Raises:
         RuntimeError: it is from outside, and a gradient or a tangent is asked for.
     """
-    value = target.storage.value
+    value = target._storage.value
     for level in reversed(local.recorder.levels):
         held = isinstance(value, Wrapped) and value.level is level
         if not isinstance(level, BatchLevel):
@@ -148,7 +148,7 @@ def check_captured(target: Variable) -> None:
                 raise RuntimeError(CAPTURED)
             return
         if held:
-            value = value.inner.storage.value  # type: ignore[attr-defined]
+            value = value.inner._storage.value  # type: ignore[attr-defined]
 
 
 # PyTorch's names, in complaints, of the in-place ops that its `vmap` has a rule for; of others it says the level as well.
@@ -166,7 +166,7 @@ def check_not_batched(target: Variable, value: Value, name: str = "") -> None:
     """
     batches = _batches_of(value)
     if batches:
-        held = _batches_of(target.storage.value)
+        held = _batches_of(target._storage.value)
         missing = [level for level in reversed(batches) if level not in held]
         if missing and name in ("", "add_"):
             shape = list(value.aval.shape)

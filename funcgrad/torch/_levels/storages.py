@@ -49,13 +49,13 @@ def rewritten(held: Value, value: Value, *, tangents: bool) -> Value:
     if is_dual(held):
         if is_dual(value) or not tangents:
             return value
-        inner = rewritten(held.inner.storage.value, value, tangents=True)
+        inner = rewritten(held.inner._storage.value, value, tangents=True)
         return level.wrap_dual(inner, held.tangent)
     if not (isinstance(value, Wrapped) and value.level is level):
         return value
     new = _along(level, value, held.axis)
-    inner = rewritten(held.inner.storage.value, new.storage.value, tangents=tangents)
-    kept = Variable(Storage(inner), held.inner.node, held.inner.nr)
+    inner = rewritten(held.inner._storage.value, new._storage.value, tangents=tangents)
+    kept = Variable(Storage(inner), held.inner._node, held.inner._nr)
     return Wrapped(
         level, kept, held.aval, axis=held.axis, tangent=held.tangent if tangents else value.tangent
     )
@@ -78,8 +78,8 @@ class DualStorage(Storage):
     __slots__ = ("cached", "level", "of_leaf", "seen", "source", "tangent")
 
     def __init__(self, level: DualLevel, tensor: Variable, tangent: Variable) -> None:
-        self.level, self.source, self.tangent = level, tensor.storage, tangent
-        self.of_leaf = isinstance(tensor.node, Leaf)
+        self.level, self.source, self.tangent = level, tensor._storage, tangent
+        self.of_leaf = isinstance(tensor._node, Leaf)
         self.seen: Any = None
         self.cached: Any = None
 
@@ -97,11 +97,11 @@ class DualStorage(Storage):
     def value(self, value: Any) -> None:
         if is_dual(value):
             carried, held = value.tangent, self.tangent
-            held.storage.value = carried.storage.value
-            held.storage.version += 1
-            if carried.node is not None:
-                held.node, held.nr = carried.node, carried.nr
-            value = value.inner.storage.value
+            held._storage.value = carried._storage.value
+            held._storage.version += 1
+            if carried._node is not None:
+                held._node, held._nr = carried._node, carried._nr
+            value = value.inner._storage.value
         self.source.value, self.seen = value, None
 
     @property
@@ -116,7 +116,7 @@ class DualStorage(Storage):
 
 def dual_of(variable: Variable) -> Wrapped | None:
     """A variable's value where it carries a tangent of `forward_ad` now."""
-    value = variable.storage.value
+    value = variable._storage.value
     return value if is_dual(value) and value.level.alive else None  # type: ignore[return-value, attr-defined]
 
 

@@ -68,7 +68,7 @@ def result_storage(value: Value, operands: Sequence[Any]) -> Storage | None:
     shape = value.aval.shape
     if len(shape) < 2 or 0 in shape:
         return None
-    given = [geometry_of(each.storage) for each in operands]
+    given = [geometry_of(each._storage) for each in operands]
     made = _result_strides(shape, tuple([each[:2] for each in given if each.size]))
     if made is None:
         return None

@@ -191,12 +191,12 @@ class ViewStorage(Storage):
     @property
     def source(self) -> Storage:
         """The plain storage of the memory."""
-        return self.memory.storage
+        return self.memory._storage
 
     @property
     def value(self) -> Value:
         """The elements, as the memory has them now."""
-        cached, source = self.cached, self.memory.storage
+        cached, source = self.cached, self.memory._storage
         if type(source) is OrderedStorage and source.logical is not None:
             held = source.logical
             if self.geometry is source.geometry:
@@ -215,13 +215,13 @@ class ViewStorage(Storage):
 
     @value.setter
     def value(self, value: Value) -> None:
-        source = self.memory.storage
+        source = self.memory._storage
         if type(source) is OrderedStorage and self.geometry is source.geometry:
             source.logical, source.held = value, None
             return
         new = Variable(Storage(value))
         held = record(write_op(self.layout), (self.memory, new, self.offset))[0]
-        self.memory.storage.value = held
+        self.memory._storage.value = held
         self.cached = held, value
 
     @property
@@ -242,7 +242,7 @@ def place(number: int) -> Variable:
     """An index or an offset as an argument of ops, so that all values of it share a program."""
     known = _places.get(number)
     if known is not None:
-        value = known.storage.value
+        value = known._storage.value
         if not isinstance(value.array, jax.Array):
             # Met again, so likely to be met often: on the device it costs less with every call.
             with jax.enable_x64(True), jax.ensure_compile_time_eval():
@@ -273,7 +273,7 @@ def memory_of(storage: Storage) -> Storage:
     """The plain storage that holds a storage's elements."""
     kind = type(storage)
     if kind is ViewStorage:
-        memory = storage.memory.storage  # type: ignore[attr-defined]
+        memory = storage.memory._storage  # type: ignore[attr-defined]
         return memory.of if type(memory) is Reinterpreted else memory
     return storage.source if kind is DataStorage else storage  # type: ignore[attr-defined]
 

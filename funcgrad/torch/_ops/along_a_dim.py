@@ -170,14 +170,14 @@ def _found(name: str) -> type[_Found]:
 
 def _saving_indices(found: type[_Found], values: Tensor, indices: Tensor) -> _Found:
     """Values with the indices from which PyTorch takes the derivative."""
-    watch(values.node, indices.storage)
+    watch(values._node, indices._storage)
     return found(values, indices)
 
 
 def _saving_result(op: Op, input: Tensor, *, arguments: bool) -> Tensor:
     """The result of an op whose derivative PyTorch takes from the result, and from the argument if `arguments`."""
     result = tensor_of(*record(op, (input,)))
-    watch(result.node, result.storage, arguments=arguments)
+    watch(result._node, result._storage, arguments=arguments)
     return result
 
 

@@ -80,15 +80,15 @@ def set_item(self: Tensor, key: Any, value: Any) -> None:
 def _value(self: Tensor, value: Any) -> Tensor:
     if isinstance(value, Tensor):
         return value
-    aval = aval_of(self.storage)
+    aval = aval_of(self._storage)
     if isinstance(value, _NUMBERS):
         if isinstance(value, int) and not -(2**63) <= value < 2**63:
             raise ValueError("Overflow when unpacking long long")
         # Into these two PyTorch puts infinity where a number does not fit.
         convert = number if aval.dtype.name in ("float16", "bfloat16") else stored_number
-        held = convert(value, Aval((), aval.dtype)).storage
+        held = convert(value, Aval((), aval.dtype))._storage
         made = tensor_of(held.value)
-        made.storage = held
+        made._storage = held
         return made
     raise TypeError(f"can't assign a {_type_name(value)} to a torch.{self.dtype.scalar_type}Tensor")
 
@@ -156,8 +156,8 @@ def _read(of: Geometry, key: Any) -> tuple[list[Step], list[Any], Geometry]:
             gathered(place(np.zeros(int(item), np.int64)))
         else:
             tensor = _as_tensor(item)
-            aval = tensor.storage.value.aval
-            if aval.shape or (is_batched(tensor.storage.value) and aval.dtype.kind in "iu"):
+            aval = tensor._storage.value.aval
+            if aval.shape or (is_batched(tensor._storage.value) and aval.dtype.kind in "iu"):
                 gathered(tensor, *[None] * (_dims_of(tensor) - 1))
             elif aval.dtype.kind == "b" or aval.dtype == np.uint8:
                 taken((_UNSQUEEZE, dim))
@@ -201,7 +201,7 @@ def _dims_of(item: Any) -> int:
 
 def _as_tensor(item: Any) -> Tensor:
     if isinstance(item, Tensor):
-        kind = item.storage.value.aval.dtype
+        kind = item._storage.value.aval.dtype
         if kind.name not in ("bool", "uint8", "int32", "int64"):
             raise IndexError("tensors used as indices must be long, int, byte or bool tensors")
         return item
@@ -289,7 +289,7 @@ def _stepped(self: Tensor, steps: Sequence[Step]) -> Tensor:
 
 def _target(self: Tensor, steps: Sequence[Step]) -> Tensor:
     """The view that is written to. Its ops are not recorded: nobody sees it."""
-    if type(self) is ViewTensor and self.creation is not Creation.PLAIN:
+    if type(self) is ViewTensor and self._creation is not Creation.PLAIN:
         return _stepped(self, steps)  # it complains, and by its name
     of = geometry(self)
     for step in steps:

@@ -62,8 +62,8 @@ def _copy(aval: Aval) -> Op:
 
 def copy_of(source: Tensor) -> Tensor:
     """A copy, as `copy_` makes it into an empty tensor: through which gradients flow."""
-    empty = Constant(source.storage.value)  # not looked at, so any value of this type will do
-    return tensor_of(*record(_copy(source.storage.value.aval), (Variable(empty), source)))
+    empty = Constant(source._storage.value)  # not looked at, so any value of this type will do
+    return tensor_of(*record(_copy(source._storage.value.aval), (Variable(empty), source)))
 
 
 def clone(input: Tensor) -> Tensor:
@@ -91,7 +91,7 @@ def to(
         array = jax.device_put(moved._array(), where)
         from funcgrad.engine import Value
 
-        moved.storage.value = Value.of(array)
+        moved._storage.value = Value.of(array)
         return moved
     if wanted is self.dtype:
         return clone(self) if copy else self
@@ -100,9 +100,9 @@ def to(
 
 def fill_(self: Tensor, value: Any) -> Tensor:
     """Set every element to a number, or to the one element of a tensor."""
-    aval = aval_of(self.storage)
+    aval = aval_of(self._storage)
     if isinstance(value, Tensor):
-        if memory_of(value.storage) is memory_of(self.storage):
+        if memory_of(value._storage) is memory_of(self._storage):
             value = clone(value)
         writable(self, value, name="fill_")
         if value.ndim:
@@ -125,18 +125,18 @@ def fill_(self: Tensor, value: Any) -> Tensor:
 def zero_(self: Tensor) -> Tensor:
     """Set every element to zero."""
     writable(self, repeats=True)
-    return in_place(_zero(aval_of(self.storage)), self)
+    return in_place(_zero(aval_of(self._storage)), self)
 
 
 def _same_elements(self: Tensor, other: Variable) -> bool:
     """Whether two tensors are the same places of one memory, in the same order."""
-    a, b = self.storage, other.storage
+    a, b = self._storage, other._storage
     return memory_of(a) is memory_of(b) and geometry_of(a) == geometry_of(b)
 
 
 def copy_(self: Tensor, other: Any, non_blocking: bool = False) -> Tensor:
     """Set the elements to those of another tensor, converted and broadcast."""
-    aval = aval_of(self.storage)
+    aval = aval_of(self._storage)
     if isinstance(other, NUMBERS):
         other = number(other, Aval((), aval.dtype))
     elif not isinstance(other, Tensor):
@@ -144,7 +144,7 @@ def copy_(self: Tensor, other: Any, non_blocking: bool = False) -> Tensor:
             f"copy_(): argument 'other' (position 1) must be Tensor, not {type(other).__name__}"
         )
     writable(self, other, repeats=_same_elements(self, other), name="copy_")
-    given = other.storage.value.aval
+    given = other._storage.value.aval
     if given.dtype.kind == "c" and aval.dtype.kind != "c":
         warnings.warn(
             "Casting complex values to real discards the imaginary part", UserWarning, stacklevel=2

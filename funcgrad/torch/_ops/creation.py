@@ -58,7 +58,7 @@ def tensor(
             UserWarning,
             stacklevel=2,
         )
-        if isinstance(data.storage.value, Wrapped):
+        if isinstance(data._storage.value, Wrapped):
             copied: Any = data.detach()
             copied = copied.clone() if dtype is None else copied.to(dtype)
             return copied.requires_grad_() if requires_grad else copied
@@ -156,7 +156,7 @@ def asked(made: Tensor, requires_grad: bool) -> Tensor:
         raise TypeError(
             f"argument 'requires_grad' must be bool, not {type(requires_grad).__name__}"
         )
-    if requires_grad and not made.storage.value.aval.inexact:
+    if requires_grad and not made._storage.value.aval.inexact:
         raise RuntimeError("Only Tensors of floating point and complex dtype can require gradients")
     made.requires_grad = requires_grad
     return made
@@ -231,9 +231,9 @@ def full(
 
 def _beside(made: Tensor, other: Tensor, requires_grad: bool) -> Tensor:
     """A tensor made just now on the device of another, and, inside `vmap`, one of the batches that the other is of."""
-    value = other.storage.value
+    value = other._storage.value
     if isinstance(value, Wrapped):
-        return tensor_of(as_batched(made.storage.value, value))
+        return tensor_of(as_batched(made._storage.value, value))
     return made if value.aval.device is None else _wrap(made._array(), other.device, requires_grad)
 
 

@@ -27,7 +27,7 @@ MASKS = {"torch.bool", "torch.uint8", "bool", "uint8"}
 
 def _places(tensor: Tensor, of: Geometry, dim: int) -> list[Tensor]:
     """An index tensor as it is; a mask as the indices of where it is set."""
-    value = tensor.storage.value
+    value = tensor._storage.value
     if str(tensor.dtype) not in MASKS:
         return [tensor]
     if tensor.dtype is uint8:
@@ -67,7 +67,7 @@ class _MaskStorage(Storage):
 
 def place_of_mask(mask: Tensor, places: np.ndarray) -> Tensor:
     """Where a mask is set, along one dimension, as a tensor of indices."""
-    return without_history(_MaskStorage(place(places), mask.storage))
+    return without_history(_MaskStorage(place(places), mask._storage))
 
 
 def _checked(of: Geometry, arrays: Sequence[Any]) -> tuple[tuple[int, ...], list[Tensor]]:
@@ -92,7 +92,7 @@ def _checked(of: Geometry, arrays: Sequence[Any]) -> tuple[tuple[int, ...], list
 
 
 def _is_mask(array: Any) -> bool:
-    return array.storage.value.aval.dtype.kind == "b" if isinstance(array, Tensor) else False
+    return array._storage.value.aval.dtype.kind == "b" if isinstance(array, Tensor) else False
 
 
 def _check_ranges(of: Geometry, dims: tuple[int, ...], tensors: Sequence[Tensor]) -> None:
@@ -120,7 +120,7 @@ def first_outside(tensor: Tensor, low: int, high: int) -> int | None:
 
     None where there is none, as far as that can be seen.
     """
-    value = behind(tensor.storage.value)
+    value = behind(tensor._storage.value)
     if value.array is None and local.recorder.watch is not None:
         return None  # looking would keep `torch.compile` from compiling
     array = all_elements(value)

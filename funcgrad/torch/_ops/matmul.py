@@ -131,7 +131,7 @@ def matmul(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor
 def _operator(self: Tensor, other: Any) -> Any:
     if not isinstance(other, Tensor):
         return NotImplemented
-    dims = len(self.storage.value.aval.shape), len(other.storage.value.aval.shape)
+    dims = len(self._storage.value.aval.shape), len(other._storage.value.aval.shape)
     if dims == (1, 2):
         # As in PyTorch: a matrix of one row, whose first dimension is taken away again in place.
         return _squeeze_(tensor_of(*record(MM, (views.unsqueeze(self, 0), other))), 0)

@@ -39,8 +39,8 @@ def store(name: str, out: Tensor, tensors: Iterable[Any], compute: Callable[[], 
         result = compute()
         check_castable(result.dtype, out.dtype)
         if out.shape == result.shape:
-            if type(out.storage) is ViewStorage:
-                check_no_repeats(out.storage)
+            if type(out._storage) is ViewStorage:
+                check_no_repeats(out._storage)
             return copy_(out, result)
         if out.numel():
             warnings.warn(
@@ -57,8 +57,8 @@ def store(name: str, out: Tensor, tensors: Iterable[Any], compute: Callable[[], 
             raise RuntimeError(
                 f"{name}(): a view cannot grow to the shape {list(result.shape)} here, since JAX's arrays do not grow"
             )
-        out.storage.version += 1
-        out.move_to(shared(out.storage, to(result, out.dtype).storage))
+        out._storage.version += 1
+        out._move_to(shared(out._storage, to(result, out.dtype)._storage))
     return out
 
 

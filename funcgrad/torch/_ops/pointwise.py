@@ -244,7 +244,7 @@ class Pointwise:
 
     def for_types(self, *operands: Tensor) -> Op:
         """The op for tensors of these types."""
-        avals = tuple(operand.storage.value.aval for operand in operands)
+        avals = tuple(operand._storage.value.aval for operand in operands)
         compute = self.computed_in(operands)
         same = all(aval.dtype == compute.numpy_dtype for aval in avals)
         op = self.op(None if same else compute, None)
@@ -253,9 +253,9 @@ class Pointwise:
     def number_type(self, a: Tensor, value: Any) -> Aval:
         """The type that a Python number takes beside `a`."""
         if self.row.check is not None:
-            self.row.check(aval_of(a.storage), Aval((), promoted((value,)).numpy_dtype))
+            self.row.check(aval_of(a._storage), Aval((), promoted((value,)).numpy_dtype))
         aval = Aval((), self.computed_in((a, value)).numpy_dtype)
-        return remember(self.numbers, (aval_of(a.storage), type(value)), aval)
+        return remember(self.numbers, (aval_of(a._storage), type(value)), aval)
 
     def operand(self, a: Tensor, b: Any) -> Any:
         """The second operand as a tensor or a 0-d variable."""
@@ -265,7 +265,7 @@ class Pointwise:
             raise TypeError(
                 f"{self.row.name}_(): argument 'other' (position 1) must be Tensor, not {_type_name(b)}"
             )
-        aval = self.numbers.get((aval_of(a.storage), type(b))) or self.number_type(a, b)
+        aval = self.numbers.get((aval_of(a._storage), type(b))) or self.number_type(a, b)
         return self.number(b, aval)
 
     def in_place(self, a: Tensor, *others: Any, with_result: bool = False) -> Tensor:
@@ -282,7 +282,7 @@ class Pointwise:
         """
         others = tuple([self.operand(a, other) for other in others])
         writable(a, *others, name=f"{self.row.name}_")
-        avals = (aval_of(a.storage), *[other.storage.value.aval for other in others])
+        avals = (aval_of(a._storage), *[other._storage.value.aval for other in others])
         op = self.in_place_by_types.get(avals) or self.for_in_place((a, *others), avals)
         saves_result = with_result or self.row.saves_result
         return in_place(op, a, *others, saves_result=saves_result, saves_arguments=with_result)
@@ -322,12 +322,12 @@ class Pointwise:
                 )
             if out is not None:
                 return store(name, out, (input,), lambda: unary(input))
-            op = by_types.get((input.storage.value.aval,)) or self.for_types(input)
+            op = by_types.get((input._storage.value.aval,)) or self.for_types(input)
             result = tensor_of(*record_one(op, input))
-            if type(input.storage) is ViewStorage:
+            if type(input._storage) is ViewStorage:
                 laid_out(result, input)
             if saves_result:
-                watch(result.node, result.storage)
+                watch(result._node, result._storage)
             return result
 
         def binary(input: Tensor, other: Any, *, out: Tensor | None = None) -> Tensor:
@@ -363,14 +363,14 @@ class Pointwise:
             if isinstance(other, Tensor):
                 second: Any = other
             elif isinstance(other, NUMBERS):
-                aval = numbers.get((self_.storage.value.aval, type(other)))
+                aval = numbers.get((self_._storage.value.aval, type(other)))
                 second = number(other, aval or self.number_type(self_, other))
             else:
                 return NotImplemented
-            avals = (self_.storage.value.aval, second.storage.value.aval)
+            avals = (self_._storage.value.aval, second._storage.value.aval)
             op = by_types.get(avals) or self.for_types(self_, second)
             result = tensor_of(*record_two(op, self_, second))
-            if type(self_.storage) is ViewStorage or type(second.storage) is ViewStorage:
+            if type(self_._storage) is ViewStorage or type(second._storage) is ViewStorage:
                 laid_out(result, self_, second)
             return result
 
@@ -388,20 +388,20 @@ class Pointwise:
             if isinstance(other, Tensor):
                 second: Any = other
             elif isinstance(other, NUMBERS):
-                aval = numbers.get((self_.storage.value.aval, type(other)))
+                aval = numbers.get((self_._storage.value.aval, type(other)))
                 second = number(other, aval or self.number_type(self_, other))
             else:
                 return NotImplemented
-            node = self_.node
+            node = self_._node
             if (
-                type(self_.storage) not in _APART
-                or type(second.storage) not in _APART
+                type(self_._storage) not in _APART
+                or type(second._storage) not in _APART
                 or (node is not None and isinstance(node, Leaf))
             ):
                 writable(self_, second, name=name)
-            avals = (self_.storage.value.aval, second.storage.value.aval)
+            avals = (self_._storage.value.aval, second._storage.value.aval)
             op = in_place_by_types.get(avals) or self.for_in_place((self_, second), avals)
-            plain = node is None and second.node is None
+            plain = node is None and second._node is None
             first = self_ if plain else as_it_was(self_)
             return write(self_, record_two(op, first, second))
 

@@ -67,7 +67,7 @@ _static: dict[tuple[Aval, type, Any], Op] = {}
 
 def _power_op(input: Tensor, exponent: Any) -> tuple[Op, tuple[Any, ...]]:
     """The op that takes `input` to a Python number's power, and what it takes beside `input`."""
-    key = (input.storage.value.aval, type(exponent), exponent)
+    key = (input._storage.value.aval, type(exponent), exponent)
     known = _static.get(key)
     if known is not None:
         return known, ()
@@ -99,13 +99,13 @@ def pow(input: Any, exponent: Any) -> Tensor:
         dtype = promoted((input, exponent)).numpy_dtype
         base = number(input, Aval((), dtype))
         result = tensor_of(*record(_power_of_number(dtype), (exponent, base)))
-        watch(result.node, result.storage, arguments=True)
+        watch(result._node, result._storage, arguments=True)
         return result
     if isinstance(exponent, NUMBERS):
         return _power(input, exponent)
     op = _of_tensors.for_types(input, exponent)
     result = tensor_of(*record(op, (input, exponent)))
-    watch(result.node, result.storage, arguments=True)
+    watch(result._node, result._storage, arguments=True)
     return result
 
 

@@ -23,7 +23,7 @@ def _replace(label: str) -> Op:
 def _drawing(name: str, label: str, draw: Callable[..., np.ndarray]) -> Callable[..., Tensor]:
     def method(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         writable(self)
-        aval = aval_of(self.storage)
+        aval = aval_of(self._storage)
         of = geometry(self)
         # Numbers are drawn in the order of the elements in memory.
         order = sorted(range(len(of.size)), key=lambda k: (-of.stride[k], k))

@@ -103,14 +103,14 @@ def _function(row: Row) -> Callable[..., Tensor]:
     ) -> Tensor:
         if out is not None:
             return store(row.name, out, (input,), lambda: reduce(input, dim, keepdim, dtype=dtype))
-        if dim is None and dtype is None and not keepdim and input.storage.value.aval in plain:
+        if dim is None and dtype is None and not keepdim and input._storage.value.aval in plain:
             result = tensor_of(*record_one(over_all, input))
             if saves_result:
-                watch(result.node, result.storage, arguments=True)
+                watch(result._node, result._storage, arguments=True)
             return result
         stored = _stored(row, input, dtype)
         if stored is None:
-            remember(plain, input.storage.value.aval, None)
+            remember(plain, input._storage.value.aval, None)
         dims = None
         if dim is not None:
             wanted = (dim,) if isinstance(dim, int) else tuple(dim)
@@ -122,7 +122,7 @@ def _function(row: Row) -> Callable[..., Tensor]:
             dims = tuple(range(input.ndim))  # an empty list of dimensions means all of them
         result = tensor_of(*record_one(_op(row, dims, keepdim, stored), input))
         if saves_result:
-            watch(result.node, result.storage, arguments=True)
+            watch(result._node, result._storage, arguments=True)
         return result
 
     reduce.__name__ = reduce.__qualname__ = row.name

@@ -61,7 +61,7 @@ def _nonzero(called: str, input: Tensor, as_tuple: bool) -> Any:
     columns = np.stack(places) if array.ndim else np.zeros((0, len(places[0])), np.int64)
     held = tensor_of(place(columns))
     # PyTorch has the indices of one dimension side by side in memory.
-    rows = without_history(view_of(held.storage, permute(geometry(held), (1, 0))))
+    rows = without_history(view_of(held._storage, permute(geometry(held), (1, 0))))
     if not as_tuple:
         return rows
     return unbind(rows, 1) if array.ndim else (tensor_of(place(places[0])),)
@@ -75,7 +75,7 @@ def _check_mask(mask: Tensor, name: str) -> None:
 def masked_select(input: Tensor, mask: Tensor) -> Tensor:
     """The elements where a mask is set, in one dimension."""
     _check_mask(mask, "masked_select")
-    check_broadcast(input.storage.value.aval, mask.storage.value.aval)
+    check_broadcast(input._storage.value.aval, mask._storage.value.aval)
     shape = np.broadcast_shapes(tuple(input.shape), tuple(mask.shape))
     array = np.asarray(concrete(mask._array(), MASK_SELECTED))
     places = np.nonzero(np.broadcast_to(array, shape or (1,)))
@@ -210,7 +210,7 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Te
         shapes.append(shape)
     # PyTorch makes a copy of the indices, so they may be changed in place.
     length = input.shape[dim] if input.ndim else 1
-    held = tensor_of(record(_wrapped(length), (without_history(indices.storage),))[0])
+    held = tensor_of(record(_wrapped(length), (without_history(indices._storage),))[0])
     return gather(expand(input, shapes[0]), dim, expand(held, shapes[1]))
 
 
@@ -373,7 +373,7 @@ def _pair(name: str, of: Callable[..., tuple[Op, tuple[Any, ...]]]) -> None:
     def stored(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         op, others = of(self, *args, **kwargs)
         writable(self, *others, name=stored.__name__)
-        shapes: Sequence[Any] = [other.storage.value.aval.shape for other in others]
+        shapes: Sequence[Any] = [other._storage.value.aval.shape for other in others]
         if name.startswith("masked") and np.broadcast_shapes(
             tuple(self.shape), shapes[-1]
         ) != tuple(self.shape):

@@ -156,7 +156,7 @@ def apply(label: str, stored: bool, x: Tensor, *operands: Any, factor: Any = Non
         result = tensor_of(*record(_op(label, compute, compute), (x, *others)))
         return laid_out(result, x, *others)
     writable(x, *others, name=f"{_name(label)}_")
-    avals = [aval_of(x.storage), *[other.storage.value.aval for other in others]]
+    avals = [aval_of(x._storage), *[other._storage.value.aval for other in others]]
     check_dtypes(_name(label), *avals)
     check_castable(compute, x.dtype)
     _check_broadcast(*avals)

@@ -29,13 +29,13 @@ def in_place(
     PyTorch's derivative needs the result if `saves_result`, then also the arguments if `saves_arguments`; see `watch`.
     """
     if type(target) is ViewTensor:
-        node = target.write_in_place(op, others)
+        node = target._write_in_place(op, others)
     else:
         result = record(op, (as_it_was(target), *others))
         node = result[1]
         write(target, result)
     if saves_result:
-        watch(node, target.storage, arguments=saves_arguments)
+        watch(node, target._storage, arguments=saves_arguments)
     return target
 
 
@@ -43,9 +43,9 @@ def write(target: Tensor, result: tuple[Value, Any, int]) -> Tensor:
     """Put a recorded result in a tensor's storage: the end of an in-place op. `writable` comes first."""
     value, node, nr = result
     if type(target) is ViewTensor:
-        target.write_in_place(_REPLACE, (Variable(Storage(value), node, nr),))
+        target._write_in_place(_REPLACE, (Variable(Storage(value), node, nr),))
         return target
-    storage = target.storage
+    storage = target._storage
     if isinstance(value, Wrapped):
         check_not_batched(target, value)
         if not local.recorder.grad_enabled:
@@ -121,9 +121,9 @@ def writable(target: Tensor, *others: Variable, repeats: bool = False, name: str
             places in memory, with one another or with those of another operand; or it was made in inference mode, and
             that is off.
     """
-    kind = type(target.storage)
+    kind = type(target._storage)
     if kind is ViewStorage:
-        kind = type(memory_of(target.storage))
+        kind = type(memory_of(target._storage))
     if kind is InferenceStorage and not inferring():
         raise RuntimeError(
             "Inplace update to inference tensor outside InferenceMode is not allowed.You can make a clone to get a "
@@ -131,20 +131,20 @@ def writable(target: Tensor, *others: Variable, repeats: bool = False, name: str
         )
     if local.recorder.grad_enabled:
         if type(target) is ViewTensor:
-            target.check_writable(others)
-        elif isinstance(target.node, Leaf):
+            target._check_writable(others)
+        elif isinstance(target._node, Leaf):
             raise RuntimeError(
                 "a leaf Variable that requires grad is being used in an in-place operation."
             )
     if local.recorder.levels or duals:
         check_transformed(target, others, name)
 
-    viewed = type(target.storage) is ViewStorage
+    viewed = type(target._storage) is ViewStorage
     for other in others:
-        if viewed or type(other.storage) is ViewStorage:
+        if viewed or type(other._storage) is ViewStorage:
             check_no_overlap(target, other)
     if viewed and not repeats:
-        check_no_repeats(target.storage)
+        check_no_repeats(target._storage)
 
 
 def check_no_repeats(storage: Any) -> None:
@@ -168,10 +168,10 @@ def check_no_overlap(target: Variable, other: Variable, whole: bool = False) -> 
     """
     if target is other:
         overlap = whole
-    elif memory_of(target.storage) is not memory_of(other.storage):
+    elif memory_of(target._storage) is not memory_of(other._storage):
         return
     else:
-        a, b = geometry_of(target.storage), geometry_of(other.storage)
+        a, b = geometry_of(target._storage), geometry_of(other._storage)
         same = (a.stride, a.offset, a.end) == (b.stride, b.offset, b.end)
         some = 0 not in a.size and 0 not in b.size and a.is_dense and b.is_dense
         overlap = some and a.offset < b.end and b.offset < a.end and (whole or not same)

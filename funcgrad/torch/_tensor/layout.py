@@ -23,23 +23,23 @@ def stride(self: Tensor, dim: int | None = None) -> Any:
 
 def is_set_to(self: Tensor, tensor: Tensor) -> bool:
     """Whether both are the very same places of the same memory."""
-    return memory_of(self.storage) is memory_of(tensor.storage) and geometry(self) == geometry(
+    return memory_of(self._storage) is memory_of(tensor._storage) and geometry(self) == geometry(
         tensor
     )
 
 
 def data_ptr(self: Tensor) -> int:
     """A number that tells where the first element is: equal for tensors that share it."""
-    if is_transformed(self.storage.value):
+    if is_transformed(self._storage.value):
         raise RuntimeError(NO_STORAGE)
-    return data_pointer(self.storage, self.dtype.itemsize)
+    return data_pointer(self._storage, self.dtype.itemsize)
 
 
 class UntypedStorage:
     """The memory of a tensor, as far as identity and size go."""
 
     def __init__(self, of: Tensor) -> None:
-        self._memory = memory_of(of.storage)
+        self._memory = memory_of(of._storage)
         self._itemsize = of.dtype.itemsize
 
     def data_ptr(self) -> int:
@@ -55,7 +55,7 @@ class UntypedStorage:
 
 def _untyped_storage(self: Tensor) -> UntypedStorage:
     """The memory of the tensor's elements."""
-    check_storage(self.storage.value)
+    check_storage(self._storage.value)
     return UntypedStorage(self)
 
 

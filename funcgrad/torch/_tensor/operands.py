@@ -42,7 +42,7 @@ def number(value: Any, aval: Aval) -> Variable:
     """
     known = _numbers.get((aval, value))
     if known is not None:
-        held = known.storage.value
+        held = known._storage.value
         if not isinstance(held.array, jax.Array):
             # Met again, so likely to be met often: on the device it costs less with every call.
             with jax.enable_x64(True), jax.ensure_compile_time_eval():
@@ -74,7 +74,7 @@ def remember(cache: dict, key: Any, entry: Any, limit: int = 1024) -> Any:
 
 def promoted(operands: tuple[Any, ...]) -> dtype:
     """The dtype in which PyTorch computes on these tensors and Python numbers."""
-    avals = [aval_of(each.storage) for each in operands if isinstance(each, Variable)]
+    avals = [aval_of(each._storage) for each in operands if isinstance(each, Variable)]
     return result_dtype(
         [from_numpy_dtype(aval.dtype) for aval in avals if aval.shape],
         [from_numpy_dtype(aval.dtype) for aval in avals if not aval.shape],
@@ -88,11 +88,11 @@ def laid_out(result: Tensor, *operands: Variable) -> Tensor:
     Only views can be in another order than that of their indices.
     """
     # Not one of inference mode or of `vmap`.
-    plain = type(result.storage) is Storage and type(result.storage.value) is Value
-    if plain and any(type(each.storage) is ViewStorage for each in operands):
-        storage = result_storage(result.storage.value, operands)
+    plain = type(result._storage) is Storage and type(result._storage.value) is Value
+    if plain and any(type(each._storage) is ViewStorage for each in operands):
+        storage = result_storage(result._storage.value, operands)
         if storage is not None:
-            result.storage = storage
+            result._storage = storage
     return result
 
 

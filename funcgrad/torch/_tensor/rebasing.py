@@ -31,29 +31,29 @@ def note_move(storage: Storage, before: GraphNode | None, node: GraphNode | None
 
 def rebase(tensor: Tensor, node: GraphNode, nr: int) -> None:
     """After a tensor that is no view was written in place: from now on it comes from there."""
-    note_move(tensor.storage, tensor.node, node, nr)
-    tensor.node, tensor.nr = node, nr
+    note_move(tensor._storage, tensor._node, node, nr)
+    tensor._node, tensor._nr = node, nr
     if tensor._retained is not None:
         move_retained(tensor)
 
 
 def _retain_at(tensor: Tensor) -> None:
-    reference, number = ref(tensor), tensor.nr
+    reference, number = ref(tensor), tensor._nr
 
     def arriving(cotangents: list[Variable | None]) -> None:
         target, given = reference(), cotangents[number]
         if target is not None and given is not None:
             held = target._grad
-            gradient: Any = tensor_of(given.storage.value, given.node, given.nr)
+            gradient: Any = tensor_of(given._storage.value, given._node, given._nr)
             if held is not None:
                 target._grad = held + gradient
             else:
                 # Values never change, so a copy is made for the graph's sake alone.
                 target._grad = (
-                    gradient if given.node is None else tensor_of(*record(CLONE, (gradient,)))
+                    gradient if given._node is None else tensor_of(*record(CLONE, (gradient,)))
                 )
 
-    hooks_of(tensor.node).retaining[number, id(tensor)] = arriving
+    hooks_of(tensor._node).retaining[number, id(tensor)] = arriving
 
 
 def move_retained(tensor: Tensor) -> None:
@@ -62,5 +62,5 @@ def move_retained(tensor: Tensor) -> None:
     before = node()
     if before is not None:
         hooks_of(before).retaining.pop((number, id(tensor)), None)
-    tensor._retained = (ref(tensor.node), tensor.nr)
+    tensor._retained = (ref(tensor._node), tensor._nr)
     _retain_at(tensor)

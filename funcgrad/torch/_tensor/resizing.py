@@ -26,7 +26,7 @@ from funcgrad.torch._types.size import Size
 
 def held_elements(of: Tensor) -> int:
     """How many elements there are in a tensor's memory."""
-    storage = of.storage
+    storage = of._storage
     memory = storage.source if type(storage) is ViewStorage else memory_of(storage)
     return Size(memory_aval(memory).shape).numel()
 
@@ -40,11 +40,11 @@ def resize(self: Tensor, size: tuple[int, ...]) -> bool:
     made = geometries.contiguous(size)._replace(offset=geometry(self).offset)
     held = held_elements(self)
     if made.end > held and not held:
-        self.move_to(shared(self.storage, Storage(place(np.zeros(size, self.dtype.numpy_dtype)))))
+        self._move_to(shared(self._storage, Storage(place(np.zeros(size, self.dtype.numpy_dtype)))))
     elif made.end > held and 0 not in size:
         return False
     else:
-        self.move_to(view_of(self.storage, made))
+        self._move_to(view_of(self._storage, made))
     return True
 
 
@@ -71,7 +71,7 @@ def resize_(self: Tensor, *sizes: Any) -> Tensor:
             f"resize_: a tensor in a memory of {held_elements(self)} elements cannot be resized to {list(size)} here, since "
             "JAX's arrays do not grow"
         )
-    self.storage.version += 1
+    self._storage.version += 1
     return self
 
 
@@ -120,10 +120,10 @@ def set_(self: Tensor, source: Tensor | None = None) -> Tensor:
     if wanted and type(self) is ViewTensor:
         raise RuntimeError("set_: a view that requires grad cannot be set to another memory")
     if wanted:
-        given = [(each.node, each.nr) for each in (self, source) if each.node is not None]
-        rebase(self, _NotImplementedNode(tuple(given), (aval_of(source.storage),)), 0)
-    self.move_to(shared(self.storage, source.storage))
-    self.storage.version += 1
+        given = [(each._node, each._nr) for each in (self, source) if each._node is not None]
+        rebase(self, _NotImplementedNode(tuple(given), (aval_of(source._storage),)), 0)
+    self._move_to(shared(self._storage, source._storage))
+    self._storage.version += 1
     return self
 
 

@@ -10,7 +10,7 @@ def check_dtypes(primal: Tensor, tangent: Tensor) -> None:
         ValueError: one of them has no derivatives.
     """
     for what, tensor in (("primal", primal), ("tangent", tangent)):
-        if not tensor.storage.value.aval.inexact:
+        if not tensor._storage.value.aval.inexact:
             raise ValueError(
                 f"Expected {what} to be floating point or complex, but got: {tensor.dtype}"
             )

@@ -53,7 +53,7 @@ class AccumulateGrad(Leaf):
         """Let the leaf outlive what people hold of it: storage and attributes, such as its gradient, stay here."""
         # The attributes of a view lead here.
         kept = isinstance(variable, Tensor) and not variable._is_view()
-        self._parts = (type(variable), variable.storage, vars(variable)) if kept else None
+        self._parts = (type(variable), variable._storage, vars(variable)) if kept else None
 
     def release(self) -> None:
         """Let it go again, since no gradient is wanted any more."""
@@ -66,7 +66,7 @@ class AccumulateGrad(Leaf):
         if found is None and self._parts is not None:
             kind, storage, attributes = self._parts
             found = _new(kind)
-            found.storage, found.node, found.nr = storage, self, 0
+            found._storage, found._node, found._nr = storage, self, 0
             found.__dict__ = attributes
             self.reference = ref(found)
         return found
@@ -99,7 +99,7 @@ class Tensor(Variable):
     @property
     def shape(self) -> Size:
         """The lengths of its dimensions."""
-        return Size(self.storage.value.aval.shape)
+        return Size(self._storage.value.aval.shape)
 
     def size(self, dim: int | None = None) -> Any:
         """The shape, or its length along `dim`."""
@@ -108,7 +108,7 @@ class Tensor(Variable):
     @property
     def ndim(self) -> int:
         """How many dimensions it has."""
-        return len(self.storage.value.aval.shape)
+        return len(self._storage.value.aval.shape)
 
     def dim(self) -> int:
         """How many dimensions it has."""
@@ -121,19 +121,19 @@ class Tensor(Variable):
     @property
     def dtype(self) -> dtype:
         """The type of its elements."""
-        return from_numpy_dtype(self.storage.value.aval.dtype)
+        return from_numpy_dtype(self._storage.value.aval.dtype)
 
     @property
     def device(self) -> device:
         """Where its elements are, or will be once computed."""
-        return device_of(self.storage.value.aval)
+        return device_of(self._storage.value.aval)
 
     # -- its place in the graph -----------------------------------------------------------------------------------
 
     @property
     def requires_grad(self) -> bool:
         """Whether a gradient flows to it."""
-        return self.node is not None
+        return self._node is not None
 
     @requires_grad.setter
     def requires_grad(self, wanted: bool) -> None:
@@ -154,21 +154,21 @@ class Tensor(Variable):
                     "variable in a subgraph that doesn't require differentiation use var_no_grad = var.detach()."
                 )
         elif not wanted:
-            if self.node is not None:
-                self._former, self.node = self.node, None
+            if self._node is not None:
+                self._former, self._node = self._node, None
                 self._former.release()
-        elif self.node is None:
+        elif self._node is None:
             self._check_may_require_grad()
             if self._former is None:
-                self.node = AccumulateGrad(self)
+                self._node = AccumulateGrad(self)
             else:
-                self.node, self._former = self._former, None
-                self.node.keep(self)
+                self._node, self._former = self._former, None
+                self._node.keep(self)
 
     def _check_may_require_grad(self) -> None:
-        if not aval_of(self.storage).inexact:
+        if not aval_of(self._storage).inexact:
             raise RuntimeError("only Tensors of floating point dtype can require gradients")
-        if inference.is_of_inference(self.storage) and not inference.enabled():
+        if inference.is_of_inference(self._storage) and not inference.enabled():
             raise RuntimeError(
                 "Setting requires_grad=True on inference tensor outside InferenceMode is not allowed."
             )
@@ -192,7 +192,7 @@ class Tensor(Variable):
     @property
     def is_leaf(self) -> bool:
         """Whether no op made it, as far as gradients are concerned."""
-        node = self.node
+        node = self._node
         return node is None or isinstance(node, Leaf)
 
     def _is_result(self) -> bool:
@@ -202,12 +202,12 @@ class Tensor(Variable):
     @property
     def grad_fn(self) -> Any:
         """The graph node of the op that made it; None for a leaf."""
-        return None if self.is_leaf else self.node.face
+        return None if self.is_leaf else self._node.face
 
     @property
     def output_nr(self) -> int:
         """Which of the outputs of `grad_fn` it is."""
-        return self.nr
+        return self._nr
 
     @property
     def grad(self) -> "Tensor | None":
@@ -272,7 +272,7 @@ class Tensor(Variable):
     @property
     def data(self) -> "Tensor":
         """The same elements without their history; writing to them is not noticed by autograd."""
-        storage = self.storage
+        storage = self._storage
         if type(storage) is Storage and not (duals or local.recorder.levels):
             return without_history(DataStorage(storage))
         refusals.refuse_data(storage.value, reading=True)
@@ -282,48 +282,48 @@ class Tensor(Variable):
     def data(self, source: "Tensor") -> None:
         if not isinstance(source, Tensor):
             raise TypeError(f"Variable data has to be a tensor, but got {type(source).__name__}")
-        refusals.refuse_data(self.storage.value, reading=False)
-        storage, given = self.storage, source.storage
+        refusals.refuse_data(self._storage.value, reading=False)
+        storage, given = self._storage, source._storage
         # What an augmented assignment to `.data` gives back comes first.
         if (type(given) is DataStorage and given.source is storage) or (
             memory_of(given) is memory_of(storage) and geometry_of(given) == geometry_of(storage)
         ):
             return
-        if self.requires_grad and not aval_of(source.storage).inexact:
+        if self.requires_grad and not aval_of(source._storage).inexact:
             raise RuntimeError(
                 "data set to a tensor that requires gradients must be floating point or complex dtype"
             )
         if type(storage) is ViewStorage:
             # The version stays that of the base.
-            self.move_to(ViewStorage(memory_of(given), storage.counter, geometry_of(given)))
+            self._move_to(ViewStorage(memory_of(given), storage.counter, geometry_of(given)))
             return
         counted = not inference.is_of_inference(storage)
         version = storage.version if counted else 0
-        self.move_to(data_of(given))
-        self.storage.version = version
+        self._move_to(data_of(given))
+        self._storage.version = version
 
     @data.deleter
     def data(self) -> None:
         raise RuntimeError("Deleting tensor data is not allowed. Delete tensor instead!")
 
-    def move_to(self, storage: Storage) -> None:
+    def _move_to(self, storage: Storage) -> None:
         """Let the tensor have its elements there from now on."""
         if type(storage) is ViewStorage:
-            storage.creation = getattr(self.storage, "creation", None)
-        self.storage = storage
-        if not self._is_view() and type(self.node) is AccumulateGrad:
-            self.node.keep(self)
+            storage.creation = getattr(self._storage, "creation", None)
+        self._storage = storage
+        if not self._is_view() and type(self._node) is AccumulateGrad:
+            self._node.keep(self)
 
     def detach(self) -> "Tensor":
         """The same elements without their history; in-place changes of either show in both."""
-        storage = apart(self.storage)
+        storage = apart(self._storage)
         if inference.is_of_inference(storage) and not inference.enabled():
             storage = data_of(storage)  # counted anew, as in PyTorch
         return without_history(storage)
 
     @property
     def _version(self) -> int:
-        return inference.version_of(self.storage)
+        return inference.version_of(self._storage)
 
     @property
     def _base(self) -> "Tensor | None":
@@ -336,7 +336,7 @@ class Tensor(Variable):
 
     def _array(self) -> Any:
         """The elements as a JAX array, computed if they were pending; a tracer inside a JAX transformation."""
-        return compute(self.storage.value)
+        return compute(self._storage.value)
 
     def numpy(self, *, force: bool = False) -> np.ndarray:
         """The elements as a NumPy array, read-only.
@@ -344,7 +344,7 @@ class Tensor(Variable):
         Raises:
             RuntimeError: the tensor requires grad and `force` is not set.
         """
-        if self.node is not None and not force:
+        if self._node is not None and not force:
             raise RuntimeError(
                 "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
             )
@@ -397,7 +397,7 @@ class Tensor(Variable):
 
     def __index__(self) -> int:
         """The one element of an integer tensor."""
-        if self.storage.value.aval.inexact or self.numel() != 1:
+        if self._storage.value.aval.inexact or self.numel() != 1:
             raise TypeError("only integer tensors of a single element can be converted to an index")
         return self._number(int)
 
@@ -423,7 +423,7 @@ class Tensor(Variable):
 
     def __len__(self) -> int:
         """The length of the first dimension."""
-        shape = self.storage.value.aval.shape
+        shape = self._storage.value.aval.shape
         if not shape:
             raise TypeError("len() of a 0-d tensor")
         return shape[0]
@@ -436,7 +436,7 @@ class Tensor(Variable):
 
     def __repr__(self) -> str:
         """PyTorch's printed form."""
-        value = self.storage.value
+        value = self._storage.value
         # What has left its batch can still be printed.
         escaped = isinstance(value, Wrapped) and value.axis is not None
         array: Any = value if escaped else self._array()
@@ -444,14 +444,14 @@ class Tensor(Variable):
         if isinstance(array, Wrapped):
             inner = array.inner
             if not is_dual(array):
-                printed = repr(tensor_of(inner.storage.value, inner.node, inner.nr))
+                printed = repr(tensor_of(inner._storage.value, inner._node, inner._nr))
                 return refusals.describe(array, printed)
             carried: Any = array.tangent
-            tangent = repr(tensor_of(carried.storage.value, carried.node, carried.nr))
+            tangent = repr(tensor_of(carried._storage.value, carried._node, carried._nr))
             array = concrete(array, refusals.NO_STORAGE)
         if is_tracer(array):
             return f"tensor({array})"
-        bound = self.storage.value.aval.device
+        bound = self._storage.value.aval.device
         try:
             grad_fn = self.grad_fn
             name = None if grad_fn is None else type(grad_fn).__name__
@@ -499,17 +499,17 @@ def _check_same_device(of_gradient: device, of_tensor: device) -> None:
 def without_history(storage: Storage) -> Tensor:
     """A tensor of these elements that no op made."""
     tensor = _new(Tensor)
-    tensor.storage = storage
-    tensor.node, tensor.nr = None, 0
+    tensor._storage = storage
+    tensor._node, tensor._nr = None, 0
     return tensor
 
 
 def tensor_of(value: Value, node: Any = None, nr: int = 0) -> Tensor:
     """The tensor of a recorded op's result."""
     tensor = _new(Tensor)
-    tensor.storage = inference.new_storage(value)
-    tensor.node = node
-    tensor.nr = nr
+    tensor._storage = inference.new_storage(value)
+    tensor._node = node
+    tensor._nr = nr
     return tensor
 
 

@@ -104,13 +104,13 @@ class CopySlices(FunctionNode):
     __slots__ = ("offset", "position", "way", "within")
 
     def __init__(self, within: FunctionNode, position: int, view: "ViewTensor") -> None:
-        base, storage = view.base, view.storage
+        base, storage = view._viewed, view._storage
         edges = list(within.edges)
-        edges[position] = (base.node or UNTRACKED, base.nr)
-        super().__init__(tuple(edges), (aval_of(base.storage),))
+        edges[position] = (base._node or UNTRACKED, base._nr)
+        super().__init__(tuple(edges), (aval_of(base._storage),))
         self.within: FunctionNode | None = within
         self.position = position
-        self.way, self.offset = relative(base.storage, storage), storage.offset  # type: ignore[arg-type, attr-defined]
+        self.way, self.offset = relative(base._storage, storage), storage.offset  # type: ignore[arg-type, attr-defined]
 
     @property
     def saved(self) -> Any:
@@ -154,12 +154,12 @@ class ViewTensor(Tensor):
     """A tensor that is a view of another, its base. To the user it is a `Tensor`.
 
     Attributes:
-        base: the tensor viewed, no view itself.
+        _viewed: the tensor viewed, no view itself.
     """
 
-    base: Tensor
-    _node: Any
-    _nr: int
+    _viewed: Tensor
+    _own_node: Any
+    _own_nr: int
     _seen: int
     # Once it was written in place: where its base came from then, the version that this left, and the number that its
     # own node, made later, is to have.
@@ -171,119 +171,119 @@ class ViewTensor(Tensor):
         return Tensor
 
     @property
-    def creation(self) -> Creation:
+    def _creation(self) -> Creation:
         """How it was made."""
-        return self.storage.creation  # type: ignore[attr-defined]
+        return self._storage.creation  # type: ignore[attr-defined]
 
-    @creation.setter
-    def creation(self, creation: Creation) -> None:
-        self.storage.creation = creation  # type: ignore[attr-defined]
+    @_creation.setter
+    def _creation(self, creation: Creation) -> None:
+        self._storage.creation = creation  # type: ignore[attr-defined]
 
     # -- what it is, without reading its elements -----------------------------------------------------------------
 
     @property
     def shape(self) -> Size:
         """The lengths of its dimensions."""
-        return Size(aval_of(self.storage).shape)
+        return Size(aval_of(self._storage).shape)
 
     @property
     def ndim(self) -> int:
         """How many dimensions it has."""
-        return len(aval_of(self.storage).shape)
+        return len(aval_of(self._storage).shape)
 
     @property
     def dtype(self) -> dtype:
         """The type of its elements."""
-        return from_numpy_dtype(aval_of(self.storage).dtype)
+        return from_numpy_dtype(aval_of(self._storage).dtype)
 
     # -- its place in the graph -----------------------------------------------------------------------------------
 
     @property
-    def node(self) -> Any:
+    def _node(self) -> Any:
         """The graph node it comes from: made anew where the base was written in place since it was last made.
 
         Raises:
             RuntimeError: that must not be, since the view was made without a gradient or by an op with several outputs.
         """
-        known, base = self._node, self.base
-        if base.node is None and (known is None or isinstance(known, Leaf)):
+        known, base = self._own_node, self._viewed
+        if base._node is None and (known is None or isinstance(known, Leaf)):
             return known
-        if known is _REBASED or self._seen != self.storage.version:
+        if known is _REBASED or self._seen != self._storage.version:
             self._check_creation(BASE_MODIFIED)
             self._rebase()
-            known = self._node
+            known = self._own_node
         return UNTRACKED if known is None else known
 
-    @node.setter
-    def node(self, node: Any) -> None:
-        self._node = node
+    @_node.setter
+    def _node(self, node: Any) -> None:
+        self._own_node = node
 
     @property
-    def nr(self) -> int:
+    def _nr(self) -> int:
         """Which of the node's outputs it is."""
-        return self._nr
+        return self._own_nr
 
-    @nr.setter
-    def nr(self, nr: int) -> None:
-        self._nr = nr
+    @_nr.setter
+    def _nr(self, nr: int) -> None:
+        self._own_nr = nr
 
     @Tensor.requires_grad.getter  # type: ignore[attr-defined]
     def requires_grad(self) -> bool:
         """Whether a gradient flows to it."""
-        return self._node is not None or self.base.node is not None
+        return self._own_node is not None or self._viewed._node is not None
 
     def _ask(self, wanted: bool) -> None:
         if wanted and local.recorder.levels:
             raise RuntimeError(REQUIRES_GRAD)
-        if wanted and self.is_leaf and self._node is None:
+        if wanted and self.is_leaf and self._own_node is None:
             # Asked of the property, this would be the untracked node.
             self._check_may_require_grad()
-            self._node = self._former or AccumulateGrad(self)
+            self._own_node = self._former or AccumulateGrad(self)
         elif not wanted and self.is_leaf:
-            self._former, self._node = self._node or self._former, None
+            self._former, self._own_node = self._own_node or self._former, None
         elif not wanted:
             super()._ask(wanted)
 
     @property
     def is_leaf(self) -> bool:
         """Whether no op made it, as far as gradients are concerned."""
-        node = self.node
+        node = self._node
         return node is None or isinstance(node, Leaf)
 
     def _is_result(self) -> bool:
-        return self._node is not None and not isinstance(self._node, Leaf)
+        return self._own_node is not None and not isinstance(self._own_node, Leaf)
 
     @property
     def grad_fn(self) -> Any:
         """The graph node of the op that made it; None for a leaf."""
-        node = self.node
+        node = self._node
         return None if node is None or isinstance(node, Leaf) else node.face
 
     @property
     def _base(self) -> Tensor | None:
-        return self.base if self._is_view() else None
+        return self._viewed if self._is_view() else None
 
     def _is_view(self) -> bool:
         # Of what was made in inference mode PyTorch keeps no account.
-        return not inference.is_of_inference(self.storage)
+        return not inference.is_of_inference(self._storage)
 
     def _rebase(self) -> None:
-        storage: Any = self.storage
-        base: Variable = self.base
+        storage: Any = self._storage
+        base: Variable = self._viewed
         sequence = None
-        if self._written is not None and self._node is _REBASED:
+        if self._written is not None and self._own_node is _REBASED:
             node, nr, version, number = self._written
             if version == storage.version:
                 # Also where the base was detached since.
-                base, sequence = Variable(base.storage, node, nr), number
+                base, sequence = Variable(base._storage, node, nr), number
         self._written = None
-        with where(self.base.storage.value), grad_mode(True):
-            op = as_strided(*relative(self.base.storage, storage), storage.remade_by)
-            value, self._node, self._nr = record(op, (base, storage.offset))
-        if self._node is None:
-            self._node = AsStridedBackward0(((UNTRACKED, 0),), (aval_of(storage),))
+        with where(self._viewed._storage.value), grad_mode(True):
+            op = as_strided(*relative(self._viewed._storage, storage), storage.remade_by)
+            value, self._own_node, self._own_nr = record(op, (base, storage.offset))
+        if self._own_node is None:
+            self._own_node = AsStridedBackward0(((UNTRACKED, 0),), (aval_of(storage),))
         if sequence is not None:
-            self._node.sequence = sequence
+            self._own_node.sequence = sequence
         held = storage.source.value
         if storage.cached is None or storage.cached[0] is not held:
             storage.cached = held, value
@@ -291,35 +291,35 @@ class ViewTensor(Tensor):
         if self._retained is not None:
             move_retained(self)
 
-    def rebase_on(self, node: FunctionNode, position: int) -> None:
+    def _rebase_on(self, node: FunctionNode, position: int) -> None:
         """After a Python function wrote to this view: let its node be that of the base, for the view's part of it.
 
         Args:
             node: the function's, with one output.
             position: which of its edges is the view's.
         """
-        self.check_writable(())
+        self._check_writable(())
         made = CopySlices(node, position, self)
-        rebase(self.base, made, 0)
-        self.expect_node(made, 0)
+        rebase(self._viewed, made, 0)
+        self._expect_node(made, 0)
 
-    def expect_node(self, node: GraphNode, nr: int) -> None:
+    def _expect_node(self, node: GraphNode, nr: int) -> None:
         """Its base was written to through it: its node is made when it is asked for, as if it had been made now.
 
         Args:
             node, nr: where the base comes from after the write.
         """
-        self._node, self._written = _REBASED, (node, nr, self.storage.version, next_sequence())
+        self._own_node, self._written = _REBASED, (node, nr, self._storage.version, next_sequence())
         if self._retained is not None:
             move_retained(self)
 
-    def see_version(self) -> None:
+    def _see_version(self) -> None:
         """Take the node as it is for that of the present version."""
-        self._seen = self.storage.version
+        self._seen = self._storage.version
 
     # -- writing to it --------------------------------------------------------------------------------------------
 
-    def check_writable(self, others: Sequence[Variable]) -> None:
+    def _check_writable(self, others: Sequence[Variable]) -> None:
         """Check that autograd can follow an in-place op on this view. Called where grad mode is on.
 
         Raises:
@@ -328,17 +328,17 @@ class ViewTensor(Tensor):
         requires_grad = self.requires_grad
         if requires_grad or any(_requires_grad(other) for other in others):
             self._check_creation("is being")
-            if requires_grad and self.base.is_leaf:
+            if requires_grad and self._viewed.is_leaf:
                 raise RuntimeError(
                     "a view of a leaf Variable that requires grad is being used in an in-place operation."
                 )
 
     def _check_creation(self, modified: str) -> None:
-        refused = refusal(self.storage, self._node, self._nr, modified)
+        refused = refusal(self._storage, self._own_node, self._own_nr, modified)
         if refused:
             raise RuntimeError(refused)
 
-    def write_in_place(self, op: Op, others: Sequence[Variable]) -> Any:
+    def _write_in_place(self, op: Op, others: Sequence[Variable]) -> Any:
         """Record `op` on this view and `others`, and store its result in the memory.
 
         One op does all of it, from base to base, so its derivative is that of the whole.
@@ -346,26 +346,26 @@ class ViewTensor(Tensor):
         Returns:
             The graph node it left behind, if any.
         """
-        storage: Any = self.storage
-        base = self.base
+        storage: Any = self._storage
+        base = self._viewed
         counter = storage.counter
-        if local.recorder.grad_enabled and memory_of(base.storage) is memory_of(storage):
+        if local.recorder.grad_enabled and memory_of(base._storage) is memory_of(storage):
             arguments = (as_it_was(base), *others, storage.offset)
-            made = record(copy_slices(op, *relative(base.storage, storage)), arguments)
+            made = record(copy_slices(op, *relative(base._storage, storage)), arguments)
             value, node, nr = made
             keep_apart(node)
-            base.storage.value = value
+            base._storage.value = value
         else:
             node, nr = None, 0
             with grad_mode(False):
                 arguments = (storage.memory, *others, storage.offset)
                 value = record(copy_slices(op, storage.layout, None), arguments)[0]
-            storage.memory.storage.value = value
+            storage.memory._storage.value = value
         counter.version += 1
         storage.cached = None  # nobody needs the elements as they were
         if node is not None:
             rebase(base, node, nr)
-            self.expect_node(node, nr)
+            self._expect_node(node, nr)
         return node
 
 
@@ -374,14 +374,14 @@ ViewTensor.__module__ = Tensor.__module__
 
 
 def _requires_grad(variable: Variable) -> bool:
-    return variable.requires_grad if isinstance(variable, Tensor) else variable.node is not None
+    return variable.requires_grad if isinstance(variable, Tensor) else variable._node is not None
 
 
 def as_it_was(target: Variable) -> Variable:
     """The target of an in-place op as an argument: hooks on saved tensors must not be given what is about to change."""
     if local.recorder.observer is None:
         return target
-    return Variable(Storage(target.storage.value), target.node, target.nr)
+    return Variable(Storage(target._storage.value), target._node, target._nr)
 
 
 def keep_apart(node: Any) -> None:
@@ -399,17 +399,17 @@ def view_tensor(
 ) -> Tensor:
     """The tensor of a view of `input`."""
     made = _new(ViewTensor)
-    made.storage = storage
-    made._node, made._nr = node, nr
+    made._storage = storage
+    made._own_node, made._own_nr = node, nr
     try:
         made._seen = storage.version
     except RuntimeError:  # of a tensor made in inference mode, which has none, and never a node
         made._seen = 0
     if type(input) is ViewTensor:
-        made.base = input.base
-        creation = input.creation if creation is Creation.PLAIN else creation
+        made._viewed = input._viewed
+        creation = input._creation if creation is Creation.PLAIN else creation
     else:
-        made.base = input
+        made._viewed = input
     storage.creation = creation
     return made
 
@@ -430,9 +430,9 @@ def make_view(input: Tensor, geometry: Any, op: Op, places: tuple[int, ...] = ()
         op: gives the view's elements from the input's; recorded only where a gradient is wanted.
         places: the numbers that it takes beside them.
     """
-    storage = view_of(input.storage, geometry)
+    storage = view_of(input._storage, geometry)
     node, nr = None, 0
-    if local.recorder.grad_enabled and input.node is not None:
+    if local.recorder.grad_enabled and input._node is not None:
         arguments = (input, *map(place, places)) if places else (input,)
         value, node, nr = record(op, arguments)
         storage.cached = storage.source.value, value
@@ -442,15 +442,15 @@ def make_view(input: Tensor, geometry: Any, op: Op, places: tuple[int, ...] = ()
 def written_view(input: Tensor, geometry: Any) -> Tensor:
     """A view of a tensor that is only written to, so that no op need be recorded for it."""
     node = None if not input.requires_grad else _REBASED
-    return view_tensor(input, view_of(input.storage, geometry), node, 0, made_now())
+    return view_tensor(input, view_of(input._storage, geometry), node, 0, made_now())
 
 
 def make_reinterpreted(input: Tensor, geometry: Any, dtype: Any, op: Op) -> Tensor:
     """A view whose elements are the input's seen as real or as complex numbers."""
-    storage = reinterpreted(input.storage, geometry, dtype)
+    storage = reinterpreted(input._storage, geometry, dtype)
     storage.remade_by = op.label
     node, nr = None, 0
-    if local.recorder.grad_enabled and input.node is not None:
+    if local.recorder.grad_enabled and input._node is not None:
         value, node, nr = record(op, (input,))
         storage.cached = storage.source.value, value
     return view_tensor(input, storage, node, nr, made_now())
@@ -460,14 +460,14 @@ def view_of_itself(input: Tensor) -> Tensor:
     """A view of all of a tensor, without a node: what a custom function makes of an argument that it returns."""
     of = geometry(input)
     made = geometries.view(of, of.size) or of
-    return view_tensor(input, view_of(input.storage, made), None, 0, Creation.FUNCTION)
+    return view_tensor(input, view_of(input._storage, made), None, 0, Creation.FUNCTION)
 
 
 def make_views(input: Tensor, geometries: Sequence[Any], op: Op) -> tuple[Tensor, ...]:
     """The views that one op gives."""
-    storages = [view_of(input.storage, each) for each in geometries]
+    storages = [view_of(input._storage, each) for each in geometries]
     creation = Creation.SEVERAL if local.recorder.grad_enabled else made_now()
-    if not local.recorder.grad_enabled or input.node is None:
+    if not local.recorder.grad_enabled or input._node is None:
         return tuple([view_tensor(input, each, None, 0, creation) for each in storages])
     results = record(op, (input,))
     results = [results] if type(results) is tuple else results
@@ -481,4 +481,4 @@ def make_views(input: Tensor, geometries: Sequence[Any], op: Op) -> tuple[Tensor
 
 def geometry(of: Tensor) -> Any:
     """Where a tensor's elements lie."""
-    return geometry_of(of.storage)
+    return geometry_of(of._storage)

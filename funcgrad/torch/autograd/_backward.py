@@ -196,7 +196,7 @@ def tensor_backward(
         gradient is not None
         or create_graph is not False
         or inputs is not None
-        or self.node is None
+        or self._node is None
         or local.recorder.levels
     ):
         backward(self, gradient, retain_graph, create_graph, inputs=inputs)

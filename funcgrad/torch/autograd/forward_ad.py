@@ -91,16 +91,16 @@ def make_dual(tensor: Tensor, tangent: Tensor, *, level: int | None = None) -> T
         )
     check_sizes(tensor, tangent)
     made = _edged(_VIEW, tensor)
-    made.storage = DualStorage(duals[number], tensor, tangent)
+    made._storage = DualStorage(duals[number], tensor, tangent)
     return made
 
 
 def _edged(op: Op, tensor: Tensor) -> Tensor:
     """A tensor without elements that a view's op stands between, in the graph, and the one given."""
     made = object.__new__(Tensor)
-    made.node, made.nr = None, 0
-    if local.recorder.grad_enabled and tensor.node is not None:
-        made.node = node_of(op, (tensor,))
+    made._node, made._nr = None, 0
+    if local.recorder.grad_enabled and tensor._node is not None:
+        made._node = node_of(op, (tensor,))
     return made
 
 
@@ -120,18 +120,18 @@ def unpack_dual(tensor: Any, *, level: int | None = None) -> UnpackedDualTensor:
         raise RuntimeError("Invalid level given to _fw_primal")
     primal = _edged(_PRIMAL, tensor)
     if value is None:
-        primal.storage = tensor.storage
+        primal._storage = tensor._storage
         return UnpackedDualTensor(primal, None)
-    storage = tensor.storage
+    storage = tensor._storage
     if isinstance(storage, DualStorage):
-        primal.storage = storage.source
+        primal._storage = storage.source
     else:
-        primal.storage = value.inner.storage
+        primal._storage = value.inner._storage
     if not modes.forward_enabled or value.tangent is None:
         return UnpackedDualTensor(primal, None)
     tangent: Any = value.tangent
     if not isinstance(tangent, Tensor):
-        tangent = tensor_of(tangent.storage.value, tangent.node, tangent.nr)
+        tangent = tensor_of(tangent._storage.value, tangent._node, tangent._nr)
     return UnpackedDualTensor(primal, tangent)
 
 

@@ -282,25 +282,25 @@ def _wrap(
             continue
         dirty, given = _among(output, ctx.dirty_tensors), _among(output, args)
         if dirty:
-            output.storage.version += 1
+            output._storage.version += 1
         elif given and not (records and output.requires_grad and number in node.without_gradient):
             output = view_of_itself(output) if local.recorder.grad_enabled else output.detach()
-        if records and output.storage.value.aval.inexact and number not in node.without_gradient:
+        if records and output._storage.value.aval.inexact and number not in node.without_gradient:
             if dirty:
                 _move(output, node, number, args, len(outputs))
             else:
-                output.node, output.nr = node, number
+                output._node, output._nr = node, number
         else:
             output = _without_gradient(output, given)
         if type(output) is ViewTensor and not dirty:
-            output.creation = Creation.FUNCTION
-            output.see_version()
+            output._creation = Creation.FUNCTION
+            output._see_version()
         wrapped.append(output)
     with_node = [each for each in wrapped if isinstance(each, Tensor) and records]
     if len(with_node) > 1:
         for each in with_node:
             if type(each) is ViewTensor:
-                each.creation = Creation.SEVERAL
+                each._creation = Creation.SEVERAL
     return wrapped
 
 
@@ -330,7 +330,7 @@ def _move(
             "this change."
         )
     wanted = [arg for arg, aval in zip(args, node.avals, strict=True) if aval is not None]
-    output.rebase_on(node, next(k for k, arg in enumerate(wanted) if arg is output))
+    output._rebase_on(node, next(k for k, arg in enumerate(wanted) if arg is output))
 
 
 def _without_gradient(output: Tensor, given: bool) -> Tensor:
@@ -361,11 +361,11 @@ def once_differentiable(function: Callable[..., Any]) -> Callable[..., Any]:
         results = outputs if several else (outputs,)
         # As in PyTorch, nothing is behind the node: `backward` meets it, `grad` goes past it.
         types = [
-            result.storage.value.aval if isinstance(result, Tensor) else None for result in results
+            result._storage.value.aval if isinstance(result, Tensor) else None for result in results
         ]
         node = Error((), tuple(types))
         made = tuple(
-            tensor_of(result.storage.value, node, number) if isinstance(result, Tensor) else result
+            tensor_of(result._storage.value, node, number) if isinstance(result, Tensor) else result
             for number, result in enumerate(results)
         )
         return made if several else made[0]

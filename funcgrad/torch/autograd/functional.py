@@ -309,7 +309,7 @@ def hessian(
         if outer_jacobian_strategy == "forward-mode":
             # Not by `requires_grad_`, which is refused inside the `vmap` of the outer Jacobian.
             for each in given:
-                each.node = each.node or AccumulateGrad(each)
+                each._node = each._node or AccumulateGrad(each)
         found = jacobian(scalar, given, create_graph=True)
         check_strict(found, "jacobian", strict)
         return found

@@ -245,7 +245,7 @@ def is_multithreading_enabled() -> bool:
 
 def is_inference(self: Tensor) -> bool:
     """Whether the tensor was made in `inference_mode`, or is a view of one that was."""
-    return inference.is_of_inference(self.storage)
+    return inference.is_of_inference(self._storage)
 
 
 FUNCTIONS: dict[str, Any] = {

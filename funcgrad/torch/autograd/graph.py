@@ -46,7 +46,7 @@ def get_gradient_edge(tensor: Tensor) -> GradientEdge:
         raise RuntimeError(
             "It is not possible to get the gradient edge for a Tensor that does not require gradients"
         )
-    return GradientEdge(tensor.node.face, tensor.nr)
+    return GradientEdge(tensor._node.face, tensor._nr)
 
 
 def increment_version(tensor: Tensor | Iterable[Tensor]) -> None:
@@ -68,7 +68,7 @@ def increment_version(tensor: Tensor | Iterable[Tensor]) -> None:
             )
     for each in given:
         if not each.is_inference():
-            each.storage.version += 1
+            each._storage.version += 1
 
 
 class saved_tensors_hooks:
@@ -186,7 +186,7 @@ def allow_mutation_on_saved_tensors() -> Iterator[_Mutable]:
         return kept
 
     # Values never change: a tensor of the value is what was saved, whatever is written to its memory.
-    with saved_tensors_hooks(lambda tensor: tensor_of(tensor.storage.value), unpack):
+    with saved_tensors_hooks(lambda tensor: tensor_of(tensor._storage.value), unpack):
         _allowed.on = True
         try:
             yield block
@@ -226,7 +226,7 @@ def register_multi_grad_hook(
     if mode not in ("all", "any"):
         raise ValueError(f"Expects mode to be one of ('all', 'any') but got {mode}")
     lock = threading.Lock()
-    given = [(tensor, tensor.node if tensor.requires_grad else None) for tensor in tensors]
+    given = [(tensor, tensor._node if tensor.requires_grad else None) for tensor in tensors]
     if mode == "any":
         given = [(tensor, node) for tensor, node in given if node is not None]
     nodes = [node for _, node in given]

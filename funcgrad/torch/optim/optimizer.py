@@ -71,7 +71,7 @@ def _change(op: Op, tensors: list[Any], numbers: list[float]) -> None:
     The op takes the parameter, the gradient, the state's tensors and the numbers, and returns new
     elements for the parameter and the state: one op a parameter, however long the formula.
     """
-    scalar = Aval((), tensors[0].storage.value.aval.dtype)
+    scalar = Aval((), tensors[0]._storage.value.aval.dtype)
     results = record(op, [*tensors, *(number(each, scalar) for each in numbers)])
     targets = [tensors[0], *tensors[2:]]
     for target, result in zip(targets, results if len(targets) > 1 else [results], strict=True):

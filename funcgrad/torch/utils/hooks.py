@@ -22,8 +22,8 @@ def warn_if_has_hooks(tensor: Tensor) -> None:
     Warns:
         UserWarning: there is one that is not marked by `unserializable_hook`.
     """
-    hooks = hooked.get(tensor.node) if tensor.requires_grad else None
-    of_tensor: Any = None if hooks is None else hooks.arriving.get(tensor.nr)
+    hooks = hooked.get(tensor._node) if tensor.requires_grad else None
+    of_tensor: Any = None if hooks is None else hooks.arriving.get(tensor._nr)
     for hook in () if of_tensor is None else of_tensor.table.values():
         if not hasattr(hook, "__torch_unserializable__"):
             warnings.warn(

@@ -17,7 +17,7 @@ def _complaining(function: Callable[..., Any]) -> Callable[..., Any]:
             return function(input, *args, **kwargs)
         except Exception:
             if isinstance(input, Tensor) and local.recorder.grad_enabled:
-                input.node  # noqa: B018
+                input._node  # noqa: B018
             raise
 
     return wrapper

@@ -14,7 +14,7 @@ def view_dtype(input: Tensor, to: dtype) -> Tensor:
         RuntimeError: the elements are of another size, and do not lie in memory so that they could be seen so.
     """
     of = _regrouped(geometry(input), input.dtype, to)
-    return without_history(reinterpreted(input.storage, of, to.numpy_dtype))
+    return without_history(reinterpreted(input._storage, of, to.numpy_dtype))
 
 
 def _regrouped(of: Geometry, given: dtype, wanted: dtype) -> Geometry:

@@ -29,18 +29,18 @@ def _method(name: str, change: Callable[..., Change]) -> Callable[..., Tensor]:
     def method(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         writable(self, repeats=True)
         made, label, static = change(self, *args, **kwargs)
-        storage, node = view_of(self.storage, made), None
+        storage, node = view_of(self._storage, made), None
         if self.requires_grad:
             value, node, nr = record(op(label, *static), (self,))
             if node is not None and type(self) is ViewTensor:
-                self.node, self.nr = node, nr
+                self._node, self._nr = node, nr
             elif node is not None:
                 rebase(self, node, nr)
             storage.cached = storage.source.value, value
-        self.move_to(storage)
+        self._move_to(storage)
         storage.version += 1
         if node is not None and type(self) is ViewTensor:
-            self.see_version()
+            self._see_version()
         return self
 
     method.__name__ = method.__qualname__ = name
@@ -86,27 +86,27 @@ def detach_(self: Tensor) -> Tensor:
         return self  # autograd has no say there, and leaves it as it is
     if local.recorder.levels:
         check_captured(self)
-    if self._is_view() or is_batched(self.storage.value):
+    if self._is_view() or is_batched(self._storage.value):
         raise RuntimeError(
             "Can't detach views in-place. Use detach() instead. If you are using DistributedDataParallel (DDP) for "
             "training, and gradient_as_bucket_view is set as True, gradients are views of DDP buckets, and hence "
             "detach_() cannot be called on these gradients. To fix this error, please refer to the "
             "Optimizer.zero_grad() function in torch/optim/optimizer.py as the solution."
         )
-    node = self.node
+    node = self._node
     if isinstance(node, Leaf):
         self.requires_grad = False
     elif node is not None:
-        detached.setdefault(node, set()).add(self.nr)
-        note_move(self.storage, node, None, 0)
-        self.node, self.nr, self._former = None, 0, None
+        detached.setdefault(node, set()).add(self._nr)
+        note_move(self._storage, node, None, 0)
+        self._node, self._nr, self._former = None, 0, None
         if node in hooked and node.outputs == 1 and self._retained is None:
             # The tensor keeps its hooks, should it require grad again.
             self._former = AccumulateGrad(self)
             self._former.release()
             hooks_of(self._former).arriving = hooked[node].arriving
-    if is_dual(self.storage.value):
-        self.storage.value = without_history(self.storage.value)
+    if is_dual(self._storage.value):
+        self._storage.value = without_history(self._storage.value)
     return self
 
 

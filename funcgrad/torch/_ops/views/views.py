@@ -351,10 +351,10 @@ def as_strided(
     """
     made = strided_geometry(input, size, stride, storage_offset)
     # Its elements need not be among those of the input, so they come from the memory; only the node is the input's.
-    around = input.storage
+    around = input._storage
     storage = view_of(around, made)
     node, nr = None, 0
-    if local.recorder.grad_enabled and input.node is not None:
+    if local.recorder.grad_enabled and input._node is not None:
         inside = (
             (around.layout, around.geometry.offset, "") if type(around) is ViewStorage else None
         )
@@ -373,7 +373,7 @@ def strided_geometry(input: Tensor, size: Any, stride: Any, storage_offset: Any)
     if len(made.size) != len(made.stride):
         raise RuntimeError("mismatch in length of strides and shape")
     itemsize = input.dtype.itemsize
-    held = Size(memory_of(input.storage).value.aval.shape).numel() * itemsize
+    held = Size(memory_of(input._storage).value.aval.shape).numel() * itemsize
     if 0 not in made.size and made.end * itemsize > held:
         raise RuntimeError(
             f"setStorage: sizes {list(made.size)}, strides {list(made.stride)}, storage offset {made.offset}, and "

@@ -21,7 +21,7 @@ def values(tensor: Tensor) -> np.ndarray:
 
 def of_array(array: Any, like: Tensor | None = None) -> Tensor:
     """A tensor of these elements, on the device of another."""
-    bound = None if like is None else like.storage.value.aval.device
+    bound = None if like is None else like._storage.value.aval.device
     return tensor_of(
         place(np.asarray(array), None if bound is None or like is None else like.device)
     )
@@ -49,9 +49,9 @@ def differs(a: np.ndarray, b: np.ndarray, atol: float) -> bool:
 @contextmanager
 def _holding(tensor: Tensor, array: np.ndarray) -> Iterator[None]:
     """Other elements in a tensor inside the block, behind autograd's back."""
-    storage = tensor.data.storage
+    storage = tensor.data._storage
     before = storage.value
-    storage.value = of_array(array, tensor).storage.value
+    storage.value = of_array(array, tensor)._storage.value
     try:
         yield
     finally:

@@ -19,6 +19,9 @@ class UndefinedGrad(FunctionNode):
 def undefined(tensor: Tensor) -> Tensor:
     """The tensor, with a step behind it that lets no gradient through."""
     made = object.__new__(Tensor)
-    made.storage = tensor.storage
-    made.node, made.nr = UndefinedGrad(((tensor.node, tensor.nr),), (tensor.storage.value.aval,)), 0
+    made._storage = tensor._storage
+    made._node, made._nr = (
+        UndefinedGrad(((tensor._node, tensor._nr),), (tensor._storage.value.aval,)),
+        0,
+    )
     return made
