@@ -23,7 +23,6 @@ from funcgrad.torch._ops import (
     from_jax,
     joining,
     matmul,
-    out_arguments,
     pointwise,
     powers,
     random_fills,
@@ -35,6 +34,7 @@ from funcgrad.torch._ops.views import complex, reshaped_in_place, splitting, vie
 from funcgrad.torch._random.generator import Generator
 from funcgrad.torch._tensor import layout, resizing
 from funcgrad.torch._tensor.printing import set_printoptions
+from funcgrad.torch._tensor.registry import FUNCTIONS
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch._types.devices import device
 from funcgrad.torch._types.dtypes import (
@@ -64,39 +64,7 @@ if TYPE_CHECKING:
     def __getattr__(name: str) -> Any: ...
 
 
-_TABLES = (
-    autograd._backward,
-    hooks,
-    autograd.grad_mode,
-    autograd.anomaly_mode,
-    compiled,
-    pointwise,
-    powers,
-    reductions,
-    matmul,
-    conversions,
-    serialization,
-    from_jax,
-    views,
-    splitting,
-    layout,
-    brackets,
-    reshaped_in_place,
-    resizing,
-    complex,
-    selecting,
-    joining,
-    along_a_dim,
-    ternary,
-    random_fills,
-    out_arguments,
-    creation,
-)
-
-for _table in _TABLES:
-    for _name, _method in getattr(_table, "METHODS", {}).items():
-        setattr(Tensor, _name, _method)
-    globals().update(getattr(_table, "FUNCTIONS", {}))
+globals().update(FUNCTIONS)
 globals().update(
     bool=_bool,
     double=float64,

@@ -8,6 +8,7 @@ import numpy as np
 from funcgrad.engine import Storage, compute
 from funcgrad.torch._levels import refusals
 from funcgrad.torch._memory.storages import DataStorage, Reinterpreted, ViewStorage, memory_of
+from funcgrad.torch._tensor.registry import publish_all
 from funcgrad.torch._tensor.tensor import Tensor, apart, place, tensor_of, without_history
 
 # Of a tensor's attributes, those that are not its user's.
@@ -96,5 +97,4 @@ def _rebuild(
     return made.requires_grad_(requires_grad)
 
 
-METHODS: dict[str, Any] = {"__copy__": _copy, "__deepcopy__": _deepcopy, "__reduce_ex__": _reduce}
-FUNCTIONS: dict[str, Any] = {}
+publish_all({}, {"__copy__": _copy, "__deepcopy__": _deepcopy, "__reduce_ex__": _reduce})

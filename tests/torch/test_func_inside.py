@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pytest
 
-from funcgrad.torch._ops import pointwise, reductions
+from funcgrad.torch._ops.row import rows
 
 theirs = pytest.importorskip("torch")
 
@@ -315,11 +315,11 @@ def test_random_numbers_drawn_in_place_are_pytorchs(randomness, batched):
     check(call)
 
 
-@pytest.mark.parametrize("row", [*pointwise.UNARY, *pointwise.BINARY], ids=lambda row: row.name)
+@pytest.mark.parametrize("row", [*rows("unary"), *rows("binary")], ids=lambda row: row.name)
 def test_every_op_of_the_tables_is_mapped(row):
     def call(t, f):
         x = t.tensor(np.random.default_rng(0).uniform(0.2, 0.8, (2, 3)), dtype=t.float64)
-        one = row in pointwise.UNARY
+        one = row in rows("unary")
         op = getattr(t, row.name)
         # Along another dimension, so that shapes that the function sees differ from those in memory.
         return f.vmap(lambda a: op(a) if one else op(a, a * a), in_dims=1, out_dims=-1)(x)
@@ -327,7 +327,7 @@ def test_every_op_of_the_tables_is_mapped(row):
     check(call)
 
 
-@pytest.mark.parametrize("row", reductions.ROWS, ids=lambda row: row.name)
+@pytest.mark.parametrize("row", rows("reduction"), ids=lambda row: row.name)
 def test_every_reduction_of_the_tables_is_mapped(row):
     def call(t, f):
         x = t.tensor(np.random.default_rng(0).uniform(0.2, 0.8, (2, 3, 4)), dtype=t.float64)

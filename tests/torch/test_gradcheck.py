@@ -7,7 +7,7 @@ import pytest
 
 import funcgrad.torch as ours
 from funcgrad import engine
-from funcgrad.torch._ops import pointwise, reductions
+from funcgrad.torch._ops.row import BOOL, rows
 
 theirs = pytest.importorskip("torch")
 from tests.torch.results import outcome  # noqa: E402
@@ -50,8 +50,8 @@ def assert_right(function, *inputs, forward_over_reverse=True):
         )
 
 
-DIFFERENTIABLE = [row for row in pointwise.UNARY if row.kind != pointwise.BOOL]
-TWO = [row for row in pointwise.BINARY if row.kind != pointwise.BOOL]
+DIFFERENTIABLE = [row for row in rows("unary") if row.dtype != BOOL]
+TWO = [row for row in rows("binary") if row.dtype != BOOL]
 
 
 @pytest.mark.parametrize("row", DIFFERENTIABLE, ids=lambda row: row.name)
@@ -70,9 +70,9 @@ def test_derivatives_of_binary_ops(row):
 
 REDUCED = [
     pytest.param(row, dim, id=f"{row.name}-{dim}")
-    for row in reductions.ROWS
+    for row in rows("reduction")
     for dim in (None, 0)
-    if row.kind != reductions.BOOL and (row.name, dim) != ("logsumexp", None)
+    if row.dtype != BOOL and (row.name, dim) != ("logsumexp", None)
 ]
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import funcgrad.torch as ours
-from funcgrad.torch._ops import pointwise
+from funcgrad.torch._ops.row import rows
 
 theirs = pytest.importorskip("torch")
 
@@ -19,14 +19,14 @@ TIES = [[1.0, 1.0, 0.0], [0.0, 0.0, 0.0], [2.0, 1.0, 2.0], [-1.0, -1.0, -1.0]]
 OPS = {
     **{
         row.name: (lambda torch, x, name=row.name: getattr(torch, name)(x), [POINTS])
-        for row in pointwise.UNARY
+        for row in rows("unary")
     },
     **{
         row.name: (
             lambda torch, x, y, name=row.name: getattr(torch, name)(x, y),
             list(zip(*PAIRS, strict=True)),
         )
-        for row in pointwise.BINARY
+        for row in rows("binary")
         if row.name != "rsub"
     },
     "pow": (lambda torch, x, y: x**y, list(zip(*POWERS, strict=True))),
@@ -88,7 +88,7 @@ def test_the_derivative_at_a_kink_is_pytorchs(function, arguments):
             )
 
 
-@pytest.mark.parametrize("name", [row.name for row in pointwise.UNARY])
+@pytest.mark.parametrize("name", [row.name for row in rows("unary")])
 def test_zero_and_minus_zero_give_the_zeros_and_infinities_of_pytorch(name):
     mine, expected = (
         getattr(torch, name)(torch.tensor([0.0, -0.0], dtype=torch.float64)).numpy()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import funcgrad.torch as ours
-from funcgrad.torch._ops import pointwise, reductions
+from funcgrad.torch._ops.row import rows
 
 theirs = pytest.importorskip("torch")
 
@@ -63,7 +63,7 @@ def check(function, *arrays, dtype: str = "float64", steps: int = 4, grad: bool 
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
-@pytest.mark.parametrize("row", pointwise.UNARY, ids=lambda row: row.name)
+@pytest.mark.parametrize("row", rows("unary"), ids=lambda row: row.name)
 def test_unary_op_gives_pytorchs_values_and_gradients(row, dtype):
     check(
         lambda torch, x: getattr(torch, row.name)(x),
@@ -74,7 +74,7 @@ def test_unary_op_gives_pytorchs_values_and_gradients(row, dtype):
 
 
 @pytest.mark.parametrize(
-    "row", [row for row in pointwise.BINARY if row.name != "rsub"], ids=lambda row: row.name
+    "row", [row for row in rows("binary") if row.name != "rsub"], ids=lambda row: row.name
 )
 def test_binary_op_broadcasts_as_pytorch_does(row):
     check(
@@ -133,7 +133,7 @@ def test_power_by_a_tensor_and_of_a_number():
 ONE_DIMENSION = {"prod", "all", "any"}
 REDUCTIONS = [
     pytest.param(row, arguments, id=f"{row.name}-{arguments}")
-    for row in reductions.ROWS
+    for row in rows("reduction")
     for arguments in (
         {},
         *(

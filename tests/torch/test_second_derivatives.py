@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import funcgrad.torch as ours
-from funcgrad.torch._ops import pointwise, reductions
+from funcgrad.torch._ops.row import rows
 
 theirs = pytest.importorskip("torch")
 
@@ -18,11 +18,11 @@ def of(name):
 
 
 OPS = {
-    **{row.name: of(row.name) for row in pointwise.UNARY},
-    **{row.name: of(row.name) for row in pointwise.BINARY},
+    **{row.name: of(row.name) for row in rows("unary")},
+    **{row.name: of(row.name) for row in rows("binary")},
     **{
         f"{row.name} along": (lambda torch, x, name=row.name: getattr(torch, name)(x, 1))
-        for row in reductions.ROWS
+        for row in rows("reduction")
     },
     "matmul": lambda torch, x, y: x @ y.t(),
     "pow": lambda torch, x, y: x**y,
@@ -41,7 +41,7 @@ OPS = {
     "clamp": lambda torch, x, y: (x * x).clamp(y * 0.1, y),
     "sort": lambda torch, x: (x * x).sort(1)[0],
 }
-OF_TWO = {row.name for row in pointwise.BINARY} | {
+OF_TWO = {row.name for row in rows("binary")} | {
     name for name in OPS if OPS[name].__code__.co_varnames[:3] == ("torch", "x", "y")
 }
 

@@ -9,6 +9,7 @@ from funcgrad.engine import GraphNode, Leaf, Node, Variable
 from funcgrad.engine.nodes import HookTable, hooks_of
 from funcgrad.torch._levels.refusals import RETAIN, refuse_inside
 from funcgrad.torch._tensor.rebasing import _retain_at
+from funcgrad.torch._tensor.registry import publish_all
 from funcgrad.torch._tensor.tensor import Tensor, tensor_of
 from funcgrad.torch._tensor.view import UNTRACKED
 from funcgrad.torch._types.dtypes import from_numpy_dtype
@@ -271,9 +272,12 @@ def register_prehook(self: GraphNode, hook: Callable[..., Any]) -> RemovableHand
     return handle
 
 
-METHODS: dict[str, Any] = {
-    "register_hook": register_hook,
-    "retain_grad": retain_grad,
-    "retains_grad": property(retains_grad),
-    "register_post_accumulate_grad_hook": register_post_accumulate_grad_hook,
-}
+publish_all(
+    {},
+    {
+        "register_hook": register_hook,
+        "retain_grad": retain_grad,
+        "retains_grad": property(retains_grad),
+        "register_post_accumulate_grad_hook": register_post_accumulate_grad_hook,
+    },
+)

@@ -18,8 +18,7 @@ from funcgrad.engine.nodes import Packed
 from funcgrad.engine.trace import Recorder, recorders
 from funcgrad.torch._memory.storages import aval_of
 from funcgrad.torch._ops.conversions import to
-from funcgrad.torch._ops.pointwise import FUNCTIONS as POINTWISE
-from funcgrad.torch._ops.reductions import FUNCTIONS as REDUCTIONS
+from funcgrad.torch._tensor.registry import FUNCTIONS
 from funcgrad.torch._tensor.tensor import Tensor, tensor_of
 from funcgrad.torch._types.dtypes import from_numpy_dtype
 from funcgrad.torch._types.node_names import node_name
@@ -205,7 +204,7 @@ class Observer:
                 continue
             with grad_mode(False):
                 plain = tensor_of(behind(gradient._storage.value))  # of all of a batch
-                found = REDUCTIONS["any"](POINTWISE["isnan"](plain)).item()
+                found = FUNCTIONS["any"](FUNCTIONS["isnan"](plain)).item()
             if found:
                 _warn_of(node)
                 raise RuntimeError(

@@ -10,34 +10,11 @@ from funcgrad.engine import FreedError, GraphNode, Leaf, ModifiedError, Storage,
 from funcgrad.engine.nodes import Packed
 from funcgrad.torch._autograd.complaints import as_pytorch
 from funcgrad.torch._autograd.observing import packed
+from funcgrad.torch._ops.row import SAVED
 from funcgrad.torch._tensor.in_place import Watched
 from funcgrad.torch._tensor.tensor import Tensor, tensor_of, without_history
 
-_BINARY = {"self": 0, "other": 1}
 _RESULT = -1
-# By the name of the node, of which arguments PyTorch saves the values, and whether the result.
-SAVED: dict[str, dict[str, int]] = {
-    **{
-        f"{name}Backward0": {"self": 0}
-        for name in (
-            *("Abs", "Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "Cos", "Cosh", "Erf"),
-            *("Log", "Log10", "Log1P", "Log2", "Pow", "Sin", "Sinh"),
-        )
-    },
-    **{
-        f"{name}Backward0": {"result": _RESULT}
-        for name in (
-            *("Exp", "Exp2", "Expm1", "Reciprocal", "Relu", "Rsqrt", "Sigmoid", "Sqrt", "Tan"),
-            "Tanh",
-        )
-    },
-    **{f"{name}Backward0": _BINARY for name in ("Atan2", "Div", "Maximum", "Minimum", "Mul")},
-    "BmmBackward0": {"self": 0, "mat2": 1},
-    "DotBackward0": {"self": 0, "tensor": 1},
-    "MmBackward0": {"self": 0, "mat2": 1},
-    "MvBackward0": {"self": 0, "vec": 1},
-    "PowBackward1": {"self": 0, "exponent": 1},
-}
 _SAVED, _RAW = "_saved_", "_raw_saved_"
 
 

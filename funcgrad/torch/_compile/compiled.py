@@ -28,6 +28,7 @@ from funcgrad.torch._compile.plan import (
 )
 from funcgrad.torch._memory.storages import memory_of
 from funcgrad.torch._random.generator import default_generator
+from funcgrad.torch._tensor.registry import publish_all
 from funcgrad.torch._tensor.tensor import Tensor
 
 # Calls run as they are until two in a row have done the same. After so many that did not, all do.
@@ -280,5 +281,4 @@ def compile(
     return model if disable else CompiledFunction(model, fullgraph)
 
 
-FUNCTIONS = {"compile": compile}
-METHODS: dict[str, Any] = {}
+publish_all({"compile": compile}, {})

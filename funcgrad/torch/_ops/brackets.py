@@ -20,11 +20,13 @@ from funcgrad.torch._memory.storages import Creation, aval_of
 from funcgrad.torch._ops.conversions import copy_, fill_
 from funcgrad.torch._ops.index_put import MASKS, check_same_dtype, gather, index_put, put_in_copy
 from funcgrad.torch._ops.views import views
+from funcgrad.torch._ops.views.complaining import complained
 from funcgrad.torch._tensor.operands import number, stored_number
+from funcgrad.torch._tensor.registry import publish_all
 from funcgrad.torch._tensor.tensor import Tensor, concrete, place, tensor_of
 from funcgrad.torch._tensor.view import ViewTensor, geometry, written_view
 
-expand = views.METHODS["expand"]
+expand = complained(views.expand)
 # A step from a tensor to the view that one item of an index asks for: which kind, and its numbers.
 Step = tuple[Any, ...]
 _SLICE, _SELECT, _UNSQUEEZE = "slice", "select", "unsqueeze"
@@ -310,9 +312,6 @@ def index_put_copy(input: Tensor, indices: Any, values: Tensor, accumulate: bool
     return put_in_copy(input, arrays, values, accumulate)
 
 
-FUNCTIONS: dict[str, Any] = {"index_put": index_put_copy}
-
-
 def _refuse_deletion(self: Tensor, key: Any) -> None:
     """Refuse, as PyTorch does.
 
@@ -322,10 +321,13 @@ def _refuse_deletion(self: Tensor, key: Any) -> None:
     raise TypeError("Tensor does not support deleting items")
 
 
-METHODS: dict[str, Any] = {
-    "__delitem__": _refuse_deletion,
-    "index_put": index_put_copy,
-    "__getitem__": get_item,
-    "__setitem__": set_item,
-    "index_put_": index_put_,
-}
+publish_all(
+    {"index_put": index_put_copy},
+    {
+        "__delitem__": _refuse_deletion,
+        "index_put": index_put_copy,
+        "__getitem__": get_item,
+        "__setitem__": set_item,
+        "index_put_": index_put_,
+    },
+)

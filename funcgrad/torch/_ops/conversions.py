@@ -19,6 +19,7 @@ from funcgrad.torch._tensor.operands import (
     stored_number,
 )
 from funcgrad.torch._tensor.rebasing import CLONE
+from funcgrad.torch._tensor.registry import publish_all
 from funcgrad.torch._tensor.tensor import Tensor, tensor_of
 from funcgrad.torch._types import dtypes
 from funcgrad.torch._types.devices import device as device_of
@@ -168,19 +169,21 @@ def _to(name: str) -> Any:
     return convert
 
 
-FUNCTIONS = {"clone": clone}
-METHODS = {
-    "clone": clone,
-    "to": to,
-    "copy_": copy_,
-    "fill_": fill_,
-    "zero_": zero_,
-    "cpu": lambda self: to(self, "cpu"),
-    "double": _to("float64"),
-    "float": _to("float32"),
-    "half": _to("float16"),
-    "bfloat16": _to("bfloat16"),
-    "long": _to("int64"),
-    "int": _to("int32"),
-    "bool": _to("bool_"),
-}
+publish_all(
+    {"clone": clone},
+    {
+        "clone": clone,
+        "to": to,
+        "copy_": copy_,
+        "fill_": fill_,
+        "zero_": zero_,
+        "cpu": lambda self: to(self, "cpu"),
+        "double": _to("float64"),
+        "float": _to("float32"),
+        "half": _to("float16"),
+        "bfloat16": _to("bfloat16"),
+        "long": _to("int64"),
+        "int": _to("int32"),
+        "bool": _to("bool_"),
+    },
+)

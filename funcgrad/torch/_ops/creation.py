@@ -15,6 +15,7 @@ from funcgrad.torch._ops.conversions import to
 from funcgrad.torch._random import distributions
 from funcgrad.torch._random.generator import Generator, default_generator
 from funcgrad.torch._tensor.operands import NUMBERS, laid_out
+from funcgrad.torch._tensor.registry import publish_all
 from funcgrad.torch._tensor.tensor import Tensor, concrete, place, tensor_of
 from funcgrad.torch._types.devices import device
 from funcgrad.torch._types.dtypes import (
@@ -426,4 +427,6 @@ for _name, _number in (("zeros", 0), ("ones", 1), ("empty", 0)):
     _filled(_name, _number)
 for _name, _draw in (("rand", distributions.uniform), ("randn", distributions.normal)):
     _random(_name, _draw)
-METHODS = {f"new_{make}": _new(make) for make in ("empty", "full", "ones", "tensor", "zeros")}
+publish_all(
+    FUNCTIONS, {f"new_{make}": _new(make) for make in ("empty", "full", "ones", "tensor", "zeros")}
+)

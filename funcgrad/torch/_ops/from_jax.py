@@ -8,6 +8,7 @@ import jax
 
 from funcgrad.engine import Op, record
 from funcgrad.torch._tensor.operands import remember
+from funcgrad.torch._tensor.registry import publish_all
 from funcgrad.torch._tensor.tensor import Tensor, tensor_of
 
 _TENSOR = object()  # stands for a tensor among the arguments' leaves
@@ -87,5 +88,4 @@ def _is_tensor(leaf: Any) -> bool:
     return isinstance(leaf, Tensor)
 
 
-FUNCTIONS = {"from_jax": from_jax}
-METHODS: dict[str, Any] = {}
+publish_all({"from_jax": from_jax}, {})

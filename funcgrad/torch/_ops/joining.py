@@ -1,68 +1,20 @@
 """Ops that put tensors together, and those that repeat one or put its elements in another order."""
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from operator import index
 from typing import Any
 
 import jax.numpy as jnp
-import numpy as np
 
-from funcgrad.engine import Op, record
 from funcgrad.torch._memory.geometry import wrap_dim
-from funcgrad.torch._ops.out import with_out
-from funcgrad.torch._ops.pointwise import FUNCTIONS as POINTWISE
+from funcgrad.torch._ops.out import store
+from funcgrad.torch._ops.pointwise import MUL
+from funcgrad.torch._ops.row import PROMOTED, Array, Arrays, Dim, Dims, op
 from funcgrad.torch._ops.views import views
-from funcgrad.torch._tensor.operands import laid_out, promoted
-from funcgrad.torch._tensor.tensor import Tensor, tensor_of
+from funcgrad.torch._tensor.registry import publish
+from funcgrad.torch._tensor.tensor import Tensor
 
 Tensors = Sequence[Tensor]
-
-
-def _triangle(function: Callable[..., Any]) -> Callable[[int], Callable[[Any], Any]]:
-    return lambda diagonal: lambda x: function(x, diagonal)
-
-
-def _cat(dim: int, to: np.dtype) -> Callable[..., Any]:
-    return lambda *parts: jnp.concatenate([part.astype(to) for part in parts], dim)
-
-
-def _stack(dim: int, to: np.dtype) -> Callable[..., Any]:
-    return lambda *parts: jnp.stack([part.astype(to) for part in parts], dim)
-
-
-def _embed(offset: int, dim1: int, dim2: int) -> Callable[[Any], Any]:
-    def function(x: Any) -> Any:
-        count = x.shape[-1]
-        size = count + abs(offset)
-        along = jnp.arange(count)
-        rows, columns = along + max(-offset, 0), along + max(offset, 0)
-        made = jnp.zeros((*x.shape[:-1], size, size), x.dtype).at[..., rows, columns].set(x)
-        return jnp.moveaxis(made, (-2, -1), (dim1, dim2))
-
-    return function
-
-
-_FUNCTIONS: dict[str, Callable[..., Callable[..., Any]]] = {
-    "CatBackward0": _cat,
-    "DiagEmbedBackward0": _embed,
-    "DiagonalBackward0_copy": lambda offset: lambda x: jnp.diagonal(x, offset),
-    "FlipBackward0": lambda dims: lambda x: jnp.flip(x, dims),
-    "RepeatBackward0": lambda times: lambda x: jnp.tile(x, times),
-    "RollBackward0": lambda shifts, dims: lambda x: jnp.roll(x, shifts, dims),
-    "StackBackward0": _stack,
-    "TrilBackward0": _triangle(jnp.tril),
-    "TriuBackward0": _triangle(jnp.triu),
-}
-
-
-@lru_cache(maxsize=2048)
-def _op(label: str, *static: Any) -> Op:
-    return Op(label.split("Backward")[0].lower(), _FUNCTIONS[label](*static), label=label)
-
-
-def _recorded(label: str, inputs: Tensors, *static: Any) -> Tensor:
-    return tensor_of(*record(_op(label, *static), inputs))
 
 
 # ------------------------------------------------------------------------------------------- several tensors
@@ -82,28 +34,17 @@ def _check_tensors(tensors: Any, name: str) -> list[Tensor]:
     return found
 
 
-def cat(tensors: Tensors, dim: int = 0) -> Tensor:
-    """Tensors one after another along a dimension that they have.
-
-    Raises:
-        ValueError: there are none.
-        RuntimeError: their other dimensions differ.
-
-    >>> import funcgrad.torch as torch
-    >>> torch.cat([torch.ones(2), torch.zeros(1)])
-    tensor([1., 1., 0.])
-    """
+def _check_cat(tensors: Any, dim: int) -> Any:
     given = _check_tensors(tensors, "cat")
     if not given:
         raise ValueError("torch.cat(): expected a non-empty list of Tensors")
     for k, each in enumerate(given):
         if not each.ndim:
             raise RuntimeError(f"zero-dimensional tensor (at position {k}) cannot be concatenated")
-    to = promoted(tuple(given)).numpy_dtype
     # As PyTorch has always had it: an empty vector goes with anything.
     full = [each for each in given if tuple(each.shape) != (0,)]
     if not full:
-        return _recorded("CatBackward0", given, 0, to)
+        return [given, 0]
     dim = wrap_dim(dim, full[0].ndim)
     first = tuple(full[0].shape)
     for k, each in enumerate(given):
@@ -120,11 +61,32 @@ def cat(tensors: Tensors, dim: int = 0) -> Tensor:
                     f"Sizes of tensors must match except in dimension {dim}. Expected size {n} but got size {m} for "
                     f"tensor number {k} in the list."
                 )
-    return _recorded("CatBackward0", full, dim, to)
+    return [full, dim]
 
 
-def stack(tensors: Tensors, dim: int = 0) -> Tensor:
-    """Tensors of one shape side by side along a new dimension."""
+@op(
+    "cat",
+    "CatBackward0",
+    aliases=("concat", "concatenate"),
+    dtype=PROMOTED,
+    prepare=_check_cat,
+    out=True,
+)
+def cat(tensors: Arrays, dim: Dim = 0) -> Any:
+    """Tensors one after another along a dimension that they have.
+
+    Raises:
+        ValueError: there are none.
+        RuntimeError: their other dimensions differ.
+
+    >>> import funcgrad.torch as torch
+    >>> torch.cat([torch.ones(2), torch.zeros(1)])
+    tensor([1., 1., 0.])
+    """
+    return jnp.concatenate(tensors, dim)
+
+
+def _check_stack(tensors: Any, dim: int) -> Any:
     given = _check_tensors(tensors, "stack")
     if not given:
         raise RuntimeError("stack expects a non-empty TensorList")
@@ -135,8 +97,13 @@ def stack(tensors: Tensors, dim: int = 0) -> Tensor:
                 f"stack expects each tensor to be equal size, but got {first} at entry 0 and {list(each.shape)} at "
                 f"entry {k}"
             )
-    to = promoted(tuple(given)).numpy_dtype
-    return _recorded("StackBackward0", given, wrap_dim(dim, len(first) + 1), to)
+    return [given, wrap_dim(dim, len(first) + 1)]
+
+
+@op("stack", "StackBackward0", dtype=PROMOTED, prepare=_check_stack, out=True)
+def stack(tensors: Arrays, dim: Dim = 0) -> Any:
+    """Tensors of one shape side by side along a new dimension."""
+    return jnp.stack(tensors, dim)
 
 
 def _at_least(tensor: Tensor, ndim: int) -> Tensor:
@@ -176,17 +143,14 @@ def column_stack(tensors: Tensors) -> Tensor:
 # ------------------------------------------------------------------------------------------- one tensor
 
 
-def _dims(dims: Any) -> tuple[int, ...]:
-    return tuple(dims) if isinstance(dims, (tuple, list)) else (index(dims),)
+def _check_flip(input: Tensor, dims: Any) -> Any:
+    return [input, dims or ()]
 
 
-def flip(input: Tensor, *dims: Any) -> Tensor:
+@op("flip", "FlipBackward0", prepare=_check_flip, laid_out=True)
+def flip(input: Array, dims: Dims) -> Any:
     """In the reverse order along dimensions; a copy."""
-    wanted = tuple([wrap_dim(dim, input.ndim) for dim in views.ints(dims)])
-    if len(set(wanted)) < len(wanted):
-        twice = next(dim for dim in wanted if wanted.count(dim) > 1)
-        raise RuntimeError(f"dim {twice} appears multiple times in the list of dims")
-    return laid_out(_recorded("FlipBackward0", (input,), wanted), input)
+    return jnp.flip(input, dims)
 
 
 def fliplr(input: Tensor) -> Tensor:
@@ -203,47 +167,81 @@ def flipud(input: Tensor) -> Tensor:
     return flip(input, 0)
 
 
-def roll(input: Tensor, shifts: Any, dims: Any = None) -> Tensor:
-    """Shifted along dimensions, what goes out at the end coming in at the start; over all elements without dimensions."""
-    by = _dims(shifts)
-    if dims is None:
-        if len(by) != 1:
-            raise RuntimeError(f"shifts and dimensions must align. shifts: {len(by)}, dims:0")
-        return _recorded("RollBackward0", (input,), by[0], None)
-    along = _dims(dims)
-    if len(by) != len(along):
+publish(fliplr)
+publish(flipud)
+
+
+def _numbers(dims: Any) -> tuple[int, ...]:
+    return tuple(dims) if isinstance(dims, (tuple, list)) else (index(dims),)
+
+
+def _check_roll(input: Tensor, shifts: Any, dims: Any) -> Any:
+    by, along = _numbers(shifts), () if dims is None else _numbers(dims)
+    if len(by) != len(along) and (along or len(by) != 1):
         raise RuntimeError(
             f"shifts and dimensions must align. shifts: {len(by)}, dims:{len(along)}"
         )
-    return _recorded("RollBackward0", (input,), by, tuple([wrap_dim(d, input.ndim) for d in along]))
+    if not along:
+        return [input, by[0], None]
+    return [input, by, tuple([wrap_dim(d, input.ndim) for d in along])]
 
 
-def _triangular(name: str, label: str) -> Callable[..., Tensor]:
-    def function(input: Tensor, diagonal: int = 0) -> Tensor:
+@op("roll", "RollBackward0", prepare=_check_roll, out=True)
+def roll(input: Array, shifts: Any, dims: Any = None) -> Any:
+    """Shifted along dimensions, what goes out at the end coming in at the start; over all elements without dimensions."""
+    return jnp.roll(input, shifts, dims)
+
+
+def _triangle(name: str, node: str, function: Callable[..., Any]) -> None:
+    def check(input: Tensor, diagonal: int) -> None:
         if input.ndim < 2:
             raise RuntimeError(f"{name}: input tensor must have at least 2 dimensions")
-        return _recorded(label, (input,), diagonal)
 
-    function.__name__ = function.__qualname__ = name
-    function.__doc__ = f"One triangle of a matrix, zeros elsewhere, as `torch.{name}`."
-    return function
+    @op(name, node, prepare=check, out=True)
+    def triangle(input: Array, diagonal: int = 0) -> Any:
+        return function(input, diagonal)
 
 
-def diag(input: Tensor, diagonal: int = 0) -> Tensor:
+_triangle("tril", "TrilBackward0", jnp.tril)
+_triangle("triu", "TriuBackward0", jnp.triu)
+
+
+def _check_diagonals(input: Tensor, offset: int, dim1: int, dim2: int) -> Any:
+    a, b = wrap_dim(dim1, input.ndim + 1), wrap_dim(dim2, input.ndim + 1)
+    if a == b:
+        raise RuntimeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}")
+    return [input, offset, a, b]
+
+
+@op("diag_embed", "DiagEmbedBackward0", prepare=_check_diagonals)
+def diag_embed(input: Array, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Any:
+    """Matrices that have the elements along the last dimension as their diagonals."""
+    count = input.shape[-1]
+    size = count + abs(offset)
+    along = jnp.arange(count)
+    rows, columns = along + max(-offset, 0), along + max(offset, 0)
+    made = jnp.zeros((*input.shape[:-1], size, size), input.dtype)
+    made = made.at[..., rows, columns].set(input)
+    return jnp.moveaxis(made, (-2, -1), (dim1, dim2))
+
+
+@op("diagonal.copy", "DiagonalBackward0_copy")
+def _diagonal_copy(input: Array, offset: int) -> Any:
+    return jnp.diagonal(input, offset)
+
+
+def diag(input: Tensor, diagonal: int = 0, *, out: Tensor | None = None) -> Tensor:
     """The diagonal of a matrix as a vector, or a matrix with a vector as its diagonal; a copy."""
+    if out is not None:
+        return store("diag", out, (input,), lambda: diag(input, diagonal))
     if input.ndim == 1:
         return diag_embed(input, diagonal)
     if input.ndim != 2:
         raise RuntimeError(f"diag(): Supports 1D or 2D tensors. Got {input.ndim}D")
-    return _recorded("DiagonalBackward0_copy", (input,), diagonal)
+    return _diagonal_copy(input, diagonal)
 
 
-def diag_embed(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
-    """Matrices that have the elements along the last dimension as their diagonals."""
-    a, b = wrap_dim(dim1, input.ndim + 1), wrap_dim(dim2, input.ndim + 1)
-    if a == b:
-        raise RuntimeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}")
-    return _recorded("DiagEmbedBackward0", (input,), offset, a, b)
+publish(diag)
 
 
 def outer(input: Tensor, vec2: Tensor) -> Tensor:
@@ -252,7 +250,15 @@ def outer(input: Tensor, vec2: Tensor) -> Tensor:
         raise RuntimeError(f"outer: Expected 1-D argument self, but got {input.ndim}-D")
     if vec2.ndim != 1:
         raise RuntimeError(f"outer: Expected 1-D argument vec2, but got {vec2.ndim}-D")
-    return POINTWISE["mul"](views.reshape(input, input.numel(), 1), vec2)
+    return MUL.operator()(views.reshape(input, input.numel(), 1), vec2)
+
+
+publish(outer)
+
+
+@op("repeat.times", "RepeatBackward0")
+def _repeated(input: Array, repeats: tuple[int, ...]) -> Any:
+    return jnp.tile(input, repeats)
 
 
 def repeat(input: Tensor, *repeats: Any) -> Tensor:
@@ -262,13 +268,19 @@ def repeat(input: Tensor, *repeats: Any) -> Tensor:
         raise RuntimeError(
             "Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor"
         )
-    return _recorded("RepeatBackward0", (input,), times)
+    return _repeated(input, times)
+
+
+publish(repeat, function=False)
 
 
 def tile(input: Tensor, *dims: Any) -> Tensor:
     """As `repeat`, with ones for the dimensions in front that are not said."""
     times = views.ints(dims)
     return repeat(input, (1,) * (input.ndim - len(times)) + times)
+
+
+publish(tile)
 
 
 def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
@@ -288,28 +300,5 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
     return tuple(grids)
 
 
-_OF_ONE: dict[str, Callable[..., Any]] = {
-    "diag": diag,
-    "diag_embed": diag_embed,
-    "flip": flip,
-    "fliplr": fliplr,
-    "flipud": flipud,
-    "outer": outer,
-    "roll": roll,
-    "tile": tile,
-    "tril": _triangular("tril", "TrilBackward0"),
-    "triu": _triangular("triu", "TriuBackward0"),
-}
-FUNCTIONS: dict[str, Callable[..., Any]] = {
-    **_OF_ONE,
-    "cat": with_out("cat", cat),
-    "column_stack": column_stack,
-    "concat": with_out("cat", cat),
-    "concatenate": with_out("cat", cat),
-    "dstack": dstack,
-    "hstack": hstack,
-    "meshgrid": meshgrid,
-    "stack": with_out("stack", stack),
-    "vstack": vstack,
-}
-METHODS: dict[str, Callable[..., Any]] = {**_OF_ONE, "repeat": repeat}
+for _function in (column_stack, dstack, hstack, meshgrid, vstack):
+    publish(_function, method=False)

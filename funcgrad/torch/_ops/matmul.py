@@ -1,23 +1,20 @@
 """Matrix products: which one `@` means, by the operands' dimensions, and PyTorch's complaints where they do not fit."""
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from funcgrad.engine import Aval, Op, record
+from funcgrad.engine import Aval, record
 from funcgrad.engine.trace import record_two
 from funcgrad.torch._ops.out import store
-from funcgrad.torch._ops.refusals import refusing
-from funcgrad.torch._ops.views import reshaped_in_place, views
+from funcgrad.torch._ops.row import Array, no_kernel, op
+from funcgrad.torch._ops.views import views
+from funcgrad.torch._ops.views.reshaped_in_place import squeeze_
+from funcgrad.torch._tensor.registry import publish
 from funcgrad.torch._tensor.tensor import Tensor, tensor_of
 from funcgrad.torch._types.dtypes import C_NAMES, from_numpy_dtype
-
-_squeeze_ = reshaped_in_place.METHODS["squeeze_"]
-# PyTorch multiplies float32 in full precision unless told otherwise; accelerators by default do not.
-_matmul = partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
 
 
 def _name(aval: Aval) -> str:
@@ -93,18 +90,58 @@ def _check_same_dtype(a: Aval, b: Aval) -> None:
         )
 
 
-def _product_op(
-    name: str, label: str, check: Callable[..., None], named_first: tuple[int, ...] = ()
-) -> Op:
-    return Op(name, _matmul, label=label, check=refusing(label, check), named_first=named_first)
+# PyTorch multiplies float32 in full precision unless told otherwise; accelerators by default do not.
+_matmul = partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
 
 
-DOT = _product_op("dot", "DotBackward0", check_dot, (0,))
-MV = _product_op("mv", "MvBackward0", check_mv, (0,))
-MM = _product_op("mm", "MmBackward0", check_mm)
-BATCHED = _product_op("matmul", "UnsafeViewBackward0", check_batched)
+@op(
+    "dot",
+    "DotBackward0",
+    saves="self tensor",
+    check=check_dot,
+    refuses=(no_kernel("b", "dot"),),
+    named_first=(0,),
+    out=True,
+)
+def dot(input: Array, tensor: Array) -> Any:
+    """The sum of the products of two vectors' elements."""
+    return _matmul(input, tensor)
 
-_BY_DIMENSIONS = {(1, 1): DOT, (2, 1): MV, (2, 2): MM}
+
+@op(
+    "mv",
+    "MvBackward0",
+    saves="self vec",
+    check=check_mv,
+    refuses=(no_kernel("b", "addmv_impl_cpu"),),
+    named_first=(0,),
+    out=True,
+)
+def mv(input: Array, vec: Array) -> Any:
+    """The product of a matrix and a vector."""
+    return _matmul(input, vec)
+
+
+@op(
+    "mm",
+    "MmBackward0",
+    saves="self mat2",
+    check=check_mm,
+    refuses=(no_kernel("b", "addmm_impl_cpu_"),),
+    out=True,
+)
+def mm(input: Array, mat2: Array) -> Any:
+    """The product of two matrices."""
+    return _matmul(input, mat2)
+
+
+@op("matmul.batched", "UnsafeViewBackward0", check=check_batched, refuses=(no_kernel("b", "bmm"),))
+def _batched(input: Array, mat2: Array) -> Any:
+    return _matmul(input, mat2)
+
+
+_MM, _BATCHED = mm.op(), _batched.op()
+_BY_DIMENSIONS = {(1, 1): dot.op(), (2, 1): mv.op(), (2, 2): _MM}
 
 
 def matmul(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
@@ -134,31 +171,17 @@ def _operator(self: Tensor, other: Any) -> Any:
     dims = len(self._storage.value.aval.shape), len(other._storage.value.aval.shape)
     if dims == (1, 2):
         # As in PyTorch: a matrix of one row, whose first dimension is taken away again in place.
-        return _squeeze_(tensor_of(*record(MM, (views.unsqueeze(self, 0), other))), 0)
-    op = _BY_DIMENSIONS.get(dims)
-    if op is None:
+        return squeeze_(tensor_of(*record(_MM, (views.unsqueeze(self, 0), other))), 0)
+    found = _BY_DIMENSIONS.get(dims)
+    if found is None:
         if 0 in dims:
             raise RuntimeError(
                 "both arguments to matmul need to be at least 1D, but they are "
                 f"{dims[0]}D and {dims[1]}D"
             )
-        op = BATCHED
-    return tensor_of(*record_two(op, self, other))
+        found = _BATCHED
+    return tensor_of(*record_two(found, self, other))
 
 
-def _product(op: Op) -> Callable[[Tensor, Tensor], Tensor]:
-    def product(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
-        if out is not None:
-            return store(op.name, out, (input, other), lambda: product(input, other))
-        return tensor_of(*record(op, (input, other)))
-
-    product.__name__ = product.__qualname__ = op.name
-    product.__doc__ = f"As `torch.{op.name}`."
-    return product
-
-
-FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "matmul": matmul,
-    **{op.name: _product(op) for op in (DOT, MV, MM)},
-}
-METHODS = {**FUNCTIONS, "__matmul__": _operator}
+publish(matmul)
+publish(_operator, "__matmul__", function=False)

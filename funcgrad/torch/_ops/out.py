@@ -1,8 +1,7 @@
-"""Results stored where the caller says: `out=`, and random numbers drawn into a tensor."""
+"""Results stored where the caller says: `out=`."""
 
 import warnings
 from collections.abc import Callable, Iterable
-from functools import wraps
 from typing import Any
 
 from funcgrad.engine import grad_mode, local
@@ -60,18 +59,3 @@ def store(name: str, out: Tensor, tensors: Iterable[Any], compute: Callable[[], 
         out._storage.version += 1
         out._move_to(shared(out._storage, to(result, out.dtype)._storage))
     return out
-
-
-def with_out(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    """A function that takes `out=` too."""
-
-    @wraps(function)
-    def wrapper(*args: Any, out: Tensor | None = None, **kwargs: Any) -> Any:
-        if out is None:
-            return function(*args, **kwargs)
-        tensors = [
-            each for arg in args for each in (arg if isinstance(arg, (tuple, list)) else (arg,))
-        ]
-        return store(name, out, tensors, lambda: function(*args, **kwargs))
-
-    return wrapper

@@ -1,6 +1,5 @@
 """Powers. A small integer exponent is part of the op, since it changes the code; any other number is an input."""
 
-from functools import cache
 from typing import Any
 
 import jax
@@ -9,7 +8,9 @@ import numpy as np
 
 from funcgrad.engine import Aval, Op, record
 from funcgrad.engine.trace import record_one
-from funcgrad.torch._ops.pointwise import Pointwise, Row, operator
+from funcgrad.torch._ops.elementwise import elementwise, operator
+from funcgrad.torch._ops.out import store
+from funcgrad.torch._ops.row import SAME, Array, no_kernel, op
 from funcgrad.torch._tensor.in_place import in_place, watch, writable
 from funcgrad.torch._tensor.operands import (
     NUMBERS,
@@ -19,7 +20,9 @@ from funcgrad.torch._tensor.operands import (
     remember,
     stored_number,
 )
+from funcgrad.torch._tensor.registry import publish
 from funcgrad.torch._tensor.tensor import Tensor, tensor_of
+from funcgrad.torch._types.dtypes import forgotten_with_default_dtype
 
 # Integer exponents up to this one are multiplied out.
 _LARGEST_STATIC = 16
@@ -31,7 +34,17 @@ def _power_of_tensors(base: Any, exponent: Any) -> Any:
     return jnp.power(jnp.where(exponent == 0, constant, base), exponent)
 
 
-_of_tensors = Pointwise(Row("pow", _power_of_tensors, "PowBackward1"))
+_of_tensors = elementwise(
+    "pow",
+    _power_of_tensors,
+    "PowBackward1",
+    SAME,
+    operands=2,
+    other="exponent",
+    public=False,
+    saves="self exponent result",
+    refuses=(no_kernel("b", "pow"),),
+)
 
 
 def _check_integers(base: np.dtype, exponent: Any) -> None:
@@ -39,30 +52,25 @@ def _check_integers(base: np.dtype, exponent: Any) -> None:
         raise RuntimeError("Integers to negative integer powers are not allowed.")
 
 
-@cache
-def _static_power(exponent: float, dtype: np.dtype) -> Op:
-    def power(x: Any) -> Any:
-        x = x.astype(dtype)
-        if dtype.kind == "b":
-            return jnp.logical_or(x, exponent == 0)
-        return jnp.sqrt(x) if exponent == 0.5 else jax.lax.integer_pow(x, int(exponent))
-
-    return Op(f"pow {exponent:g}", power, label="PowBackward0", saves=(0,))
+@op("pow.Tensor_Scalar", "PowBackward0", saves="self", keeps=(0,))
+def _static_power(input: Array, exponent: float, dtype: np.dtype) -> Any:
+    x = input.astype(dtype)
+    if dtype.kind == "b":
+        return jnp.logical_or(x, exponent == 0)
+    return jnp.sqrt(x) if exponent == 0.5 else jax.lax.integer_pow(x, int(exponent))
 
 
-@cache
-def _dynamic_power(dtype: np.dtype) -> Op:
-    return Op("pow", lambda x, exponent: jnp.power(x.astype(dtype), exponent), label="PowBackward0")
+@op("pow.Tensor_Scalar_input", "PowBackward0", saves="self")
+def _dynamic_power(input: Array, exponent: Array, dtype: np.dtype) -> Any:
+    return jnp.power(input.astype(dtype), exponent)
 
 
-@cache
-def _power_of_number(dtype: np.dtype) -> Op:
-    return Op(
-        "pow", lambda exponent, base: jnp.power(base, exponent.astype(dtype)), label="PowBackward2"
-    )
+@op("pow.Scalar", "PowBackward2")
+def _power_of_number(exponent: Array, self: Array, dtype: np.dtype) -> Any:
+    return jnp.power(self, exponent.astype(dtype))
 
 
-_static: dict[tuple[Aval, type, Any], Op] = {}
+_static: dict[tuple[Aval, type, Any], Op] = forgotten_with_default_dtype({})
 
 
 def _power_op(input: Tensor, exponent: Any) -> tuple[Op, tuple[Any, ...]]:
@@ -74,9 +82,9 @@ def _power_op(input: Tensor, exponent: Any) -> tuple[Op, tuple[Any, ...]]:
     dtype = promoted((input, exponent)).numpy_dtype
     _check_integers(dtype, exponent if not isinstance(exponent, complex) else 0)
     if exponent == 0.5 or (exponent == np.round(exponent) and abs(exponent) <= _LARGEST_STATIC):
-        op = _static_power(float(np.real(exponent)), dtype)
-        return remember(_static, key, op), ()
-    return _dynamic_power(dtype), (stored_number(exponent, Aval((), dtype)),)
+        found = _static_power.op(float(np.real(exponent)), dtype)
+        return remember(_static, key, found), ()
+    return _dynamic_power.op(dtype), (stored_number(exponent, Aval((), dtype)),)
 
 
 def _power(input: Tensor, exponent: Any) -> Tensor:
@@ -85,7 +93,7 @@ def _power(input: Tensor, exponent: Any) -> Tensor:
     return laid_out(result, input)
 
 
-def pow(input: Any, exponent: Any) -> Tensor:
+def pow(input: Any, exponent: Any, *, out: Tensor | None = None) -> Tensor:
     """`input` to the power `exponent`, element by element; either may be a Python number.
 
     Raises:
@@ -95,27 +103,27 @@ def pow(input: Any, exponent: Any) -> Tensor:
     >>> torch.tensor([1.0, 2.0, 3.0]) ** 2
     tensor([1., 4., 9.])
     """
-    if not isinstance(input, Tensor):
+    if out is not None:
+        return store("pow", out, (input, exponent), lambda: pow(input, exponent))
+    if isinstance(input, Tensor) and isinstance(exponent, NUMBERS):
+        return _power(input, exponent)
+    if isinstance(input, Tensor):
+        result = tensor_of(*record(_of_tensors.for_types(input, exponent), (input, exponent)))
+    else:
         dtype = promoted((input, exponent)).numpy_dtype
         base = number(input, Aval((), dtype))
-        result = tensor_of(*record(_power_of_number(dtype), (exponent, base)))
-        watch(result._node, result._storage, arguments=True)
-        return result
-    if isinstance(exponent, NUMBERS):
-        return _power(input, exponent)
-    op = _of_tensors.for_types(input, exponent)
-    result = tensor_of(*record(op, (input, exponent)))
+        result = tensor_of(*record(_power_of_number.op(dtype), (exponent, base)))
     watch(result._node, result._storage, arguments=True)
     return result
 
 
-def pow_(input: Tensor, exponent: Any) -> Tensor:
-    """`pow` stored in `input`."""
-    writable(input)
-    if isinstance(exponent, NUMBERS) and promoted((input, exponent)) is input.dtype:
-        op, others = _power_op(input, exponent)
-        return in_place(op, input, *others)
-    return _of_tensors.in_place(input, exponent, with_result=isinstance(exponent, Tensor))
+def pow_(self: Tensor, exponent: Any) -> Tensor:
+    """`pow`, stored in the tensor itself."""
+    writable(self)
+    if isinstance(exponent, NUMBERS) and promoted((self, exponent)) is self.dtype:
+        op, others = _power_op(self, exponent)
+        return in_place(op, self, *others)
+    return _of_tensors.in_place(self, exponent, saves=None if isinstance(exponent, Tensor) else "")
 
 
 def _operator(self: Tensor, exponent: Any) -> Any:
@@ -124,10 +132,12 @@ def _operator(self: Tensor, exponent: Any) -> Any:
     return pow(self, exponent) if isinstance(exponent, Tensor) else NotImplemented
 
 
-FUNCTIONS = {"pow": pow}
-METHODS = {
-    "pow": pow,
-    "pow_": pow_,
-    "__pow__": _operator,
-    "__rpow__": operator(lambda exponent, base: pow(base, exponent)),
-}
+def _in_place_operator(self: Tensor, exponent: Any) -> Any:
+    return pow_(self, exponent) if isinstance(exponent, (Tensor, *NUMBERS)) else NotImplemented
+
+
+publish(pow)
+publish(pow_, function=False)
+publish(_operator, "__pow__", function=False)
+publish(_in_place_operator, "__ipow__", function=False)
+publish(operator(lambda exponent, base: pow(base, exponent)), "__rpow__", function=False)

@@ -11,6 +11,7 @@ from funcgrad.torch._levels.batches import check_drawn_in_place, of_batches
 from funcgrad.torch._memory.storages import aval_of
 from funcgrad.torch._random import distributions
 from funcgrad.torch._tensor.in_place import in_place, writable
+from funcgrad.torch._tensor.registry import publish_all
 from funcgrad.torch._tensor.tensor import Tensor, place
 from funcgrad.torch._tensor.view import geometry
 
@@ -48,20 +49,20 @@ def _random(shape: Any, *bounds: int, dtype: Any, generator: Any = None) -> np.n
     return distributions.randint(shape, low, high, dtype=dtype, generator=generator)
 
 
-FUNCTIONS: dict[str, Any] = {}
-
-
-METHODS: dict[str, Any] = {
-    "bernoulli_": _drawing(
-        "bernoulli",
-        "BernoulliBackward2",
-        lambda shape, p=0.5, **more: distributions.bernoulli(shape, p, **more),
-    ),
-    "cauchy_": _drawing("cauchy", "CauchyBackward0", distributions.cauchy),
-    "exponential_": _drawing("exponential", "ExponentialBackward0", distributions.exponential),
-    "geometric_": _drawing("geometric", "GeometricBackward0", distributions.geometric),
-    "log_normal_": _drawing("log_normal", "LogNormalBackward0", distributions.log_normal),
-    "normal_": _drawing("normal", "NormalBackward0", distributions.normal),
-    "random_": _drawing("random", "RandomBackward2", _random),
-    "uniform_": _drawing("uniform", "UniformBackward0", distributions.uniform),
-}
+publish_all(
+    {},
+    {
+        "bernoulli_": _drawing(
+            "bernoulli",
+            "BernoulliBackward2",
+            lambda shape, p=0.5, **more: distributions.bernoulli(shape, p, **more),
+        ),
+        "cauchy_": _drawing("cauchy", "CauchyBackward0", distributions.cauchy),
+        "exponential_": _drawing("exponential", "ExponentialBackward0", distributions.exponential),
+        "geometric_": _drawing("geometric", "GeometricBackward0", distributions.geometric),
+        "log_normal_": _drawing("log_normal", "LogNormalBackward0", distributions.log_normal),
+        "normal_": _drawing("normal", "NormalBackward0", distributions.normal),
+        "random_": _drawing("random", "RandomBackward2", _random),
+        "uniform_": _drawing("uniform", "UniformBackward0", distributions.uniform),
+    },
+)

@@ -1,35 +1,43 @@
-"""Ops that choose elements by masks and by index tensors: gathered from a tensor, or put into one."""
+"""Ops that choose elements by masks and by index tensors: gathered from a tensor, or put into one. One row an op."""
 
-from collections.abc import Callable, Sequence
-from functools import lru_cache
+from collections.abc import Callable
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
-from funcgrad.engine import Aval, Op, Variable, record
+from funcgrad.engine import Aval
 from funcgrad.engine.values import is_tracer
 from funcgrad.torch._levels.refusals import DYNAMIC_SHAPE, MASK_SELECTED
 from funcgrad.torch._memory.geometry import permute, wrap_dim
 from funcgrad.torch._memory.storages import view_of
-from funcgrad.torch._ops.index_put import first_outside, place_of_mask
-from funcgrad.torch._ops.selection_ops import selection_op
+from funcgrad.torch._ops.index_put import first_outside, place_of_mask, put
+from funcgrad.torch._ops.out import store
+from funcgrad.torch._ops.row import PROMOTED, Array, Dim, Factor, Index, Indices, Operand, op
 from funcgrad.torch._ops.views.splitting import unbind
-from funcgrad.torch._ops.views.views import expand
-from funcgrad.torch._tensor.in_place import in_place, writable
-from funcgrad.torch._tensor.operands import check_broadcast, laid_out, promoted, stored_number
+from funcgrad.torch._ops.views.views import expand, reshape
+from funcgrad.torch._tensor.operands import check_broadcast, laid_out
+from funcgrad.torch._tensor.registry import publish
 from funcgrad.torch._tensor.tensor import Tensor, concrete, place, tensor_of, without_history
 from funcgrad.torch._tensor.view import geometry
-from funcgrad.torch._types.dtypes import bool_, dtype, int64, kernel_name
+from funcgrad.torch._types.dtypes import bool_, int64, kernel_name
+
+# ------------------------------------------------------------------------------------------- where
 
 
-def _operand(value: Any, to: dtype) -> Variable:
-    return value if isinstance(value, Tensor) else stored_number(value, Aval((), to.numpy_dtype))
+def _check_where(a: Aval, b: Aval, condition: Aval) -> None:
+    check_broadcast(a, b)
+    check_broadcast(condition, Aval(np.broadcast_shapes(a.shape, b.shape), a.dtype))
 
 
-# ------------------------------------------------------------------------------------------- masks
+@op("where.self", "WhereBackward0", dtype=PROMOTED, check=_check_where)
+def _where(condition: Index, input: Operand, other: Operand) -> Any:
+    return jnp.where(condition, input, other)
 
 
-def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
+def where(
+    condition: Tensor, input: Any = None, other: Any = None, *, out: Tensor | None = None
+) -> Any:
     """`input` where the condition holds, `other` elsewhere; with the condition alone, where it holds.
 
     >>> import funcgrad.torch as torch
@@ -39,20 +47,40 @@ def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
     """
     if input is None and other is None:
         return _nonzero("where", condition, True)
+    if out is not None:
+        given = (condition, input, other)
+        return store("where", out, given, lambda: where(condition, input, other))
     if condition.dtype is not bool_:
         raise RuntimeError(
             "where expected condition to be a boolean tensor, but got a tensor with dtype "
             f"{condition.dtype.scalar_type}"
         )
-    to = promoted((input, other))
-    arguments = (_operand(input, to), _operand(other, to), condition)
-    result = tensor_of(*record(selection_op("WhereBackward0", to.numpy_dtype), arguments))
-    return laid_out(result, condition, *arguments[:2])
+    result = _where(condition, input, other)
+    return laid_out(result, *[x for x in (condition, input, other) if isinstance(x, Tensor)])
 
 
-def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
+def _method_where(self: Tensor, condition: Tensor, other: Any) -> Tensor:
+    """The tensor where the condition holds, `other` elsewhere."""
+    return where(condition, self, other)
+
+
+publish(where, method=False)
+publish(_method_where, "where", function=False)
+
+
+# ------------------------------------------------------------------------------------------- places that are not zero
+
+
+def nonzero(input: Tensor, *, as_tuple: bool = False, out: Tensor | None = None) -> Any:
     """The indices of elements that are not zero: one a row, or one tensor for each dimension."""
+    if out is not None:
+        return store("nonzero", out, (input,), lambda: nonzero(input))
     return _nonzero("nonzero", input, as_tuple)
+
+
+def argwhere(input: Tensor) -> Tensor:
+    """The indices of elements that are not zero, one a row."""
+    return _nonzero("nonzero", input, False)
 
 
 def _nonzero(called: str, input: Tensor, as_tuple: bool) -> Any:
@@ -67,38 +95,60 @@ def _nonzero(called: str, input: Tensor, as_tuple: bool) -> Any:
     return unbind(rows, 1) if array.ndim else (tensor_of(place(places[0])),)
 
 
-def _check_mask(mask: Tensor, name: str) -> None:
-    if mask.dtype is not bool_:
-        raise RuntimeError(f"{name}: expected BoolTensor for mask")
+publish(nonzero)
+publish(argwhere)
+
+# ------------------------------------------------------------------------------------------- masks
 
 
-def masked_select(input: Tensor, mask: Tensor) -> Tensor:
+@op("masked_select.places", "MaskedSelectBackward0", keeps=(0,))
+def _masked_select(input: Array, places: Indices, shape: tuple[int, ...]) -> Any:
+    return jnp.broadcast_to(input, shape)[places] if shape else input.reshape(1)[places[0]]
+
+
+def masked_select(input: Tensor, mask: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elements where a mask is set, in one dimension."""
-    _check_mask(mask, "masked_select")
+    if out is not None:
+        return store("masked_select", out, (input, mask), lambda: masked_select(input, mask))
+    if mask.dtype is not bool_:
+        raise RuntimeError("masked_select: expected BoolTensor for mask")
     check_broadcast(input._storage.value.aval, mask._storage.value.aval)
     shape = np.broadcast_shapes(tuple(input.shape), tuple(mask.shape))
     array = np.asarray(concrete(mask._array(), MASK_SELECTED))
     places = np.nonzero(np.broadcast_to(array, shape or (1,)))
-    arguments = (input, *[place_of_mask(mask, each) for each in places])
-    return tensor_of(*record(selection_op("MaskedSelectBackward0", shape), arguments))
+    indices = [place_of_mask(mask, each) for each in places]
+    return _masked_select(input, indices, shape)
 
 
-def _masked_fill(input: Tensor, mask: Tensor, value: Any) -> tuple[Op, tuple[Any, ...]]:
+publish(masked_select)
+
+
+def _check_fill(input: Tensor, mask: Tensor, value: Any) -> None:
     if mask.dtype is not bool_:
         raise RuntimeError(
             f"masked_fill_ only supports boolean masks, but got mask with dtype {kernel_name(mask.dtype)}"
         )
-    if isinstance(value, Tensor):
-        if value.ndim:
-            raise RuntimeError(
-                "masked_fill_ only supports a 0-dimensional value tensor, but got tensor with "
-                f"{value.ndim} dimension(s)."
-            )
-        return selection_op("MaskedFillBackward1"), (value, mask)
-    return selection_op("MaskedFillBackward0"), (_operand(value, input.dtype), mask)
+    if isinstance(value, Tensor) and value.ndim:
+        raise RuntimeError(
+            "masked_fill_ only supports a 0-dimensional value tensor, but got tensor with "
+            f"{value.ndim} dimension(s)."
+        )
 
 
-def _masked_scatter_op(input: Tensor, mask: Tensor, source: Tensor) -> tuple[Op, tuple[Any, ...]]:
+@op(
+    "masked_fill",
+    "MaskedFillBackward1",
+    node_of_number="MaskedFillBackward0",
+    check=check_broadcast,
+    prepare=_check_fill,
+    in_place=True,
+)
+def masked_fill(input: Array, mask: Index, value: Operand) -> Any:
+    """The elements, or a number where a mask is set."""
+    return jnp.where(mask, value.astype(input.dtype), input)
+
+
+def _check_scattered(input: Tensor, mask: Tensor, source: Tensor) -> None:
     if source.dtype is not input.dtype:
         raise RuntimeError(
             "masked_scatter: expected self and source to have same dtypes but got"
@@ -109,15 +159,18 @@ def _masked_scatter_op(input: Tensor, mask: Tensor, source: Tensor) -> tuple[Op,
         count = np.broadcast_to(np.asarray(array), tuple(input.shape)).sum()
         if count > source.numel():
             raise RuntimeError("Number of elements of source < number of ones in mask")
-    return selection_op("MaskedScatterBackward0"), (source, mask)
 
 
-# ------------------------------------------------------------------------------------------- index tensors
+@op("masked_scatter", "MaskedScatterBackward0", prepare=_check_scattered, in_place=True)
+def masked_scatter(input: Array, mask: Index, source: Array) -> Any:
+    """The elements, or those of another tensor, one after another, where a mask is set."""
+    mask = jnp.broadcast_to(mask, input.shape)
+    order = jnp.cumsum(mask.reshape(-1)) - 1
+    chosen = source.reshape(-1)[jnp.clip(order, 0, max(source.size - 1, 0))]
+    return jnp.where(mask, chosen.reshape(input.shape), input)
 
 
-def _check_index(index: Tensor, name: str) -> None:
-    if index.dtype.name not in ("int32", "int64"):
-        raise RuntimeError(f"{name}(): Expected dtype int32/int64 for index")
+# ------------------------------------------------------------------------------------------- what indices may be
 
 
 def _check_bounds(
@@ -128,21 +181,41 @@ def _check_bounds(
         raise complain(bad)
 
 
-def _dimension_bounds(index: Tensor, dim: int, input: Tensor) -> None:
-    length = input.shape[dim] if input.ndim else 1
-    _check_bounds(
-        index,
-        length,
-        lambda bad: RuntimeError(
-            f"index {bad} is out of bounds for dimension {dim} with size {length}"
-        ),
+def _length(input: Tensor, dim: int) -> int:
+    return input.shape[dim] if input.ndim else 1
+
+
+def _out_of_bounds(error: type[Exception], dim: int, length: int, called: str = "") -> Any:
+    return lambda bad: error(
+        f"{called}index {bad} is out of bounds for dimension {dim} with size {length}"
     )
 
 
-def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
-    """The elements that index tensors name along a dimension."""
-    dim = wrap_dim(dim, input.ndim)
-    _check_index(index, "gather")
+def _check_index(name: str, input: Tensor, dim: int, index: Tensor) -> None:
+    if index.dtype.name not in ("int32", "int64"):
+        raise RuntimeError(f"{name}(): Expected dtype int32/int64 for index")
+
+
+def _check_within(input: Tensor, dim: int, index: Tensor) -> None:
+    length = _length(input, dim)
+    _check_bounds(index, length, _out_of_bounds(RuntimeError, dim, length))
+
+
+def _mesh(index: Any, dim: int) -> tuple[Any, ...]:
+    """An index that goes along `dim` as `index` says, and along the other dimensions with it."""
+    return tuple(
+        index
+        if k == dim
+        else jnp.arange(n).reshape([-1 if each == k else 1 for each in range(index.ndim)])
+        for k, n in enumerate(index.shape)
+    )
+
+
+# ------------------------------------------------------------------------------------------- gather, take
+
+
+def _check_gather(input: Tensor, dim: int, index: Tensor, sparse_grad: bool) -> None:
+    _check_index("gather", input, dim, index)
     if max(index.ndim, 1) != max(input.ndim, 1):
         raise RuntimeError("Index tensor must have the same number of dimensions as input tensor")
     for k, (n, m) in enumerate(zip(index.shape, input.shape, strict=False)):
@@ -151,12 +224,18 @@ def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
                 f"Size does not match at dimension {k} expected index {list(index.shape)} to be no larger than self "
                 f"{list(input.shape)} apart from dimension {dim}"
             )
-    _dimension_bounds(index, dim, input)
-    return tensor_of(*record(selection_op("GatherBackward0", dim), (input, index)))
+    _check_within(input, dim, index)
 
 
-def take(input: Tensor, index: Tensor) -> Tensor:
-    """The elements that indices name in the tensor as if it had one dimension."""
+@op("gather", "GatherBackward0", keeps=(0,), prepare=_check_gather, out=True)
+def gather(input: Array, dim: Dim, index: Index, *, sparse_grad: bool = False) -> Any:
+    """The elements that index tensors name along a dimension."""
+    if not index.ndim:
+        return input.reshape(-1)[index]
+    return input[_mesh(index, dim)] if input.ndim else input.reshape(1)[index]
+
+
+def _check_take(input: Tensor, index: Tensor) -> None:
     if index.dtype is not int64:
         raise RuntimeError(
             f"take(): Expected a long tensor for index, but got {index.dtype.scalar_type}"
@@ -172,18 +251,26 @@ def take(input: Tensor, index: Tensor) -> Tensor:
         ),
         low=-length,
     )
-    return tensor_of(*record(selection_op("TakeBackward0"), (input, index)))
 
 
-@lru_cache(maxsize=256)
-def _wrapped(length: int) -> Op:
-    return Op("wrap", lambda index: index % max(length, 1))
+@op("take", "TakeBackward0", keeps=(0,), prepare=_check_take, out=True)
+def take(input: Array, index: Index) -> Any:
+    """The elements that indices name in the tensor as if it had one dimension."""
+    return input.reshape(-1)[index]
 
 
-def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
+@op("wrap.length", "NotImplemented")
+def _wrapped(index: Array, length: int) -> Any:
+    return index % max(length, 1)
+
+
+def take_along_dim(
+    input: Tensor, indices: Tensor, dim: int | None = None, *, out: Tensor | None = None
+) -> Tensor:
     """`gather` with dimensions broadcast; over all elements without a dimension."""
-    from funcgrad.torch._ops.views.views import reshape
-
+    if out is not None:
+        given = (input, indices)
+        return store("take_along_dim", out, given, lambda: take_along_dim(input, indices, dim))
     if dim is None:
         return gather(reshape(input, -1), 0, reshape(indices, -1))
     if indices.dtype is not int64:
@@ -209,14 +296,14 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Te
         shape[dim] = one[dim]
         shapes.append(shape)
     # PyTorch makes a copy of the indices, so they may be changed in place.
-    length = input.shape[dim] if input.ndim else 1
-    held = tensor_of(record(_wrapped(length), (without_history(indices._storage),))[0])
+    held = _wrapped(without_history(indices._storage), _length(input, dim))
     return gather(expand(input, shapes[0]), dim, expand(held, shapes[1]))
 
 
-def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
-    """The places along a dimension that an index tensor names."""
-    dim = wrap_dim(dim, input.ndim)
+publish(take_along_dim)
+
+
+def _check_select(input: Tensor, dim: int, index: Tensor) -> Any:
     if index.ndim > 1:
         raise IndexError("index_select(): Index is supposed to be a vector")
     if index.dtype.name not in ("int32", "int64"):
@@ -225,7 +312,7 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
         raise RuntimeError(
             f"index_select(): Index to scalar can have only 1 value, got {index.numel()} value(s)"
         )
-    length = input.shape[dim] if input.ndim else 1
+    length = _length(input, dim)
     _check_bounds(
         index,
         length,
@@ -235,97 +322,119 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
             else IndexError("index out of range in self")
         ),
     )
-    if not index.ndim:
-        index = expand(index, 1)
-    return tensor_of(*record(selection_op("IndexSelectBackward0", dim), (input, index)))
+    return [input, dim, index if index.ndim else expand(index, 1)]
 
 
-def _scatter_op(
-    name: str, label: str, input: Tensor, dim: int, index: Tensor, source: Any
-) -> tuple[Op, tuple[Any, ...]]:
-    dim = wrap_dim(dim, input.ndim)
-    _check_index(index, name)
-    if isinstance(source, Tensor):
-        if source.dtype is not input.dtype:
-            raise RuntimeError(f"{name}(): Expected self.dtype to be equal to src.dtype")
-        if max(index.ndim, 1) != max(input.ndim, 1):
-            raise RuntimeError(
-                "Index tensor must have the same number of dimensions as self tensor"
-            )
-        if max(index.ndim, 1) != max(source.ndim, 1):
-            raise RuntimeError("Index tensor must have the same number of dimensions as src tensor")
+@op("index_select", "IndexSelectBackward0", prepare=_check_select, out=True)
+def index_select(input: Array, dim: Dim, index: Index) -> Any:
+    """The places along a dimension that an index tensor names."""
+    return jnp.take(input, index, dim) if input.ndim else input
+
+
+# ------------------------------------------------------------------------------------------- scatter
+
+
+def _check_scatter(input: Tensor, dim: int, index: Tensor, src: Any) -> None:
+    _check_index("scatter", input, dim, index)
+    if isinstance(src, Tensor):
+        if src.dtype is not input.dtype:
+            raise RuntimeError("scatter(): Expected self.dtype to be equal to src.dtype")
+        for other, name in ((input, "self"), (src, "src")):
+            if max(index.ndim, 1) != max(other.ndim, 1):
+                raise RuntimeError(
+                    f"Index tensor must have the same number of dimensions as {name} tensor"
+                )
         small = all(
             n <= m and (k == dim or n <= s)
-            for k, (n, m, s) in enumerate(zip(index.shape, source.shape, input.shape, strict=False))
+            for k, (n, m, s) in enumerate(zip(index.shape, src.shape, input.shape, strict=False))
         )
         if not small:
             raise RuntimeError(
                 f"Expected index {list(index.shape)} to be no larger than self {list(input.shape)} apart from dimension "
-                f"{dim} and to be no larger size than src {list(source.shape)}"
+                f"{dim} and to be no larger size than src {list(src.shape)}"
             )
-    _dimension_bounds(index, dim, input)
-    return selection_op(label, dim), (_operand(source, input.dtype), index)
+    _check_within(input, dim, index)
 
 
-def _scatter_of(
-    input: Tensor, dim: int, index: Tensor, src: Any = None, *, value: Any = None
-) -> tuple[Op, tuple[Any, ...]]:
-    source = value if src is None else src
-    label = "ScatterBackward0" if isinstance(source, Tensor) else "ScatterBackward1"
-    return _scatter_op("scatter", label, input, dim, index, source)
+def _corner(source: Any, index: Any) -> Any:
+    return source[tuple([slice(0, n) for n in index.shape])]
 
 
-def _scatter_add_of(
-    input: Tensor, dim: int, index: Tensor, src: Tensor
-) -> tuple[Op, tuple[Any, ...]]:
-    return _scatter_op("scatter", "ScatterAddBackward0", input, dim, index, src)
+@op(
+    "scatter.src",
+    "ScatterBackward0",
+    node_of_number="ScatterBackward1",
+    prepare=_check_scatter,
+    in_place=True,
+    out=True,
+)
+def _scatter(input: Array, dim: Dim, index: Index, src: Operand) -> Any:
+    if not input.ndim:
+        return src.reshape(()).astype(input.dtype)
+    src = jnp.broadcast_to(src, index.shape) if not src.ndim else _corner(src, index)
+    mesh = jnp.broadcast_arrays(*_mesh(index, dim))
+    return put(tuple(range(input.ndim)), input, src, *mesh)
 
 
-def _index_op(
-    name: str, label: str, input: Tensor, dim: int, index: Tensor, source: Tensor, *more: Any
-) -> tuple[Op, tuple[Any, ...]]:
-    dim = wrap_dim(dim, input.ndim)
+def scatter(
+    input: Tensor,
+    dim: int,
+    index: Tensor,
+    src: Any = None,
+    *,
+    value: Any = None,
+    out: Tensor | None = None,
+) -> Tensor:
+    """The elements, or those of `src` at the places that index tensors name along a dimension."""
+    return _scatter(input, dim, index, value if src is None else src, out=out)
+
+
+def scatter_(self: Tensor, dim: int, index: Tensor, src: Any = None, *, value: Any = None) -> Tensor:  # fmt: skip
+    """`scatter`, stored in the tensor itself."""
+    return _scatter.stored(self, dim, index, value if src is None else src)
+
+
+publish(scatter)
+publish(scatter_, function=False)
+
+
+@op("scatter_add", "ScatterAddBackward0", prepare=_check_scatter, in_place=True, out=True)
+def scatter_add(input: Array, dim: Dim, index: Index, src: Array) -> Any:
+    """The elements, with those of `src` added at the places that index tensors name along a dimension."""
+    if not input.ndim:
+        return input + src.reshape(())
+    return input.at[_mesh(index, dim)].add(_corner(src, index))
+
+
+# ------------------------------------------------------------------------------------------- places along a dimension
+
+
+def _vector(name: str, index: Tensor) -> Tensor:
     if index.ndim > 1:
         raise IndexError(f"{name}(): Index is supposed to be a vector")
-    if not index.ndim:
-        index = expand(index, 1)
-    length = input.shape[dim] if input.ndim else 1
-    complaint = (
-        (lambda bad: IndexError("index out of range in self"))
-        if name == "index_add"
-        else (
-            lambda bad: IndexError(
-                f"{name}(): index {bad} is out of bounds for dimension {dim} with size {length}"
-            )
-        )
-    )
-    low = 0
-    if name == "index_fill_":  # the one that counts negative indices from the end
-        low, complaint = (
-            -length,
-            lambda bad: IndexError(
-                f"index {bad} is out of bounds for dimension {dim} with size {length}"
-            ),
-        )
-    _check_bounds(index, length, complaint, low)
-    return selection_op(label, dim), (source, index, *more)
+    return index if index.ndim else expand(index, 1)
 
 
-def _index_add_of(
-    input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: Any = 1
-) -> tuple[Op, tuple[Any, ...]]:
+def _check_add(input: Tensor, dim: int, index: Tensor, source: Tensor, alpha: Any) -> Any:
     if source.dtype is not input.dtype:
         raise RuntimeError(
             f"index_add_(): self ({input.dtype.scalar_type}) and source ({source.dtype.scalar_type}) must have the same "
             "scalar type"
         )
-    scale = stored_number(alpha, Aval((), input.dtype.numpy_dtype))
-    return _index_op("index_add", "IndexAddBackward0", input, dim, index, source, scale)
+    index = _vector("index_add", index)
+    _check_bounds(index, _length(input, dim), lambda bad: IndexError("index out of range in self"))
+    return [input, dim, index, source, alpha]
 
 
-def _index_copy_of(
-    input: Tensor, dim: int, index: Tensor, source: Tensor
-) -> tuple[Op, tuple[Any, ...]]:
+@op("index_add", "IndexAddBackward0", keeps=(1,), prepare=_check_add, in_place=True, out=True)
+def index_add(input: Array, dim: Dim, index: Index, source: Array, *, alpha: Factor = 1) -> Any:
+    """The elements, with those of `source` added at the places along a dimension that an index names."""
+    if not input.ndim:
+        return input + source.reshape(()) * alpha
+    return input.at[(*[slice(None)] * dim, index)].add(source * alpha)
+
+
+def _check_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Any:
     if source.dtype is not input.dtype:
         raise RuntimeError(
             "index_copy_(): self and source expected to have the same dtype, but got (self) "
@@ -335,12 +444,21 @@ def _index_copy_of(
         raise RuntimeError(
             f"index_copy_(): Expected a long tensor for index, but got {index.dtype.scalar_type}"
         )
-    return _index_op("index_copy_", "IndexCopyBackward0", input, dim, index, source)
+    index, length = _vector("index_copy_", index), _length(input, dim)
+    _check_bounds(index, length, _out_of_bounds(IndexError, dim, length, "index_copy_(): "))
+    return [input, dim, index, source]
 
 
-def _index_fill_of(
-    input: Tensor, dim: int, index: Tensor, value: Any
-) -> tuple[Op, tuple[Any, ...]]:
+@op("index_copy", "IndexCopyBackward0", keeps=(1,), prepare=_check_copy, in_place=True, out=True)
+def index_copy(input: Array, dim: Dim, index: Index, source: Array) -> Any:
+    """The elements, or those of `source` at the places along a dimension that an index names."""
+    if not input.ndim:
+        return source.reshape(())
+    moved = put((0,), jnp.moveaxis(input, dim, 0), jnp.moveaxis(source, dim, 0), index)
+    return jnp.moveaxis(moved, 0, dim)
+
+
+def _check_index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Any:
     if isinstance(value, Tensor) and value.ndim:
         raise RuntimeError(
             "index_fill_ only supports a 0-dimensional value tensor, but got tensor with "
@@ -348,64 +466,23 @@ def _index_fill_of(
         )
     if index.dtype is not int64:
         raise IndexError("index_fill_(): Expected dtype int64 for index.")
-    label = "IndexFillBackward1" if isinstance(value, Tensor) else "IndexFillBackward0"
-    source: Any = _operand(value, input.dtype)
-    return _index_op("index_fill_", label, input, dim, index, source)
+    index, length = _vector("index_fill_", index), _length(input, dim)
+    # The one that counts negative indices from the end.
+    _check_bounds(index, length, _out_of_bounds(IndexError, dim, length), -length)
+    return [input, dim, index, value]
 
 
-# Ops that come as a copy and in place: what each records, from the arguments.
-_PAIRS: dict[str, Callable[..., tuple[Op, tuple[Any, ...]]]] = {
-    "index_add": _index_add_of,
-    "index_copy": _index_copy_of,
-    "index_fill": _index_fill_of,
-    "masked_fill": _masked_fill,
-    "masked_scatter": _masked_scatter_op,
-    "scatter": _scatter_of,
-    "scatter_add": _scatter_add_of,
-}
-
-
-def _pair(name: str, of: Callable[..., tuple[Op, tuple[Any, ...]]]) -> None:
-    def copied(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        op, others = of(input, *args, **kwargs)
-        return tensor_of(*record(op, (input, *others)))
-
-    def stored(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        op, others = of(self, *args, **kwargs)
-        writable(self, *others, name=stored.__name__)
-        shapes: Sequence[Any] = [other._storage.value.aval.shape for other in others]
-        if name.startswith("masked") and np.broadcast_shapes(
-            tuple(self.shape), shapes[-1]
-        ) != tuple(self.shape):
-            raise RuntimeError(
-                f"output with shape {list(self.shape)} doesn't match the broadcast shape "
-                f"{list(np.broadcast_shapes(tuple(self.shape), shapes[-1]))}"
-            )
-        return in_place(op, self, *others)
-
-    copied.__name__ = copied.__qualname__ = name
-    copied.__doc__ = f"As `torch.{name}`."
-    stored.__name__ = stored.__qualname__ = f"{name}_"
-    stored.__doc__ = f"`{name}` stored in the tensor itself."
-    FUNCTIONS[name] = METHODS[name] = copied
-    METHODS[f"{name}_"] = stored
-
-
-def _method_where(self: Tensor, condition: Tensor, other: Any) -> Tensor:
-    """The tensor where the condition holds, `other` elsewhere."""
-    return where(condition, self, other)
-
-
-FUNCTIONS: dict[str, Any] = {
-    "argwhere": nonzero,
-    "gather": gather,
-    "index_select": index_select,
-    "masked_select": masked_select,
-    "nonzero": nonzero,
-    "take": take,
-    "take_along_dim": take_along_dim,
-    "where": where,
-}
-METHODS: dict[str, Any] = {**FUNCTIONS, "where": _method_where}
-for _name, _of in _PAIRS.items():
-    _pair(_name, _of)
+@op(
+    "index_fill",
+    "IndexFillBackward1",
+    node_of_number="IndexFillBackward0",
+    prepare=_check_index_fill,
+    in_place=True,
+)
+def index_fill(input: Array, dim: Dim, index: Index, value: Operand) -> Any:
+    """The elements, or a number at the places along a dimension that an index names."""
+    # By a mask, so that a place named twice counts once in the value's gradient.
+    length = input.shape[dim] if input.ndim else 1
+    mask = jnp.zeros(length, bool).at[index].set(True)
+    shape = [length if k == dim else 1 for k in range(input.ndim)]
+    return jnp.where(mask.reshape(shape), value.astype(input.dtype), input)

@@ -1,111 +1,102 @@
-"""Ops that work element by element on three operands, or with a factor: `add` with `alpha`, `clamp`, `addcmul`, `lerp`."""
+"""Elementwise ops of three operands, or with a factor: `add` with `alpha`, `clamp`, `addcmul`, `lerp`."""
 
-from collections.abc import Callable
-from functools import lru_cache
-from re import sub
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from funcgrad.engine import Aval, Op, Variable, record
-from funcgrad.torch._memory.storages import aval_of
-from funcgrad.torch._ops.refusals import check_dtypes, refusing
-from funcgrad.torch._tensor.in_place import in_place, writable
-from funcgrad.torch._tensor.operands import (
-    NUMBERS,
-    check_castable,
-    laid_out,
-    promoted,
-    stored_number,
+from funcgrad.torch._ops.elementwise import Elementwise
+from funcgrad.torch._ops.out import store
+from funcgrad.torch._ops.pointwise import ADD, SUB
+from funcgrad.torch._ops.row import (
+    PROMOTED,
+    Array,
+    Factor,
+    Operand,
+    Refusal,
+    Row,
+    named,
+    no_kernel,
+    op,
 )
-from funcgrad.torch._tensor.tensor import Tensor, tensor_of
-from funcgrad.torch._types.dtypes import dtype, kernel_name
+from funcgrad.torch._tensor.operands import check_broadcast, promoted
+from funcgrad.torch._tensor.registry import publish
+from funcgrad.torch._tensor.tensor import Tensor
+from funcgrad.torch._types.dtypes import kernel_name
+
+_NO_COMPLEX = Refusal("c", NotImplementedError, "clamp is not supported for complex types")
 
 
-def _clamped(has_low: bool, has_high: bool) -> Callable[..., Any]:
-    # Not minimum and maximum, which share the gradient where they are equal. Of NaN there is none.
-    def function(x: Any, *bounds: Any) -> Any:
-        if has_low:
-            low = bounds[0]
-            x = jnp.where(x >= low, x, jnp.where(x < low, low, jax.lax.stop_gradient(x + low)))
-        if has_high:
-            high = bounds[-1]
-            x = jnp.where(x <= high, x, jnp.where(x > high, high, jax.lax.stop_gradient(x + high)))
-        return x
-
-    return function
+# ------------------------------------------------------------------------------------------- add and sub
 
 
-def _between(x: Any, end: Any, weight: Any) -> Any:
-    """`x + weight * (end - x)`, from the nearer end."""
-    near = jnp.abs(weight) < 0.5
-    return jnp.where(near, x, end) + jnp.where(near, weight, weight - 1) * (end - x)
+def _check_alpha(input: Any, other: Any, alpha: Any) -> None:
+    computed = promoted((input, other))
+    if isinstance(alpha, (float, complex)) and not (
+        computed.is_floating_point or computed.is_complex
+    ):
+        raise RuntimeError(
+            "For integral input tensors, argument alpha must not be a floating point number."
+        )
 
 
-# By the graph node's name: the function, and how many of its arguments are inputs of the node.
-_FUNCTIONS: dict[str, tuple[Callable[..., Any], int]] = {
-    "AddBackward0": (lambda x, other, alpha: x + alpha * other, 2),
-    "SubBackward0": (lambda x, other, alpha: x - alpha * other, 2),
-    "AddcdivBackward0": (lambda x, a, b, value: x + value * a / b, 3),
-    "AddcmulBackward0": (lambda x, a, b, value: x + value * a * b, 3),
-    "LerpBackward0": (_between, 2),
-    "LerpBackward1": (_between, 3),
-    "ClampBackward0": (_clamped(True, True), 3),
-    "ClampBackward0 min": (_clamped(True, False), 2),
-    "ClampBackward0 max": (_clamped(False, True), 2),
-    "ClampBackward1": (_clamped(True, True), 1),
-    "ClampBackward1 min": (_clamped(True, False), 1),
-    "ClampBackward1 max": (_clamped(False, True), 1),
-    "ClampMinBackward0": (_clamped(True, False), 1),
-    "ClampMinBackward1": (_clamped(True, False), 2),
-    "ClampMaxBackward0": (_clamped(False, True), 1),
-    "ClampMaxBackward1": (_clamped(False, True), 2),
-}
-# Which of several operands a complaint names that were changed since: PyTorch goes by their names.
-_NAMED_FIRST = {"AddcdivBackward0": (1,), "AddcmulBackward0": (1,), "LerpBackward1": (1, 0)}
+@op(
+    "add.alpha",
+    "AddBackward0",
+    dtype=PROMOTED,
+    check=check_broadcast,
+    prepare=_check_alpha,
+    laid_out=True,
+    in_place=True,
+)
+def _add(input: Array, other: Operand, *, alpha: Factor) -> Any:
+    return input + alpha * other
 
 
-def _check_broadcast(*avals: Aval) -> None:
-    shape: tuple[int, ...] = ()
-    for aval in avals:
-        try:
-            shape = np.broadcast_shapes(shape, aval.shape)
-        except ValueError:
-            for back in range(1, min(len(shape), len(aval.shape)) + 1):
-                a, b = shape[-back], aval.shape[-back]
-                if a != b and 1 not in (a, b):
-                    raise RuntimeError(
-                        f"The size of tensor a ({a}) must match the size of tensor b ({b}) at non-singleton dimension "
-                        f"{max(len(shape), len(aval.shape)) - back}"
-                    ) from None
+@op(
+    "sub.alpha",
+    "SubBackward0",
+    dtype=PROMOTED,
+    check=check_broadcast,
+    prepare=_check_alpha,
+    laid_out=True,
+    in_place=True,
+)
+def _sub(input: Array, other: Operand, *, alpha: Factor) -> Any:
+    return input - alpha * other
 
 
-@lru_cache(maxsize=1024)
-def _op(label: str, compute: dtype, store: dtype) -> Op:
-    function, counted = _FUNCTIONS[label]
+def _publish_scaled(
+    plain: Elementwise, scaled: Row, operators: tuple[str, ...], reflected: tuple[str, ...]
+) -> None:
+    """Let users reach `add` or `sub`: without `alpha` the shorter way."""
+    name, binary = plain.row.name, plain.binary()
 
-    def cast(*arrays: Any) -> Any:
-        made = function(*[array.astype(compute.numpy_dtype) for array in arrays])
-        return made.astype(store.numpy_dtype)
+    def function(
+        input: Tensor, other: Any, *, alpha: Any = None, out: Tensor | None = None
+    ) -> Tensor:
+        if out is not None:
+            return store(name, out, (input, other), lambda: function(input, other, alpha=alpha))
+        return binary(input, other) if alpha is None else scaled(input, other, alpha=alpha)
 
-    label = label.split(" ")[0]
-    check = refusing(_name(label), _check_broadcast)
-    return Op(
-        _name(label),
-        cast,
-        label=label,
-        check=check,
-        counted=counted,
-        constants_from=counted,
-        named_first=_NAMED_FIRST.get(label, ()),
-    )
+    def stored(self: Tensor, other: Any, *, alpha: Any = None) -> Tensor:
+        return (
+            plain.in_place(self, other)
+            if alpha is None
+            else scaled.stored(self, other, alpha=alpha)
+        )
+
+    publish(named(function, name), name)
+    plain.publish_in_place(stored, (name,))
+    for each in (*operators, *reflected):
+        publish(plain.operator(), each, function=False)
 
 
-def _name(label: str) -> str:
-    return sub(r"(?<=[a-z])(?=[A-Z])", "_", label.split("Backward")[0]).lower()
+_publish_scaled(ADD, _add, ("__add__",), ("__radd__",))
+_publish_scaled(SUB, _sub, ("__sub__",), ())
 
+
+# ------------------------------------------------------------------------------------------- with a factor
 
 _NO_INTEGERS = (
     "Integer division with addcdiv is no longer supported, and in a future  release addcdiv will perform a true division of "
@@ -115,141 +106,185 @@ _NO_INTEGERS = (
 )
 
 
-def _check_same_dtype(x: Tensor, *operands: Tensor) -> None:
+def _check_division(input: Any, tensor1: Any, tensor2: Any, value: Any) -> None:
+    if not any(
+        each.dtype.is_floating_point or each.dtype.is_complex for each in (tensor1, tensor2)
+    ):
+        raise RuntimeError(_NO_INTEGERS)
+
+
+@op(
+    "addcdiv",
+    "AddcdivBackward0",
+    dtype=PROMOTED,
+    check=check_broadcast,
+    prepare=_check_division,
+    named_first=(1,),
+    laid_out=True,
+    in_place=True,
+    out=True,
+)
+def addcdiv(input: Array, tensor1: Array, tensor2: Array, *, value: Factor = 1) -> Any:
+    """`input + value * tensor1 / tensor2`, element by element."""
+    return input + value * tensor1 / tensor2
+
+
+@op(
+    "addcmul",
+    "AddcmulBackward0",
+    dtype=PROMOTED,
+    refuses=(no_kernel("b", "addcmul_cpu_out"),),
+    check=check_broadcast,
+    named_first=(1,),
+    laid_out=True,
+    in_place=True,
+    out=True,
+)
+def addcmul(input: Array, tensor1: Array, tensor2: Array, *, value: Factor = 1) -> Any:
+    """`input + value * tensor1 * tensor2`, element by element."""
+    return input + value * tensor1 * tensor2
+
+
+# ------------------------------------------------------------------------------------------- lerp
+
+
+def _between(x: Any, end: Any, weight: Any) -> Any:
+    """`x + weight * (end - x)`, from the nearer end."""
+    near = jnp.abs(weight) < 0.5
+    return jnp.where(near, x, end) + jnp.where(near, weight, weight - 1) * (end - x)
+
+
+def _check_same_dtype(input: Tensor, end: Tensor, weight: Any) -> None:
     """Check that `lerp` gets what PyTorch's does.
 
     Raises:
         RuntimeError, NotImplementedError: a dtype is another, or is not floating point or complex.
     """
-    for name, each in zip(("end", "weight"), operands, strict=False):
-        if each.dtype is not x.dtype and (name == "end" or each.ndim):
+    for name, each in (("end", end), ("weight", weight)):
+        if (
+            isinstance(each, Tensor)
+            and each.dtype is not input.dtype
+            and (name == "end" or each.ndim)
+        ):
             raise RuntimeError(
-                f"expected dtype {kernel_name(x.dtype)} for `{name}` but got dtype {kernel_name(each.dtype)}"
+                f"expected dtype {kernel_name(input.dtype)} for `{name}` but got dtype {kernel_name(each.dtype)}"
             )
-    if not (x.dtype.is_floating_point or x.dtype.is_complex):
-        kernel = "lerp_kernel_tensor" if len(operands) > 1 else "lerp_kernel_scalar"
-        raise NotImplementedError(f"\"{kernel}\" not implemented for '{x.dtype.scalar_type}'")
+    if not (input.dtype.is_floating_point or input.dtype.is_complex):
+        kernel = "lerp_kernel_tensor" if isinstance(weight, Tensor) else "lerp_kernel_scalar"
+        raise NotImplementedError(f"\"{kernel}\" not implemented for '{input.dtype.scalar_type}'")
 
 
-def apply(label: str, stored: bool, x: Tensor, *operands: Any, factor: Any = None) -> Tensor:
-    """Compute an op of the table, and store the result in `x` if `stored`.
-
-    Args:
-        label: its graph node's name.
-        stored: whether in place.
-        x, operands: tensors and Python numbers, which decide the dtype together.
-        factor: a last number, which does not.
-    """
-    compute = promoted((x, *operands))
-    if label.startswith("Lerp"):
-        _check_same_dtype(x, *operands)
-    if label == "AddcdivBackward0" and not any(
-        each.dtype.is_floating_point or each.dtype.is_complex for each in operands
-    ):
-        raise RuntimeError(_NO_INTEGERS)
-    aval = Aval((), compute.numpy_dtype)
-    more = operands if factor is None else (*operands, factor)
-    others: list[Variable] = [
-        each if isinstance(each, Tensor) else stored_number(each, aval) for each in more
-    ]
-    if not stored:
-        result = tensor_of(*record(_op(label, compute, compute), (x, *others)))
-        return laid_out(result, x, *others)
-    writable(x, *others, name=f"{_name(label)}_")
-    avals = [aval_of(x._storage), *[other._storage.value.aval for other in others]]
-    check_dtypes(_name(label), *avals)
-    check_castable(compute, x.dtype)
-    _check_broadcast(*avals)
-    shape = np.broadcast_shapes(*[each.shape for each in avals])
-    if shape != avals[0].shape:
-        raise RuntimeError(
-            f"output with shape {list(avals[0].shape)} doesn't match the broadcast shape {list(shape)}"
-        )
-    return in_place(_op(label, compute, x.dtype), x, *others)
+@op(
+    "lerp.Tensor",
+    "LerpBackward1",
+    dtype=PROMOTED,
+    check=check_broadcast,
+    prepare=_check_same_dtype,
+    named_first=(1, 0),
+    laid_out=True,
+    in_place=True,
+)
+def _lerp_tensor(input: Array, end: Array, weight: Array) -> Any:
+    return _between(input, end, weight)
 
 
-def scaled(name: str, stored: bool, x: Tensor, other: Any, alpha: Any) -> Tensor:
-    """`add` or `sub` with the second operand times `alpha`."""
-    compute = promoted((x, other))
-    if isinstance(alpha, (float, complex)) and not (
-        compute.is_floating_point or compute.is_complex
-    ):
-        raise RuntimeError(
-            "For integral input tensors, argument alpha must not be a floating point number."
-        )
-    return apply(f"{name.capitalize()}Backward0", stored, x, other, factor=alpha)
+@op(
+    "lerp.Scalar",
+    "LerpBackward0",
+    dtype=PROMOTED,
+    check=check_broadcast,
+    prepare=_check_same_dtype,
+    laid_out=True,
+    in_place=True,
+)
+def _lerp_number(input: Array, end: Array, weight: Factor) -> Any:
+    return _between(input, end, weight)
 
 
-def _clamp(stored: bool, input: Tensor, min: Any, max: Any) -> Tensor:
-    bounds = [each for each in (min, max) if each is not None]
-    if not bounds:
+def lerp(input: Tensor, end: Tensor, weight: Any, *, out: Tensor | None = None) -> Tensor:
+    """From the tensor to `end`, `weight` of the way."""
+    if out is not None:
+        return store("lerp", out, (input, end, weight), lambda: lerp(input, end, weight))
+    return (_lerp_tensor if isinstance(weight, Tensor) else _lerp_number)(input, end, weight)
+
+
+def lerp_(self: Tensor, end: Tensor, weight: Any) -> Tensor:
+    """`lerp`, stored in the tensor itself."""
+    row = _lerp_tensor if isinstance(weight, Tensor) else _lerp_number
+    return row.stored(self, end, weight)
+
+
+publish(lerp)
+publish(lerp_, function=False)
+
+
+# ------------------------------------------------------------------------------------------- clamp
+
+
+def _bounded(x: Any, low: Any, high: Any) -> Any:
+    # Not minimum and maximum, which share the gradient where they are equal. Of NaN there is none.
+    if low is not None:
+        x = jnp.where(x >= low, x, jnp.where(x < low, low, jax.lax.stop_gradient(x + low)))
+    if high is not None:
+        x = jnp.where(x <= high, x, jnp.where(x > high, high, jax.lax.stop_gradient(x + high)))
+    return x
+
+
+def _check_bounds(input: Tensor, min: Any, max: Any) -> None:
+    if min is None and max is None:
         raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
-    which = " max" if min is None else " min" if max is None else ""
-    of_tensors = any(isinstance(each, Tensor) for each in bounds)
-    label = f"ClampBackward{0 if of_tensors else 1}{which}"
-    return apply(label, stored, input, *bounds)
 
 
-def clamp(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
+@op(
+    "clamp",
+    "ClampBackward0",
+    aliases=("clip",),
+    node_of_number="ClampBackward1",
+    dtype=PROMOTED,
+    refuses=(_NO_COMPLEX,),
+    check=check_broadcast,
+    prepare=_check_bounds,
+    laid_out=True,
+    in_place=True,
+    out=True,
+)
+def clamp(input: Array, min: Operand = None, max: Operand = None) -> Any:
     """The elements, or the nearest bound where they are outside; a bound may be a number, a tensor or None.
 
     >>> import funcgrad.torch as torch
     >>> torch.tensor([-1.0, 0.5, 2.0]).clamp(0, 1)
     tensor([0.0000, 0.5000, 1.0000])
     """
-    return _clamp(False, input, min, max)
+    return _bounded(input, min, max)
 
 
-def clamp_(self: Tensor, min: Any = None, max: Any = None) -> Tensor:
-    """`clamp` stored in the tensor itself."""
-    return _clamp(True, self, min, max)
+@op(
+    "clamp_min",
+    "ClampMinBackward1",
+    node_of_number="ClampMinBackward0",
+    dtype=PROMOTED,
+    refuses=(_NO_COMPLEX,),
+    check=check_broadcast,
+    laid_out=True,
+    in_place=True,
+    out=True,
+)
+def clamp_min(input: Array, min: Operand) -> Any:
+    """The elements, or `min` where they are below it."""
+    return _bounded(input, min, None)
 
 
-def _bounded(name: str, label: str, stored: bool) -> Callable[..., Tensor]:
-    def function(input: Tensor, bound: Any) -> Tensor:
-        return apply(f"{label}{0 if isinstance(bound, NUMBERS) else 1}", stored, input, bound)
-
-    function.__name__ = function.__qualname__ = name
-    function.__doc__ = f"`clamp` on one side, as `torch.{name}`."
-    return function
-
-
-def _with_factor(name: str, label: str, stored: bool) -> Callable[..., Tensor]:
-    def function(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1) -> Tensor:
-        return apply(label, stored, input, tensor1, tensor2, factor=value)
-
-    function.__name__ = function.__qualname__ = name
-    function.__doc__ = f"As `torch.{name}`."
-    return function
-
-
-def _lerp(name: str, stored: bool) -> Callable[..., Tensor]:
-    def function(input: Tensor, end: Tensor, weight: Any) -> Tensor:
-        if isinstance(weight, Tensor):
-            return apply("LerpBackward1", stored, input, end, weight)
-        return apply("LerpBackward0", stored, input, end, factor=weight)
-
-    function.__name__ = function.__qualname__ = name
-    function.__doc__ = f"From the tensor to `end`, `weight` of the way, as `torch.{name}`."
-    return function
-
-
-FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "addcdiv": _with_factor("addcdiv", "AddcdivBackward0", False),
-    "addcmul": _with_factor("addcmul", "AddcmulBackward0", False),
-    "clamp": clamp,
-    "clamp_max": _bounded("clamp_max", "ClampMaxBackward", False),
-    "clamp_min": _bounded("clamp_min", "ClampMinBackward", False),
-    "clip": clamp,
-    "lerp": _lerp("lerp", False),
-}
-METHODS: dict[str, Callable[..., Any]] = {
-    **FUNCTIONS,
-    "addcdiv_": _with_factor("addcdiv_", "AddcdivBackward0", True),
-    "addcmul_": _with_factor("addcmul_", "AddcmulBackward0", True),
-    "clamp_": clamp_,
-    "clamp_max_": _bounded("clamp_max_", "ClampMaxBackward", True),
-    "clamp_min_": _bounded("clamp_min_", "ClampMinBackward", True),
-    "clip_": clamp_,
-    "lerp_": _lerp("lerp_", True),
-}
+@op(
+    "clamp_max",
+    "ClampMaxBackward1",
+    node_of_number="ClampMaxBackward0",
+    dtype=PROMOTED,
+    refuses=(_NO_COMPLEX,),
+    check=check_broadcast,
+    laid_out=True,
+    in_place=True,
+    out=True,
+)
+def clamp_max(input: Array, max: Operand) -> Any:
+    """The elements, or `max` where they are above it."""
+    return _bounded(input, None, max)

@@ -6,6 +6,7 @@ from funcgrad.torch._levels.refusals import NO_STORAGE, check_storage
 from funcgrad.torch._levels.storages import is_transformed
 from funcgrad.torch._memory.geometry import wrap_dim
 from funcgrad.torch._memory.storages import data_pointer, memory_of
+from funcgrad.torch._tensor.registry import publish_all
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch._tensor.view import geometry
 from funcgrad.torch._types.size import Size
@@ -59,17 +60,19 @@ def _untyped_storage(self: Tensor) -> UntypedStorage:
     return UntypedStorage(self)
 
 
-FUNCTIONS: dict[str, Any] = {}
-METHODS: dict[str, Any] = {
-    "data_ptr": data_ptr,
-    "element_size": lambda self: self.dtype.itemsize,
-    "is_complex": lambda self: self.dtype.is_complex,
-    "is_contiguous": lambda self: geometry(self).is_contiguous,
-    "is_floating_point": lambda self: self.dtype.is_floating_point,
-    "is_set_to": is_set_to,
-    "ndimension": lambda self: self.ndim,
-    "nelement": lambda self: self.numel(),
-    "storage_offset": lambda self: geometry(self).offset,
-    "stride": stride,
-    "untyped_storage": _untyped_storage,
-}
+publish_all(
+    {},
+    {
+        "data_ptr": data_ptr,
+        "element_size": lambda self: self.dtype.itemsize,
+        "is_complex": lambda self: self.dtype.is_complex,
+        "is_contiguous": lambda self: geometry(self).is_contiguous,
+        "is_floating_point": lambda self: self.dtype.is_floating_point,
+        "is_set_to": is_set_to,
+        "ndimension": lambda self: self.ndim,
+        "nelement": lambda self: self.numel(),
+        "storage_offset": lambda self: geometry(self).offset,
+        "stride": stride,
+        "untyped_storage": _untyped_storage,
+    },
+)

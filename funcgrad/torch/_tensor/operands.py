@@ -102,13 +102,30 @@ def check_broadcast(*avals: Aval) -> None:
     Raises:
         RuntimeError: two lengths differ and neither is 1.
     """
-    a, b = avals[0].shape, avals[-1].shape
-    for back in range(1, min(len(a), len(b)) + 1):
-        if a[-back] != b[-back] and 1 not in (a[-back], b[-back]):
-            raise RuntimeError(
-                f"The size of tensor a ({a[-back]}) must match the size of tensor b ({b[-back]}) "
-                f"at non-singleton dimension {max(len(a), len(b)) - back}"
-            )
+    shape: tuple[int, ...] = ()
+    for aval in avals:
+        try:
+            shape = np.broadcast_shapes(shape, aval.shape)
+        except ValueError:
+            for back in range(1, min(len(shape), len(aval.shape)) + 1):
+                a, b = shape[-back], aval.shape[-back]
+                if a != b and 1 not in (a, b):
+                    raise RuntimeError(
+                        f"The size of tensor a ({a}) must match the size of tensor b ({b}) at non-singleton dimension "
+                        f"{max(len(shape), len(aval.shape)) - back}"
+                    ) from None
+
+
+def check_result_fits(target: tuple[int, ...], result: tuple[int, ...]) -> None:
+    """Check that a result has the shape of the tensor that it is to be stored in.
+
+    Raises:
+        RuntimeError: it has not.
+    """
+    if target != result:
+        raise RuntimeError(
+            f"output with shape {list(target)} doesn't match the broadcast shape {list(result)}"
+        )
 
 
 def check_castable(result: dtype, target: dtype) -> None:

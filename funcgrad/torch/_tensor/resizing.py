@@ -18,6 +18,7 @@ from funcgrad.torch._memory.storages import (
 from funcgrad.torch._memory.view_kernels import ints
 from funcgrad.torch._tensor.in_place import writable
 from funcgrad.torch._tensor.rebasing import rebase
+from funcgrad.torch._tensor.registry import publish_all
 from funcgrad.torch._tensor.tensor import Tensor, place, tensor_of
 from funcgrad.torch._tensor.view import ViewTensor, geometry
 from funcgrad.torch._types.dtypes import kernel_name
@@ -127,5 +128,4 @@ def set_(self: Tensor, source: Tensor | None = None) -> Tensor:
     return self
 
 
-FUNCTIONS: dict[str, Any] = {}
-METHODS: dict[str, Any] = {"resize_": resize_, "resize_as_": resize_as_, "set_": set_}
+publish_all({}, {"resize_": resize_, "resize_as_": resize_as_, "set_": set_})

@@ -212,6 +212,13 @@ def from_numpy_dtype(numpy_dtype: Any) -> dtype:
 # ---------------------------------------------------------------------------- default dtype
 
 _default_dtype = float32
+_forgotten: list[dict[Any, Any]] = []
+
+
+def forgotten_with_default_dtype(cache: dict[Any, Any]) -> dict[Any, Any]:
+    """Let a cache whose entries depend on the default dtype be emptied whenever that changes; returns it."""
+    _forgotten.append(cache)
+    return cache
 
 
 def get_default_dtype() -> dtype:
@@ -237,6 +244,8 @@ def set_default_dtype(new: dtype) -> None:
     if not new.is_floating_point:
         raise TypeError(message)
     _default_dtype = new
+    for cache in _forgotten:
+        cache.clear()
 
 
 # ---------------------------------------------------------------------------- promotion

@@ -25,6 +25,7 @@ from funcgrad.torch._autograd.requests import (
 from funcgrad.torch._autograd.walking import Tensors, _check_scalar, accumulate, gradients
 from funcgrad.torch._levels.refusals import BACKWARD, refuse_inside
 from funcgrad.torch._memory.inference import enabled as inferring
+from funcgrad.torch._tensor.registry import publish_all
 from funcgrad.torch._tensor.tensor import Tensor
 
 _CYCLE = (
@@ -214,8 +215,4 @@ def tensor_backward(
 # As complaints about its arguments name it.
 tensor_backward.__qualname__ = "Tensor.backward"
 
-
-METHODS = {"backward": tensor_backward}
-
-
-FUNCTIONS: dict[str, Any] = {}
+publish_all({}, {"backward": tensor_backward})

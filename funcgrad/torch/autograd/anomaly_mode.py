@@ -4,6 +4,7 @@ import warnings
 from typing import Any
 
 from funcgrad.torch._autograd.observing import Anomaly, set_anomaly
+from funcgrad.torch._tensor.registry import publish_all
 
 __all__ = ["detect_anomaly", "set_detect_anomaly"]
 
@@ -87,7 +88,10 @@ class detect_anomaly:
         set_anomaly(*self.before)
 
 
-FUNCTIONS: dict[str, Any] = {
-    each.__name__: each
-    for each in (is_anomaly_check_nan_enabled, is_anomaly_enabled, set_anomaly_enabled)
-}
+publish_all(
+    {
+        each.__name__: each
+        for each in (is_anomaly_check_nan_enabled, is_anomaly_enabled, set_anomaly_enabled)
+    },
+    {},
+)

@@ -9,6 +9,7 @@ from typing import Any
 
 from funcgrad.engine import local
 from funcgrad.torch._memory import inference
+from funcgrad.torch._tensor.registry import publish_all
 from funcgrad.torch._tensor.tensor import Tensor
 
 __all__ = [
@@ -248,13 +249,15 @@ def is_inference(self: Tensor) -> bool:
     return inference.is_of_inference(self._storage)
 
 
-FUNCTIONS: dict[str, Any] = {
-    "no_grad": no_grad,
-    "enable_grad": enable_grad,
-    "set_grad_enabled": set_grad_enabled,
-    "inference_mode": inference_mode,
-    "is_grad_enabled": is_grad_enabled,
-    "is_inference_mode_enabled": inference.enabled,
-    "is_inference": is_inference,
-}
-METHODS: dict[str, Any] = {"is_inference": is_inference}
+publish_all(
+    {
+        "no_grad": no_grad,
+        "enable_grad": enable_grad,
+        "set_grad_enabled": set_grad_enabled,
+        "inference_mode": inference_mode,
+        "is_grad_enabled": is_grad_enabled,
+        "is_inference_mode_enabled": inference.enabled,
+        "is_inference": is_inference,
+    },
+    {"is_inference": is_inference},
+)

@@ -8,7 +8,7 @@ from funcgrad.engine import local
 from funcgrad.torch._tensor.tensor import Tensor
 
 
-def _complaining(function: Callable[..., Any]) -> Callable[..., Any]:
+def complained(function: Callable[..., Any]) -> Callable[..., Any]:
     """`function`, whose first argument complains first: PyTorch looks at its place in the graph before anything else."""
 
     @wraps(function)
@@ -26,6 +26,6 @@ def _complaining(function: Callable[..., Any]) -> Callable[..., Any]:
 def complaining(table: dict[str, Any]) -> dict[str, Any]:
     """A table of functions and properties with the functions made so."""
     return {
-        name: each if isinstance(each, property) else _complaining(each)
+        name: each if isinstance(each, property) else complained(each)
         for name, each in table.items()
     }

@@ -1,7 +1,5 @@
 """Views of complex tensors as real ones and of real ones as complex, and their real and imaginary parts."""
 
-from typing import Any
-
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -9,6 +7,7 @@ from jax import lax
 from funcgrad.engine import Op
 from funcgrad.torch._memory.geometry import Geometry
 from funcgrad.torch._ops.views.views import select
+from funcgrad.torch._tensor.registry import publish_all
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch._tensor.view import geometry, make_reinterpreted
 
@@ -77,10 +76,12 @@ def imag(input: Tensor) -> Tensor:
     return select(view_as_real(input), -1, 1)
 
 
-FUNCTIONS: dict[str, Any] = {
-    "imag": imag,
-    "real": real,
-    "view_as_complex": view_as_complex,
-    "view_as_real": view_as_real,
-}
-METHODS: dict[str, Any] = {"imag": property(imag), "real": property(real)}
+publish_all(
+    {
+        "imag": imag,
+        "real": real,
+        "view_as_complex": view_as_complex,
+        "view_as_real": view_as_real,
+    },
+    {"imag": property(imag), "real": property(real)},
+)

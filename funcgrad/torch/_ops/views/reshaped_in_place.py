@@ -18,6 +18,7 @@ from funcgrad.torch._memory.view_kernels import op
 from funcgrad.torch._ops.views.views import exchanged, squeezed, strided_geometry
 from funcgrad.torch._tensor.in_place import writable
 from funcgrad.torch._tensor.rebasing import note_move, rebase
+from funcgrad.torch._tensor.registry import publish_all
 from funcgrad.torch._tensor.tensor import AccumulateGrad, Tensor
 from funcgrad.torch._tensor.view import ViewTensor, geometry
 
@@ -62,6 +63,9 @@ def _transpose(self: Tensor, dim0: int, dim1: int) -> Change:
 def _squeeze(self: Tensor, dim: Any = None) -> Change:
     made, form = squeezed(geometry(self), dim)
     return made, f"SqueezeBackward{3 + form}", (made.size,)
+
+
+squeeze_ = _method("squeeze_", _squeeze)
 
 
 def _unsqueeze(self: Tensor, dim: int) -> Change:
@@ -110,14 +114,16 @@ def detach_(self: Tensor) -> Tensor:
     return self
 
 
-FUNCTIONS: dict[str, Any] = {"detach": Tensor.detach, "detach_": detach_}
-METHODS: dict[str, Any] = {
-    "as_strided_": _method("as_strided_", _as_strided),
-    "detach_": detach_,
-    "squeeze_": _method("squeeze_", _squeeze),
-    "swapaxes_": _method("swapaxes_", _transpose),
-    "swapdims_": _method("swapdims_", _transpose),
-    "t_": _method("t_", _t),
-    "transpose_": _method("transpose_", _transpose),
-    "unsqueeze_": _method("unsqueeze_", _unsqueeze),
-}
+publish_all(
+    {"detach": Tensor.detach, "detach_": detach_},
+    {
+        "as_strided_": _method("as_strided_", _as_strided),
+        "detach_": detach_,
+        "squeeze_": squeeze_,
+        "swapaxes_": _method("swapaxes_", _transpose),
+        "swapdims_": _method("swapdims_", _transpose),
+        "t_": _method("t_", _t),
+        "transpose_": _method("transpose_", _transpose),
+        "unsqueeze_": _method("unsqueeze_", _unsqueeze),
+    },
+)

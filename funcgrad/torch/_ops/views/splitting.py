@@ -10,6 +10,7 @@ from funcgrad.torch._memory.geometry import wrap_dim
 from funcgrad.torch._memory.view_kernels import op
 from funcgrad.torch._ops.views.complaining import complaining
 from funcgrad.torch._ops.views.views import sliced
+from funcgrad.torch._tensor.registry import publish_all
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch._tensor.view import geometry, make_views
 
@@ -148,5 +149,5 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "unbind": unbind,
     "vsplit": _stacked("vsplit", 2, 0),
 }
-FUNCTIONS: dict[str, Any] = complaining(_FUNCTIONS)
-METHODS: dict[str, Any] = {**FUNCTIONS, **complaining({"__iter__": iterate})}
+FUNCTIONS = complaining(_FUNCTIONS)
+publish_all(FUNCTIONS, {**FUNCTIONS, **complaining({"__iter__": iterate})})

@@ -14,6 +14,7 @@ from funcgrad.torch._memory.view_kernels import ints, op
 from funcgrad.torch._ops.views.complaining import complaining
 from funcgrad.torch._ops.views.dtype import view_dtype
 from funcgrad.torch._tensor.rebasing import CLONE
+from funcgrad.torch._tensor.registry import publish_all
 from funcgrad.torch._tensor.tensor import Tensor, tensor_of
 from funcgrad.torch._tensor.view import geometry, made_now, make_view, view_tensor
 from funcgrad.torch._types import dtypes
@@ -423,5 +424,4 @@ _METHODS: dict[str, Any] = {
     "view": view,
     "view_as": view_as,
 }
-FUNCTIONS: dict[str, Any] = complaining(_FUNCTIONS)
-METHODS: dict[str, Any] = complaining(_METHODS)
+publish_all(complaining(_FUNCTIONS), complaining(_METHODS))

@@ -1,0 +1,333 @@
+"""How elementwise ops of one or two operands are called: a short way from operands to a recorded op.
+
+A training step is made of these, so their functions and operators find the engine's op by the operands' types alone. The
+declarations are in `pointwise` and `powers`.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from funcgrad.engine import Aval, Leaf, Op, Storage, Variable
+from funcgrad.engine.trace import record_one, record_two
+from funcgrad.torch._memory.storages import DataStorage, ViewStorage, aval_of
+from funcgrad.torch._ops.out import store
+from funcgrad.torch._ops.row import BOOL, FLOAT, Argument, Role, Row, named
+from funcgrad.torch._tensor.in_place import in_place, watch, writable, write
+from funcgrad.torch._tensor.operands import (
+    NUMBERS,
+    check_broadcast,
+    check_castable,
+    check_result_fits,
+    laid_out,
+    number,
+    promoted,
+    remember,
+    stored_number,
+)
+from funcgrad.torch._tensor.registry import publish
+from funcgrad.torch._tensor.tensor import Tensor, tensor_of
+from funcgrad.torch._tensor.view import as_it_was
+from funcgrad.torch._types.dtypes import dtype, forgotten_with_default_dtype, get_default_dtype
+
+IN_PLACE_OPERATORS = {
+    "add": "__iadd__",
+    "sub": "__isub__",
+    "mul": "__imul__",
+    "div": "__itruediv__",
+}
+# Storages all of whose elements are written, and which no view shares some of: an exact test of types, since it is made
+# at every augmented assignment.
+_APART = frozenset((Storage, DataStorage))
+_INPUT = Argument("input", Role.ARRAY)
+
+
+def elementwise(
+    name: str,
+    function: Callable[..., Any],
+    node: str,
+    dtype: str,
+    *,
+    operands: int,
+    other: str = "other",
+    public: bool = True,
+    reflected: tuple[str, ...] = (),
+    aliases: tuple[str, ...] = (),
+    **facts: Any,
+) -> "Elementwise":
+    """Declare an elementwise op of one or two operands.
+
+    Args:
+        name, function, node, dtype: as `Row` has them; the function takes the arrays in order.
+        operands: one or two.
+        other: the name of the second.
+        public: whether users reach it, or a function written by hand calls it.
+        reflected: the operators for a number on the left.
+        aliases: PyTorch's other names.
+        facts: the row's other fields.
+    """
+    facts.setdefault("in_place", True)
+    row = Row(
+        name,
+        node,
+        function,
+        (_INPUT, Argument(other, Role.OPERAND))[:operands],
+        kind=("unary", "binary")[operands - 1],
+        dtype=dtype,
+        laid_out=True,
+        out=True,
+        **facts,
+    )
+    made = Elementwise(row)
+    if public:
+        made.publish((name, *aliases), reflected)
+    return made
+
+
+class Elementwise:
+    """A row made callable: one engine op for each pair (dtype computed in, dtype stored), found by the operands' types."""
+
+    def __init__(self, row: Row) -> None:
+        self.row = row
+        self.ops: dict[Any, Op] = {}
+        self.by_types: dict[tuple[Aval, ...], Op] = forgotten_with_default_dtype({})
+        self.in_place_by_types: dict[tuple[Aval, ...], Op] = forgotten_with_default_dtype({})
+        self.numbers: dict[tuple[Aval, type], Aval] = forgotten_with_default_dtype({})
+        self.saves_result = "result" in row.watches
+        # A number that wrapped around would compare with another than it is.
+        self.number = stored_number if row.dtype is BOOL else number
+
+    def publish(self, names: tuple[str, ...], reflected: tuple[str, ...]) -> None:
+        """Let users reach the op: as a function, a method, an operator, in place."""
+        row = self.row
+        unary = row.kind == "unary"
+        function = named(self.unary() if unary else self.binary(), row.name, row.function.__doc__)
+        publish(function, *names)
+        for each in row.operators:
+            publish(function if unary else self.operator(), each, function=False)
+        for each in reflected:
+            publish(self.operator(), each, function=False)
+        if row.in_place:
+            self.publish_in_place(self.in_place_method(), names)
+
+    def publish_in_place(self, method: Callable[..., Tensor], names: tuple[str, ...]) -> None:
+        """Let users reach the op's in-place form, and its augmented assignment."""
+        doc = f"`{self.row.name}`, stored in the tensor itself."
+        publish(
+            named(method, f"{self.row.name}_", doc), *[f"{name}_" for name in names], function=False
+        )
+        if self.row.name in IN_PLACE_OPERATORS:
+            publish(self.in_place_operator(), IN_PLACE_OPERATORS[self.row.name], function=False)
+
+    # -- the engine's op ------------------------------------------------------------------------------------------
+
+    def op(self, compute: dtype | None, store: dtype | None) -> Op:
+        """The op that computes in one dtype and stores in another; None: as they come."""
+        known = self.ops.get((compute, store))
+        if known is None:
+            row = self.row
+            function, masked = row.function, row.masked
+
+            def cast(*arrays: Any) -> Any:
+                bools = [array.dtype == bool for array in arrays]
+                if compute is not None:
+                    arrays = tuple(array.astype(compute.numpy_dtype) for array in arrays)
+                if masked is not None and any(bools) and not all(bools):
+                    mask, other = arrays if bools[0] else arrays[::-1]
+                    result = masked(mask != 0, other)
+                else:
+                    result = function(*arrays)
+                return result if store is None else result.astype(store.numpy_dtype)
+
+            def check(*avals: Aval) -> None:
+                row.refuse(*avals)
+                (row.check or check_broadcast)(*avals)
+
+            plain = compute is None and store is None
+            known = self.ops[compute, store] = Op(
+                row.title, function if plain else cast, label=row.node, check=check
+            )
+        return known
+
+    def computed_in(self, operands: tuple[Any, ...]) -> dtype:
+        """The dtype that PyTorch computes in."""
+        found = promoted(operands)
+        if self.row.dtype is FLOAT and not (found.is_floating_point or found.is_complex):
+            return get_default_dtype()
+        return found
+
+    def for_types(self, *operands: Variable) -> Op:
+        """The op for tensors of these types."""
+        avals = tuple(operand._storage.value.aval for operand in operands)
+        compute = self.computed_in(operands)
+        same = all(aval.dtype == compute.numpy_dtype for aval in avals)
+        op = self.op(None if same else compute, None)
+        return remember(self.by_types, avals, op)
+
+    def number_type(self, a: Variable, value: Any) -> Aval:
+        """The type that a Python number takes beside `a`."""
+        if self.row.check is not None:
+            self.row.check(aval_of(a._storage), Aval((), promoted((value,)).numpy_dtype))
+        aval = Aval((), self.computed_in((a, value)).numpy_dtype)
+        return remember(self.numbers, (aval_of(a._storage), type(value)), aval)
+
+    def number_beside(self, a: Variable, value: Any) -> Variable:
+        """A Python number as a 0-d variable beside `a`."""
+        aval = self.numbers.get((aval_of(a._storage), type(value))) or self.number_type(a, value)
+        return self.number(value, aval)
+
+    # -- functions and operators ----------------------------------------------------------------------------------
+
+    def unary(self) -> Callable[..., Tensor]:
+        """The op as a function of one tensor."""
+        by_types, name, saves_result = self.by_types, self.row.name, self.saves_result
+
+        def function(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+            if not isinstance(input, Tensor):
+                raise TypeError(
+                    f"{name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}"
+                )
+            if out is not None:
+                return store(name, out, (input,), lambda: function(input))
+            op = by_types.get((input._storage.value.aval,)) or self.for_types(input)
+            result = tensor_of(*record_one(op, input))
+            if type(input._storage) is ViewStorage:
+                laid_out(result, input)
+            if saves_result:
+                watch(result._node, result._storage)
+            return result
+
+        return function
+
+    def binary(self) -> Callable[..., Tensor]:
+        """The op as a function of two operands, the second of which may be a Python number."""
+        name, operator = self.row.name, self.operator()
+
+        def function(input: Tensor, other: Any, *, out: Tensor | None = None) -> Tensor:
+            if out is not None:
+                return store(name, out, (input, other), lambda: function(input, other))
+            result = operator(input, other)
+            if result is NotImplemented:
+                raise TypeError(
+                    f"{name}(): argument 'other' (position 2) must be Tensor, not {type(other).__name__}"
+                )
+            return result
+
+        return function
+
+    def operator(self) -> Callable[[Any, Any], Any]:
+        """The op as an operator method, which leaves operands it does not know to the other side."""
+        by_types, numbers, number = self.by_types, self.numbers, self.number
+
+        def method(self_: Any, other: Any) -> Any:
+            if isinstance(other, Tensor):
+                second: Any = other
+            elif isinstance(other, NUMBERS):
+                aval = numbers.get((self_._storage.value.aval, type(other)))
+                second = number(other, aval or self.number_type(self_, other))
+            else:
+                return NotImplemented
+            avals = (self_._storage.value.aval, second._storage.value.aval)
+            op = by_types.get(avals) or self.for_types(self_, second)
+            result = tensor_of(*record_two(op, self_, second))
+            if type(self_._storage) is ViewStorage or type(second._storage) is ViewStorage:
+                laid_out(result, self_, second)
+            return result
+
+        return method
+
+    # -- in place -------------------------------------------------------------------------------------------------
+
+    def in_place(self, a: Tensor, *others: Any, saves: str | None = None) -> Tensor:
+        """Compute and store in `a`, as PyTorch's trailing-underscore methods.
+
+        Args:
+            a: the first operand.
+            others: the others.
+            saves: what PyTorch's node saves, where that is not what the row says.
+
+        Raises:
+            RuntimeError: `a` is a leaf that requires grad, or has not the shape or the category of
+                dtype of the result.
+        """
+        row = self.row
+        for other in others:
+            if not isinstance(other, (Tensor, *NUMBERS)):
+                raise TypeError(
+                    f"{row.name}_(): argument 'other' (position 1) must be Tensor, not {type(other).__name__}"
+                )
+        given = tuple([b if isinstance(b, Tensor) else self.number_beside(a, b) for b in others])
+        writable(a, *given, name=f"{row.name}_")
+        avals = (aval_of(a._storage), *[other._storage.value.aval for other in given])
+        op = self.in_place_by_types.get(avals) or self.for_in_place((a, *given), avals)
+        watches = row.watches if saves is None else saves.split()
+        both = "self" in watches and "result" in watches
+        return in_place(op, a, *given, saves_result="result" in watches, saves_arguments=both)
+
+    def for_in_place(self, operands: tuple[Any, ...], avals: tuple[Aval, ...]) -> Op:
+        """The op whose result can be stored in the first operand."""
+        row, target = self.row, operands[0]
+        compute = self.computed_in(operands)
+        if row.check is not None:
+            row.check(*avals)
+        row.refuse(*avals)
+        if row.name == "abs" and target.dtype.is_complex:
+            raise RuntimeError("In-place abs is not supported for complex tensors.")
+        if row.dtype is not BOOL:
+            check_castable(compute, target.dtype)
+        check_broadcast(*avals)
+        shape = np.broadcast_shapes(*(aval.shape for aval in avals))
+        check_result_fits(tuple(target.shape), shape)
+        same = all(aval.dtype == compute.numpy_dtype for aval in avals)
+        stored = same and row.dtype is not BOOL
+        op = self.op(None if same else compute, None if stored else target.dtype)
+        return remember(self.in_place_by_types, avals, op)
+
+    def in_place_method(self) -> Callable[..., Tensor]:
+        """The in-place form as a method."""
+        if self.row.kind == "unary":
+            return lambda self_: self.in_place(self_)
+        return lambda self_, other: self.in_place(self_, other)
+
+    def in_place_operator(self) -> Callable[[Any, Any], Any]:
+        """The op as an augmented assignment: `in_place` for a second operand, without detours."""
+        in_place_by_types, numbers = self.in_place_by_types, self.numbers
+        name = f"{self.row.name}_"
+
+        def method(self_: Any, other: Any) -> Any:
+            if type(self_) is not Tensor:
+                known = isinstance(other, (Tensor, *NUMBERS))
+                return self.in_place(self_, other) if known else NotImplemented
+            if isinstance(other, Tensor):
+                second: Any = other
+            elif isinstance(other, NUMBERS):
+                aval = numbers.get((self_._storage.value.aval, type(other)))
+                second = number(other, aval or self.number_type(self_, other))
+            else:
+                return NotImplemented
+            node = self_._node
+            if (
+                type(self_._storage) not in _APART
+                or type(second._storage) not in _APART
+                or (node is not None and isinstance(node, Leaf))
+            ):
+                writable(self_, second, name=name)
+            avals = (self_._storage.value.aval, second._storage.value.aval)
+            op = in_place_by_types.get(avals) or self.for_in_place((self_, second), avals)
+            plain = node is None and second._node is None
+            first = self_ if plain else as_it_was(self_)
+            return write(self_, record_two(op, first, second))
+
+        return method
+
+
+def operator(function: Callable[[Any, Any], Tensor]) -> Callable[[Any, Any], Any]:
+    """A binary function as an operator method, which leaves operands it does not know to the other side."""
+
+    def method(self: Tensor, other: Any) -> Any:
+        if isinstance(other, (Tensor, *NUMBERS)):
+            return function(self, other)
+        return NotImplemented
+
+    return method

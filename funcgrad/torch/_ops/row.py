@@ -1,0 +1,571 @@
+"""What an op is: one declaration holds all that is known of it, and everything that users call is made from it.
+
+`op` declares one by its JAX function, whose signature is PyTorch's. The annotations say what each argument is: `Array`,
+`Index`, `Operand`, `Factor`, `Arrays`, `Indices`, `Dim`, `Dims`, `DType`; anything else is passed on as it is. From the row come the
+function and the method, `name_`, `out=`, the wrapping of dimensions, the complaints, and the cases of the tests.
+
+Elementwise ops of one or two operands have a shorter way, in `elementwise`; views have theirs, in `views`.
+"""
+
+import inspect
+from collections import namedtuple
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import partial
+from typing import Annotated, Any, get_args
+
+import numpy as np
+
+from funcgrad.engine import Aval, Op, Variable, grad_mode, record
+from funcgrad.torch._memory.geometry import wrap_dim
+from funcgrad.torch._memory.storages import aval_of
+from funcgrad.torch._ops.out import store
+from funcgrad.torch._tensor.in_place import in_place, watch, writable
+from funcgrad.torch._tensor.operands import (
+    NUMBERS,
+    check_castable,
+    check_result_fits,
+    laid_out,
+    promoted,
+    remember,
+    stored_number,
+)
+from funcgrad.torch._tensor.registry import publish
+from funcgrad.torch._tensor.tensor import Tensor, tensor_of
+from funcgrad.torch._types import dtypes
+from funcgrad.torch._types.dtypes import as_dtype, from_numpy_dtype, int64
+
+# ------------------------------------------------------------------------------------------- what an argument is
+
+
+class Role(Enum):
+    """What an argument is to its op."""
+
+    ARRAY = "a tensor, which is an input of the graph node"
+    INDEX = "a tensor of indices or a mask, which is none"
+    OPERAND = "a tensor, a number, or None"
+    FACTOR = "a number, which does not decide the dtype"
+    ARRAYS = "tensors in a sequence, inputs of the graph node"
+    INDICES = "tensors of indices in a sequence, no inputs of it"
+    DIM = "a dimension, counted from either end"
+    DIMS = "dimensions: a number, a sequence, or None for all"
+    DTYPE = "the dtype to compute in"
+    STATIC = "anything that the op's code depends on"
+
+
+Array = Annotated[Any, Role.ARRAY]
+Index = Annotated[Any, Role.INDEX]
+Operand = Annotated[Any, Role.OPERAND]
+Factor = Annotated[Any, Role.FACTOR]
+Arrays = Annotated[Any, Role.ARRAYS]
+Indices = Annotated[Any, Role.INDICES]
+Dim = Annotated[Any, Role.DIM]
+Dims = Annotated[Any, Role.DIMS]
+DType = Annotated[Any, Role.DTYPE]
+
+_TENSORS = (Role.ARRAY, Role.INDEX, Role.OPERAND, Role.FACTOR)
+_SEQUENCES = (Role.ARRAYS, Role.INDICES)
+_MISSING: Any = object()
+# NumPy's names of PyTorch's arguments, which PyTorch takes too.
+NUMPY_NAMES = {"dim": ("axis",), "keepdim": ("keepdims",), "input": ("x", "a", "x1"), "other": ("x2",)}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One argument of an op: its name as PyTorch has it, its role, and its default if it has one."""
+
+    name: str
+    role: Role
+    default: Any = _MISSING
+    keyword_only: bool = False
+
+
+def arguments_of(function: Callable[..., Any]) -> tuple[Argument, ...]:
+    """The arguments that a JAX function declares."""
+    found = []
+    for each in inspect.signature(function).parameters.values():
+        role = next((r for r in get_args(each.annotation) if isinstance(r, Role)), Role.STATIC)
+        default = _MISSING if each.default is each.empty else each.default
+        found.append(Argument(each.name, role, default, each.kind is each.KEYWORD_ONLY))
+    return tuple(found)
+
+
+# ------------------------------------------------------------------------------------------- what is refused
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Dtypes that PyTorch has no kernel of an op for, and its complaint; JAX would compute something.
+
+    Attributes:
+        kinds: NumPy's letters. "c": an operand is complex; others: all operands are of these kinds.
+        error: the type of the complaint.
+        words: its text; `{}` stands for the dtype.
+    """
+
+    kinds: str
+    error: type[Exception]
+    words: str
+
+
+def no_kernel(kinds: str, kernel: str) -> Refusal:
+    """The complaint of PyTorch's dispatch: there is no such kernel for the dtype."""
+    return Refusal(kinds, NotImplementedError, f"\"{kernel}\" not implemented for '{{}}'")
+
+
+# ------------------------------------------------------------------------------------------- dtypes
+
+SAME = "same"  # the dtype computed in is that of the operands
+PROMOTED = "promoted"  # the operands are converted to the dtype that they decide together
+FLOAT = "float"  # integers and bools are computed in the default dtype
+BOOL = "bool"  # the result is bool, and has no gradient
+WIDE = "wide"  # integers and bools are computed in int64
+INEXACT = "inexact"  # only floating point and complex
+
+
+# ------------------------------------------------------------------------------------------- the row
+
+
+@dataclass(eq=False)
+class Row:
+    """All that is known of an op.
+
+    Attributes:
+        name: PyTorch's, with the overload after a dot where several ops share it ("max.dim").
+        node: the name of its graph node.
+        function: the JAX function; it takes the arguments by name.
+        arguments: what it takes, in PyTorch's order.
+        node_of_number: the graph node's name where every `Operand` after the first argument is a number.
+        kind: which table the row stands in, for the tests.
+        dtype: the rule of dtypes, one of those above.
+        refuses: the dtypes that it refuses.
+        check: called with the types of the tensors where they are first met; raises PyTorch's complaint.
+        prepare: called with all arguments at each call; raises PyTorch's complaint, or returns the arguments to take.
+        saves: PyTorch's names of what the node saves ("self other", "result", "self result", "indices"): they must not be
+            changed in place before the way back, and are the node's `_saved_*`.
+        keeps: arguments that the node keeps although the derivative does not need them, as `engine.Op` has it.
+        named_first: as `engine.Op` has it.
+        laid_out: whether the result's elements lie in memory in the order of the operands'.
+        in_place: whether there is a `name_`.
+        out: whether it takes `out=`.
+        operators: the operators that it implements.
+        returns: the fields of what it returns, where these are several tensors.
+        masked: elementwise ops of two: the function of a mask and a number, where that is another.
+    """
+
+    name: str
+    node: str
+    function: Callable[..., Any]
+    arguments: tuple[Argument, ...] = ()
+    node_of_number: str = ""
+    kind: str = "op"
+    dtype: str = SAME
+    refuses: tuple[Refusal, ...] = ()
+    check: Callable[..., None] | None = None
+    prepare: Callable[..., Any] | None = None
+    saves: str = ""
+    keeps: tuple[int, ...] = ()
+    named_first: tuple[int, ...] = ()
+    laid_out: bool = False
+    in_place: bool = False
+    out: bool = False
+    operators: tuple[str, ...] = ()
+    returns: tuple[str, ...] = ()
+    masked: Callable[..., Any] | None = None
+    _ops: dict[Any, Op] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.name in ROWS:
+            raise ValueError(f"the op {self.name} is declared twice")
+        ROWS[self.name] = self
+        self.title = self.name.split(".")[0]
+        given = self.arguments
+        self.positional = sum(not each.keyword_only for each in given)
+        self.place = {each.name: k for k, each in enumerate(given)}
+        for each in given:
+            for alias in NUMPY_NAMES.get(each.name, ()):
+                self.place.setdefault(alias, self.place[each.name])
+        self.arrays = [k for k, each in enumerate(given) if each.role in _TENSORS]
+        # The engine's op takes the inputs of the graph node first, then the factors, then indices and masks.
+        order = [Role.ARRAY, Role.OPERAND, Role.FACTOR, Role.INDEX]
+        self.arrays.sort(key=lambda k: order.index(given[k].role))
+        self.static = [
+            k for k, each in enumerate(given) if each.role not in (*_TENSORS, *_SEQUENCES)
+        ]
+        self.several = next((k for k, each in enumerate(given) if each.role in _SEQUENCES), None)
+        self.result = _return_type(self.title, self.returns) if self.returns else None
+        self.watches = self.saves.split()
+        for node in (self.node, self.node_of_number):
+            if node and self.watches:
+                names = [given[k].name for k in self.arrays]
+                SAVED.setdefault(node, {}).update(_saved_places(self.watches, names))
+
+    # -- the engine's op ------------------------------------------------------------------------------------------
+
+    def refuse(self, *avals: Aval, computed: Any = None) -> None:
+        """Check that PyTorch has this op for these types.
+
+        Raises:
+            Exception: a `Refusal`'s.
+        """
+        kinds = {aval.dtype.kind for aval in avals} if computed is None else {computed.kind}
+        for each in self.refuses:
+            if ("c" in kinds) if each.kinds == "c" else kinds <= set(each.kinds):
+                found = computed or np.result_type(*[aval.dtype for aval in avals])
+                raise each.error(each.words.format(from_numpy_dtype(found).scalar_type))
+
+    def op(self, *static: Any, given: tuple[Any, ...] = (), computed: Any = None, stored: Any = None) -> Op:  # fmt: skip
+        """The engine's op for these static arguments.
+
+        Args:
+            static: the values of the arguments that are no tensors, in their order.
+            given: for each argument that may be one, what it is: a tensor, a number ("number"), or None.
+            computed, stored: the NumPy dtypes that operands are converted to, and the result.
+        """
+        key = (static, given, computed, stored)
+        known = self._ops.get(key)
+        return known if known is not None else remember(self._ops, key, self._made(*key), 4096)
+
+    def _made(self, static: Any, given: Any, computed: Any, stored: Any) -> Op:
+        names, roles = [a.name for a in self.arguments], [a.role for a in self.arguments]
+        present = [k for k in self.arrays if self._is_given(k, given)]
+        bound = {names[k]: None for k in self.arrays if k not in present}
+        bound |= {names[k]: value for k, value in zip(self.static, static, strict=True)}
+        several = None if self.several is None else names[self.several]
+
+        def function(*arrays: Any) -> Any:
+            if computed is not None:
+                arrays = tuple(
+                    [
+                        a
+                        if k < len(present) and roles[present[k]] is Role.INDEX
+                        else a.astype(computed)
+                        for k, a in enumerate(arrays)
+                    ]
+                )
+            found = {names[k]: array for k, array in zip(present, arrays, strict=False)}
+            if several is not None:
+                found[several] = arrays[len(present) :]
+            made = self.function(**found, **bound)
+            return made if stored is None else made.astype(stored)
+
+        of = [roles[k] for k in present]
+        kinds = [given[self.arrays.index(k)] for k in present if given and roles[k] is Role.OPERAND]
+        of_number = bool(self.node_of_number) and "" not in kinds
+        numbers = kinds.count("number") if of_number else 0
+        indexed = Role.INDEX in of or (several is not None and roles[self.several] is Role.INDICES)  # type: ignore[index]
+        many = several is not None and not indexed
+        counted = None if many else len(of) - of.count(Role.FACTOR) - of.count(Role.INDEX) - numbers
+
+        def check(*avals: Aval) -> None:
+            operands = avals if many else avals[: len(of) - of.count(Role.INDEX)]
+            self.refuse(*operands, computed=self._stored_dtype(static))
+            if self.check is not None:
+                self.check(*avals)
+
+        return Op(
+            self.title,
+            function,
+            label=self.node_of_number if of_number else self.node,
+            check=check,
+            counted=counted,
+            constants_from=counted if (Role.FACTOR in of or numbers) and not indexed else None,
+            # An index or a mask comes last. It is saved also where it names nothing, so that a walk frees it.
+            saves=(*self.keeps, -1) if indexed else self.keeps,
+            named_first=self.named_first,
+        )
+
+    def _is_given(self, k: int, given: tuple[Any, ...]) -> bool:
+        return not given or given[self.arrays.index(k)] is not None
+
+    def _stored_dtype(self, static: tuple[Any, ...]) -> Any:
+        for k, value in zip(self.static, static, strict=True):
+            if self.arguments[k].role is Role.DTYPE:
+                return value
+        return None
+
+    # -- a call ---------------------------------------------------------------------------------------------------
+
+    def bound(self, args: Sequence[Any], kwargs: dict[str, Any]) -> list[Any]:
+        """The values of all arguments.
+
+        Raises:
+            TypeError: there are too many, too few, or one that the op has not.
+        """
+        count = len(args)
+        if count > self.positional:
+            last = self.arguments[self.positional - 1]
+            if last.role is not Role.DIMS:
+                raise TypeError(
+                    f"{self.title}() takes {self.positional} positional arguments but {count} were given"
+                )
+            args, count = (*args[: self.positional - 1], tuple(args[self.positional - 1 :])), self.positional  # fmt: skip
+        values = [*args, *[each.default for each in self.arguments[count:]]]
+        for name, value in kwargs.items():
+            k = self.place.get(name)
+            if k is None:
+                raise TypeError(f"{self.title}() got an unexpected keyword argument '{name}'")
+            if k < count:
+                raise TypeError(f"{self.title}() got multiple values for argument '{name}'")
+            values[k] = value
+        missing = [a.name for a, v in zip(self.arguments, values, strict=True) if v is _MISSING]
+        if missing:
+            listed = ", ".join(f'"{name}"' for name in missing)
+            raise TypeError(
+                f"{self.title}() missing {len(missing)} required positional arguments: {listed}"
+            )
+        return values
+
+    def __call__(self, *args: Any, out: Any = None, **kwargs: Any) -> Any:
+        """The op as a function."""
+        if out is None:
+            return self._apply(self.bound(args, kwargs), None)
+        if not self.out:
+            raise TypeError(f"{self.title}() got an unexpected keyword argument 'out'")
+        return self._store(out, self.bound(args, kwargs))
+
+    def stored(self, target: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        """The op with its result stored in its first argument."""
+        return self._apply(self.bound((target, *args), kwargs), target)
+
+    def _store(self, out: Any, values: list[Any]) -> Any:
+        several = values[self.several] if self.several is not None else ()
+        tensors = [*values, *several]
+        if self.result is None or not isinstance(out, (tuple, list)):
+            return store(self.title, out, tensors, lambda: self._apply(values, None))
+        with grad_mode(False):
+            found = self._apply(values, None)
+        if len(out) != len(found):
+            raise TypeError(f"expected tuple of {len(found)} elements but got {len(out)}")
+        pairs = zip(out, found, strict=True)
+        return self.result(*[store(self.title, each, tensors, partial(_same, of)) for each, of in pairs])  # fmt: skip
+
+    def _apply(self, values: list[Any], target: Tensor | None) -> Any:
+        self._check_tensors(values)
+        several = () if self.several is None else values[self.several]
+        tensors = (*[values[k] for k in self.arrays], *several)
+        first = next((each for each in tensors if isinstance(each, Tensor)), None)
+        for k in self.static:
+            role, value = self.arguments[k].role, values[k]
+            if role is Role.DIM and first is not None and self.several is None:
+                values[k] = (
+                    None if value is None else wrap_dim(as_index(self, k, value), first.ndim)
+                )
+            elif role is Role.DIMS:
+                dims = wrapped_dims(value, first.ndim)  # type: ignore[union-attr]
+                values[k] = dims if first.ndim else None  # type: ignore[union-attr]
+            elif role is Role.DTYPE:
+                values[k] = self.computed_dtype(first, value)  # type: ignore[arg-type]
+        if self.prepare is not None:
+            values = self.prepare(*values) or values
+        several = () if self.several is None else values[self.several]
+        computed = self._computed(values, several) if self.dtype is PROMOTED else None
+        to = first.dtype if computed is None and first is not None else computed
+        operands, given = self._operands(values, to)  # type: ignore[arg-type]
+        static = tuple([values[k] for k in self.static])
+        if target is not None:
+            return self._in_place(target, operands, static, given, computed)
+        wanted = None if computed is None else computed.numpy_dtype
+        op = self.op(*static, given=given, computed=wanted, stored=wanted)
+        operands.extend(several)
+        return self._finished(record(op, operands), operands)
+
+    def _computed(self, values: list[Any], several: Sequence[Tensor]) -> dtypes.dtype:
+        """The dtype that the operands decide together."""
+        deciding = (Role.ARRAY, Role.OPERAND)
+        operands = [values[k] for k in self.arrays if self.arguments[k].role in deciding]
+        return promoted((*[each for each in operands if each is not None], *several))
+
+    def _check_tensors(self, values: list[Any]) -> None:
+        for k, (argument, value) in enumerate(zip(self.arguments, values, strict=True)):
+            role = argument.role
+            if role is Role.ARRAY or role is Role.INDEX:
+                fits = isinstance(value, Tensor)
+            elif role is Role.OPERAND:
+                fits = value is None or isinstance(value, (Tensor, *NUMBERS))
+            else:
+                continue
+            if not fits:
+                raise TypeError(
+                    f"{self.title}(): argument '{argument.name}' (position {k + 1}) must be Tensor, not "
+                    f"{type(value).__name__}"
+                )
+
+    def _operands(
+        self, values: list[Any], to: dtypes.dtype
+    ) -> tuple[list[Variable], tuple[Any, ...]]:
+        """The arguments that are tensors, with numbers made 0-d variables of a dtype, and what each was given as."""
+        tensors: list[Variable] = []
+        given: list[Any] = []
+        aval = Aval((), to.numpy_dtype)
+        for k in self.arrays:
+            value = values[k]
+            if isinstance(value, Tensor):
+                tensors.append(value)
+                given.append("")
+            elif value is None:
+                given.append(None)
+            else:
+                tensors.append(stored_number(value, aval))
+                given.append("number")
+        return tensors, tuple(given)
+
+    def _in_place(self, target: Tensor, tensors: list[Variable], static: Any, given: Any, computed: Any) -> Tensor:  # fmt: skip
+        others = tensors[1:]
+        writable(target, *others, name=f"{self.title}_")
+        avals = (aval_of(target._storage), *[each._storage.value.aval for each in others])
+        wanted = None
+        if computed is not None:
+            wanted = computed.numpy_dtype
+            self.refuse(*avals)
+            check_castable(computed, target.dtype)
+        op = self.op(*static, given=given, computed=wanted, stored=target.dtype.numpy_dtype if wanted else None)  # fmt: skip
+        check_result_fits(avals[0].shape, op.types(avals)[0].shape)
+        return in_place(op, target, *others)
+
+    def _finished(self, made: Any, operands: Sequence[Variable]) -> Any:
+        """The tensors of what was recorded: laid out, and watched where PyTorch's node saves a result."""
+        if type(made) is tuple:
+            result = tensor_of(*made)
+            if self.laid_out:
+                laid_out(result, *operands)
+            if "result" in self.watches:
+                watch(result._node, result._storage, arguments="self" in self.watches)
+            return result
+        results = [tensor_of(*each) for each in made]
+        if self.laid_out:
+            results = [laid_out(each, *operands) for each in results]
+        if "indices" in self.watches:
+            watch(results[0]._node, results[1]._storage)
+        return self.result(*results) if self.result else tuple(results)
+
+    def computed_dtype(self, input: Tensor, wanted: Any) -> np.dtype:
+        """The NumPy dtype that an op with `dtype=` computes in."""
+        if wanted is not None:
+            return as_dtype(wanted).numpy_dtype
+        given = input.dtype
+        inexact = given.is_floating_point or given.is_complex
+        return (int64 if self.dtype is WIDE and not inexact else given).numpy_dtype
+
+
+ROWS: dict[str, Row] = {}
+
+
+def rows(kind: str) -> list[Row]:
+    """The rows of a kind: "unary", "binary", "reduction", "op"."""
+    return [row for row in ROWS.values() if row.kind == kind]
+
+
+# By the name of a node, PyTorch's names of what it saves: which of the op's arguments each is, -1 for the result.
+SAVED: dict[str, dict[str, int]] = {}
+
+
+def _saved_places(saved: Sequence[str], names: Sequence[str]) -> dict[str, int]:
+    places = {"self": 0, "result": -1} | {name: k for k, name in enumerate(names)}
+    return {name: places[name] for name in saved if name in places}
+
+
+def _same(of: Tensor) -> Tensor:
+    return of
+
+
+def _return_type(name: str, fields: tuple[str, ...]) -> Any:
+    """The named tuple that `torch.return_types` has for an op."""
+
+    def show(self: Any) -> str:
+        listed = ",\n".join(f"{key}={getattr(self, key)}" for key in fields)
+        return f"torch.return_types.{name}(\n{listed})"
+
+    kind = namedtuple(name, fields)  # type: ignore[misc]
+    return type(name, (kind,), {"__slots__": (), "__repr__": show})
+
+
+def as_index(row: Row, k: int, value: Any) -> int:
+    """A dimension as a Python integer.
+
+    Raises:
+        TypeError: it is none.
+    """
+    try:
+        return value.__index__()
+    except AttributeError:
+        raise TypeError(
+            f"{row.title}(): argument '{row.arguments[k].name}' (position {k + 1}) must be int, not "
+            f"{type(value).__name__}"
+        ) from None
+
+
+def wrapped_dims(dim: Any, ndim: int) -> tuple[int, ...] | None:
+    """Dimensions counted from the front; None for all.
+
+    Raises:
+        IndexError: there is no such dimension.
+        RuntimeError: one is named twice.
+    """
+    if dim is None or (isinstance(dim, (tuple, list)) and not dim):
+        return None
+    given = dim if isinstance(dim, (tuple, list)) else (dim,)
+    dims = tuple([wrap_dim(each, ndim) for each in given])
+    if len(set(dims)) < len(dims):
+        twice = next(each for each in dims if dims.count(each) > 1)
+        raise RuntimeError(f"dim {twice} appears multiple times in the list of dims")
+    return dims
+
+
+# ------------------------------------------------------------------------------------------- declaring
+
+
+def op(
+    name: str,
+    node: str,
+    *,
+    aliases: tuple[str, ...] = (),
+    function: bool = True,
+    method: bool = True,
+    **facts: Any,
+) -> Callable[[Callable[..., Any]], Row]:
+    """Declare an op by its JAX function; see `Row` for the facts.
+
+    Args:
+        name: PyTorch's; "name.overload" publishes nothing, and is for a function written by hand.
+        node: the graph node's name.
+        aliases: PyTorch's other names of it.
+        function, method: whether it is a function of `torch` and a method of `Tensor`.
+        facts: the row's other fields.
+    """
+
+    def declare(of: Callable[..., Any]) -> Row:
+        row = Row(name, node, of, arguments_of(of), **facts)
+        if "." not in name:
+            method_too = method and row.several is None
+            publish_row(row, (name, *aliases), of.__doc__, function=function, method=method_too)
+        return row
+
+    return declare
+
+
+def publish_row(
+    row: Row, names: Sequence[str], doc: str | None, *, function: bool = True, method: bool = True
+) -> None:
+    """Let users reach an op as a function, as a method, and in place."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return row(*args, **kwargs)
+
+    def call_in_place(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        return row.stored(self, *args, **kwargs)
+
+    publish(named(call, row.title, doc), *names, function=function, method=method)
+    if row.in_place:
+        stored = named(
+            call_in_place, f"{row.title}_", f"`{row.title}`, stored in the tensor itself."
+        )
+        publish(stored, *[f"{name}_" for name in names], function=False)
+
+
+def named(function: Callable[..., Any], name: str, doc: str | None = None) -> Callable[..., Any]:
+    """A function under the name and the documentation that users see."""
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = doc or f"As `torch.{name}`."
+    return function

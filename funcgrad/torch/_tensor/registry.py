@@ -1,0 +1,54 @@
+"""The names that users see, `torch.<name>` and `Tensor.<name>`: each is declared once, where it is defined."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from funcgrad.torch._tensor.tensor import Tensor
+
+Published = TypeVar("Published")
+
+FUNCTIONS: dict[str, Any] = {}
+METHODS: dict[str, Any] = {}
+
+
+def publish(thing: Published, *names: str, function: bool = True, method: bool = True) -> Published:
+    """Let users reach `thing` as a function of `torch`, as an attribute of `Tensor`, or both.
+
+    Args:
+        thing: a function, or for an attribute a property.
+        names: its names; its own where none is given.
+        function, method: which of the two.
+
+    Raises:
+        ValueError: a name is taken.
+    """
+    for name in names or (thing.__name__,):  # type: ignore[attr-defined]
+        if function:
+            if name in FUNCTIONS:
+                raise ValueError(f"torch.{name} is declared twice")
+            FUNCTIONS[name] = thing
+        if method:
+            if name in METHODS or (name in vars(Tensor) and name not in _INHERITED):
+                raise ValueError(f"Tensor.{name} is declared twice")
+            METHODS[name] = thing
+            setattr(Tensor, name, thing)
+    return thing
+
+
+# A class has these from `object`.
+_INHERITED = {"__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__", "__reduce_ex__"}
+
+
+def published(
+    *names: str, function: bool = True, method: bool = True
+) -> Callable[[Published], Published]:
+    """`publish` as a decorator."""
+    return lambda thing: publish(thing, *names, function=function, method=method)
+
+
+def publish_all(functions: dict[str, Any], methods: dict[str, Any]) -> None:
+    """Publish things that are no ops under their names: functions of `torch`, and attributes of `Tensor`."""
+    for name, thing in functions.items():
+        publish(thing, name, method=False)
+    for name, thing in methods.items():
+        publish(thing, name, function=False)
