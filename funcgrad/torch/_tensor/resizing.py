@@ -15,14 +15,13 @@ from funcgrad.torch._memory.storages import (
     shared,
     view_of,
 )
-from funcgrad.torch._memory.view_kernels import ints
 from funcgrad.torch._tensor.in_place import writable
 from funcgrad.torch._tensor.rebasing import rebase
 from funcgrad.torch._tensor.registry import publish_all
 from funcgrad.torch._tensor.tensor import Tensor, place, tensor_of
 from funcgrad.torch._tensor.view import ViewTensor, geometry
 from funcgrad.torch._types.dtypes import kernel_name
-from funcgrad.torch._types.size import Size
+from funcgrad.torch._types.size import Size, ints
 
 
 def held_elements(of: Tensor) -> int:

@@ -2,7 +2,8 @@
 
 import math
 import operator
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from operator import index
 from typing import Any, SupportsIndex, overload
 
 
@@ -80,3 +81,10 @@ class Size(tuple[int, ...]):
 
 def _size(lengths: tuple[int, ...]) -> Size:
     return tuple.__new__(Size, lengths)
+
+
+def ints(given: Sequence[Any]) -> tuple[int, ...]:
+    """Numbers given one by one or as one sequence."""
+    if len(given) == 1 and isinstance(given[0], (tuple, list)):
+        given = given[0]
+    return tuple([index(each) for each in given])

@@ -14,7 +14,7 @@ from funcgrad.torch._memory import geometry as geometries
 from funcgrad.torch._memory.geometry import Geometry, wrap_dim
 from funcgrad.torch._memory.inference import enabled as inferring
 from funcgrad.torch._memory.storages import view_of
-from funcgrad.torch._memory.view_kernels import op
+from funcgrad.torch._ops.views import rows
 from funcgrad.torch._ops.views.views import exchanged, squeezed, strided_geometry
 from funcgrad.torch._tensor.in_place import writable
 from funcgrad.torch._tensor.rebasing import note_move, rebase
@@ -22,17 +22,17 @@ from funcgrad.torch._tensor.registry import publish_all
 from funcgrad.torch._tensor.tensor import AccumulateGrad, Tensor
 from funcgrad.torch._tensor.view import ViewTensor, geometry
 
-# What an op says: the new geometry, the name of the graph node and the static arguments of the op.
-Change = tuple[Geometry, str, tuple[Any, ...]]
+# What an op says: the new geometry, the row, and the static arguments of the op.
+Change = tuple[Geometry, rows.ViewRow, tuple[Any, ...]]
 
 
 def _method(name: str, change: Callable[..., Change]) -> Callable[..., Tensor]:
     def method(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         writable(self, repeats=True)
-        made, label, static = change(self, *args, **kwargs)
+        made, row, static = change(self, *args, **kwargs)
         storage, node = view_of(self._storage, made), None
         if self.requires_grad:
-            value, node, nr = record(op(label, *static), (self,))
+            value, node, nr = record(row.op(*static), (self,))
             if node is not None and type(self) is ViewTensor:
                 self._node, self._nr = node, nr
             elif node is not None:
@@ -52,17 +52,17 @@ def _method(name: str, change: Callable[..., Change]) -> Callable[..., Tensor]:
 def _t(self: Tensor) -> Change:
     if self.ndim > 2:
         raise RuntimeError(f"t_() expects a tensor with <= 2 dimensions, but self is {self.ndim}D")
-    return geometries.permute(geometry(self), tuple(range(self.ndim))[::-1]), "TBackward1", ()
+    return geometries.permute(geometry(self), tuple(range(self.ndim))[::-1]), rows.T_IN_PLACE, ()
 
 
 def _transpose(self: Tensor, dim0: int, dim1: int) -> Change:
     order, a, b = exchanged(self.ndim, dim0, dim1)
-    return geometries.permute(geometry(self), order), "TransposeBackward1", (a, b)
+    return geometries.permute(geometry(self), order), rows.TRANSPOSE_IN_PLACE, (a, b)
 
 
 def _squeeze(self: Tensor, dim: Any = None) -> Change:
     made, form = squeezed(geometry(self), dim)
-    return made, f"SqueezeBackward{3 + form}", (made.size,)
+    return made, rows.SQUEEZE[3 + form], (made.size,)
 
 
 squeeze_ = _method("squeeze_", _squeeze)
@@ -70,14 +70,14 @@ squeeze_ = _method("squeeze_", _squeeze)
 
 def _unsqueeze(self: Tensor, dim: int) -> Change:
     made = geometries.unsqueeze(geometry(self), wrap_dim(index(dim), self.ndim + 1))
-    return made, "UnsqueezeBackward1", (made.size,)
+    return made, rows.UNSQUEEZE_IN_PLACE, (made.size,)
 
 
 def _as_strided(self: Tensor, size: Any, stride: Any, storage_offset: int | None = None) -> Change:
     of = geometry(self)
     made = strided_geometry(self, size, stride, storage_offset)
     relative = Geometry(made.size, made.stride, made.offset - of.offset)
-    return made, "AsStridedBackward1", (relative,)
+    return made, rows.AS_STRIDED_IN_PLACE, (relative,)
 
 
 def detach_(self: Tensor) -> Tensor:

@@ -7,8 +7,8 @@ from typing import Any
 
 from funcgrad.torch._memory import geometry as geometries
 from funcgrad.torch._memory.geometry import wrap_dim
-from funcgrad.torch._memory.view_kernels import op
 from funcgrad.torch._ops.views.complaining import complaining
+from funcgrad.torch._ops.views.rows import SPLIT, SPLIT_WITH_SIZES, UNBIND, ViewRow
 from funcgrad.torch._ops.views.views import sliced
 from funcgrad.torch._tensor.registry import publish_all
 from funcgrad.torch._tensor.tensor import Tensor
@@ -24,7 +24,7 @@ def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     if not of.size[dim]:
         return ()
     parts = [geometries.select(of, dim, k) for k in range(of.size[dim])]
-    return make_views(input, parts, op("UnbindBackward0", dim))
+    return make_views(input, parts, UNBIND.op(dim))
 
 
 def iterate(self: Tensor) -> Iterator[Tensor]:
@@ -34,11 +34,11 @@ def iterate(self: Tensor) -> Iterator[Tensor]:
     return iter(unbind(self))
 
 
-def _parts(input: Tensor, sizes: Sequence[int], dim: int, label: str) -> tuple[Tensor, ...]:
+def _parts(input: Tensor, sizes: Sequence[int], dim: int, row: ViewRow) -> tuple[Tensor, ...]:
     of = geometry(input)
     ends = list(accumulate(sizes))
     parts = [geometries.slice_(of, dim, end - n, n, 1) for n, end in zip(sizes, ends, strict=True)]
-    return make_views(input, parts, op(label, tuple(sizes), dim))
+    return make_views(input, parts, row.op(tuple(sizes), dim))
 
 
 def split(input: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:
@@ -57,7 +57,7 @@ def split(input: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Ten
         )
     count = max((length + size - 1) // size, 1) if size else 1
     sizes = [size] * (count - 1) + [length - size * (count - 1)]
-    return _parts(input, sizes, dim, "SplitBackward0")
+    return _parts(input, sizes, dim, SPLIT)
 
 
 def split_with_sizes(input: Tensor, split_sizes: Any, dim: int = 0) -> tuple[Tensor, ...]:
@@ -75,7 +75,7 @@ def split_with_sizes(input: Tensor, split_sizes: Any, dim: int = 0) -> tuple[Ten
             f"split_with_sizes expects split_sizes to sum exactly to {length} (input tensor's size at dimension {dim}), "
             f"but got split_sizes={sizes}"
         )
-    return _parts(input, sizes, dim, "SplitWithSizesBackward0")
+    return _parts(input, sizes, dim, SPLIT_WITH_SIZES)
 
 
 def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:

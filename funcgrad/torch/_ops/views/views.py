@@ -10,15 +10,15 @@ from funcgrad.torch._memory import geometry as geometries
 from funcgrad.torch._memory.geometry import Geometry, infer_size, wrap_dim
 from funcgrad.torch._memory.slices import as_strided as as_strided_op
 from funcgrad.torch._memory.storages import ViewStorage, memory_of, place, view_of
-from funcgrad.torch._memory.view_kernels import ints, op
+from funcgrad.torch._ops.views import rows
 from funcgrad.torch._ops.views.complaining import complaining
 from funcgrad.torch._ops.views.dtype import view_dtype
 from funcgrad.torch._tensor.rebasing import CLONE
 from funcgrad.torch._tensor.registry import publish_all
 from funcgrad.torch._tensor.tensor import Tensor, tensor_of
-from funcgrad.torch._tensor.view import geometry, made_now, make_view, view_tensor
+from funcgrad.torch._tensor.view import geometry, made_now, view_tensor
 from funcgrad.torch._types import dtypes
-from funcgrad.torch._types.size import Size
+from funcgrad.torch._types.size import Size, ints
 
 # ------------------------------------------------------------------------------------------- shapes
 
@@ -55,7 +55,7 @@ def view(input: Tensor, *shape: Any, dtype: Any = None) -> Tensor:
             "view size is not compatible with input tensor's size and stride (at least one dimension spans across two "
             "contiguous subspaces). Use .reshape(...) instead."
         )
-    return make_view(input, made, op("ViewBackward0", size))
+    return rows.VIEW.view(input, made, size)
 
 
 def reshape(input: Tensor, *shape: Any) -> Tensor:
@@ -64,10 +64,10 @@ def reshape(input: Tensor, *shape: Any) -> Tensor:
     of = geometry(input)
     made = geometries.view(of, size)
     if made is not None:
-        label = "ViewBackward0" if of.is_contiguous else "ReshapeAliasBackward0"
-        return make_view(input, made, op(label, size))
+        row = rows.VIEW if of.is_contiguous else rows.RESHAPE_ALIAS
+        return row.view(input, made, size)
     copied = tensor_of(*record(CLONE, (input,)))
-    return tensor_of(*record(op("UnsafeViewBackward0", size), (copied,)))
+    return tensor_of(*record(rows.UNSAFE_VIEW.op(size), (copied,)))
 
 
 def view_as(input: Tensor, other: Tensor) -> Tensor:
@@ -125,14 +125,14 @@ def squeezed(of: Geometry, dim: Any) -> tuple[Geometry, int]:
 def squeeze(input: Tensor, dim: Any = None) -> Tensor:
     """Without its dimensions of length 1, or without those of them that `dim` names."""
     made, form = squeezed(geometry(input), dim)
-    return make_view(input, made, op(f"SqueezeBackward{form}", made.size))
+    return rows.SQUEEZE[form].view(input, made, made.size)
 
 
 def unsqueeze(input: Tensor, dim: int) -> Tensor:
     """With a dimension of length 1 put before `dim`."""
     of = geometry(input)
     made = geometries.unsqueeze(of, wrap_dim(index(dim), len(of.size) + 1))
-    return make_view(input, made, op("UnsqueezeBackward0", made.size))
+    return rows.UNSQUEEZE.view(input, made, made.size)
 
 
 def expand(input: Tensor, *sizes: Any, implicit: bool = False) -> Tensor:
@@ -149,7 +149,7 @@ def expand(input: Tensor, *sizes: Any, implicit: bool = False) -> Tensor:
             f"({input.ndim})"
         )
     made = geometries.expand(geometry(input), size)
-    return make_view(input, made, op("ExpandBackward0", made.size))
+    return rows.EXPAND.view(input, made, made.size)
 
 
 def expand_as(input: Tensor, other: Tensor) -> Tensor:
@@ -158,10 +158,6 @@ def expand_as(input: Tensor, other: Tensor) -> Tensor:
 
 
 # ------------------------------------------------------------------------------------------- order of dimensions
-
-
-def _permuted(input: Tensor, dims: tuple[int, ...], label: str, *static: Any) -> Tensor:
-    return make_view(input, geometries.permute(geometry(input), dims), op(label, *static))
 
 
 def permute(input: Tensor, *dims: Any) -> Tensor:
@@ -175,7 +171,7 @@ def permute(input: Tensor, *dims: Any) -> Tensor:
     order = tuple([wrap_dim(dim, input.ndim) for dim in wanted])
     if len(set(order)) < len(order):
         raise RuntimeError("permute(): duplicate dims are not allowed.")
-    return _permuted(input, order, "PermuteBackward0", order)
+    return rows.PERMUTE(input, order)
 
 
 def exchanged(ndim: int, dim0: int, dim1: int) -> tuple[tuple[int, ...], int, int]:
@@ -190,19 +186,20 @@ def exchanged(ndim: int, dim0: int, dim1: int) -> tuple[tuple[int, ...], int, in
 def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     """Two dimensions exchanged."""
     order, a, b = exchanged(input.ndim, dim0, dim1)
-    return _permuted(input, order, "TransposeBackward0", a, b)
+    made = geometries.permute(geometry(input), order)
+    return rows.TRANSPOSE.view(input, made, a, b)
 
 
 def alias(input: Tensor) -> Tensor:
     """A view of all of it."""
-    return make_view(input, geometry(input), op("AliasBackward0"))
+    return rows.ALIAS(input)
 
 
 def t(input: Tensor) -> Tensor:
     """The transpose of a matrix; a vector as it is."""
     if input.ndim > 2:
         raise RuntimeError(f"t() expects a tensor with <= 2 dimensions, but self is {input.ndim}D")
-    return _permuted(input, tuple(range(input.ndim))[::-1], "TBackward0")
+    return rows.T(input)
 
 
 def _numpy_transpose(input: Tensor) -> Tensor:
@@ -215,7 +212,7 @@ def _numpy_transpose(input: Tensor) -> Tensor:
             stacklevel=2,
         )
     order = tuple(range(input.ndim))[::-1]
-    return _permuted(input, order, "PermuteBackward0", order)
+    return rows.PERMUTE(input, order)
 
 
 def _matrix_transpose(name: str, conjugate: bool) -> Callable[[Tensor], Tensor]:
@@ -264,7 +261,7 @@ def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:
             raise RuntimeError(f"movedim: repeated dim in `{what}` ({list(given)})")
     rest = iter([k for k in range(ndim) if k not in came])
     order = tuple([came[went.index(k)] if k in went else next(rest) for k in range(ndim)])
-    return _permuted(input, order, "PermuteBackward0", order)
+    return rows.PERMUTE(input, order)
 
 
 # ------------------------------------------------------------------------------------------- parts
@@ -286,14 +283,12 @@ def select(input: Tensor, dim: int, index: int) -> Tensor:
 
 def selected(input: Tensor, dim: int, at: int) -> Tensor:
     """`select` of what was checked."""
-    made = geometries.select(geometry(input), dim, at)
-    return make_view(input, made, op("SelectBackward0", dim), (at,))
+    return rows.SELECT(input, dim, at)
 
 
 def sliced(input: Tensor, dim: int, start: int, length: int, step: int) -> Tensor:
     """Every `step`-th place along a dimension, checked before."""
-    made = geometries.slice_(geometry(input), dim, start, length, step)
-    return make_view(input, made, op("SliceBackward0", dim, length, step), (start,))
+    return rows.SLICE(input, dim, length, step, start)
 
 
 _index = index
@@ -322,8 +317,7 @@ def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Te
     a, b = wrap_dim(dim1, input.ndim), wrap_dim(dim2, input.ndim)
     if a == b:
         raise RuntimeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}")
-    made = geometries.diagonal(geometry(input), offset, a, b)
-    return make_view(input, made, op("DiagonalBackward0", offset, a, b))
+    return rows.DIAGONAL(input, offset, a, b)
 
 
 def unfold(input: Tensor, dimension: int, size: int, step: int) -> Tensor:
@@ -338,8 +332,7 @@ def unfold(input: Tensor, dimension: int, size: int, step: int) -> Tensor:
         )
     if step <= 0:
         raise RuntimeError(f"step is {step} but must be > 0")
-    made = geometries.unfold(geometry(input), dim, size, step)
-    return make_view(input, made, op("UnfoldBackward0", dim, size, step))
+    return rows.UNFOLD(input, dim, size, step)
 
 
 def as_strided(
