@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from funcgrad.torch._ops.out import store
+from funcgrad.torch._ops.conversions import to
+from funcgrad.torch._ops.out import CASTS, EXACT, store
 from funcgrad.torch._ops.pointwise import absolute
 from funcgrad.torch._ops.row import (
     WIDE,
@@ -18,6 +19,7 @@ from funcgrad.torch._ops.row import (
     DType,
     Refusal,
     Row,
+    accumulating,
     named,
     no_kernel,
     op,
@@ -64,6 +66,7 @@ def _extreme(
         f"{name}.all",
         f"{node}1",
         saves="self result",
+        accumulates=True,
         refuses=(no_kernel("c", f"{name}_all"),),
         prepare=lambda input: _check_not_empty(name, input, None),
     )
@@ -76,7 +79,7 @@ def _extreme(
         saves="indices",
         refuses=(_no_complex(name),),
         prepare=partial(_check_not_empty, name),
-        out=True,
+        out=EXACT,
         returns=("values", "indices"),
     )
     def along(input: Array, dim: Dim, keepdim: bool = False) -> Any:
@@ -108,7 +111,7 @@ def _argument(name: str, argument: Callable[..., Any]) -> None:
         f"{name.capitalize()}Backward0",
         refuses=(_no_complex(name),),
         prepare=partial(_check_not_empty, name),
-        out=True,
+        out=EXACT,
     )
     def function(input: Array, dim: Dim = None, keepdim: bool = False) -> Any:
         if not input.ndim:
@@ -141,8 +144,8 @@ _NO_TOP = (
     "SortBackward0",
     saves="indices",
     refuses=(_NOT_SORTED,),
-    laid_out=True,
-    out=True,
+    laid_out=EXACT,
+    out=EXACT,
     returns=("values", "indices"),
 )
 def sort(input: Array, dim: Dim = -1, descending: bool = False, stable: bool = True) -> Any:
@@ -169,7 +172,7 @@ def _check_count(input: Tensor, k: int, dim: int, *_: Any) -> None:
     saves="indices",
     refuses=_NO_TOP,
     prepare=_check_count,
-    out=True,
+    out=EXACT,
     returns=("values", "indices"),
 )
 def topk(input: Array, k: int, dim: Dim = -1, largest: bool = True, sorted: bool = True) -> Any:
@@ -185,10 +188,10 @@ def topk(input: Array, k: int, dim: Dim = -1, largest: bool = True, sorted: bool
 
 
 def _running(name: str, node: str, function: Callable[..., Any], **facts: Any) -> Row:
-    @op(name, node, saves="self result", out=True, **facts)
+    @op(name, node, saves="self result", out=CASTS, **facts)
     def along(input: Array, dim: Dim, *, dtype: DType = None) -> Any:
         x = input.astype(dtype)
-        return function(x, axis=dim) if x.ndim else x
+        return accumulating(partial(function, axis=dim))(x) if x.ndim else x
 
     return along
 
@@ -197,10 +200,11 @@ def _soft(name: str, node: str, function: Callable[..., Any]) -> Row:
     kernel = no_kernel("iub", f"{name}_lastdim_kernel_impl")
     complex_ = no_kernel("c", f"{name}_lastdim_kernel_impl")
 
-    @op(name, node, saves="result", refuses=(kernel, complex_), out=True)
+    @op(name, node, saves="result", refuses=(kernel, complex_), out=EXACT)
     def along(input: Array, dim: Dim, *, dtype: DType = None) -> Any:
         x = input.astype(dtype)
-        return function(x, axis=dim) if x.ndim else function(x[None], axis=0)[0]
+        soft = accumulating(partial(function, axis=dim if x.ndim else 0))
+        return soft(x) if x.ndim else soft(x[None])[0]
 
     return along
 
@@ -224,12 +228,12 @@ def _root(total: Any) -> Any:
     return jnp.where(total == 0, 0, jnp.sqrt(jnp.where(total == 0, 1, total)))
 
 
-@op("var.correction", "VarBackward0")
+@op("var.correction", "VarBackward0", accumulates=True)
 def _var(input: Array, dim: Dims, correction: Any, keepdim: bool) -> Any:
     return jnp.var(input, axis=dim, ddof=correction, keepdims=keepdim)
 
 
-@op("std.correction", "StdBackward0", saves="self result")
+@op("std.correction", "StdBackward0", saves="self result", accumulates=True)
 def _std(input: Array, dim: Dims, correction: Any, keepdim: bool) -> Any:
     return _root(jnp.var(input, axis=dim, ddof=correction, keepdims=keepdim))
 
@@ -266,7 +270,7 @@ _spread("var", _var)
 # ------------------------------------------------------------------------------------------- norms
 
 
-@op("norm.order", "LinalgVectorNormBackward0", saves="self result")
+@op("norm.order", "LinalgVectorNormBackward0", saves="self result", accumulates=True)
 def _norm(input: Array, order: float, dim: Dims, keepdim: bool) -> Any:
     if order == 2:
         total = jnp.sum(jnp.real(input * jnp.conj(input)), axis=dim, keepdims=keepdim)
@@ -304,7 +308,11 @@ def norm(
             f"{input.dtype.scalar_type}"
         )
     if out is not None:
-        return store("norm", out, (input,), lambda: norm(input, p, dim, keepdim, dtype=dtype))
+        return store(
+            "norm", out, (input,), lambda: norm(input, p, dim, keepdim, dtype=dtype), EXACT
+        )
+    if dtype is not None:
+        input = to(input, dtype=dtype)
     return _norm(input, 2.0 if p in ("fro", None) else float(p), dim, keepdim)
 
 

@@ -12,8 +12,9 @@ import numpy as np
 from funcgrad.engine import Aval, Leaf, Op, Storage, Variable
 from funcgrad.engine.trace import record_one, record_two
 from funcgrad.torch._memory.storages import DataStorage, ViewStorage, aval_of
-from funcgrad.torch._ops.out import store
+from funcgrad.torch._ops.out import CASTS, store
 from funcgrad.torch._ops.row import BOOL, FLOAT, Argument, Role, Row, named
+from funcgrad.torch._ops.undifferentiable import without_derivative
 from funcgrad.torch._tensor.in_place import in_place, watch, writable, write
 from funcgrad.torch._tensor.operands import (
     NUMBERS,
@@ -31,12 +32,6 @@ from funcgrad.torch._tensor.tensor import Tensor, tensor_of
 from funcgrad.torch._tensor.view import as_it_was
 from funcgrad.torch._types.dtypes import dtype, forgotten_with_default_dtype, get_default_dtype
 
-IN_PLACE_OPERATORS = {
-    "add": "__iadd__",
-    "sub": "__isub__",
-    "mul": "__imul__",
-    "div": "__itruediv__",
-}
 # Storages all of whose elements are written, and which no view shares some of: an exact test of types, since it is made
 # at every augmented assignment.
 _APART = frozenset((Storage, DataStorage))
@@ -52,8 +47,13 @@ def elementwise(
     operands: int,
     other: str = "other",
     public: bool = True,
-    reflected: tuple[str, ...] = (),
+    numbers: str = "second",
     aliases: tuple[str, ...] = (),
+    reflected: tuple[str, ...] = (),
+    in_place_operator: str = "",
+    guard: Callable[[Any, Any], None] | None = None,
+    of_number: "Elementwise | None" = None,
+    differentiable: bool = True,
     **facts: Any,
 ) -> "Elementwise":
     """Declare an elementwise op of one or two operands.
@@ -63,8 +63,13 @@ def elementwise(
         operands: one or two.
         other: the name of the second.
         public: whether users reach it, or a function written by hand calls it.
-        reflected: the operators for a number on the left.
+        numbers: which of two operands may be a Python number: "either", "second" or "neither".
         aliases: PyTorch's other names.
+        reflected: the operators for a number on the left.
+        in_place_operator: the augmented assignment.
+        guard: called with the two operands at each call; raises PyTorch's complaint of their values.
+        of_number: the row for a number as the second operand, where its node is another.
+        differentiable: whether PyTorch has a derivative of it.
         facts: the row's other fields.
     """
     facts.setdefault("in_place", True)
@@ -76,10 +81,11 @@ def elementwise(
         kind=("unary", "binary")[operands - 1],
         dtype=dtype,
         laid_out=True,
-        out=True,
+        out=CASTS,
         **facts,
     )
-    made = Elementwise(row)
+    made = Elementwise(row, numbers, in_place_operator, guard, differentiable)
+    made.of_second_number = of_number or made
     if public:
         made.publish((name, *aliases), reflected)
     return made
@@ -88,8 +94,18 @@ def elementwise(
 class Elementwise:
     """A row made callable: one engine op for each pair (dtype computed in, dtype stored), found by the operands' types."""
 
-    def __init__(self, row: Row) -> None:
+    def __init__(
+        self,
+        row: Row,
+        takes_numbers: str,
+        augmented: str,
+        guard: Callable[[Any, Any], None] | None,
+        differentiable: bool,
+    ) -> None:
         self.row = row
+        self.takes_numbers, self.augmented = takes_numbers, augmented
+        self.guard, self.differentiable = guard, differentiable
+        self.of_second_number = self
         self.ops: dict[Any, Op] = {}
         self.by_types: dict[tuple[Aval, ...], Op] = forgotten_with_default_dtype({})
         self.in_place_by_types: dict[tuple[Aval, ...], Op] = forgotten_with_default_dtype({})
@@ -107,18 +123,20 @@ class Elementwise:
         for each in row.operators:
             publish(function if unary else self.operator(), each, function=False)
         for each in reflected:
-            publish(self.operator(), each, function=False)
+            publish(self.reflected(), each, function=False)
         if row.in_place:
             self.publish_in_place(self.in_place_method(), names)
 
     def publish_in_place(self, method: Callable[..., Tensor], names: tuple[str, ...]) -> None:
         """Let users reach the op's in-place form, and its augmented assignment."""
-        doc = f"`{self.row.name}`, stored in the tensor itself."
+        doc = f"`{self.row.title}`, stored in the tensor itself."
         publish(
-            named(method, f"{self.row.name}_", doc), *[f"{name}_" for name in names], function=False
+            named(method, f"{self.row.title}_", doc),
+            *[f"{name}_" for name in names],
+            function=False,
         )
-        if self.row.name in IN_PLACE_OPERATORS:
-            publish(self.in_place_operator(), IN_PLACE_OPERATORS[self.row.name], function=False)
+        if self.augmented:
+            publish(self.in_place_operator(), self.augmented, function=False)
 
     # -- the engine's op ------------------------------------------------------------------------------------------
 
@@ -201,24 +219,74 @@ class Elementwise:
         return function
 
     def binary(self) -> Callable[..., Tensor]:
-        """The op as a function of two operands, the second of which may be a Python number."""
-        name, operator = self.row.name, self.operator()
+        """The op as a function of two operands."""
+        operator, second_too = self.operator(), self.takes_numbers != "neither"
 
-        def function(input: Tensor, other: Any, *, out: Tensor | None = None) -> Tensor:
+        def function(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
             if out is not None:
-                return store(name, out, (input, other), lambda: function(input, other))
+                return store(self.row.title, out, (input, other), lambda: function(input, other))
+            if not isinstance(input, Tensor):
+                return self.of_number(input, other)
+            if not second_too and not isinstance(other, Tensor):
+                raise self.must_be_tensor("other", 2, other)
             result = operator(input, other)
             if result is NotImplemented:
-                raise TypeError(
-                    f"{name}(): argument 'other' (position 2) must be Tensor, not {type(other).__name__}"
-                )
+                raise self.must_be_tensor("other", 2, other)
             return result
 
         return function
 
+    def must_be_tensor(self, name: str, position: int, given: Any) -> TypeError:
+        """The complaint of an operand that is no tensor."""
+        kind = type(given).__name__
+        return TypeError(
+            f"{self.row.title}(): argument '{name}' (position {position}) must be Tensor, not {kind}"
+        )
+
+    def of_number(self, input: Any, other: Any) -> Tensor:
+        """The op of a Python number and a tensor.
+
+        Raises:
+            TypeError: PyTorch's function takes no number first, or the second operand is no tensor.
+        """
+        if self.takes_numbers != "either" or not isinstance(input, NUMBERS):
+            raise self.must_be_tensor("input", 1, input)
+        if not isinstance(other, Tensor):
+            raise self.must_be_tensor("other", 2, other)
+        return self.computed(self.number_beside(other, input), other)
+
+    def computed(self, first: Variable, second: Variable) -> Tensor:
+        """The op of two variables."""
+        if self.guard is not None:
+            self.guard(first, second)
+
+        def compute() -> Tensor:
+            avals = (first._storage.value.aval, second._storage.value.aval)
+            op = self.by_types.get(avals) or self.for_types(first, second)
+            result = tensor_of(*record_two(op, first, second))
+            if type(first._storage) is ViewStorage or type(second._storage) is ViewStorage:
+                laid_out(result, first, second)
+            return result
+
+        if self.differentiable:
+            return compute()
+        return without_derivative(self.row.title, compute, first, second)
+
+    def reflected(self) -> Callable[[Any, Any], Any]:
+        """The operator for a number on the left."""
+
+        def method(self_: Any, other: Any) -> Any:
+            if isinstance(other, NUMBERS):
+                return self.computed(self.number_beside(self_, other), self_)
+            return NotImplemented
+
+        return method
+
     def operator(self) -> Callable[[Any, Any], Any]:
         """The op as an operator method, which leaves operands it does not know to the other side."""
         by_types, numbers, number = self.by_types, self.numbers, self.number
+        if self.guard is not None or not self.differentiable:
+            return self.careful_operator()
 
         def method(self_: Any, other: Any) -> Any:
             if isinstance(other, Tensor):
@@ -234,6 +302,19 @@ class Elementwise:
             if type(self_._storage) is ViewStorage or type(second._storage) is ViewStorage:
                 laid_out(result, self_, second)
             return result
+
+        return method
+
+    def careful_operator(self) -> Callable[[Any, Any], Any]:
+        """`operator` of an op whose operands' values are looked at, or that has no derivative."""
+
+        def method(self_: Any, other: Any) -> Any:
+            if isinstance(other, Tensor):
+                return self.computed(self_, other)
+            if isinstance(other, NUMBERS):
+                row = self.of_second_number
+                return row.computed(self_, row.number_beside(self_, other))
+            return NotImplemented
 
         return method
 
@@ -255,10 +336,12 @@ class Elementwise:
         for other in others:
             if not isinstance(other, (Tensor, *NUMBERS)):
                 raise TypeError(
-                    f"{row.name}_(): argument 'other' (position 1) must be Tensor, not {type(other).__name__}"
+                    f"{row.title}_(): argument 'other' (position 1) must be Tensor, not {type(other).__name__}"
                 )
         given = tuple([b if isinstance(b, Tensor) else self.number_beside(a, b) for b in others])
-        writable(a, *given, name=f"{row.name}_")
+        if self.guard is not None:
+            self.guard(a, *given)
+        writable(a, *given, name=f"{row.title}_")
         avals = (aval_of(a._storage), *[other._storage.value.aval for other in given])
         op = self.in_place_by_types.get(avals) or self.for_in_place((a, *given), avals)
         watches = row.watches if saves is None else saves.split()
@@ -293,10 +376,10 @@ class Elementwise:
     def in_place_operator(self) -> Callable[[Any, Any], Any]:
         """The op as an augmented assignment: `in_place` for a second operand, without detours."""
         in_place_by_types, numbers = self.in_place_by_types, self.numbers
-        name = f"{self.row.name}_"
+        name, careful = f"{self.row.title}_", self.guard is not None
 
         def method(self_: Any, other: Any) -> Any:
-            if type(self_) is not Tensor:
+            if careful or type(self_) is not Tensor:
                 known = isinstance(other, (Tensor, *NUMBERS))
                 return self.in_place(self_, other) if known else NotImplemented
             if isinstance(other, Tensor):

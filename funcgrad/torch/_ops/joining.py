@@ -7,7 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from funcgrad.torch._memory.geometry import wrap_dim
-from funcgrad.torch._ops.out import store
+from funcgrad.torch._ops.out import CASTS, EXACT, store
 from funcgrad.torch._ops.pointwise import MUL
 from funcgrad.torch._ops.row import PROMOTED, Array, Arrays, Dim, Dims, op
 from funcgrad.torch._ops.views import views
@@ -70,7 +70,7 @@ def _check_cat(tensors: Any, dim: int) -> Any:
     aliases=("concat", "concatenate"),
     dtype=PROMOTED,
     prepare=_check_cat,
-    out=True,
+    out=CASTS,
 )
 def cat(tensors: Arrays, dim: Dim = 0) -> Any:
     """Tensors one after another along a dimension that they have.
@@ -100,7 +100,7 @@ def _check_stack(tensors: Any, dim: int) -> Any:
     return [given, wrap_dim(dim, len(first) + 1)]
 
 
-@op("stack", "StackBackward0", dtype=PROMOTED, prepare=_check_stack, out=True)
+@op("stack", "StackBackward0", dtype=PROMOTED, prepare=_check_stack, out=CASTS)
 def stack(tensors: Arrays, dim: Dim = 0) -> Any:
     """Tensors of one shape side by side along a new dimension."""
     return jnp.stack(tensors, dim)
@@ -147,7 +147,7 @@ def _check_flip(input: Tensor, dims: Any) -> Any:
     return [input, dims or ()]
 
 
-@op("flip", "FlipBackward0", prepare=_check_flip, laid_out=True)
+@op("flip", "FlipBackward0", prepare=_check_flip, laid_out=EXACT)
 def flip(input: Array, dims: Dims) -> Any:
     """In the reverse order along dimensions; a copy."""
     return jnp.flip(input, dims)
@@ -186,7 +186,7 @@ def _check_roll(input: Tensor, shifts: Any, dims: Any) -> Any:
     return [input, by, tuple([wrap_dim(d, input.ndim) for d in along])]
 
 
-@op("roll", "RollBackward0", prepare=_check_roll, out=True)
+@op("roll", "RollBackward0", prepare=_check_roll)
 def roll(input: Array, shifts: Any, dims: Any = None) -> Any:
     """Shifted along dimensions, what goes out at the end coming in at the start; over all elements without dimensions."""
     return jnp.roll(input, shifts, dims)
@@ -197,7 +197,7 @@ def _triangle(name: str, node: str, function: Callable[..., Any]) -> None:
         if input.ndim < 2:
             raise RuntimeError(f"{name}: input tensor must have at least 2 dimensions")
 
-    @op(name, node, prepare=check, out=True)
+    @op(name, node, prepare=check, out=EXACT)
     def triangle(input: Array, diagonal: int = 0) -> Any:
         return function(input, diagonal)
 
@@ -233,7 +233,7 @@ def _diagonal_copy(input: Array, offset: int) -> Any:
 def diag(input: Tensor, diagonal: int = 0, *, out: Tensor | None = None) -> Tensor:
     """The diagonal of a matrix as a vector, or a matrix with a vector as its diagonal; a copy."""
     if out is not None:
-        return store("diag", out, (input,), lambda: diag(input, diagonal))
+        return store("diag", out, (input,), lambda: diag(input, diagonal), EXACT)
     if input.ndim == 1:
         return diag_embed(input, diagonal)
     if input.ndim != 2:
@@ -289,6 +289,16 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
         list(tensors[0]) if len(tensors) == 1 and not isinstance(tensors[0], Tensor) else tensors
     )
     swap = indexing == "xy" and len(given) > 1
+    if not given:
+        raise RuntimeError("meshgrid expects a non-empty TensorList")
+    for each in given:
+        if each.dtype is not given[0].dtype:
+            raise RuntimeError("meshgrid expects all tensors to have the same dtype")
+        if each.ndim > 1:
+            kind = f"[ torch.{each.dtype.scalar_type}Tensor{{{','.join(map(str, each.shape))}}} ]"
+            raise RuntimeError(
+                f"torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got: {kind}"
+            )
     vectors = [given[1], given[0], *given[2:]] if swap else list(given)
     shape = [each.numel() for each in vectors]
     grids = [

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from funcgrad.engine import Aval, record
 from funcgrad.engine.trace import record_two
-from funcgrad.torch._ops.out import store
+from funcgrad.torch._ops.out import EXACT, store
 from funcgrad.torch._ops.row import Array, no_kernel, op
 from funcgrad.torch._ops.views import views
 from funcgrad.torch._ops.views.reshaped_in_place import squeeze_
@@ -101,7 +101,7 @@ _matmul = partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
     check=check_dot,
     refuses=(no_kernel("b", "dot"),),
     named_first=(0,),
-    out=True,
+    out=EXACT,
 )
 def dot(input: Array, tensor: Array) -> Any:
     """The sum of the products of two vectors' elements."""
@@ -115,7 +115,7 @@ def dot(input: Array, tensor: Array) -> Any:
     check=check_mv,
     refuses=(no_kernel("b", "addmv_impl_cpu"),),
     named_first=(0,),
-    out=True,
+    out=EXACT,
 )
 def mv(input: Array, vec: Array) -> Any:
     """The product of a matrix and a vector."""
@@ -128,7 +128,7 @@ def mv(input: Array, vec: Array) -> Any:
     saves="self mat2",
     check=check_mm,
     refuses=(no_kernel("b", "addmm_impl_cpu_"),),
-    out=True,
+    out=EXACT,
 )
 def mm(input: Array, mat2: Array) -> Any:
     """The product of two matrices."""
@@ -156,7 +156,14 @@ def matmul(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor
         RuntimeError: the sizes or dtypes do not fit, or an operand is 0-d.
     """
     if out is not None:
-        return store("matmul", out, (input, other), lambda: matmul(input, other))
+        words = EXACT
+        if (
+            isinstance(input, Tensor)
+            and isinstance(other, Tensor)
+            and input.ndim == other.ndim == 1
+        ):
+            words = "result dtype {Given} does not match input dtype {Wanted}"
+        return store("matmul", out, (input, other), lambda: matmul(input, other), words)
     result = _operator(input, other)
     if result is NotImplemented:
         raise TypeError(

@@ -11,9 +11,20 @@ from funcgrad.torch._tensor.in_place import check_no_repeats
 from funcgrad.torch._tensor.operands import check_castable
 from funcgrad.torch._tensor.resizing import resize
 from funcgrad.torch._tensor.tensor import Tensor
+from funcgrad.torch._types.dtypes import kernel_name
+
+# Whether a result may be stored in a tensor of another dtype of its category; else PyTorch's complaint.
+CASTS = "casts"
+EXACT = "Expected out tensor to have dtype {wanted}, but got {given} instead"
 
 
-def store(name: str, out: Tensor, tensors: Iterable[Any], compute: Callable[[], Tensor]) -> Tensor:
+def store(
+    name: str,
+    out: Tensor,
+    tensors: Iterable[Any],
+    compute: Callable[[], Tensor],
+    dtype: str = CASTS,
+) -> Tensor:
     """Put a result in a tensor, which takes its shape.
 
     Args:
@@ -21,6 +32,7 @@ def store(name: str, out: Tensor, tensors: Iterable[Any], compute: Callable[[], 
         out: where it goes.
         tensors: the arguments.
         compute: gives the result.
+        dtype: `CASTS`, or the complaint where the result's dtype is another.
 
     Raises:
         RuntimeError: a gradient is wanted, or the result's dtype cannot be stored.
@@ -36,6 +48,10 @@ def store(name: str, out: Tensor, tensors: Iterable[Any], compute: Callable[[], 
         raise TypeError(f"{name}(): argument 'out' must be Tensor, not {type(out).__name__}")
     with grad_mode(False):
         result = compute()
+        if dtype is not CASTS and result.dtype is not out.dtype:
+            words = {"wanted": kernel_name(result.dtype), "given": kernel_name(out.dtype)}
+            words |= {"Wanted": result.dtype.scalar_type, "Given": out.dtype.scalar_type}
+            raise RuntimeError(dtype.format(**words))
         check_castable(result.dtype, out.dtype)
         if out.shape == result.shape:
             if type(out._storage) is ViewStorage:

@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from funcgrad.engine import Aval
+from funcgrad.engine import Aval, compute
+from funcgrad.engine.values import Wrapped, is_tracer
 from funcgrad.torch._ops.elementwise import elementwise, operator
 from funcgrad.torch._ops.row import BOOL, FLOAT, SAME, Refusal, no_kernel
 from funcgrad.torch._tensor.operands import check_broadcast
@@ -183,8 +184,25 @@ one("isinf", jnp.isinf, "IsinfBackward0", BOOL, in_place=False)
 one("isfinite", jnp.isfinite, "IsfiniteBackward0", BOOL, in_place=False)
 one("logical_not", jnp.logical_not, "LogicalNotBackward0", BOOL)
 
-ADD = two("add", jnp.add, "AddBackward0", SAME, public=False)
-SUB = two("sub", jnp.subtract, "SubBackward0", SAME, public=False, check=check_subtraction)
+ADD = two(
+    "add",
+    jnp.add,
+    "AddBackward0",
+    SAME,
+    public=False,
+    numbers="either",
+    in_place_operator="__iadd__",
+)
+SUB = two(
+    "sub",
+    jnp.subtract,
+    "SubBackward0",
+    SAME,
+    public=False,
+    numbers="either",
+    in_place_operator="__isub__",
+    check=check_subtraction,
+)
 RSUB = two(
     "rsub",
     lambda a, b: b - a,
@@ -199,17 +217,19 @@ MUL = two(
     jnp.multiply,
     "MulBackward0",
     SAME,
-    operators=("__mul__",),
-    reflected=("__rmul__",),
+    numbers="either",
+    aliases=("multiply",),
+    operators=("__mul__", "__rmul__"),
+    in_place_operator="__imul__",
     saves="self other",
     masked=_masked,
 )
-two("div", jnp.divide, "DivBackward0", FLOAT, operators=("__truediv__",), saves="self other")
 two(
     "maximum",
     _maximum,
     "MaximumBackward0",
     SAME,
+    numbers="neither",
     in_place=False,
     saves="self other",
     refuses=_no_order("maximum"),
@@ -219,6 +239,7 @@ two(
     _minimum,
     "MinimumBackward0",
     SAME,
+    numbers="neither",
     in_place=False,
     saves="self other",
     refuses=_no_order("minimum"),
@@ -228,6 +249,8 @@ two(
     _atan2,
     "Atan2Backward0",
     FLOAT,
+    numbers="neither",
+    aliases=("arctan2",),
     saves="self other",
     refuses=(no_kernel("c", "atan2_cpu"),),
 )
@@ -258,13 +281,212 @@ two(
     operators=("__ge__",),
     refuses=(no_kernel("c", "ge_cpu"),),
 )
-two("logical_and", jnp.logical_and, "LogicalAndBackward0", BOOL)
-two("logical_or", jnp.logical_or, "LogicalOrBackward0", BOOL)
-two("logical_xor", jnp.logical_xor, "LogicalXorBackward0", BOOL)
+two("logical_and", jnp.logical_and, "LogicalAndBackward0", BOOL, numbers="neither")
+two("logical_or", jnp.logical_or, "LogicalOrBackward0", BOOL, numbers="neither")
+two("logical_xor", jnp.logical_xor, "LogicalXorBackward0", BOOL, numbers="neither")
 
+# ------------------------------------------------------------------------------------------- divisions
+
+
+def _check_zero(input: Any, other: Any) -> None:
+    """Check that no integer is divided by zero, as far as values can be seen."""
+    values = [each._storage.value for each in (input, other)]
+    kinds = {value.aval.dtype.kind for value in values}
+    if kinds == {"b"} or any(v.aval.inexact or isinstance(v, Wrapped) for v in values):
+        return
+    divisor = compute(values[1])
+    if not is_tracer(divisor) and not np.all(np.asarray(divisor)):
+        raise RuntimeError("ZeroDivisionError")
+
+
+def _floor(x: Any, y: Any) -> Any:
+    rounded = jnp.floor_divide(x, y)
+    return jnp.where(y == 0, x / y, rounded) if jnp.issubdtype(x.dtype, jnp.floating) else rounded
+
+
+def _rounded_down(x: Any, y: Any) -> Any:
+    return jax.lax.stop_gradient(_floor(x, y))
+
+
+def _rounded_to_zero(x: Any, y: Any) -> Any:
+    x, y = jnp.broadcast_arrays(x, y)
+    quotient = jax.lax.div(x, y)
+    inexact = jnp.issubdtype(x.dtype, jnp.floating)
+    return jax.lax.stop_gradient(jnp.trunc(quotient) if inexact else quotient)
+
+
+def _fmod(x: Any, y: Any) -> Any:
+    return jax.lax.rem(*jnp.broadcast_arrays(x, y))
+
+
+_division = partial(two, guard=_check_zero, saves="self other")
+_DIV = two(
+    "div",
+    jnp.divide,
+    "DivBackward0",
+    FLOAT,
+    public=False,
+    numbers="either",
+    operators=("__truediv__",),
+    in_place_operator="__itruediv__",
+    saves="self other",
+)
+_DIVISIONS = {
+    None: _DIV,
+    "floor": _division(
+        "div.floor",
+        _rounded_down,
+        "DivBackward2",
+        SAME,
+        public=False,
+        numbers="either",
+        refuses=(no_kernel("bc", "div_floor_cpu"),),
+    ),
+    "trunc": _division(
+        "div.trunc",
+        _rounded_to_zero,
+        "DivBackward2",
+        SAME,
+        public=False,
+        numbers="either",
+        refuses=(no_kernel("bc", "div_trunc_cpu"),),
+    ),
+}
+_DIVIDE = {mode: division.binary() for mode, division in _DIVISIONS.items()}
+
+
+def _check_mode(mode: Any) -> None:
+    if mode not in _DIVISIONS:
+        raise RuntimeError(
+            f"div expected rounding_mode to be one of None, 'trunc', or 'floor' but found '{mode}'"
+        )
+
+
+def div(input: Any, other: Any, *, rounding_mode: str | None = None, out: Any = None) -> Any:
+    """`input / other`, element by element, rounded down or towards zero if `rounding_mode` says so."""
+    _check_mode(rounding_mode)
+    return _DIVIDE[rounding_mode](input, other, out=out)
+
+
+def div_(self: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
+    """`div`, stored in the tensor itself."""
+    _check_mode(rounding_mode)
+    return _DIVISIONS[rounding_mode].in_place(self, other)
+
+
+publish(div, "div", "divide")
+publish(_DIVIDE[None], "true_divide")
+_DIV.publish_in_place(div_, ("div", "divide", "true_divide"))
+publish(_DIV.operator(), "__truediv__", function=False)
 # As PyTorch has it: a number divided by a tensor is the tensor's reciprocal times the number.
 publish(
     operator(lambda self, other: FUNCTIONS["mul"](FUNCTIONS["reciprocal"](self), other)),
     "__rtruediv__",
     function=False,
 )
+_division(
+    "floor_divide",
+    _floor,
+    "NotImplemented",
+    SAME,
+    numbers="either",
+    differentiable=False,
+    operators=("__floordiv__",),
+    reflected=("__rfloordiv__",),
+    in_place_operator="__ifloordiv__",
+    refuses=(no_kernel("bc", "div_floor_cpu"),),
+)
+_NO_REMAINDER = (no_kernel("bc", "remainder_cpu"),)
+_NO_FMOD = (no_kernel("bc", "fmod_cpu"),)
+_of_number = partial(two, guard=_check_zero, public=False)
+_division(
+    "remainder",
+    jnp.remainder,
+    "RemainderBackward1",
+    SAME,
+    of_number=_of_number(
+        "remainder.Scalar", jnp.remainder, "RemainderBackward0", SAME, refuses=_NO_REMAINDER
+    ),
+    numbers="either",
+    operators=("__mod__",),
+    reflected=("__rmod__",),
+    in_place_operator="__imod__",
+    refuses=_NO_REMAINDER,
+)
+_division(
+    "fmod",
+    _fmod,
+    "FmodBackward1",
+    SAME,
+    of_number=_of_number("fmod.Scalar", _fmod, "FmodBackward0", SAME, refuses=_NO_FMOD),
+    refuses=_NO_FMOD,
+)
+
+# ------------------------------------------------------------------------------------------- bits
+
+
+def _shift_left(x: Any, y: Any) -> Any:
+    return jnp.where((y < 0) | (y >= x.dtype.itemsize * 8), 0, jnp.left_shift(x, y))
+
+
+def _shift_right(x: Any, y: Any) -> Any:
+    most = x.dtype.itemsize * 8 - 1
+    return jnp.right_shift(x, jnp.where((y < 0) | (y > most), most, y))
+
+
+def _bits(
+    name: str, function: Callable[..., Any], operators: str, kernel: str, **more: Any
+) -> None:
+    """Declare an op of integers' bits, with its three operators."""
+    plain, reflected = f"__{operators}__", f"__r{operators}__"
+    commutes = more.pop("commutes", True)
+    two(
+        name,
+        function,
+        "NotImplemented",
+        SAME,
+        numbers="either",
+        operators=(plain, reflected) if commutes else (plain,),
+        reflected=() if commutes else (reflected,),
+        in_place_operator=f"__i{operators}__",
+        refuses=(no_kernel("fVc", kernel),),
+        **more,
+    )
+
+
+_bits("bitwise_and", jnp.bitwise_and, "and", "bitwise_and_cpu")
+_bits("bitwise_or", jnp.bitwise_or, "or", "bitwise_or_cpu")
+_bits("bitwise_xor", jnp.bitwise_xor, "xor", "bitwise_xor_cpu")
+_bits("bitwise_left_shift", _shift_left, "lshift", "lshift_cpu", commutes=False)
+_bits("bitwise_right_shift", _shift_right, "rshift", "rshift_cpu", commutes=False)
+one(
+    "bitwise_not",
+    jnp.bitwise_not,
+    "NotImplemented",
+    SAME,
+    refuses=(no_kernel("fVc", "bitwise_not_cpu"),),
+)
+
+
+def _invert(self: Any) -> Any:
+    if self.dtype.is_floating_point or self.dtype.is_complex:
+        raise TypeError(
+            "~ (operator.invert) is only implemented on integer and Boolean-type tensors"
+        )
+    return FUNCTIONS["bitwise_not"](self)
+
+
+def positive(input: Any) -> Any:
+    """The tensor itself.
+
+    Raises:
+        RuntimeError: its elements are bools.
+    """
+    if input._storage.value.aval.dtype == bool:
+        raise RuntimeError("The `+` operator, on a bool tensor is not supported.")
+    return input
+
+
+publish(_invert, "__invert__", function=False)
+publish(positive, "positive", "__pos__", function=False)
+publish(positive, method=False)

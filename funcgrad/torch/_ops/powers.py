@@ -30,6 +30,11 @@ _LARGEST_STATIC = 16
 
 def _power_of_tensors(base: Any, exponent: Any) -> Any:
     """`base ** exponent`, with PyTorch's derivative: zero along the base where the exponent is zero."""
+    if jnp.issubdtype(base.dtype, jnp.integer):
+        # As C rounds `1 / base ** -exponent`: zero but for one and minus one.
+        sign = jnp.where(exponent % 2 == 0, 1, -1).astype(base.dtype)
+        inverse = jnp.where(base == 1, 1, jnp.where(base + 1 == 0, sign, 0))
+        return jnp.where(exponent < 0, inverse, jnp.power(base, jnp.maximum(exponent, 0)))
     constant = jax.lax.stop_gradient(base)
     return jnp.power(jnp.where(exponent == 0, constant, base), exponent)
 
@@ -112,6 +117,8 @@ def pow(input: Any, exponent: Any, *, out: Tensor | None = None) -> Tensor:
     else:
         dtype = promoted((input, exponent)).numpy_dtype
         base = number(input, Aval((), dtype))
+        if dtype.kind in "iu":
+            return tensor_of(*record(_of_tensors.for_types(base, exponent), (base, exponent)))
         result = tensor_of(*record(_power_of_number.op(dtype), (exponent, base)))
     watch(result._node, result._storage, arguments=True)
     return result

@@ -1,6 +1,7 @@
 """Sums, means and the like: ops that take dimensions away. One row an op."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -8,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from funcgrad.engine.trace import record_one
-from funcgrad.torch._ops.out import store
+from funcgrad.torch._ops.out import CASTS, store
 from funcgrad.torch._ops.row import (
     BOOL,
     INEXACT,
@@ -17,6 +18,7 @@ from funcgrad.torch._ops.row import (
     Array,
     Refusal,
     Row,
+    accumulating,
     arguments_of,
     named,
     no_kernel,
@@ -26,7 +28,7 @@ from funcgrad.torch._tensor.in_place import watch
 from funcgrad.torch._tensor.operands import remember
 from funcgrad.torch._tensor.registry import publish
 from funcgrad.torch._tensor.tensor import Tensor, tensor_of
-from funcgrad.torch._types.dtypes import bool_, dtype, int64
+from funcgrad.torch._types.dtypes import as_dtype, bool_, dtype, int64, uint8
 
 Dims = int | tuple[int, ...] | list[int] | None
 
@@ -39,6 +41,7 @@ def reduction(
     *,
     saves: str = "",
     refuses: tuple[Refusal, ...] = (),
+    out: str = CASTS,
 ) -> None:
     """Declare a reduction.
 
@@ -47,52 +50,46 @@ def reduction(
         function: the JAX function of (x, axis, keepdims).
         nodes: the graph node's name over all dimensions, and over some.
         rule: of dtypes: `WIDE`, `INEXACT`, `SAME` or `BOOL`.
-        saves, refuses: as `Row` has them.
+        saves, refuses, out: as `Row` has them.
     """
 
     def reduce(input: Array, dim: Any, keepdim: bool, stored: np.dtype | None) -> Any:
         if stored is not None:
             input = input.astype(stored)
         axis = None if dim is None or input.ndim == 0 else dim
-        # float16 and bfloat16 accumulate in float32, in JAX as in PyTorch.
-        return function(input, axis=axis, keepdims=keepdim)
+        made = accumulating(partial(function, axis=axis, keepdims=keepdim))(input)
+        # JAX widens small integers; PyTorch wraps around in the dtype that was asked for.
+        if rule is BOOL:
+            return made.astype(np.uint8) if input.dtype == np.uint8 else made
+        return made.astype(input.dtype)
 
-    facts: Any = {
-        "dtype": rule,
-        "saves": saves,
-        "refuses": refuses,
-        "out": True,
-    }
+    facts: Any = {"dtype": rule, "saves": saves, "refuses": refuses, "out": out}
     over_all, over_dims = (
         Row(title, node, reduce, arguments_of(reduce), kind=kind, **facts)
         for title, node, kind in zip(
             (name, f"{name}.dim"), nodes, ("reduction", "reduction along"), strict=True
         )
     )
-    publish(
-        named(
-            _function(over_all, over_dims),
-            name,
-            f"Over the dimensions `dim` (all of them if None), as `torch.{name}`.",
-        )
-    )
+    doc = f"Over the dimensions `dim` (all of them if None), as `torch.{name}`."
+    publish(named(_function(over_all, over_dims), name, doc))
 
 
 def _stored(row: Row, input: Tensor, wanted: dtype | None) -> dtype | None:
     """The dtype to convert to before reducing; None: as it is."""
-    if wanted is not None:
-        return wanted
-    given = input.dtype
+    given = input.dtype if wanted is None else as_dtype(wanted)
     inexact = given.is_floating_point or given.is_complex
-    if row.dtype is WIDE and not inexact:
-        return int64
-    if row.dtype is BOOL:
-        return bool_
     if row.dtype is INEXACT and not inexact:
+        which = "Input" if wanted is None else "Optional"
         raise RuntimeError(
-            f"{row.title}(): could not infer output dtype. Input dtype must be either a floating point or complex "
+            f"{row.title}(): could not infer output dtype. {which} dtype must be either a floating point or complex "
             f"dtype. Got: {given.scalar_type}"
         )
+    if wanted is not None:
+        return given
+    if row.dtype is WIDE and not inexact:
+        return int64
+    if row.dtype is BOOL and given is not uint8:
+        return bool_
     return None
 
 
@@ -110,7 +107,11 @@ def _function(over_all: Row, over_dims: Row) -> Callable[..., Tensor]:
     ) -> Tensor:
         if out is not None:
             return store(
-                over_all.title, out, (input,), lambda: reduce(input, dim, keepdim, dtype=dtype)
+                over_all.title,
+                out,
+                (input,),
+                lambda: reduce(input, dim, keepdim, dtype=dtype),
+                over_all.out,
             )
         if dim is None and dtype is None and not keepdim and input._storage.value.aval in plain:
             result = tensor_of(*record_one(plain_op, input))
@@ -134,6 +135,8 @@ def _function(over_all: Row, over_dims: Row) -> Callable[..., Tensor]:
 
 
 _BOTH = "self result"
+_SAME_OUT = "Expected the dtype for input and out to match, but got {Wanted} for input's dtype and {Given} for out's dtype."
+_BOOL_OUT = "{name} only supports bool tensor for result, got: {{Given}}"
 reduction("sum", jnp.sum, ("SumBackward0", "SumBackward1"), WIDE)
 reduction("mean", jnp.mean, ("MeanBackward0", "MeanBackward1"), INEXACT)
 reduction("prod", jnp.prod, ("ProdBackward0", "ProdBackward1"), WIDE, saves=_BOTH)
@@ -144,6 +147,7 @@ reduction(
     SAME,
     saves=_BOTH,
     refuses=(no_kernel("c", "max_values_cpu"),),
+    out=_SAME_OUT,
 )
 reduction(
     "amin",
@@ -152,9 +156,22 @@ reduction(
     SAME,
     saves=_BOTH,
     refuses=(no_kernel("c", "min_values_cpu"),),
+    out=_SAME_OUT,
 )
 reduction(
     "logsumexp", jax.scipy.special.logsumexp, ("LogsumexpBackward0",) * 2, INEXACT, saves=_BOTH
 )
-reduction("all", jnp.all, ("AllBackward0", "AllBackward1"), BOOL)
-reduction("any", jnp.any, ("AnyBackward0", "AnyBackward1"), BOOL)
+reduction(
+    "all",
+    jnp.all,
+    ("AllBackward0", "AllBackward1"),
+    BOOL,
+    out=_BOOL_OUT.format(name="all"),
+)
+reduction(
+    "any",
+    jnp.any,
+    ("AnyBackward0", "AnyBackward1"),
+    BOOL,
+    out=_BOOL_OUT.format(name="any"),
+)

@@ -12,9 +12,10 @@ from collections import namedtuple
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from functools import partial
+from functools import partial, reduce
 from typing import Annotated, Any, get_args
 
+import jax
 import numpy as np
 
 from funcgrad.engine import Aval, Op, Variable, grad_mode, record
@@ -34,7 +35,7 @@ from funcgrad.torch._tensor.operands import (
 from funcgrad.torch._tensor.registry import publish
 from funcgrad.torch._tensor.tensor import Tensor, tensor_of
 from funcgrad.torch._types import dtypes
-from funcgrad.torch._types.dtypes import as_dtype, from_numpy_dtype, int64
+from funcgrad.torch._types.dtypes import as_dtype, from_numpy_dtype, int64, promote_types
 
 # ------------------------------------------------------------------------------------------- what an argument is
 
@@ -99,7 +100,7 @@ class Refusal:
     """Dtypes that PyTorch has no kernel of an op for, and its complaint; JAX would compute something.
 
     Attributes:
-        kinds: NumPy's letters. "c": an operand is complex; others: all operands are of these kinds.
+        kinds: NumPy's letters of the dtype that the operands decide together ("V" is bfloat16).
         error: the type of the complaint.
         words: its text; `{}` stands for the dtype.
     """
@@ -148,7 +149,8 @@ class Row:
         named_first: as `engine.Op` has it.
         laid_out: whether the result's elements lie in memory in the order of the operands'.
         in_place: whether there is a `name_`.
-        out: whether it takes `out=`.
+        out: whether it takes `out=`; `CASTS`, or the complaint of one of another dtype.
+        accumulates: whether float16 and bfloat16 are computed in float32, as PyTorch's kernels accumulate.
         operators: the operators that it implements.
         returns: the fields of what it returns, where these are several tensors.
         masked: elementwise ops of two: the function of a mask and a number, where that is another.
@@ -169,7 +171,8 @@ class Row:
     named_first: tuple[int, ...] = ()
     laid_out: bool = False
     in_place: bool = False
-    out: bool = False
+    out: str = ""
+    accumulates: bool = False
     operators: tuple[str, ...] = ()
     returns: tuple[str, ...] = ()
     masked: Callable[..., Any] | None = None
@@ -209,11 +212,13 @@ class Row:
         Raises:
             Exception: a `Refusal`'s.
         """
-        kinds = {aval.dtype.kind for aval in avals} if computed is None else {computed.kind}
+        if not self.refuses:
+            return
+        given = [aval.dtype for aval in avals] if computed is None else [computed]
+        found = reduce(promote_types, map(from_numpy_dtype, given))
         for each in self.refuses:
-            if ("c" in kinds) if each.kinds == "c" else kinds <= set(each.kinds):
-                found = computed or np.result_type(*[aval.dtype for aval in avals])
-                raise each.error(each.words.format(from_numpy_dtype(found).scalar_type))
+            if found.numpy_dtype.kind in each.kinds:
+                raise each.error(each.words.format(found.scalar_type))
 
     def op(self, *static: Any, given: tuple[Any, ...] = (), computed: Any = None, stored: Any = None) -> Op:  # fmt: skip
         """The engine's op for these static arguments.
@@ -250,6 +255,8 @@ class Row:
             made = self.function(**found, **bound)
             return made if stored is None else made.astype(stored)
 
+        if self.accumulates:
+            function = accumulating(function)
         of = [roles[k] for k in present]
         kinds = [given[self.arrays.index(k)] for k in present if given and roles[k] is Role.OPERAND]
         of_number = bool(self.node_of_number) and "" not in kinds
@@ -333,13 +340,13 @@ class Row:
         several = values[self.several] if self.several is not None else ()
         tensors = [*values, *several]
         if self.result is None or not isinstance(out, (tuple, list)):
-            return store(self.title, out, tensors, lambda: self._apply(values, None))
+            return store(self.title, out, tensors, lambda: self._apply(values, None), self.out)
         with grad_mode(False):
             found = self._apply(values, None)
         if len(out) != len(found):
             raise TypeError(f"expected tuple of {len(found)} elements but got {len(out)}")
         pairs = zip(out, found, strict=True)
-        return self.result(*[store(self.title, each, tensors, partial(_same, of)) for each, of in pairs])  # fmt: skip
+        return self.result(*[store(self.title, each, tensors, partial(_same, of), self.out) for each, of in pairs])  # fmt: skip
 
     def _apply(self, values: list[Any], target: Tensor | None) -> Any:
         self._check_tensors(values)
@@ -449,6 +456,20 @@ class Row:
         return (int64 if self.dtype is WIDE and not inexact else given).numpy_dtype
 
 
+def accumulating(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of arrays that computes in float32 where the first of them is half precision."""
+
+    def wide(*arrays: Any) -> Any:
+        half = arrays[0].dtype
+        if half not in _HALF:
+            return function(*arrays)
+        made = function(*[a.astype(np.float32) if a.dtype == half else a for a in arrays])
+        return jax.tree.map(lambda a: a.astype(half) if a.dtype == np.float32 else a, made)
+
+    return wide
+
+
+_HALF = (dtypes.float16.numpy_dtype, dtypes.bfloat16.numpy_dtype)
 ROWS: dict[str, Row] = {}
 
 

@@ -12,7 +12,7 @@ from funcgrad.torch._levels.refusals import DYNAMIC_SHAPE, MASK_SELECTED
 from funcgrad.torch._memory.geometry import permute, wrap_dim
 from funcgrad.torch._memory.storages import view_of
 from funcgrad.torch._ops.index_put import first_outside, place_of_mask, put
-from funcgrad.torch._ops.out import store
+from funcgrad.torch._ops.out import EXACT, store
 from funcgrad.torch._ops.row import PROMOTED, Array, Dim, Factor, Index, Indices, Operand, op
 from funcgrad.torch._ops.views.splitting import unbind
 from funcgrad.torch._ops.views.views import expand, reshape
@@ -49,7 +49,8 @@ def where(
         return _nonzero("where", condition, True)
     if out is not None:
         given = (condition, input, other)
-        return store("where", out, given, lambda: where(condition, input, other))
+        words = "Expected out type to be {Wanted} but got {Given}"
+        return store("where", out, given, lambda: where(condition, input, other), words)
     if condition.dtype is not bool_:
         raise RuntimeError(
             "where expected condition to be a boolean tensor, but got a tensor with dtype "
@@ -74,7 +75,10 @@ publish(_method_where, "where", function=False)
 def nonzero(input: Tensor, *, as_tuple: bool = False, out: Tensor | None = None) -> Any:
     """The indices of elements that are not zero: one a row, or one tensor for each dimension."""
     if out is not None:
-        return store("nonzero", out, (input,), lambda: nonzero(input))
+        words = (
+            "nonzero: Expected out tensor to have scalar type {Wanted} but got scalar type{Given}"
+        )
+        return store("nonzero", out, (input,), lambda: nonzero(input), words)
     return _nonzero("nonzero", input, as_tuple)
 
 
@@ -109,7 +113,8 @@ def _masked_select(input: Array, places: Indices, shape: tuple[int, ...]) -> Any
 def masked_select(input: Tensor, mask: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elements where a mask is set, in one dimension."""
     if out is not None:
-        return store("masked_select", out, (input, mask), lambda: masked_select(input, mask))
+        words = "masked_select(): self and result must have the same scalar type"
+        return store("masked_select", out, (input, mask), lambda: masked_select(input, mask), words)
     if mask.dtype is not bool_:
         raise RuntimeError("masked_select: expected BoolTensor for mask")
     check_broadcast(input._storage.value.aval, mask._storage.value.aval)
@@ -153,6 +158,10 @@ def _check_scattered(input: Tensor, mask: Tensor, source: Tensor) -> None:
         raise RuntimeError(
             "masked_scatter: expected self and source to have same dtypes but got"
             f"{input.dtype.scalar_type} and {source.dtype.scalar_type}"
+        )
+    if mask.dtype is not bool_:
+        raise RuntimeError(
+            f"masked_scatter_ only supports boolean masks, but got mask with dtype {mask.dtype.scalar_type}"
         )
     array = mask._array()
     if not is_tracer(array):
@@ -227,7 +236,7 @@ def _check_gather(input: Tensor, dim: int, index: Tensor, sparse_grad: bool) -> 
     _check_within(input, dim, index)
 
 
-@op("gather", "GatherBackward0", keeps=(0,), prepare=_check_gather, out=True)
+@op("gather", "GatherBackward0", keeps=(0,), prepare=_check_gather, out=EXACT)
 def gather(input: Array, dim: Dim, index: Index, *, sparse_grad: bool = False) -> Any:
     """The elements that index tensors name along a dimension."""
     if not index.ndim:
@@ -253,7 +262,13 @@ def _check_take(input: Tensor, index: Tensor) -> None:
     )
 
 
-@op("take", "TakeBackward0", keeps=(0,), prepare=_check_take, out=True)
+@op(
+    "take",
+    "TakeBackward0",
+    keeps=(0,),
+    prepare=_check_take,
+    out="take(): self and out expected to have the same dtype, but got self.dtype = {Wanted} and out.dtype = {Given}",
+)
 def take(input: Array, index: Index) -> Any:
     """The elements that indices name in the tensor as if it had one dimension."""
     return input.reshape(-1)[index]
@@ -325,7 +340,12 @@ def _check_select(input: Tensor, dim: int, index: Tensor) -> Any:
     return [input, dim, index if index.ndim else expand(index, 1)]
 
 
-@op("index_select", "IndexSelectBackward0", prepare=_check_select, out=True)
+@op(
+    "index_select",
+    "IndexSelectBackward0",
+    prepare=_check_select,
+    out="index_select(): self and result must have the same scalar type",
+)
 def index_select(input: Array, dim: Dim, index: Index) -> Any:
     """The places along a dimension that an index tensor names."""
     return jnp.take(input, index, dim) if input.ndim else input
@@ -366,7 +386,7 @@ def _corner(source: Any, index: Any) -> Any:
     node_of_number="ScatterBackward1",
     prepare=_check_scatter,
     in_place=True,
-    out=True,
+    out=EXACT,
 )
 def _scatter(input: Array, dim: Dim, index: Index, src: Operand) -> Any:
     if not input.ndim:
@@ -398,7 +418,7 @@ publish(scatter)
 publish(scatter_, function=False)
 
 
-@op("scatter_add", "ScatterAddBackward0", prepare=_check_scatter, in_place=True, out=True)
+@op("scatter_add", "ScatterAddBackward0", prepare=_check_scatter, in_place=True, out=EXACT)
 def scatter_add(input: Array, dim: Dim, index: Index, src: Array) -> Any:
     """The elements, with those of `src` added at the places that index tensors name along a dimension."""
     if not input.ndim:
@@ -422,11 +442,23 @@ def _check_add(input: Tensor, dim: int, index: Tensor, source: Tensor, alpha: An
             "scalar type"
         )
     index = _vector("index_add", index)
+    sizes, given = list(input.shape), list(source.shape)
+    same = sizes[:dim] + sizes[dim + 1 :] == given[:dim] + given[dim + 1 :]
+    if input.ndim and not (same and len(sizes) == len(given)):
+        raise RuntimeError(
+            "source tensor shape must match self tensor shape, excluding the specified dimension. Got self.shape = "
+            f"{sizes} source.shape = {given}"
+        )
+    if index.numel() != (given[dim] if given else 1):
+        raise RuntimeError(
+            f"index_add_(): Number of indices ({index.numel()}) should be equal to source.size(dim): "
+            f"({given[dim] if given else 1}), for dim: {dim}"
+        )
     _check_bounds(index, _length(input, dim), lambda bad: IndexError("index out of range in self"))
     return [input, dim, index, source, alpha]
 
 
-@op("index_add", "IndexAddBackward0", keeps=(1,), prepare=_check_add, in_place=True, out=True)
+@op("index_add", "IndexAddBackward0", keeps=(1,), prepare=_check_add, in_place=True, out=EXACT)
 def index_add(input: Array, dim: Dim, index: Index, source: Array, *, alpha: Factor = 1) -> Any:
     """The elements, with those of `source` added at the places along a dimension that an index names."""
     if not input.ndim:
@@ -445,11 +477,24 @@ def _check_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Any:
             f"index_copy_(): Expected a long tensor for index, but got {index.dtype.scalar_type}"
         )
     index, length = _vector("index_copy_", index), _length(input, dim)
+    if input.ndim and source.ndim:
+        slices = [list(x.shape[:dim]) + list(x.shape[dim + 1 :]) for x in (input, source)]
+        if slices[0] != slices[1]:
+            raise RuntimeError(
+                "index_copy_(): Source/destination tensor must have same slice shapes. Destination slice shape: "
+                f"{' '.join(map(str, slices[0]))} at dimension {dim} and source slice shape: "
+                f"{' '.join(map(str, slices[1]))} at dimension 0."
+            )
+        if index.numel() != source.shape[dim]:
+            raise IndexError(
+                f"index_copy_(): Number of indices ({index.numel()}) should be equal to source.size(dim) "
+                f"({source.shape[dim]})"
+            )
     _check_bounds(index, length, _out_of_bounds(IndexError, dim, length, "index_copy_(): "))
     return [input, dim, index, source]
 
 
-@op("index_copy", "IndexCopyBackward0", keeps=(1,), prepare=_check_copy, in_place=True, out=True)
+@op("index_copy", "IndexCopyBackward0", keeps=(1,), prepare=_check_copy, in_place=True, out=EXACT)
 def index_copy(input: Array, dim: Dim, index: Index, source: Array) -> Any:
     """The elements, or those of `source` at the places along a dimension that an index names."""
     if not input.ndim:

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from funcgrad.torch._ops.elementwise import Elementwise
-from funcgrad.torch._ops.out import store
+from funcgrad.torch._ops.out import CASTS, store
 from funcgrad.torch._ops.pointwise import ADD, SUB
 from funcgrad.torch._ops.row import (
     PROMOTED,
@@ -24,6 +24,7 @@ from funcgrad.torch._tensor.registry import publish
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch._types.dtypes import kernel_name
 
+_CLAMP_OUT = "Found dtype {Given} but expected {Wanted}"
 _NO_COMPLEX = Refusal("c", NotImplementedError, "clamp is not supported for complex types")
 
 
@@ -46,7 +47,7 @@ def _check_alpha(input: Any, other: Any, alpha: Any) -> None:
     dtype=PROMOTED,
     check=check_broadcast,
     prepare=_check_alpha,
-    laid_out=True,
+    laid_out=CASTS,
     in_place=True,
 )
 def _add(input: Array, other: Operand, *, alpha: Factor) -> Any:
@@ -59,7 +60,7 @@ def _add(input: Array, other: Operand, *, alpha: Factor) -> Any:
     dtype=PROMOTED,
     check=check_broadcast,
     prepare=_check_alpha,
-    laid_out=True,
+    laid_out=CASTS,
     in_place=True,
 )
 def _sub(input: Array, other: Operand, *, alpha: Factor) -> Any:
@@ -86,8 +87,9 @@ def _publish_scaled(
             else scaled.stored(self, other, alpha=alpha)
         )
 
-    publish(named(function, name), name)
-    plain.publish_in_place(stored, (name,))
+    names = (name, {"add": "add", "sub": "subtract"}[name])
+    publish(named(function, name), *dict.fromkeys(names))
+    plain.publish_in_place(stored, tuple(dict.fromkeys(names)))
     for each in (*operators, *reflected):
         publish(plain.operator(), each, function=False)
 
@@ -120,9 +122,9 @@ def _check_division(input: Any, tensor1: Any, tensor2: Any, value: Any) -> None:
     check=check_broadcast,
     prepare=_check_division,
     named_first=(1,),
-    laid_out=True,
+    laid_out=CASTS,
     in_place=True,
-    out=True,
+    out=CASTS,
 )
 def addcdiv(input: Array, tensor1: Array, tensor2: Array, *, value: Factor = 1) -> Any:
     """`input + value * tensor1 / tensor2`, element by element."""
@@ -136,9 +138,9 @@ def addcdiv(input: Array, tensor1: Array, tensor2: Array, *, value: Factor = 1) 
     refuses=(no_kernel("b", "addcmul_cpu_out"),),
     check=check_broadcast,
     named_first=(1,),
-    laid_out=True,
+    laid_out=CASTS,
     in_place=True,
-    out=True,
+    out=CASTS,
 )
 def addcmul(input: Array, tensor1: Array, tensor2: Array, *, value: Factor = 1) -> Any:
     """`input + value * tensor1 * tensor2`, element by element."""
@@ -181,7 +183,7 @@ def _check_same_dtype(input: Tensor, end: Tensor, weight: Any) -> None:
     check=check_broadcast,
     prepare=_check_same_dtype,
     named_first=(1, 0),
-    laid_out=True,
+    laid_out=CASTS,
     in_place=True,
 )
 def _lerp_tensor(input: Array, end: Array, weight: Array) -> Any:
@@ -194,7 +196,7 @@ def _lerp_tensor(input: Array, end: Array, weight: Array) -> Any:
     dtype=PROMOTED,
     check=check_broadcast,
     prepare=_check_same_dtype,
-    laid_out=True,
+    laid_out=CASTS,
     in_place=True,
 )
 def _lerp_number(input: Array, end: Array, weight: Factor) -> Any:
@@ -244,9 +246,9 @@ def _check_bounds(input: Tensor, min: Any, max: Any) -> None:
     refuses=(_NO_COMPLEX,),
     check=check_broadcast,
     prepare=_check_bounds,
-    laid_out=True,
+    laid_out=_CLAMP_OUT,
     in_place=True,
-    out=True,
+    out=_CLAMP_OUT,
 )
 def clamp(input: Array, min: Operand = None, max: Operand = None) -> Any:
     """The elements, or the nearest bound where they are outside; a bound may be a number, a tensor or None.
@@ -265,9 +267,9 @@ def clamp(input: Array, min: Operand = None, max: Operand = None) -> Any:
     dtype=PROMOTED,
     refuses=(_NO_COMPLEX,),
     check=check_broadcast,
-    laid_out=True,
+    laid_out=_CLAMP_OUT,
     in_place=True,
-    out=True,
+    out=_CLAMP_OUT,
 )
 def clamp_min(input: Array, min: Operand) -> Any:
     """The elements, or `min` where they are below it."""
@@ -281,9 +283,9 @@ def clamp_min(input: Array, min: Operand) -> Any:
     dtype=PROMOTED,
     refuses=(_NO_COMPLEX,),
     check=check_broadcast,
-    laid_out=True,
+    laid_out=_CLAMP_OUT,
     in_place=True,
-    out=True,
+    out=_CLAMP_OUT,
 )
 def clamp_max(input: Array, max: Operand) -> Any:
     """The elements, or `max` where they are above it."""

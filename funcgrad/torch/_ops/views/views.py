@@ -366,6 +366,17 @@ def strided_geometry(input: Tensor, size: Any, stride: Any, storage_offset: Any)
     )
     if len(made.size) != len(made.stride):
         raise RuntimeError("mismatch in length of strides and shape")
+    if any(step < 0 for step in made.stride):
+        raise RuntimeError(
+            "as_strided: Negative strides are not supported at the moment, got strides: "
+            f"{list(made.stride)}"
+        )
+    if any(n < 0 for n in made.size):
+        raise RuntimeError(
+            f"Storage size calculation overflowed with sizes={list(made.size)} and strides={list(made.stride)}"
+        )
+    if made.offset < 0:
+        raise RuntimeError(f"Tensor: invalid storage offset {made.offset}")
     itemsize = input.dtype.itemsize
     held = Size(memory_of(input._storage).value.aval.shape).numel() * itemsize
     if 0 not in made.size and made.end * itemsize > held:

@@ -1,0 +1,44 @@
+"""Ops that PyTorch has no derivative of: their results require grad, and a walk backward that comes to them is refused."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from funcgrad.engine import FunctionNode, Variable, grad_mode, local
+from funcgrad.torch._tensor.tensor import Tensor
+
+
+class NotImplemented(FunctionNode):
+    """The node of such an op."""
+
+    __slots__ = ("op",)
+
+    op: str
+
+    def pull_back(self, cotangents: Sequence[Variable | None]) -> Sequence[Variable | None]:
+        """Refuse.
+
+        Raises:
+            RuntimeError: always.
+        """
+        raise RuntimeError(f"derivative for aten::{self.op} is not implemented")
+
+
+def without_derivative(name: str, compute: Callable[[], Any], *operands: Any) -> Any:
+    """The result of an op without a derivative.
+
+    Args:
+        name: the op's.
+        compute: gives the result.
+        operands: the tensors among them may require grad.
+    """
+    wanted = [each for each in operands if isinstance(each, Tensor) and each._node is not None]
+    if not (wanted and local.recorder.grad_enabled):
+        return compute()
+    with grad_mode(False):
+        result = compute()
+    if isinstance(result, Tensor) and result._storage.value.aval.inexact:
+        edges = tuple([(each._node, each._nr) for each in wanted])
+        node = NotImplemented(edges, (result._storage.value.aval,))
+        node.op = name
+        result._node, result._nr = node, 0
+    return result
