@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import subprocess
 import sys
 import time
@@ -152,10 +153,25 @@ def test_digits_that_are_lost_for_want_of_memory_are_told(tmp_path, monkeypatch,
     np.testing.assert_allclose(np.load("model")["weights"], np.ones(6), rtol=1e-13)
 
 
-def test_a_training_that_diverges_is_told_by_status_1(here, capsys):
-    arguments = ["--optimizer", "sgd", "--learning-rate", "50", "--epochs", "400", "--quiet"]
+@pytest.mark.parametrize(
+    ("rate", "epochs", "message"),
+    [
+        ("50", "400", "the loss or its gradient turned non-finite after"),
+        ("10", "10", "mean squared error is .*e.*, where that of the mean is 5930"),
+        ("1e30", "2", "the training diverged"),
+    ],
+)
+def test_a_training_that_diverges_ends_with_status_1_and_no_model(
+    here, capsys, rate, epochs, message
+):
+    arguments = ["--optimizer", "sgd", "--learning-rate", rate, "--epochs", epochs]
+    before = sorted(here.iterdir())
     assert fit("study.csv", *arguments) == 1
-    assert "warning: the loss or its gradient turned non-finite" in capsys.readouterr().err
+    printed = capsys.readouterr()
+    assert re.search(message, printed.err)
+    assert "no model was saved. A smaller --learning-rate may help" in printed.err
+    assert printed.err.count("\n") == 1
+    assert sorted(here.iterdir()) == before
 
 
 FILES = {
@@ -203,7 +219,7 @@ FILES = {
         ("good.csv --optimizer sgd --batch-size 100000000", "batch_rows must be from 1 to"),
         ("good.csv --out nowhere/model", "there is no folder nowhere"),
         ("good.csv --out folder", "folder is a folder: name a file"),
-        ("good.csv --out good.csv", "good.csv is the data"),
+        ("good.csv --out good.csv", "--out good.csv is good.csv, which is read"),
     ],
 )
 def test_bad_input_is_explained_on_stderr_with_status_2(
@@ -263,18 +279,12 @@ def test_a_file_that_shrinks_while_it_is_read_is_status_2(here, monkeypatch, cap
     assert "study.csv shrank while it was read: from " in capsys.readouterr().err
 
 
-class FullDisk:
-    """The module os, on a disk with no space left."""
-
-    def __getattr__(self, name):
-        return getattr(os, name)
-
-    def fsync(self, descriptor):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+def full_disk(path, **options):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def test_a_disk_full_while_checkpointing_is_told_and_the_run_goes_on(here, monkeypatch, capsys):
-    monkeypatch.setattr(checkpoints, "os", FullDisk())
+    monkeypatch.setattr(checkpoints, "replacing", full_disk)
     assert fit("study.csv", "--quiet") == 0
     told = capsys.readouterr().err
     assert "model.checkpoint.sums was not written: No space left on device" in told
