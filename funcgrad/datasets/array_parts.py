@@ -143,6 +143,8 @@ def _members(file: BinaryIO, memory: int) -> dict[str, Stored]:
         arrays[name] = Stored(offset, header, member)
     if not arrays:
         raise DataError("the archive holds no arrays")
+    if sum(stored.header.nbytes for stored in arrays.values()) > file.seek(0, 2):
+        raise ArchiveError("its arrays lie in one another")
     return arrays
 
 

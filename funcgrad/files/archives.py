@@ -23,7 +23,9 @@ _PER_MEMBER = 2048
 _ENTRY = 46
 # So many members are never too many.
 _FEW = 64
-_ENCRYPTED = 1
+_ENCRYPTED, _UTF8 = 0x1, 0x800
+# More arrays than these are not read at once: their headers alone take minutes.
+_MOST = 1 << 14
 
 
 class ArchiveError(ValueError):
@@ -134,7 +136,7 @@ def read_archive(file: BinaryIO, *, limit: int) -> dict[str, np.ndarray]:
     {'a': array([0, 1, 2])}
     """
     arrays = {}
-    members = members_of(file, memory=limit)
+    members = members_of(file, memory=min(limit, _MOST * _PER_MEMBER))
     total = sum(member.file_size for member in members)
     if total > limit:
         raise ArchiveError(f"it unpacks to {total} bytes: {limit} at most")
@@ -165,7 +167,13 @@ def begin_of(file: BinaryIO, member: zipfile.ZipInfo) -> int:
     if len(local) < 30 or not local.startswith(b"PK\x03\x04"):
         raise ArchiveError(f"member {member.filename[:60]!r} is not where the archive says")
     name, extra = struct.unpack("<HH", local[26:])
+    if file.read(name) != member.orig_filename.encode(_encoding(member)):
+        raise ArchiveError(f"member {member.filename[:60]!r} has another name where it lies")
     return int(member.header_offset + 30 + name + extra)
+
+
+def _encoding(member: zipfile.ZipInfo) -> str:
+    return "utf-8" if member.flag_bits & _UTF8 else "cp437"
 
 
 def check_sum(file: BinaryIO, member: zipfile.ZipInfo) -> None:

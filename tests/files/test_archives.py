@@ -10,6 +10,7 @@ import pytest
 
 from funcgrad.files import ArchiveError, open_regular, read_archive
 from funcgrad.files.archives import read_header
+from tests.files.hostile import bomb, header, many_members, zipped
 
 ARRAYS = {
     "a": np.arange(6.0).reshape(2, 3),
@@ -34,33 +35,6 @@ def test_arrays_are_those_that_numpy_reads(save):
         np.testing.assert_array_equal(read[name], array)
         assert read[name].dtype == array.dtype
         assert read[name].flags.writeable
-
-
-def header(shape, version=1):
-    file = io.BytesIO()
-    described = {"descr": "<f8", "fortran_order": False, "shape": shape}
-    write = np.lib.format.write_array_header_1_0
-    (write if version == 1 else np.lib.format.write_array_header_2_0)(file, described)
-    return file.getvalue()
-
-
-def zipped(*members, **options):
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", **options) as archive:
-        for name, content in members:
-            archive.writestr(name, content)
-    return file.getvalue()
-
-
-def bomb(size=1 << 26, declared=None):
-    """Zeros that pack to a thousandth; the directory and the local header may understate them."""
-    content = zipped(
-        ("a.npy", header((size // 8,)) + bytes(size)), compression=zipfile.ZIP_DEFLATED
-    )
-    if declared is not None:
-        true = struct.pack("<L", size + len(header((size // 8,))))
-        content = content.replace(true, struct.pack("<L", declared))
-    return content
 
 
 def encrypted():
@@ -104,7 +78,7 @@ REFUSED = {
         lambda: zipped(("a.npy", b"\x93NUMPY\x01\x00\xff\x1f" + b"(" * 0x1FFF)),
         "multi-line statement|nested",
     ),
-    "many": (lambda: zipped(*((f"{j}.npy", b"") for j in range(3000))), "488 at most"),
+    "many": (lambda: many_members(3000), "488 at most"),
 }
 
 

@@ -136,8 +136,8 @@ def test_a_device_cannot_be_kept_aside(tmp_path):
         ("up/../data", "--out .* is .*data, which is read"),
         ("folder/new", "--out .* lies in .*folder, which is read"),
         ("to-folder/new", "--out .* lies in .*folder, which is read"),
-        ("run", "would be written over by"),
-        ("./run", "would be written over by"),
+        ("run", "--checkpoint .* is also --out"),
+        ("./run", "--checkpoint .* is also --out"),
     ],
 )
 def test_a_file_that_is_read_or_written_already_is_refused(tmp_path, out, message):
