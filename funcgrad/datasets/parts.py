@@ -84,7 +84,7 @@ class Part(ABC):
             with self.open() as file:
                 return {"sha256": hashlib.file_digest(file, "sha256").hexdigest()}
         status = self._status
-        return {"size": self.size, "changed": status.st_mtime_ns, "inode": status.st_ino}
+        return {"size": self.size, "modified": status.st_mtime_ns, "inode": status.st_ino}
 
     def check_width(self, columns: int) -> None:
         """Raise a DataError if the names of so many columns would not fit in memory."""

@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -337,7 +338,7 @@ def rewrite(path):
 
 def replace(path):
     other = path.with_name("other")
-    other.write_bytes(path.read_bytes())
+    shutil.copy2(path, other)
     os.replace(other, path)
 
 
@@ -351,7 +352,7 @@ def touch(path):
     [
         (1 << 26, rewrite, "there, batches, files, study.csv, sha256 is "),
         (0, replace, "there, batches, files, study.csv, inode is "),
-        (0, touch, "there, batches, files, study.csv, changed is .*; here, 0"),
+        (0, touch, "there, batches, files, study.csv, modified is .*; here, 0"),
     ],
 )
 def test_a_run_is_not_resumed_on_data_that_was_replaced(
