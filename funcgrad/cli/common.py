@@ -12,11 +12,11 @@ else:
 DISAGREEMENT, BAD_INPUT, LOST_PROCESS, INTERRUPTED = 1, 2, 3, 130
 
 
-def refuse(command: str, error: object) -> int:
-    """Say on stderr, in one line, what is wrong with the input; return the exit status for it."""
+def refuse(command: str, error: object, status: int = BAD_INPUT) -> int:
+    """Say on stderr, in one line, what went wrong, by default with the input; return the exit status."""
     message = " ".join(str(error).split())
     print(f"funcgrad {command}: error: {message}", file=sys.stderr)
-    return BAD_INPUT
+    return status
 
 
 def note(command: str, message: object) -> None:

@@ -14,6 +14,8 @@ from funcgrad.cli import cluster
 from funcgrad.cli.common import DISAGREEMENT, Commands, note, refuse
 
 _OPTIMIZERS = ("sgd", "momentum", "adam")
+# What a training goes by unless told otherwise. The exact answer has no use for any of these.
+_TRAINING: dict[str, Any] = {"learning_rate": 0.01, "epochs": 10, "batch_size": 1024, "seed": 0}
 
 
 def add_command(commands: Commands) -> None:
@@ -26,7 +28,8 @@ def add_command(commands: Commands) -> None:
             "The data is read in part, within a bound on memory, while the part before is worked on."
         ),
         epilog=(
-            "A run that was killed goes on with --resume and ends, bit for bit, where it would have. "
+            "A run that was killed goes on with --resume and ends, bit for bit, where it would have; with "
+            "more --epochs it goes on from its end. No file that is read is written over. "
             "Exit status: 0 for success, 1 if the training diverged, 2 if the input cannot be used, "
             "3 if another process of the run was lost, 130 after Ctrl-C."
         ),
@@ -68,31 +71,23 @@ def add_command(commands: Commands) -> None:
         type=int,
         default=256,
         metavar="MIB",
-        help="a bound on the rows held in memory at any time (default: %(default)s)",
+        help="a bound on what is held in memory at any time, rows and sums (default: %(default)s)",
     )
     parser.add_argument("--quiet", action="store_true", help="no progress bar and no report")
     training = parser.add_argument_group("training, instead of the exact answer")
     training.add_argument("--optimizer", choices=_OPTIMIZERS, help="as PyTorch defines them")
-    training.add_argument(
-        "--learning-rate", type=float, default=0.01, metavar="RATE", help="default: %(default)s"
-    )
-    training.add_argument(
-        "--epochs", type=int, default=10, metavar="N", help="default: %(default)s"
-    )
-    training.add_argument(
-        "--batch-size",
-        type=int,
-        default=1024,
-        metavar="ROWS",
-        help="rows in each step, over all processes (default: %(default)s)",
-    )
-    training.add_argument(
-        "--seed",
-        type=int,
-        default=0,
-        metavar="N",
-        help="what the order of the rows is drawn from (default: %(default)s)",
-    )
+    for name, kind, metavar, meaning in (
+        ("learning_rate", float, "RATE", ""),
+        ("epochs", int, "N", "how often to go through the rows "),
+        ("batch_size", int, "ROWS", "rows in each step, over all processes "),
+        ("seed", int, "N", "what the order of the rows is drawn from "),
+    ):
+        training.add_argument(
+            f"--{name.replace('_', '-')}",
+            type=kind,
+            metavar=metavar,
+            help=f"{meaning}(default: {_TRAINING[name]})",
+        )
     safety = parser.add_argument_group("checkpoints")
     safety.add_argument(
         "--checkpoint",
@@ -114,6 +109,9 @@ def add_command(commands: Commands) -> None:
 
 
 def _fit(options: argparse.Namespace) -> int:
+    options.for_training = [name for name in _TRAINING if getattr(options, name) is not None]
+    for name in _TRAINING.keys() - set(options.for_training):
+        setattr(options, name, _TRAINING[name])
     wrong = cluster.problem(options)
     if wrong:
         return refuse("fit", wrong)
@@ -124,25 +122,24 @@ def _fit(options: argparse.Namespace) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     # Imported here, so that --help and a mistyped option need not wait for JAX.
-    from funcgrad.cli.fitting import OptionError, run
+    from funcgrad.cli.fitting import Divergence, OptionError, run
     from funcgrad.datasets import DataError
-    from funcgrad.training import CheckpointError, CheckpointWarning, DivergenceWarning
-
-    diverged = False
+    from funcgrad.files import OverlapError
+    from funcgrad.training import CheckpointError, CheckpointWarning
 
     def show(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
-        nonlocal diverged
-        diverged |= issubclass(category, DivergenceWarning)
         note("fit", f"warning: {message}")
 
     try:
         with warnings.catch_warnings():
-            for shown in (CheckpointWarning, DivergenceWarning, RuntimeWarning):
+            for shown in (CheckpointWarning, RuntimeWarning):
                 warnings.simplefilter("always", shown)
             warnings.showwarning = show
             report = run(options)
-    except (DataError, OptionError, CheckpointError, ImportError) as error:
+    except (DataError, OptionError, OverlapError, CheckpointError, ImportError) as error:
         return refuse("fit", error)
+    except Divergence as error:
+        return refuse("fit", error, DISAGREEMENT)
     except OSError as error:
         return refuse("fit", f"{error.filename or options.out}: {error.strerror or error}")
     except (RuntimeError, ValueError) as error:
@@ -151,4 +148,4 @@ def _run(options: argparse.Namespace) -> int:
         return cluster.tell_loss("fit", error)
     if report is not None and not options.quiet:
         print(report)
-    return DISAGREEMENT if diverged else 0
+    return 0

@@ -1,10 +1,12 @@
 """`funcgrad predict`: the predictions of a saved model, for files of any size."""
 
 import argparse
-import os
+import io
 import sys
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from funcgrad.cli.common import Commands, note, refuse
 
@@ -25,7 +27,10 @@ def add_command(commands: Commands) -> None:
         "--model", type=Path, required=True, metavar="FILE", help="what `fit --out` wrote"
     )
     parser.add_argument(
-        "--out", type=Path, metavar="FILE", help="write there instead of to the standard output"
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="write there instead of to the standard output; not a file that is read",
     )
 
 
@@ -34,28 +39,22 @@ def _predict(options: argparse.Namespace) -> int:
 
     from funcgrad.cli.model_file import load_model
     from funcgrad.datasets import DataError, Stream
+    from funcgrad.files import OverlapError, refuse_overlap
 
     try:
         model = load_model(options.model)
         stream = Stream(options.data, None, features=model.feature_names, dtype=np.float64)
-        with ExitStack() as stack:
-            output = sys.stdout
-            partial = None
-            if options.out is not None:
-                partial = options.out.with_name(options.out.name + ".partial")
-                output = stack.enter_context(partial.open("w", encoding="utf-8"))
-                stack.callback(partial.unlink, missing_ok=True)
-            rows = 0
-            print(_quoted(model.target_name), file=output)
+        if options.out is not None:
+            refuse_overlap({"--out": options.out}, [options.model, options.data, *stream.files])
+        rows = 0
+        with _output(options.out) as output:
+            output.write(_quoted(model.target_name) + "\n")
             for x, _ in stream:
                 predicted = x @ model.weights + model.bias
                 output.write("\n".join(map(repr, predicted.tolist())) + "\n")
                 rows += len(predicted)
             output.flush()
-            if partial is not None:
-                os.fsync(output.fileno())
-                os.replace(partial, options.out)
-    except (DataError, ImportError) as error:
+    except (DataError, OverlapError, ImportError) as error:
         return refuse("predict", error)
     except BrokenPipeError:
         raise
@@ -64,6 +63,20 @@ def _predict(options: argparse.Namespace) -> int:
     if options.out is not None:
         note("predict", f"{rows} predictions written to {options.out}")
     return 0
+
+
+@contextmanager
+def _output(path: Path | None) -> Iterator[TextIO]:
+    """Give what to print to: the standard output, or a file that is there when all is written."""
+    from funcgrad.files import replacing
+
+    if path is None:
+        yield sys.stdout
+        return
+    with replacing(path) as file:
+        text = io.TextIOWrapper(file, encoding="utf-8", newline="\n", write_through=True)
+        yield text
+        text.detach()
 
 
 def _quoted(name: str) -> str:

@@ -12,21 +12,28 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from funcgrad.datasets.parts import Part, Span, combine
-from funcgrad.datasets.table import DataError
+from funcgrad.datasets.table import DataError, listing
+from funcgrad.files.archives import (
+    ArchiveError,
+    Header,
+    begin_of,
+    check_sum,
+    members_of,
+    read_header,
+)
 
 
 class Stored(NamedTuple):
-    """Where an array lies in a file: its first byte, and the header that says how to read it."""
+    """Where an array lies in a file: its first byte, how to read it, and the archive's member it is."""
 
     offset: int
-    shape: tuple[int, ...]
-    fortran: bool
-    dtype: np.dtype
+    header: Header
+    member: zipfile.ZipInfo | None = None
 
     @property
-    def nbytes(self) -> int:
-        """The bytes it takes."""
-        return int(np.prod(self.shape)) * self.dtype.itemsize
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the array."""
+        return self.header.shape
 
 
 class ArrayPart(Part):
@@ -35,14 +42,20 @@ class ArrayPart(Part):
     The columns of a matrix are named x0, x1, ...
     """
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
+    def __init__(self, path: Path, memory: int) -> None:
+        super().__init__(path, memory)
+        archive = path.suffix.lower() == ".npz"
         try:
-            with path.open("rb") as file:
-                arrays = _members(file) if path.suffix.lower() == ".npz" else {"x": _header(file)}
-        except (ValueError, EOFError, zipfile.BadZipFile, UnicodeDecodeError) as error:
+            with self.open() as file:
+                arrays = _members(file, memory) if archive else {"x": _array(file)}
+        except ArchiveError as error:
             raise DataError(f"not an array that NumPy saved: {error}") from None
-        _check(arrays, archive=path.suffix.lower() == ".npz")
+        _check(arrays, archive=archive)
+        if any(stored.offset + stored.header.nbytes > self.size for stored in arrays.values()):
+            raise DataError(f"the file ends early: {self.size} bytes do not hold the array")
+        self.check_width(
+            sum(array.shape[1] if len(array.shape) == 2 else 1 for array in arrays.values())
+        )
         self._columns: dict[str, tuple[Stored, int]] = {}
         for name, stored in arrays.items():
             if name == "x" and len(stored.shape) == 2:
@@ -53,8 +66,7 @@ class ArrayPart(Part):
         self.rows = next(iter(arrays.values())).shape[0]
         if not self.rows:
             raise DataError("the arrays have no rows")
-        if any(stored.offset + stored.nbytes > self.size for stored in arrays.values()):
-            raise DataError(f"the file ends early: {self.size} bytes do not hold the array")
+        self._unsure = {stored.member.filename for stored in arrays.values() if stored.member}
 
     def spans(self, rows: int, size: int) -> list[Span]:
         """Cut the part into spans of rows."""
@@ -66,16 +78,29 @@ class ArrayPart(Part):
         return span.start
 
     def read(self, span: Span, columns: Sequence[str], rows: int) -> Iterator[np.ndarray]:
-        """Yield the rows of a span."""
+        """Yield the rows of a span, once the whole of their arrays has its checksum."""
         with self.open() as file:
+            self._check_sums(file, columns)
             for start in range(span.start, span.stop, rows):
                 yield self._read(file, start, min(start + rows, span.stop), columns)
+
+    def _check_sums(self, file: BinaryIO, columns: Sequence[str]) -> None:
+        for stored in {
+            id(stored): stored for stored, _ in (self._columns[name] for name in columns)
+        }.values():
+            if stored.member is None or stored.member.filename not in self._unsure:
+                continue
+            try:
+                check_sum(file, stored.member)
+            except ArchiveError as error:
+                raise DataError(f"{self.path}: {error}") from None
+            self._unsure.discard(stored.member.filename)
 
     def _read(self, file: BinaryIO, start: int, stop: int, columns: Sequence[str]) -> np.ndarray:
         matrices: dict[int, np.ndarray] = {}
         taken = []
         for stored, j in (self._columns[name] for name in columns):
-            if len(stored.shape) == 1 or stored.fortran:
+            if len(stored.shape) == 1 or stored.header.fortran:
                 first = j * stored.shape[0] + start
                 taken.append(self._numbers(file, stored, first, stop - start))
                 continue
@@ -87,49 +112,49 @@ class ArrayPart(Part):
         return combine(taken, stop - start)
 
     def _numbers(self, file: BinaryIO, stored: Stored, first: int, count: int) -> np.ndarray:
-        wanted = count * stored.dtype.itemsize
-        file.seek(stored.offset + first * stored.dtype.itemsize)
+        wanted = count * stored.header.dtype.itemsize
+        file.seek(stored.offset + first * stored.header.dtype.itemsize)
         content = file.read(wanted)
         if len(content) < wanted:
             self.check_size()
             raise DataError(f"{self.path} ends early: {len(content)} of {wanted} bytes")
-        return np.frombuffer(content, stored.dtype)
+        return np.frombuffer(content, stored.header.dtype)
 
 
-def _header(file: BinaryIO) -> Stored:
-    version = np.lib.format.read_magic(file)
-    if version == (1, 0):
-        shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
-    else:
-        shape, fortran, dtype = np.lib.format.read_array_header_2_0(file)
-    return Stored(file.tell(), shape, fortran, dtype)
+def _array(file: BinaryIO) -> Stored:
+    header = read_header(file)
+    return Stored(file.tell(), header)
 
 
-def _members(file: BinaryIO) -> dict[str, Stored]:
+def _members(file: BinaryIO, memory: int) -> dict[str, Stored]:
     arrays = {}
-    with zipfile.ZipFile(file) as archive:
-        for member in archive.infolist():
-            if member.compress_type != zipfile.ZIP_STORED:
-                raise DataError(
-                    f"array {member.filename.removesuffix('.npy')!r} is compressed, so it cannot be "
-                    "read in part: save it with numpy.savez instead of numpy.savez_compressed"
-                )
-            # The local header's lengths, at bytes 26 and 28, may differ from the directory's.
-            file.seek(member.header_offset + 26)
-            name, extra = np.frombuffer(file.read(4), "<u2").tolist()
-            file.seek(member.header_offset + 30 + name + extra)
-            arrays[member.filename.removesuffix(".npy")] = _header(file)
+    for member in members_of(file, memory=memory):
+        name = member.filename.removesuffix(".npy")
+        if member.compress_type != zipfile.ZIP_STORED:
+            raise DataError(
+                f"array {name!r} is compressed, so it cannot be read in part: save it with "
+                "numpy.savez instead of numpy.savez_compressed"
+            )
+        begin = begin_of(file, member)
+        file.seek(begin)
+        offset, header = _array(file)[:2]
+        if offset - begin + header.nbytes != member.file_size:
+            raise ArchiveError(f"array {name!r} is not as long as its header says")
+        arrays[name] = Stored(offset, header, member)
     if not arrays:
         raise DataError("the archive holds no arrays")
+    if sum(stored.header.nbytes for stored in arrays.values()) > file.seek(0, 2):
+        raise ArchiveError("its arrays lie in one another")
     return arrays
 
 
 def _check(arrays: dict[str, Stored], *, archive: bool) -> None:
     for name, stored in arrays.items():
-        if stored.dtype.kind not in "fiub":
-            raise DataError(f"array {name!r} holds {stored.dtype}, not real numbers")
+        dtype = stored.header.dtype
+        if dtype.kind not in "fiub":
+            raise DataError(f"array {name!r} holds {dtype}, not real numbers")
     shapes = {name: stored.shape for name, stored in arrays.items()}
-    listed = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+    listed = listing([f"{name} {shape}" for name, shape in shapes.items()])
     if not archive:
         if len(shapes["x"]) != 2:
             raise DataError(f"the array should have shape (rows, columns), not {shapes['x']}")

@@ -5,17 +5,18 @@ import io
 from collections.abc import Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from funcgrad.datasets.files import DELIMITERS, MISSING, check_names, explain_cells, is_missing
 from funcgrad.datasets.parts import Part, Span, combine
-from funcgrad.datasets.table import DataError
+from funcgrad.datasets.table import DataError, listing
 
 _SPELLINGS = sorted({spell(word) for word in MISSING for spell in (str, str.upper, str.title)})
-_HEADER_BYTES = 1 << 20
 _SAMPLE_BYTES = 1 << 16
+# The bytes that pyarrow's reader gives a thread at once, which must hold a line: so many for each cell.
+_BLOCK_BYTES, _CELL_BYTES = 1 << 20, 32
 
 
 def pyarrow(module: str = "") -> Any:
@@ -32,17 +33,18 @@ class CsvPart(Part):
     """A CSV file whose first line names the columns; a span of it is counted in bytes.
 
     A line belongs to the span in which it begins. No value holds a line break, as pyarrow's own reader
-    assumes unless it is told otherwise.
+    assumes unless it is told otherwise. A line takes at most a sixteenth of the memory.
     """
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
+    def __init__(self, path: Path, memory: int) -> None:
+        super().__init__(path, memory)
         pyarrow()
         self.rows = None
-        with path.open("rb") as file:
+        self._longest = max(memory // 16, 1 << 12)
+        with self.open() as file:
             line = b"\n"
-            while line and not line.strip():
-                line = file.readline(_HEADER_BYTES)
+            while line and not line.strip() and file.tell() <= self._longest:
+                line = self._line(file)
             self._begin = file.tell()
         try:
             header = line.decode("utf-8-sig").strip("\r\n")
@@ -53,6 +55,7 @@ class CsvPart(Part):
             names = next(csv.reader([header], delimiter=self._delimiter, strict=True), [])
         except csv.Error as error:
             raise DataError(f"the first line is not CSV: {error}") from None
+        self.check_width(len(names))
         self.names = tuple(name.strip() for name in names)
         if not self.names:
             raise DataError("the file is empty")
@@ -81,7 +84,7 @@ class CsvPart(Part):
         count, left = 0, self._lines(span)[0] - self._begin
         with self.open() as file:
             file.seek(self._begin)
-            for line in file:
+            while line := file.readline(self._longest):
                 left -= len(line)
                 if left < 0:
                     break
@@ -101,7 +104,10 @@ class CsvPart(Part):
         try:
             table = reader.read_csv(
                 arrow.BufferReader(copied.getvalue()),
-                read_options=reader.ReadOptions(column_names=list(self.names)),
+                read_options=reader.ReadOptions(
+                    column_names=list(self.names),
+                    block_size=max(_BLOCK_BYTES, _CELL_BYTES * len(self.names)),
+                ),
                 parse_options=reader.ParseOptions(delimiter=self._delimiter),
                 convert_options=reader.ConvertOptions(
                     column_types=dict.fromkeys(columns, arrow.float64()),
@@ -119,15 +125,25 @@ class CsvPart(Part):
         """Return where the first line that begins in a span does, and the lines that begin there."""
         with self.open() as file:
             file.seek(span.start - 1)
-            file.readline()
+            self._line(file)
             begin = file.tell()
             content = file.read(max(0, span.stop - begin))
             if content and not content.endswith(b"\n"):
-                content += file.readline()
+                content += self._line(file)
         if begin + len(content) < min(span.stop, self.size):
             self.check_size()
             raise DataError(f"{self.path} ends early, at byte {begin + len(content)}")
         return begin, content
+
+    def _line(self, file: BinaryIO) -> bytes:
+        """Return the rest of a line; raise a DataError where it is too long to be held."""
+        begin, line = file.tell(), file.readline(self._longest)
+        if len(line) == self._longest and not line.endswith(b"\n"):
+            raise DataError(
+                f"{self.path}: the line at byte {begin} is longer than {self._longest} bytes, a sixteenth "
+                "of the memory allowed"
+            )
+        return line
 
     def _explain(self, span: Span, content: bytes, columns: Sequence[str]) -> None:
         """Raise a DataError that names the first row that pyarrow cannot have read, and its column."""
@@ -141,7 +157,7 @@ class CsvPart(Part):
                 if len(cells) != len(self.names):
                     raise DataError(
                         f"{self.path}: data row {row} has {len(cells)} values, but there are "
-                        f"{len(self.names)} columns ({', '.join(self.names)})"
+                        f"{len(self.names)} columns ({listing(self.names)})"
                     )
                 named = dict(zip(self.names, cells, strict=True))
                 numbers = [name for name in columns if not is_missing(named[name])]
@@ -155,8 +171,8 @@ class CsvPart(Part):
 class ParquetPart(Part):
     """A Parquet file; a span of it is one row group or several, counted from the first."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
+    def __init__(self, path: Path, memory: int) -> None:
+        super().__init__(path, memory)
         arrow = pyarrow()
         with self._open() as file:
             schema, metadata = file.schema_arrow, file.metadata
@@ -164,6 +180,7 @@ class ParquetPart(Part):
         self.rows = sum(self._rows)
         if not self.rows:
             raise DataError("the file has no rows")
+        self.check_width(len(schema.names))
         self.names = tuple(schema.names)
         self._types = {field.name: field.type for field in schema}
         self._numeric = {
@@ -215,7 +232,7 @@ class ParquetPart(Part):
                     ]
                     arrays = [column.to_numpy(zero_copy_only=False) for column in numbers]
                     yield combine(arrays, batch.num_rows)
-        except (arrow.ArrowInvalid, OSError) as error:
+        except (arrow.ArrowException, OSError) as error:
             self.check_size()
             raise DataError(f"{self.path} cannot be read: {error}") from None
 
@@ -224,6 +241,6 @@ class ParquetPart(Part):
         try:
             # A buffer and no pre-buffering: otherwise whole row groups are read before the first row.
             return parquet.ParquetFile(self.path, buffer_size=1 << 16, pre_buffer=False)
-        except (arrow.ArrowInvalid, OSError) as error:
+        except (arrow.ArrowException, OSError) as error:
             self.check_size()
             raise DataError(f"not a Parquet file: {error}") from None

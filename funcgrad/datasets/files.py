@@ -1,22 +1,28 @@
 """Reading a table from a CSV or `.npz` file, with an error that says where it is not one.
 
-Both formats are read whole into memory as float64.
+Both formats are read whole into memory as float64, up to a bound.
 """
 
 import csv
-import zipfile
+import io
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 from jaxtyping import Float
 
-from funcgrad.datasets.table import DataError, Dataset, split_target
+from funcgrad.datasets.table import DataError, Dataset, listing, split_target
+from funcgrad.files import ArchiveError, open_regular, read_archive
 
 DELIMITERS = ",;\t"
 MISSING = {"", "na", "n/a", "nan", "null", "none", "?", "."}
+# Bounds on what is read whole: the table as float64, in bytes, and a line of text, in characters.
+_LARGEST = 1 << 30
+_LONGEST_LINE = 1 << 24
+_SHOWN = 60
 
 
 def load_file(path: str | Path, target: str | None = None) -> Dataset:
@@ -24,7 +30,8 @@ def load_file(path: str | Path, target: str | None = None) -> Dataset:
 
     A CSV file (comma, semicolon or tab) names its columns on the first line and holds a number in
     every other cell. A `.npz` file holds either a matrix `x` (rows, features) and a vector `y`
-    (rows), or one vector per column under the column's name.
+    (rows), or one vector per column under the column's name. A table of more than 1 GiB is refused: a
+    `Stream` reads it in part.
 
     Args:
         path: the file; a name ending in `.npz` is read as NumPy's archive, any other as CSV.
@@ -48,8 +55,8 @@ def load_file(path: str | Path, target: str | None = None) -> Dataset:
         if path.suffix.lower() == ".npz":
             return _load_npz(path, target)
         # The byte order mark that spreadsheets write would otherwise join the first column's name.
-        with path.open(encoding="utf-8-sig", newline="") as lines:
-            return split_target(*read_csv(lines), target)
+        with io.TextIOWrapper(open_regular(path), encoding="utf-8-sig", newline="") as text:
+            return split_target(*read_csv(_lines(text)), target)
     except DataError as error:
         raise DataError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
     except FileNotFoundError:
@@ -89,8 +96,9 @@ def read_csv(lines: Iterable[str]) -> tuple[list[str], Float[np.ndarray, "rows c
             if len(cells) != len(names):
                 raise DataError(
                     f"data row {rows} has {len(cells)} values, but there are {len(names)} columns "
-                    f"({', '.join(names)})"
+                    f"({listing(names)})"
                 )
+            _check_size((rows * len(names)) * values.itemsize)
             try:
                 values.extend(map(float, cells))
             except ValueError:
@@ -119,13 +127,13 @@ def check_names(names: Sequence[str]) -> None:
     """Raise a DataError unless each column has a name, a word of its own."""
     if all(map(_is_number, names)):
         raise DataError(
-            f"the first line should name the columns, but it holds numbers ({', '.join(names)})"
+            f"the first line should name the columns, but it holds numbers ({listing(names)})"
         )
     if "" in names:
         raise DataError(f"column {names.index('') + 1} has no name on the first line")
     repeated = [name for name, count in Counter(names).items() if count > 1]
     if repeated:
-        raise DataError(f"two columns have the same name: {', '.join(map(repr, repeated))}")
+        raise DataError(f"two columns have the same name: {listing([*map(repr, repeated)])}")
 
 
 def explain_cells(row: int, names: Sequence[str], cells: Sequence[str]) -> None:
@@ -138,7 +146,8 @@ def explain_cells(row: int, names: Sequence[str], cells: Sequence[str]) -> None:
             hint = (
                 "; write the decimals after a point" if _is_number(cell.replace(",", ".")) else ""
             )
-            raise DataError(f"{where}: {cell!r} is not a number{hint}")
+            shown = cell if len(cell) <= _SHOWN else f"{cell[:_SHOWN]}..."
+            raise DataError(f"{where}: {shown!r} is not a number{hint}")
 
 
 def is_missing(cell: str) -> bool:
@@ -154,14 +163,30 @@ def _is_number(text: str) -> bool:
     return True
 
 
+def _lines(text: TextIO) -> Iterator[str]:
+    """Yield the lines of a text, none of which may be endless."""
+    while line := text.readline(_LONGEST_LINE):
+        if len(line) == _LONGEST_LINE:
+            raise DataError(
+                f"a line is longer than {_LONGEST_LINE} characters: this is no CSV file"
+            )
+        yield line
+
+
+def _check_size(size: int) -> None:
+    if size > _LARGEST:
+        raise DataError(f"the table takes more than {_LARGEST} bytes: read it with a Stream")
+
+
 def _load_npz(path: Path, target: str | None) -> Dataset:
     if path.stat().st_size == 0:
         raise DataError("the file is empty")
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except (zipfile.BadZipFile, ValueError, EOFError, AttributeError) as error:
+        with open_regular(path) as file:
+            arrays = read_archive(file, limit=_LARGEST)
+    except ArchiveError as error:
         raise DataError(f"not a .npz archive of numeric arrays: {error}") from None
+    _check_size(sum(values.size for values in arrays.values()) * 8)
     if not arrays:
         raise DataError("the archive holds no arrays")
     for name, values in arrays.items():
@@ -172,7 +197,7 @@ def _load_npz(path: Path, target: str | None) -> Dataset:
         target = "y" if target is None else target
     lengths = {name: values.shape for name, values in arrays.items()}
     if any(len(shape) != 1 for shape in lengths.values()) or len(set(lengths.values())) > 1:
-        shapes = ", ".join(f"{name} {shape}" for name, shape in lengths.items())
+        shapes = listing([f"{name} {shape}" for name, shape in lengths.items()])
         raise DataError(
             "the arrays should be x (rows, features) and y (rows), or vectors of one length; "
             f"here they are: {shapes}"

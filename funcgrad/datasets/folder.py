@@ -5,19 +5,21 @@ say are columns too.
 """
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import unquote
 
 import numpy as np
 from jaxtyping import Float
 
 from funcgrad.datasets.array_parts import ArrayPart
-from funcgrad.datasets.arrow_parts import CsvPart, ParquetPart, pyarrow
+from funcgrad.datasets.arrow_parts import CsvPart, ParquetPart
 from funcgrad.datasets.parts import Part, Span
-from funcgrad.datasets.table import DataError
+from funcgrad.datasets.table import DataError, listing
 
-_KINDS: dict[str, Callable[[Path], Part]] = {
+_KINDS: dict[str, Callable[[Path, int], Part]] = {
     ".npy": ArrayPart,
     ".npz": ArrayPart,
     ".parquet": ParquetPart,
@@ -26,6 +28,12 @@ _KINDS: dict[str, Callable[[Path], Part]] = {
     ".tsv": CsvPart,
     ".txt": CsvPart,
 }
+
+
+# How Hive names the folder of a partition that has no value.
+_NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
+# Files of no more bytes than these together are told from others by their content.
+_CHEAP = 1 << 26
 
 
 class Block(NamedTuple):
@@ -43,8 +51,12 @@ class Table:
         names: its columns: those of the parts, then those of the partitions.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, memory: int) -> None:
         """Open a file or a folder.
+
+        Args:
+            path: the file or folder.
+            memory: a bound, in bytes, on what a file's names and a line of it may take.
 
         Raises:
             DataError: it cannot be read, or its files do not make one table.
@@ -52,12 +64,25 @@ class Table:
         """
         self.path = Path(path)
         found = list(_find(self.path))
-        self.parts = [_open(file) for file, _ in found]
+        self.parts = [_open(file, memory) for file, _ in found]
         self._constants = [keys for _, keys in found]
         self.names = (*self.parts[0].names, *self._constants[0])
-        repeated = {name for name in self.names if self.names.count(name) > 1}
-        if repeated:
-            raise DataError(f"{self.path}: two columns have the same name: {sorted(repeated)}")
+        for part, constants in zip(self.parts, self._constants, strict=True):
+            names = Counter((*part.names, *constants))
+            repeated = [name for name, count in names.items() if count > 1]
+            if repeated:
+                raise DataError(f"{part.path}: two columns have the same name: {listing(repeated)}")
+
+    @property
+    def identity(self) -> dict[str, dict[str, Any]]:
+        """What tells each file from another, by its path within the table."""
+        content = self.size <= _CHEAP
+        return {
+            str(part.path.relative_to(self.path) if part.path != self.path else self.path.name): (
+                part.identity(content=content)
+            )
+            for part in self.parts
+        }
 
     @property
     def rows(self) -> int | None:
@@ -123,11 +148,11 @@ class Table:
         return f"{part.path}: data row {part.rows_before(block.span) + row + 1}"
 
 
-def _find(path: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+def _find(path: Path) -> Iterator[tuple[Path, dict[str, str | None]]]:
     """Yield the files of a table, with what the names of their folders say."""
     if not path.exists():
         raise DataError(f"there is no file or folder {path}")
-    if path.is_file():
+    if not path.is_dir():
         yield path, {}
         return
     files = sorted(file for file in path.rglob("*") if _is_data(file.relative_to(path), file))
@@ -136,18 +161,22 @@ def _find(path: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
     kinds = sorted({file.suffix.lower() for file in files})
     if len({_KINDS.get(kind) for kind in kinds}) > 1:
         raise DataError(f"the folder {path} holds files of several kinds: {', '.join(kinds)}")
-    if _KINDS.get(kinds[0]) not in (CsvPart, ParquetPart):
-        yield from ((file, {}) for file in files)
-        return
-    datasets = pyarrow(".dataset")
-    kind = "csv" if _KINDS[kinds[0]] is CsvPart else "parquet"
-    try:
-        dataset = datasets.dataset(str(path), format=kind, partitioning="hive")
-        fragments = sorted(dataset.get_fragments(), key=lambda fragment: fragment.path)
-    except (pyarrow().ArrowInvalid, OSError) as error:
-        raise DataError(f"{path} cannot be read: {error}") from None
-    for fragment in fragments:
-        yield Path(fragment.path), datasets.get_partition_keys(fragment.partition_expression)
+    partitioned = _KINDS.get(kinds[0]) in (CsvPart, ParquetPart)
+    for file in files:
+        yield file, _partitions(path, file) if partitioned else {}
+
+
+def _partitions(path: Path, file: Path) -> dict[str, str | None]:
+    """Return what the folders between a table's own and a file say, such as {"year": "2024"}."""
+    said: dict[str, str | None] = {}
+    for folder in file.relative_to(path).parts[:-1]:
+        name, equals, value = map(unquote, folder.partition("="))
+        if not equals:
+            continue
+        if name in said:
+            raise DataError(f"{file}: two of its folders name the partition {name!r}")
+        said[name] = None if value == _NO_VALUE else value
+    return said
 
 
 def _is_data(relative: Path, file: Path) -> bool:
@@ -155,7 +184,7 @@ def _is_data(relative: Path, file: Path) -> bool:
     return not hidden and file.is_file()
 
 
-def _number(name: str, value: Any) -> float:
+def _number(name: str, value: str | None) -> float:
     """Return what a partition's name says, as a number."""
     try:
         return math.nan if value is None else float(value)
@@ -163,7 +192,7 @@ def _number(name: str, value: Any) -> float:
         raise DataError(f"the partition {name}={value} is not a number") from None
 
 
-def _open(path: Path) -> Part:
+def _open(path: Path, memory: int) -> Part:
     kind = _KINDS.get(path.suffix.lower())
     if kind is None:
         raise DataError(
@@ -171,7 +200,7 @@ def _open(path: Path) -> Part:
             f"{', '.join(_KINDS)}"
         )
     try:
-        return kind(path)
+        return kind(path, memory)
     except DataError as error:
         raise DataError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
     except OSError as error:

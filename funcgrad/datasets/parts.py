@@ -4,16 +4,22 @@ What a run is depends on the kind of file; what comes out of each is the same: c
 NaN where a value is missing. Nothing here decides which values are acceptable.
 """
 
+import hashlib
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
 from funcgrad.datasets.table import DataError
+from funcgrad.files import open_regular
+
+# Python holds about this many bytes for each column's name and place.
+_PER_COLUMN = 256
 
 
 class Span(NamedTuple):
@@ -31,16 +37,20 @@ class Part(ABC):
         names: its columns, in order.
         rows: how many rows it holds; None for a kind that tells only when it is read.
         size: its size in bytes when it was opened.
+        memory: a bound, in bytes, on what opening it may take.
     """
 
     path: Path
     names: tuple[str, ...]
     rows: int | None
     size: int
+    memory: int
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.size = path.stat().st_size
+    def __init__(self, path: Path, memory: int) -> None:
+        self.path, self.memory = path, memory
+        with open_regular(path) as file:
+            self._status = os.fstat(file.fileno())
+        self.size = self._status.st_size
         if self.size == 0:
             raise DataError("the file is empty")
 
@@ -68,22 +78,43 @@ class Part(ABC):
     def rows_before(self, span: Span) -> int:
         """Return how many rows of the part lie before a span, for messages."""
 
-    def open(self) -> BinaryIO:
-        """Open the file; raise a DataError if it is gone, or shorter than it was at first."""
+    def identity(self, *, content: bool) -> dict[str, Any]:
+        """Return what tells the file from others as JSON values: by content, or by size, time and inode."""
+        if content:
+            with self.open() as file:
+                return {"sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+        status = self._status
+        return {"size": self.size, "modified": status.st_mtime_ns, "inode": status.st_ino}
+
+    def check_width(self, columns: int) -> None:
+        """Raise a DataError if the names of so many columns would not fit in memory."""
+        if columns * _PER_COLUMN > self.memory:
+            raise DataError(f"{columns} columns do not fit in {self.memory} bytes of memory")
+
+    def open(self) -> BufferedReader:
+        """Open the file; raise a DataError if it is gone, or not what it was at first.
+
+        It may have grown: the rows that are read are those that it had.
+        """
         try:
-            file = self.path.open("rb")
+            file = open_regular(self.path)
         except FileNotFoundError:
             raise DataError(f"{self.path} was removed while it was read") from None
-        size = os.fstat(file.fileno()).st_size
-        if size < self.size:
-            file.close()
-            raise DataError(
-                f"{self.path} shrank while it was read: from {self.size} bytes to {size}"
-            )
-        return file
+        status, first = os.fstat(file.fileno()), self._status
+        wrong = None
+        if status.st_size < self.size:
+            wrong = f"shrank while it was read: from {self.size} bytes to {status.st_size}"
+        elif not os.path.samestat(status, first):
+            wrong = "was replaced while it was read"
+        elif status.st_size == self.size and status.st_mtime_ns != first.st_mtime_ns:
+            wrong = "was changed while it was read"
+        if wrong is None:
+            return file
+        file.close()
+        raise DataError(f"{self.path} {wrong}")
 
     def check_size(self) -> None:
-        """Raise a DataError if the file is gone, or shorter than it was at first."""
+        """Raise a DataError if the file is gone, or not what it was at first."""
         self.open().close()
 
 

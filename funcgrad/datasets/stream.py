@@ -13,7 +13,7 @@ from jaxtyping import Float
 
 from funcgrad.datasets.folder import Block, Table
 from funcgrad.datasets.prefetch import Prefetched
-from funcgrad.datasets.table import DataError
+from funcgrad.datasets.table import DataError, listing
 
 MEBIBYTE = 1 << 20
 _AHEAD = 2
@@ -89,7 +89,8 @@ class Stream:
                 are read in are shuffled, and so are the rows within windows of a quarter of the memory.
                 Rows of different windows meet in no batch. None keeps the files' order.
             missing: "refuse" raises where a value is missing; "drop" leaves out such rows.
-            memory: a bound, in bytes, on the rows held at any time, those of a training loop included.
+            memory: a bound, in bytes, on the rows held at any time, those of a training loop included, and
+                on what the files' own descriptions may take: names of columns, a line, a list of arrays.
                 Parquet's decoder holds about 4 MiB more for each column.
             share: (index, count): only the index-th of count parts of the rows, for several processes.
 
@@ -107,7 +108,7 @@ class Stream:
         >>> [(x.shape, y.tolist()) for x, y in stream]
         [((3, 2), [2.0, 5.0, 8.0]), ((1, 2), [11.0])]
         """
-        table = Table(path)
+        table = Table(path, memory)
         self.feature_names = _choose(table, target, features)
         self.target_name = target
         self.dropped = 0
@@ -158,15 +159,24 @@ class Stream:
         return None if self.missing == "drop" else self._table.rows
 
     @property
+    def files(self) -> list[Path]:
+        """The files that are read."""
+        return [part.path for part in self._table.parts]
+
+    @property
     def expected_rows(self) -> int:
         """About how many rows this share has; exact for one share, where the files tell."""
         return round(self._table.expected_rows * len(self._blocks) / self._all_blocks)
 
     @property
     def fingerprint(self) -> dict[str, Any]:
-        """What tells this stream from another: files by size, columns, and what decides the order."""
+        """What tells this stream from another: files, columns, and what decides the order.
+
+        Files are told apart by their content up to 64 MiB, all together; larger ones by size, time and
+        inode.
+        """
         return {
-            "files": [[part.path.name, part.size] for part in self._table.parts],
+            "files": self._table.identity,
             "columns": self._columns,
             "dtype": self.dtype.name,
             "batch_rows": self.batch_rows,
@@ -180,7 +190,13 @@ class Stream:
         return self.epoch(0)
 
     def epoch(self, number: int, position: Position | None = None) -> "Batches":
-        """Return the batches of an epoch, from its beginning or from a position saved in it."""
+        """Return the batches of an epoch, from its beginning or from a position saved in it.
+
+        Raises:
+            DataError: the position is not one of this stream.
+        """
+        if position is not None and position.block > len(self._blocks):
+            raise DataError(f"{self._table.path} has no rows at the position to go on from")
         return Batches(self, number, position)
 
     def start(self) -> Position:
@@ -301,18 +317,18 @@ class Batches(Iterator[Batch]):
 
 
 def _choose(table: Table, target: str | None, features: Sequence[str] | None) -> tuple[str, ...]:
-    listed = ", ".join(table.names)
-    if target is not None and target not in table.names:
+    listed, known = listing(table.names), set(table.names)
+    if target is not None and target not in known:
         raise DataError(f"{table.path}: there is no column {target!r}; the columns are: {listed}")
     if features is None:
         features = [name for name in table.names if name != target]
     for name in features:
         if name == target:
             raise DataError(f"the target {target!r} is also among the features")
-        if name not in table.names:
+        if name not in known:
             raise DataError(f"{table.path}: there is no column {name!r}; the columns are: {listed}")
     if len(set(features)) < len(features):
-        raise DataError(f"a feature is named twice: {', '.join(features)}")
+        raise DataError(f"a feature is named twice: {listing(features)}")
     if not features:
         raise DataError(
             f"{table.path}: {target!r} is the only column: there is nothing to regress it on"

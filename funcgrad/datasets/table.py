@@ -6,9 +6,22 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+_MOST_LISTED = 20
+
 
 class DataError(ValueError):
     """The data cannot be used; the message says what is wrong, where, and what would be right."""
+
+
+def listing(names: Sequence[str]) -> str:
+    """Return names for a message, the first of them where there are many.
+
+    >>> listing(["a", "b"]), listing([f"x{j}" for j in range(100)])[-16:]
+    ('a, b', 'x18, x19 ... x99')
+    """
+    if len(names) <= _MOST_LISTED:
+        return ", ".join(names)
+    return f"{', '.join(names[:_MOST_LISTED])} ... {names[-1]}"
 
 
 class Dataset(NamedTuple):
@@ -37,7 +50,7 @@ def split_target(
     >>> split_target(["a", "b"], np.array([[1.0, 2.0], [3.0, 4.0]]), "b").y
     array([2., 4.])
     """
-    columns = ", ".join(names)
+    columns = listing(names)
     if target is None:
         raise DataError(f"which column is the target? Name one of: {columns}")
     if target not in names:

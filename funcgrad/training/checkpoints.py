@@ -10,15 +10,28 @@ import json
 import os
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import ArrayLike
 
+from funcgrad.files import (
+    ArchiveError,
+    locked,
+    open_regular,
+    read_archive,
+    remove_leftovers,
+    replacing,
+)
+
 _MAGIC = b"funcgrad checkpoint 1\n"
 _IDENTITY = "identity"
+_LONGEST_VALUE = 200
+# For the archive's list of members, which takes more room in memory than in the file.
+_DIRECTORY = 1 << 24
 
 
 class CheckpointError(Exception):
@@ -34,7 +47,7 @@ class Checkpoint:
 
     The file holds a line that names the format, the SHA-256 of what follows, and a NumPy `.npz` archive.
     It is written beside its place, synced, and moved there; the one it replaces stays as
-    `PATH.previous`.
+    `PATH.previous`. A path that is a symbolic link to a file stands for that file.
 
     >>> import tempfile
     >>> import numpy as np
@@ -56,6 +69,8 @@ class Checkpoint:
         if not seconds >= 0:
             raise ValueError(f"seconds must be 0 or more, got {seconds!r}")
         self.path = Path(path)
+        if self.path.is_symlink() and self.path.exists():
+            self.path = Path(os.path.realpath(path))
         self.previous = self.path.with_name(self.path.name + ".previous")
         self.seconds = seconds
         self._last = time.monotonic()
@@ -74,24 +89,31 @@ class Checkpoint:
         Warns:
             CheckpointWarning: if it cannot be written, such as to a full disk. The ones before stay.
         """
-        partial = self.path.with_name(self.path.name + ".partial")
         try:
-            with partial.open("wb") as file:
+            with replacing(self.path, keep=self.previous) as file:
                 file.write(_packed(arrays, identity))
-                file.flush()
-                os.fsync(file.fileno())
-            if self.path.exists():
-                os.replace(self.path, self.previous)
-            os.replace(partial, self.path)
-            _sync_folder(self.path.parent)
         except OSError as error:
-            partial.unlink(missing_ok=True)
             message = f"checkpoint {self.path} was not written: {error.strerror or error}"
             warnings.warn(message, CheckpointWarning, stacklevel=2)
             self._last = time.monotonic()
             return False
         self._last = time.monotonic()
         return True
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other runs from this checkpoint while the block lasts, by the file `PATH.lock`.
+
+        Raises:
+            CheckpointError: another run holds it.
+        """
+        try:
+            with locked(self.path.with_name(self.path.name + ".lock")):
+                yield
+        except BlockingIOError:
+            raise CheckpointError(
+                f"another run is using the checkpoint {self.path}: wait for it, or name another"
+            ) from None
 
     def exists(self) -> bool:
         """Return whether there is a checkpoint, of whatever kind."""
@@ -119,10 +141,13 @@ class Checkpoint:
         usable, refused = [], []
         for path in (self.path, self.previous):
             try:
-                usable.append(_unpacked(path.read_bytes(), identity))
+                with open_regular(path) as file:
+                    usable.append(_unpacked(file.read(), identity))
             except FileNotFoundError:
                 continue
-            except (OSError, CheckpointError) as error:
+            except OSError as error:
+                refused.append(f"{path}: {error.strerror or error}")
+            except CheckpointError as error:
                 refused.append(f"{path}: {error}")
         return usable, refused
 
@@ -132,9 +157,10 @@ class Checkpoint:
         return Checkpoint(self.path.with_name(name), seconds=self.seconds)
 
     def remove(self) -> None:
-        """Delete the checkpoint and the one before it."""
+        """Delete the checkpoint, the one before it, and what is left of one that was never finished."""
         self.path.unlink(missing_ok=True)
         self.previous.unlink(missing_ok=True)
+        remove_leftovers(self.path)
 
 
 def _packed(arrays: Mapping[str, ArrayLike], identity: Mapping[str, Any]) -> bytes:
@@ -153,24 +179,34 @@ def _unpacked(content: bytes, identity: Mapping[str, Any]) -> dict[str, np.ndarr
     digest, archive = content[len(_MAGIC) :][:32], content[len(_MAGIC) + 32 :]
     if hashlib.sha256(archive).digest() != digest:
         raise CheckpointError("it is truncated or damaged")
-    with np.load(io.BytesIO(archive), allow_pickle=False) as stored:
-        arrays = {name: stored[name] for name in stored.files}
-    saved = json.loads(arrays.pop(_IDENTITY).tobytes())
+    try:
+        # They are stored as they are, so they are no larger than the file.
+        arrays = read_archive(io.BytesIO(archive), limit=len(content) + _DIRECTORY)
+        saved = json.loads(arrays.pop(_IDENTITY).tobytes())
+    except (ArchiveError, KeyError, ValueError) as error:
+        raise CheckpointError(f"it is damaged: {error}") from None
+    if not isinstance(saved, dict):
+        raise CheckpointError("it is damaged: it does not tell of which run it is")
     wanted = json.loads(json.dumps(identity))
-    for name in {**saved, **wanted}:
-        if saved.get(name) != wanted.get(name):
-            raise CheckpointError(
-                f"it is of another run: there, {name} is {saved.get(name)}; here, {wanted.get(name)}"
-            )
+    for name, there, here in _differences(saved, wanted):
+        raise CheckpointError(
+            f"it is of another run: there, {name} is {_short(there)}; here, {_short(here)}"
+        )
     return arrays
 
 
-def _sync_folder(folder: Path) -> None:
-    """Make the move last through a power cut, where the system lets a folder be synced."""
-    if os.name == "nt":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _differences(
+    saved: Mapping[str, Any], wanted: Mapping[str, Any], within: str = ""
+) -> Iterator[tuple[str, Any, Any]]:
+    """Yield what differs: its name, and both values."""
+    for key in {**saved, **wanted}:
+        name, there, here = f"{within}{key}", saved.get(key), wanted.get(key)
+        if isinstance(there, dict) and isinstance(here, dict):
+            yield from _differences(there, here, f"{name}, ")
+        elif there != here:
+            yield name, there, here
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}..."

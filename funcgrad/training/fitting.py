@@ -24,6 +24,7 @@ from funcgrad.training.checks import (
     check_optimizer,
     refuse_options,
 )
+from funcgrad.training.identity import digest_of
 from funcgrad.training.loop import Data, Loss, Optimizer, Program, State, program
 from funcgrad.training.pieces import advance_in_pieces
 from funcgrad.training.placement import automatic, mesh_of, place
@@ -31,7 +32,7 @@ from funcgrad.training.precision import float64_where_given
 from funcgrad.training.progress import Progress, Report, StreamReport, reporting
 from funcgrad.training.results import DivergenceWarning, FitResult
 from funcgrad.training.rows import RowSharding, weighted_by_target
-from funcgrad.training.saving import Saving, identity_of
+from funcgrad.training.saving import Saving, held, identity_of
 from funcgrad.training.sources import Source, is_stream, rows_of
 from funcgrad.training.streaming import fit_batches
 
@@ -104,8 +105,9 @@ def fit(
             the n-th batches of all. Data that is sharded already needs none.
         checkpoint: where to save the run, and how often; a path saves every 30 seconds, and at the end.
             In several processes, data in memory is saved after each `progress_every` steps.
-        resume: go on from the checkpoint if there is one. The result is then, bit for bit, that of the
-            run without the interruption. A stream goes on where it was; another iterable's first
+        resume: go on from the checkpoint if there is one, of the same loss, optimizer, start and data.
+            More steps or epochs may be asked for than before. The result is then, bit for bit, that of
+            the run without the interruption. A stream goes on where it was; another iterable's first
             batches are skipped.
         progress: True shows a bar (needs tqdm); a function is called with a `Progress`, or, for batches,
             a `StreamProgress`.
@@ -120,7 +122,8 @@ def fit(
             or "auto" has no answer.
         TypeError: if the optimizer is not one, or a batch is not a pair.
         ImportError: if progress=True and tqdm is missing.
-        CheckpointError: if a checkpoint is there and resume is not set, or it is not of this run.
+        CheckpointError: if a checkpoint is there and resume is not set, or it is not of this run, or
+            another run is using it.
 
     Warns:
         DivergenceWarning: if the loss or its gradient turned non-finite; see `FitResult.diverged`.
@@ -190,17 +193,26 @@ def fit(
             learning_rate=_resolve_learning_rate(learning_rate, loss, params, curvature),
             tolerance=jnp.asarray(-1.0 if tolerance is None else tolerance),
         )
+        described = {"start": params, "x": x, "y": y, "key": key}
         compiled = _compiled(objective, optimizer, batch_size)
         # Capacities are powers of two so that another number of steps seldom compiles anew.
         state = compiled.start(params, data, 1 << max(steps - 1, 0).bit_length())
         if _is_traced((params, data)):
             # Under vmap some of the state is shared by all members, so none of it may be donated.
             return _result(compiled.advance(state, data, steps), steps)
-        saving = None
-        if checkpoint is not None:
-            saving = Saving(checkpoint, identity_of(loss, state, data.learning_rate, steps=steps))
-            state = saving.restore(state, resume=resume)
-        with reporting(progress, steps) as report:  # type: ignore[arg-type]
+        with held(checkpoint) as checkpoint, reporting(progress, steps) as report:  # type: ignore[arg-type]
+            saving = None
+            if checkpoint is not None:
+                identity = identity_of(
+                    loss,
+                    (state.params, state.optimizer_state),
+                    data.learning_rate,
+                    optimizer,
+                    **{"batch size": batch_size, "tolerance": tolerance},
+                    **{name: digest_of(tree) for name, tree in described.items()},
+                )
+                saving = Saving(checkpoint, identity, steps)
+                state = saving.restore(state, resume=resume)
             every = progress_every or max(steps // 100, 1)
             listen = report and partial(_report, report, steps)
             state = advance_in_pieces(compiled, state, data, steps, every, listen, saving)

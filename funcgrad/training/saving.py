@@ -1,7 +1,8 @@
 """Turns the pytrees of a loop into the arrays of a checkpoint, and back to exactly what they were."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,38 +13,76 @@ from jax.experimental import multihost_utils
 from jaxtyping import PyTree
 
 from funcgrad.training.checkpoints import Checkpoint, CheckpointError, CheckpointWarning
+from funcgrad.training.identity import constants_of
 
 
 class Saving:
-    """Saves the state of a compiled loop, which says by its `steps` how far it is."""
+    """Saves the state of a compiled loop of so many steps, which says by its `steps` how far it is."""
 
-    def __init__(self, checkpoint: Checkpoint | str | Path, identity: Mapping[str, Any]) -> None:
-        if not isinstance(checkpoint, Checkpoint):
-            checkpoint = Checkpoint(checkpoint)
+    def __init__(self, checkpoint: Checkpoint, identity: Mapping[str, Any], steps: int) -> None:
         self._common, self._own, self._identity = checkpoint, own(checkpoint), identity
+        self._steps = steps
         self.due = self._own.due
 
     def restore(self, state: Any, *, resume: bool) -> Any:
-        """Return the state last saved, or the one given where nothing was."""
+        """Return the state last saved, or the one given where nothing was.
+
+        Raises:
+            CheckpointError: the checkpoint is not of this run, or of more steps than are to be taken.
+        """
         saved = load_common(self._common, self._identity, resume=resume)
-        return state if saved is None else from_arrays(saved, "state", state)
+        if saved is None:
+            return state
+        whole, losses = field(saved, "steps", np.int64(0)), _name_of_leaf(state, "losses")
+        if int(whole) > self._steps:
+            raise CheckpointError(
+                f"the checkpoint {self._own.path} is after {int(whole)} steps, which is more than the "
+                f"{self._steps} to take"
+            )
+        # The room for losses is that of the steps asked for, which may be more now.
+        stored, room = saved.get(losses), np.asarray(state.losses)
+        if stored is not None and stored.ndim == 1 and stored.dtype == room.dtype:
+            room = np.full_like(room, np.nan)
+            taken = stored[: len(room)]
+            room[: len(taken)] = taken
+            saved = {**saved, losses: room}
+        return from_arrays(saved, "state", state)
 
     def save(self, state: Any) -> None:
         """Write the state."""
-        arrays = {**to_arrays(state, "state"), "steps": np.asarray(state.steps)}
+        arrays = {**to_arrays(state, "state"), "steps": np.asarray(state.steps, np.int64)}
         self._own.save(arrays, self._identity)
 
 
+@contextmanager
+def held(checkpoint: Checkpoint | str | Path | None) -> Iterator[Checkpoint | None]:
+    """Yield the checkpoint to use, if any, kept from other runs while the block lasts.
+
+    Raises:
+        CheckpointError: another run holds it.
+    """
+    if checkpoint is None:
+        yield None
+        return
+    if not isinstance(checkpoint, Checkpoint):
+        checkpoint = Checkpoint(checkpoint)
+    with own(checkpoint).held():
+        yield checkpoint
+
+
 def identity_of(
-    loss: Any, state: PyTree, learning_rate: jax.Array | None, **more: Any
+    loss: Any, state: PyTree, learning_rate: jax.Array | None, optimizer: Any, **more: Any
 ) -> dict[str, Any]:
-    """Return what tells a run from another: its loss by name, and what its state looks like."""
+    """Return what tells a run from another.
+
+    Its loss and optimizer by name and by their constants, what its state looks like, and more.
+    """
     leaves = [f"{leaf.dtype}{list(leaf.shape)}" for leaf in jax.tree.leaves(state)]
-    name = getattr(loss, "__qualname__", type(loss).__qualname__)
     return {
-        "loss": f"{getattr(loss, '__module__', '')}.{name}",
+        "loss": constants_of(loss),
         "state": [str(jax.tree.structure(state)), *leaves],
         "learning rate": None if learning_rate is None else float(learning_rate),
+        "optimizer": constants_of(optimizer),
         **more,
     }
 
@@ -77,9 +116,13 @@ def from_arrays(arrays: Mapping[str, np.ndarray], name: str, like: PyTree) -> Py
 
 
 def free_arrays(arrays: Mapping[str, np.ndarray], name: str, like: PyTree) -> PyTree:
-    """Return a pytree of NumPy arrays and whole numbers, of any shapes, with the structure of another."""
+    """Return a pytree of NumPy arrays and whole numbers, of any lengths, with the structure of another.
+
+    Raises:
+        CheckpointError: the arrays are not of such a tree.
+    """
     leaves, structure = jax.tree.flatten(like)
-    loaded = [arrays[f"{name}{i}"] for i in range(len(leaves))]
+    loaded = [field(arrays, f"{name}{i}", leaf, free=True) for i, leaf in enumerate(leaves)]
     return jax.tree.unflatten(
         structure,
         [
@@ -87,6 +130,28 @@ def free_arrays(arrays: Mapping[str, np.ndarray], name: str, like: PyTree) -> Py
             for stored, leaf in zip(loaded, leaves, strict=True)
         ],
     )
+
+
+def field(
+    arrays: Mapping[str, np.ndarray], name: str, like: Any, *, free: bool = False
+) -> np.ndarray:
+    """Return one array of a checkpoint, of the kind and shape of another; with `free`, of any length.
+
+    Raises:
+        CheckpointError: it is missing or another, or a count is negative.
+    """
+    stored, like = arrays.get(name), np.asarray(like)
+    if stored is None:
+        raise CheckpointError(f"the checkpoint is damaged: it has no {name}")
+    same = stored.shape[1:] == like.shape[1:] and stored.ndim == like.ndim if free else False
+    if stored.dtype.kind != like.dtype.kind or not (same or stored.shape == like.shape):
+        raise CheckpointError(
+            f"the checkpoint is damaged: {name} is {stored.dtype}{list(stored.shape)} where "
+            f"{like.dtype}{list(like.shape)} is due"
+        )
+    if stored.dtype.kind in "iu" and (stored < 0).any():
+        raise CheckpointError(f"the checkpoint is damaged: {name} is negative")
+    return stored
 
 
 def own(checkpoint: Checkpoint) -> Checkpoint:
@@ -133,7 +198,7 @@ def load_common(
         )
         return None
     usable, refused = checkpoint.read(identity)
-    steps = [int(arrays["steps"]) for arrays in usable]
+    steps = [int(field(arrays, "steps", np.int64(0))) for arrays in usable]
     mine = np.asarray([*steps, -1, -1][:2])
     everyone = [set(row.tolist()) - {-1} for row in multihost_utils.process_allgather(mine)]
     common = set.intersection(*everyone)
@@ -150,6 +215,12 @@ def _refuse_unasked(checkpoint: Checkpoint, found: bool, *, resume: bool) -> Non
         raise CheckpointError(
             f"there is a checkpoint already, {checkpoint.path}: resume from it, or remove it"
         )
+
+
+def _name_of_leaf(state: Any, attribute: str) -> str:
+    """Return the name under which an array of a state is saved."""
+    leaves, wanted = jax.tree.leaves(state), getattr(state, attribute)
+    return f"state{next(i for i, leaf in enumerate(leaves) if leaf is wanted)}"
 
 
 def _raw(leaf: Any) -> Any:

@@ -16,16 +16,19 @@ import optax
 from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Float, PyTree
 
-from funcgrad.training.checkpoints import Checkpoint
+from funcgrad.training.checkpoints import Checkpoint, CheckpointError
 from funcgrad.training.checks import check_optimizer
+from funcgrad.training.identity import digest_of
 from funcgrad.training.loop import Loss, Optimizer, gradient_norm, transformation
 from funcgrad.training.precision import float64_where_given
 from funcgrad.training.progress import RowMeter, StreamReport, reporting_rows
 from funcgrad.training.results import DivergenceWarning, FitResult
 from funcgrad.training.rows import RowSharding, row_weighted
 from funcgrad.training.saving import (
+    field,
     free_arrays,
     from_arrays,
+    held,
     identity_of,
     load_common,
     own,
@@ -126,17 +129,19 @@ def fit_batches(
         raise ValueError("learning_rate='auto' needs all rows at once: give a number")
     if epochs < 1:
         raise ValueError(f"epochs must be 1 or more, got {epochs!r}")
-    if isinstance(checkpoint, str | Path):
-        checkpoint = Checkpoint(checkpoint)
-    with float64_where_given(params):
+    with float64_where_given(params), held(checkpoint) as checkpoint:
         run = _Run(loss, params, optimizer, learning_rate, mesh)
-        saved = None
-        identity = run.identity(batches)
+        saved, identity = None, {}
         if checkpoint is not None:
+            identity = run.identity(batches)
             saved = load_common(checkpoint, identity, resume=resume)
             checkpoint = own(checkpoint)
         if saved is not None:
             run.restore(saved, position_like(batches))
+            if run.epoch + (run.position is not None) > epochs:
+                raise CheckpointError(
+                    f"the checkpoint is in epoch {run.epoch + 1}, which is more than the {epochs} to take"
+                )
         expected = expected_rows(batches)
         expected = None if expected is None else expected * epochs
         with reporting_rows(progress, expected) as report:
@@ -171,7 +176,7 @@ class _Run:
         state = Trained(params, transformation(optimizer, rate).init(params))
         # The state is donated, so no two of its arrays, nor one of the caller's, may be the same.
         self.state: Trained = jax.tree.map(jnp.copy, state)
-        self.rate, self.mesh, self.loss = rate, mesh, loss
+        self.rate, self.mesh, self.loss, self.optimizer = rate, mesh, loss, optimizer
         self.advance = stream_step(loss, optimizer)
         self.sharding: RowSharding | None = None
         self.pending: deque[Outcome] = deque()
@@ -192,6 +197,8 @@ class _Run:
             self.loss,
             self.state,
             self.rate,
+            self.optimizer,
+            start=digest_of(self.state.params),
             batches=getattr(batches, "fingerprint", None),
             devices=None if self.mesh is None else int(self.mesh.size),
         )
@@ -289,12 +296,13 @@ class _Run:
     def restore(self, arrays: Mapping[str, np.ndarray], position: PyTree) -> None:
         """Go to where a checkpoint was written."""
         self.state = from_arrays(arrays, "state", self.state)
-        self.losses = array("d", arrays["losses"].tolist())
+        self.losses = array("d", field(arrays, "losses", np.empty(0), free=True).tolist())
         self.value = self.losses[-1] if self.losses else math.nan
-        self.norm = float(arrays["norm"])
-        self.epoch, self.rows = int(arrays["epoch"]), int(arrays["rows"])
-        self.diverged = bool(arrays["diverged"])
-        self.position = free_arrays(arrays, "position", position) if arrays["within"] else None
+        self.norm = float(field(arrays, "norm", 0.0))
+        self.epoch, self.rows = (int(field(arrays, name, 0)) for name in ("epoch", "rows"))
+        self.diverged = bool(field(arrays, "diverged", False))
+        within = bool(field(arrays, "within", False))
+        self.position = free_arrays(arrays, "position", position) if within else None
 
     def result(self) -> FitResult:
         """Return what the run came to."""

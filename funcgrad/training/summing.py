@@ -1,6 +1,8 @@
 """`moments_of_batches`: the sums of data of any size, read once."""
 
+import dataclasses
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +14,10 @@ from jax.sharding import Mesh
 
 from funcgrad import regression
 from funcgrad.regression import Moments
-from funcgrad.training.checkpoints import Checkpoint
+from funcgrad.training.checkpoints import Checkpoint, CheckpointError
 from funcgrad.training.progress import RowMeter, StreamReport, reporting_rows
 from funcgrad.training.rows import RowSharding
-from funcgrad.training.saving import free_arrays, load_own, own, to_arrays
+from funcgrad.training.saving import field, free_arrays, held, load_own, own, to_arrays
 from funcgrad.training.sources import Batches, epoch_of, expected_rows, position_like, rows_of
 
 
@@ -40,7 +42,8 @@ def moments_of_batches(
 
     Raises:
         ValueError: if there are no batches, or rows do not fit each other.
-        CheckpointError: if a checkpoint is there and resume is not set, or it is not of this run.
+        CheckpointError: if a checkpoint is there and resume is not set, or it is not of this run, or
+            another run is using it.
 
     >>> import jax.numpy as jnp
     >>> from funcgrad.training import moments_of_batches
@@ -49,19 +52,32 @@ def moments_of_batches(
     >>> sums.rows, sums.x_mean
     (Array(4., dtype=float64), Array([1.5], dtype=float64))
     """
-    if isinstance(checkpoint, str | Path):
-        checkpoint = Checkpoint(checkpoint)
-    identity = {"what": "moments", "batches": getattr(batches, "fingerprint", None)}
+    with held(checkpoint) as checkpoint:
+        total = _sum(batches, mesh, checkpoint, resume=resume, progress=progress)
+    return _of_all_processes(total)
+
+
+def _sum(
+    batches: Batches,
+    mesh: Mesh | None,
+    checkpoint: Checkpoint | None,
+    *,
+    resume: bool,
+    progress: bool | StreamReport,
+) -> Moments | None:
+    """Return the sums of this process's batches; None where there are none."""
+    identity: dict[str, Any] = {}
     total: Moments | None = None
     position: Any = None
     rows = 0
     if checkpoint is not None:
+        identity = {"what": "moments", "batches": getattr(batches, "fingerprint", None)}
         saved = load_own(checkpoint, identity, resume=resume)
         checkpoint = own(checkpoint)
         if saved is not None:
-            total = free_arrays(saved, "total", Moments(*(0.0,) * 6))  # type: ignore[arg-type]
+            total = _restored(saved)
             position = free_arrays(saved, "position", position_like(batches))
-            rows = int(saved["rows"])
+            rows = int(field(saved, "rows", 0))
 
     sharding: RowSharding | None = None
     with reporting_rows(progress, expected_rows(batches)) as report:
@@ -82,7 +98,30 @@ def moments_of_batches(
                 _save(checkpoint, identity, total, iterator.position, meter.rows)
         finally:
             iterator.close()
-    return _of_all_processes(total)
+    return total
+
+
+def _restored(saved: Mapping[str, np.ndarray]) -> Moments:
+    """Return the sums that a checkpoint holds.
+
+    Raises:
+        CheckpointError: they are not the sums of any rows.
+    """
+    names = [item.name for item in dataclasses.fields(Moments)]
+    stored = {name: saved.get(f"total{i}", np.empty(0)) for i, name in enumerate(names)}
+    features, outputs = np.shape(stored["x_mean"]), np.shape(stored["y_mean"])
+    due = {
+        "rows": (),
+        "x_mean": features,
+        "y_mean": outputs,
+        "xx": features * 2,
+        "xy": features + outputs,
+        "yy": outputs,
+    }
+    for name, array in stored.items():
+        if array.shape != due[name] or array.dtype != np.float64:
+            raise CheckpointError(f"the checkpoint is damaged: {name} is no sum of these rows")
+    return Moments(**stored)  # type: ignore[arg-type]
 
 
 def _moments(x: Any, y: Any, sharding: RowSharding | None) -> Moments:

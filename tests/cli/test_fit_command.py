@@ -2,6 +2,8 @@
 
 import errno
 import os
+import re
+import shutil
 import subprocess
 import sys
 import time
@@ -152,10 +154,25 @@ def test_digits_that_are_lost_for_want_of_memory_are_told(tmp_path, monkeypatch,
     np.testing.assert_allclose(np.load("model")["weights"], np.ones(6), rtol=1e-13)
 
 
-def test_a_training_that_diverges_is_told_by_status_1(here, capsys):
-    arguments = ["--optimizer", "sgd", "--learning-rate", "50", "--epochs", "400", "--quiet"]
+@pytest.mark.parametrize(
+    ("rate", "epochs", "message"),
+    [
+        ("50", "400", "the loss or its gradient turned non-finite after"),
+        ("10", "10", "mean squared error is .*e.*, where that of the mean is 5930"),
+        ("1e30", "2", "the training diverged"),
+    ],
+)
+def test_a_training_that_diverges_ends_with_status_1_and_no_model(
+    here, capsys, rate, epochs, message
+):
+    arguments = ["--optimizer", "sgd", "--learning-rate", rate, "--epochs", epochs]
+    before = sorted(here.iterdir())
     assert fit("study.csv", *arguments) == 1
-    assert "warning: the loss or its gradient turned non-finite" in capsys.readouterr().err
+    printed = capsys.readouterr()
+    assert re.search(message, printed.err)
+    assert "no model was saved. A smaller --learning-rate may help" in printed.err
+    assert printed.err.count("\n") == 1
+    assert sorted(here.iterdir()) == before
 
 
 FILES = {
@@ -199,11 +216,14 @@ FILES = {
         ("good.csv --seed -1", "--seed must not be negative"),
         ("good.csv --learning-rate nan", "--learning-rate must be positive and finite, not nan"),
         ("good.csv --ridge -1", "--ridge must be 0 or more"),
+        ("good.csv --epochs 3", "--epochs: for a training only, so name its --optimizer"),
+        ("good.csv --seed 3 --batch-size 2", "--batch-size, --seed: for a training only"),
+        ("good.csv --learning-rate 0.1 --ridge 1", "--learning-rate: for a training only"),
         ("good.csv --ridge 1 --optimizer sgd", "--ridge is for the exact answer"),
         ("good.csv --optimizer sgd --batch-size 100000000", "batch_rows must be from 1 to"),
         ("good.csv --out nowhere/model", "there is no folder nowhere"),
         ("good.csv --out folder", "folder is a folder: name a file"),
-        ("good.csv --out good.csv", "good.csv is the data"),
+        ("good.csv --out good.csv", "--out good.csv is good.csv, which is read"),
     ],
 )
 def test_bad_input_is_explained_on_stderr_with_status_2(
@@ -263,18 +283,12 @@ def test_a_file_that_shrinks_while_it_is_read_is_status_2(here, monkeypatch, cap
     assert "study.csv shrank while it was read: from " in capsys.readouterr().err
 
 
-class FullDisk:
-    """The module os, on a disk with no space left."""
-
-    def __getattr__(self, name):
-        return getattr(os, name)
-
-    def fsync(self, descriptor):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+def full_disk(path, **options):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def test_a_disk_full_while_checkpointing_is_told_and_the_run_goes_on(here, monkeypatch, capsys):
-    monkeypatch.setattr(checkpoints, "os", FullDisk())
+    monkeypatch.setattr(checkpoints, "replacing", full_disk)
     assert fit("study.csv", "--quiet") == 0
     told = capsys.readouterr().err
     assert "model.checkpoint.sums was not written: No space left on device" in told
@@ -296,6 +310,129 @@ def test_a_disk_full_at_the_end_keeps_the_checkpoint_to_resume_from(here, monkey
     assert "there is a checkpoint already, model.checkpoint.sums" in capsys.readouterr().err
     assert fit("study.csv", "--resume", "--quiet") == 0
     np.testing.assert_allclose(np.load("model")["weights"], EXACT[:-1], rtol=1e-10)
+
+
+SGD = ["--optimizer", "sgd", "--epochs", "2"]
+
+
+def interrupted(monkeypatch, *arguments):
+    """Run to the end but for the model, so that the checkpoints stay."""
+
+    def full(path, model):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    with monkeypatch.context() as patched:
+        patched.setattr("funcgrad.cli.fitting.save_model", full)
+        assert fit("study.csv", *arguments) == 2
+    assert Path("model.checkpoint.sums").exists()
+
+
+def rewrite(path):
+    """Change a digit of the first row, and nothing that a listing of the folder shows."""
+    before, lines = path.stat(), path.read_text().splitlines()
+    lines[1] = lines[1][:-1] + ("1" if lines[1][-1] != "1" else "2")
+    path.write_text("\n".join(lines))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert path.stat().st_size == before.st_size
+
+
+def replace(path):
+    other = path.with_name("other")
+    shutil.copy2(path, other)
+    os.replace(other, path)
+
+
+def touch(path):
+    os.utime(path, ns=(0, 0))
+
+
+@pytest.mark.parametrize("training", [[], SGD], ids=["sums", "training"])
+@pytest.mark.parametrize(
+    ("cheap", "change", "message"),
+    [
+        (1 << 26, rewrite, "there, batches, files, study.csv, sha256 is "),
+        (0, replace, "there, batches, files, study.csv, inode is "),
+        (0, touch, "there, batches, files, study.csv, modified is .*; here, 0"),
+    ],
+)
+def test_a_run_is_not_resumed_on_data_that_was_replaced(
+    here, monkeypatch, capsys, training, cheap, change, message
+):
+    monkeypatch.setattr("funcgrad.datasets.folder._CHEAP", cheap)
+    interrupted(monkeypatch, *training)
+    change(Path("study.csv"))
+    capsys.readouterr()
+    assert fit("study.csv", "--resume", *training) == 2
+    assert re.search(message, capsys.readouterr().err)
+    assert not Path("model").exists()
+
+
+@pytest.mark.parametrize("change", [replace, touch])
+def test_small_data_is_known_by_its_content(here, monkeypatch, change):
+    interrupted(monkeypatch)
+    change(Path("study.csv"))
+    assert fit("study.csv", "--resume", "--quiet") == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (["--learning-rate", "0.02"], "learning rate is 0.01; here, 0.02"),
+        (["--optimizer", "momentum"], "state is"),
+        (["--optimizer", "adam"], "state is"),
+        (["--seed", "1"], "seed is 0; here, 1"),
+        (["--batch-size", "64"], "batch_rows is 1024; here, 64"),
+        (["--features", "bmi,bp"], "columns is"),
+        (["--missing", "drop"], "missing is refuse; here, drop"),
+        (["--epochs", "1"], "in epoch 3, which is more than the 1 to take"),
+    ],
+)
+def test_a_run_is_not_resumed_with_other_options(here, monkeypatch, capsys, changes, message):
+    interrupted(monkeypatch, *SGD)
+    capsys.readouterr()
+    assert fit("study.csv", "--resume", *SGD, *changes) == 2
+    told = capsys.readouterr().err
+    assert message in told
+    assert told.count("\n") == 1
+
+
+def test_a_run_goes_on_with_more_epochs_to_where_as_many_at_once_come(here, monkeypatch):
+    interrupted(monkeypatch, *SGD)
+    assert fit("study.csv", "--resume", *SGD, "--epochs", "5", "--quiet") == 0
+    resumed = Path("model").read_bytes()
+    assert fit("study.csv", *SGD, "--epochs", "5", "--quiet") == 0
+    assert Path("model").read_bytes() == resumed
+
+
+@pytest.mark.parametrize("text", ["a,y\n1,2\n", "a,y\n1,2\n3,4\n5,red\n"], ids=["short", "text"])
+@pytest.mark.parametrize("training", [[], SGD], ids=["sums", "training"])
+def test_a_run_that_is_refused_leaves_nothing_in_the_way(here, text, training):
+    Path("bad.csv").write_text(text)
+    before = sorted(here.iterdir())
+    assert fit("bad.csv", *training, "--checkpoint-every", "0", target="y") == 2
+    assert sorted(here.iterdir()) == before
+    assert fit("study.csv", *training, "--quiet") == 0
+
+
+def test_a_refusal_leaves_the_checkpoint_of_the_run_before(here, monkeypatch):
+    interrupted(monkeypatch)
+    before = Path("model.checkpoint.sums").read_bytes()
+    Path("bad.csv").write_text("a,y\n1,2\n")
+    assert fit("bad.csv", target="y") == 2
+    assert fit("bad.csv", "--resume", target="y") == 2
+    assert Path("model.checkpoint.sums").read_bytes() == before
+    assert fit("study.csv", "--resume", "--quiet") == 0
+
+
+def test_two_runs_on_one_checkpoint_are_told_apart(here, capsys):
+    from funcgrad.training import Checkpoint
+
+    for name, options in (("model.checkpoint.sums", []), ("model.checkpoint", SGD)):
+        with Checkpoint(name).held():
+            assert fit("study.csv", *options) == 2
+        assert f"another run is using the checkpoint {name}" in capsys.readouterr().err
+        Path("model.checkpoint.sums").unlink(missing_ok=True)
+    assert fit("study.csv", *SGD, "--quiet") == 0
 
 
 def test_another_runs_checkpoint_is_refused(here, monkeypatch, capsys):

@@ -187,6 +187,40 @@ def test_a_file_that_shrinks_while_it_is_read_is_an_error_and_no_crash(tmp_path,
         list(batches)
 
 
+def append(path):
+    with path.open("ab") as file:
+        file.write(b"1,2\n" * 100)
+
+
+def write_over(path):
+    with path.open("r+b") as file:
+        file.write(b"a,y\n9,9\n")
+
+
+def replace(path):
+    other = path.with_name("other")
+    other.write_bytes(path.read_bytes() + b"9,9\n")
+    other.replace(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [(write_over, "was changed while"), (replace, "was replaced while"), (append, None)],
+)
+def test_a_file_that_becomes_another_while_it_is_read_is_refused(tmp_path, change, message):
+    path = tmp_path / "t.csv"
+    path.write_text("a,y\n" + "1,2\n" * 50_000)
+    os.utime(path, ns=(0, 0))
+    batches = iter(Stream(path, "y", memory=1 << 16))
+    first, _ = next(batches)
+    change(path)
+    if message is None:
+        assert len(first) + sum(len(x) for x, _ in batches) == 50_000
+    else:
+        with pytest.raises(DataError, match=f"t.csv {message}"):
+            list(batches)
+
+
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [

@@ -1,8 +1,12 @@
 """A checkpoint is whole or not there; what is truncated, damaged or of another run is refused."""
 
 import errno
+import hashlib
+import io
+import json
 import os
 import signal
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from funcgrad.training import Checkpoint, CheckpointError, CheckpointWarning, checkpoints
+from funcgrad.files import writing
+from funcgrad.training import Checkpoint, CheckpointError, CheckpointWarning
 
 MINE = {"seed": 0, "batches": ["a", 1]}
 
@@ -102,13 +107,13 @@ def full_disk(call):
 def test_on_a_full_disk_the_run_is_told_and_the_ones_before_stay(checkpoint, monkeypatch, call):
     save(checkpoint, 1)
     save(checkpoint, 2)
-    monkeypatch.setattr(checkpoints.os, *full_disk(call))
+    monkeypatch.setattr(writing.os, *full_disk(call))
     with pytest.warns(CheckpointWarning, match="not written: No space left on device"):
         assert not checkpoint.save({"step": 3}, MINE)
     monkeypatch.undo()
     assert checkpoint.load(MINE)["step"] == 2
     assert checkpoint.previous.exists()
-    assert not checkpoint.path.with_name("run.partial").exists()
+    assert not list(checkpoint.path.parent.glob("*.partial"))
     save(checkpoint, 4)
     assert checkpoint.load(MINE)["step"] == 4
 
@@ -128,6 +133,96 @@ def test_a_write_that_ends_half_way_leaves_no_trace(checkpoint, monkeypatch):
         signal.signal(signal.SIGXFSZ, handler)
     assert [path.name for path in checkpoint.path.parent.iterdir()] == ["run"]
     assert checkpoint.load(MINE)["step"] == 1
+
+
+def sealed(archive):
+    """A file whose checksum fits, whatever it holds."""
+    return b"funcgrad checkpoint 1\n" + hashlib.sha256(archive).digest() + archive
+
+
+def archived(save=np.savez, **arrays):
+    file = io.BytesIO()
+    save(file, **arrays)
+    return file.getvalue()
+
+
+IDENTITY = np.frombuffer(json.dumps(MINE).encode(), np.uint8)
+BROKEN = {
+    "no archive": b"noise",
+    "no identity": archived(weights=np.ones(2)),
+    "identity that is no JSON": archived(identity=np.frombuffer(b"{", np.uint8)),
+    "identity that is no UTF-8": archived(identity=np.frombuffer(b"\xff\xff", np.uint8)),
+    "identity that is a list": archived(identity=np.frombuffer(b"[]", np.uint8)),
+    "pickled": archived(identity=IDENTITY, weights=np.array([None, 1], object)),
+    "a bomb": archived(np.savez_compressed, identity=IDENTITY, weights=np.zeros(1 << 23)),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_broken_body_under_a_good_checksum_is_refused(checkpoint, case):
+    checkpoint.path.write_bytes(sealed(BROKEN[case]))
+    with pytest.raises(CheckpointError, match="run: it is damaged: "):
+        checkpoint.load(MINE)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX's kinds of files")
+def test_a_checkpoint_is_a_regular_file(tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    with pytest.raises(CheckpointError, match="not a regular file"):
+        Checkpoint(tmp_path / "fifo").load(MINE)
+    for path in (tmp_path / "fifo", "/dev/null"):
+        with pytest.warns(CheckpointWarning, match="not written: not a regular file"):
+            assert not Checkpoint(path).save({"step": 1}, MINE)
+    assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
+
+
+def test_a_link_stands_for_the_file_that_it_names(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    true, link = Checkpoint(tmp_path / "elsewhere" / "run"), tmp_path / "link"
+    save(true, 1)
+    link.symlink_to(true.path)
+    save(Checkpoint(link), 2)
+    assert link.is_symlink()
+    assert true.load(MINE)["step"] == 2
+    assert true.previous.exists()
+    link.unlink()
+    link.symlink_to(tmp_path / "nothing")
+    with pytest.warns(CheckpointWarning, match="not written: a symbolic link to nothing"):
+        assert not Checkpoint(link).save({"step": 1}, MINE)
+
+
+def test_one_run_holds_a_checkpoint_and_another_is_refused(checkpoint):
+    with checkpoint.held():
+        with (
+            pytest.raises(CheckpointError, match=r"another run is using the checkpoint .*run"),
+            Checkpoint(checkpoint.path).held(),
+        ):
+            pass
+        with Checkpoint(checkpoint.path.with_name("other")).held():
+            pass
+    with checkpoint.held():
+        pass
+    assert not list(checkpoint.path.parent.iterdir())
+
+
+def test_a_process_that_was_killed_holds_nothing(checkpoint):
+    script = (
+        "import sys; from funcgrad.training import Checkpoint\n"
+        "with Checkpoint(sys.argv[1]).held():\n print('held', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script, str(checkpoint.path)],
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdout.readline() == b"held\n"
+        with pytest.raises(CheckpointError, match="another run"), checkpoint.held():
+            pass
+        process.kill()
+        process.wait()
+        with checkpoint.held():
+            pass
 
 
 SAVE_FOR_EVER = """
@@ -163,3 +258,5 @@ def test_killed_in_the_middle_of_saving_at_any_moment_something_whole_is_left(ch
         arrays = checkpoint.load({"seed": 0})
         assert arrays["step"] >= 2
         assert (arrays["weights"] == arrays["step"]).all()
+        checkpoint.remove()
+        assert not list(checkpoint.path.parent.iterdir())

@@ -174,6 +174,8 @@ def test_a_checkpoint_is_not_overwritten_unasked(tmp_path, stream):
 OTHER_RUNS = {
     "optimizer": ({"optimizer": ADAM}, "state is"),
     "learning rate": ({"optimizer": optax.sgd, "learning_rate": 0.1}, "learning rate is"),
+    "a constant": ({"optimizer": optax.sgd(0.06)}, "optimizer, .*step_size is -0.05; here, -0.06"),
+    "start": ({"params": Linear(jnp.ones(3), jnp.zeros(()))}, "start is"),
     "data": ({"batches": WHOLE}, "batches is"),
 }
 
@@ -182,9 +184,59 @@ OTHER_RUNS = {
 def test_a_checkpoint_of_another_run_is_refused(tmp_path, stream, case):
     changes, message = OTHER_RUNS[case]
     run(stream, checkpoint=tmp_path / "run")
-    changed = {"batches": stream} | changes
+    changed = {"params": START, "batches": stream, "optimizer": SGD} | changes
     with pytest.raises(CheckpointError, match=f"another run: there, {message}"):
-        run(changed.pop("batches"), checkpoint=tmp_path / "run", resume=True, **changed)
+        fit(
+            regression.loss,
+            changed.pop("params"),
+            changed.pop("batches"),
+            checkpoint=tmp_path / "run",
+            resume=True,
+            **changed,
+        )
+
+
+def test_fewer_epochs_than_were_taken_are_refused(tmp_path, stream):
+    run(stream, epochs=3, checkpoint=tmp_path / "run")
+    with pytest.raises(CheckpointError, match="in epoch 4, which is more than the 2 to take"):
+        run(stream, epochs=2, checkpoint=tmp_path / "run", resume=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("losses", np.zeros((2, 2))),
+        ("losses", np.asarray("text")),
+        ("epoch", np.asarray(-1)),
+        ("rows", np.asarray(1.5)),
+        ("state0", np.zeros(7, np.float32)),
+        ("state0", np.zeros(3, np.int32)),
+        ("position1", np.asarray("text")),
+        ("position5", np.zeros((2, 9), np.float32)),
+        *((missing, None) for missing in ("state1", "losses", "norm", "within", "position0")),
+    ],
+)
+def test_a_checkpoint_with_a_good_sum_and_a_broken_body_is_refused(tmp_path, stream, name, value):
+    checkpoint = Checkpoint(tmp_path / "run", seconds=0)
+    with pytest.raises(ConnectionError):
+        run(CutOff(stream, 5), checkpoint=checkpoint)
+    saved, identities = {}, []
+
+    class Reader(Checkpoint):
+        def read(self, identity):
+            identities.append(identity)
+            return super().read(identity)
+
+    with pytest.raises(ConnectionError):
+        run(CutOff(stream, 0), checkpoint=Reader(tmp_path / "run"), resume=True)
+    saved = checkpoint.load(identities[0])
+    broken = {key: array for key, array in saved.items() if key != name or value is not None}
+    if value is not None:
+        broken[name] = value
+    for _ in range(2):
+        checkpoint.save(broken, identities[0])
+    with pytest.raises(CheckpointError, match=r"checkpoint (is damaged|holds)"):
+        run(stream, checkpoint=checkpoint, resume=True)
 
 
 def test_a_truncated_checkpoint_falls_back_on_the_one_before_and_ends_the_same(tmp_path):

@@ -63,19 +63,81 @@ def test_a_converged_run_resumed_has_converged(tmp_path):
     assert_same(go(resume=True), first)
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"resume": False}, r"already.*resume from it, or remove it"),
-        ({"steps": 101}, "another run: there, steps is 100; here, 101"),
-        ({"optimizer": optax.sgd(0.1)}, "another run: there, state is"),
-        (
-            {"optimizer": optax.adam, "learning_rate": 0.1},
-            "there, learning rate is None; here, 0.1",
-        ),
-    ],
-)
-def test_another_runs_checkpoint_is_refused(tmp_path, changes, message):
-    run(checkpoint=tmp_path / "run")
+@pytest.mark.parametrize("options", [{}, BATCHES], ids=["full batch", "mini-batches"])
+@pytest.mark.parametrize("steps", [(60, 64), (100, 300), (100, 101)])
+def test_more_steps_go_on_to_where_as_many_at_once_come(tmp_path, steps, options):
+    first, more = steps
+    run(steps=first, checkpoint=tmp_path / "run", **options)
+    resumed = run(steps=more, checkpoint=tmp_path / "run", resume=True, **options)
+    assert_same(resumed, run(steps=more, **options))
+
+
+def scaled(factor):
+    return lambda params, x, y: factor * regression.loss(params, x, y)
+
+
+def clipped(bound):
+    return optax.chain(optax.clip(bound), optax.sgd(0.1))
+
+
+OTHER_RUNS = {
+    "unasked": ({}, {"resume": False}, r"already.*resume from it, or remove it"),
+    "fewer steps": ({}, {"steps": 99}, "after 100 steps, which is more than the 99 to take"),
+    "another optimizer": ({}, {"optimizer": optax.sgd(0.1)}, "another run: there, state is"),
+    "its rate": ({}, {"optimizer": optax.adam(0.1)}, "step_size is -0.05; here, -0.1"),
+    "its decay": ({}, {"optimizer": optax.adam(0.05, b1=0.8)}, "b1 is 0.9; here, 0.8"),
+    "a bound within it": (
+        {"optimizer": clipped(1.0)},
+        {"optimizer": clipped(2.0)},
+        "max_delta is 1.0; here, 2.0",
+    ),
+    "its schedule": (
+        {"optimizer": optax.sgd(optax.exponential_decay(0.1, 40, 0.7))},
+        {"optimizer": optax.sgd(optax.exponential_decay(0.1, 41, 0.7))},
+        "transition_steps is 40; here, 41",
+    ),
+    "a rate given apart": (
+        {"optimizer": optax.adam, "learning_rate": 0.05},
+        {"optimizer": optax.adam, "learning_rate": 0.1},
+        "there, learning rate is 0.05.*; here, 0.1",
+    ),
+    "the loss": (
+        {"loss": regression.loss},
+        {"loss": regression.mean_loss(lambda p, y: (p - y) ** 2)},
+        "loss",
+    ),
+    "a number in the loss": (
+        {"loss": scaled(1.0)},
+        {"loss": scaled(2.0)},
+        "factor is 1.0; here, 2",
+    ),
+    "the features": ({}, {"x": X + 1}, "there, x is"),
+    "one target": ({}, {"y": np.where(np.arange(60) == 59, 9, Y)}, "there, y is"),
+    "the start": ({}, {"params": Linear(jnp.ones(3), jnp.zeros(()))}, "there, start is"),
+    "the order": (BATCHES, BATCHES | {"key": jax.random.key(4)}, "there, key is"),
+    "the batches": (BATCHES, BATCHES | {"batch_size": 15}, "batch size is 16; here, 15"),
+    "the tolerance": ({}, {"tolerance": 1e-9}, "tolerance is None; here, 1e-09"),
+}
+
+
+@pytest.mark.parametrize("case", OTHER_RUNS)
+def test_another_runs_checkpoint_is_refused_with_what_changed(tmp_path, case):
+    before, changes, message = OTHER_RUNS[case]
+
+    def go(loss=regression.loss, params=START, x=X, y=Y, **options):
+        options = {"optimizer": ADAM, "steps": 100} | options
+        return fit(loss, params, x, y, checkpoint=tmp_path / "run", **options)
+
+    go(**before)
     with pytest.raises(CheckpointError, match=message):
-        run(**{"checkpoint": tmp_path / "run", "resume": True} | changes)
+        go(**{"resume": True} | before | changes)
+
+
+def test_a_run_that_is_under_way_keeps_others_from_its_checkpoint(tmp_path):
+    def second(reached):
+        with pytest.raises(CheckpointError, match="another run is using the checkpoint"):
+            run(checkpoint=tmp_path / "run", resume=True)
+
+    run(checkpoint=tmp_path / "run", progress=second, progress_every=50)
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+    run(checkpoint=tmp_path / "run", resume=True)

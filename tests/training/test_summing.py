@@ -98,7 +98,7 @@ def test_finished_sums_are_loaded_and_not_summed_again(tmp_path, stream):
     with pytest.raises(CheckpointError, match="already"):
         moments_of_batches(stream, checkpoint=tmp_path / "sums")
     other = Stream(tmp_path / "rows.npy", "x3", dtype="float64", memory=1 << 17)
-    with pytest.raises(CheckpointError, match="another run: there, batches is"):
+    with pytest.raises(CheckpointError, match="another run: there, batches, columns is"):
         moments_of_batches(other, checkpoint=tmp_path / "sums", resume=True)
 
 
