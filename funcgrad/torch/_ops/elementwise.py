@@ -73,12 +73,13 @@ def elementwise(
         facts: the row's other fields.
     """
     facts.setdefault("in_place", True)
+    table = "part" if "." in name else ("unary", "binary")[operands - 1]
+    facts.setdefault("kind", table if differentiable else "without derivative")
     row = Row(
         name,
         node,
         function,
         (_INPUT, Argument(other, Role.OPERAND))[:operands],
-        kind=("unary", "binary")[operands - 1],
         dtype=dtype,
         laid_out=True,
         out=CASTS,
@@ -117,7 +118,7 @@ class Elementwise:
     def publish(self, names: tuple[str, ...], reflected: tuple[str, ...]) -> None:
         """Let users reach the op: as a function, a method, an operator, in place."""
         row = self.row
-        unary = row.kind == "unary"
+        unary = len(row.arguments) == 1
         function = named(self.unary() if unary else self.binary(), row.name, row.function.__doc__)
         publish(function, *names)
         for each in row.operators:
@@ -369,7 +370,7 @@ class Elementwise:
 
     def in_place_method(self) -> Callable[..., Tensor]:
         """The in-place form as a method."""
-        if self.row.kind == "unary":
+        if len(self.row.arguments) == 1:
             return lambda self_: self.in_place(self_)
         return lambda self_, other: self.in_place(self_, other)
 

@@ -445,6 +445,7 @@ def _bits(
         function,
         "NotImplemented",
         SAME,
+        kind="bits",
         numbers="either",
         operators=(plain, reflected) if commutes else (plain,),
         reflected=() if commutes else (reflected,),
@@ -464,6 +465,7 @@ one(
     jnp.bitwise_not,
     "NotImplemented",
     SAME,
+    kind="bits",
     refuses=(no_kernel("fVc", "bitwise_not_cpu"),),
 )
 

@@ -46,6 +46,7 @@ _of_tensors = elementwise(
     SAME,
     operands=2,
     other="exponent",
+    kind="power",
     public=False,
     saves="self exponent result",
     refuses=(no_kernel("b", "pow"),),

@@ -292,6 +292,21 @@ class Row:
                 return value
         return None
 
+    def signature(self) -> inspect.Signature:
+        """PyTorch's signature of the function."""
+        kinds = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
+        found = [
+            inspect.Parameter(
+                each.name,
+                kinds[each.keyword_only],
+                default=inspect.Parameter.empty if each.default is _MISSING else each.default,
+            )
+            for each in self.arguments
+        ]
+        if self.out:
+            found.append(inspect.Parameter("out", kinds[1], default=None))
+        return inspect.Signature(found)
+
     # -- a call ---------------------------------------------------------------------------------------------------
 
     def bound(self, args: Sequence[Any], kwargs: dict[str, Any]) -> list[Any]:
@@ -474,7 +489,7 @@ ROWS: dict[str, Row] = {}
 
 
 def rows(kind: str) -> list[Row]:
-    """The rows of a kind: "unary", "binary", "reduction", "op"."""
+    """The rows of a kind: "unary", "binary", "reduction", "bits", "view", "op", ..."""
     return [row for row in ROWS.values() if row.kind == kind]
 
 
@@ -577,6 +592,7 @@ def publish_row(
     def call_in_place(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         return row.stored(self, *args, **kwargs)
 
+    call.__signature__ = row.signature()  # type: ignore[attr-defined]
     publish(named(call, row.title, doc), *names, function=function, method=method)
     if row.in_place:
         stored = named(
