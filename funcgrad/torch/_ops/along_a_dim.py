@@ -20,6 +20,7 @@ from funcgrad.torch._ops.row import (
     Refusal,
     Row,
     accumulating,
+    in_pytorchs_names,
     named,
     no_kernel,
     op,
@@ -86,8 +87,17 @@ def _extreme(
         return _found_at(argument, input, dim, keepdim)
 
     def function(
-        input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = None, out: Any = None
+        input: Tensor,
+        dim: Any = None,
+        keepdim: bool = False,
+        *,
+        other: Any = None,
+        out: Any = None,
+        **renamed: Any,
     ) -> Any:
+        if renamed:
+            named_so = {"dim": dim, "keepdim": keepdim, **in_pytorchs_names(name, renamed)}
+            return function(input, **named_so, other=other, out=out)
         if isinstance(dim, Tensor) or other is not None:
             return FUNCTIONS[elementwise](input, dim if other is None else other, out=out)
         if dim is not None:
@@ -247,7 +257,11 @@ def _spread(name: str, row: Row) -> None:
         *,
         correction: float | None = None,
         out: Tensor | None = None,
+        **renamed: Any,
     ) -> Tensor:
+        if renamed:
+            named_so = {"dim": dim, "keepdim": keepdim, **in_pytorchs_names(name, renamed)}
+            return function(input, unbiased=unbiased, correction=correction, out=out, **named_so)
         if isinstance(dim, bool):
             dim, unbiased = None, dim
         if not (input.dtype.is_floating_point or input.dtype.is_complex):

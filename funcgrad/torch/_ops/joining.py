@@ -13,6 +13,7 @@ from funcgrad.torch._ops.row import PROMOTED, Array, Arrays, Dim, Dims, op
 from funcgrad.torch._ops.views import views
 from funcgrad.torch._tensor.registry import publish
 from funcgrad.torch._tensor.tensor import Tensor
+from funcgrad.torch._types.variadic import variadic
 
 Tensors = Sequence[Tensor]
 
@@ -261,6 +262,7 @@ def _repeated(input: Array, repeats: tuple[int, ...]) -> Any:
     return jnp.tile(input, repeats)
 
 
+@variadic("repeats")
 def repeat(input: Tensor, *repeats: Any) -> Tensor:
     """So many copies along each dimension; further dimensions come in front."""
     times = views.ints(repeats)
@@ -274,6 +276,7 @@ def repeat(input: Tensor, *repeats: Any) -> Tensor:
 publish(repeat, function=False)
 
 
+@variadic("dims")
 def tile(input: Tensor, *dims: Any) -> Tensor:
     """As `repeat`, with ones for the dimensions in front that are not said."""
     times = views.ints(dims)

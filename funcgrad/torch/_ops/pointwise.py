@@ -11,7 +11,8 @@ import numpy as np
 from funcgrad.engine import Aval, compute
 from funcgrad.engine.values import Wrapped, is_tracer
 from funcgrad.torch._ops.elementwise import elementwise, operator
-from funcgrad.torch._ops.row import BOOL, FLOAT, SAME, Refusal, no_kernel
+from funcgrad.torch._ops.out import store
+from funcgrad.torch._ops.row import BOOL, FLOAT, SAME, Array, Refusal, no_kernel, op
 from funcgrad.torch._tensor.operands import check_broadcast
 from funcgrad.torch._tensor.registry import FUNCTIONS, publish
 
@@ -140,11 +141,12 @@ one("relu", _relu, "ReluBackward0", SAME, saves="result", refuses=_NO_RELU)
 one("sign", _sign, "SignBackward0", SAME, refuses=(_NO_SIGN,))
 one("floor", jnp.floor, "FloorBackward0", SAME, refuses=_no_rounding("floor"))
 one("ceil", jnp.ceil, "CeilBackward0", SAME, refuses=_no_rounding("ceil"))
-one(
+_ROUND = one(
     "round",
     jnp.round,
     "RoundBackward0",
     SAME,
+    public=False,
     refuses=(no_kernel("c", "round_vml_cpu"), no_kernel("b", "round_vml_cpu")),
 )
 one("trunc", jnp.trunc, "TruncBackward0", SAME, refuses=_no_rounding("trunc"))
@@ -284,6 +286,37 @@ two(
 two("logical_and", jnp.logical_and, "LogicalAndBackward0", BOOL, numbers="neither")
 two("logical_or", jnp.logical_or, "LogicalOrBackward0", BOOL, numbers="neither")
 two("logical_xor", jnp.logical_xor, "LogicalXorBackward0", BOOL, numbers="neither")
+
+# ------------------------------------------------------------------------------------------- rounding
+
+
+@op("round.decimals", "RoundBackward1", refuses=(no_kernel("biu", "round_cpu"),), in_place=True)
+def _round(input: Array, decimals: int) -> Any:
+    """To a multiple of a power of ten."""
+    power = 10.0 ** abs(decimals)
+    scaled = jnp.round(input * power) / power if decimals > 0 else jnp.round(input / power) * power
+    return jax.lax.stop_gradient(scaled.astype(input.dtype))
+
+
+_ROUND_TO_INTEGERS = _ROUND.unary()
+
+
+def round(input: Any, *, decimals: int = 0, out: Any = None) -> Any:
+    """The nearest integers, or numbers of so many decimals; halves go to the even neighbour."""
+    if not decimals:
+        return _ROUND_TO_INTEGERS(input, out=out)
+    if out is not None:
+        return store("round", out, (input,), lambda: _round(input, decimals))
+    return _round(input, decimals)
+
+
+def round_(self: Any, *, decimals: int = 0) -> Any:
+    """`round`, stored in the tensor itself."""
+    return _round.stored(self, decimals) if decimals else _ROUND.in_place(self)
+
+
+publish(round)
+publish(round_, function=False)
 
 # ------------------------------------------------------------------------------------------- divisions
 

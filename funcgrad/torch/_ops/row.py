@@ -292,18 +292,18 @@ class Row:
                 return value
         return None
 
-    def signature(self) -> inspect.Signature:
-        """PyTorch's signature of the function."""
+    def signature(self, in_place: bool = False) -> inspect.Signature:
+        """PyTorch's signature of the function, or of the in-place method."""
         kinds = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
         found = [
             inspect.Parameter(
-                each.name,
+                "self" if in_place and not k else each.name,
                 kinds[each.keyword_only],
                 default=inspect.Parameter.empty if each.default is _MISSING else each.default,
             )
-            for each in self.arguments
+            for k, each in enumerate(self.arguments)
         ]
-        if self.out:
+        if self.out and not in_place:
             found.append(inspect.Parameter("out", kinds[1], default=None))
         return inspect.Signature(found)
 
@@ -517,6 +517,19 @@ def _return_type(name: str, fields: tuple[str, ...]) -> Any:
     return type(name, (kind,), {"__slots__": (), "__repr__": show})
 
 
+def in_pytorchs_names(name: str, given: dict[str, Any]) -> dict[str, Any]:
+    """Arguments of a function written by hand that were given by NumPy's names.
+
+    Raises:
+        TypeError: one has no such name.
+    """
+    names = {alias: own for own in ("dim", "keepdim") for alias in NUMPY_NAMES[own]}
+    for alias in given:
+        if alias not in names:
+            raise TypeError(f"{name}() got an unexpected keyword argument '{alias}'")
+    return {names[alias]: value for alias, value in given.items()}
+
+
 def as_index(row: Row, k: int, value: Any) -> int:
     """A dimension as a Python integer.
 
@@ -595,6 +608,7 @@ def publish_row(
     call.__signature__ = row.signature()  # type: ignore[attr-defined]
     publish(named(call, row.title, doc), *names, function=function, method=method)
     if row.in_place:
+        call_in_place.__signature__ = row.signature(in_place=True)  # type: ignore[attr-defined]
         stored = named(
             call_in_place, f"{row.title}_", f"`{row.title}`, stored in the tensor itself."
         )

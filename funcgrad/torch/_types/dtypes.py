@@ -262,7 +262,7 @@ def _category(of: dtype) -> int:
 
 
 @functools.cache
-def promote_types(first: dtype, second: dtype) -> dtype:
+def promote_types(type1: dtype, type2: dtype) -> dtype:
     """The smallest dtype to which PyTorch converts both, whatever their values.
 
     Raises:
@@ -273,15 +273,15 @@ def promote_types(first: dtype, second: dtype) -> dtype:
 
     Behaviour: https://pytorch.org/docs/stable/generated/torch.promote_types.html
     """
-    for position, each in enumerate((first, second), start=1):
+    for position, each in enumerate((type1, type2), start=1):
         if not isinstance(each, dtype):
             raise TypeError(
                 f"promote_types(): argument 'type{position}' (position {position}) must be "
                 f"torch.dtype, not {type(each).__name__}"
             )
-    if first is second:
-        return first
-    low, high = sorted((first, second), key=_category)
+    if type1 is type2:
+        return type1
+    low, high = sorted((type1, type2), key=_category)
     if _category(low) < _category(high):
         wide = float64 in (low, high) or high is complex128
         return complex128 if high.is_complex and wide else high

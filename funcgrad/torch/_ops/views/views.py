@@ -19,10 +19,12 @@ from funcgrad.torch._tensor.tensor import Tensor, tensor_of
 from funcgrad.torch._tensor.view import geometry, made_now, view_tensor
 from funcgrad.torch._types import dtypes
 from funcgrad.torch._types.size import Size, ints
+from funcgrad.torch._types.variadic import variadic
 
 # ------------------------------------------------------------------------------------------- shapes
 
 
+@variadic("size", "shape")
 def view(input: Tensor, *shape: Any, dtype: Any = None) -> Tensor:
     """The same elements under another shape, or the same bits as elements of another dtype.
 
@@ -58,6 +60,7 @@ def view(input: Tensor, *shape: Any, dtype: Any = None) -> Tensor:
     return rows.VIEW.view(input, made, size)
 
 
+@variadic("shape")
 def reshape(input: Tensor, *shape: Any) -> Tensor:
     """The same elements under another shape: a view where strides allow it, else a copy."""
     size = infer_size(ints(shape), input.numel())
@@ -135,6 +138,7 @@ def unsqueeze(input: Tensor, dim: int) -> Tensor:
     return rows.UNSQUEEZE.view(input, made, made.size)
 
 
+@variadic("size")
 def expand(input: Tensor, *sizes: Any, implicit: bool = False) -> Tensor:
     """Dimensions of length 1 repeated without a copy, and new ones in front; -1 keeps a length.
 
@@ -160,6 +164,7 @@ def expand_as(input: Tensor, other: Tensor) -> Tensor:
 # ------------------------------------------------------------------------------------------- order of dimensions
 
 
+@variadic("dims")
 def permute(input: Tensor, *dims: Any) -> Tensor:
     """The dimensions in another order."""
     wanted = ints(dims)
@@ -188,6 +193,11 @@ def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     order, a, b = exchanged(input.ndim, dim0, dim1)
     made = geometries.permute(geometry(input), order)
     return rows.TRANSPOSE.view(input, made, a, b)
+
+
+def swapaxes(input: Tensor, axis0: int, axis1: int) -> Tensor:
+    """As `transpose`, with NumPy's names."""
+    return transpose(input, axis0, axis1)
 
 
 def alias(input: Tensor) -> Tensor:
@@ -407,7 +417,7 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "reshape": reshape,
     "select": select,
     "squeeze": squeeze,
-    "swapaxes": transpose,
+    "swapaxes": swapaxes,
     "swapdims": transpose,
     "t": t,
     "transpose": transpose,

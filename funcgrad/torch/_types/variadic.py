@@ -1,0 +1,32 @@
+"""Arguments that PyTorch takes one by one, as one sequence, or by their name: `x.view(2, 3)`, `x.view((2, 3))`, `x.view(size=(2, 3))`."""
+
+import inspect
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+
+def variadic(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Let a function's `*numbers` be given by name, too; the first name is the one that its signature shows."""
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(function)
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            for name in names:
+                if name in kwargs:
+                    if len(args) > 1:
+                        raise TypeError(
+                            f"{function.__name__}() got multiple values for argument '{name}'"
+                        )
+                    args = (*args, kwargs.pop(name))
+            return function(*args, **kwargs)
+
+        shown = []
+        for each in inspect.signature(function).parameters.values():
+            if each.kind is each.VAR_POSITIONAL:
+                each = inspect.Parameter(names[0], each.KEYWORD_ONLY)
+            shown.append(each)
+        wrapper.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]
+        return wrapper
+
+    return decorate
