@@ -182,10 +182,32 @@ class Storage:
     __slots__ = ("__weakref__", "moved", "value", "version")
 
     moved: "Moved"
+    # Where its elements lie in its memory; None: all of them, in order.
+    geometry: Any = None
 
     def __init__(self, value: Value) -> None:
         self.value = value
         self.version = 0
+
+    @property
+    def aval(self) -> Aval:
+        """The type of its elements."""
+        return self.value.aval
+
+    @property
+    def memory(self) -> "Storage":
+        """The storage that holds its elements: itself, unless it is a view of another."""
+        return self
+
+    @property
+    def viewed(self) -> "Storage":
+        """The storage that a view of its elements reads: itself, unless it is a view of another."""
+        return self
+
+    @property
+    def counter(self) -> "Storage":
+        """The storage whose version counts the writes to it."""
+        return self
 
     def changed(self, version: Any) -> tuple["Storage", int, bool]:
         """What was changed since it was at `version`, the version of that then, and whether it is watched besides."""

@@ -7,7 +7,7 @@ import numpy as np
 
 from funcgrad.engine import Storage, compute
 from funcgrad.torch._levels import refusals
-from funcgrad.torch._memory.storages import DataStorage, Reinterpreted, ViewStorage, memory_of
+from funcgrad.torch._memory.storages import DataStorage, Reinterpreted, ViewStorage
 from funcgrad.torch._tensor.registry import publish_all
 from funcgrad.torch._tensor.tensor import Tensor, apart, place, tensor_of, without_history
 
@@ -46,10 +46,10 @@ def _deepcopy(self: Tensor, memo: dict[int, Any]) -> Tensor:
     refusals.check_storage(self._storage.value)
     # Values never change, so a storage of its own makes a copy of its own. Tensors that share elements share them
     # in the copy too, if it is one copy.
-    memory = memory_of(apart(self._storage))
+    memory = apart(self._storage).memory
     known = id(memory) in memo
     copied = memo.setdefault(id(memory), Storage(memory.value))
-    if type(self._storage) is ViewStorage and type(self._storage.source) is Reinterpreted:
+    if type(self._storage) is ViewStorage and type(self._storage.viewed) is Reinterpreted:
         copied = Storage(self._storage.value)
     elif type(self._storage) is ViewStorage:
         copied = ViewStorage(copied, DataStorage(copied), self._storage.geometry)
@@ -70,10 +70,10 @@ def _reduce(self: Tensor, protocol: Any) -> tuple[Any, ...]:
     warn_if_has_hooks(self)
     storage: Any = self._storage
     elements, geometry = self._array(), None
-    strided = type(storage) is ViewStorage and type(storage.source) is not Reinterpreted
+    strided = type(storage) is ViewStorage and type(storage.viewed) is not Reinterpreted
     if strided and not storage.geometry.is_contiguous:
         # As they lie in memory, so that the strides come back.
-        elements, geometry = compute(storage.source.value), storage.geometry
+        elements, geometry = compute(storage.viewed.value), storage.geometry
     return _rebuild, (
         np.asarray(elements),
         self.requires_grad,

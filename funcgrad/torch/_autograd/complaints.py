@@ -7,7 +7,7 @@ from funcgrad.engine.graph import DETACHED
 from funcgrad.engine.values import Moved
 from funcgrad.torch._autograd.observing import Anomaly
 from funcgrad.torch._memory.slices import type_of_write
-from funcgrad.torch._memory.storages import aval_of, counter_of, is_view
+from funcgrad.torch._memory.storages import aval_of, is_view
 from funcgrad.torch._tensor.view import BASE_MODIFIED, UNTRACKED, refusal
 from funcgrad.torch._types.dtypes import from_numpy_dtype
 from funcgrad.torch._types.node_names import op_name, short_name
@@ -36,7 +36,7 @@ def as_pytorch(error: RuntimeError) -> RuntimeError:
 
 def moved_of(storage: Storage) -> Moved | None:
     """Where writes in place have taken the tensor of a storage, the base's where it is a view."""
-    return getattr(counter_of(storage), "moved", None)
+    return getattr(storage.counter, "moved", None)
 
 
 def _has_node(storage: Storage, source: GraphNode | None) -> bool:

@@ -26,7 +26,6 @@ from funcgrad.torch._compile.plan import (
     is_tensor,
     tensors_in,
 )
-from funcgrad.torch._memory.storages import memory_of
 from funcgrad.torch._random.generator import default_generator
 from funcgrad.torch._tensor.registry import publish_all
 from funcgrad.torch._tensor.tensor import Tensor
@@ -51,7 +50,7 @@ class _Watch:
 
     def reads(self, variable: Variable) -> None:
         """Note a storage from outside, or the number read."""
-        storage = memory_of(variable._storage)
+        storage = variable._storage.memory
         value = storage.value
         if value in self.made:
             return

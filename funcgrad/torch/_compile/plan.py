@@ -13,7 +13,6 @@ from funcgrad.engine import Aval, GraphNode, Leaf, Storage, Value, Variable, com
 from funcgrad.engine.compiling import compiled
 from funcgrad.engine.trace import State, Trace
 from funcgrad.engine.values import is_tracer
-from funcgrad.torch._memory.storages import memory_of
 from funcgrad.torch._tensor.tensor import Tensor
 
 NUMBERS = (bool, int, float, complex, str, type(None))
@@ -306,4 +305,4 @@ def tensors_in(tree: Any) -> list[Tensor]:
 
 def cell(tensor: Tensor) -> Storage:
     """The storage that holds a tensor's elements, behind any `.data`."""
-    return memory_of(tensor._storage)
+    return tensor._storage.memory

@@ -12,7 +12,6 @@ from funcgrad.engine.levels import BatchLevel, NoElementsError
 from funcgrad.engine.values import Wrapped
 from funcgrad.torch._levels.batches import _batches_of
 from funcgrad.torch._levels.storages import DualStorage, is_transformed
-from funcgrad.torch._memory.storages import memory_of
 
 ITEM = (
     "vmap: It looks like you're calling .item() on a Tensor. We don't support vmap over calling .item() on a Tensor, "
@@ -123,7 +122,7 @@ def check_transformed(target: Variable, others: Sequence[Variable] = (), name: s
         RuntimeError: it is captured by a function that is transformed, or a dual tensor made of a leaf, or no batch
             where one of the others is.
     """
-    storage = memory_of(target._storage)
+    storage = target._storage.memory
     if isinstance(storage, DualStorage) and storage.of_leaf and local.recorder.grad_enabled:
         raise RuntimeError(
             "a view of a leaf Variable that requires grad is being used in an in-place operation."

@@ -6,10 +6,6 @@ from typing import Any
 
 from funcgrad.engine import Storage, Value
 from funcgrad.engine.levels import modes
-from funcgrad.torch._memory.storages import (
-    counter_of,
-    memory_of,
-)
 
 
 class InferenceStorage(Storage):
@@ -46,14 +42,14 @@ def version_of(storage: Storage) -> int:
     Raises:
         RuntimeError: nobody counts that.
     """
-    if isinstance(counter_of(storage), InferenceStorage):
+    if isinstance(storage.counter, InferenceStorage):
         raise RuntimeError("Inference tensors do not track version counter.")
     return storage.version
 
 
 def is_of_inference(storage: Storage) -> bool:
     """Whether the memory of a storage was made in inference mode."""
-    return type(memory_of(storage)) is InferenceStorage
+    return type(storage.memory) is InferenceStorage
 
 
 class _State(threading.local):

@@ -30,8 +30,15 @@ class DataStorage(Storage):
     __slots__ = ("source",)
 
     def __init__(self, source: Storage) -> None:
-        self.source: Storage = memory_of(source)
+        self.source: Storage = source.memory
         self.version = 0
+
+    @property
+    def memory(self) -> Storage:
+        """The shared cell."""
+        return self.source
+
+    viewed = memory
 
     @property
     def value(self) -> Value:
@@ -62,6 +69,14 @@ class OrderedStorage(Storage):
         self.version = 0
 
     @property
+    def aval(self) -> Aval:
+        """The type of the memory, without computing its elements in order."""
+        if self.logical is None:
+            return self.value.aval
+        aval = self.logical.aval
+        return Aval(tuple([aval.shape[k] for k in self.order]), aval.dtype, aval.device)
+
+    @property
     def value(self) -> Value:
         """The elements in the memory's order."""
         held = self.held
@@ -88,26 +103,38 @@ class Reinterpreted(Storage):
         dtype: of what its elements are seen as.
     """
 
-    __slots__ = ("cached", "dtype", "memory", "of")
+    __slots__ = ("cached", "dtype", "of", "whole")
 
     def __init__(self, of: Storage, dtype: np.dtype) -> None:
         self.of, self.dtype = of, dtype
-        self.memory = Memory(of)
+        self.whole = Memory(of)
         self.cached: tuple[Value, Value] | None = None
         self.version = 0
+
+    @property
+    def memory(self) -> Storage:
+        """The memory itself."""
+        return self.of
+
+    @property
+    def aval(self) -> Aval:
+        """The type of the elements as they are seen, without computing them."""
+        aval = self.of.aval
+        count = prod(aval.shape) * aval.dtype.itemsize // self.dtype.itemsize
+        return Aval((count,), self.dtype, aval.device)
 
     @property
     def value(self) -> Value:
         """The elements as they are seen, in one dimension."""
         held = self.of.value
         if self.cached is None or self.cached[0] is not held:
-            self.cached = held, record_one(seen_op(self.dtype), self.memory)[0]
+            self.cached = held, record_one(seen_op(self.dtype), self.whole)[0]
         return self.cached[1]
 
     @value.setter
     def value(self, value: Value) -> None:
         new = Variable(Storage(value))
-        self.of.value = record_two(PUT_BACK, self.memory, new)[0]
+        self.of.value = record_two(PUT_BACK, self.whole, new)[0]
 
 
 class Creation(Enum):
@@ -146,7 +173,7 @@ class ViewStorage(Storage):
     """Some of the elements of a memory, in some order.
 
     Attributes:
-        memory: holds all of the elements.
+        held: the memory that the elements are in, as an argument of ops.
         counter: the storage whose version this one shares.
         geometry: which of the elements these are; `layout` and `offset` are the same for ops.
         aval: the type of the elements, known without reading them.
@@ -161,8 +188,8 @@ class ViewStorage(Storage):
         "counter",
         "creation",
         "geometry",
+        "held",
         "layout",
-        "memory",
         "offset",
         "remade_by",
     )
@@ -175,13 +202,13 @@ class ViewStorage(Storage):
         aval: Aval | None = None,
         shape: Sizes | None = None,
     ) -> None:
-        self.memory = Memory(source)
-        self.counter = counter
+        self.held = Memory(source)
+        self.counter = counter  # type: ignore[misc]
         self.geometry = geometry
         if shape is None or aval is None:
-            held = memory_aval(source)
+            held = source.aval
             aval, shape = Aval(geometry.size, held.dtype, held.device), held.shape
-        self.aval = aval
+        self.aval = aval  # type: ignore[misc]
         self.layout: Layout = layout(shape, geometry)
         self.offset = place(geometry.offset)
         self.cached: tuple[Value, Value] | None = None
@@ -189,14 +216,19 @@ class ViewStorage(Storage):
         self.remade_by = "AsStridedBackward0"
 
     @property
-    def source(self) -> Storage:
-        """The plain storage of the memory."""
-        return self.memory._storage
+    def viewed(self) -> Storage:
+        """The storage of the memory, as elements of this dtype."""
+        return self.held._storage
+
+    @property
+    def memory(self) -> Storage:
+        """The plain storage that holds the elements."""
+        return self.held._storage.memory
 
     @property
     def value(self) -> Value:
         """The elements, as the memory has them now."""
-        cached, source = self.cached, self.memory._storage
+        cached, source = self.cached, self.held._storage
         if type(source) is OrderedStorage and source.logical is not None:
             held = source.logical
             if self.geometry is source.geometry:
@@ -207,21 +239,21 @@ class ViewStorage(Storage):
             return cached[1]
         if local.recorder.levels:
             with where(held):
-                value = record_two(read_op(self.layout), self.memory, self.offset)[0]
+                value = record_two(read_op(self.layout), self.held, self.offset)[0]
         else:
-            value = record_two(read_op(self.layout), self.memory, self.offset)[0]
+            value = record_two(read_op(self.layout), self.held, self.offset)[0]
         self.cached = held, value
         return value
 
     @value.setter
     def value(self, value: Value) -> None:
-        source = self.memory._storage
+        source = self.held._storage
         if type(source) is OrderedStorage and self.geometry is source.geometry:
             source.logical, source.held = value, None
             return
         new = Variable(Storage(value))
-        held = record(write_op(self.layout), (self.memory, new, self.offset))[0]
-        self.memory._storage.value = held
+        held = record(write_op(self.layout), (self.held, new, self.offset))[0]
+        self.held._storage.value = held
         self.cached = held, value
 
     @property
@@ -269,29 +301,8 @@ def write_op(of: Layout) -> Op:
     return Op("write view", lambda array, new, offset: write(array, offset, new))
 
 
-def memory_of(storage: Storage) -> Storage:
-    """The plain storage that holds a storage's elements."""
-    kind = type(storage)
-    if kind is ViewStorage:
-        memory = storage.memory._storage  # type: ignore[attr-defined]
-        return memory.of if type(memory) is Reinterpreted else memory
-    return storage.source if kind is DataStorage else storage  # type: ignore[attr-defined]
-
-
-def memory_aval(memory: Storage) -> Aval:
-    """The type of a memory, without computing its elements in order."""
-    if type(memory) is OrderedStorage and memory.logical is not None:
-        aval = memory.logical.aval
-        return Aval(tuple([aval.shape[k] for k in memory.order]), aval.dtype, aval.device)
-    if type(memory) is Reinterpreted:
-        aval = memory_aval(memory.of)
-        count = prod(aval.shape) * aval.dtype.itemsize // memory.dtype.itemsize
-        return Aval((count,), memory.dtype, aval.device)
-    return memory.value.aval
-
-
 def aval_of(storage: Storage) -> Aval:
-    """The type of a storage's elements."""
+    """The type of a storage's elements: `storage.aval`, with an exact test of the type, since each call of an op asks."""
     return storage.aval if type(storage) is ViewStorage else storage.value.aval
 
 
@@ -302,42 +313,32 @@ def is_view(storage: Storage) -> TypeGuard[ViewStorage]:
 
 def geometry_of(storage: Storage) -> Geometry:
     """Where a storage's elements lie in its memory."""
-    if type(storage) is ViewStorage:
-        return storage.geometry
-    return contiguous(memory_aval(memory_of(storage)).shape)
-
-
-def counter_of(storage: Storage) -> Storage:
-    """The storage whose version counts: the base's, of a view."""
-    return storage.counter if type(storage) is ViewStorage else storage
+    geometry = storage.geometry
+    return contiguous(storage.memory.aval.shape) if geometry is None else geometry
 
 
 def view_of(storage: Storage, geometry: Geometry) -> ViewStorage:
     """Other elements of the same memory, with the same version counter."""
-    source = storage.source if type(storage) is ViewStorage else memory_of(storage)
-    return ViewStorage(source, counter_of(storage), geometry)
+    return ViewStorage(storage.viewed, storage.counter, geometry)
 
 
 def shared(storage: Storage, other: Storage) -> ViewStorage:
     """The elements of another storage in its memory, with this one's version counter."""
-    source: Storage = other.source if type(other) is ViewStorage else memory_of(other)
-    return ViewStorage(source, counter_of(storage), geometry_of(other))
+    return ViewStorage(other.viewed, storage.counter, geometry_of(other))
 
 
 def reinterpreted(storage: Storage, geometry: Geometry, dtype: np.dtype) -> ViewStorage:
     """The same memory with its elements seen as of another dtype."""
-    source: Storage = storage.source if type(storage) is ViewStorage else memory_of(storage)
-    source = source.of if type(source) is Reinterpreted else source
-    if memory_aval(source).dtype != dtype:
-        source = Reinterpreted(source, dtype)
-    return ViewStorage(source, counter_of(storage), geometry)
+    memory = storage.memory
+    source = memory if memory.aval.dtype == dtype else Reinterpreted(memory, dtype)
+    return ViewStorage(source, storage.counter, geometry)
 
 
 def data_of(storage: Storage) -> Storage:
     """The same elements with a version counter of their own."""
     if type(storage) is not ViewStorage:
         return DataStorage(storage)
-    return ViewStorage(storage.source, DataStorage(storage), storage.geometry)
+    return ViewStorage(storage.viewed, DataStorage(storage), storage.geometry)
 
 
 def data_pointer(storage: Storage, itemsize: int) -> int:
@@ -345,4 +346,4 @@ def data_pointer(storage: Storage, itemsize: int) -> int:
     geometry: Any = geometry_of(storage)
     if 0 in geometry.size:
         return 0
-    return (id(memory_of(storage)) << 32) + geometry.offset * itemsize
+    return (id(storage.memory) << 32) + geometry.offset * itemsize

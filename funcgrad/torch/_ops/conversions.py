@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from funcgrad.engine import Aval, Constant, Op, Variable, record
-from funcgrad.torch._memory.storages import aval_of, geometry_of, memory_of
+from funcgrad.torch._memory.storages import aval_of, geometry_of
 from funcgrad.torch._tensor.in_place import in_place, writable
 from funcgrad.torch._tensor.operands import (
     NUMBERS,
@@ -103,7 +103,7 @@ def fill_(self: Tensor, value: Any) -> Tensor:
     """Set every element to a number, or to the one element of a tensor."""
     aval = aval_of(self._storage)
     if isinstance(value, Tensor):
-        if memory_of(value._storage) is memory_of(self._storage):
+        if value._storage.memory is self._storage.memory:
             value = clone(value)
         writable(self, value, name="fill_")
         if value.ndim:
@@ -132,7 +132,7 @@ def zero_(self: Tensor) -> Tensor:
 def _same_elements(self: Tensor, other: Variable) -> bool:
     """Whether two tensors are the same places of one memory, in the same order."""
     a, b = self._storage, other._storage
-    return memory_of(a) is memory_of(b) and geometry_of(a) == geometry_of(b)
+    return a.memory is b.memory and geometry_of(a) == geometry_of(b)
 
 
 def copy_(self: Tensor, other: Any, non_blocking: bool = False) -> Tensor:

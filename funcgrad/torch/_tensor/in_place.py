@@ -11,7 +11,7 @@ from funcgrad.torch._levels.refusals import check_not_batched, check_transformed
 from funcgrad.torch._levels.storages import rewritten, still_dual
 from funcgrad.torch._memory.inference import InferenceStorage
 from funcgrad.torch._memory.inference import enabled as inferring
-from funcgrad.torch._memory.storages import ViewStorage, geometry_of, memory_of
+from funcgrad.torch._memory.storages import ViewStorage, geometry_of
 from funcgrad.torch._tensor.rebasing import rebase
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch._tensor.view import ViewTensor, as_it_was, keep_apart
@@ -123,7 +123,7 @@ def writable(target: Tensor, *others: Variable, repeats: bool = False, name: str
     """
     kind = type(target._storage)
     if kind is ViewStorage:
-        kind = type(memory_of(target._storage))
+        kind = type(target._storage.memory)
     if kind is InferenceStorage and not inferring():
         raise RuntimeError(
             "Inplace update to inference tensor outside InferenceMode is not allowed.You can make a clone to get a "
@@ -168,7 +168,7 @@ def check_no_overlap(target: Variable, other: Variable, whole: bool = False) -> 
     """
     if target is other:
         overlap = whole
-    elif memory_of(target._storage) is not memory_of(other._storage):
+    elif target._storage.memory is not other._storage.memory:
         return
     else:
         a, b = geometry_of(target._storage), geometry_of(other._storage)

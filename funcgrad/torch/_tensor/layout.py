@@ -5,7 +5,7 @@ from typing import Any
 from funcgrad.torch._levels.refusals import NO_STORAGE, check_storage
 from funcgrad.torch._levels.storages import is_transformed
 from funcgrad.torch._memory.geometry import wrap_dim
-from funcgrad.torch._memory.storages import data_pointer, memory_of
+from funcgrad.torch._memory.storages import data_pointer
 from funcgrad.torch._tensor.registry import publish_all
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch._tensor.view import geometry
@@ -24,9 +24,7 @@ def stride(self: Tensor, dim: int | None = None) -> Any:
 
 def is_set_to(self: Tensor, tensor: Tensor) -> bool:
     """Whether both are the very same places of the same memory."""
-    return memory_of(self._storage) is memory_of(tensor._storage) and geometry(self) == geometry(
-        tensor
-    )
+    return self._storage.memory is tensor._storage.memory and geometry(self) == geometry(tensor)
 
 
 def data_ptr(self: Tensor) -> int:
@@ -40,7 +38,7 @@ class UntypedStorage:
     """The memory of a tensor, as far as identity and size go."""
 
     def __init__(self, of: Tensor) -> None:
-        self._memory = memory_of(of._storage)
+        self._memory = of._storage.memory
         self._itemsize = of.dtype.itemsize
 
     def data_ptr(self) -> int:

@@ -9,7 +9,6 @@ import jax.numpy as jnp
 from funcgrad.engine import GraphNode, Op, Storage, Variable, record
 from funcgrad.engine.nodes import hooks_of
 from funcgrad.engine.values import Moved
-from funcgrad.torch._memory.storages import counter_of
 from funcgrad.torch._tensor.tensor import Tensor, tensor_of
 
 CLONE = Op("clone", jnp.copy, label="CloneBackward0")
@@ -17,7 +16,7 @@ CLONE = Op("clone", jnp.copy, label="CloneBackward0")
 
 def note_move(storage: Storage, before: GraphNode | None, node: GraphNode | None, nr: int) -> None:
     """Note that the tensor of a storage, which came from `before`, comes from a node now; from none: it was detached."""
-    counter = counter_of(storage)
+    counter = storage.counter
     moved = getattr(counter, "moved", None)
     start = inf if before is None else before.sequence
     last = start if node is None else node.sequence

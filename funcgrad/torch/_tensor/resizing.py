@@ -8,10 +8,7 @@ import numpy as np
 from funcgrad.engine import FunctionNode, Storage, Variable, local
 from funcgrad.torch._memory import geometry as geometries
 from funcgrad.torch._memory.storages import (
-    ViewStorage,
     aval_of,
-    memory_aval,
-    memory_of,
     shared,
     view_of,
 )
@@ -27,8 +24,8 @@ from funcgrad.torch._types.size import Size, ints
 def held_elements(of: Tensor) -> int:
     """How many elements there are in a tensor's memory."""
     storage = of._storage
-    memory = storage.source if type(storage) is ViewStorage else memory_of(storage)
-    return Size(memory_aval(memory).shape).numel()
+    memory = storage.viewed
+    return Size(memory.aval.shape).numel()
 
 
 def resize(self: Tensor, size: tuple[int, ...]) -> bool:

@@ -21,7 +21,6 @@ from funcgrad.torch._memory.storages import (
     aval_of,
     data_of,
     geometry_of,
-    memory_of,
 )
 from funcgrad.torch._tensor import printing
 from funcgrad.torch._types.devices import device
@@ -286,7 +285,7 @@ class Tensor(Variable):
         storage, given = self._storage, source._storage
         # What an augmented assignment to `.data` gives back comes first.
         if (type(given) is DataStorage and given.source is storage) or (
-            memory_of(given) is memory_of(storage) and geometry_of(given) == geometry_of(storage)
+            given.memory is storage.memory and geometry_of(given) == geometry_of(storage)
         ):
             return
         if self.requires_grad and not aval_of(source._storage).inexact:
@@ -295,7 +294,7 @@ class Tensor(Variable):
             )
         if type(storage) is ViewStorage:
             # The version stays that of the base.
-            self._move_to(ViewStorage(memory_of(given), storage.counter, geometry_of(given)))
+            self._move_to(ViewStorage(given.memory, storage.counter, geometry_of(given)))
             return
         counted = not inference.is_of_inference(storage)
         version = storage.version if counted else 0

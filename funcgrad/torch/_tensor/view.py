@@ -32,7 +32,6 @@ from funcgrad.torch._memory.storages import (
     ViewStorage,
     aval_of,
     geometry_of,
-    memory_of,
     place,
     reinterpreted,
     view_of,
@@ -284,7 +283,7 @@ class ViewTensor(Tensor):
             self._own_node = AsStridedBackward0(((UNTRACKED, 0),), (aval_of(storage),))
         if sequence is not None:
             self._own_node.sequence = sequence
-        held = storage.source.value
+        held = storage.viewed.value
         if storage.cached is None or storage.cached[0] is not held:
             storage.cached = held, value
         self._seen = storage.version
@@ -349,7 +348,7 @@ class ViewTensor(Tensor):
         storage: Any = self._storage
         base = self._viewed
         counter = storage.counter
-        if local.recorder.grad_enabled and memory_of(base._storage) is memory_of(storage):
+        if local.recorder.grad_enabled and base._storage.memory is storage.memory:
             arguments = (as_it_was(base), *others, storage.offset)
             made = record(copy_slices(op, *relative(base._storage, storage)), arguments)
             value, node, nr = made
@@ -358,9 +357,9 @@ class ViewTensor(Tensor):
         else:
             node, nr = None, 0
             with grad_mode(False):
-                arguments = (storage.memory, *others, storage.offset)
+                arguments = (storage.held, *others, storage.offset)
                 value = record(copy_slices(op, storage.layout, None), arguments)[0]
-            storage.memory._storage.value = value
+            storage.viewed.value = value
         counter.version += 1
         storage.cached = None  # nobody needs the elements as they were
         if node is not None:
@@ -435,7 +434,7 @@ def make_view(input: Tensor, geometry: Any, op: Op, places: tuple[int, ...] = ()
     if local.recorder.grad_enabled and input._node is not None:
         arguments = (input, *map(place, places)) if places else (input,)
         value, node, nr = record(op, arguments)
-        storage.cached = storage.source.value, value
+        storage.cached = storage.viewed.value, value
     return view_tensor(input, storage, node, nr, made_now())
 
 
@@ -452,7 +451,7 @@ def make_reinterpreted(input: Tensor, geometry: Any, dtype: Any, op: Op) -> Tens
     node, nr = None, 0
     if local.recorder.grad_enabled and input._node is not None:
         value, node, nr = record(op, (input,))
-        storage.cached = storage.source.value, value
+        storage.cached = storage.viewed.value, value
     return view_tensor(input, storage, node, nr, made_now())
 
 
@@ -471,7 +470,7 @@ def make_views(input: Tensor, geometries: Sequence[Any], op: Op) -> tuple[Tensor
         return tuple([view_tensor(input, each, None, 0, creation) for each in storages])
     results = record(op, (input,))
     results = [results] if type(results) is tuple else results
-    held = storages[0].source.value
+    held = storages[0].viewed.value
     tensors = []
     for storage, (value, node, nr) in zip(storages, results, strict=True):
         storage.cached = held, value

@@ -37,7 +37,7 @@ def _method(name: str, change: Callable[..., Change]) -> Callable[..., Tensor]:
                 self._node, self._nr = node, nr
             elif node is not None:
                 rebase(self, node, nr)
-            storage.cached = storage.source.value, value
+            storage.cached = storage.viewed.value, value
         self._move_to(storage)
         storage.version += 1
         if node is not None and type(self) is ViewTensor:

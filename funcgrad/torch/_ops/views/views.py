@@ -9,7 +9,7 @@ from funcgrad.engine import local, record
 from funcgrad.torch._memory import geometry as geometries
 from funcgrad.torch._memory.geometry import Geometry, infer_size, wrap_dim
 from funcgrad.torch._memory.slices import as_strided as as_strided_op
-from funcgrad.torch._memory.storages import ViewStorage, memory_of, place, view_of
+from funcgrad.torch._memory.storages import ViewStorage, place, view_of
 from funcgrad.torch._ops.views import rows
 from funcgrad.torch._ops.views.complaining import complaining
 from funcgrad.torch._ops.views.dtype import view_dtype
@@ -388,7 +388,7 @@ def strided_geometry(input: Tensor, size: Any, stride: Any, storage_offset: Any)
     if made.offset < 0:
         raise RuntimeError(f"Tensor: invalid storage offset {made.offset}")
     itemsize = input.dtype.itemsize
-    held = Size(memory_of(input._storage).value.aval.shape).numel() * itemsize
+    held = Size(input._storage.memory.value.aval.shape).numel() * itemsize
     if 0 not in made.size and made.end * itemsize > held:
         raise RuntimeError(
             f"setStorage: sizes {list(made.size)}, strides {list(made.stride)}, storage offset {made.offset}, and "
