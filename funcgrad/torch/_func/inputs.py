@@ -11,6 +11,7 @@ from funcgrad.engine.levels import (
 from funcgrad.engine.values import Wrapped
 from funcgrad.torch._levels.storages import _along
 from funcgrad.torch._memory.storages import ViewStorage
+from funcgrad.torch._tensor.in_place import writable, write
 from funcgrad.torch._tensor.tensor import Tensor, tensor_of
 from funcgrad.torch._types.trees import flatten, leaves_of, tree_map
 
@@ -182,14 +183,16 @@ class InputStorage(Storage):
 
     @value.setter
     def value(self, value: Any) -> None:
-        from funcgrad.torch._tensor.in_place import writable, write
-
         target = self.tensor
         if not (isinstance(value, Wrapped) and value.level is self.level):
             write(target, (value, None, 0))
             return
-        inner = _along(self.level, value, self.value.axis)  # type: ignore[attr-defined]
+        axis = self.value.axis  # type: ignore[attr-defined]
+        inner = _along(self.level, value, axis)
         with self.level.below():
             writable(target)
             write(target, (inner._storage.value, inner._node, inner._nr))
-        self.seen, self.cached = target._storage.value, value
+        # A batch that lies along another axis is read anew, along the axis of the argument.
+        self.seen, self.cached = (
+            (target._storage.value, value) if value.axis == axis else (None, None)
+        )
