@@ -9,14 +9,13 @@ from functools import lru_cache
 from math import prod
 from typing import Any, TypeGuard
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
-from funcgrad.engine import Aval, Constant, Op, Storage, Value, Variable
+from funcgrad.engine import Aval, Op, Storage, Value, Variable
 from funcgrad.engine.levels import where
 from funcgrad.engine.trace import local, record, record_one, record_two
 from funcgrad.torch._memory.bits import PUT_BACK, seen_op
+from funcgrad.torch._memory.constants import place
 from funcgrad.torch._memory.geometry import Geometry, Sizes, contiguous
 from funcgrad.torch._memory.layouts import Layout, layout, reader, writer
 
@@ -264,28 +263,6 @@ class ViewStorage(Storage):
     @version.setter
     def version(self, version: int) -> None:
         self.counter.version = version
-
-
-_places: dict[int, Variable] = {}
-_WIDEST = np.iinfo(np.int32).max
-
-
-def place(number: int) -> Variable:
-    """An index or an offset as an argument of ops, so that all values of it share a program."""
-    known = _places.get(number)
-    if known is not None:
-        value = known._storage.value
-        if not isinstance(value.array, jax.Array):
-            # Met again, so likely to be met often: on the device it costs less with every call.
-            with jax.enable_x64(True), jax.ensure_compile_time_eval():
-                value.array = jnp.asarray(value.array)
-        return known
-    array = np.int32(number) if number <= _WIDEST else np.int64(number)
-    made = Variable(Constant(Value(array, Aval((), array.dtype))))
-    if len(_places) >= 4096:
-        _places.clear()
-    _places[number] = made
-    return made
 
 
 @lru_cache(maxsize=4096)

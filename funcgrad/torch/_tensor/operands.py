@@ -5,11 +5,10 @@ The ops themselves are in the tables; the tensor class is in `tensor`.
 
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
-from funcgrad.engine import Aval, Constant, Op, Storage, Value, Variable, record
+from funcgrad.engine import Aval, Op, Storage, Value, Variable, record
+from funcgrad.torch._memory.constants import constant
 from funcgrad.torch._memory.result_order import result_storage
 from funcgrad.torch._memory.storages import ViewStorage, aval_of
 from funcgrad.torch._tensor.tensor import Tensor, tensor_of
@@ -27,31 +26,13 @@ def call(op: Op, *tensors: Variable) -> Any:
     return tuple([tensor_of(*each) for each in result])
 
 
-_numbers: dict[tuple[Aval, Any], Variable] = {}
-
-
 def number(value: Any, aval: Aval) -> Variable:
-    """A Python number as a 0-d variable. Numbers are inputs of a program, not part of it: a new one compiles nothing.
-
-    Args:
-        value: the number.
-        aval: the 0-d type that it takes.
+    """A Python number as an operand of arithmetic, a 0-d variable of this type; integers wrap around.
 
     Raises:
         OverflowError, RuntimeError: see `as_scalar`.
     """
-    known = _numbers.get((aval, value))
-    if known is not None:
-        held = known._storage.value
-        if not isinstance(held.array, jax.Array):
-            # Met again, so likely to be met often: on the device it costs less with every call.
-            with jax.enable_x64(True), jax.ensure_compile_time_eval():
-                held.array = jnp.asarray(held.array)
-        return known
-    made = Variable(Constant(Value(as_scalar(value, aval.dtype), aval)))
-    if value != 0:  # 0.0 and -0.0 are equal, and are not the same number
-        remember(_numbers, (aval, value), made)
-    return made
+    return constant(value, aval, as_scalar)
 
 
 def stored_number(value: Any, aval: Aval) -> Variable:

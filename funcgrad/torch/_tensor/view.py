@@ -26,13 +26,13 @@ from funcgrad.engine.nodes import next_sequence
 from funcgrad.torch._levels.refusals import REQUIRES_GRAD
 from funcgrad.torch._memory import geometry as geometries
 from funcgrad.torch._memory import inference
+from funcgrad.torch._memory.constants import place
 from funcgrad.torch._memory.slices import as_strided, copy_slices, relative
 from funcgrad.torch._memory.storages import (
     Creation,
     ViewStorage,
     aval_of,
     geometry_of,
-    place,
     reinterpreted,
     view_of,
 )

@@ -7,9 +7,10 @@ from typing import Any
 
 from funcgrad.engine import local, record
 from funcgrad.torch._memory import geometry as geometries
+from funcgrad.torch._memory.constants import place
 from funcgrad.torch._memory.geometry import Geometry, infer_size, wrap_dim
 from funcgrad.torch._memory.slices import as_strided as as_strided_op
-from funcgrad.torch._memory.storages import ViewStorage, place, view_of
+from funcgrad.torch._memory.storages import ViewStorage, view_of
 from funcgrad.torch._ops.views import rows
 from funcgrad.torch._ops.views.complaining import complaining
 from funcgrad.torch._ops.views.dtype import view_dtype
