@@ -12,11 +12,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
-import jax.extend
 import jax.numpy as jnp
 import numpy as np
 
-from funcgrad.engine.compiling import at_once, compiled
+from funcgrad.engine.compiling import at_once, compiled, equations
 from funcgrad.engine.ops import Op, as_tuple
 from funcgrad.engine.values import Aval, with_wide_types
 
@@ -271,9 +270,7 @@ _NO_ARITHMETIC = ("callback", "while", "scan", "cond", "sort", "random", "custom
 
 def _is_arithmetic(jaxpr: Any) -> bool:
     return not any(
-        any(part in equation.primitive.name for part in _NO_ARITHMETIC)
-        or not all(map(_is_arithmetic, jax.extend.core.jaxprs_in_params(equation.params)))
-        for equation in jaxpr.eqns
+        part in equation.primitive.name for equation in equations(jaxpr) for part in _NO_ARITHMETIC
     )
 
 
