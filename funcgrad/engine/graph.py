@@ -1,11 +1,10 @@
 """Walking the autograd graph backward. The gradients are ops like any other: recorded, compiled, differentiated.
 
-This is the walk that meets whatever there is: hooks, nodes that are Python functions, edges to capture. `pullbacks` has
+This is the walk that meets whatever there is: hooks, nodes that are Python functions, edges to capture. `remembered` has
 the short ways of the walks that nobody looks into.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from heapq import heappop, heappush
 from itertools import compress, count
 from math import inf
@@ -17,12 +16,14 @@ from funcgrad.engine.nodes import (
     GraphNode,
     Leaf,
     Packed,
+    Variable,
     detached,
     hooked,
 )
 from funcgrad.engine.ops import add
-from funcgrad.engine.trace import Observer, local, record, record_values
-from funcgrad.engine.values import Storage, Value, Variable
+from funcgrad.engine.recording import Observer, local
+from funcgrad.engine.trace import record, record_values, variables_of
+from funcgrad.engine.values import Storage, Value
 
 Accumulate = Callable[[Leaf, Value | None, GraphNode | None, int], None]
 Take = Callable[[Any, Variable | None], None]
@@ -70,16 +71,6 @@ class ModifiedError(RuntimeError):
         )
         self.storage, self.expected, self.source = storage, expected, source
         self.of_result = of_result
-
-
-@contextmanager
-def grad_mode(enabled: bool) -> Iterator[None]:
-    """Whether ops called in this thread inside the block leave graph nodes behind."""
-    before, local.recorder.grad_enabled = local.recorder.grad_enabled, enabled
-    try:
-        yield
-    finally:
-        local.recorder.grad_enabled = before
 
 
 def made(result: tuple[Value, Any, int]) -> Variable:
@@ -303,8 +294,7 @@ def pull_back(node: Any, cotangents: Sequence[Variable | None]) -> Sequence[Vari
         for k, storage in zip(positions, storages, strict=True)
     ]
     arguments += [cotangent for cotangent in cotangents if cotangent is not None]
-    results = record(vjp, arguments)
-    return [made(result) for result in results] if isinstance(results, list) else [made(results)]
+    return variables_of(record(vjp, arguments))
 
 
 def _check_saved(node: Any) -> None:

@@ -7,32 +7,88 @@ where, after the last level, it is an op like any other. So everything a transfo
 differentiated as plain code is, its Python runs once, and values stay readable wherever they have one.
 
 A recording that is inside a level starts with an empty trace, in which no value has a place. So every op takes the slow way
-(`trace.apply`), which asks the levels; plain code pays nothing.
+(`trace.apply`), which asks the level it has in hand; plain code pays nothing. Nothing below imports this module.
 """
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import count
 from typing import Any, Self
 
-import numpy as np
-
-from funcgrad.engine.nodes import GraphNode
+from funcgrad.engine.derivatives import jvp_of, rule_of
+from funcgrad.engine.nodes import GraphNode, Variable
 from funcgrad.engine.ops import Op
-from funcgrad.engine.trace import Result, Trace, compute, local, record
-from funcgrad.engine.values import NOWHERE, Aval, Storage, Value, Variable, Wrapped
+from funcgrad.engine.recording import Trace, local
+from funcgrad.engine.trace import Result, compute, record, variables_of, with_edges
+from funcgrad.engine.values import NOWHERE, Aval, Storage, Value, Wrapped
 
 _order = count(1)
 
 
-class Level:
-    """One transformation under way in this thread.
+class AnyLevel:
+    """A level as those see it who have one in hand, and not this module: the recorder's, and those of wrapped values.
 
     Attributes:
         order: grows with nesting.
         depth: how many levels there are, this one included, counted as PyTorch does.
-        alive: whether the function is still being transformed.
+        alive: whether values still belong to it.
+    """
+
+    order: int
+    depth: int
+    alive: bool
+
+    def apply(self, op: Op, arguments: Sequence[Variable]) -> list[Result]:
+        """This level's own part of an op; some of the values may belong to it."""
+        raise NotImplementedError
+
+    @staticmethod
+    def call(op: Op, arguments: Sequence[Variable]) -> Any:
+        """Call an op inside transformations, or on values of some: the level that is furthest in applies it.
+
+        Takes and returns the same as `record`.
+
+        Raises:
+            RuntimeError: a value has left the batch that it is one of.
+        """
+        arguments = [settled(each) for each in arguments]
+        levels = local.recorder.levels
+        level: Any = levels[-1] if levels else None
+        for argument in arguments:
+            value = argument._storage.value
+            if isinstance(value, Wrapped):
+                belongs = value.level
+                if isinstance(belongs, DualLevel):
+                    if level is None or belongs.order > level.order:
+                        level = belongs
+                elif belongs not in levels:
+                    raise RuntimeError(ESCAPED)
+        if level is None:
+            return record(op, arguments)
+        results = level.apply(op, arguments)
+        return results if len(results) > 1 else results[0]
+
+    @staticmethod
+    def elements(value: Value) -> Any:
+        """The array inside a wrapped value, also where its level has ended; a batch has none.
+
+        Raises:
+            NoElementsError: it is a batch.
+            RuntimeError: it is one of a batch that is no more.
+        """
+        inner = value = settled(Variable(Storage(value)))._storage.value
+        while isinstance(inner, Wrapped):
+            if inner.axis is not None:
+                raise NoElementsError(NoElementsError.__doc__)
+            inner = inner.inner._storage.value
+        return all_elements(value)
+
+
+class Level(AnyLevel):
+    """One transformation under way in this thread.
+
+    Attributes:
         outside: the recording of the next level out while this one is entered: (trace, grad mode, levels).
     """
 
@@ -76,7 +132,7 @@ class Level:
     def record_below(self, op: Op, variables: Sequence[Variable]) -> list[Variable]:
         """Record an op one level further out."""
         with self.below():
-            return results_of(record(op, variables))
+            return variables_of(record(op, variables))
 
     def holds(self, variable: Variable) -> bool:
         """Whether a variable's value belongs to this level."""
@@ -86,10 +142,6 @@ class Level:
     def wrap(self, inner: Variable) -> Value:
         """A variable of the next level out as a value of this one."""
         return Wrapped(self, inner, inner._storage.value.aval)
-
-    def apply(self, op: Op, arguments: Sequence[Variable]) -> list[Result]:
-        """An op on values of which some may belong to this level."""
-        raise NotImplementedError
 
 
 class GradLevel(Level):
@@ -142,7 +194,7 @@ class TangentLevel(Level):
         """Record the op and its `jax.jvp` further out."""
         primals, tangents = self.taken_apart(arguments)
         with self.below():
-            outputs = results_of(record(op, primals))
+            outputs = variables_of(record(op, primals))
             carried = tangents_of(op, primals, tangents, len(outputs))
         return with_edges(
             [self.wrap_dual(p, t) for p, t in zip(outputs, carried, strict=True)], None
@@ -190,7 +242,7 @@ class BatchLevel(Level):
         return with_edges([self.wrap_batch(each, 0) for each in outputs], None)
 
 
-class DualLevel:
+class DualLevel(AnyLevel):
     """Forward mode: tangents carried by values of plain code, from `make_dual` on until the level is left.
 
     A dual value is of the same level as its graph node, unlike those of a `TangentLevel`; so both ways of differentiating
@@ -218,7 +270,7 @@ class DualLevel:
         recorder = local.recorder
         before, recorder.grad_enabled = recorder.grad_enabled, False
         try:
-            outputs = results_of(record(op, primals))
+            outputs = variables_of(record(op, primals))
         finally:
             recorder.grad_enabled = before
         carried: Sequence[Variable | None] = [None] * len(outputs)
@@ -246,30 +298,6 @@ class _Modes(threading.local):
 
 modes = _Modes()
 duals: list[DualLevel] = []  # those entered
-
-
-def apply(op: Op, arguments: Sequence[Variable]) -> Any:
-    """Call an op inside transformations, or on values that carry something of one. Takes and returns what `record` does.
-
-    Raises:
-        RuntimeError: a value has left the batch that it is one of.
-    """
-    arguments = [settled(each) for each in arguments]
-    levels = local.recorder.levels
-    level: Any = levels[-1] if levels else None
-    for argument in arguments:
-        value = argument._storage.value
-        if isinstance(value, Wrapped):
-            belongs = value.level
-            if isinstance(belongs, DualLevel):
-                if level is None or belongs.order > level.order:
-                    level = belongs
-            elif belongs not in levels:
-                raise RuntimeError(ESCAPED)
-    if level is None:
-        return record(op, arguments)
-    results = level.apply(op, arguments)
-    return results if len(results) > 1 else results[0]
 
 
 ESCAPED = (
@@ -333,7 +361,7 @@ def node_of(op: Op, arguments: Sequence[Variable]) -> GraphNode | None:
     needed = tuple([a._node is not None for a in arguments])
     if True not in needed:
         return None
-    rule = op.rule(tuple([a._storage.value.aval for a in arguments]), needed)
+    rule = rule_of(op, tuple([a._storage.value.aval for a in arguments]), needed)
     if rule is None:
         return None
     made = rule.make(arguments, NOWHERE)
@@ -351,41 +379,13 @@ def tangents_of(
     if True not in given:
         return [None] * count
     avals = tuple([p._storage.value.aval for p in primals])
-    derivative = op.jvp(avals, given)
+    derivative = jvp_of(op, avals, given)
     if derivative is None:
         return [None] * count
     arguments = [primals[k] for k in derivative.uses]
     arguments += [t for t in tangents if t is not None]
-    carried = iter(results_of(record(derivative, arguments)))
+    carried = iter(variables_of(record(derivative, arguments)))
     return [next(carried) if aval.inexact else None for aval in op.types(avals)]
-
-
-def results_of(results: Any) -> list[Variable]:
-    """What `record` returned, as variables."""
-    if type(results) is tuple:
-        results = [results]
-    return [Variable(Storage(value), node, nr) for value, node, nr in results]
-
-
-def with_edges(values: Sequence[Value], node: GraphNode | None) -> list[Result]:
-    """Values with the edges to the node that made them."""
-    return [
-        (value, node if value.aval.inexact else None, number) for number, value in enumerate(values)
-    ]
-
-
-def elements(value: Value) -> Any:
-    """The array inside a value that may be wrapped; a batch has none.
-
-    Raises:
-        NoElementsError: it is a batch.
-    """
-    inner = value
-    while isinstance(inner, Wrapped):
-        if inner.axis is not None:
-            raise NoElementsError(NoElementsError.__doc__)
-        inner = inner.inner._storage.value
-    return all_elements(value)
 
 
 def all_elements(value: Value) -> Any:
@@ -407,14 +407,3 @@ def behind(value: Value) -> Value:
 
 class NoElementsError(RuntimeError):
     """vmap: one of a batch stands for all of them, so nothing can depend on its elements, nor the shape of a result."""
-
-
-def below_all(call: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a function with no level entered."""
-    with local.recorder.levels[0].below():
-        return call(*arguments)
-
-
-def array_of(value: Wrapped) -> np.ndarray:
-    """The elements of a wrapped value for NumPy."""
-    return np.asarray(elements(value))

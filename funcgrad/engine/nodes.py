@@ -1,25 +1,22 @@
-"""The autograd graph's nodes: what an op leaves behind for the way back, and where gradients gather.
+"""The autograd graph: its nodes, and the variables whose edges lead to them.
 
-How the graph is walked is `graph`'s business.
+`derivatives` has the nodes that ops leave behind, and `graph` walks them.
 """
 
 from collections.abc import Callable, Sequence
 from itertools import count
 from math import inf
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 from weakref import WeakKeyDictionary, ref
 
-from funcgrad.engine.values import NOWHERE, Aval, Slot, Storage, Value, Variable
+from funcgrad.engine.values import NOWHERE, Aval, Slot, Storage, Value
 
-if TYPE_CHECKING:
-    from funcgrad.engine.ops import Rule
-
-_sequence = count()
+sequence = count()
 
 
 def next_sequence() -> int:
     """A number that all nodes made from now on are above."""
-    return next(_sequence)
+    return next(sequence)
 
 
 Edge = tuple["GraphNode", int]
@@ -83,22 +80,34 @@ class GraphNode:
         return (None,) * self.outputs
 
 
-class Node(GraphNode):
-    """The node an op leaves behind. Each op has a subclass of its own, named as its label says."""
+class Variable:
+    """What ops take and return: a storage, and the edge (node, output number) its value came from.
 
-    __slots__ = ("rule",)
+    `node` is None where no gradient is wanted, a `Leaf` for a variable that gathers its own gradient.
+    """
 
-    rule: "Rule"
+    __slots__ = ("__weakref__", "_node", "_nr", "_storage")
 
-    @property
-    def outputs(self) -> int:
-        """How many outputs the op had that left this node behind."""
-        return self.rule.count
+    def __init__(self, storage: Storage, node: GraphNode | None = None, nr: int = 0) -> None:
+        self._storage = storage
+        self._node: Any = node
+        self._nr = nr
 
-    @property
-    def types(self) -> tuple[Aval | None, ...]:
-        """The types of these outputs."""
-        return self.rule.outputs
+
+class Moved(NamedTuple):
+    """Where writes in place have taken a variable in the graph, from where it was; in sequence numbers of nodes.
+
+    Attributes:
+        starts: of the nodes it came from before the first write, and where it led nowhere in between, infinity.
+        first, last: of those after the first write and after the last.
+        node_type, nr: the kind of the last node, and which of its outputs the variable is; None once it was detached.
+    """
+
+    starts: tuple[float, ...]
+    first: float
+    last: float
+    node_type: type | None
+    nr: int
 
 
 class FunctionNode(GraphNode):
@@ -111,7 +120,7 @@ class FunctionNode(GraphNode):
     def __init__(self, edges: tuple[Edge, ...], types: tuple[Aval | None, ...]) -> None:
         self.edges = edges
         self.saved = ()
-        self.sequence = next(_sequence)
+        self.sequence = next(sequence)
         self.slot = NOWHERE
         self._types = types
 
@@ -195,51 +204,3 @@ def hooks_of(node: GraphNode) -> Hooks:
     """The hooks of a node, to be added to."""
     hooks = hooked.get(node)
     return hooked.setdefault(node, Hooks()) if hooks is None else hooks
-
-
-class KeepingNode(Node):
-    """The node of an op whose way back needs constants only, such as an offset: a walk has nothing to free."""
-
-    __slots__ = ("kept",)
-
-    kept: Saved
-
-    @property
-    def saved(self) -> Saved:
-        """The constants."""
-        return self.kept
-
-    @saved.setter
-    def saved(self, saved: Saved | None) -> None:
-        if saved is not None:
-            self.kept = saved
-
-
-def node_type(label: str, base: type[Node] = Node) -> type[Node]:
-    """A class of nodes named `label`."""
-    return type(label, (base,), {"__slots__": (), "__module__": "builtins"})
-
-
-def maker(rule: "Rule") -> Callable[[Sequence[Variable], Slot], Node]:
-    """The function that makes an op's node from its arguments and its place in the trace.
-
-    Making nodes is a good part of what recording costs, so there is one function for each pattern
-    of arguments saved and arguments that want a gradient: `exec` unrolls the loops over both.
-    """
-    saved = ", ".join(f"(v{k} := s{k}.value, s{k}, s{k}.version, v{k})" for k in rule.saves)
-    edges = ", ".join(f"(arguments[{k}]._node, arguments[{k}]._nr)" for k in rule.wants)
-    storages = "".join(f"    s{k} = arguments[{k}]._storage\n" for k in rule.saves)
-    source = (
-        "def make(arguments, slot):\n"
-        "    node = new(kind)\n"
-        f"{storages}"
-        "    node.rule = rule\n"
-        f"    node.saved = ({saved}{',' if saved else ''})\n"
-        f"    node.edges = ({edges}{',' if edges else ''})\n"
-        "    node.sequence = next(sequence)\n"
-        "    node.slot = slot\n"
-        "    return node\n"
-    )
-    scope = {"new": object.__new__, "kind": rule.node_type, "rule": rule, "sequence": _sequence}
-    exec(source, scope)
-    return scope["make"]  # type: ignore[return-value]

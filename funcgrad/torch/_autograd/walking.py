@@ -18,7 +18,7 @@ from funcgrad.engine import (
     record,
 )
 from funcgrad.engine.levels import detached
-from funcgrad.engine.ops import add
+from funcgrad.engine.ops import add, remember
 from funcgrad.torch._autograd.complaints import as_pytorch
 from funcgrad.torch._autograd.edges import GradientEdge
 from funcgrad.torch._autograd.hooks import accumulated
@@ -33,7 +33,7 @@ from funcgrad.torch._memory.inference import enabled as inferring
 from funcgrad.torch._memory.storages import ViewStorage
 from funcgrad.torch._ops.conversions import copy_, copy_of, to
 from funcgrad.torch._tensor.in_place import writable
-from funcgrad.torch._tensor.operands import check_broadcast, laid_out, remember
+from funcgrad.torch._tensor.operands import check_broadcast, laid_out
 from funcgrad.torch._tensor.tensor import Tensor, place, tensor_of
 
 Tensors = Tensor | GradientEdge | Sequence[Tensor | GradientEdge]

@@ -9,12 +9,14 @@ from operator import attrgetter
 from typing import Any, NamedTuple
 from weakref import ref
 
+from funcgrad.engine.derivatives import Node
 from funcgrad.engine.graph import Accumulate, Gathered, into, made, pull_back, walk
-from funcgrad.engine.nodes import GraphNode, Leaf, Node, detached, hooked, next_sequence
+from funcgrad.engine.nodes import GraphNode, Leaf, Variable, detached, hooked, next_sequence
 from funcgrad.engine.ops import add, ones_like
+from funcgrad.engine.recording import State, Trace, add_to, local
 from funcgrad.engine.settings import settings
-from funcgrad.engine.trace import State, Trace, add_to, flush, local, record, record_values
-from funcgrad.engine.values import Storage, Value, Variable
+from funcgrad.engine.trace import flush, record, record_values, variables_of
+from funcgrad.engine.values import Storage, Value
 
 _sequence = attrgetter("sequence")
 _NO_EDGE = (None, 0)
@@ -103,7 +105,7 @@ def pull(
     trace = recorder.trace
     if create_graph and trace.chain is not None and trace.chain[1] < _first_made(nodes):
         # This one does not go on from the last: next time, that one will be known to be the last of its chain.
-        _remember(trace.chain[0], _LAST, True)
+        _keep(trace.chain[0], _LAST, True)
     place = None
     if cotangent is None:
         place = _place(trace.token, root, leaves if leading else None, create_graph)
@@ -123,7 +125,7 @@ def pull(
         recorder.grad_enabled = before
     gathered = [(leaf, *found[leaf]) for leaf in leaves if leaf in found]
     if place is not None:
-        _remember(
+        _keep(
             state,
             place,
             _remembered(trace, start, leaves, nodes, gathered, notes) if noting else None,
@@ -131,7 +133,7 @@ def pull(
     return gathered
 
 
-def _remember(state: State, key: Any, entry: Any) -> None:
+def _keep(state: State, key: Any, entry: Any) -> None:
     state.pullbacks = add_to(state.pullbacks)
     state.pullbacks[key] = entry
 
@@ -397,10 +399,7 @@ def _pull_variables(node: Node, cotangents: list[Variable | None]) -> list[Varia
     """`pull_back` of a node that saved what it needs, recorded as a graph."""
     if any(each is None for each in cotangents):
         return pull_back(node, cotangents)  # type: ignore[return-value]
-    results = record(node.rule.full, _saved_arguments(node) + cotangents)
-    if type(results) is tuple:
-        return [made(results)]
-    return [made(each) for each in results]
+    return variables_of(record(node.rule.full, _saved_arguments(node) + cotangents))
 
 
 def _saved_arguments(node: Node) -> list[Any]:
