@@ -64,13 +64,6 @@ def jvp_of(op: Op, avals: tuple[Aval, ...], given: tuple[bool, ...]) -> "JvpOp |
     return known
 
 
-def node_type_of(op: Op) -> "type[Node]":
-    """The class of an op's nodes; each op has one of its own."""
-    if op.node_type is None:
-        op.node_type = node_type(op.label)
-    return op.node_type
-
-
 class Node(GraphNode):
     """The node an op leaves behind. Each op has a subclass of its own, named as its label says."""
 
@@ -110,6 +103,13 @@ class KeepingNode(Node):
 def node_type(label: str, base: type[Node] = Node) -> type[Node]:
     """A class of nodes named `label`."""
     return type(label, (base,), {"__slots__": (), "__module__": "builtins"})
+
+
+def node_type_of(op: Op) -> type[Node]:
+    """The class of an op's nodes; each op has one of its own."""
+    if op.node_type is None:
+        op.node_type = node_type(op.label)
+    return op.node_type
 
 
 def maker(rule: "Rule") -> Callable[[Sequence[Variable], Slot], Node]:

@@ -17,7 +17,7 @@ from funcgrad.engine.nodes import (
     Leaf,
     Packed,
     Variable,
-    detached,
+    cut_off,
     hooked,
 )
 from funcgrad.engine.ops import add
@@ -269,7 +269,7 @@ def pull_back(node: Any, cotangents: Sequence[Variable | None]) -> Sequence[Vari
     # Not `None not in`: that would ask the tensors whether they equal None.
     all_given = all(cotangent is not None for cotangent in cotangents)
     vjp = rule.full if all_given else rule.vjp(tuple([c is not None for c in cotangents]))
-    if detached:
+    if cut_off:
         _check_saved(node)
     # What `.data` changed behind the version's back is used as it is now, as PyTorch does.
     values, storages = [], []
@@ -312,7 +312,7 @@ def _check_saved(node: Any) -> None:
         source, nr = node.edges[edge] if edge >= 0 else (None, 0)
         # What watches its result saved that, and not the variable.
         of_result = held is not value
-        cut = source is not None and not of_result and nr in detached.get(source, ())
+        cut = source is not None and not of_result and nr in cut_off.get(source, ())
         if storage.version != version:
             storage, expected, watched = storage.changed(version)
             if not (cut and watched):

@@ -7,10 +7,9 @@ where, after the last level, it is an op like any other. So everything a transfo
 differentiated as plain code is, its Python runs once, and values stay readable wherever they have one.
 
 A recording that is inside a level starts with an empty trace, in which no value has a place. So every op takes the slow way
-(`trace.apply`), which asks the level it has in hand; plain code pays nothing. Nothing below imports this module.
+(`trace.apply_at_once`), which asks the level it has in hand; plain code pays nothing. Nothing below imports this module.
 """
 
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import count
@@ -27,7 +26,7 @@ _order = count(1)
 
 
 class AnyLevel:
-    """A level as those see it who have one in hand, and not this module: the recorder's, and those of wrapped values.
+    """Base of all levels. Modules below ask through a level they hold: the recorder's, or that of a wrapped value.
 
     Attributes:
         order: grows with nesting.
@@ -274,7 +273,7 @@ class DualLevel(AnyLevel):
         finally:
             recorder.grad_enabled = before
         carried: Sequence[Variable | None] = [None] * len(outputs)
-        if modes.forward_enabled:
+        if local.recorder.forward_enabled:
             tangents = [None if v is None else v.tangent for v in held]
             carried = tangents_of(op, primals, tangents, len(outputs))
         values = [
@@ -289,14 +288,6 @@ class DualLevel(AnyLevel):
         return value if isinstance(value, Wrapped) and value.level is self else None
 
 
-class _Modes(threading.local):
-    """Of each thread; `forward_enabled`: whether ops on dual values carry their tangents on."""
-
-    def __init__(self) -> None:
-        self.forward_enabled = True
-
-
-modes = _Modes()
 duals: list[DualLevel] = []  # those entered
 
 
@@ -325,11 +316,11 @@ def settled(variable: Variable) -> Variable:
     return variable
 
 
-def detached(value: Value) -> Value:
+def without_history(value: Value) -> Value:
     """A value without graphs and tangents at any level."""
     if not isinstance(value, Wrapped):
         return value
-    inner = detached(value.inner._storage.value)
+    inner = without_history(value.inner._storage.value)
     if isinstance(value.level, DualLevel):
         return inner
     return Wrapped(value.level, Variable(Storage(inner)), value.aval, axis=value.axis)

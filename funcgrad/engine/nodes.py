@@ -197,7 +197,7 @@ hooked: WeakKeyDictionary[GraphNode, Hooks] = WeakKeyDictionary()
 
 
 # Outputs of nodes, by number, whose variables were cut off from them: what saved such a variable refuses to go back.
-detached: WeakKeyDictionary[GraphNode, set[int]] = WeakKeyDictionary()
+cut_off: WeakKeyDictionary[GraphNode, set[int]] = WeakKeyDictionary()
 
 
 def hooks_of(node: GraphNode) -> Hooks:

@@ -206,19 +206,30 @@ class Recorder:
     Attributes:
         trace: what is pending.
         grad_enabled: whether ops leave graph nodes behind.
+        forward_enabled: whether ops on dual values carry their tangents on.
         watch: who is told what a piece of code reads from outside it.
         observer: who is told of graph nodes; in a new thread, what `observing` gives.
         levels: the transformations of functions under way, outermost first; see `levels`.
         walking: the nodes that the walk under way in this thread visits; None outside walks.
     """
 
-    __slots__ = ("__weakref__", "grad_enabled", "levels", "observer", "trace", "walking", "watch")
+    __slots__ = (
+        "__weakref__",
+        "forward_enabled",
+        "grad_enabled",
+        "levels",
+        "observer",
+        "trace",
+        "walking",
+        "watch",
+    )
 
     observing: ClassVar[Callable[[], "Observer | None"]] = staticmethod(lambda: None)
 
     def __init__(self) -> None:
         self.trace = Trace()
         self.grad_enabled = True
+        self.forward_enabled = True
         self.watch: Watch | None = None
         self.observer = Recorder.observing()
         self.levels: tuple[Any, ...] = ()

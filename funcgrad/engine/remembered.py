@@ -11,7 +11,7 @@ from weakref import ref
 
 from funcgrad.engine.derivatives import Node
 from funcgrad.engine.graph import Accumulate, Gathered, into, made, pull_back, walk
-from funcgrad.engine.nodes import GraphNode, Leaf, Variable, detached, hooked, next_sequence
+from funcgrad.engine.nodes import GraphNode, Leaf, Variable, cut_off, hooked, next_sequence
 from funcgrad.engine.ops import add, ones_like
 from funcgrad.engine.recording import State, Trace, add_to, local
 from funcgrad.engine.settings import settings
@@ -185,7 +185,7 @@ def _plain_graph(root: GraphNode, leaves: list[Any]) -> list[Any] | None:
     # A hook may do anything, and has to be called every time.
     if hooked and any(node in hooked for node in seen):
         return None
-    return None if detached and any(node in detached for node in seen) else nodes
+    return None if cut_off and any(node in cut_off for node in seen) else nodes
 
 
 def _place(token: object, root: Variable, leaves: list[Leaf] | None, create_graph: bool) -> Any:

@@ -53,7 +53,7 @@ def record(op: Op, arguments: Sequence[Variable]) -> Any:
             else:
                 event.append(-1)
     except TracerFoundError:
-        return apply(op, arguments)
+        return apply_at_once(op, arguments)
     key = tuple(event)
     log = trace.log
     state = log[-1][0]
@@ -86,7 +86,7 @@ def record_values(op: Op, values: Sequence[Value]) -> list[Value]:
             event.append(slot[1] if slot[0] is token else enter(recorder, Variable(Storage(value))))
             event.append(-1)
     except TracerFoundError:
-        results = apply(op, [Variable(Storage(value)) for value in values])
+        results = apply_at_once(op, [Variable(Storage(value)) for value in values])
         return [results[0]] if type(results) is tuple else [result[0] for result in results]
     key = tuple(event)
     log = trace.log
@@ -203,7 +203,7 @@ def enter_node(recorder: Recorder, node: GraphNode) -> int:
     return first
 
 
-def apply(op: Op, arguments: Sequence[Variable]) -> Any:
+def apply_at_once(op: Op, arguments: Sequence[Variable]) -> Any:
     """Apply `op` at once: the way of arguments that carry tracers. Takes and returns what `record` does."""
     recorder = local.recorder
     level = recorder.levels[-1] if recorder.levels else _level_of(arguments)

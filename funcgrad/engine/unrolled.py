@@ -9,7 +9,7 @@ from funcgrad.engine.settings import settings
 from funcgrad.engine.trace import (
     Result,
     TracerFoundError,
-    apply,
+    apply_at_once,
     enter,
     enter_node,
     flush,
@@ -33,7 +33,7 @@ def record_one(op: Op, a: Variable) -> Result:
             slot = node.slot
             edge = (slot[1] if slot[0] is token else enter_node(recorder, node)) + a._nr
     except TracerFoundError:
-        return apply(op, (a,))
+        return apply_at_once(op, (a,))
     key = (op, at, edge)
     log = trace.log
     state = log[-1][0]
@@ -76,7 +76,7 @@ def record_two(op: Op, a: Variable, b: Variable) -> Result:
                 slot[1] if slot[0] is token else enter_node(recorder, second_node)
             ) + b._nr
     except TracerFoundError:
-        return apply(op, (a, b))
+        return apply_at_once(op, (a, b))
     key = (op, first_at, first_edge, second_at, second_edge)
     log = trace.log
     state = log[-1][0]

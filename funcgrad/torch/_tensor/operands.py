@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from funcgrad.engine import Aval, Constant, Op, Storage, Value, Variable, record
+from funcgrad.engine.ops import remember
 from funcgrad.torch._memory.result_order import result_storage
 from funcgrad.torch._memory.storages import ViewStorage, aval_of
 from funcgrad.torch._tensor.tensor import Tensor, tensor_of
@@ -62,14 +63,6 @@ def stored_number(value: Any, aval: Aval) -> Variable:
     """
     check_fits(value, aval.dtype)
     return number(value, aval)
-
-
-def remember(cache: dict, key: Any, entry: Any, limit: int = 1024) -> Any:
-    """Put `entry` in a cache, which starts anew rather than grow past `limit`; returns it."""
-    if len(cache) >= limit:
-        cache.clear()
-    cache[key] = entry
-    return entry
 
 
 def promoted(operands: tuple[Any, ...]) -> dtype:
