@@ -1,6 +1,6 @@
 """The engine: ops recorded as they run, differentiated by `jax.vjp`, executed as one compiled program.
 
-It knows arrays, ops and graphs; it knows nothing of PyTorch. README.md's architecture section tells how it works.
+It knows arrays, ops and graphs; it knows nothing of PyTorch. README.md beside this file tells how it works.
 """
 
 from funcgrad.engine.counters import Stats
