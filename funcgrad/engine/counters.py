@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Stats:
-    """What the engine has done since `reset_stats()`.
+    """Counts of the engine's work since `reset_stats()`.
 
     Attributes:
         programs_compiled: whole programs compiled.
@@ -13,7 +13,7 @@ class Stats:
         cache_hits: runs that found their program compiled.
         runs: runs of pending ops, of any kind.
         runs_op_by_op: runs that went op by op.
-        runs_interpreted: those of them that an interpreter did in one dispatch.
+        runs_interpreted: of these, runs that an interpreter did in one dispatch.
         interpreters_compiled: interpreters compiled, which run any sequence of some small ops.
         ops_run_singly: ops that ran one by one.
         compile_seconds: time spent compiling, first runs included.
@@ -38,7 +38,7 @@ counters = Stats()
 
 @dataclass
 class Estimate:
-    """What compiling costs on this machine, learned from the compilations that were made."""
+    """The cost of compiling on this machine, learned from the compilations that were made."""
 
     fixed: float = 0.02
     per_op: float = 0.003

@@ -21,7 +21,7 @@ from funcgrad.engine.values import Aval, Slot, with_wide_types
 
 _UNKNOWN = object()
 
-# Whether tangents are taken of what is traced now. PyTorch's gradient of some ops is not the transpose of their tangent.
+# True while a function is traced for its tangents. PyTorch's gradient of some ops is not the transpose of their tangent.
 pushing = ContextVar("pushing", default=False)
 
 
@@ -35,7 +35,7 @@ def _tracing(mode: bool) -> Iterator[None]:
 
 
 def rule_of(op: Op, avals: tuple[Aval, ...], needed: tuple[bool, ...]) -> "Rule | None":
-    """How a gradient flows back through an op, for these input types and inputs differentiated; None: it flows not."""
+    """How a gradient flows back through an op, for these input types and inputs differentiated; None if no gradient flows."""
     if True not in needed:
         return None
     key = (avals, needed)
@@ -51,7 +51,7 @@ def jvp_of(op: Op, avals: tuple[Aval, ...], given: tuple[bool, ...]) -> "JvpOp |
     """The op that gives the tangents of the floating and complex outputs; None where there are none.
 
     Args:
-        op: what is differentiated.
+        op: the op to differentiate.
         avals: the types of the arguments.
         given: for each argument, whether it has a tangent; the others' count as zero.
     """
@@ -144,7 +144,7 @@ class Rule:
         outputs, count: the types of the op's outputs, and how many they are.
         wants: which inputs a gradient flows to.
         full: the way back where a cotangent of every output is given.
-        saves: which inputs it needs the values of.
+        saves: the inputs whose values it needs.
         saved_edges: for each of these, which of the node's edges it came by; -1 for an input without.
         make: makes the graph node of one call of the op, from its arguments and its place.
     """
@@ -263,7 +263,7 @@ def _of_used(
     """Which of the first arguments a function reads or is to have, and the function of these and of the others."""
     structs = [aval.struct for aval in (*avals, *others)]
     jaxpr = with_wide_types(jax.make_jaxpr(full), *structs).jaxpr
-    # Most derivatives read few of the op's inputs; what they do not read need not be kept.
+    # Most derivatives read few of the op's inputs; the others need not be kept.
     _, used = partial_eval.dce_jaxpr(jaxpr, [True] * len(jaxpr.outvars))
     uses = tuple(k for k in range(len(avals)) if used[k] or k in kept)
 
@@ -299,5 +299,5 @@ def _pull_back(rule: Rule, given: tuple[bool, ...], *args: Any) -> tuple:
 
 
 def _conjugate(array: Any) -> Any:
-    """The complex conjugate: JAX's complex gradients are the conjugates of those that descend. A zero stays above."""
+    """The complex conjugate: JAX's complex gradients are conjugates of PyTorch's. A real number keeps `+0` as its imaginary part."""
     return jax.lax.complex(array.real, 0 - array.imag) if array.dtype.kind == "c" else array

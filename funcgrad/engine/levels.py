@@ -1,4 +1,4 @@
-"""Transformations of functions as levels: gradients, batches and tangents that nest, each op seen by one level after the other.
+"""Transformations of functions as levels: gradients, batches and tangents that nest. Each op passes one level after the other.
 
 While a function is transformed, its values are wrapped: a `Wrapped` value knows the level it belongs to and the variable
 inside it, which lives one level further out. An op on wrapped values is taken apart by the innermost level: it does its
@@ -125,7 +125,7 @@ class Level(AnyLevel):
             recorder.trace, recorder.grad_enabled, recorder.levels = inside
 
     def grad_mode_below(self) -> bool:
-        """Whether ops leave nodes one level further out, where they do or do not here."""
+        """Whether ops leave nodes one level further out, given the grad mode here."""
         return local.recorder.grad_enabled
 
     def record_below(self, op: Op, variables: Sequence[Variable]) -> list[Variable]:
@@ -144,7 +144,7 @@ class Level(AnyLevel):
 
 
 class GradLevel(Level):
-    """Gradients: this level's ops leave nodes of a graph that is its own, whatever graphs there are further out."""
+    """Gradients: this level's ops leave nodes in a graph of their own, apart from the graphs further out."""
 
     def apply(self, op: Op, arguments: Sequence[Variable]) -> list[Result]:
         """Record the op further out, and leave a node here where a gradient is wanted here."""
@@ -174,7 +174,7 @@ class GradLevel(Level):
         return self.outside[1] and local.recorder.grad_enabled
 
     def saved_from_outside(self, variable: Variable, entry: Any) -> Any:
-        """What a node here saves of a variable from further out: it has to lead to its graph there."""
+        """The entry that a node here saves for a variable from further out; it keeps the edge to the graph there."""
         if variable._node is None:
             return entry
         value, storage, version, held = entry
@@ -213,7 +213,7 @@ class BatchLevel(Level):
 
     Attributes:
         size: how many there are.
-        randomness: "error", "same" or "different": what random functions do.
+        randomness: "error", "same" or "different", as random functions behave.
     """
 
     def __init__(self, size: int, randomness: str = "error") -> None:
@@ -227,7 +227,7 @@ class BatchLevel(Level):
         return Wrapped(self, inner, Aval(shape, aval.dtype, aval.device), axis=axis)
 
     def apply(self, op: Op, arguments: Sequence[Variable]) -> list[Result]:
-        """Record the op's `jax.vmap` further out; what depends on no batch is recorded as it is."""
+        """Record the op's `jax.vmap` further out; an op on no batch is recorded as it is."""
         held: list[Any] = [a._storage.value if self.holds(a) else None for a in arguments]
         if all(value is None for value in held):
             return [
@@ -244,8 +244,8 @@ class BatchLevel(Level):
 class DualLevel(AnyLevel):
     """Forward mode: tangents carried by values of plain code, from `make_dual` on until the level is left.
 
-    A dual value is of the same level as its graph node, unlike those of a `TangentLevel`; so both ways of differentiating
-    mix: the way back finds dual values saved and gives dual gradients.
+    A dual value and its graph node are of the same level; in a `TangentLevel` they are not. So both ways of differentiating
+    mix: a walk backward finds dual values saved and gives dual gradients.
     """
 
     def __init__(self) -> None:
@@ -288,7 +288,7 @@ class DualLevel(AnyLevel):
         return value if isinstance(value, Wrapped) and value.level is self else None
 
 
-duals: list[DualLevel] = []  # those entered
+duals: list[DualLevel] = []  # the ones entered
 
 
 ESCAPED = (
@@ -299,7 +299,7 @@ ESCAPED = (
 
 
 def settled(variable: Variable) -> Variable:
-    """A variable without what is left of levels that ended.
+    """A variable without the wrappings of levels that have ended.
 
     Raises:
         RuntimeError: it is one of a batch that is no more.
@@ -327,7 +327,7 @@ def without_history(value: Value) -> Value:
 
 
 def lift(variable: Variable) -> Variable:
-    """A plain variable that was made just now as one of the levels under way, so that it is not taken for a captured one."""
+    """A new plain variable, wrapped for the levels under way, so that it is not taken for a captured one."""
     for level in local.recorder.levels:
         if not isinstance(level, BatchLevel):
             variable = Variable(Storage(level.wrap(variable)))
@@ -338,7 +338,7 @@ _HERE = nullcontext()
 
 
 def where(value: Value) -> AbstractContextManager[None]:
-    """A block in which ops are recorded at the level that a value belongs to, and not further in."""
+    """A block whose ops are recorded at the level that a value belongs to, and not further in."""
     levels = local.recorder.levels
     if not levels:
         return _HERE
@@ -365,7 +365,7 @@ def node_of(op: Op, arguments: Sequence[Variable]) -> GraphNode | None:
 def tangents_of(
     op: Op, primals: Sequence[Variable], tangents: Sequence[Variable | None], count: int
 ) -> Sequence[Variable | None]:
-    """The tangents of an op's outputs, None where there is none, from those of its arguments."""
+    """The tangents of an op's outputs from its arguments' tangents; None where there is none."""
     given = tuple([t is not None for t in tangents])
     if True not in given:
         return [None] * count
@@ -380,7 +380,7 @@ def tangents_of(
 
 
 def all_elements(value: Value) -> Any:
-    """The array inside a value that may be wrapped; that of a whole batch where it is one of it."""
+    """The array inside a value that may be wrapped; for one of a batch, the array of the whole batch."""
     value = behind(value)
     levels = local.recorder.levels
     if not levels:

@@ -15,13 +15,13 @@ sequence = count()
 
 
 def next_sequence() -> int:
-    """A number that all nodes made from now on are above."""
+    """A number below that of every node made from now on."""
     return next(sequence)
 
 
 Edge = tuple["GraphNode", int]
-# A value that the way back needs, then the storage that has to be unchanged for it: the version and the value it has to
-# have. Mostly the two values are one; an op whose derivative PyTorch takes from its result watches the result.
+# A value that the way back needs; then the storage to check, with the version and the value it must still have. Mostly the
+# two values are one; an op whose derivative PyTorch takes from its result has the result's storage checked.
 Saved = tuple[tuple[Any, Storage, int, Any], ...]
 
 
@@ -40,7 +40,7 @@ class Packed:
 
 
 class GraphNode:
-    """What every node has.
+    """Base of all graph nodes.
 
     Attributes:
         edges: for each input a gradient flows to, the node it came from and which of that node's
@@ -63,7 +63,7 @@ class GraphNode:
 
     @property
     def face(self) -> Any:
-        """What stands for the node where people see it."""
+        """The object that users see in place of the node."""
         return self
 
     def __repr__(self) -> str:
@@ -81,7 +81,7 @@ class GraphNode:
 
 
 class Variable:
-    """What ops take and return: a storage, and the edge (node, output number) its value came from.
+    """An op's argument or result: a storage, and the edge (node, output number) that its value came from.
 
     `node` is None where no gradient is wanted, a `Leaf` for a variable that gathers its own gradient.
     """
@@ -135,7 +135,7 @@ class FunctionNode(GraphNode):
         return self._types
 
     def pull_back(self, cotangents: Sequence[Variable | None]) -> Sequence[Variable | None]:
-        """The cotangent for each edge, or None for a zero, given those of the outputs, or None for a zero."""
+        """The cotangent of each edge from the cotangents of the outputs; None stands for zero in both."""
         raise NotImplementedError
 
 
@@ -168,7 +168,7 @@ class HookTable(dict[Any, Callable[..., Any]]):
 
 
 class Hooks:
-    """What is called when a walk comes to a node; hooks change the lists they are given.
+    """The hooks of a node, called when a walk comes to it; they change the lists they are given.
 
     Attributes:
         arriving: of the cotangents, None where there is none; called also where they are only captured.
@@ -186,7 +186,7 @@ class Hooks:
         self.after = HookTable()
 
     def arrive(self, cotangents: Any) -> None:
-        """Call what is called when cotangents arrive."""
+        """Call the hooks for cotangents that arrive."""
         for table in (self.arriving, self.retaining):
             for hook in list(table.values()):
                 hook(cotangents)
@@ -196,7 +196,7 @@ class Hooks:
 hooked: WeakKeyDictionary[GraphNode, Hooks] = WeakKeyDictionary()
 
 
-# Outputs of nodes, by number, whose variables were cut off from them: what saved such a variable refuses to go back.
+# Numbers of outputs whose variables were cut off from their node: a node that saved such a variable refuses to go back.
 cut_off: WeakKeyDictionary[GraphNode, set[int]] = WeakKeyDictionary()
 
 

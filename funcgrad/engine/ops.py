@@ -21,7 +21,7 @@ class Op:
     """A pure function of arrays, with every static argument already bound.
 
     Args:
-        name: what `engine.explain()` and error messages call it.
+        name: its name in `engine.explain()` and error messages.
         function: arrays in, one array or a tuple of arrays out; traceable by JAX.
         label: the name of the graph node that the op leaves behind where a gradient is wanted.
         check: called with the avals of the arguments before the function is first traced with them; raises where
@@ -114,7 +114,7 @@ class Op:
 
 
 def as_tuple(outputs: Any) -> tuple:
-    """What a function returned, as a tuple also where it is one array."""
+    """The outputs of a function as a tuple, also where it returned one array."""
     return tuple(outputs) if isinstance(outputs, (tuple, list)) else (outputs,)
 
 

@@ -21,11 +21,11 @@ from funcgrad.engine.values import Value, is_tracer
 
 Log = list[tuple[Any, Any]]
 
-# A structure that comes back within this many runs, and then again, is a loop, and worth compiling at once. Once may be
-# chance: where every graph differs, short ones meet.
+# A program seen twice more within this many runs is a loop and is compiled at once. One repeat may be chance: where every
+# graph differs, short ones meet.
 LOOP_WINDOW = 16
 LOOP_RETURNS = 2
-# Elsewhere, compile once running op by op has cost this fraction of what compiling is expected to cost.
+# Elsewhere, compile once running op by op has cost this fraction of the expected cost of compiling.
 PATIENCE = 0.05
 # So many programs are compiled at first sight where most of their ops would have to be compiled anyway.
 SPECULATIONS = 8
@@ -187,7 +187,7 @@ def evaluate(trace: Any, position: int, value: Value) -> None:
     held = {p: each for p, reference in trace.held.items() if (each := reference()) is not None}
     try:
         _settle(log, {p: each for p, each in held.items() if each.array is None})
-    except Exception:  # that is for whoever asks for it
+    except Exception:  # raised again when the failing value is asked for
         trace.failed = False
 
 
@@ -308,7 +308,7 @@ def _let_go(programs: list[Program]) -> None:
 
 
 def _prune() -> None:
-    """Forget recordings: what is kept is the last used programs, as far as half of the limit goes."""
+    """Forget recordings; keep the last used programs, up to half of the limit."""
     programs = _by_use()
     lengths = accumulate(program.state.position for program in programs)
     fitting = sum(length <= settings.state_limit // 2 for length in lengths)

@@ -29,16 +29,16 @@ class State:
     """A place in the tree of recordings: one event after its parent.
 
     Attributes:
-        position: how many events lead here; also the name of what the event made, within its trace.
+        position: how many events lead here; within a trace, also the name of the value or node that the event made.
         op, args, avals: the op called, the positions of its arguments and their types; None and ()
             for the other events.
-        aval: the type of what stands at this position; None for a node.
+        aval: the type of the value at this position; None for a node.
         is_more: whether this is a further output of the op before it.
         outputs: the types of all the op's outputs where it has several; else None.
         rule: where a gradient flows through the op, how its node is made; else None.
         children: the states one event further, by the event's key.
         programs: how to compute this recording, by the positions wanted.
-        pullbacks: what a whole `backward()` from here appends, by its root; see `remembered`.
+        pullbacks: the entries that a whole `backward()` from here appends, by its root; see `remembered`.
     """
 
     __slots__ = (
@@ -96,7 +96,8 @@ class State:
         return self.children.setdefault(key, made)
 
 
-# What is empty for now. Where every graph differs there are many states, and the garbage collector looks at every dict.
+# Shared by all states without entries. Where every graph differs there are many states, and the garbage collector looks at
+# every dict.
 _NOTHING: Any = MappingProxyType({})
 
 
@@ -143,18 +144,18 @@ tree = Tree()
 
 
 class Trace:
-    """What one thread recorded since the last run.
+    """The ops that one thread recorded since the last run.
 
     Attributes:
         log: at each position the state, and the array where it is an input.
-        held: at the positions of ops' outputs, weak references to the pending values; nobody ever
-            held what has none.
-        nodes: where graph nodes made elsewhere stand, by identity. Their own slots do not tell for
-            sure: another thread may have brought the same node into its trace since.
+        held: at the positions of ops' outputs, weak references to the pending values; a position without one
+            was never held by anybody.
+        nodes: positions of graph nodes made elsewhere, by identity. Their own slots are not reliable:
+            another thread may have brought the same node into its trace since.
         token: names the trace in the slots of values and nodes without keeping it alive.
         failed: whether its run failed.
-        chain: the state at the end of the last walk whose gradients have a graph, and a number that graph nodes made
-            since are above; see `remembered.chain_ended`.
+        chain: the state at the end of the last walk whose gradients have a graph, and a number below that of
+            every graph node made since; see `remembered.chain_ended`.
     """
 
     __slots__ = ("chain", "failed", "held", "log", "nodes", "token")
@@ -169,7 +170,7 @@ class Trace:
 
 
 class Watch(Protocol):
-    """Who wants to know what a piece of code reads from outside it; see `Recorder.watch`."""
+    """Told of everything that a piece of code reads from outside it; see `Recorder.watch`."""
 
     def reads(self, variable: Variable) -> None:
         """A variable's value comes into the recording, or into an op applied at once."""
@@ -185,7 +186,7 @@ class Watch(Protocol):
 
 
 class Observer(Protocol):
-    """Who wants to know of every graph node; see `Recorder.observer`."""
+    """Told of every graph node; see `Recorder.observer`."""
 
     def made(self, node: GraphNode, arguments: Sequence[Variable]) -> None:
         """An op of these arguments left this node behind."""
@@ -204,11 +205,11 @@ class Recorder:
     """A thread's own recording and grad mode, and who watches it, if anybody does.
 
     Attributes:
-        trace: what is pending.
+        trace: the pending ops.
         grad_enabled: whether ops leave graph nodes behind.
         forward_enabled: whether ops on dual values carry their tangents on.
-        watch: who is told what a piece of code reads from outside it.
-        observer: who is told of graph nodes; in a new thread, what `observing` gives.
+        watch: told of everything that a piece of code reads from outside it; None if nobody asks.
+        observer: told of graph nodes; a new thread starts with the one that `observing` gives.
         levels: the transformations of functions under way, outermost first; see `levels`.
         walking: the nodes that the walk under way in this thread visits; None outside walks.
     """
@@ -248,7 +249,7 @@ _all_lock = threading.Lock()
 
 
 def recorders() -> list[Recorder]:
-    """Those of all threads."""
+    """The recorders of all threads."""
     with _all_lock:
         return list(_all)
 

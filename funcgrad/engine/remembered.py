@@ -1,4 +1,4 @@
-"""Walks backward that nobody looks into: through ops' nodes alone, without hooks, in the order of their making.
+"""Short ways for walks backward through ops' nodes alone, without hooks; nodes are visited in reverse order of creation.
 
 A walk whose whole graph was recorded in the current trace follows from the recording alone. So what it appends is
 remembered on the state it started from (a `Pullback`), and the next walk from there appends it without going op by op.
@@ -24,14 +24,14 @@ _LAST = "last"  # among a state's pullbacks: no walk goes on from the one that e
 
 
 class Pullback(NamedTuple):
-    """What one walk appends to the trace: entries, and for each leaf met, in order, where its gradient stands."""
+    """The entries that one walk appends to the trace, and for each leaf met, in order, the position of its gradient."""
 
     entries: list[tuple[Any, None]]
     gradients: list[int | None]
 
 
 class GraphPullback(NamedTuple):
-    """What one walk whose gradients have a graph appends to the trace, and how the graph is made.
+    """The entries that a walk with `create_graph` appends to the trace, and how its graph is made.
 
     Attributes:
         entries: as in `Pullback`.
@@ -104,7 +104,7 @@ def pull(
             return []
     trace = recorder.trace
     if create_graph and trace.chain is not None and trace.chain[1] < _first_made(nodes):
-        # This one does not go on from the last: next time, that one will be known to be the last of its chain.
+        # This walk does not go on from the last one. Note there that its chain ends, for the next time.
         _keep(trace.chain[0], _LAST, True)
     place = None
     if cotangent is None:
@@ -141,8 +141,8 @@ def _keep(state: State, key: Any, entry: Any) -> None:
 def chain_ended() -> bool:
     """Whether what is pending should run, after a walk whose gradients have a graph.
 
-    They are likely to be differentiated in turn, and to run together with what comes of that. So it should where no walk
-    went on from here before, and where much is pending.
+    Such gradients are likely to be differentiated in turn, in one run with the ops that follow. So run now only where no
+    walk went on from here before, or where much is pending.
     """
     trace = local.recorder.trace
     state = trace.log[-1][0]
@@ -255,7 +255,7 @@ def _replay_graph(
 
 
 class _Notes:
-    """What a walk whose gradients have a graph does, noted to be done again."""
+    """The steps of a walk with `create_graph`, noted so that they can be repeated."""
 
     def __init__(self, nodes: list[Node]) -> None:
         self.numbers = {node: number for number, node in enumerate(nodes)}
@@ -292,7 +292,7 @@ def _remembered(
     gathered: Gathered,
     notes: _Notes | None,
 ) -> Pullback | GraphPullback | None:
-    """What a walk has appended, if everything that it walked was recorded in this trace."""
+    """The entries that a walk has appended, if everything that it walked was recorded in this trace; else None."""
     token = trace.token
     appended = trace.log[start:]
     entries = [(state, None) for state, _ in appended]
@@ -317,7 +317,7 @@ def _remembered(
 
 
 def _stands_as_recorded(trace: Trace, nodes: list[Node]) -> bool:
-    """Whether ops of this trace made the nodes, none of them freed, and what these saved stands where the ops took it from.
+    """Whether ops of this trace made the nodes, none is freed, and each saved value stands where its op took it from.
 
     A node of an earlier trace is only a name in this one. And a number in the program is one value for all threads: where
     another one used it meanwhile, it stands in this trace a second time.
@@ -403,7 +403,7 @@ def _pull_variables(node: Node, cotangents: list[Variable | None]) -> list[Varia
 
 
 def _saved_arguments(node: Node) -> list[Any]:
-    """What a node saved, as arguments of its derivative: with the edges that they came by."""
+    """The saved values of a node as arguments of its derivative, with the edges that they came by."""
     edges = node.edges
     # In the storage itself, so that the derivative's node notices a change in place too.
     return [

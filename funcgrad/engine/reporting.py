@@ -10,7 +10,7 @@ _baseline = Stats()
 
 
 def stats() -> Stats:
-    """What the engine has done since `reset_stats()`, or since the process began.
+    """The counts of the engine's work since `reset_stats()`, or since the process began.
 
     >>> from funcgrad import engine
     >>> engine.stats().pending_ops >= 0
@@ -29,7 +29,7 @@ def reset_stats() -> None:
 
 
 def explain() -> str:
-    """The last run, told: why it ran, whether it was compiled and why, what was computed and what was wanted of it."""
+    """The last run in words: why it ran, whether it was compiled and why, its ops and its results."""
     if programs.last is None:
         return "Nothing has run yet."
     program, reason, how, why = programs.last

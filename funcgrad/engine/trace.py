@@ -35,7 +35,7 @@ def record(op: Op, arguments: Sequence[Variable]) -> Any:
     """
     recorder = local.recorder
     grad = recorder.grad_enabled
-    # Looked at before the trace: that of a variable which is a view may record an op itself.
+    # Read before the trace: reading the value of a view may record an op itself.
     values = [variable._storage.value for variable in arguments]
     nodes = [variable._node if grad else None for variable in arguments]
     trace = recorder.trace
@@ -75,7 +75,7 @@ def record(op: Op, arguments: Sequence[Variable]) -> Any:
 
 
 def record_values(op: Op, values: Sequence[Value]) -> list[Value]:
-    """`record` where no gradient is wanted: from values to values, which the walk backward is made of."""
+    """`record` from values to values, for ops that want no gradient: most of a walk backward."""
     recorder = local.recorder
     trace = recorder.trace
     token = trace.token
@@ -109,7 +109,7 @@ def _record_more(
     made: GraphNode | None,
     arguments: Sequence[Variable],
 ) -> list[Result]:
-    """The outputs of an op that has several."""
+    """The results of an op with several outputs."""
     trace = recorder.trace
     results = with_edges(_append_more(trace, state, value), made)
     if trace.log[-1][0].position >= settings.buffer_size:
@@ -138,14 +138,14 @@ def with_edges(values: Sequence[Value], node: GraphNode | None) -> list[Result]:
 
 
 def variables_of(results: Any) -> list[Variable]:
-    """What `record` returned, as variables."""
+    """The results of `record` as variables."""
     if type(results) is tuple:
         results = [results]
     return [Variable(Storage(value), node, nr) for value, node, nr in results]
 
 
 def new_state(state: State, key: tuple, values: Sequence[Value]) -> State:
-    """The state after an op is called for the first time in this place: where types are worked out."""
+    """The state after an op that is called for the first time in this place. Types are worked out here."""
     op = key[0]
     avals = tuple([value.aval for value in values])
     types = op.types(avals)
@@ -204,7 +204,7 @@ def enter_node(recorder: Recorder, node: GraphNode) -> int:
 
 
 def apply_at_once(op: Op, arguments: Sequence[Variable]) -> Any:
-    """Apply `op` at once: the way of arguments that carry tracers. Takes and returns what `record` does."""
+    """Apply `op` at once, for arguments that carry tracers. Takes and returns the same as `record`."""
     recorder = local.recorder
     level = recorder.levels[-1] if recorder.levels else _level_of(arguments)
     if level is not None:

@@ -1,4 +1,4 @@
-"""What the engine computes with: immutable values that may still be pending, and the mutable cells that hold them.
+"""The engine's data: immutable values that may still be pending, and the mutable cells that hold them.
 
 Nothing here records or runs an op; see `trace` and `programs` for that.
 """
@@ -203,7 +203,7 @@ class Storage:
         return self
 
     def changed(self, version: Any) -> tuple["Storage", int, bool]:
-        """What was changed since it was at `version`, the version of that then, and whether it is watched besides."""
+        """The storage that changed since `version`, the version it had then, and whether it is one watched besides this one."""
         return self, version, False
 
 
