@@ -1,16 +1,20 @@
 """The engine: ops recorded as they run, differentiated by `jax.vjp`, executed as one compiled program.
 
-It knows arrays, ops and graphs; it knows nothing of PyTorch. README.md's architecture section tells how it works.
+It knows arrays, ops and graphs; it knows nothing of PyTorch. README.md beside this file tells how it works.
 """
 
-from funcgrad.engine.graph import FreedError, ModifiedError, grad_mode, pull_back, walk
-from funcgrad.engine.nodes import FunctionNode, GraphNode, Leaf, Node
+from funcgrad.engine.counters import Stats
+from funcgrad.engine.derivatives import Node
+from funcgrad.engine.graph import FreedError, ModifiedError, pull_back, walk
+from funcgrad.engine.modes import grad_mode, mode
+from funcgrad.engine.nodes import FunctionNode, GraphNode, Leaf, Variable
 from funcgrad.engine.ops import DeviceMismatchError, Op
-from funcgrad.engine.programs import Stats, explain, reset_stats, stats
-from funcgrad.engine.pullbacks import backward, chain_ended, pull
-from funcgrad.engine.settings import mode, settings
-from funcgrad.engine.trace import compute, flush, local, record
-from funcgrad.engine.values import Aval, Constant, Storage, Value, Variable
+from funcgrad.engine.recording import local
+from funcgrad.engine.remembered import backward, chain_ended, pull
+from funcgrad.engine.reporting import explain, reset_stats, stats
+from funcgrad.engine.settings import settings
+from funcgrad.engine.trace import compute, flush, record
+from funcgrad.engine.values import Aval, Constant, Storage, Value
 
 __all__ = [
     "Aval",

@@ -1,7 +1,7 @@
 """Calling and compiling functions of arrays with 64-bit types as they are, whatever JAX is set to or doing."""
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -43,13 +43,17 @@ def compiled(
     return functools.partial(with_wide_types, jitted)
 
 
+def equations(jaxpr: Any) -> Iterator[Any]:
+    """All equations of a jaxpr and of those inside it: bodies of loops, branches, functions called."""
+    for equation in jaxpr.eqns:
+        yield equation
+        for inner in jax.extend.core.jaxprs_in_params(equation.params):
+            yield from equations(inner)
+
+
 def _has_wide_types(jaxpr: Any) -> bool:
     """Whether a 64-bit type occurs anywhere in a jaxpr."""
     atoms = [*jaxpr.invars, *jaxpr.constvars]
-    for equation in jaxpr.eqns:
+    for equation in equations(jaxpr):
         atoms += [*equation.invars, *equation.outvars]
-        for parameter in equation.params.values():
-            inner = getattr(parameter, "jaxpr", None)
-            if inner is not None and _has_wide_types(getattr(inner, "jaxpr", inner)):
-                return True
     return any(getattr(atom.aval, "dtype", None) in _WIDE for atom in atoms)

@@ -1,11 +1,10 @@
 """Walking the autograd graph backward. The gradients are ops like any other: recorded, compiled, differentiated.
 
-This is the walk that meets whatever there is: hooks, nodes that are Python functions, edges to capture. `pullbacks` has
-the short ways of the walks that nobody looks into.
+This is the general walk: it serves hooks, nodes that are Python functions, and edges to capture. `remembered` has short
+ways for graphs without them.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from heapq import heappop, heappush
 from itertools import compress, count
 from math import inf
@@ -17,12 +16,14 @@ from funcgrad.engine.nodes import (
     GraphNode,
     Leaf,
     Packed,
-    detached,
+    Variable,
+    cut_off,
     hooked,
 )
 from funcgrad.engine.ops import add
-from funcgrad.engine.trace import Observer, local, record, record_values
-from funcgrad.engine.values import Storage, Value, Variable
+from funcgrad.engine.recording import Observer, local
+from funcgrad.engine.trace import record, record_values, variables_of
+from funcgrad.engine.values import Storage, Value
 
 Accumulate = Callable[[Leaf, Value | None, GraphNode | None, int], None]
 Take = Callable[[Any, Variable | None], None]
@@ -51,7 +52,7 @@ class ModifiedError(RuntimeError):
     """A value that the way back needs was changed in place since it was saved.
 
     Attributes:
-        storage: what was changed.
+        storage: the storage that was changed.
         expected: its version when it was saved.
         source: the node it came from then, and which of that node's outputs it was; (None, 0) for a leaf.
         of_result: whether it was the result of the node that saved it.
@@ -72,16 +73,6 @@ class ModifiedError(RuntimeError):
         self.of_result = of_result
 
 
-@contextmanager
-def grad_mode(enabled: bool) -> Iterator[None]:
-    """Whether ops called in this thread inside the block leave graph nodes behind."""
-    before, local.recorder.grad_enabled = local.recorder.grad_enabled, enabled
-    try:
-        yield
-    finally:
-        local.recorder.grad_enabled = before
-
-
 def made(result: tuple[Value, Any, int]) -> Variable:
     """The plain variable of an op's result."""
     value, node, nr = result
@@ -89,7 +80,7 @@ def made(result: tuple[Value, Any, int]) -> Variable:
 
 
 def into(accumulate: Accumulate) -> Take:
-    """What hands the gradients of a walk to `accumulate`."""
+    """A function for `walk` that hands each gradient to `accumulate`."""
 
     def take(leaf: Leaf, gradient: Variable | None) -> None:
         if gradient is None:
@@ -169,7 +160,7 @@ def _walk(
         if cotangents is None and (hooks is not None or isinstance(node, FunctionNode)):
             cotangents = [None] * node.outputs
         passed = captures is None or any(source in waiting for source, _ in node.edges)
-        # As in PyTorch: where the walk goes on, what is captured is what arrived, before any hook.
+        # As in PyTorch: where the walk goes on, cotangents are captured as they arrive, before any hook.
         if passed:
             capture(node, cotangents)
         if hooks is not None:
@@ -230,7 +221,7 @@ def _observed(
 
 
 class Walk(dict[GraphNode, int]):
-    """The nodes that one walk visits, with how many cotangents each waits for; itself, not its contents, when compared.
+    """The nodes that one walk visits, with how many cotangents each waits for. It compares and hashes by identity.
 
     Attributes:
         partial: whether it leaves nodes out, since only some gradients are wanted.
@@ -278,9 +269,9 @@ def pull_back(node: Any, cotangents: Sequence[Variable | None]) -> Sequence[Vari
     # Not `None not in`: that would ask the tensors whether they equal None.
     all_given = all(cotangent is not None for cotangent in cotangents)
     vjp = rule.full if all_given else rule.vjp(tuple([c is not None for c in cotangents]))
-    if detached:
+    if cut_off:
         _check_saved(node)
-    # What `.data` changed behind the version's back is used as it is now, as PyTorch does.
+    # A saved value that `.data` replaced without a new version is used as it is now, as in PyTorch.
     values, storages = [], []
     for value, storage, version, held in saved:
         if storage.version != version:
@@ -303,12 +294,11 @@ def pull_back(node: Any, cotangents: Sequence[Variable | None]) -> Sequence[Vari
         for k, storage in zip(positions, storages, strict=True)
     ]
     arguments += [cotangent for cotangent in cotangents if cotangent is not None]
-    results = record(vjp, arguments)
-    return [made(result) for result in results] if isinstance(results, list) else [made(results)]
+    return variables_of(record(vjp, arguments))
 
 
 def _check_saved(node: Any) -> None:
-    """Check what a node saved, one after the other.
+    """Check the saved values of a node, one after the other.
 
     Raises:
         ModifiedError: one was changed in place since.
@@ -320,9 +310,9 @@ def _check_saved(node: Any) -> None:
     for k in dict.fromkeys([*named_first, *sorted(saved, reverse=True)]):
         edge, (value, storage, version, held) = saved[k]
         source, nr = node.edges[edge] if edge >= 0 else (None, 0)
-        # What watches its result saved that, and not the variable.
+        # An op that watches its result saved the result, not the variable.
         of_result = held is not value
-        cut = source is not None and not of_result and nr in detached.get(source, ())
+        cut = source is not None and not of_result and nr in cut_off.get(source, ())
         if storage.version != version:
             storage, expected, watched = storage.changed(version)
             if not (cut and watched):

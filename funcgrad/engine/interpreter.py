@@ -12,16 +12,15 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
-import jax.extend
 import jax.numpy as jnp
 import numpy as np
 
-from funcgrad.engine.compiling import at_once, compiled
+from funcgrad.engine.compiling import at_once, compiled, equations
 from funcgrad.engine.ops import Op, as_tuple
 from funcgrad.engine.values import Aval, with_wide_types
 
-# What an interpreter can run at most: elements in a value, arguments of an op, instructions, ops, and inputs or outputs of
-# one type.
+# The limits of an interpreter: elements in a value, arguments of an op, instructions, ops, and inputs or outputs of one
+# type.
 LONGEST = 1024
 ARGUMENTS = 3
 INSTRUCTIONS = 256
@@ -62,7 +61,7 @@ class Interpreter:
         self._in, self._out = list(inputs.elements()), list(outputs.elements())
         self.inputs, self.outputs = _places(self._in), _places(self._out)
         dtype = self._in[0].dtype
-        # What stands where there is no input: zeros, with 64-bit types as they are.
+        # Zeros stand in for inputs that a program does not have; 64-bit types are kept.
         self._none = at_once(lambda: [jnp.zeros(a.shape, a.dtype) for a in self._in], [])
         self._instructions = instructions
         code = np.zeros(1 + len(self._out) + self._instructions * (1 + ARGUMENTS), np.int32)
@@ -156,7 +155,7 @@ class Interpreter:
 
 
 class _Candidate:
-    """What ran op by op in one dtype and an interpreter could have run."""
+    """The ops of one dtype that ran one by one, and that an interpreter could have run."""
 
     def __init__(self) -> None:
         self.start()
@@ -165,7 +164,7 @@ class _Candidate:
         self.interpreter: Interpreter | None = None
 
     def start(self) -> None:
-        """Forget what was taken in."""
+        """Forget the ops taken in."""
         self.kinds: dict[Kind, None] = {}
         self.inputs: Counter[Aval] = Counter()
         self.outputs: Counter[Aval] = Counter()
@@ -215,12 +214,12 @@ def encoded(program: Any) -> tuple[Interpreter, Any] | None:
 
 
 def take_in(program: Any, seconds: float, patience: float) -> bool:
-    """Take in that a program ran op by op, in so many seconds; compile an interpreter once that has cost too much.
+    """Note that a program ran op by op, in so many seconds; compile an interpreter once that has cost too much.
 
     Args:
-        program: what ran, with no kernel to be compiled for it.
+        program: the program that ran, with no kernel to be compiled for it.
         seconds: how long it took.
-        patience: what may be spent, as a fraction of what compiling is expected to cost.
+        patience: the time that may be spent, as a fraction of the expected time to compile.
 
     Returns:
         Whether one was compiled.
@@ -271,9 +270,7 @@ _NO_ARITHMETIC = ("callback", "while", "scan", "cond", "sort", "random", "custom
 
 def _is_arithmetic(jaxpr: Any) -> bool:
     return not any(
-        any(part in equation.primitive.name for part in _NO_ARITHMETIC)
-        or not all(map(_is_arithmetic, jax.extend.core.jaxprs_in_params(equation.params)))
-        for equation in jaxpr.eqns
+        part in equation.primitive.name for equation in equations(jaxpr) for part in _NO_ARITHMETIC
     )
 
 

@@ -1,4 +1,4 @@
-"""Transformations of functions as levels: gradients, batches and tangents that nest, each op seen by one level after the other.
+"""Transformations of functions as levels: gradients, batches and tangents that nest. Each op passes one level after the other.
 
 While a function is transformed, its values are wrapped: a `Wrapped` value knows the level it belongs to and the variable
 inside it, which lives one level further out. An op on wrapped values is taken apart by the innermost level: it does its
@@ -7,32 +7,87 @@ where, after the last level, it is an op like any other. So everything a transfo
 differentiated as plain code is, its Python runs once, and values stay readable wherever they have one.
 
 A recording that is inside a level starts with an empty trace, in which no value has a place. So every op takes the slow way
-(`trace.apply`), which asks the levels; plain code pays nothing.
+(`trace.apply_at_once`), which asks the level it has in hand; plain code pays nothing. Nothing below imports this module.
 """
 
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import count
 from typing import Any, Self
 
-import numpy as np
-
-from funcgrad.engine.nodes import GraphNode
+from funcgrad.engine.derivatives import jvp_of, rule_of
+from funcgrad.engine.nodes import GraphNode, Variable
 from funcgrad.engine.ops import Op
-from funcgrad.engine.trace import Result, Trace, compute, local, record
-from funcgrad.engine.values import NOWHERE, Aval, Storage, Value, Variable, Wrapped
+from funcgrad.engine.recording import Trace, local
+from funcgrad.engine.trace import Result, compute, record, variables_of, with_edges
+from funcgrad.engine.values import NOWHERE, Aval, Storage, Value, Wrapped
 
 _order = count(1)
 
 
-class Level:
-    """One transformation under way in this thread.
+class AnyLevel:
+    """Base of all levels. Modules below ask through a level they hold: the recorder's, or that of a wrapped value.
 
     Attributes:
         order: grows with nesting.
         depth: how many levels there are, this one included, counted as PyTorch does.
-        alive: whether the function is still being transformed.
+        alive: whether values still belong to it.
+    """
+
+    order: int
+    depth: int
+    alive: bool
+
+    def apply(self, op: Op, arguments: Sequence[Variable]) -> list[Result]:
+        """This level's own part of an op; some of the values may belong to it."""
+        raise NotImplementedError
+
+    @staticmethod
+    def call(op: Op, arguments: Sequence[Variable]) -> Any:
+        """Call an op inside transformations, or on values of some: the level that is furthest in applies it.
+
+        Takes and returns the same as `record`.
+
+        Raises:
+            RuntimeError: a value has left the batch that it is one of.
+        """
+        arguments = [settled(each) for each in arguments]
+        levels = local.recorder.levels
+        level: Any = levels[-1] if levels else None
+        for argument in arguments:
+            value = argument._storage.value
+            if isinstance(value, Wrapped):
+                belongs = value.level
+                if isinstance(belongs, DualLevel):
+                    if level is None or belongs.order > level.order:
+                        level = belongs
+                elif belongs not in levels:
+                    raise RuntimeError(ESCAPED)
+        if level is None:
+            return record(op, arguments)
+        results = level.apply(op, arguments)
+        return results if len(results) > 1 else results[0]
+
+    @staticmethod
+    def elements(value: Value) -> Any:
+        """The array inside a wrapped value, also where its level has ended; a batch has none.
+
+        Raises:
+            NoElementsError: it is a batch.
+            RuntimeError: it is one of a batch that is no more.
+        """
+        inner = value = settled(Variable(Storage(value)))._storage.value
+        while isinstance(inner, Wrapped):
+            if inner.axis is not None:
+                raise NoElementsError(NoElementsError.__doc__)
+            inner = inner.inner._storage.value
+        return all_elements(value)
+
+
+class Level(AnyLevel):
+    """One transformation under way in this thread.
+
+    Attributes:
         outside: the recording of the next level out while this one is entered: (trace, grad mode, levels).
     """
 
@@ -70,13 +125,13 @@ class Level:
             recorder.trace, recorder.grad_enabled, recorder.levels = inside
 
     def grad_mode_below(self) -> bool:
-        """Whether ops leave nodes one level further out, where they do or do not here."""
+        """Whether ops leave nodes one level further out, given the grad mode here."""
         return local.recorder.grad_enabled
 
     def record_below(self, op: Op, variables: Sequence[Variable]) -> list[Variable]:
         """Record an op one level further out."""
         with self.below():
-            return results_of(record(op, variables))
+            return variables_of(record(op, variables))
 
     def holds(self, variable: Variable) -> bool:
         """Whether a variable's value belongs to this level."""
@@ -87,13 +142,9 @@ class Level:
         """A variable of the next level out as a value of this one."""
         return Wrapped(self, inner, inner._storage.value.aval)
 
-    def apply(self, op: Op, arguments: Sequence[Variable]) -> list[Result]:
-        """An op on values of which some may belong to this level."""
-        raise NotImplementedError
-
 
 class GradLevel(Level):
-    """Gradients: this level's ops leave nodes of a graph that is its own, whatever graphs there are further out."""
+    """Gradients: this level's ops leave nodes in a graph of their own, apart from the graphs further out."""
 
     def apply(self, op: Op, arguments: Sequence[Variable]) -> list[Result]:
         """Record the op further out, and leave a node here where a gradient is wanted here."""
@@ -123,7 +174,7 @@ class GradLevel(Level):
         return self.outside[1] and local.recorder.grad_enabled
 
     def saved_from_outside(self, variable: Variable, entry: Any) -> Any:
-        """What a node here saves of a variable from further out: it has to lead to its graph there."""
+        """The entry that a node here saves for a variable from further out; it keeps the edge to the graph there."""
         if variable._node is None:
             return entry
         value, storage, version, held = entry
@@ -142,7 +193,7 @@ class TangentLevel(Level):
         """Record the op and its `jax.jvp` further out."""
         primals, tangents = self.taken_apart(arguments)
         with self.below():
-            outputs = results_of(record(op, primals))
+            outputs = variables_of(record(op, primals))
             carried = tangents_of(op, primals, tangents, len(outputs))
         return with_edges(
             [self.wrap_dual(p, t) for p, t in zip(outputs, carried, strict=True)], None
@@ -162,7 +213,7 @@ class BatchLevel(Level):
 
     Attributes:
         size: how many there are.
-        randomness: "error", "same" or "different": what random functions do.
+        randomness: "error", "same" or "different", as random functions behave.
     """
 
     def __init__(self, size: int, randomness: str = "error") -> None:
@@ -176,7 +227,7 @@ class BatchLevel(Level):
         return Wrapped(self, inner, Aval(shape, aval.dtype, aval.device), axis=axis)
 
     def apply(self, op: Op, arguments: Sequence[Variable]) -> list[Result]:
-        """Record the op's `jax.vmap` further out; what depends on no batch is recorded as it is."""
+        """Record the op's `jax.vmap` further out; an op on no batch is recorded as it is."""
         held: list[Any] = [a._storage.value if self.holds(a) else None for a in arguments]
         if all(value is None for value in held):
             return [
@@ -190,11 +241,11 @@ class BatchLevel(Level):
         return with_edges([self.wrap_batch(each, 0) for each in outputs], None)
 
 
-class DualLevel:
+class DualLevel(AnyLevel):
     """Forward mode: tangents carried by values of plain code, from `make_dual` on until the level is left.
 
-    A dual value is of the same level as its graph node, unlike those of a `TangentLevel`; so both ways of differentiating
-    mix: the way back finds dual values saved and gives dual gradients.
+    A dual value and its graph node are of the same level; in a `TangentLevel` they are not. So both ways of differentiating
+    mix: a walk backward finds dual values saved and gives dual gradients.
     """
 
     def __init__(self) -> None:
@@ -218,11 +269,11 @@ class DualLevel:
         recorder = local.recorder
         before, recorder.grad_enabled = recorder.grad_enabled, False
         try:
-            outputs = results_of(record(op, primals))
+            outputs = variables_of(record(op, primals))
         finally:
             recorder.grad_enabled = before
         carried: Sequence[Variable | None] = [None] * len(outputs)
-        if modes.forward_enabled:
+        if local.recorder.forward_enabled:
             tangents = [None if v is None else v.tangent for v in held]
             carried = tangents_of(op, primals, tangents, len(outputs))
         values = [
@@ -237,39 +288,7 @@ class DualLevel:
         return value if isinstance(value, Wrapped) and value.level is self else None
 
 
-class _Modes(threading.local):
-    """Of each thread; `forward_enabled`: whether ops on dual values carry their tangents on."""
-
-    def __init__(self) -> None:
-        self.forward_enabled = True
-
-
-modes = _Modes()
-duals: list[DualLevel] = []  # those entered
-
-
-def apply(op: Op, arguments: Sequence[Variable]) -> Any:
-    """Call an op inside transformations, or on values that carry something of one. Takes and returns what `record` does.
-
-    Raises:
-        RuntimeError: a value has left the batch that it is one of.
-    """
-    arguments = [settled(each) for each in arguments]
-    levels = local.recorder.levels
-    level: Any = levels[-1] if levels else None
-    for argument in arguments:
-        value = argument._storage.value
-        if isinstance(value, Wrapped):
-            belongs = value.level
-            if isinstance(belongs, DualLevel):
-                if level is None or belongs.order > level.order:
-                    level = belongs
-            elif belongs not in levels:
-                raise RuntimeError(ESCAPED)
-    if level is None:
-        return record(op, arguments)
-    results = level.apply(op, arguments)
-    return results if len(results) > 1 else results[0]
+duals: list[DualLevel] = []  # the ones entered
 
 
 ESCAPED = (
@@ -280,7 +299,7 @@ ESCAPED = (
 
 
 def settled(variable: Variable) -> Variable:
-    """A variable without what is left of levels that ended.
+    """A variable without the wrappings of levels that have ended.
 
     Raises:
         RuntimeError: it is one of a batch that is no more.
@@ -297,18 +316,18 @@ def settled(variable: Variable) -> Variable:
     return variable
 
 
-def detached(value: Value) -> Value:
+def without_history(value: Value) -> Value:
     """A value without graphs and tangents at any level."""
     if not isinstance(value, Wrapped):
         return value
-    inner = detached(value.inner._storage.value)
+    inner = without_history(value.inner._storage.value)
     if isinstance(value.level, DualLevel):
         return inner
     return Wrapped(value.level, Variable(Storage(inner)), value.aval, axis=value.axis)
 
 
 def lift(variable: Variable) -> Variable:
-    """A plain variable that was made just now as one of the levels under way, so that it is not taken for a captured one."""
+    """A new plain variable, wrapped for the levels under way, so that it is not taken for a captured one."""
     for level in local.recorder.levels:
         if not isinstance(level, BatchLevel):
             variable = Variable(Storage(level.wrap(variable)))
@@ -319,7 +338,7 @@ _HERE = nullcontext()
 
 
 def where(value: Value) -> AbstractContextManager[None]:
-    """A block in which ops are recorded at the level that a value belongs to, and not further in."""
+    """A block whose ops are recorded at the level that a value belongs to, and not further in."""
     levels = local.recorder.levels
     if not levels:
         return _HERE
@@ -333,7 +352,7 @@ def node_of(op: Op, arguments: Sequence[Variable]) -> GraphNode | None:
     needed = tuple([a._node is not None for a in arguments])
     if True not in needed:
         return None
-    rule = op.rule(tuple([a._storage.value.aval for a in arguments]), needed)
+    rule = rule_of(op, tuple([a._storage.value.aval for a in arguments]), needed)
     if rule is None:
         return None
     made = rule.make(arguments, NOWHERE)
@@ -346,50 +365,22 @@ def node_of(op: Op, arguments: Sequence[Variable]) -> GraphNode | None:
 def tangents_of(
     op: Op, primals: Sequence[Variable], tangents: Sequence[Variable | None], count: int
 ) -> Sequence[Variable | None]:
-    """The tangents of an op's outputs, None where there is none, from those of its arguments."""
+    """The tangents of an op's outputs from its arguments' tangents; None where there is none."""
     given = tuple([t is not None for t in tangents])
     if True not in given:
         return [None] * count
     avals = tuple([p._storage.value.aval for p in primals])
-    derivative = op.jvp(avals, given)
+    derivative = jvp_of(op, avals, given)
     if derivative is None:
         return [None] * count
     arguments = [primals[k] for k in derivative.uses]
     arguments += [t for t in tangents if t is not None]
-    carried = iter(results_of(record(derivative, arguments)))
+    carried = iter(variables_of(record(derivative, arguments)))
     return [next(carried) if aval.inexact else None for aval in op.types(avals)]
 
 
-def results_of(results: Any) -> list[Variable]:
-    """What `record` returned, as variables."""
-    if type(results) is tuple:
-        results = [results]
-    return [Variable(Storage(value), node, nr) for value, node, nr in results]
-
-
-def with_edges(values: Sequence[Value], node: GraphNode | None) -> list[Result]:
-    """Values with the edges to the node that made them."""
-    return [
-        (value, node if value.aval.inexact else None, number) for number, value in enumerate(values)
-    ]
-
-
-def elements(value: Value) -> Any:
-    """The array inside a value that may be wrapped; a batch has none.
-
-    Raises:
-        NoElementsError: it is a batch.
-    """
-    inner = value
-    while isinstance(inner, Wrapped):
-        if inner.axis is not None:
-            raise NoElementsError(NoElementsError.__doc__)
-        inner = inner.inner._storage.value
-    return all_elements(value)
-
-
 def all_elements(value: Value) -> Any:
-    """The array inside a value that may be wrapped; that of a whole batch where it is one of it."""
+    """The array inside a value that may be wrapped; for one of a batch, the array of the whole batch."""
     value = behind(value)
     levels = local.recorder.levels
     if not levels:
@@ -407,14 +398,3 @@ def behind(value: Value) -> Value:
 
 class NoElementsError(RuntimeError):
     """vmap: one of a batch stands for all of them, so nothing can depend on its elements, nor the shape of a result."""
-
-
-def below_all(call: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a function with no level entered."""
-    with local.recorder.levels[0].below():
-        return call(*arguments)
-
-
-def array_of(value: Wrapped) -> np.ndarray:
-    """The elements of a wrapped value for NumPy."""
-    return np.asarray(elements(value))

@@ -1,30 +1,27 @@
-"""The autograd graph's nodes: what an op leaves behind for the way back, and where gradients gather.
+"""The autograd graph: its nodes, and the variables whose edges lead to them.
 
-How the graph is walked is `graph`'s business.
+`derivatives` has the nodes that ops leave behind, and `graph` walks them.
 """
 
 from collections.abc import Callable, Sequence
 from itertools import count
 from math import inf
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 from weakref import WeakKeyDictionary, ref
 
-from funcgrad.engine.values import NOWHERE, Aval, Slot, Storage, Value, Variable
+from funcgrad.engine.values import NOWHERE, Aval, Slot, Storage, Value
 
-if TYPE_CHECKING:
-    from funcgrad.engine.ops import Rule
-
-_sequence = count()
+sequence = count()
 
 
 def next_sequence() -> int:
-    """A number that all nodes made from now on are above."""
-    return next(_sequence)
+    """A number below that of every node made from now on."""
+    return next(sequence)
 
 
 Edge = tuple["GraphNode", int]
-# A value that the way back needs, then the storage that has to be unchanged for it: the version and the value it has to
-# have. Mostly the two values are one; an op whose derivative PyTorch takes from its result watches the result.
+# A value that the way back needs; then the storage to check, with the version and the value it must still have. Mostly the
+# two values are one; an op whose derivative PyTorch takes from its result has the result's storage checked.
 Saved = tuple[tuple[Any, Storage, int, Any], ...]
 
 
@@ -43,7 +40,7 @@ class Packed:
 
 
 class GraphNode:
-    """What every node has.
+    """Base of all graph nodes.
 
     Attributes:
         edges: for each input a gradient flows to, the node it came from and which of that node's
@@ -66,7 +63,7 @@ class GraphNode:
 
     @property
     def face(self) -> Any:
-        """What stands for the node where people see it."""
+        """The object that users see in place of the node."""
         return self
 
     def __repr__(self) -> str:
@@ -83,22 +80,34 @@ class GraphNode:
         return (None,) * self.outputs
 
 
-class Node(GraphNode):
-    """The node an op leaves behind. Each op has a subclass of its own, named as its label says."""
+class Variable:
+    """An op's argument or result: a storage, and the edge (node, output number) that its value came from.
 
-    __slots__ = ("rule",)
+    `node` is None where no gradient is wanted, a `Leaf` for a variable that gathers its own gradient.
+    """
 
-    rule: "Rule"
+    __slots__ = ("__weakref__", "_node", "_nr", "_storage")
 
-    @property
-    def outputs(self) -> int:
-        """How many outputs the op had that left this node behind."""
-        return self.rule.count
+    def __init__(self, storage: Storage, node: GraphNode | None = None, nr: int = 0) -> None:
+        self._storage = storage
+        self._node: Any = node
+        self._nr = nr
 
-    @property
-    def types(self) -> tuple[Aval | None, ...]:
-        """The types of these outputs."""
-        return self.rule.outputs
+
+class Moved(NamedTuple):
+    """Where writes in place have taken a variable in the graph, from where it was; in sequence numbers of nodes.
+
+    Attributes:
+        starts: of the nodes it came from before the first write, and where it led nowhere in between, infinity.
+        first, last: of those after the first write and after the last.
+        node_type, nr: the kind of the last node, and which of its outputs the variable is; None once it was detached.
+    """
+
+    starts: tuple[float, ...]
+    first: float
+    last: float
+    node_type: type | None
+    nr: int
 
 
 class FunctionNode(GraphNode):
@@ -111,7 +120,7 @@ class FunctionNode(GraphNode):
     def __init__(self, edges: tuple[Edge, ...], types: tuple[Aval | None, ...]) -> None:
         self.edges = edges
         self.saved = ()
-        self.sequence = next(_sequence)
+        self.sequence = next(sequence)
         self.slot = NOWHERE
         self._types = types
 
@@ -126,7 +135,7 @@ class FunctionNode(GraphNode):
         return self._types
 
     def pull_back(self, cotangents: Sequence[Variable | None]) -> Sequence[Variable | None]:
-        """The cotangent for each edge, or None for a zero, given those of the outputs, or None for a zero."""
+        """The cotangent of each edge from the cotangents of the outputs; None stands for zero in both."""
         raise NotImplementedError
 
 
@@ -159,7 +168,7 @@ class HookTable(dict[Any, Callable[..., Any]]):
 
 
 class Hooks:
-    """What is called when a walk comes to a node; hooks change the lists they are given.
+    """The hooks of a node, called when a walk comes to it; they change the lists they are given.
 
     Attributes:
         arriving: of the cotangents, None where there is none; called also where they are only captured.
@@ -177,7 +186,7 @@ class Hooks:
         self.after = HookTable()
 
     def arrive(self, cotangents: Any) -> None:
-        """Call what is called when cotangents arrive."""
+        """Call the hooks for cotangents that arrive."""
         for table in (self.arriving, self.retaining):
             for hook in list(table.values()):
                 hook(cotangents)
@@ -187,59 +196,11 @@ class Hooks:
 hooked: WeakKeyDictionary[GraphNode, Hooks] = WeakKeyDictionary()
 
 
-# Outputs of nodes, by number, whose variables were cut off from them: what saved such a variable refuses to go back.
-detached: WeakKeyDictionary[GraphNode, set[int]] = WeakKeyDictionary()
+# Numbers of outputs whose variables were cut off from their node: a node that saved such a variable refuses to go back.
+cut_off: WeakKeyDictionary[GraphNode, set[int]] = WeakKeyDictionary()
 
 
 def hooks_of(node: GraphNode) -> Hooks:
     """The hooks of a node, to be added to."""
     hooks = hooked.get(node)
     return hooked.setdefault(node, Hooks()) if hooks is None else hooks
-
-
-class KeepingNode(Node):
-    """The node of an op whose way back needs constants only, such as an offset: a walk has nothing to free."""
-
-    __slots__ = ("kept",)
-
-    kept: Saved
-
-    @property
-    def saved(self) -> Saved:
-        """The constants."""
-        return self.kept
-
-    @saved.setter
-    def saved(self, saved: Saved | None) -> None:
-        if saved is not None:
-            self.kept = saved
-
-
-def node_type(label: str, base: type[Node] = Node) -> type[Node]:
-    """A class of nodes named `label`."""
-    return type(label, (base,), {"__slots__": (), "__module__": "builtins"})
-
-
-def maker(rule: "Rule") -> Callable[[Sequence[Variable], Slot], Node]:
-    """The function that makes an op's node from its arguments and its place in the trace.
-
-    Making nodes is a good part of what recording costs, so there is one function for each pattern
-    of arguments saved and arguments that want a gradient: `exec` unrolls the loops over both.
-    """
-    saved = ", ".join(f"(v{k} := s{k}.value, s{k}, s{k}.version, v{k})" for k in rule.saves)
-    edges = ", ".join(f"(arguments[{k}]._node, arguments[{k}]._nr)" for k in rule.wants)
-    storages = "".join(f"    s{k} = arguments[{k}]._storage\n" for k in rule.saves)
-    source = (
-        "def make(arguments, slot):\n"
-        "    node = new(kind)\n"
-        f"{storages}"
-        "    node.rule = rule\n"
-        f"    node.saved = ({saved}{',' if saved else ''})\n"
-        f"    node.edges = ({edges}{',' if edges else ''})\n"
-        "    node.sequence = next(sequence)\n"
-        "    node.slot = slot\n"
-        "    return node\n"
-    )
-    scope = {"new": object.__new__, "kind": rule.node_type, "rule": rule, "sequence": _sequence}
-    exec(source, scope)
-    return scope["make"]  # type: ignore[return-value]

@@ -1,36 +1,16 @@
-"""What an op is: a named pure JAX function of arrays. Its type rule, kernel and derivative all follow from the function.
+"""An op is a named pure JAX function of arrays. Its types, kernel and derivatives all follow from the function.
 
-No derivative is written by hand: the backward of op `f` is another op, `jax.vjp` of `f`, so gradients of gradients need
-nothing more. Which ops there are is the business of whoever defines them; the engine has only the few it needs itself.
+Here are its types and its kernel; `derivatives` has the rest. The engine has only the few ops it needs itself: others are
+made by whoever needs them.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
-from functools import partial
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jax.interpreters import partial_eval
 
-from funcgrad.engine.nodes import KeepingNode, maker, node_type
 from funcgrad.engine.values import Aval, with_wide_types
-
-_UNKNOWN = object()
-
-# Whether tangents are taken of what is traced now. PyTorch's gradient of some ops is not the transpose of their tangent.
-pushing = ContextVar("pushing", default=False)
-
-
-@contextmanager
-def _tracing(mode: bool) -> Iterator[None]:
-    token = pushing.set(mode)
-    try:
-        yield
-    finally:
-        pushing.reset(token)
 
 
 class DeviceMismatchError(RuntimeError):
@@ -41,7 +21,7 @@ class Op:
     """A pure function of arrays, with every static argument already bound.
 
     Args:
-        name: what `engine.explain()` and error messages call it.
+        name: its name in `engine.explain()` and error messages.
         function: arrays in, one array or a tuple of arrays out; traceable by JAX.
         label: the name of the graph node that the op leaves behind where a gradient is wanted.
         check: called with the avals of the arguments before the function is first traced with them; raises where
@@ -54,22 +34,29 @@ class Op:
         counted: arguments before this position are inputs of the graph node, as far as `next_functions` tells; all if None.
         named_first: of several arguments that were changed since they were saved, which ones a complaint names first;
             after them comes the last one.
+
+    Attributes:
+        kernel: the function, compiled for each choice of input types.
+        warm: the input types that there is a kernel for.
+        rules: how gradients flow through it, filled by `derivatives.rule_of`.
+        derived: the ops made of this one: for batches, and for tangents.
+        node_type: the class of its graph nodes; None until `derivatives.node_type_of` makes it.
     """
 
     __slots__ = (
         "__weakref__",
-        "_derived",
-        "_rules",
         "_types",
         "check",
         "constants_from",
         "counted",
+        "derived",
         "function",
         "kernel",
         "label",
         "name",
         "named_first",
         "node_type",
+        "rules",
         "saves",
         "warm",
     )
@@ -95,11 +82,11 @@ class Op:
         self.saves = saves
         self.named_first = named_first
         self.kernel = jax.jit(function)
-        self.node_type = node_type(self.label)
+        self.node_type: Any = None
         self.warm: set[tuple[Aval, ...]] = set()
         self._types: dict[tuple[Aval, ...], tuple[Aval, ...]] = {}
-        self._rules: dict[tuple, Any] = {}
-        self._derived: dict[tuple, Any] = {}
+        self.rules: dict[tuple, Any] = {}
+        self.derived: dict[tuple, Any] = {}
 
     def __repr__(self) -> str:
         return f"<op {self.name}>"
@@ -114,221 +101,29 @@ class Op:
             structs = [aval.struct for aval in avals]
             out = with_wide_types(jax.eval_shape, self.kernel, *structs)
             known = tuple(Aval(leaf.shape, leaf.dtype, device) for leaf in as_tuple(out))
-            _remember(self._types, avals, known)
-        return known
-
-    def rule(self, avals: tuple[Aval, ...], needed: tuple[bool, ...]) -> "Rule | None":
-        """How a gradient flows back through this op, for these input types and inputs differentiated; None: it flows not."""
-        if True not in needed:
-            return None
-        key = (avals, needed)
-        known = self._rules.get(key, _UNKNOWN)
-        if known is _UNKNOWN:
-            flows = any(aval.inexact for aval in self.types(avals))
-            known = Rule(self, avals, needed) if flows else None
-            _remember(self._rules, key, known)
+            remember(self._types, avals, known)
         return known
 
     def batched(self, axes: tuple[int | None, ...]) -> "Op":
         """The op for batches: `jax.vmap` of it over these axes of its arguments; results are batches along axis 0."""
-        known = self._derived.get(axes)
+        known = self.derived.get(axes)
         if known is None:
             known = Op(f"{self.name}_vmap", jax.vmap(self.function, axes), label=self.label)
-            _remember(self._derived, axes, known)
+            remember(self.derived, axes, known)
         return known
-
-    def jvp(self, avals: tuple[Aval, ...], given: tuple[bool, ...]) -> "JvpOp | None":
-        """The op that gives the tangents of the floating and complex outputs; None where there are none.
-
-        Args:
-            avals: the types of the arguments.
-            given: for each argument, whether it has a tangent; the others' count as zero.
-        """
-        if not any(aval.inexact for aval in self.types(avals)):
-            return None
-        known = self._derived.get((avals, given))
-        if known is None:
-            known = JvpOp(self, avals, given)
-            _remember(self._derived, (avals, given), known)
-        return known
-
-
-class Rule:
-    """How a gradient flows back through an op, for one choice of input types and inputs differentiated.
-
-    Attributes:
-        outputs, count: the types of the op's outputs, and how many they are.
-        wants: which inputs a gradient flows to.
-        full: the way back where a cotangent of every output is given.
-        saves: which inputs it needs the values of.
-        saved_edges: for each of these, which of the node's edges it came by; -1 for an input without.
-        make: makes the graph node of one call of the op, from its arguments and its place.
-    """
-
-    __slots__ = (
-        "_vjps",
-        "avals",
-        "count",
-        "full",
-        "make",
-        "needed",
-        "node_type",
-        "op",
-        "outputs",
-        "saved_edges",
-        "saves",
-        "wants",
-    )
-
-    def __init__(self, op: Op, avals: tuple[Aval, ...], needed: tuple[bool, ...]) -> None:
-        self.op = op
-        self.avals = avals
-        self.needed = needed
-        self.node_type = op.node_type
-        self.outputs = op.types(avals)
-        self.wants = tuple(k for k, need in enumerate(needed) if need)
-        self.count = len(self.outputs)
-        self._vjps: dict[tuple[bool, ...], VjpOp] = {}
-        self.full = self.vjp(tuple(t.inexact for t in self.outputs))
-        self.saves: tuple[int, ...] = self.full.uses
-        if op.constants_from is not None and self.saves:
-            constants = range(len(avals))[op.constants_from :]
-            if all(k in constants for k in self.saves):
-                self.node_type = node_type(op.label, KeepingNode)
-        self.saved_edges = tuple(self.wants.index(k) if k in self.wants else -1 for k in self.saves)
-        self.make = maker(self)
-
-    def vjp(self, given: tuple[bool, ...]) -> "VjpOp":
-        """The op `(*inputs it uses, *cotangents given) -> cotangents of the inputs that want one`.
-
-        Args:
-            given: for each output, whether a cotangent of it is given; the others count as zero.
-        """
-        known = self._vjps.get(given)
-        if known is None:
-            known = self._vjps[given] = VjpOp(self, given)
-        return known
-
-
-class VjpOp(Op):
-    """The backward of an op; `uses` tells which of the op's inputs it takes, before the cotangents."""
-
-    __slots__ = ("uses",)
-
-    def __init__(self, rule: Rule, given: tuple[bool, ...]) -> None:
-        cotangents = [t for t, g in zip(rule.outputs, given, strict=True) if g]
-        kept = [k % len(rule.avals) for k in rule.op.saves if k < 0 or rule.needed[k]]
-        self.uses, function = _of_used(
-            partial(_pull_back, rule, given), rule.avals, cotangents, kept
-        )
-        super().__init__(
-            f"{rule.op.name}_vjp",
-            function,
-            label=f"{rule.op.label}Backward",
-            check=partial(_check_cotangents, rule.op.label, cotangents),
-        )
-
-
-def _check_cotangents(label: str, wanted: Sequence[Aval], *avals: Aval) -> None:
-    """Check that cotangents are of the types of the outputs, which somebody may have changed behind the graph's back.
-
-    Raises:
-        RuntimeError: one has another shape or dtype.
-    """
-    for position, (aval, given) in enumerate(zip(reversed(wanted), reversed(avals), strict=False)):
-        if (aval.shape, aval.dtype) != (given.shape, given.dtype):
-            what = f"got {list(given.shape)} but expected shape compatible with {list(aval.shape)}"
-            if given.shape == aval.shape:
-                what = f"expected dtype {aval.dtype} but got dtype {given.dtype}"
-            raise RuntimeError(
-                f"Function {label} was given an invalid gradient at index {len(wanted) - 1 - position} - {what}"
-            )
-
-
-class JvpOp(Op):
-    """The forward derivative of an op; `uses` tells which of the op's inputs it takes, before the tangents."""
-
-    __slots__ = ("uses",)
-
-    def __init__(self, op: Op, avals: tuple[Aval, ...], given: tuple[bool, ...]) -> None:
-        outputs = op.types(avals)
-        wants = [k for k, have in enumerate(given) if have]
-
-        def full(*args: Any) -> Any:
-            inputs, tangents = args[: len(avals)], args[len(avals) :]
-
-            def of_wanted(*wanted: Any) -> tuple:
-                merged = list(inputs)
-                for k, array in zip(wants, wanted, strict=True):
-                    merged[k] = array
-                return as_tuple(op.function(*merged))
-
-            with _tracing(True):
-                _, carried = jax.jvp(of_wanted, tuple(inputs[k] for k in wants), tangents)
-            kept = tuple(t for t, aval in zip(carried, outputs, strict=True) if aval.inexact)
-            return kept if len(kept) > 1 else kept[0]
-
-        uses, function = _of_used(full, avals, [avals[k] for k in wants])
-        self.uses = uses
-        super().__init__(f"{op.name}_jvp", function, label=op.label)
-
-
-def _of_used(
-    full: Callable[..., Any], avals: Sequence[Aval], others: Sequence[Any], kept: Sequence[int] = ()
-) -> tuple[tuple[int, ...], Callable[..., Any]]:
-    """Which of the first arguments a function reads or is to have, and the function of these and of the others."""
-    structs = [aval.struct for aval in (*avals, *others)]
-    jaxpr = with_wide_types(jax.make_jaxpr(full), *structs).jaxpr
-    # Most derivatives read few of the op's inputs; what they do not read need not be kept.
-    _, used = partial_eval.dce_jaxpr(jaxpr, [True] * len(jaxpr.outvars))
-    uses = tuple(k for k in range(len(avals)) if used[k] or k in kept)
-
-    def function(*args: Any) -> Any:
-        inputs: list[Any] = [jnp.zeros(aval.shape, aval.dtype) for aval in avals]
-        for k, array in zip(uses, args, strict=False):
-            inputs[k] = array
-        return full(*inputs, *args[len(uses) :])
-
-    return uses, function
-
-
-def _pull_back(rule: Rule, given: tuple[bool, ...], *args: Any) -> tuple:
-    inputs, cotangents = args[: len(rule.avals)], iter(args[len(rule.avals) :])
-
-    def of_wanted(*wanted: Any) -> tuple:
-        merged = list(inputs)
-        for k, array in zip(rule.wants, wanted, strict=True):
-            merged[k] = array
-        return as_tuple(rule.op.function(*merged))
-
-    with _tracing(False):
-        _, pullback = jax.vjp(of_wanted, *(inputs[k] for k in rule.wants))
-    gradients = pullback(
-        tuple(
-            _conjugate(next(cotangents))
-            if have
-            else np.zeros(t.shape, t.dtype if t.inexact else jax.dtypes.float0)
-            for have, t in zip(given, rule.outputs, strict=True)
-        )
-    )
-    return tuple(_conjugate(gradient) for gradient in gradients)
-
-
-def _conjugate(array: Any) -> Any:
-    """The complex conjugate: JAX's complex gradients are the conjugates of those that descend. A zero stays above."""
-    return jax.lax.complex(array.real, 0 - array.imag) if array.dtype.kind == "c" else array
 
 
 def as_tuple(outputs: Any) -> tuple:
-    """What a function returned, as a tuple also where it is one array."""
+    """The outputs of a function as a tuple, also where it returned one array."""
     return tuple(outputs) if isinstance(outputs, (tuple, list)) else (outputs,)
 
 
-def _remember(cache: dict, key: Any, entry: Any, limit: int = 1024) -> None:
-    """Put `entry` in a cache that starts anew rather than grow past `limit`."""
+def remember(cache: dict, key: Any, entry: Any, limit: int = 1024) -> Any:
+    """Put `entry` in a cache that starts anew rather than grow past `limit`; returns the entry."""
     if len(cache) >= limit:
         cache.clear()
     cache[key] = entry
+    return entry
 
 
 def common_device(name: str, avals: Sequence[Aval]) -> Any:

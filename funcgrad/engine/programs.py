@@ -1,11 +1,10 @@
-"""Running what was recorded: op by op on small cached kernels, or as one compiled program; and telling what was done.
+"""Running what was recorded: op by op on small cached kernels, or as one compiled program.
 
 Both ways go through the same steps with the same ops, so which one is taken is about time, never about meaning.
 """
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, replace
 from itertools import accumulate
 from typing import Any
 from weakref import ref
@@ -14,127 +13,24 @@ import jax
 
 from funcgrad.engine import interpreter
 from funcgrad.engine.compiling import at_once, compiled, concrete
+from funcgrad.engine.counters import counters, estimate
 from funcgrad.engine.ops import Op
+from funcgrad.engine.recording import add_to, tree
 from funcgrad.engine.settings import settings
-from funcgrad.engine.trace import add_to, local, tree
 from funcgrad.engine.values import Value, is_tracer
 
 Log = list[tuple[Any, Any]]
 
-# A structure that comes back within this many runs, and then again, is a loop, and worth compiling at once. Once may be
-# chance: where every graph differs, short ones meet.
+# A program seen twice more within this many runs is a loop and is compiled at once. One repeat may be chance: where every
+# graph differs, short ones meet.
 LOOP_WINDOW = 16
 LOOP_RETURNS = 2
-# Elsewhere, compile once running op by op has cost this fraction of what compiling is expected to cost.
+# Elsewhere, compile once running op by op has cost this fraction of the expected cost of compiling.
 PATIENCE = 0.05
 # So many programs are compiled at first sight where most of their ops would have to be compiled anyway.
 SPECULATIONS = 8
 # More wanted results than this along one path make XLA's fusion recompute each from the start.
 FUSION_DEPTH = 16
-
-
-@dataclass
-class Stats:
-    """What the engine has done since `reset_stats()`.
-
-    Attributes:
-        programs_compiled: whole programs compiled.
-        kernels_compiled: single ops compiled, each for one choice of input types.
-        cache_hits: runs that found their program compiled.
-        runs: runs of pending ops, of any kind.
-        runs_op_by_op: runs that went op by op.
-        runs_interpreted: those of them that an interpreter did in one dispatch.
-        interpreters_compiled: interpreters compiled, which run any sequence of some small ops.
-        ops_run_singly: ops that ran one by one.
-        compile_seconds: time spent compiling, first runs included.
-        pending_ops: ops this thread has recorded and not run.
-    """
-
-    programs_compiled: int = 0
-    kernels_compiled: int = 0
-    cache_hits: int = 0
-    runs: int = 0
-    runs_op_by_op: int = 0
-    runs_interpreted: int = 0
-    interpreters_compiled: int = 0
-    ops_run_singly: int = 0
-    compile_seconds: float = 0.0
-    pending_ops: int = 0
-
-
-# Only ever added to: `runs` is also the clock that tells how long ago a program was used.
-counters = Stats()
-_baseline = Stats()
-
-
-def stats() -> Stats:
-    """What the engine has done since `reset_stats()`, or since the process began.
-
-    >>> from funcgrad import engine
-    >>> engine.stats().pending_ops >= 0
-    True
-    """
-    since = Stats(*(getattr(counters, f.name) - getattr(_baseline, f.name) for f in fields(Stats)))
-    since.cache_hits = since.runs - since.runs_op_by_op - since.programs_compiled
-    since.pending_ops = sum(state.op is not None for state, _ in local.recorder.trace.log)
-    return since
-
-
-def reset_stats() -> None:
-    """Start counting anew."""
-    global _baseline
-    _baseline = replace(counters)
-
-
-def explain() -> str:
-    """The last run, told: why it ran, whether it was compiled and why, what was computed and what was wanted of it."""
-    if _last is None:
-        return "Nothing has run yet."
-    program, reason, how, why = _last
-    states = program.state.lineage()
-    wanted = set(program.wanted)
-    lines = [
-        f"Ran because {reason}: {len(program.steps)} ops, {len(program.inputs)} inputs, {len(wanted)} results wanted.",
-        f"It ran {how}, because {why}.",
-    ]
-    skipped = sum(state.op is not None for state in states) - len(program.steps)
-    if skipped:
-        lines.append(f"{skipped} recorded ops were left out: nobody holds what they would give.")
-    lines += [f"  %{p} = input {states[p].aval!r}" for p in sorted(program.inputs)]
-    for state, _ in program.steps:
-        made = made_at(state)
-        given = ", ".join(f"%{p}" for p in made)
-        taken = ", ".join(f"%{p}" for p in state.args)
-        kept = (
-            " (wanted)"
-            if wanted.intersection(made)
-            else " (fused away)"
-            if not how.startswith("op by op")
-            else ""
-        )
-        lines.append(f"  {given} = {state.op.name}({taken}) {state.aval!r}{kept}")
-    return "\n".join(lines)
-
-
-@dataclass
-class Estimate:
-    """What compiling costs on this machine, learned from the compilations that were made."""
-
-    fixed: float = 0.02
-    per_op: float = 0.003
-    dispatch: float = 5e-6
-    factor: float = field(default=1.0)
-
-    def compile_seconds(self, ops: int) -> float:
-        """Seconds that compiling a program of so many ops is expected to take."""
-        return self.factor * (self.fixed + self.per_op * ops)
-
-    def learn(self, ops: int, seconds: float) -> None:
-        """Take in how long a compilation took."""
-        self.factor *= 0.75 + 0.25 * seconds / self.compile_seconds(ops)
-
-
-estimate = Estimate()
 
 
 # An op to run, and the positions that nothing after it reads.
@@ -239,12 +135,12 @@ def interpret(steps: list[Step], stands: dict[int, Any], wanted: Sequence[int]) 
 
 _recent: dict[Program, None] = {}
 _speculations = 0
-_last: tuple[Program, str, str, str] | None = None
+last: tuple[Program, str, str, str] | None = None
 
 
 def run(log: Log, held: dict[int, ref[Value]], reason: str) -> list[Value]:
     """Compute every value of a recording that somebody still holds; returns these values."""
-    global _last
+    global last
     # A value's own slot does not tell where it stands here: another thread that has computed it may
     # have brought it into its own recording since.
     live = [
@@ -264,7 +160,7 @@ def run(log: Log, held: dict[int, ref[Value]], reason: str) -> list[Value]:
         outputs = compiled(*arrays)
         if is_tracer(outputs[0]):
             outputs = at_once(compiled, arrays)
-        _last = (program, reason, "as one compiled program", "it had been compiled before")
+        last = (program, reason, "as one compiled program", "it had been compiled before")
     else:
         outputs = _run_new(program, [log[p][1] for p in program.inputs], reason)
     program.last_run = counters.runs
@@ -291,7 +187,7 @@ def evaluate(trace: Any, position: int, value: Value) -> None:
     held = {p: each for p, reference in trace.held.items() if (each := reference()) is not None}
     try:
         _settle(log, {p: each for p, each in held.items() if each.array is None})
-    except Exception:  # that is for whoever asks for it
+    except Exception:  # raised again when the failing value is asked for
         trace.failed = False
 
 
@@ -323,7 +219,7 @@ def _new_program(state: Any, wanted: tuple[int, ...]) -> Program:
 
 def _run_new(program: Program, arrays: list[Any], reason: str) -> list[Any]:
     """The wanted arrays of a program that is not compiled: compile it now, or run it op by op."""
-    global _last
+    global last
     known = interpreter.encoded(program) if settings.mode == "auto" else None
     cold = _cold(program) if known is None else set()
     compiled, why = _decide(program, len(cold), counters.runs)
@@ -332,7 +228,7 @@ def _run_new(program: Program, arrays: list[Any], reason: str) -> list[Any]:
         counters.runs_op_by_op += 1
         counters.runs_interpreted += 1
         counters.ops_run_singly += len(program.steps)
-        _last = (program, reason, "op by op, in one dispatch of an interpreter", why)
+        last = (program, reason, "op by op, in one dispatch of an interpreter", why)
         return outputs
     start = time.perf_counter()
     if compiled:
@@ -366,7 +262,7 @@ def _run_new(program: Program, arrays: list[Any], reason: str) -> list[Any]:
                 counters.interpreters_compiled += 1
                 counters.compile_seconds += time.perf_counter() - start
     how = "as one compiled program, compiled now" if compiled else "op by op"
-    _last = (program, reason, how, why)
+    last = (program, reason, how, why)
     return outputs
 
 
@@ -412,7 +308,7 @@ def _let_go(programs: list[Program]) -> None:
 
 
 def _prune() -> None:
-    """Forget recordings: what is kept is the last used programs, as far as half of the limit goes."""
+    """Forget recordings; keep the last used programs, up to half of the limit."""
     programs = _by_use()
     lengths = accumulate(program.state.position for program in programs)
     fitting = sum(length <= settings.state_limit // 2 for length in lengths)

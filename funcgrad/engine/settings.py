@@ -1,8 +1,6 @@
 """The engine's settings: how pending ops run, and how much the engine may keep."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 MODES = ("auto", "op_by_op", "compiled")
 
@@ -39,24 +37,3 @@ def check_mode(mode: str) -> str:
 
 
 settings = Settings()
-
-
-@contextmanager
-def mode(name: str) -> Iterator[None]:
-    """Run pending ops in this mode inside the block: "auto", "op_by_op" or "compiled".
-
-    What is pending at the block's ends runs there, so that exactly the block's own ops run in the mode.
-
-    Raises:
-        ValueError: there is no such mode.
-    """
-    from funcgrad.engine.trace import flush
-
-    check_mode(name)
-    flush("the engine's mode changed")
-    before, settings.mode = settings.mode, name
-    try:
-        yield
-        flush("the engine's mode changed")
-    finally:
-        settings.mode = before

@@ -1,19 +1,16 @@
-"""What the engine computes with: immutable values that may still be pending, and the mutable cells that hold them.
+"""The engine's data: immutable values that may still be pending, and the mutable cells that hold them.
 
 Nothing here records or runs an op; see `trace` and `programs` for that.
 """
 
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 from weakref import WeakValueDictionary
 
 import jax
 import jax.core
 import numpy as np
-
-if TYPE_CHECKING:
-    from funcgrad.engine.nodes import GraphNode
 
 Slot = tuple[Any, int]
 NOWHERE: Slot = (None, -1)
@@ -122,11 +119,11 @@ class Wrapped(Value):
     def __init__(
         self,
         level: Any,
-        inner: "Variable",
+        inner: Any,
         aval: Aval,
         *,
         axis: int | None = None,
-        tangent: "Variable | None" = None,
+        tangent: Any = None,
     ) -> None:
         self.level, self.inner, self.axis, self.tangent = level, inner, axis, tangent
         self.aval = aval
@@ -138,9 +135,7 @@ class Wrapped(Value):
         """The value itself, which takes a tracer's way; once the level is left, the array inside."""
         if self.level.alive:
             return self
-        from funcgrad.engine.levels import elements, settled
-
-        return elements(settled(Variable(Storage(self)))._storage.value)
+        return self.level.elements(self)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -167,9 +162,7 @@ class Wrapped(Value):
         Raises:
             NoElementsError: it is one of a batch.
         """
-        from funcgrad.engine.levels import array_of
-
-        return array_of(self)
+        return np.asarray(self.level.elements(self))
 
 
 class Storage:
@@ -181,7 +174,7 @@ class Storage:
 
     __slots__ = ("__weakref__", "moved", "value", "version")
 
-    moved: "Moved"
+    moved: Any
     # Where its elements lie in its memory; None: all of them, in order.
     geometry: Any = None
 
@@ -210,44 +203,14 @@ class Storage:
         return self
 
     def changed(self, version: Any) -> tuple["Storage", int, bool]:
-        """What was changed since it was at `version`, the version of that then, and whether it is watched besides."""
+        """The storage that changed since `version`, the version it had then, and whether it is one watched besides this one."""
         return self, version, False
-
-
-class Moved(NamedTuple):
-    """Where writes in place have taken a variable in the graph, from where it was; in sequence numbers of nodes.
-
-    Attributes:
-        starts: of the nodes it came from before the first write, and where it led nowhere in between, infinity.
-        first, last: of those after the first write and after the last.
-        node_type, nr: the kind of the last node, and which of its outputs the variable is; None once it was detached.
-    """
-
-    starts: tuple[float, ...]
-    first: float
-    last: float
-    node_type: type | None
-    nr: int
 
 
 class Constant(Storage):
     """The cell of a number that is written in the program, such as the 2 of `2 * x`; nobody looks at it as a tensor."""
 
     __slots__ = ()
-
-
-class Variable:
-    """What ops take and return: a storage, and the edge (node, output number) its value came from.
-
-    `node` is None where no gradient is wanted, a `Leaf` for a variable that gathers its own gradient.
-    """
-
-    __slots__ = ("__weakref__", "_node", "_nr", "_storage")
-
-    def __init__(self, storage: Storage, node: "GraphNode | None" = None, nr: int = 0) -> None:
-        self._storage = storage
-        self._node: Any = node
-        self._nr = nr
 
 
 _CONCRETE: set[type] = set()

@@ -131,7 +131,7 @@ def floor(ours: Turn, seconds: float) -> str:
 
     def noting(*arguments: Any) -> Any:
         made = run(*arguments)
-        ran.append(programs._last[0] if programs._last else None)
+        ran.append(programs.last[0] if programs.last else None)
         return made
 
     programs.run = noting

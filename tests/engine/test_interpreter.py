@@ -8,7 +8,7 @@ import pytest
 
 import funcgrad.torch as torch
 from funcgrad import engine
-from funcgrad.engine import interpreter, programs
+from funcgrad.engine import interpreter, recording
 from tests.engine.test_stress_threads import in_threads
 
 
@@ -179,4 +179,4 @@ def test_the_ops_of_an_interpreter_are_bounded(monkeypatch):
     np.testing.assert_allclose(losses_and_gradients(20), expected, rtol=1e-5)
     for candidate in interpreter._candidates.values():
         assert len(candidate.kinds) <= 40
-    assert programs.tree.size <= engine.settings.state_limit + 1_000
+    assert recording.tree.size <= engine.settings.state_limit + 1_000

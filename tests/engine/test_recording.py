@@ -10,7 +10,7 @@ import pytest
 
 import funcgrad.torch as torch
 from funcgrad import engine
-from funcgrad.engine import programs
+from funcgrad.engine import programs, recording
 
 
 @pytest.fixture(autouse=True)
@@ -211,7 +211,7 @@ def test_the_caches_are_bounded(monkeypatch):
         for choice in rng.integers(0, 2, 10):
             y = [torch.sin, torch.cos][choice](y)
         y.tolist()
-        assert programs.tree.size <= 500 + 20
+        assert recording.tree.size <= 500 + 20
     data = lesson(3)
     with engine.mode("compiled"):
         for _ in range(3):

@@ -8,7 +8,7 @@ import pytest
 
 import funcgrad.torch as ours
 from funcgrad import engine
-from funcgrad.engine import pullbacks
+from funcgrad.engine import remembered
 
 ROUNDS = 5  # the first is walked, the second noted, the rest are done again
 
@@ -26,8 +26,8 @@ def replays(monkeypatch):
 
         return counted
 
-    monkeypatch.setattr(pullbacks, "_replay", counting("plain", pullbacks._replay))
-    monkeypatch.setattr(pullbacks, "_replay_graph", counting("graph", pullbacks._replay_graph))
+    monkeypatch.setattr(remembered, "_replay", counting("plain", remembered._replay))
+    monkeypatch.setattr(remembered, "_replay_graph", counting("graph", remembered._replay_graph))
     return count
 
 

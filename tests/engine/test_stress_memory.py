@@ -16,7 +16,7 @@ MEASURE = """
 import gc, resource, sys
 import funcgrad.torch as torch
 from funcgrad import engine
-from funcgrad.engine import programs
+from funcgrad.engine import programs, recording
 
 def kilobytes():
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -40,10 +40,10 @@ def train(iterations):
         w.grad = None
 
 train(10_000)
-start, count, states = kilobytes(), objects(), programs.tree.size
+start, count, states = kilobytes(), objects(), recording.tree.size
 compiled = engine.stats().programs_compiled
 train(90_000 * {scale})
-print(kilobytes() - start, objects() - count, programs.tree.size - states)
+print(kilobytes() - start, objects() - count, recording.tree.size - states)
 print(engine.stats().programs_compiled - compiled, engine.stats().kernels_compiled)
 """
 
@@ -66,7 +66,7 @@ train(1_000)
 start = kilobytes()
 for _ in range({scale}):
     train(1_000)
-    assert programs.tree.size <= engine.settings.state_limit + 1_000
+    assert recording.tree.size <= engine.settings.state_limit + 1_000
     assert len(programs._recent) <= engine.settings.program_limit
 print(kilobytes() - start)
 """

@@ -15,7 +15,7 @@ import pytest
 
 import funcgrad.torch as torch
 from funcgrad import engine
-from funcgrad.engine import Aval, programs
+from funcgrad.engine import Aval, recording
 
 SCALE = int(os.environ.get("FUNCGRAD_STRESS", "1"))
 SECONDS = 120  # no thread takes so long unless it waits for ever
@@ -242,7 +242,7 @@ def test_a_thread_can_record_at_any_moment_of_another_s_pruning(monkeypatch):
 
     first()
     for _ in schedules(first, second):
-        assert programs.tree.size < 200
+        assert recording.tree.size < 200
 
 
 def test_a_program_can_be_evicted_at_any_moment(monkeypatch):

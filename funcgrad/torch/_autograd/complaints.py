@@ -4,7 +4,7 @@ from math import inf
 
 from funcgrad.engine import GraphNode, Leaf, ModifiedError, Storage
 from funcgrad.engine.graph import DETACHED
-from funcgrad.engine.values import Moved
+from funcgrad.engine.nodes import Moved
 from funcgrad.torch._autograd.observing import Anomaly
 from funcgrad.torch._memory.slices import type_of_write
 from funcgrad.torch._memory.storages import aval_of, is_view

@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 from funcgrad.engine import Constant, GraphNode, Node, Storage, Value, Variable, grad_mode, local
 from funcgrad.engine.levels import behind
 from funcgrad.engine.nodes import Packed
-from funcgrad.engine.trace import Recorder, recorders
+from funcgrad.engine.recording import Recorder, recorders
 from funcgrad.torch._memory.storages import aval_of
 from funcgrad.torch._ops.conversions import to
 from funcgrad.torch._tensor.registry import FUNCTIONS

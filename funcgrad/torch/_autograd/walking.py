@@ -17,8 +17,8 @@ from funcgrad.engine import (
     local,
     record,
 )
-from funcgrad.engine.levels import detached
-from funcgrad.engine.ops import add
+from funcgrad.engine.levels import without_history
+from funcgrad.engine.ops import add, remember
 from funcgrad.torch._autograd.complaints import as_pytorch
 from funcgrad.torch._autograd.edges import GradientEdge
 from funcgrad.torch._autograd.hooks import accumulated
@@ -33,7 +33,7 @@ from funcgrad.torch._memory.inference import enabled as inferring
 from funcgrad.torch._memory.storages import ViewStorage
 from funcgrad.torch._ops.conversions import copy_, copy_of, to
 from funcgrad.torch._tensor.in_place import writable
-from funcgrad.torch._tensor.operands import check_broadcast, laid_out, remember
+from funcgrad.torch._tensor.operands import check_broadcast, laid_out
 from funcgrad.torch._tensor.tensor import Tensor, place, tensor_of
 
 Tensors = Tensor | GradientEdge | Sequence[Tensor | GradientEdge]
@@ -68,7 +68,7 @@ def _add(variable: Any, value: Value, node: Any, nr: int) -> None:
         gradient = tensor_of(value, node, nr)
         variable._grad = copy_of(gradient) if held is None else held + gradient
     elif held is None:
-        gradient = tensor_of(detached(value))
+        gradient = tensor_of(without_history(value))
         if type(variable._storage) is ViewStorage:
             if gradient.shape == variable.shape:
                 laid_out(gradient, variable)
@@ -77,7 +77,7 @@ def _add(variable: Any, value: Value, node: Any, nr: int) -> None:
                 gradient = copy_(tensor_of(place(empty)), gradient)
         variable._grad = gradient
     else:
-        value = detached(value)
+        value = without_history(value)
         storage = held._storage
         if type(storage) is not Storage or storage.value.aval is not value.aval:
             value = _addable(held, value)

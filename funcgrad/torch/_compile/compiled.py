@@ -16,7 +16,7 @@ import numpy as np
 
 from funcgrad.engine import GraphNode, Leaf, Storage, Value, Variable, flush, local
 from funcgrad.engine.nodes import next_sequence
-from funcgrad.engine.trace import State
+from funcgrad.engine.recording import State
 from funcgrad.engine.values import is_tracer
 from funcgrad.torch._compile.plan import (
     NUMBERS,

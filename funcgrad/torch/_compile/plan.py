@@ -11,7 +11,7 @@ import jax
 
 from funcgrad.engine import Aval, GraphNode, Leaf, Storage, Value, Variable, compute, local
 from funcgrad.engine.compiling import compiled
-from funcgrad.engine.trace import State, Trace
+from funcgrad.engine.recording import State, Trace
 from funcgrad.engine.values import is_tracer
 from funcgrad.torch._tensor.tensor import Tensor
 

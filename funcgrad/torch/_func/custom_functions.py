@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from funcgrad.engine import Storage, Value, local
-from funcgrad.engine.levels import BatchLevel, DualLevel, GradLevel, Level, TangentLevel, modes
+from funcgrad.engine.levels import BatchLevel, DualLevel, GradLevel, Level, TangentLevel
 from funcgrad.engine.values import Wrapped
 from funcgrad.torch._func.batching import batch_of
 from funcgrad.torch._func.inputs import as_tensor, leave, looked_at
@@ -196,7 +196,7 @@ def _with_tangents(level: DualLevel, cls: Any, args: tuple[Any, ...], run: Any) 
         None if value is None or value.tangent is None else as_tensor(value.tangent)
         for value in held
     ]
-    enabled, modes.forward_enabled = modes.forward_enabled, False
+    enabled, local.recorder.forward_enabled = local.recorder.forward_enabled, False
     try:
         output, ctx = run(args)
         if not enabled:
@@ -208,7 +208,7 @@ def _with_tangents(level: DualLevel, cls: Any, args: tuple[Any, ...], run: Any) 
         _check_sharing(args, given, versions, outputs, _as_tuple(carried))
         carried = _checked(carried, outputs)
     finally:
-        modes.forward_enabled = enabled
+        local.recorder.forward_enabled = enabled
     for each, tangent in zip(outputs, carried, strict=True):
         if tangent is not None and isinstance(each, Tensor):
             value = each._storage.value

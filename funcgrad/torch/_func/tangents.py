@@ -4,7 +4,8 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from funcgrad.engine.levels import TangentLevel, modes
+from funcgrad.engine import local
+from funcgrad.engine.levels import TangentLevel
 from funcgrad.engine.values import Wrapped
 from funcgrad.torch._func.batching import vmap
 from funcgrad.torch._func.gradients import Argnums, basis, jacrev, split_columns, vjp
@@ -85,7 +86,7 @@ def jvp_of(
         )
     _check_given(flat_primals, "primals")
     _check_given(flat_tangents, "tangents")
-    before, modes.forward_enabled = modes.forward_enabled, True
+    before, local.recorder.forward_enabled = local.recorder.forward_enabled, True
     aux = None
     try:
         with TangentLevel() as level:
@@ -109,7 +110,7 @@ def jvp_of(
             check_tensors(outputs, JVP)
             pairs = [_taken_apart(level, each, strict) for each in outputs]
     finally:
-        modes.forward_enabled = before
+        local.recorder.forward_enabled = before
     values = unflatten([value for value, _ in pairs], output_spec)
     carried = unflatten(
         [CREATION["zeros_like"](v) if t is None else as_tensor(t) for v, t in pairs], output_spec

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from funcgrad.engine import Leaf, Storage, Value, Variable, record
-from funcgrad.engine.levels import DualLevel, detached, modes
+from funcgrad.engine import Leaf, Storage, Value, Variable, local, record
+from funcgrad.engine.levels import DualLevel, without_history
 from funcgrad.engine.ops import zeros_like
 from funcgrad.engine.values import Wrapped
 from funcgrad.torch._levels.axes import expand, move_axis
@@ -24,7 +24,7 @@ class DetachedStorage(Storage):
         """What the shared cell holds, detached."""
         value = self.source.value
         if value is not self.seen:
-            self.seen, self.cached = value, detached(value)
+            self.seen, self.cached = value, without_history(value)
         return self.cached
 
     @value.setter
@@ -125,7 +125,7 @@ def still_dual(held: Value, value: Value) -> Value:
     if not is_dual(held) or is_dual(value) or not value.aval.inexact:
         return value
     level: Any = held.level  # type: ignore[attr-defined]
-    if level.alive and not modes.forward_enabled:
+    if level.alive and not local.recorder.forward_enabled:
         return level.wrap_dual(value, held.tangent)  # type: ignore[attr-defined]
     made = record(zeros_like, (Variable(Storage(value)),))
     return level.wrap_dual(value, Variable(Storage(made[0]))) if level.alive else value

@@ -4,8 +4,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from funcgrad.engine import Storage, Value
-from funcgrad.engine.levels import modes
+from funcgrad.engine import Storage, Value, local
 
 
 class InferenceStorage(Storage):
@@ -74,7 +73,7 @@ def switch(on: bool) -> bool:
 
     global _threads_inferring
     before, state.enabled = state.enabled, on
-    modes.forward_enabled = not on
+    local.recorder.forward_enabled = not on
     with _lock:
         _threads_inferring += on - before
         make_storages_by(_storage_of if _threads_inferring else Storage)

@@ -7,7 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from funcgrad.engine import GraphNode, Op, Storage
-from funcgrad.engine.nodes import Node
+from funcgrad.engine.derivatives import Node, node_type_of
 from funcgrad.torch._memory.bits import as_complex, as_pairs
 from funcgrad.torch._memory.layouts import Layout, layout, reader, writer
 from funcgrad.torch._memory.storages import ViewStorage, aval_of
@@ -112,4 +112,4 @@ def copy_slices(op: Op, view: Layout, around: Around) -> Op:
 def type_of_write(node: GraphNode) -> type:
     """The kind of node that the op behind a node has where it writes to no view."""
     op = node.rule.op if isinstance(node, Node) else None
-    return op.within.node_type if isinstance(op, WriteOp) else type(node)
+    return node_type_of(op.within) if isinstance(op, WriteOp) else type(node)

@@ -13,7 +13,9 @@ import numpy as np
 
 from funcgrad.engine import Aval, Op, Storage, Value, Variable
 from funcgrad.engine.levels import where
-from funcgrad.engine.trace import local, record, record_one, record_two
+from funcgrad.engine.recording import local
+from funcgrad.engine.trace import record
+from funcgrad.engine.unrolled import record_one, record_two
 from funcgrad.torch._memory.bits import PUT_BACK, seen_op
 from funcgrad.torch._memory.constants import place
 from funcgrad.torch._memory.geometry import Geometry, Sizes, contiguous

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from funcgrad.engine import Aval, Leaf, Op, Storage, Variable
-from funcgrad.engine.trace import record_one, record_two
+from funcgrad.engine.ops import remember
+from funcgrad.engine.unrolled import record_one, record_two
 from funcgrad.torch._memory.storages import DataStorage, ViewStorage, aval_of
 from funcgrad.torch._ops.out import CASTS, store
 from funcgrad.torch._ops.row import BOOL, FLOAT, Argument, Role, Row, named
@@ -24,7 +25,6 @@ from funcgrad.torch._tensor.operands import (
     laid_out,
     number,
     promoted,
-    remember,
     stored_number,
 )
 from funcgrad.torch._tensor.registry import publish

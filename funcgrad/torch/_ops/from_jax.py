@@ -7,7 +7,7 @@ from typing import Any
 import jax
 
 from funcgrad.engine import Op, record
-from funcgrad.torch._tensor.operands import remember
+from funcgrad.engine.ops import remember
 from funcgrad.torch._tensor.registry import publish_all
 from funcgrad.torch._tensor.tensor import Tensor, tensor_of
 

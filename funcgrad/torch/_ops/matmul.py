@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from funcgrad.engine import Aval, record
-from funcgrad.engine.trace import record_two
+from funcgrad.engine.unrolled import record_two
 from funcgrad.torch._ops.out import EXACT, store
 from funcgrad.torch._ops.row import Array, no_kernel, op
 from funcgrad.torch._ops.views import views

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from funcgrad.engine import Aval, Op, record
-from funcgrad.engine.trace import record_one
+from funcgrad.engine.ops import remember
+from funcgrad.engine.unrolled import record_one
 from funcgrad.torch._ops.elementwise import elementwise, operator
 from funcgrad.torch._ops.out import store
 from funcgrad.torch._ops.row import SAME, Array, no_kernel, op
@@ -17,7 +18,6 @@ from funcgrad.torch._tensor.operands import (
     laid_out,
     number,
     promoted,
-    remember,
     stored_number,
 )
 from funcgrad.torch._tensor.registry import publish

@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from funcgrad.engine.trace import record_one
+from funcgrad.engine.ops import remember
+from funcgrad.engine.unrolled import record_one
 from funcgrad.torch._ops.out import CASTS, store
 from funcgrad.torch._ops.row import (
     BOOL,
@@ -26,7 +27,6 @@ from funcgrad.torch._ops.row import (
     wrapped_dims,
 )
 from funcgrad.torch._tensor.in_place import watch
-from funcgrad.torch._tensor.operands import remember
 from funcgrad.torch._tensor.registry import publish
 from funcgrad.torch._tensor.tensor import Tensor, tensor_of
 from funcgrad.torch._types.dtypes import as_dtype, bool_, dtype, int64, uint8

@@ -19,6 +19,7 @@ import jax
 import numpy as np
 
 from funcgrad.engine import Aval, Op, Variable, grad_mode, record
+from funcgrad.engine.ops import remember
 from funcgrad.torch._memory.geometry import wrap_dim
 from funcgrad.torch._memory.storages import aval_of
 from funcgrad.torch._ops.out import store
@@ -29,7 +30,6 @@ from funcgrad.torch._tensor.operands import (
     check_result_fits,
     laid_out,
     promoted,
-    remember,
     stored_number,
 )
 from funcgrad.torch._tensor.registry import publish

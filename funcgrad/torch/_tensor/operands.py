@@ -45,14 +45,6 @@ def stored_number(value: Any, aval: Aval) -> Variable:
     return number(value, aval)
 
 
-def remember(cache: dict, key: Any, entry: Any, limit: int = 1024) -> Any:
-    """Put `entry` in a cache, which starts anew rather than grow past `limit`; returns it."""
-    if len(cache) >= limit:
-        cache.clear()
-    cache[key] = entry
-    return entry
-
-
 def promoted(operands: tuple[Any, ...]) -> dtype:
     """The dtype in which PyTorch computes on these tensors and Python numbers."""
     avals = [aval_of(each._storage) for each in operands if isinstance(each, Variable)]

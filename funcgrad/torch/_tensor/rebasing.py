@@ -7,8 +7,7 @@ from weakref import ref
 import jax.numpy as jnp
 
 from funcgrad.engine import GraphNode, Op, Storage, Variable, record
-from funcgrad.engine.nodes import hooks_of
-from funcgrad.engine.values import Moved
+from funcgrad.engine.nodes import Moved, hooks_of
 from funcgrad.torch._tensor.tensor import Tensor, tensor_of
 
 CLONE = Op("clone", jnp.copy, label="CloneBackward0")

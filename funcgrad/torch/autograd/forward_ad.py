@@ -4,7 +4,7 @@ from contextlib import ContextDecorator
 from typing import Any, NamedTuple
 
 from funcgrad.engine import Op, local
-from funcgrad.engine.levels import DualLevel, duals, modes, node_of
+from funcgrad.engine.levels import DualLevel, duals, node_of
 from funcgrad.torch._levels.storages import DualStorage, dual_of
 from funcgrad.torch._tensor.tangent_checks import check_dtypes, check_sizes
 from funcgrad.torch._tensor.tensor import Tensor, tensor_of
@@ -127,7 +127,7 @@ def unpack_dual(tensor: Any, *, level: int | None = None) -> UnpackedDualTensor:
         primal._storage = storage.source
     else:
         primal._storage = value.inner._storage
-    if not modes.forward_enabled or value.tangent is None:
+    if not local.recorder.forward_enabled or value.tangent is None:
         return UnpackedDualTensor(primal, None)
     tangent: Any = value.tangent
     if not isinstance(tangent, Tensor):
@@ -149,21 +149,21 @@ class dual_level(ContextDecorator):
 
 
 def _is_fwd_grad_enabled() -> bool:
-    return modes.forward_enabled
+    return local.recorder.forward_enabled
 
 
 class _set_fwd_grad_enabled(ContextDecorator):
     """Whether ops carry tangents on: from now, and until the end of the block where it is used as one."""
 
     def __init__(self, mode: bool) -> None:
-        self.before = modes.forward_enabled
-        modes.forward_enabled = mode
+        self.before = local.recorder.forward_enabled
+        local.recorder.forward_enabled = mode
 
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, *_: object) -> None:
-        modes.forward_enabled = self.before
+        local.recorder.forward_enabled = self.before
 
 
 __all__ = [

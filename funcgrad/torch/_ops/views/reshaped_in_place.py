@@ -5,8 +5,8 @@ from operator import index
 from typing import Any
 
 from funcgrad.engine import Leaf, local, record
-from funcgrad.engine.levels import detached as without_history
-from funcgrad.engine.nodes import detached, hooked, hooks_of
+from funcgrad.engine.levels import without_history
+from funcgrad.engine.nodes import cut_off, hooked, hooks_of
 from funcgrad.torch._levels.batches import is_batched
 from funcgrad.torch._levels.refusals import check_captured
 from funcgrad.torch._levels.storages import is_dual
@@ -101,7 +101,7 @@ def detach_(self: Tensor) -> Tensor:
     if isinstance(node, Leaf):
         self.requires_grad = False
     elif node is not None:
-        detached.setdefault(node, set()).add(self._nr)
+        cut_off.setdefault(node, set()).add(self._nr)
         note_move(self._storage, node, None, 0)
         self._node, self._nr, self._former = None, 0, None
         if node in hooked and node.outputs == 1 and self._retained is None:

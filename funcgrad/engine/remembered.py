@@ -1,4 +1,4 @@
-"""Walks backward that nobody looks into: through ops' nodes alone, without hooks, in the order of their making.
+"""Short ways for walks backward through ops' nodes alone, without hooks; nodes are visited in reverse order of creation.
 
 A walk whose whole graph was recorded in the current trace follows from the recording alone. So what it appends is
 remembered on the state it started from (a `Pullback`), and the next walk from there appends it without going op by op.
@@ -9,12 +9,14 @@ from operator import attrgetter
 from typing import Any, NamedTuple
 from weakref import ref
 
+from funcgrad.engine.derivatives import Node
 from funcgrad.engine.graph import Accumulate, Gathered, into, made, pull_back, walk
-from funcgrad.engine.nodes import GraphNode, Leaf, Node, detached, hooked, next_sequence
+from funcgrad.engine.nodes import GraphNode, Leaf, Variable, cut_off, hooked, next_sequence
 from funcgrad.engine.ops import add, ones_like
+from funcgrad.engine.recording import State, Trace, add_to, local
 from funcgrad.engine.settings import settings
-from funcgrad.engine.trace import State, Trace, add_to, flush, local, record, record_values
-from funcgrad.engine.values import Storage, Value, Variable
+from funcgrad.engine.trace import flush, record, record_values, variables_of
+from funcgrad.engine.values import Storage, Value
 
 _sequence = attrgetter("sequence")
 _NO_EDGE = (None, 0)
@@ -22,14 +24,14 @@ _LAST = "last"  # among a state's pullbacks: no walk goes on from the one that e
 
 
 class Pullback(NamedTuple):
-    """What one walk appends to the trace: entries, and for each leaf met, in order, where its gradient stands."""
+    """The entries that one walk appends to the trace, and for each leaf met, in order, the position of its gradient."""
 
     entries: list[tuple[Any, None]]
     gradients: list[int | None]
 
 
 class GraphPullback(NamedTuple):
-    """What one walk whose gradients have a graph appends to the trace, and how the graph is made.
+    """The entries that a walk with `create_graph` appends to the trace, and how its graph is made.
 
     Attributes:
         entries: as in `Pullback`.
@@ -102,8 +104,8 @@ def pull(
             return []
     trace = recorder.trace
     if create_graph and trace.chain is not None and trace.chain[1] < _first_made(nodes):
-        # This one does not go on from the last: next time, that one will be known to be the last of its chain.
-        _remember(trace.chain[0], _LAST, True)
+        # This walk does not go on from the last one. Note there that its chain ends, for the next time.
+        _keep(trace.chain[0], _LAST, True)
     place = None
     if cotangent is None:
         place = _place(trace.token, root, leaves if leading else None, create_graph)
@@ -123,7 +125,7 @@ def pull(
         recorder.grad_enabled = before
     gathered = [(leaf, *found[leaf]) for leaf in leaves if leaf in found]
     if place is not None:
-        _remember(
+        _keep(
             state,
             place,
             _remembered(trace, start, leaves, nodes, gathered, notes) if noting else None,
@@ -131,7 +133,7 @@ def pull(
     return gathered
 
 
-def _remember(state: State, key: Any, entry: Any) -> None:
+def _keep(state: State, key: Any, entry: Any) -> None:
     state.pullbacks = add_to(state.pullbacks)
     state.pullbacks[key] = entry
 
@@ -139,8 +141,8 @@ def _remember(state: State, key: Any, entry: Any) -> None:
 def chain_ended() -> bool:
     """Whether what is pending should run, after a walk whose gradients have a graph.
 
-    They are likely to be differentiated in turn, and to run together with what comes of that. So it should where no walk
-    went on from here before, and where much is pending.
+    Such gradients are likely to be differentiated in turn, in one run with the ops that follow. So run now only where no
+    walk went on from here before, or where much is pending.
     """
     trace = local.recorder.trace
     state = trace.log[-1][0]
@@ -183,7 +185,7 @@ def _plain_graph(root: GraphNode, leaves: list[Any]) -> list[Any] | None:
     # A hook may do anything, and has to be called every time.
     if hooked and any(node in hooked for node in seen):
         return None
-    return None if detached and any(node in detached for node in seen) else nodes
+    return None if cut_off and any(node in cut_off for node in seen) else nodes
 
 
 def _place(token: object, root: Variable, leaves: list[Leaf] | None, create_graph: bool) -> Any:
@@ -253,7 +255,7 @@ def _replay_graph(
 
 
 class _Notes:
-    """What a walk whose gradients have a graph does, noted to be done again."""
+    """The steps of a walk with `create_graph`, noted so that they can be repeated."""
 
     def __init__(self, nodes: list[Node]) -> None:
         self.numbers = {node: number for number, node in enumerate(nodes)}
@@ -290,7 +292,7 @@ def _remembered(
     gathered: Gathered,
     notes: _Notes | None,
 ) -> Pullback | GraphPullback | None:
-    """What a walk has appended, if everything that it walked was recorded in this trace."""
+    """The entries that a walk has appended, if everything that it walked was recorded in this trace; else None."""
     token = trace.token
     appended = trace.log[start:]
     entries = [(state, None) for state, _ in appended]
@@ -315,7 +317,7 @@ def _remembered(
 
 
 def _stands_as_recorded(trace: Trace, nodes: list[Node]) -> bool:
-    """Whether ops of this trace made the nodes, none of them freed, and what these saved stands where the ops took it from.
+    """Whether ops of this trace made the nodes, none is freed, and each saved value stands where its op took it from.
 
     A node of an earlier trace is only a name in this one. And a number in the program is one value for all threads: where
     another one used it meanwhile, it stands in this trace a second time.
@@ -397,14 +399,11 @@ def _pull_variables(node: Node, cotangents: list[Variable | None]) -> list[Varia
     """`pull_back` of a node that saved what it needs, recorded as a graph."""
     if any(each is None for each in cotangents):
         return pull_back(node, cotangents)  # type: ignore[return-value]
-    results = record(node.rule.full, _saved_arguments(node) + cotangents)
-    if type(results) is tuple:
-        return [made(results)]
-    return [made(each) for each in results]
+    return variables_of(record(node.rule.full, _saved_arguments(node) + cotangents))
 
 
 def _saved_arguments(node: Node) -> list[Any]:
-    """What a node saved, as arguments of its derivative: with the edges that they came by."""
+    """The saved values of a node as arguments of its derivative, with the edges that they came by."""
     edges = node.edges
     # In the storage itself, so that the derivative's node notices a change in place too.
     return [

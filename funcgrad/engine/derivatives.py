@@ -1,0 +1,303 @@
+"""How gradients and tangents flow through an op: its rule, the ops that its derivatives are, and the nodes it leaves behind.
+
+No derivative is written by hand. The backward of op `f` is another op, `jax.vjp` of `f`, and its tangents are a third,
+`jax.jvp` of `f`. So gradients of gradients need nothing more.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.interpreters import partial_eval
+
+from funcgrad.engine.nodes import GraphNode, Saved, Variable, sequence
+from funcgrad.engine.ops import Op, as_tuple, remember
+from funcgrad.engine.values import Aval, Slot, with_wide_types
+
+_UNKNOWN = object()
+
+# True while a function is traced for its tangents. PyTorch's gradient of some ops is not the transpose of their tangent.
+pushing = ContextVar("pushing", default=False)
+
+
+@contextmanager
+def _tracing(mode: bool) -> Iterator[None]:
+    token = pushing.set(mode)
+    try:
+        yield
+    finally:
+        pushing.reset(token)
+
+
+def rule_of(op: Op, avals: tuple[Aval, ...], needed: tuple[bool, ...]) -> "Rule | None":
+    """How a gradient flows back through an op, for these input types and inputs differentiated; None if no gradient flows."""
+    if True not in needed:
+        return None
+    key = (avals, needed)
+    known = op.rules.get(key, _UNKNOWN)
+    if known is _UNKNOWN:
+        flows = any(aval.inexact for aval in op.types(avals))
+        known = Rule(op, avals, needed) if flows else None
+        remember(op.rules, key, known)
+    return known
+
+
+def jvp_of(op: Op, avals: tuple[Aval, ...], given: tuple[bool, ...]) -> "JvpOp | None":
+    """The op that gives the tangents of the floating and complex outputs; None where there are none.
+
+    Args:
+        op: the op to differentiate.
+        avals: the types of the arguments.
+        given: for each argument, whether it has a tangent; the others' count as zero.
+    """
+    if not any(aval.inexact for aval in op.types(avals)):
+        return None
+    known = op.derived.get((avals, given))
+    if known is None:
+        known = JvpOp(op, avals, given)
+        remember(op.derived, (avals, given), known)
+    return known
+
+
+class Node(GraphNode):
+    """The node an op leaves behind. Each op has a subclass of its own, named as its label says."""
+
+    __slots__ = ("rule",)
+
+    rule: "Rule"
+
+    @property
+    def outputs(self) -> int:
+        """How many outputs the op had that left this node behind."""
+        return self.rule.count
+
+    @property
+    def types(self) -> tuple[Aval | None, ...]:
+        """The types of these outputs."""
+        return self.rule.outputs
+
+
+class KeepingNode(Node):
+    """The node of an op whose way back needs constants only, such as an offset: a walk has nothing to free."""
+
+    __slots__ = ("kept",)
+
+    kept: Saved
+
+    @property
+    def saved(self) -> Saved:
+        """The constants."""
+        return self.kept
+
+    @saved.setter
+    def saved(self, saved: Saved | None) -> None:
+        if saved is not None:
+            self.kept = saved
+
+
+def node_type(label: str, base: type[Node] = Node) -> type[Node]:
+    """A class of nodes named `label`."""
+    return type(label, (base,), {"__slots__": (), "__module__": "builtins"})
+
+
+def node_type_of(op: Op) -> type[Node]:
+    """The class of an op's nodes; each op has one of its own."""
+    if op.node_type is None:
+        op.node_type = node_type(op.label)
+    return op.node_type
+
+
+def maker(rule: "Rule") -> Callable[[Sequence[Variable], Slot], Node]:
+    """The function that makes an op's node from its arguments and its place in the trace.
+
+    Making nodes is a good part of what recording costs, so there is one function for each pattern
+    of arguments saved and arguments that want a gradient: `exec` unrolls the loops over both.
+    """
+    saved = ", ".join(f"(v{k} := s{k}.value, s{k}, s{k}.version, v{k})" for k in rule.saves)
+    edges = ", ".join(f"(arguments[{k}]._node, arguments[{k}]._nr)" for k in rule.wants)
+    storages = "".join(f"    s{k} = arguments[{k}]._storage\n" for k in rule.saves)
+    source = (
+        "def make(arguments, slot):\n"
+        "    node = new(kind)\n"
+        f"{storages}"
+        "    node.rule = rule\n"
+        f"    node.saved = ({saved}{',' if saved else ''})\n"
+        f"    node.edges = ({edges}{',' if edges else ''})\n"
+        "    node.sequence = next(sequence)\n"
+        "    node.slot = slot\n"
+        "    return node\n"
+    )
+    scope = {"new": object.__new__, "kind": rule.node_type, "rule": rule, "sequence": sequence}
+    exec(source, scope)
+    return scope["make"]  # type: ignore[return-value]
+
+
+class Rule:
+    """How a gradient flows back through an op, for one choice of input types and inputs differentiated.
+
+    Attributes:
+        outputs, count: the types of the op's outputs, and how many they are.
+        wants: which inputs a gradient flows to.
+        full: the way back where a cotangent of every output is given.
+        saves: the inputs whose values it needs.
+        saved_edges: for each of these, which of the node's edges it came by; -1 for an input without.
+        make: makes the graph node of one call of the op, from its arguments and its place.
+    """
+
+    __slots__ = (
+        "_vjps",
+        "avals",
+        "count",
+        "full",
+        "make",
+        "needed",
+        "node_type",
+        "op",
+        "outputs",
+        "saved_edges",
+        "saves",
+        "wants",
+    )
+
+    def __init__(self, op: Op, avals: tuple[Aval, ...], needed: tuple[bool, ...]) -> None:
+        self.op = op
+        self.avals = avals
+        self.needed = needed
+        self.node_type = node_type_of(op)
+        self.outputs = op.types(avals)
+        self.wants = tuple(k for k, need in enumerate(needed) if need)
+        self.count = len(self.outputs)
+        self._vjps: dict[tuple[bool, ...], VjpOp] = {}
+        self.full = self.vjp(tuple(t.inexact for t in self.outputs))
+        self.saves: tuple[int, ...] = self.full.uses
+        if op.constants_from is not None and self.saves:
+            constants = range(len(avals))[op.constants_from :]
+            if all(k in constants for k in self.saves):
+                self.node_type = node_type(op.label, KeepingNode)
+        self.saved_edges = tuple(self.wants.index(k) if k in self.wants else -1 for k in self.saves)
+        self.make = maker(self)
+
+    def vjp(self, given: tuple[bool, ...]) -> "VjpOp":
+        """The op `(*inputs it uses, *cotangents given) -> cotangents of the inputs that want one`.
+
+        Args:
+            given: for each output, whether a cotangent of it is given; the others count as zero.
+        """
+        known = self._vjps.get(given)
+        if known is None:
+            known = self._vjps[given] = VjpOp(self, given)
+        return known
+
+
+class VjpOp(Op):
+    """The backward of an op; `uses` tells which of the op's inputs it takes, before the cotangents."""
+
+    __slots__ = ("uses",)
+
+    def __init__(self, rule: Rule, given: tuple[bool, ...]) -> None:
+        cotangents = [t for t, g in zip(rule.outputs, given, strict=True) if g]
+        kept = [k % len(rule.avals) for k in rule.op.saves if k < 0 or rule.needed[k]]
+        self.uses, function = _of_used(
+            partial(_pull_back, rule, given), rule.avals, cotangents, kept
+        )
+        super().__init__(
+            f"{rule.op.name}_vjp",
+            function,
+            label=f"{rule.op.label}Backward",
+            check=partial(_check_cotangents, rule.op.label, cotangents),
+        )
+
+
+def _check_cotangents(label: str, wanted: Sequence[Aval], *avals: Aval) -> None:
+    """Check that cotangents are of the types of the outputs, which somebody may have changed behind the graph's back.
+
+    Raises:
+        RuntimeError: one has another shape or dtype.
+    """
+    for position, (aval, given) in enumerate(zip(reversed(wanted), reversed(avals), strict=False)):
+        if (aval.shape, aval.dtype) != (given.shape, given.dtype):
+            what = f"got {list(given.shape)} but expected shape compatible with {list(aval.shape)}"
+            if given.shape == aval.shape:
+                what = f"expected dtype {aval.dtype} but got dtype {given.dtype}"
+            raise RuntimeError(
+                f"Function {label} was given an invalid gradient at index {len(wanted) - 1 - position} - {what}"
+            )
+
+
+class JvpOp(Op):
+    """The forward derivative of an op; `uses` tells which of the op's inputs it takes, before the tangents."""
+
+    __slots__ = ("uses",)
+
+    def __init__(self, op: Op, avals: tuple[Aval, ...], given: tuple[bool, ...]) -> None:
+        outputs = op.types(avals)
+        wants = [k for k, have in enumerate(given) if have]
+
+        def full(*args: Any) -> Any:
+            inputs, tangents = args[: len(avals)], args[len(avals) :]
+
+            def of_wanted(*wanted: Any) -> tuple:
+                merged = list(inputs)
+                for k, array in zip(wants, wanted, strict=True):
+                    merged[k] = array
+                return as_tuple(op.function(*merged))
+
+            with _tracing(True):
+                _, carried = jax.jvp(of_wanted, tuple(inputs[k] for k in wants), tangents)
+            kept = tuple(t for t, aval in zip(carried, outputs, strict=True) if aval.inexact)
+            return kept if len(kept) > 1 else kept[0]
+
+        uses, function = _of_used(full, avals, [avals[k] for k in wants])
+        self.uses = uses
+        super().__init__(f"{op.name}_jvp", function, label=op.label)
+
+
+def _of_used(
+    full: Callable[..., Any], avals: Sequence[Aval], others: Sequence[Any], kept: Sequence[int] = ()
+) -> tuple[tuple[int, ...], Callable[..., Any]]:
+    """Which of the first arguments a function reads or is to have, and the function of these and of the others."""
+    structs = [aval.struct for aval in (*avals, *others)]
+    jaxpr = with_wide_types(jax.make_jaxpr(full), *structs).jaxpr
+    # Most derivatives read few of the op's inputs; the others need not be kept.
+    _, used = partial_eval.dce_jaxpr(jaxpr, [True] * len(jaxpr.outvars))
+    uses = tuple(k for k in range(len(avals)) if used[k] or k in kept)
+
+    def function(*args: Any) -> Any:
+        inputs: list[Any] = [jnp.zeros(aval.shape, aval.dtype) for aval in avals]
+        for k, array in zip(uses, args, strict=False):
+            inputs[k] = array
+        return full(*inputs, *args[len(uses) :])
+
+    return uses, function
+
+
+def _pull_back(rule: Rule, given: tuple[bool, ...], *args: Any) -> tuple:
+    inputs, cotangents = args[: len(rule.avals)], iter(args[len(rule.avals) :])
+
+    def of_wanted(*wanted: Any) -> tuple:
+        merged = list(inputs)
+        for k, array in zip(rule.wants, wanted, strict=True):
+            merged[k] = array
+        return as_tuple(rule.op.function(*merged))
+
+    with _tracing(False):
+        _, pullback = jax.vjp(of_wanted, *(inputs[k] for k in rule.wants))
+    gradients = pullback(
+        tuple(
+            _conjugate(next(cotangents))
+            if have
+            else np.zeros(t.shape, t.dtype if t.inexact else jax.dtypes.float0)
+            for have, t in zip(given, rule.outputs, strict=True)
+        )
+    )
+    return tuple(_conjugate(gradient) for gradient in gradients)
+
+
+def _conjugate(array: Any) -> Any:
+    """The complex conjugate: JAX's complex gradients are conjugates of PyTorch's. A real number keeps `+0` as its imaginary part."""
+    return jax.lax.complex(array.real, 0 - array.imag) if array.dtype.kind == "c" else array

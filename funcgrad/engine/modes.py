@@ -1,0 +1,37 @@
+"""The modes that hold inside a block: how pending ops run, and whether ops leave graph nodes behind."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from funcgrad.engine.recording import local
+from funcgrad.engine.settings import check_mode, settings
+from funcgrad.engine.trace import flush
+
+
+@contextmanager
+def mode(name: str) -> Iterator[None]:
+    """Run pending ops in this mode inside the block: "auto", "op_by_op" or "compiled".
+
+    What is pending at the block's ends runs there, so that exactly the block's own ops run in the mode.
+
+    Raises:
+        ValueError: there is no such mode.
+    """
+    check_mode(name)
+    flush("the engine's mode changed")
+    before, settings.mode = settings.mode, name
+    try:
+        yield
+        flush("the engine's mode changed")
+    finally:
+        settings.mode = before
+
+
+@contextmanager
+def grad_mode(enabled: bool) -> Iterator[None]:
+    """Whether ops called in this thread inside the block leave graph nodes behind."""
+    before, local.recorder.grad_enabled = local.recorder.grad_enabled, enabled
+    try:
+        yield
+    finally:
+        local.recorder.grad_enabled = before

@@ -1,0 +1,95 @@
+"""`record` for one and for two arguments, unrolled: the cases that a training step is made of."""
+
+from weakref import ref
+
+from funcgrad.engine.nodes import Variable
+from funcgrad.engine.ops import Op
+from funcgrad.engine.recording import local
+from funcgrad.engine.settings import settings
+from funcgrad.engine.trace import (
+    Result,
+    TracerFoundError,
+    apply_at_once,
+    enter,
+    enter_node,
+    flush,
+    new_state,
+)
+from funcgrad.engine.values import Value
+
+
+def record_one(op: Op, a: Variable) -> Result:
+    """`record(op, (a,))` for an op with one output, unrolled as `record_two`."""
+    recorder = local.recorder
+    value = a._storage.value
+    node = a._node if recorder.grad_enabled else None
+    trace = recorder.trace
+    token = trace.token
+    try:
+        slot = value.slot
+        at = slot[1] if slot[0] is token else enter(recorder, a)
+        edge = -1
+        if node is not None:
+            slot = node.slot
+            edge = (slot[1] if slot[0] is token else enter_node(recorder, node)) + a._nr
+    except TracerFoundError:
+        return apply_at_once(op, (a,))
+    key = (op, at, edge)
+    log = trace.log
+    state = log[-1][0]
+    state = state.children.get(key) or new_state(state, key, (value,))
+    position = state.position
+    slot = (token, position)
+    value = Value(None, state.aval, slot, trace)
+    rule = state.rule
+    made = None if rule is None else rule.make((a,), slot)
+    log.append((state, None))
+    trace.held[position] = ref(value)
+    if position >= settings.buffer_size:
+        flush("the buffer was full")
+    if made is not None and recorder.observer is not None:
+        recorder.observer.made(made, (a,))
+    return value, made, 0
+
+
+def record_two(op: Op, a: Variable, b: Variable) -> Result:
+    """`record(op, (a, b))` for an op with one output, unrolled: the case that a training step is made of."""
+    recorder = local.recorder
+    first, second = a._storage.value, b._storage.value
+    first_node = second_node = None
+    if recorder.grad_enabled:
+        first_node, second_node = a._node, b._node
+    trace = recorder.trace
+    token = trace.token
+    try:
+        slot = first.slot
+        first_at = slot[1] if slot[0] is token else enter(recorder, a)
+        slot = second.slot
+        second_at = slot[1] if slot[0] is token else enter(recorder, b)
+        first_edge = second_edge = -1
+        if first_node is not None:
+            slot = first_node.slot
+            first_edge = (slot[1] if slot[0] is token else enter_node(recorder, first_node)) + a._nr
+        if second_node is not None:
+            slot = second_node.slot
+            second_edge = (
+                slot[1] if slot[0] is token else enter_node(recorder, second_node)
+            ) + b._nr
+    except TracerFoundError:
+        return apply_at_once(op, (a, b))
+    key = (op, first_at, first_edge, second_at, second_edge)
+    log = trace.log
+    state = log[-1][0]
+    state = state.children.get(key) or new_state(state, key, (first, second))
+    position = state.position
+    slot = (token, position)
+    value = Value(None, state.aval, slot, trace)
+    rule = state.rule
+    made = None if rule is None else rule.make((a, b), slot)
+    log.append((state, None))
+    trace.held[position] = ref(value)
+    if position >= settings.buffer_size:
+        flush("the buffer was full")
+    if made is not None and recorder.observer is not None:
+        recorder.observer.made(made, (a, b))
+    return value, made, 0
