@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from funcgrad.engine import Aval, Constant, Value, Variable
+from funcgrad.engine.ops import remember
 
 _constants: dict[tuple[Aval, Any], Variable] = {}
 _LIMIT = 4096
@@ -35,9 +36,7 @@ def constant(value: Any, aval: Aval, convert: Callable[[Any, np.dtype], Any]) ->
     if (
         value != 0 or aval.dtype.kind in "iub"
     ):  # 0.0 and -0.0 are equal, and are not the same number
-        if len(_constants) >= _LIMIT:
-            _constants.clear()
-        _constants[aval, value] = made
+        remember(_constants, (aval, value), made, _LIMIT)
     return made
 
 
