@@ -163,8 +163,7 @@ def test_answer_solves_the_normal_equations_of_rational_arithmetic():
 
 @pytest.mark.parametrize("outputs", [(), (2,)], ids=["one output", "two outputs"])
 @pytest.mark.parametrize("intercept", [False, True])
-def test_answer_is_pytorchs(outputs, intercept):
-    torch = pytest.importorskip("torch")
+def test_answer_is_pytorchs(torch, outputs, intercept):
     rng = np.random.default_rng(1)
     x, y = rng.normal(2.0, 1.0, size=(40, 5)), rng.normal(size=(40, *outputs))
     design = np.column_stack([x, np.ones(40)]) if intercept else x

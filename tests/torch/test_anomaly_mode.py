@@ -5,8 +5,7 @@ import warnings
 
 import pytest
 
-import funcgrad.torch as ours
-from tests.torch.side_by_side import assert_same
+from tests.both_sides import assert_same, ours
 
 
 def leaf(torch):

@@ -9,8 +9,7 @@ from functools import partial
 
 import pytest
 
-import funcgrad.torch as ours
-from tests.torch.side_by_side import assert_same, attempt
+from tests.both_sides import assert_same, attempt, ours
 
 
 def leaf(torch, *elements):

@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 
-from tests.torch.side_by_side import assert_same, attempt
+from tests.both_sides import assert_same, attempt
 
 
 def leaf(torch, *elements):

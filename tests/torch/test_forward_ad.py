@@ -4,10 +4,7 @@ import contextlib
 
 import pytest
 
-import funcgrad.torch as ours
-
-theirs = pytest.importorskip("torch")
-from tests.torch.results import assert_same, outcome  # noqa: E402
+from tests.both_sides import SIDES, assert_same, ours, result_of
 
 
 def forward_ad(t):
@@ -20,11 +17,7 @@ def unpacked(t, tensor):
 
 
 def check(call):
-    def run(t):
-        return call(t, forward_ad(t))
-
-    mine, reference = (outcome(run, t) for t in (ours, theirs))
-    assert_same(mine, reference)
+    assert_same(result_of(call, "autograd.forward_ad"))
 
 
 def x(t, requires_grad=False):
@@ -211,7 +204,7 @@ COMPLAINTS = {
 @pytest.mark.parametrize("case", COMPLAINTS)
 def test_complaint_is_pytorchs(case):
     check(COMPLAINTS[case])
-    for t in (ours, theirs):
+    for t in SIDES:
         with contextlib.suppress(RuntimeError):
             forward_ad(t).exit_dual_level()
 

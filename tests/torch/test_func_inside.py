@@ -6,10 +6,7 @@ import numpy as np
 import pytest
 
 from funcgrad.torch._ops.row import rows
-
-theirs = pytest.importorskip("torch")
-
-from tests.torch.func_samples import (  # noqa: E402
+from tests.torch.func_samples import (
     check,
     cube_sum,
     matrix,

@@ -7,10 +7,7 @@ import pytest
 
 import funcgrad.torch as ours
 from funcgrad import engine
-
-theirs = pytest.importorskip("torch")
-
-from tests.torch.func_samples import check, vector  # noqa: E402
+from tests.torch.func_samples import check, vector
 
 
 def v(t):

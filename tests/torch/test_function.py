@@ -2,8 +2,8 @@
 
 import pytest
 
+from tests.both_sides import assert_same
 from tests.torch.custom_functions import function, leaf
-from tests.torch.side_by_side import assert_same
 
 
 def returning(make, *more):

@@ -6,8 +6,8 @@ import weakref
 
 import pytest
 
+from tests.both_sides import assert_same
 from tests.torch.custom_functions import function, leaf
-from tests.torch.side_by_side import assert_same
 
 
 def the_context_is_the_node(torch, see):

@@ -2,13 +2,7 @@
 
 import pytest
 
-import funcgrad.torch as ours
-import funcgrad.torch.func as our_func
-
-theirs = pytest.importorskip("torch")
-import torch.func as their_func  # noqa: E402
-
-from tests.torch.results import assert_same, outcome  # noqa: E402
+from tests.both_sides import assert_same, result_of
 
 
 def cube_of(t, **methods):
@@ -95,11 +89,7 @@ class OldOf:
 
 
 def check(call):
-    def run(t, f):
-        return call(t, f)
-
-    mine, reference = (outcome(run, *side) for side in ((ours, our_func), (theirs, their_func)))
-    assert_same(mine, reference)
+    assert_same(result_of(call, "func"))
 
 
 def x(t, requires_grad=False):

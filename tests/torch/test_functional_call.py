@@ -7,10 +7,7 @@ import pytest
 
 import funcgrad.torch as ours
 import funcgrad.torch.func as our_func
-
-theirs = pytest.importorskip("torch")
-
-from tests.torch.func_samples import (  # noqa: E402
+from tests.torch.func_samples import (
     check,
     matrix,
     vector,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.torch.view_programs import assert_same
+from tests.both_sides import assert_same
 
 WRITES = [
     "n[0] = w[0]",

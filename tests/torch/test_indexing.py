@@ -5,11 +5,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import funcgrad.torch as ours
 from funcgrad import engine
-from tests.torch.view_programs import assert_same
-
-theirs = pytest.importorskip("torch")
+from tests.both_sides import assert_same, ours, theirs
 
 INDICES = [
     "m",

@@ -3,10 +3,8 @@
 import numpy as np
 import pytest
 
-import funcgrad.torch as ours
 from funcgrad.torch._ops.row import rows
-
-theirs = pytest.importorskip("torch")
+from tests.both_sides import SIDES
 
 POINTS = [0.0, 1.0, -1.0, 0.5, -2.0]
 BEYOND = [float("nan"), float("inf"), -float("inf"), 0.0, 1.0]
@@ -72,7 +70,7 @@ OPS = {
 @pytest.mark.parametrize(("function", "arguments"), OPS.values(), ids=OPS)
 def test_the_derivative_at_a_kink_is_pytorchs(function, arguments):
     seen = []
-    for torch in (ours, theirs):
+    for torch in SIDES:
         tensors = [
             torch.tensor(each, dtype=torch.float64, requires_grad=True) for each in arguments
         ]
@@ -92,7 +90,7 @@ def test_the_derivative_at_a_kink_is_pytorchs(function, arguments):
 def test_zero_and_minus_zero_give_the_zeros_and_infinities_of_pytorch(name):
     mine, expected = (
         getattr(torch, name)(torch.tensor([0.0, -0.0], dtype=torch.float64)).numpy()
-        for torch in (ours, theirs)
+        for torch in SIDES
     )
     if expected.dtype == bool:
         np.testing.assert_array_equal(mine, expected)

@@ -4,8 +4,7 @@ import warnings
 
 import pytest
 
-import funcgrad.torch as ours
-from tests.torch.view_programs import assert_same, theirs
+from tests.both_sides import SIDES, assert_same, ours
 
 DTYPES = [
     "y = n.view(torch.int32)",
@@ -161,7 +160,7 @@ def test_what_is_in_a_tensor(element):
     assert_same(f"y = torch.tensor({element} in x)")
 
 
-@pytest.mark.parametrize("torch", [ours, theirs], ids=["funcgrad", "pytorch"])
+@pytest.mark.parametrize("torch", SIDES, ids=["funcgrad", "pytorch"])
 def test_a_tensor_says_which_output_it_is(torch):
     x = torch.ones(3, 2, requires_grad=True)
     rows = (x * 1).unbind()

@@ -2,8 +2,7 @@
 
 import pytest
 
-theirs = pytest.importorskip("torch")
-from tests.torch.results import ours, outcome  # noqa: E402
+from tests.both_sides import assert_same, result_of
 
 CALLS = """
 x + 2**63; x * 2**64; i + 2**63; x.mul_(2**70); x == 2**70; s + 200; s * -200; u * -1; s.add_(200); u - 300
@@ -32,4 +31,4 @@ def called(torch, call):
     "call", [call for line in CALLS.split("\n") for call in line.split("; ") if call]
 )
 def test_a_number_is_taken_as_pytorch_takes_it(call):
-    assert outcome(called, ours, call) == outcome(called, theirs, call)
+    assert_same(result_of(lambda torch: called(torch, call)))

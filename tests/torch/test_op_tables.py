@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.torch.view_programs import assert_same
+from tests.both_sides import assert_same
 
 PROGRAMS = [
     "y = torch.where(n > 5, x, w[:, None])",

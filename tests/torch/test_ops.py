@@ -3,10 +3,8 @@
 import numpy as np
 import pytest
 
-import funcgrad.torch as ours
 from funcgrad.torch._ops.row import rows
-
-theirs = pytest.importorskip("torch")
+from tests.both_sides import SIDES, ours, theirs
 
 FLOATS = ["float32", "float64"]
 POSITIVE = {"log", "log2", "log10", "log1p", "sqrt", "rsqrt", "reciprocal"}
@@ -45,7 +43,7 @@ def assert_same(mine, reference, steps: int = 4):
 def check(function, *arrays, dtype: str = "float64", steps: int = 4, grad: bool = True):
     """Run `function(torch, *tensors)` on both sides and compare its result and the gradients of its arguments."""
     sides = []
-    for torch in (ours, theirs):
+    for torch in SIDES:
         tensors = [torch.tensor(array, dtype=getattr(torch, dtype)) for array in arrays]
         if grad:
             tensors = [tensor.requires_grad_() for tensor in tensors]
@@ -106,7 +104,7 @@ def test_binary_op_broadcasts_as_pytorch_does(row):
 )
 def test_python_numbers_promote_as_in_pytorch(expression, dtype, number):
     outcomes = []
-    for torch in (ours, theirs):
+    for torch in SIDES:
         x = torch.tensor([1.0, 2.0, 3.0], dtype=getattr(torch, dtype))
         try:
             outcomes.append(eval(expression, {"x": x, "n": number}))
@@ -233,7 +231,7 @@ COMPLAINT_TYPES = (RuntimeError, TypeError, ValueError, IndexError, AttributeErr
 @pytest.mark.parametrize("case", COMPLAINTS)
 def test_complaint_is_pytorchs(case):
     raised = []
-    for torch in (ours, theirs):
+    for torch in SIDES:
         with pytest.raises(COMPLAINT_TYPES) as info:
             COMPLAINTS[case](torch)
         raised.append((info.type, str(info.value)))
@@ -241,7 +239,7 @@ def test_complaint_is_pytorchs(case):
 
 
 def test_a_gradient_of_another_dtype_is_refused():
-    for torch in (ours, theirs):
+    for torch in SIDES:
         w = torch.ones(2, requires_grad=True)
         with pytest.raises(
             RuntimeError, match="attempting to assign a gradient with dtype 'double'"

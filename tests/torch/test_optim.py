@@ -3,9 +3,7 @@
 import numpy as np
 import pytest
 
-import funcgrad.torch as ours
-
-theirs = pytest.importorskip("torch")
+from tests.both_sides import SIDES, ours, theirs
 
 CASES = {
     "sgd": ("SGD", {"lr": 0.05}),
@@ -62,7 +60,7 @@ def test_forty_steps_end_where_pytorchs_do(case, dtype):
 )
 def test_bad_options_are_refused_in_pytorchs_words(name, params, options):
     raised = []
-    for torch in (ours, theirs):
+    for torch in SIDES:
         leaf = torch.ones(2, requires_grad=True)
         given = (
             {"tensor": leaf, "leaf": [leaf], "result": [leaf * 2]}.get(params, []) if params else []

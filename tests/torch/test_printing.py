@@ -17,11 +17,6 @@ FLOATS = ("float16", "bfloat16", "float32", "float64")
 INF, NAN = math.inf, math.nan
 
 
-@pytest.fixture(scope="module")
-def torch():
-    return pytest.importorskip("torch")
-
-
 @pytest.fixture(autouse=True)
 def _default_options():
     yield

@@ -31,8 +31,7 @@ moderate = st.floats(-1000, 1000).map(lambda x: 0.0 if abs(x) < 1e-200 else x)
 
 
 @pytest.fixture(scope="module")
-def torch():
-    torch = pytest.importorskip("torch")
+def torch(torch):
     if torch.backends.cpu.get_cpu_capability() not in {"AVX2", "AVX512"}:
         pytest.skip("the numbers promised are those of PyTorch on x86-64 with AVX2")
     return torch
@@ -121,7 +120,7 @@ CALLS = [
     *[Call(distributions.log_normal, "log_normal_", 1.0, 2.0, dtype=name) for name in FLOATS],
     *[Call(distributions.log_normal, "log_normal_", 700.0, 5.0, dtype=name) for name in FLOATS],
 ]
-# PyTorch may draw these from MKL's stream instead; see `sampling`.
+# PyTorch may draw these from MKL's stream instead; see `distributions`.
 MKL_CALLS = [
     *[
         Call(distributions.bernoulli, "bernoulli_", p, dtype=name)
@@ -516,7 +515,7 @@ def test_wrong_arguments_raise_what_pytorch_raises(torch, ours, theirs, argument
     with pytest.raises((RuntimeError, NotImplementedError)) as expected:
         getattr(torch.empty(3, dtype=getattr(torch, name)), theirs)(*arguments)
     with pytest.raises(expected.type) as raised:
-        getattr(sampling, ours)(3, *arguments, dtype=dtypes.NAMES[name])
+        getattr(distributions, ours)(3, *arguments, dtype=dtypes.NAMES[name])
     assert str(raised.value) == str(expected.value)
 
 

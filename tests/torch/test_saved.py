@@ -4,7 +4,7 @@ import warnings
 
 import pytest
 
-from tests.torch.view_programs import assert_same, ours, theirs
+from tests.both_sides import SIDES, assert_same, ours, theirs
 
 CALLS = """
 a.abs(); a.square(); a.relu(); a.sign(); a.reciprocal(); a.exp(); a.expm1(); a.log(); a.sqrt(); a.rsqrt(); a.sin()
@@ -171,7 +171,7 @@ def test_the_complaint_of_a_custom_function_says_it_too(source):
 
 def test_in_anomaly_mode_the_hint_points_to_the_backtrace():
     said = []
-    for torch in (ours, theirs):
+    for torch in SIDES:
         x = torch.ones(2, requires_grad=True) * 1
         with warnings.catch_warnings(), torch.autograd.set_detect_anomaly(True):
             warnings.simplefilter("ignore")

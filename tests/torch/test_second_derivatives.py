@@ -3,10 +3,8 @@
 import numpy as np
 import pytest
 
-import funcgrad.torch as ours
 from funcgrad.torch._ops.row import rows
-
-theirs = pytest.importorskip("torch")
+from tests.both_sides import SIDES
 
 X = [[0.31, 0.72, 0.45], [0.58, 0.17, 0.86]]
 Y = [[0.64, 0.23, 0.91], [0.39, 0.77, 0.52]]
@@ -73,7 +71,7 @@ def derivatives(torch, op, count):
 @pytest.mark.parametrize("name", OPS)
 def test_second_derivatives_are_pytorchs(name):
     count = 2 if name in OF_TWO else 1
-    mine, expected = (derivatives(torch, OPS[name], count) for torch in (ours, theirs))
+    mine, expected = (derivatives(torch, OPS[name], count) for torch in SIDES)
     assert len(mine) == len(expected)
     for a, b in zip(mine, expected, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12)

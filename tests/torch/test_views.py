@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.torch.view_programs import assert_same, ours, theirs
+from tests.both_sides import SIDES, assert_same
 
 VIEWS = [
     "y = n[::2].view(1, 3, 4)",
@@ -162,7 +162,7 @@ def test_a_result_lies_in_memory_as_in_pytorch(source):
 
 def test_a_view_that_must_not_be_used_is_printed_so():
     printed = []
-    for torch in (ours, theirs):
+    for torch in SIDES:
         base = torch.tensor([1.0, 2.0], requires_grad=True) * 1
         with torch.no_grad():
             view = base[0]

@@ -12,9 +12,7 @@ import numpy as np
 import pytest
 
 import funcgrad
-import funcgrad.torch as ours
-
-theirs = pytest.importorskip("torch")
+from tests.both_sides import SIDES, ours, theirs
 
 
 def training_step(torch):
@@ -127,7 +125,7 @@ def test_eight_threads_write_their_rows_of_one_tensor():
     assert not failures
 
 
-@pytest.mark.parametrize("torch", [ours, theirs], ids=["funcgrad", "pytorch"])
+@pytest.mark.parametrize("torch", SIDES, ids=["funcgrad", "pytorch"])
 def test_tensors_copied_together_share_elements_as_before(torch):
     base = torch.arange(6.0)
     view = base[2:4]
@@ -143,7 +141,7 @@ def test_tensors_copied_together_share_elements_as_before(torch):
     assert (alone.tolist(), view.tolist()) == ([3.0, 4.0], [2.0, 3.0])
 
 
-@pytest.mark.parametrize("torch", [ours, theirs], ids=["funcgrad", "pytorch"])
+@pytest.mark.parametrize("torch", SIDES, ids=["funcgrad", "pytorch"])
 def test_a_pickled_view_has_its_elements(torch):
     x = torch.arange(6.0).reshape(2, 3)
     assert pickle.loads(pickle.dumps(x.t()[1])).tolist() == [1.0, 4.0]
