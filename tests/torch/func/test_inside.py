@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from funcgrad.torch._ops.row import rows
-from tests.torch.func_samples import (
+from tests.torch.func.samples import (
     check,
     cube_sum,
     matrix,

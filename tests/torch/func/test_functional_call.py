@@ -7,7 +7,7 @@ import pytest
 
 import funcgrad.torch as ours
 import funcgrad.torch.func as our_func
-from tests.torch.func_samples import (
+from tests.torch.func.samples import (
     check,
     matrix,
     vector,

@@ -7,7 +7,7 @@ import pytest
 
 import funcgrad.torch as ours
 from funcgrad import engine
-from tests.torch.func_samples import check, vector
+from tests.torch.func.samples import check, vector
 
 
 def v(t):

@@ -7,7 +7,7 @@ import weakref
 import pytest
 
 from tests.both_sides import assert_same
-from tests.torch.custom_functions import function, leaf
+from tests.torch.autograd.custom_functions import function, leaf
 
 
 def the_context_is_the_node(torch, see):

@@ -7,7 +7,7 @@ import pytest
 
 import funcgrad.torch.func as our_func
 from tests.both_sides import SIDES, ours
-from tests.torch.func_samples import (
+from tests.torch.func.samples import (
     accumulating,
     branching,
     check,

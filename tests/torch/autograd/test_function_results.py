@@ -3,7 +3,7 @@
 import pytest
 
 from tests.both_sides import assert_same
-from tests.torch.custom_functions import function, leaf
+from tests.torch.autograd.custom_functions import function, leaf
 
 
 def marked(torch, mark, forward=lambda x: x.mul_(2)):
