@@ -1,6 +1,11 @@
 """Fixtures that tests in several folders share."""
 
+import hypothesis
 import pytest
+
+# No example may fail because the machine is busy.
+hypothesis.settings.register_profile("funcgrad", deadline=None)
+hypothesis.settings.load_profile("funcgrad")
 
 
 @pytest.fixture(scope="session")

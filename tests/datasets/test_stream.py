@@ -206,7 +206,7 @@ def test_the_thread_ends_with_the_batches_and_when_they_are_left(files):
     left.close()
     del forgotten
     for thread in threads:
-        thread.join(timeout=5)
+        thread.join(timeout=300)  # a guard against waiting for ever
         assert not thread.is_alive()
 
 
