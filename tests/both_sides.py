@@ -5,9 +5,10 @@ moment: tensors with their elements and everything else that a user can ask of t
 type and words. The warnings and the error that ends a program are seen too. `source(text)` makes a program of Python source.
 """
 
+import contextlib
 import operator
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -58,8 +59,21 @@ def assert_same(program: Program | str, rtol: float = 1e-6, atol: float = 0.0) -
         atol: how far they may be apart besides, where they come of larger numbers.
     """
     function = source(program) if isinstance(program, str) else program
-    expected, mine = seen(theirs, function), seen(ours, function)
+    with every_warning():
+        expected = seen(theirs, function)
+    mine = seen(ours, function)
     assert_alike(mine, expected, rtol, atol)
+
+
+@contextlib.contextmanager
+def every_warning() -> Iterator[None]:
+    """PyTorch gives some warnings once a process; here it gives them every time."""
+    before = theirs.is_warn_always_enabled()
+    theirs.set_warn_always(True)
+    try:
+        yield
+    finally:
+        theirs.set_warn_always(before)
 
 
 def seen(torch: Any, program: Program) -> list[Any]:
@@ -75,9 +89,7 @@ def seen(torch: Any, program: Program) -> list[Any]:
     for warning in caught:
         # PyTorch names the line of its own source, and the stack has each side's own lines.
         text = str(warning.message).split(" (Triggered internally")[0].split("\n  File")[0]
-        # PyTorch gives this one once a process.
-        if "create_graph=True will create a reference cycle" not in text:
-            things.append((warning.category.__name__, text))
+        things.append((warning.category.__name__, text))
     return things
 
 
@@ -124,7 +136,7 @@ def elements(tensor: Any) -> np.ndarray:
 def described(torch: Any, thing: Any, questions: Iterable[str] = QUESTIONS) -> Any:
     """A thing as both sides can have it in common, and as it is now."""
     if isinstance(thing, torch.Tensor):
-        answers = {name: attempt(QUESTIONS[name], thing) for name in questions}
+        answers = attempt(lambda: {name: QUESTIONS[name](thing) for name in questions})
         return described(torch, answers)
     if isinstance(thing, BaseException):
         return (type(thing).__name__, str(thing))

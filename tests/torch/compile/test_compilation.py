@@ -47,7 +47,7 @@ def both(calls, make, count=8):
     return kept, *outcomes
 
 
-def assert_same(mine, expected):
+def assert_ends_alike(mine, expected):
     np.testing.assert_allclose(mine[0], expected[0], rtol=1e-5)
     np.testing.assert_allclose(mine[1], expected[1], rtol=1e-5)
     assert mine[2] == expected[2]
@@ -58,7 +58,7 @@ def assert_same(mine, expected):
 
 def test_a_step_that_reads_and_changes_tensors_around_it():
     function, mine, expected = both(lambda f, k: f(), lambda problem: problem.step)
-    assert_same(mine, expected)
+    assert_ends_alike(mine, expected)
     assert function.why is None
 
 
@@ -83,7 +83,7 @@ def test_gradients_that_are_not_cleared_accumulate():
     function, mine, expected = both(
         lambda f, k: f(), lambda problem: lambda: problem.step(0.01, clear=False)
     )
-    assert_same(mine, expected)
+    assert_ends_alike(mine, expected)
     assert function.why is None
 
 
@@ -91,7 +91,7 @@ def test_a_number_among_the_arguments_is_not_frozen():
     function, mine, expected = both(
         lambda f, k: f(0.1 if k < 6 else 0.2), lambda problem: problem.step, count=12
     )
-    assert_same(mine, expected)
+    assert_ends_alike(mine, expected)
     assert function.why is None
 
 
@@ -115,7 +115,7 @@ def test_a_number_in_the_closure_is_not_frozen():
         return function()
 
     function, mine, expected = both(calls, make, count=12)
-    assert_same(mine, expected)
+    assert_ends_alike(mine, expected)
     assert function.why is None
 
 
@@ -169,7 +169,7 @@ def test_optimizers(name, compiles):
         return problem.optimized
 
     function, mine, expected = both(lambda f, k: f(), make, count=12)
-    assert_same(mine, expected)
+    assert_ends_alike(mine, expected)
     # Adam's bias correction is a Python number that changes with every step.
     assert (function.why is None) == compiles
 
