@@ -27,9 +27,10 @@ SMALL_BATCHES += ["--memory", "2", "--checkpoint-every", "0"]
 HANGING = 600
 KILLS = int(os.environ.get("FUNCGRAD_KILLS", "2"))
 
-pytestmark = pytest.mark.skipif(
-    not hasattr(os, "fork"), reason="the runs are ended by POSIX signals"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="the runs are ended by POSIX signals"),
+]
 
 
 @pytest.fixture

@@ -13,6 +13,8 @@ from funcgrad.datasets import NIST_PROBLEMS, correct_digits, load_nist
 from funcgrad.regression import Linear
 from funcgrad.regression.orthogonal import triangular_factor
 
+pytestmark = pytest.mark.slow
+
 
 def solve_exactly(matrix, right):
     """Gauss-Jordan elimination in rational arithmetic."""

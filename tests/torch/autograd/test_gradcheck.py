@@ -9,6 +9,8 @@ from funcgrad import engine
 from funcgrad.torch._ops.row import BOOL, rows
 from tests.both_sides import SIDES, assert_same, attempt, ours, theirs
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def _op_by_op():
