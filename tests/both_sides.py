@@ -203,15 +203,17 @@ def source(text: str) -> Program:
             base = attempt(getattr, tensor, "_base")
             see(name, tensor, [other for other, each in named.items() if each is base])
             see(base is None, {what: attempt(ask, tensor) for what, ask in MEMORY.items()})
-        total = torch.zeros(())
+        roots, weights = [], []
         for name, tensor in named.items():
-            more = attempt(weighed_sum, torch, tensor) if name != "l" else None
-            if isinstance(more, Exception):
-                see(name, more)
-            elif more is not None:
-                total = total + more
-        if total.requires_grad:
-            see(attempt(total.backward))
+            node = attempt(getattr, tensor, "grad_fn")
+            if isinstance(node, Exception):
+                see(name, node)  # a view that must not be used
+            elif node is not None and name != "l":
+                numbers = np.arange(1.0, tensor.numel() + 1).reshape(tuple(tensor.shape))
+                roots.append(tensor)
+                weights.append(torch.tensor(numbers, dtype=tensor.dtype))
+        if roots:
+            see(attempt(torch.autograd.backward, roots, weights))
         see({name: scope[name].grad for name in known if scope[name].is_leaf})
 
     return program
@@ -225,11 +227,3 @@ def tensors_of(torch: Any, scope: dict[str, Any]) -> dict[str, Any]:
             inside = {f"{name}[{k}]": each for k, each in enumerate(value)}
             named |= {key: each for key, each in inside.items() if isinstance(each, torch.Tensor)}
     return named
-
-
-def weighed_sum(torch: Any, tensor: Any) -> Any:
-    """The sum of the elements, each with another weight; None where no gradient goes on from it."""
-    if not tensor.requires_grad or tensor.is_leaf:
-        return None
-    weights = torch.arange(1.0, tensor.numel() + 1).reshape(tensor.shape).to(tensor.dtype)
-    return (tensor * weights).sum()
