@@ -5,9 +5,7 @@ import warnings
 
 import pytest
 
-import funcgrad.torch as ours
-
-theirs = pytest.importorskip("torch", reason="compares with PyTorch")
+from tests.both_sides import ours, theirs
 
 EXPRESSIONS = """
 i ** torch.tensor([-8, -1])

@@ -5,9 +5,7 @@ from collections import defaultdict
 
 import pytest
 
-import funcgrad.torch as ours
-
-theirs = pytest.importorskip("torch", reason="compares with PyTorch")
+from tests.both_sides import ours, theirs
 
 # Names in PyTorch's schemas that its Python functions do not take.
 NOT_IN_PYTHON = {

@@ -2,9 +2,7 @@
 
 import pytest
 
-import funcgrad.torch as ours
-
-theirs = pytest.importorskip("torch", reason="compares with PyTorch")
+from tests.both_sides import ours, theirs
 
 
 def doubled(a):
