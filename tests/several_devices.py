@@ -17,7 +17,7 @@ def output_with(devices: int, *arguments: str | Path) -> str:
     }
     command = [sys.executable, "-W", "error", *map(str, arguments)]
     done = subprocess.run(
-        command, env=environment, capture_output=True, text=True, timeout=300, check=False
+        command, env=environment, capture_output=True, text=True, timeout=600, check=False
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pytest
 
-import funcgrad.torch as ours
 from funcgrad import engine
 from tests.against_pytorch.programs import INSTRUCTIONS, START, Program, run, run_machine
+from tests.both_sides import ours, theirs
 
 TOLERANCE = 1e-9
 # Where rounding is amplified, PyTorch itself gives other numbers for a start that differs by rounding.
@@ -48,7 +47,6 @@ def difference(program: Program, mode: str, times: int = 1) -> str | None:
         times: how often to run it on the shim; from the second on, what was recorded is known, and walks backward are
             replayed.
     """
-    theirs = pytest.importorskip("torch")
     reference = run_machine(theirs, program)
     expected = reference.seen
     with engine.mode(mode):
@@ -143,7 +141,6 @@ def _spreads(program: Program, expected: list[Any]) -> list[Any] | None:
     None for a thing that can then be anything: one that comes after a run took another way.
     """
     random = np.random.default_rng(0)
-    theirs = pytest.importorskip("torch")
     runs = []
     for _ in range(PERTURBATIONS):
         start = [np.asarray(x * (1 + 1e-14 * random.uniform(-1, 1, x.shape))) for x in START]

@@ -19,6 +19,7 @@ programs = st.lists(
 MODES = {"op_by_op": 150, "auto": 60, "compiled": 10}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 def test_a_program_does_what_it_does_in_pytorch(mode):
     @settings(

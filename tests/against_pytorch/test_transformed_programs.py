@@ -2,8 +2,6 @@
 
 import pytest
 
-pytest.importorskip("torch")
-
 from tests.against_pytorch.transformed_programs import disagreement
 
 

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from tests.both_sides import ours, theirs
+
 
 def in_place_parts(t: Any, v: Any, x: Any, c: Any) -> Any:
     v = v.clone()
@@ -103,20 +105,16 @@ def outcome(t: Any, steps: list[str], transforms: list[str], wanted: tuple[bool,
 
 def disagreement(seed: int) -> str | None:
     """What differs between both sides in the program of this seed; None if nothing, or if PyTorch cannot run it."""
-    import torch
-
-    import funcgrad.torch
-
     rng = random.Random(seed)
     steps = rng.choices(list(STEPS), k=rng.randint(1, 5))
     transforms = rng.choices(list(TRANSFORMS), k=rng.randint(1, 3))
     wanted = (rng.random() < 0.5, rng.random() < 0.5)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        expected = outcome(torch, steps, transforms, wanted)
+        expected = outcome(theirs, steps, transforms, wanted)
         if isinstance(expected, Exception):
             return None
-        mine = outcome(funcgrad.torch, steps, transforms, wanted)
+        mine = outcome(ours, steps, transforms, wanted)
     about = f"program {seed}: {steps} under {transforms}, requiring grad {wanted}: {mine} for {expected}"
     if isinstance(mine, Exception):
         return about

@@ -7,15 +7,16 @@ import pytest
 
 from tests.benchmarks.cases import CASES
 from tests.benchmarks.engine import compiled_and_bare_steps
+from tests.both_sides import SIDES
 
 WARM_UP_TURNS = 4
 
 
-@pytest.mark.parametrize("module", ["torch", "funcgrad.torch"])
+@pytest.mark.parametrize("torch", SIDES, ids=["funcgrad.torch", "torch"])
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_case(benchmark, case, module):
+def test_case(benchmark, case, torch):
     benchmark.group = case.name
-    run = case.make(pytest.importorskip(module))
+    run = case.make(torch)
     for _ in range(WARM_UP_TURNS):
         run(case.iterations)
     benchmark.pedantic(run, args=(case.iterations,), rounds=20)

@@ -19,9 +19,10 @@ QUICK = ["--backends", "jax", "--steps", "10", "--rounds", "1"]
 
 def python_m_funcgrad(*arguments, **options):
     command = [sys.executable, "-m", "funcgrad", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, **options)
+    return subprocess.run(command, capture_output=True, text=True, timeout=600, **options)
 
 
+@pytest.mark.slow
 def test_default_run_is_the_diabetes_study_on_all_backends(capsys):
     assert main(["compare", "--steps", "20", "--rounds", "1"]) == 0
     printed = capsys.readouterr()
@@ -193,30 +194,44 @@ def test_python_m_funcgrad_is_the_command(tmp_path):
     assert "Traceback" not in refused.stderr
 
 
-def test_it_runs_where_the_user_has_made_float64_the_default():
-    both = [*QUICK, "--backends", "jax,jax-loop"]
-    done = python_m_funcgrad("compare", *both, env=os.environ | {"JAX_ENABLE_X64": "1"})
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "All 2 backends agree as far as float32 allows" in done.stdout
+@pytest.fixture(scope="module")
+def alone():
+    """A comparison in a process of its own, which takes seconds, where float64 is JAX's default."""
+    arguments = ["compare", *QUICK, "--backends", "jax,jax-loop"]
+    script = (
+        "import sys; from funcgrad.cli import main; "
+        "assert 'jax' not in sys.modules; "
+        f"status = main({arguments}); "
+        "print('loaded:', *sys.modules); sys.exit(status)"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", script],
+        env=os.environ | {"JAX_ENABLE_X64": "1"},
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
 
 
+@pytest.mark.slow
+def test_it_runs_where_the_user_has_made_float64_the_default(alone):
+    assert (alone.returncode, alone.stderr) == (0, "")
+    assert "All 2 backends agree as far as float32 allows" in alone.stdout
+
+
+@pytest.mark.slow
+def test_pytorch_is_imported_only_if_it_is_compared(alone):
+    assert alone.returncode == 0, alone.stderr
+    loaded = alone.stdout.splitlines()[-1].split()
+    assert "jax" in loaded
+    assert "torch" not in loaded
+
+
+@pytest.mark.slow
 def test_reader_that_leaves_early_is_no_error():
     reading, writing = os.pipe()
     os.close(reading)
     command = [sys.executable, "-m", "funcgrad", "compare", *QUICK]
-    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=300)
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=600)
     os.close(writing)
     assert (done.returncode, done.stderr) == (0, "")
-
-
-def test_pytorch_is_imported_only_if_it_is_compared():
-    script = (
-        "import sys; from funcgrad.cli import main; "
-        "assert 'jax' not in sys.modules; "
-        f"status = main(['compare', *{QUICK}]); "
-        "assert 'torch' not in sys.modules; sys.exit(status)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=300
-    )
-    assert done.returncode == 0, done.stderr

@@ -448,6 +448,7 @@ TRAINING = {
 KILLS = int(os.environ.get("FUNCGRAD_KILLS", "2"))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
 @pytest.mark.parametrize("way", TRAINING)
 def test_killed_at_any_moment_and_resumed_the_model_is_the_same_bytes(tmp_path, way):

@@ -73,8 +73,8 @@ def test_every_backend_takes_the_steps_that_exact_arithmetic_takes(name):
     np.testing.assert_allclose(trained, list(map(float, params)), 0, training_allowance(problem, 3))
 
 
+@pytest.mark.usefixtures("torch")
 def test_pytorch_and_the_shim_run_the_very_same_source():
-    pytest.importorskip("torch")
     problem = make_problem(np.array([[1.0], [2.0], [4.0]]), np.array([1.0, 3.0, 5.0]))
     pytorch, shim = (BACKENDS[name].prepare(problem) for name in ("pytorch", "shim"))
     assert pytorch.train.__code__ is shim.train.__code__

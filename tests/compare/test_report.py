@@ -59,24 +59,33 @@ def test_a_single_backend_has_nothing_to_agree_with():
     assert "nothing to compare it with" in str(run(["jax"]))
 
 
-def test_times_are_per_step_and_compiling_is_apart():
-    def prepare(problem):
-        session = prepare_steps(problem)
-        session.train(1)
-        slow = iter([0.5])
+def test_times_are_per_step_and_compiling_is_apart(monkeypatch):
+    now = 0.0
+    monkeypatch.setattr(time, "perf_counter", lambda: now)
 
-        def train(steps):
-            time.sleep(next(slow, 0.001 * steps))
-            return session.train(steps)
+    def taking(first, later):
+        """A backend whose first training takes so long, and each step of a later one."""
 
-        return Session(train, session.value_and_grad)
+        def prepare(problem):
+            session = prepare_steps(problem)
+            slow = iter([first])
 
-    sleepy = Backend("sleepy", lambda device: None, prepare)
-    reference, row = run(["jax", sleepy], rounds=3).rows
-    assert 0.001 <= row.seconds_per_step < 0.01
-    assert 0.3 < row.compile_seconds < 0.5
-    assert row.ratio == pytest.approx(row.seconds_per_step / reference.seconds_per_step)
+            def train(steps):
+                nonlocal now
+                now += next(slow, later * steps)
+                return session.train(steps)
+
+            return Session(train, session.value_and_grad)
+
+        return Backend(f"taking {later}", lambda device: None, prepare)
+
+    reference, row = run([taking(0.2, 0.004), taking(0.5, 0.001)], steps=20, rounds=3).rows
+    assert reference.seconds_per_step == pytest.approx(0.004)
+    assert reference.compile_seconds == pytest.approx(0.2 - 20 * 0.004)
     assert reference.ratio == 1
+    assert row.seconds_per_step == pytest.approx(0.001)
+    assert row.compile_seconds == pytest.approx(0.5 - 20 * 0.001)
+    assert row.ratio == pytest.approx(0.25)
 
 
 def test_trainings_are_timed_in_turn():

@@ -30,7 +30,7 @@ def run_all(commands):
         for command in commands
     ]  # fmt: skip
     try:
-        printed = [process.communicate(timeout=300) for process in processes]
+        printed = [process.communicate(timeout=600) for process in processes]
     finally:
         for process in processes:
             process.kill()

@@ -69,8 +69,7 @@ def derivatives(torch, seed):
 
 
 @pytest.mark.parametrize("seed", range(24))
-def test_derivatives_of_derivatives_are_the_same_every_time_and_pytorch_s(seed, replays):
-    torch = pytest.importorskip("torch")
+def test_derivatives_of_derivatives_are_the_same_every_time_and_pytorch_s(torch, seed, replays):
     expected = derivatives(torch, seed)
     for _ in range(ROUNDS):
         found = derivatives(ours, seed)

@@ -17,6 +17,8 @@ import funcgrad.torch as torch
 from funcgrad import engine
 from funcgrad.engine import Aval, recording
 
+pytestmark = pytest.mark.slow
+
 SCALE = int(os.environ.get("FUNCGRAD_STRESS", "1"))
 SECONDS = 120  # no thread takes so long unless it waits for ever
 

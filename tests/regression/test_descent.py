@@ -58,8 +58,7 @@ SHAPES = {
 
 @pytest.mark.parametrize("shapes", SHAPES.values(), ids=SHAPES)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_loss_and_gradient_are_pytorchs(shapes, dtype):
-    torch = pytest.importorskip("torch")
+def test_loss_and_gradient_are_pytorchs(torch, shapes, dtype):
     rng = np.random.default_rng(1)
     x = rng.normal(size=(50, 4)).astype(dtype)
     y = rng.normal(size=(50, *shapes[0][1:])).astype(dtype)

@@ -246,6 +246,7 @@ def test_complex_data_and_sums_with_numbers_are_refused():
         SUMS + 1
 
 
+@pytest.mark.slow
 def test_rows_on_eight_devices_give_the_sums_of_one():
     report = json.loads(output_with(8, Path(__file__).with_name("eight_devices.py")))
     assert report["devices"] == 8

@@ -5,7 +5,7 @@ import pickle
 
 import pytest
 
-from tests.torch.side_by_side import assert_same
+from tests.both_sides import assert_same
 
 
 def leaf(torch):

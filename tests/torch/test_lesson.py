@@ -53,9 +53,9 @@ def printed(module: str, seed: int) -> str:
     return re.sub(r" object at 0x[0-9a-f]+", "", run.stdout)
 
 
+@pytest.mark.usefixtures("torch")
 @pytest.mark.parametrize("seed", [0, 7, 2024])
 def test_the_lesson_prints_what_pytorch_prints(seed):
-    pytest.importorskip("torch")
     assert printed("funcgrad.torch", seed) == printed("torch", seed)
 
 

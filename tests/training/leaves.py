@@ -4,6 +4,6 @@ import jax
 import numpy as np
 
 
-def assert_same(one, other):
+def assert_same_bits(one, other):
     for got, wanted in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
         np.testing.assert_array_equal(got, wanted)

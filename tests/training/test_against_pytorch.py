@@ -9,8 +9,7 @@ import pytest
 
 from funcgrad import fit, regression
 from funcgrad.regression import Linear
-
-torch = pytest.importorskip("torch")
+from tests.both_sides import theirs as torch
 
 STEPS = 100
 

@@ -12,7 +12,7 @@ from funcgrad import fit, regression
 from funcgrad.regression import Linear
 from funcgrad.training import Checkpoint, CheckpointError
 from funcgrad.training.pieces import Pace
-from tests.training.leaves import assert_same
+from tests.training.leaves import assert_same_bits
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(60, 3)).astype(np.float32)
@@ -45,14 +45,14 @@ def test_a_run_cut_off_ends_where_the_whole_one_does(tmp_path, pieces_of_seven, 
         go(progress=cut_off_at(step), progress_every=7)
     saved = Checkpoint(tmp_path / "run").exists()
     assert saved is (step > 7)
-    assert_same(go(resume=True), run(**options))
+    assert_same_bits(go(resume=True), run(**options))
 
 
 def test_a_finished_run_is_not_run_again(tmp_path):
     first = run(checkpoint=tmp_path / "run")
     steps = []
     again = run(checkpoint=tmp_path / "run", resume=True, progress=steps.append)
-    assert_same(first, again)
+    assert_same_bits(first, again)
     assert {report.step for report in steps} == {100}
 
 
@@ -60,7 +60,7 @@ def test_a_converged_run_resumed_has_converged(tmp_path):
     go = partial(run, steps=10_000, tolerance=1e-3, checkpoint=tmp_path / "run")
     first = go()
     assert first.converged
-    assert_same(go(resume=True), first)
+    assert_same_bits(go(resume=True), first)
 
 
 @pytest.mark.parametrize("options", [{}, BATCHES], ids=["full batch", "mini-batches"])
@@ -69,7 +69,7 @@ def test_more_steps_go_on_to_where_as_many_at_once_come(tmp_path, steps, options
     first, more = steps
     run(steps=first, checkpoint=tmp_path / "run", **options)
     resumed = run(steps=more, checkpoint=tmp_path / "run", resume=True, **options)
-    assert_same(resumed, run(steps=more, **options))
+    assert_same_bits(resumed, run(steps=more, **options))
 
 
 def scaled(factor):

@@ -9,7 +9,7 @@ import pytest
 from funcgrad import regression
 from funcgrad.datasets import Stream
 from funcgrad.training import Checkpoint, CheckpointError, moments_of_batches
-from tests.training.leaves import assert_same
+from tests.training.leaves import assert_same_bits
 
 RNG = np.random.default_rng(0)
 MEANS = np.array([0.0, 1.0, 1e3, 1e6])
@@ -66,7 +66,7 @@ def test_a_run_cut_off_ends_with_the_same_bits(tmp_path, done):
     go = partial(moments_of_batches, checkpoint=Checkpoint(tmp_path / "sums", seconds=0))
     with pytest.raises(ConnectionError):
         go(cut_off())
-    assert_same(go(batches, resume=True), moments_of_batches(batches))
+    assert_same_bits(go(batches, resume=True), moments_of_batches(batches))
 
 
 def test_a_stream_goes_on_where_it_was(tmp_path, stream):
@@ -89,12 +89,12 @@ def test_a_stream_goes_on_where_it_was(tmp_path, stream):
     read.clear()
     resumed = moments_of_batches(counted, checkpoint=checkpoint, resume=True)
     assert sum(read) < 0.75 * len(X)  # the first rows are not read again
-    assert_same(resumed, moments_of_batches(stream))
+    assert_same_bits(resumed, moments_of_batches(stream))
 
 
 def test_finished_sums_are_loaded_and_not_summed_again(tmp_path, stream):
     first = moments_of_batches(stream, checkpoint=tmp_path / "sums")
-    assert_same(moments_of_batches(stream, checkpoint=tmp_path / "sums", resume=True), first)
+    assert_same_bits(moments_of_batches(stream, checkpoint=tmp_path / "sums", resume=True), first)
     with pytest.raises(CheckpointError, match="already"):
         moments_of_batches(stream, checkpoint=tmp_path / "sums")
     other = Stream(tmp_path / "rows.npy", "x3", dtype="float64", memory=1 << 17)

@@ -1,0 +1,16 @@
+"""Fixtures that tests in several folders share."""
+
+import hypothesis
+import pytest
+
+# No example may fail because the machine is busy.
+hypothesis.settings.register_profile("funcgrad", deadline=None)
+hypothesis.settings.load_profile("funcgrad")
+
+
+@pytest.fixture(scope="session")
+def torch():
+    """PyTorch itself; a test that uses it is skipped where it is not installed."""
+    from tests.both_sides import theirs  # here, because most folders load neither library
+
+    return theirs

@@ -1,0 +1,100 @@
+"""Derivatives where there is none: at zeros, ties and bounds the shim takes what PyTorch takes."""
+
+import numpy as np
+import pytest
+
+from funcgrad.torch._ops.row import rows
+from tests.both_sides import SIDES
+
+POINTS = [0.0, 1.0, -1.0, 0.5, -2.0]
+BEYOND = [float("nan"), float("inf"), -float("inf"), 0.0, 1.0]
+BEYOND_PAIRS = [(a, b) for a in BEYOND for b in BEYOND]
+PAIRS = [(a, b) for a in POINTS for b in POINTS]
+# Zero to a negative power is infinite, and so are its slopes.
+POWERS = [(a, b) for a, b in PAIRS if a != 0 or b >= 0]
+TIES = [[1.0, 1.0, 0.0], [0.0, 0.0, 0.0], [2.0, 1.0, 2.0], [-1.0, -1.0, -1.0]]
+
+OPS = {
+    **{
+        row.name: (lambda torch, x, name=row.name: getattr(torch, name)(x), [POINTS])
+        for row in rows("unary")
+    },
+    **{
+        row.name: (
+            lambda torch, x, y, name=row.name: getattr(torch, name)(x, y),
+            list(zip(*PAIRS, strict=True)),
+        )
+        for row in rows("binary")
+        if row.name != "rsub"
+    },
+    "pow": (lambda torch, x, y: x**y, list(zip(*POWERS, strict=True))),
+    **{
+        f"power {n}": (lambda torch, x, n=n: x**n, [POINTS])
+        for n in (0, 1, 2, 3, -1, -2, 0.5, 1.5, 0.0)
+    },
+    **{f"power of {b}": (lambda torch, x, b=b: b**x, [[0.0, 1.0, 2.0]]) for b in (0.0, 1.0, 2.0)},
+    **{
+        f"{name} {arguments}": (
+            lambda torch, x, name=name, arguments=arguments: getattr(torch, name)(x, *arguments),
+            [TIES],
+        )
+        for name in ("amax", "amin", "prod", "std", "var")
+        for arguments in ((0,), (1,))
+    },
+    **{
+        f"norm {order}": (lambda torch, x, order=order: x.norm(order, 1), [TIES])
+        for order in (1, 2, 3, float("inf"))
+    },
+    **{
+        f"{name} at infinity": (
+            lambda torch, x, y, name=name: getattr(torch, name)(x, y),
+            list(zip(*BEYOND_PAIRS, strict=True)),
+        )
+        for name in ("maximum", "minimum", "clamp_min", "clamp_max")
+    },
+    "clamp at infinity": (lambda torch, x: x.clamp(0, 1), [BEYOND]),
+    "clamp by nan": (lambda torch, x: x.clamp(min=float("nan")), [BEYOND]),
+    "lerp at infinity": (
+        lambda torch, x, y: x.lerp(y, 0.5),
+        list(zip(*BEYOND_PAIRS, strict=True)),
+    ),
+    "clamp": (lambda torch, x: x.clamp(0, 1), [POINTS]),
+    "clamp from below": (lambda torch, x: x.clamp(min=0), [POINTS]),
+    "clamp from above": (lambda torch, x: x.clamp(max=1), [POINTS]),
+    "cumprod": (lambda torch, x: x.cumprod(1), [TIES]),
+    "max": (lambda torch, x: x.max(), [TIES]),
+    "max along": (lambda torch, x: x.max(1)[0], [TIES]),
+}
+
+
+@pytest.mark.parametrize(("function", "arguments"), OPS.values(), ids=OPS)
+def test_the_derivative_at_a_kink_is_pytorchs(function, arguments):
+    seen = []
+    for torch in SIDES:
+        tensors = [
+            torch.tensor(each, dtype=torch.float64, requires_grad=True) for each in arguments
+        ]
+        result = function(torch, *tensors)
+        if result.requires_grad:
+            result.sum().backward()
+        seen.append([result.detach().numpy(), *[tensor.grad for tensor in tensors]])
+    for mine, expected in zip(*seen, strict=True):
+        assert (mine is None) == (expected is None)
+        if expected is not None:
+            np.testing.assert_allclose(
+                np.asarray(mine), np.asarray(expected), rtol=1e-12, atol=1e-12
+            )
+
+
+@pytest.mark.parametrize("name", [row.name for row in rows("unary")])
+def test_zero_and_minus_zero_give_the_zeros_and_infinities_of_pytorch(name):
+    mine, expected = (
+        getattr(torch, name)(torch.tensor([0.0, -0.0], dtype=torch.float64)).numpy()
+        for torch in SIDES
+    )
+    if expected.dtype == bool:
+        np.testing.assert_array_equal(mine, expected)
+    else:
+        np.testing.assert_array_equal(np.isnan(mine), np.isnan(expected))
+        finite = ~np.isnan(expected)
+        np.testing.assert_array_equal(np.signbit(mine[finite]), np.signbit(expected[finite]))

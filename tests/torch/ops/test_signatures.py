@@ -1,0 +1,113 @@
+"""Functions and methods take PyTorch's own argument names: each signature against the schemas in its wheel."""
+
+import inspect
+from collections import defaultdict
+
+import pytest
+
+from tests.both_sides import ours, theirs
+
+# Names in PyTorch's schemas that its Python functions do not take.
+NOT_IN_PYTHON = {
+    *("a", "b", "l", "n", "t", "idx", "list"),  # TorchScript's functions of numbers and lists
+    *("values", "indices", "max", "max_values", "min", "min_indices"),  # the names of `out=`
+    *("out", "out_dtype", "layout", "pin_memory", "separator", "src", "reverse"),
+    *("tensors", "grad_tensors"),  # `Tensor.backward`'s
+    *("split_size", "split_sizes", "tensor_indices_or_sections"),
+}
+# What the shim does not take yet: each is refused as an unexpected argument.
+MISSING = {
+    "rsub": {"alpha"},
+    "scatter": {"reduce"},
+    "scatter_": {"reduce"},
+    "clone": {"memory_format"},
+    "contiguous": {"memory_format"},
+    "is_contiguous": {"memory_format"},
+    "resize_": {"memory_format", "size"},
+    "resize_as_": {"memory_format"},
+    "set_": {"size", "storage_offset", "stride"},
+}
+# Made by functions whose signature says nothing: `*args, **kwargs`.
+OF_ANY = {
+    *("as_strided_", "squeeze_", "swapaxes_", "swapdims_", "transpose_", "unsqueeze_"),
+    *("bernoulli_", "cauchy_", "exponential_", "geometric_", "log_normal_", "normal_"),
+    *("empty", "empty_like", "ones_like", "rand_like", "randn_like", "zeros_like"),
+    *("random_", "uniform_", "new_empty", "new_full", "new_ones", "new_zeros", "to"),
+}
+
+
+def schemas():
+    found = defaultdict(set)
+    for schema in theirs._C._jit_get_all_schemas():
+        if schema.name.startswith("aten::"):
+            names = [each.name for each in schema.arguments]
+            if not {"names", "dimnames", "dimname"} & set(names):
+                found[schema.name.removeprefix("aten::")].update(names)
+    return found
+
+
+SCHEMAS = schemas()
+
+
+def cases(space, reference):
+    """Each name that both have, with the shim's function."""
+    for name in sorted(dir(space)):
+        thing = getattr(space, name)
+        if name.startswith("_") or isinstance(thing, type) or not callable(thing):
+            continue
+        if name in SCHEMAS and name not in OF_ANY and hasattr(reference, name):
+            yield pytest.param(thing, name, id=name)
+
+
+def missing(function, name):
+    taken = set(inspect.signature(function).parameters)
+    return SCHEMAS[name] - taken - NOT_IN_PYTHON - MISSING.get(name, set()) - {"self"}
+
+
+@pytest.mark.parametrize(("function", "name"), [*cases(ours, theirs)])
+def test_function_takes_pytorchs_names(function, name):
+    assert not missing(function, name)
+
+
+@pytest.mark.parametrize(("function", "name"), [*cases(ours.Tensor, theirs.Tensor)])
+def test_method_takes_pytorchs_names(function, name):
+    assert not missing(function, name)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "x.view(size=(3, 2))",
+        "torch.reshape(x, shape=(3, 2))",
+        "x[:1].expand(size=(2, 3))",
+        "x.repeat(repeats=(2, 1))",
+        "torch.tile(x, dims=(2,))",
+        "torch.permute(x, dims=(1, 0))",
+        "torch.flip(x, dims=(0,))",
+        "torch.swapaxes(x, axis0=0, axis1=1)",
+        "torch.tensor_split(x, sections=3, dim=1)",
+        "torch.hsplit(x, indices=(1,))",
+        "x.sum(axis=0, keepdims=True)",
+        "torch.softmax(x, axis=1)",
+        "torch.cumsum(x, axis=0)",
+        "torch.argmax(input=x, axis=1, keepdims=True)",
+        "torch.max(x, axis=1, keepdims=True)",
+        "torch.var(x, axis=0, keepdims=True)",
+        "x.round(decimals=1)",
+        "torch.gather(x, axis=1, index=torch.tensor([[0]]))",
+        "x.view(2, 3, size=(3, 2))",
+        "torch.cumsum(x)",
+        "torch.cumsum(x, 0, nothing=1)",
+    ],
+)
+def test_names_mean_what_they_mean_in_pytorch(call):
+    def outcome(torch):
+        x = torch.tensor([[1.25, 2.5, 3.0], [4.0, 5.0, 6.0]])
+        try:
+            found = eval(call, {"torch": torch, "x": x})
+        except TypeError:
+            return TypeError
+        several = found if isinstance(found, tuple) else (found,)
+        return [(tuple(each.shape), each.tolist()) for each in several]
+
+    assert outcome(ours) == outcome(theirs)
