@@ -14,6 +14,7 @@ from funcgrad.torch._ops import (
     random_fills,
     reductions,
     selecting,
+    subclasses,
     ternary,
     views,
 )
