@@ -1,26 +1,52 @@
-"""What README.md shows runs, and what it points to is there."""
+"""The pages that explain the project: their examples run, and the files they name are there."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+# Each page, and the folder that the files it names in backquotes lie in.
+PAGES = {
+    "README.md": "funcgrad",
+    "funcgrad/engine/README.md": "funcgrad/engine",
+    "funcgrad/torch/README.md": "funcgrad/torch",
+    "funcgrad/torch/DIFFERENCES.md": ".",
+    ".github/CONTRIBUTING.md": ".",
+    "CHANGELOG.md": ".",
+}
+TEXTS = {page: (ROOT / page).read_text() for page in PAGES}
+BLOCKS = {page: re.findall(r"```python\n(.*?)```", text, re.DOTALL) for page, text in TEXTS.items()}
+FRONT = BLOCKS["README.md"]
 
 
-@pytest.mark.parametrize("block", range(len(BLOCKS)))
-def test_code_runs(block):
-    exec(compile(BLOCKS[block], f"README.md, block {block}", "exec"), {})
+@pytest.mark.parametrize("block", range(len(FRONT)))
+def test_code_of_the_front_page_runs(block):
+    exec(compile(FRONT[block], f"README.md, block {block}", "exec"), {})
 
 
-@pytest.mark.parametrize("path", sorted(set(re.findall(r"`([a-z_]+/[a-z_]+\.py)`", README))))
-def test_files_named_are_there(path):
-    assert (ROOT / "funcgrad" / path).exists()
+@pytest.mark.parametrize("page", [page for page in PAGES if BLOCKS[page] and page != "README.md"])
+def test_code_of_a_page_runs_from_top_to_bottom(page):
+    # In a process of its own, since examples declare ops.
+    code = "\n".join(BLOCKS[page])
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, cwd=ROOT)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_files_named_are_there(page):
+    named = set(re.findall(r"`((?:\w+/)*\w+\.py)`(?!\])", TEXTS[page]))
+    assert not {path for path in named if not (ROOT / PAGES[page] / path).exists()}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page):
+    links = set(re.findall(r"\]\((?!https?:|#)([^)#]+)", TEXTS[page]))
+    assert not {link for link in links if not (ROOT / page).parent.joinpath(link).exists()}
 
 
 def test_ci_runs_the_test_command():
-    command = re.search(r"<!-- command: tests -->\n```bash\n(.+?)\n```", README)
+    command = re.search(r"<!-- command: tests -->\n```bash\n(.+?)\n```", TEXTS["README.md"])
     assert command is not None
     assert "pytest" in command[1]

@@ -10,31 +10,22 @@
 tensor([...])
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from funcgrad.torch import autograd, func, optim, serialization, utils
-from funcgrad.torch._autograd import hooks
-from funcgrad.torch._compile import compiled
-from funcgrad.torch._ops import (
-    along_a_dim,
-    brackets,
-    conversions,
-    creation,
-    from_jax,
-    joining,
-    matmul,
-    pointwise,
-    powers,
-    random_fills,
-    reductions,
-    selecting,
-    ternary,
+from funcgrad.torch import (
+    _autograd,
+    _compile,
+    _ops,
+    _tensor,
+    autograd,
+    func,
+    optim,
+    serialization,
+    utils,
 )
-from funcgrad.torch._ops.views import complex, reshaped_in_place, splitting, views
 from funcgrad.torch._random.generator import Generator
-from funcgrad.torch._tensor import layout, resizing
 from funcgrad.torch._tensor.printing import set_printoptions
-from funcgrad.torch._tensor.registry import FUNCTIONS
+from funcgrad.torch._tensor.registry import FUNCTIONS as _FUNCTIONS
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch._types.devices import device
 from funcgrad.torch._types.dtypes import (
@@ -60,11 +51,13 @@ from funcgrad.torch._types.size import Size
 from funcgrad.torch.func import vmap
 
 if TYPE_CHECKING:
-    # The tables' functions are put in this namespace below.
+    from typing import Any
+
+    # The published functions are put in this namespace below.
     def __getattr__(name: str) -> Any: ...
 
 
-globals().update(FUNCTIONS)
+globals().update(_FUNCTIONS)
 globals().update(
     bool=_bool,
     double=float64,

@@ -10,12 +10,18 @@ from funcgrad.torch._levels import refusals
 from funcgrad.torch._memory.storages import DataStorage, Reinterpreted, ViewStorage
 from funcgrad.torch._tensor.registry import publish_all
 from funcgrad.torch._tensor.tensor import Tensor, apart, place, tensor_of, without_history
+from funcgrad.torch._tensor.view import ViewTensor
+from funcgrad.torch.utils.hooks import warn_if_has_hooks
+
+__all__: list[str] = []
+
+
+def __dir__() -> list[str]:
+    return __all__
+
 
 # Of a tensor's attributes, those that are not its user's.
-_OWN_ATTRIBUTES = {
-    *("_former", "_grad", "_post_accumulate", "_retained"),
-    *("_node", "_nr", "_seen", "_written", "base"),  # of views
-}
+_OWN_ATTRIBUTES = {*Tensor.__annotations__, *ViewTensor.__annotations__}
 
 
 def _copy(self: Tensor) -> Tensor:
@@ -64,8 +70,6 @@ def _deepcopy(self: Tensor, memo: dict[int, Any]) -> Tensor:
 
 def _reduce(self: Tensor, protocol: Any) -> tuple[Any, ...]:
     """What a tensor is pickled as: its elements, and whether it requires grad."""
-    from funcgrad.torch.utils.hooks import warn_if_has_hooks
-
     refusals.check_storage(self._storage.value)
     warn_if_has_hooks(self)
     storage: Any = self._storage

@@ -1,1 +1,20 @@
-"""The ops: one declaration an op, one file for each kind of op."""
+"""The ops: one declaration an op, one file for each kind of op. Importing this room publishes them all."""
+
+from funcgrad.torch._ops import (
+    along_a_dim,
+    brackets,
+    conversions,
+    creation,
+    from_jax,
+    index_put,
+    joining,
+    matmul,
+    pointwise,
+    powers,
+    random_fills,
+    reductions,
+    selecting,
+    subclasses,
+    ternary,
+    views,
+)

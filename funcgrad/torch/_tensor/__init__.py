@@ -1,1 +1,3 @@
 """The tensor and the view tensor: operands, writing in place, printing, layout, resizing."""
+
+from funcgrad.torch._tensor import layout, resizing

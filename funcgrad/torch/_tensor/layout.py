@@ -1,5 +1,6 @@
 """How a tensor lies in memory, and whether two share it: strides, offsets, pointers."""
 
+import warnings
 from typing import Any
 
 from funcgrad.torch._levels.refusals import NO_STORAGE, check_storage
@@ -52,10 +53,70 @@ class UntypedStorage:
     size = nbytes
 
 
+_REMOVED = (
+    "TypedStorage is deprecated. It will be removed in the future and UntypedStorage will be the only storage class. "
+    "This should only matter to you if you are using storages directly.  To access UntypedStorage directly, use "
+    "tensor.untyped_storage() instead of tensor.storage()"
+)
+
+
+class TypedStorage:
+    """The memory of a tensor as a sequence of numbers, to be read."""
+
+    _warned = False
+
+    def __init__(self, of: Tensor) -> None:
+        self._untyped = UntypedStorage(of)
+        self._elements: Any = of.detach()
+        self.dtype, self.device = of.dtype, of.device
+        self.data_ptr, self.nbytes = self._untyped.data_ptr, self._untyped.nbytes
+
+    def untyped(self) -> UntypedStorage:
+        """The same memory without a dtype."""
+        return self._untyped
+
+    def element_size(self) -> int:
+        """How many bytes an element has."""
+        return self.dtype.itemsize
+
+    def size(self) -> int:
+        """How many elements it has."""
+        return self.nbytes() // self.dtype.itemsize
+
+    def tolist(self) -> list[Any]:
+        """The elements in the order in which they lie in memory."""
+        return self._elements.as_strided((self.size(),), (1,), 0).tolist()
+
+    __len__ = size
+
+    def __getitem__(self, place: int) -> Any:
+        """The element there.
+
+        Raises:
+            RuntimeError: several are asked for.
+        """
+        if isinstance(place, slice):
+            raise RuntimeError("slices are only supported in UntypedStorage.__getitem__")
+        return self.tolist()[place]
+
+
 def _untyped_storage(self: Tensor) -> UntypedStorage:
     """The memory of the tensor's elements."""
     check_storage(self._storage.value)
     return UntypedStorage(self)
+
+
+def _typed_storage(self: Tensor) -> TypedStorage:
+    """The memory of the tensor's elements, with their dtype.
+
+    Warns:
+        UserWarning: once, that PyTorch will remove it.
+    """
+    check_storage(self._storage.value)
+    if not TypedStorage._warned:
+        warnings.warn(_REMOVED, UserWarning, stacklevel=2)
+        TypedStorage._warned = True
+    return TypedStorage(self)
 
 
 publish_all(
@@ -69,6 +130,7 @@ publish_all(
         "is_set_to": is_set_to,
         "ndimension": lambda self: self.ndim,
         "nelement": lambda self: self.numel(),
+        "storage": _typed_storage,
         "storage_offset": lambda self: geometry(self).offset,
         "stride": stride,
         "untyped_storage": _untyped_storage,

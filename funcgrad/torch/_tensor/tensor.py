@@ -93,6 +93,9 @@ class Tensor(Variable):
     # NumPy scalars and arrays on the left leave the operators to us.
     __array_priority__: ClassVar[int] = 1000
 
+    def __init__(self, *_: Any, **__: Any) -> None:
+        """Nothing is left to do: the class has made the tensor of the arguments."""
+
     # -- what it is -----------------------------------------------------------------------------------------------
 
     @property

@@ -1,7 +1,9 @@
-"""PyTorch's `torch.autograd`: what walks the graph, what switches it on and off, and what looks into it."""
+"""PyTorch's `torch.autograd`: the walk backward, the modes that switch it, and a look into the graph."""
 
-# `node_interface` puts what users see on the engine's nodes.
-import funcgrad.torch._autograd.node_interface  # noqa: F401
+from typing import Any as _Any
+from typing import NoReturn as _NoReturn
+
+from funcgrad.torch._autograd.switches import is_multithreading_enabled
 from funcgrad.torch.autograd import (
     anomaly_mode,
     forward_ad,
@@ -16,13 +18,12 @@ from funcgrad.torch.autograd.function import Function
 from funcgrad.torch.autograd.grad_mode import (
     enable_grad,
     inference_mode,
-    is_multithreading_enabled,
     no_grad,
     set_grad_enabled,
     set_multithreading_enabled,
 )
 from funcgrad.torch.autograd.gradcheck import gradcheck, gradgradcheck
-from funcgrad.torch.autograd.variable import Variable, variable
+from funcgrad.torch.autograd.variable import Variable
 
 __all__ = [
     "Function",
@@ -47,3 +48,8 @@ __all__ = [
     "set_multithreading_enabled",
     "variable",
 ]
+
+
+def variable(*_: _Any, **__: _Any) -> _NoReturn:
+    """Refuse, as PyTorch does."""
+    raise RuntimeError("torch.autograd.variable(...) is deprecated, use torch.tensor(...) instead")

@@ -4,34 +4,13 @@ import warnings
 from typing import Any
 
 from funcgrad.torch._autograd.observing import Anomaly, set_anomaly
-from funcgrad.torch._tensor.registry import publish_all
+from funcgrad.torch._autograd.switches import set_anomaly_enabled
 
 __all__ = ["detect_anomaly", "set_detect_anomaly"]
 
 
-def is_anomaly_enabled() -> bool:
-    """Whether anomaly mode is on."""
-    return Anomaly.enabled
-
-
-def is_anomaly_check_nan_enabled() -> bool:
-    """Whether anomaly mode, where it is on, takes NaN for an error."""
-    return Anomaly.check_nan
-
-
-def set_anomaly_enabled(mode: bool, check_nan: bool = True) -> None:
-    """Switch anomaly mode on or off, in all threads.
-
-    Raises:
-        TypeError: an argument is no bool.
-    """
-    for position, (name, given) in enumerate((("enabled", mode), ("check_nan", check_nan)), 1):
-        if not isinstance(given, bool):
-            raise TypeError(
-                f"set_anomaly_enabled(): argument '{name}' (position {position}) must be bool, not "
-                f"{type(given).__name__}"
-            )
-    set_anomaly(mode, check_nan)
+def __dir__() -> list[str]:
+    return __all__
 
 
 class set_detect_anomaly:
@@ -86,12 +65,3 @@ class detect_anomaly:
 
     def __exit__(self, *_: Any) -> None:
         set_anomaly(*self.before)
-
-
-publish_all(
-    {
-        each.__name__: each
-        for each in (is_anomaly_check_nan_enabled, is_anomaly_enabled, set_anomaly_enabled)
-    },
-    {},
-)

@@ -22,6 +22,10 @@ from funcgrad.torch._tensor.view import ViewTensor, view_of_itself
 __all__ = ["BackwardCFunction", "Function", "FunctionCtx", "InplaceFunction", "once_differentiable"]
 
 
+def __dir__() -> list[str]:
+    return __all__
+
+
 class Function:
     """A function with a derivative of its own: write `forward` and `backward` as static methods, and call `apply`.
 

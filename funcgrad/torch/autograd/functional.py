@@ -32,6 +32,10 @@ from funcgrad.torch.autograd.grad_mode import enable_grad, set_grad_enabled
 __all__ = ["hessian", "hvp", "jacobian", "jvp", "vhp", "vjp"]
 
 
+def __dir__() -> list[str]:
+    return __all__
+
+
 def vjp(
     func: Callable[..., Any],
     inputs: Any,

@@ -2,15 +2,14 @@
 
 import functools
 import inspect
-import threading
 import warnings
 from collections.abc import Callable
 from typing import Any
 
 from funcgrad.engine import local
+from funcgrad.torch._autograd.switches import is_grad_enabled, threads
 from funcgrad.torch._memory import inference
 from funcgrad.torch._tensor.registry import publish_all
-from funcgrad.torch._tensor.tensor import Tensor
 
 __all__ = [
     "enable_grad",
@@ -19,6 +18,10 @@ __all__ = [
     "set_grad_enabled",
     "set_multithreading_enabled",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__
 
 
 class _Mode:
@@ -89,11 +92,6 @@ def _in_mode(body: Any, clone: Callable[[], _Mode]) -> Any:
                     made = body.send(sent)
     except StopIteration as ended:
         return ended.value
-
-
-def is_grad_enabled() -> bool:
-    """Whether ops called in this thread leave a graph behind, outside inference mode."""
-    return inference.state.grad_mode if inference.enabled() else local.recorder.grad_enabled
 
 
 def _set_grad_enabled(enabled: bool) -> None:
@@ -218,35 +216,18 @@ class set_multithreading_enabled(_Mode):
     """
 
     def __init__(self, mode: bool) -> None:
-        self.prev, self.mode = _threads.enabled, mode
-        _threads.enabled = mode
+        self.prev, self.mode = threads.enabled, mode
+        threads.enabled = mode
 
     def __enter__(self) -> None:
         """Keep the mode that the constructor set."""
 
     def __exit__(self, *_: object) -> None:
-        _threads.enabled = self.prev
+        threads.enabled = self.prev
 
     def clone(self) -> _Mode:
         """Another block of the same mode."""
         return set_multithreading_enabled(self.mode)
-
-
-class _Threads(threading.local):
-    enabled = True
-
-
-_threads = _Threads()
-
-
-def is_multithreading_enabled() -> bool:
-    """What `set_multithreading_enabled` was told last in this thread."""
-    return _threads.enabled
-
-
-def is_inference(self: Tensor) -> bool:
-    """Whether the tensor was made in `inference_mode`, or is a view of one that was."""
-    return inference.is_of_inference(self._storage)
 
 
 publish_all(
@@ -255,9 +236,6 @@ publish_all(
         "enable_grad": enable_grad,
         "set_grad_enabled": set_grad_enabled,
         "inference_mode": inference_mode,
-        "is_grad_enabled": is_grad_enabled,
-        "is_inference_mode_enabled": inference.enabled,
-        "is_inference": is_inference,
     },
-    {"is_inference": is_inference},
+    {},
 )

@@ -29,6 +29,10 @@ from funcgrad.torch.autograd._checking.promises import (
 __all__ = ["GradcheckError", "gradcheck", "gradgradcheck"]
 
 
+def __dir__() -> list[str]:
+    return __all__
+
+
 def gradcheck(
     func: Callable[..., Any],
     inputs: Any,

@@ -30,6 +30,10 @@ __all__ = [
 ]
 
 
+def __dir__() -> list[str]:
+    return __all__
+
+
 Node.register(GraphNode)
 Node.register(NodeFace)
 

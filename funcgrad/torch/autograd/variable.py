@@ -1,10 +1,16 @@
 """PyTorch's name for a tensor with a gradient from before tensors had one: code that still uses it runs."""
 
 import warnings
-from typing import Any, NoReturn
+from typing import Any
 
 from funcgrad.torch._ops.creation import FUNCTIONS, asked
 from funcgrad.torch._tensor.tensor import Tensor
+
+__all__ = ["Variable"]
+
+
+def __dir__() -> list[str]:
+    return __all__
 
 
 class _AnyTensor(type):
@@ -46,8 +52,3 @@ class Variable(metaclass=_AnyTensor):
         if not isinstance(data, Tensor):
             raise TypeError(f"Variable data has to be a tensor, but got {type(data).__name__}")
         return asked(data.detach(), bool(requires_grad))
-
-
-def variable(*_: Any, **__: Any) -> NoReturn:
-    """Refuse, as PyTorch does."""
-    raise RuntimeError("torch.autograd.variable(...) is deprecated, use torch.tensor(...) instead")

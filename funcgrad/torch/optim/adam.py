@@ -11,6 +11,12 @@ from funcgrad.engine import Op
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch.optim.optimizer import Optimizer, _change, _zeros
 
+__all__ = ["Adam"]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
 
 class Adam(Optimizer):
     """Adam (D. Kingma, J. Ba, "Adam: A Method for Stochastic Optimization", 2014).

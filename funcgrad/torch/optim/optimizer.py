@@ -9,6 +9,12 @@ from funcgrad.torch._tensor.in_place import write
 from funcgrad.torch._tensor.operands import number
 from funcgrad.torch._tensor.tensor import Tensor, tensor_of
 
+__all__ = ["Optimizer"]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
 
 class Optimizer:
     """What every optimizer has: the parameters, their state, and `zero_grad`.

@@ -8,6 +8,12 @@ from funcgrad.engine import Op
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch.optim.optimizer import Optimizer, _change, _zeros
 
+__all__ = ["SGD"]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
 
 class SGD(Optimizer):
     """Stochastic gradient descent, with momentum.

@@ -29,7 +29,12 @@ __all__ = [
     "set_checkpoint_early_stop",
 ]
 
-Contexts = tuple[AbstractContextManager[Any], AbstractContextManager[Any]]
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+_Contexts = tuple[AbstractContextManager[Any], AbstractContextManager[Any]]
 
 
 class CheckpointError(RuntimeError):
@@ -69,7 +74,7 @@ def set_checkpoint_debug_enabled(enabled: bool | None) -> Iterator[None]:
         _Settings.debug = before
 
 
-def noop_context_fn() -> Contexts:
+def noop_context_fn() -> _Contexts:
     """No contexts: what `context_fn` is if nothing is said."""
     return nullcontext(), nullcontext()
 
@@ -323,7 +328,7 @@ def checkpoint(
     function: Callable[..., Any],
     *args: Any,
     use_reentrant: bool | None = None,
-    context_fn: Callable[[], Contexts] = noop_context_fn,
+    context_fn: Callable[[], _Contexts] = noop_context_fn,
     determinism_check: str = "default",
     debug: bool = False,
     early_stop: bool = True,

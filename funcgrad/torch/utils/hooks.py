@@ -10,6 +10,10 @@ from funcgrad.torch._tensor.tensor import Tensor
 __all__ = ["RemovableHandle", "unserializable_hook", "warn_if_has_hooks"]
 
 
+def __dir__() -> list[str]:
+    return __all__
+
+
 def unserializable_hook(f: Any) -> Any:
     """Mark a hook that is expected to be left behind when its tensor is pickled."""
     f.__torch_unserializable__ = True
