@@ -53,11 +53,13 @@ class GraphNode:
         sequence: a number that grows with creation; a node's inputs always have a smaller one.
         slot: where the node stands: (the token of a trace, its position there).
         is_function: whether its way back is a Python function.
+        begins: whether it is the beginning of a graph that is differentiated from outside, and no op's.
     """
 
     __slots__ = ("__weakref__", "edges", "saved", "sequence", "slot")
 
     is_function: ClassVar[bool] = False
+    begins: ClassVar[bool] = False
 
     edges: tuple[Edge, ...]
     saved: Saved | None

@@ -146,7 +146,10 @@ class Tensor(Variable):
 
     def _ask(self, wanted: bool) -> None:
         """Ask for a gradient, or stop asking."""
-        if not self.is_leaf:
+        if self._node is not None and self._node.begins:
+            # An argument of a function that JAX differentiates: only now the function wants a gradient, or none, itself.
+            self._node = self._node.lead(AccumulateGrad(self)) if wanted else None
+        elif not self.is_leaf:
             if not wanted:
                 raise RuntimeError(
                     "you can only change requires_grad flags of leaf variables. If you want to use a computed "
@@ -192,7 +195,7 @@ class Tensor(Variable):
     def is_leaf(self) -> bool:
         """Whether no op made it, as far as gradients are concerned."""
         node = self._node
-        return node is None or isinstance(node, Leaf)
+        return node is None or isinstance(node, Leaf) or node.begins
 
     def _is_result(self) -> bool:
         """Whether an op is known to have made it; a view need not be asked for its node to tell."""
