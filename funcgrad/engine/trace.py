@@ -192,6 +192,15 @@ class Watch(Protocol):
     def ran(self, state: State, made: list[Value], reason: str) -> None:
         """The recording that ends in `state` was run, and these values of it are held."""
 
+    def applied(self, made: Sequence[Value]) -> None:
+        """An op was applied at once, and gave these."""
+
+    def writes(self, variable: Variable, by: str = "") -> None:
+        """A variable is about to be changed in place, or its gradient; `by` names what does it, if it is no op."""
+
+    def escapes(self, variable: Variable) -> None:
+        """A variable's array is handed to code that keeps no graph."""
+
 
 class Observer(Protocol):
     """Who wants to know of every graph node; see `Recorder.observer`."""
@@ -535,6 +544,8 @@ def apply(op: Op, arguments: Sequence[Variable]) -> Any:
     arrays = [compute(value) for value in values]
     outputs = as_tuple(with_wide_types(op.function, *arrays))
     results = _with_edges([Value.of(array) for array in outputs], made)
+    if recorder.watch is not None:
+        recorder.watch.applied([result[0] for result in results])
     if made is not None and recorder.observer is not None:
         recorder.observer.made(made, arguments)
     return results if len(results) > 1 else results[0]

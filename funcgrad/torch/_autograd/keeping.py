@@ -47,7 +47,7 @@ def kept(keeps: bool, every_graph: bool) -> Iterator[None]:
 @contextmanager
 def leading(nodes: Iterable[GraphNode]) -> Iterator[None]:
     """JAX has asked for the gradients that arrive at these nodes of the graph made in the block."""
-    before, state.leading = state.leading, frozenset(nodes)
+    before, state.leading = state.leading, state.leading.union(nodes)
     try:
         yield
     finally:
@@ -56,10 +56,10 @@ def leading(nodes: Iterable[GraphNode]) -> Iterator[None]:
 
 def differentiated(node: GraphNode | None) -> bool:
     """Whether JAX has asked for a gradient that flows through a node."""
-    return bool(state.leading) and not state.leading.isdisjoint(_graph([node]))
+    return bool(state.leading) and not state.leading.isdisjoint(graph_of([node]))
 
 
-def _graph(roots: Iterable[GraphNode | None]) -> Iterator[GraphNode]:
+def graph_of(roots: Iterable[GraphNode | None]) -> Iterator[GraphNode]:
     """All nodes that a walk from there would come to."""
     stack = [root for root in roots if root is not None]
     seen = set(stack)
@@ -91,7 +91,7 @@ def fix(roots: Iterable[GraphNode | None], modified: bool = False) -> None:
         modified: only nodes of which something saved was written since, so that PyTorch would refuse to go on.
     """
     node: Any
-    for node in _graph(roots):
+    for node in graph_of(roots):
         if isinstance(node, CustomNode):
             entries = node.entries or ()
             which = [

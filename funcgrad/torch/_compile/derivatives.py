@@ -16,7 +16,7 @@ import numpy as np
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-from funcgrad.engine import FunctionNode, Op, Value, Variable, grad_mode, record, walk
+from funcgrad.engine import FunctionNode, GraphNode, Node, Op, Value, Variable, grad_mode, record, walk
 from funcgrad.engine.nodes import Edge
 from funcgrad.engine.ops import add, zeros_like
 from funcgrad.engine.values import is_inexact, with_wide_types
@@ -202,6 +202,7 @@ class Program:
             cotangents = [_zeros(result).requires_grad_() for result in results]
             ends = [_edge(each) for each in cotangents]
             pulled = _pulled(results, cotangents, [edges[k] for k in wanted], True)
+            _check_linear(pulled, [node for node, _ in ends])
             pairs = [
                 (gradient, tangent)
                 for gradient, tangent in zip(pulled, tangents, strict=True)
@@ -272,6 +273,42 @@ def _pulled(
         return tensors[0] if tensors else None
 
     return [gathered(end, leaf) for end, leaf in zip(ends, leaves, strict=True)]
+
+
+def _check_linear(pulled: Sequence[Tensor | None], ends: Sequence[GraphNode]) -> None:
+    """Check that the walk that gave these gradients was linear in the cotangents, which come from these nodes.
+
+    Raises:
+        NotImplementedError: a hook or a backward was met that is not, so that there is no tangent.
+    """
+    follows = set(ends)
+    nodes = keeping.graph_of([each._node for each in pulled if each is not None])
+    for node in sorted(nodes, key=lambda node: node.sequence):
+        which = [source in follows for source, _ in node.edges]
+        if True not in which:
+            continue
+        follows.add(node)
+        if not isinstance(node, Node):
+            continue
+        rule, op = node.rule, node.rule.op
+        given = tuple(
+            [
+                k in rule.wants and which[rule.wants.index(k)]
+                for k in range(len(rule.avals))
+            ]
+        )
+        uses: Sequence[int] = op.rule(rule.avals, given).saves
+        curved = any(given[k] and k not in op.saves for k in uses)
+        shifted = op.name in _SUMS and False in given[:2]
+        if curved or shifted:
+            raise NotImplementedError(
+                "forward mode (jax.jvp, jax.jacfwd, jax.hessian) of a function with a hook or a custom backward that is "
+                f"not linear in the gradient it is given ({node.face!r}): only its gradient is defined, which jax.grad "
+                "and jax.jacrev give"
+            )
+
+
+_SUMS = ("add", "sub")
 
 
 def _zeros(like: Tensor) -> Tensor:

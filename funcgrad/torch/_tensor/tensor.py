@@ -247,10 +247,12 @@ class Tensor(Variable):
                     "may break downstream systems that assume they match."
                 )
             _check_same_device(grad.device, self.device)
+        _tell(self)
         self._grad = grad
 
     @grad.deleter
     def grad(self) -> None:
+        _tell(self)
         self._grad = None
 
     @property
@@ -284,6 +286,7 @@ class Tensor(Variable):
     def data(self, source: "Tensor") -> None:
         if not isinstance(source, Tensor):
             raise TypeError(f"Variable data has to be a tensor, but got {type(source).__name__}")
+        _tell(self)
         refusals.refuse_data(self._storage.value, reading=False)
         storage, given = self._storage, source._storage
         # What an augmented assignment to `.data` gives back comes first.
@@ -361,6 +364,9 @@ class Tensor(Variable):
 
     def __jax_array__(self) -> Any:
         """The elements, for JAX's functions."""
+        watch = local.recorder.watch
+        if watch is not None and self._node is not None:
+            watch.escapes(self)
         return self._array()
 
     def tolist(self) -> Any:
@@ -479,6 +485,13 @@ def device_of(aval: Aval) -> device:
             getattr(bound, "device_set", [jax.local_devices()[0]]), key=lambda each: each.id
         )
     return device.from_jax(bound)
+
+
+def _tell(tensor: Tensor) -> None:
+    """Tell who watches that a tensor is about to be changed."""
+    watch = local.recorder.watch
+    if watch is not None:
+        watch.writes(tensor)
 
 
 def _check_same_device(of_gradient: device, of_tensor: device) -> None:
