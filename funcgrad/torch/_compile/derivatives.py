@@ -17,7 +17,7 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 from funcgrad.engine import FunctionNode, GraphNode, Node, Op, Value, Variable, grad_mode, record, walk
-from funcgrad.engine.nodes import Edge
+from funcgrad.engine.nodes import Edge, hooked
 from funcgrad.engine.ops import add, zeros_like
 from funcgrad.engine.values import is_inexact, with_wide_types
 from funcgrad.torch._autograd import keeping
@@ -202,7 +202,7 @@ class Program:
             cotangents = [_zeros(result).requires_grad_() for result in results]
             ends = [_edge(each) for each in cotangents]
             pulled = _pulled(results, cotangents, [edges[k] for k in wanted], True)
-            _check_linear(pulled, [node for node, _ in ends])
+            _check_linear(results, pulled, [node for node, _ in ends])
             pairs = [
                 (gradient, tangent)
                 for gradient, tangent in zip(pulled, tangents, strict=True)
@@ -275,12 +275,16 @@ def _pulled(
     return [gathered(end, leaf) for end, leaf in zip(ends, leaves, strict=True)]
 
 
-def _check_linear(pulled: Sequence[Tensor | None], ends: Sequence[GraphNode]) -> None:
+def _check_linear(
+    results: Tensors, pulled: Sequence[Tensor | None], ends: Sequence[GraphNode]
+) -> None:
     """Check that the walk that gave these gradients was linear in the cotangents, which come from these nodes.
 
     Raises:
         NotImplementedError: a hook or a backward was met that is not, so that there is no tangent.
     """
+    # A hook may add something of its own; zeros in place of missing gradients are added to nothing else.
+    has_hooks = any(node in hooked for node in keeping.graph_of([r._node for r in results]))
     follows = set(ends)
     nodes = keeping.graph_of([each._node for each in pulled if each is not None])
     for node in sorted(nodes, key=lambda node: node.sequence):
@@ -299,7 +303,7 @@ def _check_linear(pulled: Sequence[Tensor | None], ends: Sequence[GraphNode]) ->
         )
         uses: Sequence[int] = op.rule(rule.avals, given).saves
         curved = any(given[k] and k not in op.saves for k in uses)
-        shifted = op.name in _SUMS and False in given[:2]
+        shifted = has_hooks and op.name in _SUMS and False in given[:2]
         if curved or shifted:
             raise NotImplementedError(
                 "forward mode (jax.jvp, jax.jacfwd, jax.hessian) of a function with a hook or a custom backward that is "
