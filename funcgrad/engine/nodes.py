@@ -42,6 +42,14 @@ class Packed:
         return self, Storage(self), 0, None  # type: ignore[arg-type]
 
 
+def fixed(entry: Any, modified: bool) -> Any:
+    """What a node saved, in a storage of its own; with `modified` only where it was written since."""
+    value, storage, version, _ = entry
+    if type(value) is Packed or (modified and storage.version == version):
+        return entry
+    return value, Storage(value), 0, value
+
+
 class GraphNode:
     """What every node has.
 
@@ -71,6 +79,13 @@ class GraphNode:
         """What stands for the node where people see it."""
         return self
 
+    def fix(self, modified: bool = False) -> None:
+        """Go on with the very values that were saved, whatever is written in place from now on.
+
+        Args:
+            modified: only with those that were written since, so that a walk would refuse to go on.
+        """
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} object at {id(self):#x}>"
 
@@ -91,6 +106,11 @@ class Node(GraphNode):
     __slots__ = ("rule",)
 
     rule: "Rule"
+
+    def fix(self, modified: bool = False) -> None:
+        """Go on with the very values that were saved."""
+        if self.saved:
+            self.saved = tuple([fixed(entry, modified) for entry in self.saved])
 
     @property
     def outputs(self) -> int:

@@ -177,7 +177,7 @@ class Trace:
         self.chain: tuple[State, int] | None = None
 
 
-class Watch(Protocol):
+class Watch:
     """Who wants to know what a piece of code reads from outside it; see `Recorder.watch`."""
 
     def reads(self, variable: Variable) -> None:

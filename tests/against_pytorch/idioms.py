@@ -264,9 +264,7 @@ def first_order_inner_loop(t: Any, w: Weights, loss: Any) -> Any:
 def _adapted(t: Any, w: Weights, loss: Any, create_graph: bool) -> Any:
     fast = [each * 1 for each in w]
     for _ in range(2):
-        gradients = t.autograd.grad(
-            loss(fast), fast, create_graph=create_graph, allow_unused=True
-        )
+        gradients = t.autograd.grad(loss(fast), fast, create_graph=create_graph, allow_unused=True)
         fast = [
             each if g is None else each - 0.1 * g for each, g in zip(fast, gradients, strict=True)
         ]
@@ -316,7 +314,10 @@ class Program:
         self.clip = rng.choice((None, "norm", "value"))
         self.average = rng.random() < 0.3
         self.clear = rng.choice(("none", "zero"))
-        whole = self.objective not in (plain, averaged)  # others ask for the gradient of every weight
+        whole = self.objective not in (
+            plain,
+            averaged,
+        )  # others ask for the gradient of every weight
         self.frozen = None if whole else rng.choice((None, 1, 2))
         self.rate = rng.choice((0.05, 0.2))
         numbers = np.random.default_rng(seed)
@@ -365,9 +366,8 @@ class Program:
                     for m, each in zip(mean, trained, strict=True):
                         m.mul_(0.9).add_(each, alpha=0.1)
         gradients = [None if each.grad is None else each.grad for each in trained]
-        for each in [*trained, *buffers, *mean, *gradients]:
-            seen.append(None if each is None else each.detach().numpy().copy())
-        return seen
+        last = [*trained, *buffers, *mean, *gradients]
+        return seen + [None if each is None else each.detach().numpy().copy() for each in last]
 
     def _clear(self, trained: Weights) -> None:
         for each in trained:
@@ -464,9 +464,7 @@ def _taped(program: Program, t: Any, direction: list[np.ndarray]) -> tuple[list[
     w = [t.tensor(each, requires_grad=True) for each in program.start]
     value = program.value(t, w, t.tensor(program.x), t.tensor(program.y))
     gradients = t.autograd.grad(value, w, create_graph=True, materialize_grads=True)
-    along = sum(
-        [(g * t.tensor(d)).sum() for g, d in zip(gradients, direction, strict=True)]
-    )
+    along = sum([(g * t.tensor(d)).sum() for g, d in zip(gradients, direction, strict=True)])
     seconds = [None] * len(w)
     if along.requires_grad:
         seconds = t.autograd.grad(along, w, materialize_grads=True)
@@ -482,9 +480,7 @@ def _transformed(program: Program, theirs: Any) -> str | None:
     numbers = np.random.default_rng(0)
     direction = [numbers.normal(size=each.shape) for each in program.start]
     first, second = _taped(program, theirs, direction)
-    pure = funcgrad.pure(
-        lambda w, x, y: program.value(ours, w, x, y), requires_grad=0
-    )
+    pure = funcgrad.pure(lambda w, x, y: program.value(ours, w, x, y), requires_grad=0)
     w, data = list(program.start), (program.x, program.y)
 
     def loss(w: Any) -> Any:

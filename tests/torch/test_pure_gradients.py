@@ -1,7 +1,6 @@
 """JAX's derivatives of a pure function are the tape's; PyTorch has the right values where it is installed."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 

@@ -11,7 +11,7 @@ from funcgrad.engine import GraphNode, Leaf, Value, Variable, flush, local
 from funcgrad.engine.nodes import next_sequence
 from funcgrad.engine.trace import State, Watch
 from funcgrad.engine.values import Wrapped, is_tracer
-from funcgrad.torch._autograd import keeping
+from funcgrad.torch._compile import keeping
 from funcgrad.torch._memory.storages import OrderedStorage, memory_of
 from funcgrad.torch._random.generator import refused
 

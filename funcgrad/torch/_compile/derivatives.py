@@ -16,11 +16,21 @@ import numpy as np
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-from funcgrad.engine import FunctionNode, GraphNode, Node, Op, Value, Variable, grad_mode, record, walk
+from funcgrad.engine import (
+    FunctionNode,
+    GraphNode,
+    Node,
+    Op,
+    Value,
+    Variable,
+    grad_mode,
+    record,
+    walk,
+)
 from funcgrad.engine.nodes import Edge, hooked
 from funcgrad.engine.ops import add, zeros_like
 from funcgrad.engine.values import is_inexact, with_wide_types
-from funcgrad.torch._autograd import keeping
+from funcgrad.torch._compile import keeping
 from funcgrad.torch._tensor.tensor import Tensor, tensor_of
 
 Arrays = list[Any]
@@ -296,13 +306,10 @@ def _check_linear(
             continue
         rule, op = node.rule, node.rule.op
         given = tuple(
-            [
-                k in rule.wants and which[rule.wants.index(k)]
-                for k in range(len(rule.avals))
-            ]
+            [k in rule.wants and which[rule.wants.index(k)] for k in range(len(rule.avals))]
         )
-        uses: Sequence[int] = op.rule(rule.avals, given).saves
-        curved = any(given[k] and k not in op.saves for k in uses)
+        of_given: Any = op.rule(rule.avals, given)
+        curved = any(given[k] and k not in op.saves for k in of_given.saves)
         shifted = has_hooks and op.name in _SUMS and False in given[:2]
         if curved or shifted:
             raise NotImplementedError(
@@ -348,9 +355,7 @@ class Derivative:
         """The derivative of the program mapped over these axes of its inputs."""
         made = object.__new__(Derivative)
         made.count = self.count
-        made.types = [
-            jax.core.ShapedArray((size, *each.shape), each.dtype) for each in self.types
-        ]
+        made.types = [jax.core.ShapedArray((size, *each.shape), each.dtype) for each in self.types]
         mapped = partial(jax.vmap, axis_size=size)
         made.push = mapped(self.push, in_axes=(*axes, *[0] * tangents))
         made.pull = mapped(self.pull, in_axes=(*axes, *[0] * len(self.types)))
@@ -386,10 +391,7 @@ def _jvp(primals: Sequence[Any], tangents: Sequence[Any], *, of: Derivative) -> 
         carried = [
             b if a is None else ad.add_tangents(a, b) for a, b in zip(carried, more, strict=True)
         ]
-    return results, [
-        ad.Zero.from_primal_value(result) if tangent is None else tangent
-        for result, tangent in zip(results, carried, strict=True)
-    ]
+    return results, carried
 
 
 def _transpose(cotangents: Sequence[Any], *arrays: Any, of: Derivative) -> list[Any]:
@@ -399,15 +401,15 @@ def _transpose(cotangents: Sequence[Any], *arrays: Any, of: Derivative) -> list[
 
 def _batch(arrays: Sequence[Any], axes: Sequence[Any], *, of: Derivative) -> tuple[Any, Any]:
     size = next(
-        array.shape[axis]
-        for array, axis in zip(arrays, axes, strict=True)
-        if axis is not None
+        array.shape[axis] for array, axis in zip(arrays, axes, strict=True) if axis is not None
     )
     tangents = [
         with_wide_types(
-            lambda array=array, axis=axis: jnp.broadcast_to(array, (size, *array.shape))
-            if axis is None
-            else jnp.moveaxis(array, axis, 0)
+            lambda array=array, axis=axis: (
+                jnp.broadcast_to(array, (size, *array.shape))
+                if axis is None
+                else jnp.moveaxis(array, axis, 0)
+            )
         )
         for array, axis in zip(arrays[of.count :], axes[of.count :], strict=True)
     ]

@@ -53,9 +53,7 @@ class Objects:
             return
         what = f"the state's tensor of shape {tuple(tensor.shape)}"
         if not tensor.is_leaf:
-            raise ValueError(
-                f"{what} is a result: name the tensors it is made of, or its detach()"
-            )
+            raise ValueError(f"{what} is a result: name the tensors it is made of, or its detach()")
         memory = memory_of(tensor._storage)
         if tensor._storage is not memory and type(tensor._storage) is not DataStorage:
             raise ValueError(f"{what} is a view: name the tensor that it is a view of")
@@ -121,9 +119,7 @@ class Objects:
             tensor._grad = grad
         for optimizer, held in zip(self.optimizers, tree["optimizers"], strict=True):
             for group, options in zip(optimizer.param_groups, held["options"], strict=True):
-                group.update(
-                    {name: number(each, group[name]) for name, each in options.items()}
-                )
+                group.update({name: number(each, group[name]) for name, each in options.items()})
             parameters = [each for group in optimizer.param_groups for each in group["params"]]
             for parameter, state in zip(parameters, held["parameters"], strict=True):
                 made = state["tensors"] | {
@@ -138,7 +134,15 @@ class Objects:
     def holding(self, tree: Any) -> Iterator[None]:
         """A block in which the objects hold these tensors; afterwards they are as they were."""
         tensors = [
-            (t, t._storage, memory_of(t._storage).value, t._storage.version, t._node, t._nr, t._grad)
+            (
+                t,
+                t._storage,
+                memory_of(t._storage).value,
+                t._storage.version,
+                t._node,
+                t._nr,
+                t._grad,
+            )
             for t in self.tensors
         ]
         optimizers = [

@@ -101,7 +101,9 @@ def pure(
     def purified(*args: Any, **kwargs: Any) -> Any:
         if objects is not None:
             if not args:
-                raise ValueError("the first argument is the state: begin with what `state()` returns")
+                raise ValueError(
+                    "the first argument is the state: begin with what `state()` returns"
+                )
             objects.check(args[0])
         given = len(args) - (objects is not None)
         for name, positions in (("requires_grad", wants_grad), ("updates", updated)):
@@ -167,7 +169,8 @@ class _Call:
         program = Program(self.body, self.enter, len(self.arrays), self.transformed)
         results = iter(program(*self.arrays))
         leaves, tree = self.output
-        return tree.unflatten([next(results) if leaf is _RESULT else leaf for leaf in leaves])
+        filled = [next(results) if leaf is _RESULT else leaf for leaf in leaves]
+        return jax.tree.unflatten(tree, filled)
 
     @contextmanager
     def enter(self, values: Sequence[Value]) -> Iterator[list[Tensor]]:
@@ -183,14 +186,16 @@ class _Call:
             held, *_ = self._filled(tensors)
             with self.objects.holding(held):
                 # A leaf of the state is an input itself, and not the tensor that brought its elements.
-                inputs = {id(a): b for a, b in zip(held["tensors"], self.objects.tensors, strict=True)}
+                inputs = {
+                    id(a): b for a, b in zip(held["tensors"], self.objects.tensors, strict=True)
+                }
                 yield [inputs.get(id(tensor), tensor) for tensor in tensors]
 
     def _filled(self, tensors: Sequence[Tensor]) -> list[Any]:
         """The arguments, with these tensors in place of their arrays."""
         given = iter(tensors)
         return [
-            tree.unflatten([next(given) if _is_array(leaf) else leaf for leaf in leaves])
+            jax.tree.unflatten(tree, [next(given) if _is_array(leaf) else leaf for leaf in leaves])
             for tree, leaves in zip(self.trees, self.leaves, strict=True)
         ]
 
@@ -214,7 +219,9 @@ class _Call:
             output = self.objects.tree(_result), output
         leaves, tree = jax.tree.flatten(output, is_leaf=is_tensor)
         self.output = [_RESULT if _is_result(leaf) else leaf for leaf in leaves], tree
-        return [leaf if is_tensor(leaf) else tensor_from(leaf) for leaf in leaves if _is_result(leaf)]
+        return [
+            leaf if is_tensor(leaf) else tensor_from(leaf) for leaf in leaves if _is_result(leaf)
+        ]
 
 
 _RESULT = object()  # in place of a tensor among what a function returned

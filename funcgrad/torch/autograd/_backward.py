@@ -12,7 +12,6 @@ from funcgrad.engine import (
     local,
 )
 from funcgrad.engine.graph import into
-from funcgrad.torch._autograd import keeping
 from funcgrad.torch._autograd.complaints import as_pytorch
 from funcgrad.torch._autograd.edges import GradientEdge
 from funcgrad.torch._autograd.requests import (
@@ -24,6 +23,7 @@ from funcgrad.torch._autograd.requests import (
     roots_of,
 )
 from funcgrad.torch._autograd.walking import Tensors, _check_scalar, accumulate, gradients
+from funcgrad.torch._compile import keeping
 from funcgrad.torch._levels.refusals import BACKWARD, refuse_inside
 from funcgrad.torch._memory.inference import enabled as inferring
 from funcgrad.torch._tensor.registry import publish_all

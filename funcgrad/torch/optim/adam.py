@@ -1,9 +1,10 @@
 """`torch.optim.Adam`."""
 
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 
 from funcgrad.engine import Op
@@ -50,8 +51,10 @@ class Adam(Optimizer):
         first, second = group["betas"]
         if not state:
             state.update(step=0, exp_avg=_zeros(parameter), exp_avg_sq=_zeros(parameter))
-        state["step"] += 1
-        size, root = with_wide_types(_corrections, state["step"], group["lr"], first, second)
+        corrections = _corrections
+        if isinstance(group["lr"], jax.Array):  # inside `funcgrad.pure`
+            corrections = partial(with_wide_types, _corrections)
+        state["step"], size, root = corrections(state["step"], group["lr"], first, second)
         _change(
             _adam(group["maximize"]),
             [parameter, parameter.grad, state["exp_avg"], state["exp_avg_sq"]],
@@ -59,9 +62,10 @@ class Adam(Optimizer):
         )
 
 
-def _corrections(step: Any, rate: Any, first: float, second: float) -> tuple[Any, Any]:
-    """The step size and the root of the square's divisor; the step and the rate may be arrays."""
-    return rate / (1 - first**step), (1 - second**step) ** 0.5
+def _corrections(step: Any, rate: Any, first: float, second: float) -> tuple[Any, Any, Any]:
+    """The number of this step, its size, and the root of the square's divisor; step and rate may be arrays."""
+    step = step + 1
+    return step, rate / (1 - first**step), (1 - second**step) ** 0.5
 
 
 @cache

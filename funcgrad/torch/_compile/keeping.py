@@ -10,9 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from funcgrad.engine import GraphNode, Node, Storage
-from funcgrad.engine.nodes import Packed
-from funcgrad.torch._autograd.custom_nodes import CustomNode
+from funcgrad.engine import GraphNode
 
 
 class _State(threading.local):
@@ -79,7 +77,11 @@ def asked(
     state.walked |= not create_graph
     if not state.keeps:
         return retain_graph, create_graph, []
-    freed = [] if retain_graph else [root[0] if isinstance(root, tuple) else root._node for root in roots]
+    freed = (
+        []
+        if retain_graph
+        else [root[0] if isinstance(root, tuple) else root._node for root in roots]
+    )
     return True, create_graph or state.every_graph, freed
 
 
@@ -90,32 +92,5 @@ def fix(roots: Iterable[GraphNode | None], modified: bool = False) -> None:
         roots: from where the graph is looked at.
         modified: only nodes of which something saved was written since, so that PyTorch would refuse to go on.
     """
-    node: Any
     for node in graph_of(roots):
-        if isinstance(node, CustomNode):
-            entries = node.entries or ()
-            which = [
-                entry is not None and type(entry[0]) is not Packed and _counts(entry, modified)
-                for entry in entries
-            ]
-            if any(which):
-                node.kept = tuple(
-                    (each._node, each._nr) if own and not isinstance(each, tuple) else each
-                    for each, own in zip(node.kept, which, strict=True)
-                )
-                node.entries = tuple(
-                    _own(entry) if own else entry for entry, own in zip(entries, which, strict=True)
-                )
-        elif isinstance(node, Node) and node.saved:
-            node.saved = tuple(
-                [_own(entry) if _counts(entry, modified) else entry for entry in node.saved]
-            )
-
-
-def _counts(entry: Any, modified: bool) -> bool:
-    return not modified or entry[1].version != entry[2]
-
-
-def _own(entry: Any) -> Any:
-    value = entry[0]
-    return entry if type(value) is Packed else (value, Storage(value), 0, value)
+        node.fix(modified)
