@@ -12,7 +12,7 @@ from funcgrad.engine.nodes import next_sequence
 from funcgrad.engine.trace import State, Watch
 from funcgrad.engine.values import Wrapped, is_tracer
 from funcgrad.torch._compile import keeping
-from funcgrad.torch._memory.storages import OrderedStorage, memory_of
+from funcgrad.torch._memory.storages import OrderedStorage
 from funcgrad.torch._random.generator import refused
 
 _PASS_IT = "pass it as an argument, or name it in `state`"
@@ -36,7 +36,7 @@ class Boundary(Watch):
         self.start = next_sequence()
 
     def _is_outside(self, variable: Variable) -> bool:
-        memory: Any = memory_of(variable._storage)
+        memory: Any = variable._storage.memory
         value: Any = memory.logical if type(memory) is OrderedStorage else None
         value = value or memory.value
         if isinstance(value, Wrapped):
@@ -117,9 +117,7 @@ class Boundary(Watch):
 
 
 def _described(variable: Variable) -> str:
-    aval = memory_of(variable._storage).value.aval
-    if hasattr(variable, "shape"):
-        aval = variable._storage.value.aval
+    aval = variable._storage.aval
     return f"a tensor of shape {tuple(aval.shape)} and dtype {aval.dtype.name}"
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from funcgrad.engine import Value
 from funcgrad.engine.values import with_wide_types
 from funcgrad.torch._compile.plan import is_tensor
-from funcgrad.torch._memory.storages import DataStorage, memory_of
+from funcgrad.torch._memory.storages import DataStorage
 from funcgrad.torch._random.generator import Generator
 from funcgrad.torch._tensor.tensor import Tensor, tensor_of
 
@@ -54,10 +54,10 @@ class Objects:
         what = f"the state's tensor of shape {tuple(tensor.shape)}"
         if not tensor.is_leaf:
             raise ValueError(f"{what} is a result: name the tensors it is made of, or its detach()")
-        memory = memory_of(tensor._storage)
+        memory = tensor._storage.memory
         if tensor._storage is not memory and type(tensor._storage) is not DataStorage:
             raise ValueError(f"{what} is a view: name the tensor that it is a view of")
-        if any(memory_of(each._storage) is memory for each in self.tensors):
+        if any(each._storage.memory is memory for each in self.tensors):
             raise ValueError(f"{what} shares its memory with another: name one of them")
         self.tensors.append(tensor)
 
@@ -137,7 +137,7 @@ class Objects:
             (
                 t,
                 t._storage,
-                memory_of(t._storage).value,
+                t._storage.memory.value,
                 t._storage.version,
                 t._node,
                 t._nr,
@@ -155,7 +155,7 @@ class Objects:
         finally:
             for tensor, storage, value, version, node, nr, grad in tensors:
                 tensor._storage, tensor._node, tensor._nr = storage, node, nr
-                memory_of(storage).value, storage.version, tensor._grad = value, version, grad
+                storage.memory.value, storage.version, tensor._grad = value, version, grad
             for optimizer, state, groups in optimizers:
                 optimizer.state.clear()
                 optimizer.state.update(state)
