@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.interpreters import partial_eval
 
-from funcgrad.engine.nodes import GraphNode, Saved, Variable, sequence
+from funcgrad.engine.nodes import GraphNode, Saved, Variable, fixed, sequence
 from funcgrad.engine.ops import Op, as_tuple, remember
 from funcgrad.engine.values import Aval, Slot, with_wide_types
 
@@ -70,6 +70,11 @@ class Node(GraphNode):
     __slots__ = ("rule",)
 
     rule: "Rule"
+
+    def fix(self, modified: bool = False) -> None:
+        """Go on with the very values that were saved."""
+        if self.saved:
+            self.saved = tuple([fixed(entry, modified) for entry in self.saved])
 
     @property
     def outputs(self) -> int:

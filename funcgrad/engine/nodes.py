@@ -39,6 +39,14 @@ class Packed:
         return self, Storage(self), 0, None  # type: ignore[arg-type]
 
 
+def fixed(entry: Any, modified: bool) -> Any:
+    """What a node saved, in a storage of its own; with `modified` only where it was written since."""
+    value, storage, version, _ = entry
+    if type(value) is Packed or (modified and storage.version == version):
+        return entry
+    return value, Storage(value), 0, value
+
+
 class GraphNode:
     """Base of all graph nodes.
 
@@ -50,11 +58,13 @@ class GraphNode:
         sequence: a number that grows with creation; a node's inputs always have a smaller one.
         slot: where the node stands: (the token of a trace, its position there).
         is_function: whether its way back is a Python function.
+        begins: whether it is the beginning of a graph that is differentiated from outside, and no op's.
     """
 
     __slots__ = ("__weakref__", "edges", "saved", "sequence", "slot")
 
     is_function: ClassVar[bool] = False
+    begins: ClassVar[bool] = False
 
     edges: tuple[Edge, ...]
     saved: Saved | None
@@ -65,6 +75,13 @@ class GraphNode:
     def face(self) -> Any:
         """The object that users see in place of the node."""
         return self
+
+    def fix(self, modified: bool = False) -> None:
+        """Go on with the very values that were saved, whatever is written in place from now on.
+
+        Args:
+            modified: only with those that were written since, so that a walk would refuse to go on.
+        """
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} object at {id(self):#x}>"

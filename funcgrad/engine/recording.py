@@ -169,7 +169,7 @@ class Trace:
         self.chain: tuple[State, int] | None = None
 
 
-class Watch(Protocol):
+class Watch:
     """Told of everything that a piece of code reads from outside it; see `Recorder.watch`."""
 
     def reads(self, variable: Variable) -> None:
@@ -183,6 +183,15 @@ class Watch(Protocol):
 
     def ran(self, state: State, made: list[Value], reason: str) -> None:
         """The recording that ends in `state` was run, and these values of it are held."""
+
+    def applied(self, made: Sequence[Value]) -> None:
+        """An op was applied at once, and gave these."""
+
+    def writes(self, variable: Variable, by: str = "") -> None:
+        """A variable is about to be changed in place, or its gradient; `by` names the cause if it is no op."""
+
+    def escapes(self, variable: Variable) -> None:
+        """A variable's array is handed to code that keeps no graph."""
 
 
 class Observer(Protocol):

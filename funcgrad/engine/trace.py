@@ -226,6 +226,8 @@ def apply_at_once(op: Op, arguments: Sequence[Variable]) -> Any:
     arrays = [compute(value) for value in values]
     outputs = as_tuple(with_wide_types(op.function, *arrays))
     results = with_edges([Value.of(array) for array in outputs], made)
+    if recorder.watch is not None:
+        recorder.watch.applied([result[0] for result in results])
     if made is not None and recorder.observer is not None:
         recorder.observer.made(made, arguments)
     return results if len(results) > 1 else results[0]

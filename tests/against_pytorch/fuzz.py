@@ -1,7 +1,8 @@
 """Runs programs on PyTorch and on the shim until they differ: `python -m tests.against_pytorch.fuzz --programs 100000`.
 
 Seeds are consecutive numbers and make the programs, so a run can be repeated, and split between processes. What is
-found is shrunk and printed as Python that `difference` takes; the exit status is 1.
+found is shrunk and printed as Python that `difference` takes; the exit status is 1. `--generator idioms` takes whole
+training programs, which also go through `funcgrad.pure`, in place of made-up ones.
 """
 
 import argparse
@@ -10,6 +11,7 @@ import sys
 import time
 from collections import Counter
 
+from tests.against_pytorch import idioms
 from tests.against_pytorch.comparing import difference, skipped, told
 from tests.against_pytorch.programs import INSTRUCTIONS, Program
 
@@ -57,16 +59,20 @@ def main() -> None:
     parser.add_argument(
         "--as-found", action="store_true", help="print what differs without shrinking it"
     )
+    parser.add_argument("--generator", default="programs", choices=["programs", "idioms"])
     options = parser.parse_args()
 
     start = shown = time.monotonic()
     failures: Counter[str] = Counter()
     for seed in range(options.seed, options.seed + options.programs):
         program = program_of(seed, options.longest)
-        found = difference(program, options.mode, options.times)
+        if options.generator == "idioms":
+            found, program = idioms.difference(seed, options.mode, options.times), []
+        else:
+            found = difference(program, options.mode, options.times)
         if found is not None:
             failures["found"] += 1
-            if not options.as_found:
+            if program and not options.as_found:
                 program = shrunk(program, options.mode, options.times)
                 found = difference(program, options.mode, options.times)
             print(f"seed {seed}: {found}\n{told(program)}", flush=True)

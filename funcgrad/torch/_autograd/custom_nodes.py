@@ -11,7 +11,7 @@ from weakref import ref
 import numpy as np
 
 from funcgrad.engine import Aval, FreedError, FunctionNode, ModifiedError, Storage, Variable
-from funcgrad.engine.nodes import Edge, Packed
+from funcgrad.engine.nodes import Edge, Packed, fixed
 from funcgrad.torch._autograd.complaints import as_pytorch, moved_of
 from funcgrad.torch._autograd.edges import NodeFace
 from funcgrad.torch._autograd.hooks import as_tensor
@@ -204,6 +204,16 @@ class CustomNode(FunctionNode):
             else:
                 kept.append(tensor)
         self.entries, self.kept = tuple(entries), tuple(kept)
+
+    def fix(self, modified: bool = False) -> None:
+        """Go on with the very values that were saved."""
+        entries = tuple([entry and fixed(entry, modified) for entry in self.entries or ()])
+        for k, (entry, before) in enumerate(zip(entries, self.entries or (), strict=True)):
+            kept = self.kept[k]
+            if entry is not before and isinstance(kept, Tensor):
+                self.kept = (*self.kept[:k], (kept._node, kept._nr), *self.kept[k + 1 :])
+        if entries:
+            self.entries = entries
 
     def saved_tensors(self) -> tuple[Tensor | None, ...]:
         """What was kept, with its history."""

@@ -16,7 +16,7 @@ import numpy as np
 
 from funcgrad.engine import GraphNode, Leaf, Storage, Value, Variable, flush, local
 from funcgrad.engine.nodes import next_sequence
-from funcgrad.engine.recording import State
+from funcgrad.engine.recording import State, Watch
 from funcgrad.engine.values import is_tracer
 from funcgrad.torch._compile.plan import (
     NUMBERS,
@@ -35,7 +35,7 @@ _MOST_WATCHED_CALLS = 6
 _LEAVES = {Tensor, *NUMBERS}
 
 
-class _Watch:
+class _Watch(Watch):
     """What one call reads from outside itself, and what happens in it."""
 
     def __init__(self) -> None:

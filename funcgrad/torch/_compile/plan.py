@@ -11,7 +11,7 @@ import jax
 
 from funcgrad.engine import Aval, GraphNode, Leaf, Storage, Value, Variable, compute, local
 from funcgrad.engine.compiling import compiled
-from funcgrad.engine.recording import State, Trace
+from funcgrad.engine.recording import State, Trace, Watch
 from funcgrad.engine.values import is_tracer
 from funcgrad.torch._tensor.tensor import Tensor
 
@@ -22,7 +22,7 @@ class CannotCompileError(Exception):
     """A traced program could not repeat what the function does; the message says why."""
 
 
-class _TracingWatch:
+class _TracingWatch(Watch):
     """Sees to it that a traced call reads nothing that is not among the program's inputs, or made in it."""
 
     def __init__(self) -> None:

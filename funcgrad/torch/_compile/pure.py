@@ -5,12 +5,18 @@ in-place updates included, gives a pure program.
 """
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import jax
+import numpy as np
 
-from funcgrad.engine import Value
+from funcgrad.engine import Value, grad_mode, local
+from funcgrad.torch._compile.boundary import guarded
+from funcgrad.torch._compile.derivatives import Program
+from funcgrad.torch._compile.objects import Objects, array_of, number_of, tensor_from
+from funcgrad.torch._compile.plan import is_tensor, tensors_in
 from funcgrad.torch._tensor.tensor import Tensor, tensor_of
 
 
@@ -19,20 +25,40 @@ def pure(
     *,
     requires_grad: int | Sequence[int] = (),
     updates: int | Sequence[int] = (),
+    state: Any = None,
 ) -> Callable[..., Any]:
     """A function written with `funcgrad.torch` as a pure function of arrays, which JAX can transform.
+
+    **Derivatives** that JAX takes of it (`jax.grad`, `jax.jvp`, `jax.hessian`, ...) are those of the tape, as
+    `function(w).backward()` gives them: `detach()`, `.data` and `no_grad` stop gradients, a custom function has its own,
+    hooks are called. Which arguments are differentiated is said to JAX, by `argnums`; those in `requires_grad` are besides
+    leaves for the function itself, which gather `.grad`. Inside a transformation every floating argument requires grad.
+    Where PyTorch has no gradient, because it frees graphs or makes none, the derivative is exact: of a loss returned after
+    its `.backward()`, or of a result made of `.grad`.
+
+    **State** from outside is not touched: to write to a tensor that is no argument, or to want a gradient of it, is an
+    error, and so is drawing random numbers inside a transformation. With `state`, tensors and optimizers from outside go
+    in and come out as arrays.
 
     Args:
         function: takes tensors, in any pytree, and returns them; anything that is no array passes unchanged.
         requires_grad: positions of the arguments whose tensors shall require grad inside.
         updates: positions of the arguments that `function` changes in place. The pure function then returns
             `(output, updated)`, with the new elements of each of them in `updated`; no array is changed.
+        state: tensors and optimizers that `function` uses besides its arguments, in any pytree. The pure function is then
+            `(state, *args) -> (state, output)`, and has two methods: `state()` is what they hold now, as a pytree of
+            arrays, and `load(state)` puts such a pytree back. It has the gradients and the optimizers' learning rates in
+            it; other options are part of the program. Gradients and what an optimizer adds at its first step change the
+            pytree's structure: begin a `jax.lax.scan` after one step.
 
     Returns:
         A function of arrays (or tensors, whose arrays are taken) that returns arrays.
 
     Raises:
-        ValueError: when called, if `function` changed an argument in place that `updates` does not name.
+        TypeError: `function` is not callable, a position is no integer, or `state` has something else in it.
+        ValueError: a tensor of `state` is a view or a result. When called: a position is out of range, or `function`
+            changed an argument in place that `updates` does not name.
+        RuntimeError: when called: see above.
 
     >>> import jax, jax.numpy as jnp
     >>> import funcgrad
@@ -46,59 +72,199 @@ def pure(
     >>> loss, (w,) = pure_step(jnp.zeros(1), jnp.ones((2, 1)), jnp.ones(2))
     >>> float(loss), w.tolist()
     (1.0, [1.0])
+
+    With a state:
+
+    >>> w = torch.zeros(1, requires_grad=True)
+    >>> optimizer = torch.optim.SGD([w], lr=0.5)
+    >>> def step(x, y):
+    ...     optimizer.zero_grad()
+    ...     loss = ((x @ w - y) ** 2).mean()
+    ...     loss.backward()
+    ...     optimizer.step()
+    ...     return loss
+    >>> pure_step = funcgrad.pure(step, state=optimizer)
+    >>> state, loss = jax.jit(pure_step)(pure_step.state(), jnp.ones((2, 1)), jnp.ones(2))
+    >>> w.tolist()
+    [0.0]
+    >>> pure_step.load(state)
+    >>> w.tolist()
+    [1.0]
     """
-    wants_grad = _positions(requires_grad)
-    updated = _positions(updates)
+    if not callable(function):
+        raise TypeError(f"pure takes a function, not {function!r}")
+    wants_grad = _positions(requires_grad, "requires_grad")
+    updated = _positions(updates, "updates")
+    objects = None if state is None else Objects(state)
 
     @functools.wraps(function)
     def purified(*args: Any, **kwargs: Any) -> Any:
-        tensors = [_lift(arg, k in wants_grad) for k, arg in enumerate(args)]
-        before = [[(t, t._storage.value) for t in _tensors(arg)] for arg in tensors]
-        output = function(*tensors, **{name: _lift(arg, False) for name, arg in kwargs.items()})
-        for k, held in enumerate(before):
-            if k not in updated and any(t._storage.value is not value for t, value in held):
+        if objects is not None:
+            if not args:
+                raise ValueError(
+                    "the first argument is the state: begin with what `state()` returns"
+                )
+            objects.check(args[0])
+        given = len(args) - (objects is not None)
+        for name, positions in (("requires_grad", wants_grad), ("updates", updated)):
+            for k in positions:
+                if k >= given:
+                    raise ValueError(
+                        f"{name} names argument {k}, and there are {given}, counted from 0"
+                    )
+        return _Call(function, objects, args, kwargs, wants_grad, updated).result()
+
+    if objects is not None:
+        purified.state = lambda: objects.tree(array_of)  # type: ignore[attr-defined]
+        purified.load = functools.partial(_load, objects)  # type: ignore[attr-defined]
+    return purified
+
+
+def _load(objects: Objects, state: Any) -> None:
+    """Let the objects of a state hold these arrays.
+
+    Raises:
+        ValueError: it is no state of theirs.
+    """
+    objects.check(state)
+    objects.put(jax.tree.map(tensor_from, state), number_of)
+
+
+class _Call:
+    """One call of a pure function: its arguments apart, arrays on one side and the rest on the other.
+
+    Args:
+        function: what is called, with tensors in place of the arrays.
+        objects: its state, whose arrays are the first argument then.
+        args, kwargs: the arguments.
+        wants_grad, updated: positions among those of the function.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        objects: Objects | None,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        wants_grad: tuple[int, ...],
+        updated: tuple[int, ...],
+    ) -> None:
+        self.function, self.objects, self.updated = function, objects, updated
+        self.graphs = local.recorder.grad_enabled
+        first = 0 if objects is None else 1
+        parts = [jax.tree.flatten(arg, is_leaf=is_tensor) for arg in (*args, kwargs)]
+        self.trees = [tree for _, tree in parts]
+        self.leaves = [leaves for leaves, _ in parts]
+        self.arrays = [_array(leaf) for leaves in self.leaves for leaf in leaves if _is_array(leaf)]
+        self.leads = [
+            k - first in wants_grad
+            for k, leaves in enumerate(self.leaves)
+            for leaf in leaves
+            if _is_array(leaf)
+        ]
+        self.transformed = any(isinstance(array, jax.core.Tracer) for array in self.arrays)
+
+    def result(self) -> Any:
+        """What the pure function returns."""
+        program = Program(self.body, self.enter, len(self.arrays), self.transformed)
+        results = iter(program(*self.arrays))
+        leaves, tree = self.output
+        filled = [next(results) if leaf is _RESULT else leaf for leaf in leaves]
+        return jax.tree.unflatten(tree, filled)
+
+    @contextmanager
+    def enter(self, values: Sequence[Value]) -> Iterator[list[Tensor]]:
+        """The tensors of a call."""
+        with guarded(values, self.transformed):
+            tensors = [tensor_of(value) for value in values]
+            for tensor, leads in zip(tensors, self.leads, strict=True):
+                if leads:
+                    tensor.requires_grad_()
+            if self.objects is None:
+                yield tensors
+                return
+            held, *_ = self._filled(tensors)
+            with self.objects.holding(held):
+                # A leaf of the state is an input itself, and not the tensor that brought its elements.
+                inputs = {
+                    id(a): b for a, b in zip(held["tensors"], self.objects.tensors, strict=True)
+                }
+                yield [inputs.get(id(tensor), tensor) for tensor in tensors]
+
+    def _filled(self, tensors: Sequence[Tensor]) -> list[Any]:
+        """The arguments, with these tensors in place of their arrays."""
+        given = iter(tensors)
+        return [
+            jax.tree.unflatten(tree, [next(given) if _is_array(leaf) else leaf for leaf in leaves])
+            for tree, leaves in zip(self.trees, self.leaves, strict=True)
+        ]
+
+    def body(self, tensors: list[Tensor], edges: Any, graph: bool) -> list[Tensor]:
+        """Call the function; returns the tensors among its results."""
+        *args, kwargs = self._filled(tensors)
+        if self.objects is not None:
+            del args[0]
+        held = [[(t, t._storage.value) for t in tensors_in(arg)] for arg in args]
+        with grad_mode(self.graphs):
+            output = self.function(*args, **kwargs)
+        for k, before in enumerate(held):
+            if k not in self.updated and any(t._storage.value is not value for t, value in before):
                 raise ValueError(
                     f"argument {k} was changed in place: name its position in `updates`, so that the pure function "
                     "can return its new elements"
                 )
-        result = _lower(output)
-        if not updated:
-            return result
-        return result, tuple(_lower(tensors[k]) for k in updated)
-
-    return purified
-
-
-def _positions(given: int | Sequence[int]) -> tuple[int, ...]:
-    return (given,) if isinstance(given, int) else tuple(given)
-
-
-def _is_tensor(leaf: Any) -> bool:
-    return isinstance(leaf, Tensor)
+        if self.updated:
+            output = output, tuple([args[k] for k in self.updated])
+        if self.objects is not None:
+            output = self.objects.tree(_result), output
+        leaves, tree = jax.tree.flatten(output, is_leaf=is_tensor)
+        self.output = [_RESULT if _is_result(leaf) else leaf for leaf in leaves], tree
+        return [
+            leaf if is_tensor(leaf) else tensor_from(leaf) for leaf in leaves if _is_result(leaf)
+        ]
 
 
-def _tensors(tree: Any) -> list[Tensor]:
-    return [leaf for leaf in jax.tree.leaves(tree, is_leaf=_is_tensor) if _is_tensor(leaf)]
+_RESULT = object()  # in place of a tensor among what a function returned
 
 
-def _lift(tree: Any, requires_grad: bool) -> Any:
-    """Every array and tensor in a pytree as a tensor of its own."""
-
-    def lift(leaf: Any) -> Any:
-        if isinstance(leaf, Tensor):
-            tensor = tensor_of(Value.of(leaf._array()))
-        elif hasattr(leaf, "shape") and hasattr(leaf, "dtype"):
-            with jax.enable_x64(True):
-                tensor = tensor_of(Value.of(jax.numpy.asarray(leaf)))
-        else:
-            return leaf
-        return tensor.requires_grad_() if requires_grad else tensor
-
-    return jax.tree.map(lift, tree, is_leaf=_is_tensor)
+def _is_result(leaf: Any) -> bool:
+    """Whether a leaf of what a function returned is a tensor or an array of JAX's."""
+    return isinstance(leaf, (Tensor, jax.Array))
 
 
-def _lower(tree: Any) -> Any:
-    """Every tensor in a pytree as its array."""
-    return jax.tree.map(
-        lambda leaf: leaf._array() if _is_tensor(leaf) else leaf, tree, is_leaf=_is_tensor
-    )
+def _result(leaf: Any) -> Any:
+    return leaf if is_tensor(leaf) else array_of(leaf)
+
+
+def _is_array(leaf: Any) -> bool:
+    return isinstance(leaf, Tensor) or (hasattr(leaf, "shape") and hasattr(leaf, "dtype"))
+
+
+def _array(leaf: Any) -> Any:
+    """The elements of an argument.
+
+    Raises:
+        RuntimeError: the gradient of another pure function would flow through it.
+    """
+    if not isinstance(leaf, Tensor):
+        return leaf
+    watch = local.recorder.watch
+    if watch is not None and leaf._node is not None:
+        watch.escapes(leaf)
+    return leaf._array()
+
+
+def _positions(given: Any, name: str) -> tuple[int, ...]:
+    """Positions of arguments, given as one or as several.
+
+    Raises:
+        TypeError: one is no integer.
+        ValueError: one is below zero.
+    """
+    positions = tuple(given) if isinstance(given, Iterable) else (given,)
+    for k in positions:
+        if isinstance(k, bool) or not isinstance(k, (int, np.integer)):
+            raise TypeError(f"{name} takes positions of arguments, not {k!r}")
+        if k < 0:
+            raise ValueError(f"{name} counts arguments from 0, so that {k} is none")
+    return tuple([int(k) for k in positions])

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from funcgrad.engine import Aval, Constant, Op, Variable, record
+from funcgrad.engine import Aval, Constant, Op, Variable, local, record
 from funcgrad.torch._memory.storages import aval_of, geometry_of
 from funcgrad.torch._tensor.in_place import in_place, writable
 from funcgrad.torch._tensor.operands import (
@@ -93,6 +93,8 @@ def to(
         from funcgrad.engine import Value
 
         moved._storage.value = Value.of(array)
+        if local.recorder.watch is not None:
+            local.recorder.watch.applied([moved._storage.value])
         return moved
     if wanted is self.dtype:
         return clone(self) if copy else self

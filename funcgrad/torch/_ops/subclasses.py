@@ -3,6 +3,7 @@
 from typing import Any
 
 from funcgrad.torch._ops.creation import FUNCTIONS, asked, tensor
+from funcgrad.torch._ops.views.views import alias
 from funcgrad.torch._tensor.registry import publish
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch._types.dtypes import get_default_dtype
@@ -28,7 +29,7 @@ def _new(cls: type, *data: Any, device: Any = None) -> Tensor:
     given = data[0] if len(data) == 1 else None
     if isinstance(given, Tensor):
         if cls is Tensor:
-            return given.view_as(given)
+            return alias(given)
         if given.requires_grad:
             raise NotImplementedError(
                 f"{cls.__name__}(tensor) of a tensor that requires grad; give it tensor.detach()"

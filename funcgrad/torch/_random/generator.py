@@ -7,6 +7,8 @@ The distributions, which say how many words a call takes and what it makes of th
 import math
 import secrets
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -26,6 +28,25 @@ _STATE = np.dtype(
         "itemsize": 5056,
     }
 )
+
+
+class _Refusal(threading.local):
+    """Why this thread may draw no random numbers now; empty where it may."""
+
+    reason = ""
+
+
+refusal = _Refusal()
+
+
+@contextmanager
+def refused(reason: str) -> Iterator[None]:
+    """Nothing draws random numbers in the block, since that would not do what it says."""
+    before, refusal.reason = refusal.reason, reason
+    try:
+        yield
+    finally:
+        refusal.reason = before
 
 
 class Generator:
@@ -140,13 +161,18 @@ class Generator:
         """Pickle the position."""
         return _restore, (self.device, self.get_state())
 
+    def _raw(self, count: int) -> np.ndarray:
+        if refusal.reason:
+            raise RuntimeError(refusal.reason)
+        return self._bits.random_raw(count)
+
     def words(self, count: int) -> np.ndarray:
         """The next `count` 32-bit words, as uint64."""
-        return self._bits.random_raw(count)
+        return self._raw(count)
 
     def double_words(self, count: int) -> np.ndarray:
         """The next `count` 64-bit words, each of two 32-bit ones, the high one first."""
-        words = self._bits.random_raw(2 * count)
+        words = self._raw(2 * count)
         return (words[0::2] << np.uint64(32)) | words[1::2]
 
     def uniforms(self, count: int) -> np.ndarray:

@@ -121,6 +121,8 @@ def writable(target: Tensor, *others: Variable, repeats: bool = False, name: str
             places in memory, with one another or with those of another operand; or it was made in inference mode, and
             that is off.
     """
+    if local.recorder.watch is not None:
+        local.recorder.watch.writes(target)
     kind = type(target._storage)
     if kind is ViewStorage:
         kind = type(target._storage.memory)

@@ -149,7 +149,10 @@ class Tensor(Variable):
 
     def _ask(self, wanted: bool) -> None:
         """Ask for a gradient, or stop asking."""
-        if not self.is_leaf:
+        if self._node is not None and self._node.begins:
+            # An argument of a function that JAX differentiates: only now the function wants a gradient, or none, itself.
+            self._node = self._node.lead(AccumulateGrad(self)) if wanted else None
+        elif not self.is_leaf:
             if not wanted:
                 raise RuntimeError(
                     "you can only change requires_grad flags of leaf variables. If you want to use a computed "
@@ -195,7 +198,7 @@ class Tensor(Variable):
     def is_leaf(self) -> bool:
         """Whether no op made it, as far as gradients are concerned."""
         node = self._node
-        return node is None or isinstance(node, Leaf)
+        return node is None or isinstance(node, Leaf) or node.begins
 
     def _is_result(self) -> bool:
         """Whether an op is known to have made it; a view need not be asked for its node to tell."""
@@ -247,10 +250,12 @@ class Tensor(Variable):
                     "may break downstream systems that assume they match."
                 )
             _check_same_device(grad.device, self.device)
+        _tell(self)
         self._grad = grad
 
     @grad.deleter
     def grad(self) -> None:
+        _tell(self)
         self._grad = None
 
     @property
@@ -284,6 +289,7 @@ class Tensor(Variable):
     def data(self, source: "Tensor") -> None:
         if not isinstance(source, Tensor):
             raise TypeError(f"Variable data has to be a tensor, but got {type(source).__name__}")
+        _tell(self)
         refusals.refuse_data(self._storage.value, reading=False)
         storage, given = self._storage, source._storage
         # What an augmented assignment to `.data` gives back comes first.
@@ -361,6 +367,9 @@ class Tensor(Variable):
 
     def __jax_array__(self) -> Any:
         """The elements, for JAX's functions."""
+        watch = local.recorder.watch
+        if watch is not None and self._node is not None:
+            watch.escapes(self)
         return self._array()
 
     def tolist(self) -> Any:
@@ -479,6 +488,13 @@ def device_of(aval: Aval) -> device:
             getattr(bound, "device_set", [jax.local_devices()[0]]), key=lambda each: each.id
         )
     return device.from_jax(bound)
+
+
+def _tell(tensor: Tensor) -> None:
+    """Tell who watches that a tensor is about to be changed."""
+    watch = local.recorder.watch
+    if watch is not None:
+        watch.writes(tensor)
 
 
 def _check_same_device(of_gradient: device, of_tensor: device) -> None:

@@ -23,6 +23,7 @@ from funcgrad.torch._autograd.requests import (
     roots_of,
 )
 from funcgrad.torch._autograd.walking import Tensors, _check_scalar, accumulate, gradients
+from funcgrad.torch._compile import keeping
 from funcgrad.torch._levels.refusals import BACKWARD, refuse_inside
 from funcgrad.torch._memory.inference import enabled as inferring
 from funcgrad.torch._tensor.registry import publish_all
@@ -81,6 +82,7 @@ def backward(
     if create_graph:
         warnings.warn(_CYCLE, stacklevel=2)
         create_graph = not inferring()
+    retain_graph, create_graph, freed = keeping.asked(roots, retain_graph, create_graph)
     pairs = pairs_of(roots, cotangents, create_graph)
     towards = None if wanted is None else [node for node, _ in edges_of(wanted, gather=True)]
     try:
@@ -93,6 +95,7 @@ def backward(
         )
     except (FreedError, ModifiedError) as error:
         raise as_pytorch(error) from None
+    keeping.fix(freed)
     engine.flush("backward ended")
 
 
@@ -147,11 +150,14 @@ def grad(
             FutureWarning,
             stacklevel=2,
         )
+    create_graph = as_flag(create_graph)
+    retain_graph = create_graph if retain_graph is None else as_flag(retain_graph)
+    retain_graph, create_graph, freed = keeping.asked(roots, retain_graph, create_graph)
     walk = partial(
         gradients,
         roots,
         wanted,
-        retain_graph=create_graph if retain_graph is None else retain_graph,
+        retain_graph=retain_graph,
         create_graph=create_graph,
         allow_unused=materialize_grads if allow_unused is None else allow_unused,
     )
@@ -162,6 +168,7 @@ def grad(
         found = over_cotangents(walk, cotangents_of(roots, grad_outputs, batched=True))
     else:
         found = walk(grad_outputs)
+    keeping.fix(freed)
     if materialize_grads:
         found = _materialized(found, wanted, create_graph)
     if not create_graph or engine.chain_ended():
@@ -199,11 +206,13 @@ def tensor_backward(
         or inputs is not None
         or self._node is None
         or local.recorder.levels
+        or keeping.state.keeps
     ):
         backward(self, gradient, retain_graph, create_graph, inputs=inputs)
         return
     # What a training step does, without detours.
     _check_scalar(self)
+    keeping.state.walked = True
     try:
         engine.backward(
             self, accumulate, retain_graph=retain_graph is not None and as_flag(retain_graph)

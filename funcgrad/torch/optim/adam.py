@@ -1,13 +1,14 @@
 """`torch.optim.Adam`."""
 
-import math
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 
 from funcgrad.engine import Op
+from funcgrad.engine.values import with_wide_types
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch.optim.optimizer import Optimizer, _change, _zeros
 
@@ -56,14 +57,21 @@ class Adam(Optimizer):
         first, second = group["betas"]
         if not state:
             state.update(step=0, exp_avg=_zeros(parameter), exp_avg_sq=_zeros(parameter))
-        state["step"] += 1
-        size = group["lr"] / (1 - first ** state["step"])
-        root = math.sqrt(1 - second ** state["step"])
+        corrections = _corrections
+        if isinstance(group["lr"], jax.Array):  # inside `funcgrad.pure`
+            corrections = partial(with_wide_types, _corrections)
+        state["step"], size, root = corrections(state["step"], group["lr"], first, second)
         _change(
             _adam(group["maximize"]),
             [parameter, parameter.grad, state["exp_avg"], state["exp_avg_sq"]],
             [size, group["weight_decay"], 1 - first, second, 1 - second, root, group["eps"]],
         )
+
+
+def _corrections(step: Any, rate: Any, first: float, second: float) -> tuple[Any, Any, Any]:
+    """The number of this step, its size, and the root of the square's divisor; step and rate may be arrays."""
+    step = step + 1
+    return step, rate / (1 - first**step), (1 - second**step) ** 0.5
 
 
 @cache

@@ -3,8 +3,11 @@
 from collections.abc import Iterable
 from typing import Any
 
-from funcgrad.engine import Aval, Op, grad_mode, record
+import jax
+
+from funcgrad.engine import Aval, Op, Storage, Value, Variable, grad_mode, local, record
 from funcgrad.engine.ops import zeros_like
+from funcgrad.engine.values import with_wide_types
 from funcgrad.torch._tensor.in_place import write
 from funcgrad.torch._tensor.operands import number
 from funcgrad.torch._tensor.tensor import Tensor, tensor_of
@@ -51,6 +54,7 @@ class Optimizer:
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients, or set them to zero."""
+        self._tell()
         for group in self.param_groups:
             for parameter in group["params"]:
                 if set_to_none:
@@ -61,11 +65,20 @@ class Optimizer:
 
     def step(self) -> None:
         """Change every parameter that has a gradient."""
+        self._tell()
         with grad_mode(False):
             for group in self.param_groups:
                 for parameter in group["params"]:
                     if parameter.grad is not None:
                         self._update(parameter, self.state.setdefault(parameter, {}), group)
+
+    def _tell(self) -> None:
+        """Tell who watches that the parameters, or their gradients, are about to be changed."""
+        watch = local.recorder.watch
+        if watch is not None:
+            for group in self.param_groups:
+                for parameter in group["params"]:
+                    watch.writes(parameter, f"the optimizer {type(self).__name__}")
 
     def _update(self, parameter: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
         raise NotImplementedError
@@ -78,10 +91,17 @@ def _change(op: Op, tensors: list[Any], numbers: list[float]) -> None:
     elements for the parameter and the state: one op a parameter, however long the formula.
     """
     scalar = Aval((), tensors[0]._storage.value.aval.dtype)
-    results = record(op, [*tensors, *(number(each, scalar) for each in numbers)])
+    results = record(op, [*tensors, *(_number(each, scalar) for each in numbers)])
     targets = [tensors[0], *tensors[2:]]
     for target, result in zip(targets, results if len(targets) > 1 else [results], strict=True):
         write(target, result)
+
+
+def _number(value: Any, scalar: Aval) -> Variable:
+    """A number of an option or a state, which is an array inside `funcgrad.pure`."""
+    if isinstance(value, jax.Array):
+        return Variable(Storage(Value.of(with_wide_types(value.astype, scalar.dtype))))
+    return number(value, scalar)
 
 
 def _zeros(parameter: Tensor) -> Tensor:

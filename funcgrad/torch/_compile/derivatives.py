@@ -1,0 +1,427 @@
+"""The derivatives that JAX takes of a function written with tensors: those of its tape, of any order.
+
+A `Program` is such a function as one of arrays. Its derivative in reverse is another program, which calls the function
+and walks its tape backward; its derivative forward is the transpose of that, which is a program too: the walk is
+linear in the cotangents, so the gradient of the gradient by them is the tangent. JAX is told of the two by a primitive.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property, partial
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir
+
+from funcgrad.engine import (
+    FunctionNode,
+    GraphNode,
+    Node,
+    Op,
+    Value,
+    Variable,
+    grad_mode,
+    record,
+    walk,
+)
+from funcgrad.engine.derivatives import rule_of
+from funcgrad.engine.nodes import Edge, hooked
+from funcgrad.engine.ops import add, zeros_like
+from funcgrad.engine.values import is_inexact, with_wide_types
+from funcgrad.torch._compile import keeping
+from funcgrad.torch._tensor.tensor import Tensor, tensor_of
+
+Arrays = list[Any]
+Tensors = list[Tensor]
+Edges = dict[int, Edge]
+# From the inputs, and the edges of those that are differentiated, to the results, which have a graph if the last says so.
+Body = Callable[[Tensors, Edges, bool], Tensors]
+# Makes the tensor of an input, in a block: it may have to be taken back at the end.
+Enter = Callable[[Sequence[Value]], Any]
+
+
+class ArgumentNode(FunctionNode):
+    """Where an argument comes from that JAX differentiates, and that is no leaf of the function's own.
+
+    Attributes:
+        leaf: the node of the leaf that the function made of it by `requires_grad_()`, if it did.
+    """
+
+    __slots__ = ("leaf",)
+
+    begins: ClassVar[bool] = True
+
+    def __init__(self, aval: Any) -> None:
+        super().__init__((), (aval,))
+        self.leaf: Any = None
+
+    def lead(self, leaf: Any) -> Any:
+        """Let gradients that arrive at a leaf count as the argument's; returns its node."""
+        self.leaf = leaf
+        return leaf
+
+    def pull_back(self, cotangents: Sequence[Variable | None]) -> Sequence[Variable | None]:
+        """Nothing: here the graph begins."""
+        return ()
+
+
+class Program:
+    """A function from tensors to tensors as one from arrays to arrays, which JAX can transform.
+
+    Args:
+        body: the function.
+        enter: makes tensors of the inputs, in a block.
+        count: how many inputs there are.
+        transformed: whether JAX transforms it. Then all inputs that can be differentiated require grad, whether or not
+            JAX does so in this run: the function must do the same in each.
+        outputs: which of the results of `body` these are; all if None.
+        every_graph: whether gradients made inside have a graph in any case.
+    """
+
+    def __init__(
+        self,
+        body: Body,
+        enter: Enter,
+        count: int,
+        transformed: bool = True,
+        outputs: tuple[int, ...] | None = None,
+        every_graph: bool = False,
+    ) -> None:
+        self.body, self.enter, self.count, self.transformed = body, enter, count, transformed
+        self.outputs, self.every_graph = outputs, every_graph
+        self.walked = False
+
+    def __call__(self, *arrays: Any) -> Arrays:
+        """The results; traced by JAX where an array is a tracer."""
+        if any(isinstance(array, jax.core.Tracer) for array in arrays):
+            return self._traced(*arrays)
+        return self.run(arrays)
+
+    def run(self, arrays: Sequence[Any]) -> Arrays:
+        """The results, computed now."""
+        with self.entered(arrays) as (tensors, edges):
+            results = [result._array() for result in self.results(tensors, edges, False)]
+            self.walked = keeping.state.walked
+        return results
+
+    def results(self, tensors: Tensors, edges: Edges, graph: bool) -> Tensors:
+        """The results as tensors."""
+        results = self.body(tensors, edges, graph)
+        return results if self.outputs is None else [results[k] for k in self.outputs]
+
+    @contextmanager
+    def entered(self, arrays: Sequence[Any]) -> Iterator[tuple[Tensors, Edges]]:
+        """A block with the inputs as tensors, and where the gradients arrive of those that require grad."""
+        values = [Value.of(with_wide_types(jnp.asarray, array)) for array in arrays]
+        with (
+            keeping.kept(self.transformed, self.every_graph),
+            self.enter(values) as tensors,
+            grad_mode(True),
+        ):
+            edges = {
+                k: _edge(tensor)
+                for k, tensor in enumerate(tensors)
+                if self.transformed and tensor._storage.value.aval.inexact
+            }
+            yield tensors, edges
+
+    @cached_property
+    def _traced(self) -> Any:
+        function = jax.custom_jvp(lambda *arrays: self.run(arrays))
+        function.defjvp(self._push, symbolic_zeros=True)
+        return function
+
+    def _push(self, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Arrays, Arrays]:
+        """The results and their tangents, as JAX asks for them."""
+        results = self(*primals)
+        wanted = tuple(
+            [
+                k
+                for k, (primal, tangent) in enumerate(zip(primals, tangents, strict=True))
+                if is_inexact(primal.dtype)
+                and not isinstance(tangent, jax.custom_derivatives.SymbolicZero)
+            ]
+        )
+        given = [tangents[k] for k in wanted]
+        carried: Arrays = [
+            None if is_inexact(result.dtype) else np.zeros(result.shape, jax.dtypes.float0)
+            for result in results
+        ]
+        for program, outputs in self._parts(primals, wanted, results):
+            types = [results[k] for k in outputs]
+            pushed = tangent_p.bind(*primals, *given, of=Derivative(program, wanted, types))
+            for k, tangent in zip(outputs, pushed, strict=True):
+                carried[k] = tangent
+        zeros = partial(with_wide_types, jnp.zeros)
+        return results, [
+            zeros(result.shape, result.dtype) if tangent is None else tangent
+            for result, tangent in zip(results, carried, strict=True)
+        ]
+
+    def _parts(
+        self, primals: Sequence[Any], wanted: Sequence[int], results: Arrays
+    ) -> list[tuple["Program", list[int]]]:
+        """The results that are differentiated, by how.
+
+        A result of which the tape has a gradient has that. A result that comes of gradients which PyTorch makes no graph
+        of has none there, and is differentiated as if they had one.
+        """
+        inexact = [k for k, result in enumerate(results) if is_inexact(result.dtype)]
+        if not (inexact and wanted):
+            return []
+        if not self.walked:
+            return [(self._of(inexact, False), inexact)]
+        with self.entered(primals) as (tensors, edges):
+            tape = [result._node is not None for result in self.results(tensors, edges, True)]
+        parts = []
+        for every_graph in (False, True):
+            outputs = [k for k in inexact if tape[k] is not every_graph]
+            if outputs:
+                parts.append((self._of(outputs, every_graph), outputs))
+        return parts
+
+    def _of(self, outputs: list[int], every_graph: bool) -> "Program":
+        if self.outputs is not None:
+            outputs = [self.outputs[k] for k in outputs]
+        every_graph |= self.every_graph
+        return Program(self.body, self.enter, self.count, True, tuple(outputs), every_graph)
+
+    def pulling(self, wanted: Sequence[int], results: int) -> "Program":
+        """The program from the inputs and the cotangents of the results to those of the inputs wanted."""
+
+        def body(tensors: Tensors, edges: Edges, graph: bool) -> Tensors:
+            given, cotangents = self._split(tensors)
+            results = self._tape(given, edges, wanted)
+            cotangents = [_conjugated(each) for each in cotangents]
+            pulled = _pulled(results, cotangents, [edges[k] for k in wanted], graph)
+            return [
+                _zeros(tensors[k]) if gradient is None else _conjugated(gradient)
+                for k, gradient in zip(wanted, pulled, strict=True)
+            ]
+
+        return self._next(body, results)
+
+    def pushing(self, wanted: Sequence[int]) -> "Program":
+        """The program from the inputs and the tangents of those wanted to the tangents of the results."""
+
+        def body(tensors: Tensors, edges: Edges, graph: bool) -> Tensors:
+            given, tangents = self._split(tensors)
+            results = self._tape(given, edges, wanted)
+            cotangents = [_zeros(result).requires_grad_() for result in results]
+            ends = [_edge(each) for each in cotangents]
+            pulled = _pulled(results, cotangents, [edges[k] for k in wanted], True)
+            _check_linear(results, pulled, [node for node, _ in ends])
+            pairs = [
+                (gradient, tangent)
+                for gradient, tangent in zip(pulled, tangents, strict=True)
+                if gradient is not None
+            ]
+            pushed = _pulled([a for a, _ in pairs], [b for _, b in pairs], ends, graph)
+            return [
+                _zeros(result) if tangent is None else tangent
+                for result, tangent in zip(results, pushed, strict=True)
+            ]
+
+        return self._next(body, len(wanted))
+
+    def _tape(self, tensors: Tensors, edges: Edges, wanted: Sequence[int]) -> Tensors:
+        """The results, ready to be walked from to these inputs."""
+        with keeping.leading(edges[k][0] for k in wanted):
+            results = self.results(tensors, edges, True)
+        keeping.fix([result._node for result in results], modified=True)
+        return results
+
+    def _split(self, tensors: Tensors) -> tuple[Tensors, Tensors]:
+        return tensors[: self.count], tensors[self.count :]
+
+    def _next(self, body: Body, more: int) -> "Program":
+        """The program of a derivative, which takes more inputs."""
+
+        @contextmanager
+        def enter(values: Sequence[Value]) -> Iterator[Tensors]:
+            with self.enter(values[: self.count]) as tensors:
+                yield [*tensors, *map(tensor_of, values[self.count :])]
+
+        return Program(body, enter, self.count + more, every_graph=self.every_graph)
+
+
+def _edge(tensor: Tensor) -> Edge:
+    """Where the gradient of an input arrives: a leaf stays one, anything else gets a beginning of its own."""
+    if tensor._node is None:
+        tensor._node, tensor._nr = ArgumentNode(tensor._storage.value.aval), 0
+    return tensor._node, tensor._nr
+
+
+def _pulled(
+    results: Tensors, cotangents: Tensors, ends: Sequence[Edge], graph: bool
+) -> list[Tensor | None]:
+    """The gradients that arrive at these edges; None where none does."""
+    pairs = [pair for pair in zip(results, cotangents, strict=True) if pair[0]._node is not None]
+    leaves = [getattr(node, "leaf", None) for node, _ in ends]
+    captures = [*ends, *[(leaf, 0) for leaf in leaves if leaf is not None]]
+    found: dict[Edge, Variable | None] = {}
+    if pairs and captures:
+        walk(
+            pairs,
+            found.__setitem__,
+            retain_graph=True,
+            create_graph=graph,
+            captures=captures,
+        )
+
+    def gathered(end: Edge, leaf: Any) -> Tensor | None:
+        parts = [found.get(end), None if leaf is None else found.get((leaf, 0))]
+        tensors = [
+            tensor_of(part._storage.value, part._node, part._nr)
+            for part in parts
+            if part is not None
+        ]
+        if len(tensors) == 2:
+            return tensor_of(*record(add, tensors))
+        return tensors[0] if tensors else None
+
+    return [gathered(end, leaf) for end, leaf in zip(ends, leaves, strict=True)]
+
+
+def _check_linear(
+    results: Tensors, pulled: Sequence[Tensor | None], ends: Sequence[GraphNode]
+) -> None:
+    """Check that the walk that gave these gradients was linear in the cotangents, which come from these nodes.
+
+    Raises:
+        NotImplementedError: a hook or a backward was met that is not, so that there is no tangent.
+    """
+    # A hook may add something of its own; zeros in place of missing gradients are added to nothing else.
+    has_hooks = any(node in hooked for node in keeping.graph_of([r._node for r in results]))
+    follows = set(ends)
+    nodes = keeping.graph_of([each._node for each in pulled if each is not None])
+    for node in sorted(nodes, key=lambda node: node.sequence):
+        which = [source in follows for source, _ in node.edges]
+        if True not in which:
+            continue
+        follows.add(node)
+        if not isinstance(node, Node):
+            continue
+        rule, op = node.rule, node.rule.op
+        given = tuple(
+            [k in rule.wants and which[rule.wants.index(k)] for k in range(len(rule.avals))]
+        )
+        of_given: Any = rule_of(op, rule.avals, given)
+        curved = any(given[k] and k not in op.saves for k in of_given.saves)
+        shifted = has_hooks and op.name in _SUMS and False in given[:2]
+        if curved or shifted:
+            raise NotImplementedError(
+                "forward mode (jax.jvp, jax.jacfwd, jax.hessian) of a function with a hook or a custom backward that is "
+                f"not linear in the gradient it is given ({node.face!r}): only its gradient is defined, which jax.grad "
+                "and jax.jacrev give"
+            )
+
+
+_SUMS = ("add", "sub")
+
+
+def _zeros(like: Tensor) -> Tensor:
+    return tensor_of(record(zeros_like, (like.detach(),))[0])
+
+
+_CONJUGATE = Op("conj", jnp.conj)
+
+
+def _conjugated(tensor: Tensor) -> Tensor:
+    """The conjugate of a complex gradient, which is what JAX has for PyTorch's and PyTorch for JAX's."""
+    if tensor._storage.value.aval.dtype.kind != "c":
+        return tensor
+    return tensor_of(*record(_CONJUGATE, (tensor,)))
+
+
+class Derivative:
+    """The linear function of tangents that a program's derivative is, and its transpose.
+
+    Args:
+        program: of which.
+        wanted: the inputs that have tangents.
+        types: arrays of the types of the results.
+    """
+
+    def __init__(self, program: Program, wanted: Sequence[int], types: Sequence[Any]) -> None:
+        self.count = program.count
+        self.types = [jax.core.ShapedArray(each.shape, each.dtype) for each in types]
+        self.push: Callable[..., Arrays] = program.pushing(wanted)
+        self.pull: Callable[..., Arrays] = program.pulling(wanted, len(types))
+
+    def batched(self, size: int, axes: Sequence[int | None], tangents: int) -> "Derivative":
+        """The derivative of the program mapped over these axes of its inputs."""
+        made = object.__new__(Derivative)
+        made.count = self.count
+        made.types = [jax.core.ShapedArray((size, *each.shape), each.dtype) for each in self.types]
+        mapped = partial(jax.vmap, axis_size=size)
+        made.push = mapped(self.push, in_axes=(*axes, *[0] * tangents))
+        made.pull = mapped(self.pull, in_axes=(*axes, *[0] * len(self.types)))
+        return made
+
+
+# The tangents of a program's results, from its inputs and their tangents.
+tangent_p = Primitive("funcgrad_tangent")
+tangent_p.multiple_results = True
+
+
+def _evaluate(*arrays: Any, of: Derivative) -> Arrays:
+    return of.push(*arrays)
+
+
+def _jvp(primals: Sequence[Any], tangents: Sequence[Any], *, of: Derivative) -> tuple[Any, Any]:
+    inputs, given = primals[: of.count], primals[of.count :]
+    results = tangent_p.bind(*primals, of=of)
+    carried: list[Any] = [None] * len(results)
+    if any(type(each) is not ad.Zero for each in tangents[of.count :]):
+        second = [ad.instantiate_zeros(each) for each in tangents[of.count :]]
+        carried = tangent_p.bind(*inputs, *second, of=of)
+    moved = [k for k in range(of.count) if type(tangents[k]) is not ad.Zero]
+    if moved:
+
+        def of_moved(*arrays: Any) -> Arrays:
+            all_inputs = list(inputs)
+            for k, array in zip(moved, arrays, strict=True):
+                all_inputs[k] = array
+            return of.push(*all_inputs, *given)
+
+        _, more = jax.jvp(of_moved, [inputs[k] for k in moved], [tangents[k] for k in moved])
+        carried = [
+            b if a is None else ad.add_tangents(a, b) for a, b in zip(carried, more, strict=True)
+        ]
+    return results, carried
+
+
+def _transpose(cotangents: Sequence[Any], *arrays: Any, of: Derivative) -> list[Any]:
+    given = [ad.instantiate_zeros(each) for each in cotangents]
+    return [*[None] * of.count, *of.pull(*arrays[: of.count], *given)]
+
+
+def _batch(arrays: Sequence[Any], axes: Sequence[Any], *, of: Derivative) -> tuple[Any, Any]:
+    size = next(
+        array.shape[axis] for array, axis in zip(arrays, axes, strict=True) if axis is not None
+    )
+    tangents = [
+        with_wide_types(
+            lambda array=array, axis=axis: (
+                jnp.broadcast_to(array, (size, *array.shape))
+                if axis is None
+                else jnp.moveaxis(array, axis, 0)
+            )
+        )
+        for array, axis in zip(arrays[of.count :], axes[of.count :], strict=True)
+    ]
+    mapped = of.batched(size, axes[: of.count], len(tangents))
+    results = tangent_p.bind(*arrays[: of.count], *tangents, of=mapped)
+    return results, [0] * len(results)
+
+
+tangent_p.def_impl(_evaluate)
+tangent_p.def_abstract_eval(lambda *_, of: of.types)
+ad.primitive_jvps[tangent_p] = _jvp
+ad.primitive_transposes[tangent_p] = _transpose
+batching.primitive_batchers[tangent_p] = _batch
+mlir.register_lowering(tangent_p, mlir.lower_fun(_evaluate, multiple_results=True))

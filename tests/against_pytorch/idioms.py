@@ -1,0 +1,521 @@
+"""Whole training programs made up from idioms of public code, on PyTorch and on the shim, and through `funcgrad.pure`.
+
+A program is a model, a loss and a way to train, each with options, all chosen by a seed. `python -m
+tests.against_pytorch.fuzz --generator idioms --programs 1000` runs as many as asked. Each trains for several steps on
+both sides; then the same loss goes through `pure` under `jax.grad`, `jax.jit`, `jax.vmap`, `jax.jvp` and `jax.hessian`,
+and has to have the derivatives that PyTorch's tape has.
+"""
+
+import random
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+import funcgrad
+import funcgrad.torch as ours
+from funcgrad import engine
+
+Weights = list[Any]
+# Takes the namespace, the weights and the data; a vector of results, one a row.
+Model = Callable[[Any, Weights, Any], Any]
+ROWS, COLUMNS, HIDDEN = 4, 3, 3
+COMPILED_EVERY = 16
+TOLERANCE = 1e-7
+
+
+# ------------------------------------------------------------------------------------------------- models
+
+
+def linear(t: Any, w: Weights, x: Any) -> Any:
+    return x @ w[0]
+
+
+def perceptron(t: Any, w: Weights, x: Any) -> Any:
+    return t.tanh(x @ w[1] + w[2]) @ w[0]
+
+
+def tied(t: Any, w: Weights, x: Any) -> Any:
+    return ((x @ w[1]).sigmoid() @ w[1].t()) @ w[0]
+
+
+def recurrent(t: Any, w: Weights, x: Any) -> Any:
+    h = t.zeros_like(w[2])
+    states = []
+    for row in x.unbind(0):
+        h = t.tanh(row * w[0] + h @ w[1])
+        states.append(h)
+    return t.stack(states) @ w[2]
+
+
+def truncated(t: Any, w: Weights, x: Any) -> Any:
+    h = t.zeros_like(w[2])
+    states = []
+    for k, row in enumerate(x.unbind(0)):
+        h = t.tanh(row * w[0] + h @ w[1])
+        states.append(h)
+        if k == 1:
+            h = h.detach()
+    return t.stack(states) @ w[2]
+
+
+def buffered(t: Any, w: Weights, x: Any) -> Any:
+    out = t.zeros(x.shape[0], dtype=x.dtype)
+    for k in range(x.shape[0]):
+        out[k] = (x[k] * w[0]).sum() + w[1][k % HIDDEN, 0]
+    return out
+
+
+def normalised(t: Any, w: Weights, x: Any) -> Any:
+    h = x @ w[1]
+    h = (h - h.mean(0)) / (h.std(0) + 0.5)
+    return h @ w[0]
+
+
+def attentive(t: Any, w: Weights, x: Any) -> Any:
+    scores = (x @ w[1]) @ x.t()
+    scores = scores - scores.detach().max()
+    weights = scores.exp() / scores.exp().sum(1, keepdim=True)
+    return (weights @ x) @ w[0] + w[2].sum()
+
+
+def residual(t: Any, w: Weights, x: Any) -> Any:
+    h = x * 1
+    for _ in range(2):
+        h += t.tanh(h @ w[1] + w[2])
+    return h @ w[0]
+
+
+def quantised(t: Any, w: Weights, x: Any) -> Any:
+    return x @ rounding(t).apply(w[0] * 2) + x @ w[2]
+
+
+def detach_quantised(t: Any, w: Weights, x: Any) -> Any:
+    v = w[0]
+    return x @ (v + ((v * 4).round() / 4 - v).detach()) + x @ w[2]
+
+
+def gated(t: Any, w: Weights, x: Any) -> Any:
+    h = x @ w[1]
+    return (h.relu() * (h.detach() > 0.1).to(h.dtype)) @ w[0]
+
+
+def reversed_gradient(t: Any, w: Weights, x: Any) -> Any:
+    return reversing(t).apply(x @ w[1], 0.5) @ w[0] + (x @ w[2])
+
+
+MODELS: tuple[Model, ...] = (
+    linear,
+    perceptron,
+    tied,
+    recurrent,
+    truncated,
+    buffered,
+    normalised,
+    attentive,
+    residual,
+    quantised,
+    detach_quantised,
+    gated,
+    reversed_gradient,
+)
+
+
+def rounding(t: Any) -> Any:
+    class Rounding(t.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Any) -> Any:
+            ctx.save_for_backward(x)
+            return x.round()
+
+        @staticmethod
+        def backward(ctx: Any, g: Any) -> Any:
+            (x,) = ctx.saved_tensors
+            return g * (x.abs() < 1.5).to(g.dtype)
+
+    return Rounding
+
+
+def reversing(t: Any) -> Any:
+    class Reversing(t.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Any, factor: float) -> Any:
+            ctx.factor = factor
+            return x.view_as(x)
+
+        @staticmethod
+        def backward(ctx: Any, g: Any) -> Any:
+            return -ctx.factor * g, None
+
+    return Reversing
+
+
+# ------------------------------------------------------------------------------------------------- losses
+
+
+def squares(t: Any, out: Any, y: Any, w: Weights) -> Any:
+    return ((out - y) ** 2).mean()
+
+
+def logistic(t: Any, out: Any, y: Any, w: Weights) -> Any:
+    return (t.log1p((-out.abs()).exp()) + out.clamp(min=0) - out * (y > 0).to(y.dtype)).mean()
+
+
+def masked(t: Any, out: Any, y: Any, w: Weights) -> Any:
+    mask = y > -0.3
+    return ((out - y).abs() * mask.to(out.dtype)).sum() / mask.sum()
+
+
+def indexed(t: Any, out: Any, y: Any, w: Weights) -> Any:
+    return ((out[t.tensor([0, 2])] - y[t.tensor([1, 2])]) ** 2).sum()
+
+
+def huber(t: Any, out: Any, y: Any, w: Weights) -> Any:
+    e = (out - y).abs()
+    return t.where(e < 0.7, 0.5 * e**2, 0.7 * (e - 0.35)).mean()
+
+
+def reinforced(t: Any, out: Any, y: Any, w: Weights) -> Any:
+    reward = (out * y).sum()
+    log_prob = out - out.logsumexp(0)
+    with t.no_grad():
+        advantage = y - out.mean()
+    return -(log_prob * reward.detach() * 0.1).mean() - (log_prob * advantage).sum()
+
+
+def targeted(t: Any, out: Any, y: Any, w: Weights) -> Any:
+    with t.no_grad():
+        target = y + 0.9 * out.flip(0)
+    return ((out - target) ** 2).mean()
+
+
+def contrastive(t: Any, out: Any, y: Any, w: Weights) -> Any:
+    p, z = out * y.cos(), out.sin()
+    return -0.5 * (p * z.detach()).mean() - 0.5 * (z * p.detach()).mean()
+
+
+def decayed(t: Any, out: Any, y: Any, w: Weights) -> Any:
+    return ((out - y) ** 2).sum() + 0.1 * sum([(each**2).sum() for each in w])
+
+
+def scaled(t: Any, out: Any, y: Any, w: Weights) -> Any:
+    loss = ((out - y) ** 2).mean()
+    return loss / (1e-3 + loss.detach())
+
+
+def hooked(t: Any, out: Any, y: Any, w: Weights) -> Any:
+    h = out * 1.5
+    if h.requires_grad:
+        h.register_hook(lambda g: 2 * g)
+    return (h - y).pow(2).sum()
+
+
+def clipped(t: Any, out: Any, y: Any, w: Weights) -> Any:
+    h = out * 1.5
+    if h.requires_grad:
+        h.register_hook(lambda g: g.clamp(-0.3, 0.3))
+    return (h - y).pow(2).sum()
+
+
+Loss = Callable[[Any, Any, Any, Weights], Any]
+LOSSES: tuple[Loss, ...] = (
+    squares,
+    logistic,
+    masked,
+    indexed,
+    huber,
+    reinforced,
+    targeted,
+    contrastive,
+    decayed,
+    scaled,
+    hooked,
+    clipped,
+)
+
+
+# ------------------------------------------------------------------------------------------------- objectives
+# What is differentiated: the loss, or something made of its gradients.
+
+Objective = Callable[[Any, Weights, Callable[[Weights], Any]], Any]
+
+
+def plain(t: Any, w: Weights, loss: Any) -> Any:
+    return loss(w)
+
+
+def penalised(t: Any, w: Weights, loss: Any) -> Any:
+    value = loss(w)
+    gradients = t.autograd.grad(value, w, create_graph=True, allow_unused=True)
+    return value + 0.1 * sum([(g**2).sum() for g in gradients if g is not None])
+
+
+def inner_loop(t: Any, w: Weights, loss: Any) -> Any:
+    return _adapted(t, w, loss, create_graph=True)
+
+
+def first_order_inner_loop(t: Any, w: Weights, loss: Any) -> Any:
+    return _adapted(t, w, loss, create_graph=False)
+
+
+def _adapted(t: Any, w: Weights, loss: Any, create_graph: bool) -> Any:
+    fast = [each * 1 for each in w]
+    for _ in range(2):
+        gradients = t.autograd.grad(loss(fast), fast, create_graph=create_graph, allow_unused=True)
+        fast = [
+            each if g is None else each - 0.1 * g for each, g in zip(fast, gradients, strict=True)
+        ]
+    return loss(fast)
+
+
+def newton(t: Any, w: Weights, loss: Any) -> Any:
+    (g,) = t.autograd.grad(loss(w), w[:1], create_graph=True)
+    (h,) = t.autograd.grad(g.sum(), w[:1], create_graph=True, allow_unused=True)
+    h = t.zeros_like(g) if h is None else h
+    return ((w[0] - g / (h.abs() + 1)) ** 2).sum()
+
+
+def averaged(t: Any, w: Weights, loss: Any) -> Any:
+    with t.no_grad():
+        mean = [0.9 * each for each in w]
+        for m, each in zip(mean, w, strict=True):
+            m.mul_(0.5).add_(each, alpha=0.5)
+    return loss(w) + 0.1 * sum([((a - b) ** 2).sum() for a, b in zip(w, mean, strict=True)])
+
+
+OBJECTIVES: tuple[Objective, ...] = (
+    plain,
+    plain,
+    penalised,
+    inner_loop,
+    first_order_inner_loop,
+    newton,
+    averaged,
+)
+
+
+# ------------------------------------------------------------------------------------------------- training
+
+
+class Program:
+    """The program of a seed: what is differentiated, and how it is trained."""
+
+    def __init__(self, seed: int) -> None:
+        rng = random.Random(seed)
+        self.seed = seed
+        self.model, self.loss = rng.choice(MODELS), rng.choice(LOSSES)
+        self.objective = rng.choice(OBJECTIVES)
+        self.update = rng.choice(sorted(UPDATES))
+        self.steps = rng.randint(2, 4)
+        self.batches = 1 if self.loss is indexed else rng.choice((1, 2))
+        self.clip = rng.choice((None, "norm", "value"))
+        self.average = rng.random() < 0.3
+        self.clear = rng.choice(("none", "zero"))
+        whole = self.objective not in (
+            plain,
+            averaged,
+        )  # others ask for the gradient of every weight
+        self.frozen = None if whole else rng.choice((None, 1, 2))
+        self.rate = rng.choice((0.05, 0.2))
+        numbers = np.random.default_rng(seed)
+        self.x = numbers.normal(size=(ROWS, COLUMNS))
+        self.y = numbers.normal(size=ROWS)
+        shapes = (COLUMNS,), (COLUMNS, HIDDEN), (HIDDEN,)
+        self.start = [0.7 * numbers.normal(size=shape) for shape in shapes]
+
+    def __repr__(self) -> str:
+        shown = {
+            name: getattr(value, "__name__", value)
+            for name, value in vars(self).items()
+            if name not in ("x", "y", "start")
+        }
+        return ", ".join(f"{name} {value}" for name, value in shown.items())
+
+    def value(self, t: Any, w: Weights, x: Any, y: Any) -> Any:
+        """What is differentiated."""
+        return self.objective(t, w, lambda v: self.loss(t, self.model(t, v, x), y, v))
+
+    def train(self, t: Any) -> list[Any]:
+        """All that can be seen of the training."""
+        seen = []
+        w = [t.tensor(each, requires_grad=k != self.frozen) for k, each in enumerate(self.start)]
+        trained = [each for each in w if each.requires_grad]
+        buffers = [t.zeros_like(each) for each in trained]
+        mean = [each.detach().clone() for each in trained]
+        x, y = t.tensor(self.x), t.tensor(self.y)
+        optimizer = UPDATES[self.update]
+        made = None if optimizer is None else optimizer(t, trained, self.rate)
+        for _ in range(self.steps):
+            self._clear(trained)
+            size = ROWS // self.batches
+            for k in range(self.batches):
+                part = slice(k * size, (k + 1) * size)
+                loss = self.value(t, w, x[part], y[part])
+                (loss / self.batches).backward()
+                seen.append(loss.detach().numpy().copy())
+            self._clip(t, trained)
+            if made is not None:
+                made.step()
+            else:
+                self._step(t, trained, buffers)
+            if self.average:
+                with t.no_grad():
+                    for m, each in zip(mean, trained, strict=True):
+                        m.mul_(0.9).add_(each, alpha=0.1)
+        gradients = [None if each.grad is None else each.grad for each in trained]
+        last = [*trained, *buffers, *mean, *gradients]
+        return seen + [None if each is None else each.detach().numpy().copy() for each in last]
+
+    def _clear(self, trained: Weights) -> None:
+        for each in trained:
+            if self.clear == "none":
+                each.grad = None
+            elif each.grad is not None:
+                each.grad.zero_()
+
+    def _clip(self, t: Any, trained: Weights) -> None:
+        gradients = [each.grad for each in trained if each.grad is not None]
+        if self.clip == "norm":
+            total = t.stack([(g.detach() ** 2).sum() for g in gradients]).sum().sqrt()
+            factor = (1.0 / (total + 1e-6)).clamp(max=1.0)
+            for g in gradients:
+                g.mul_(factor)
+        elif self.clip == "value":
+            for g in gradients:
+                g.clamp_(-0.5, 0.5)
+
+    def _step(self, t: Any, trained: Weights, buffers: Weights) -> None:
+        for each, buffer in zip(trained, buffers, strict=True):
+            if each.grad is None:
+                continue
+            if self.update == "data":
+                each.data -= self.rate * each.grad
+            elif self.update == "data.add_":
+                each.data.add_(each.grad, alpha=-self.rate)
+            elif self.update == "momentum":
+                with t.no_grad():
+                    buffer.mul_(0.9).add_(each.grad)
+                    each -= self.rate * buffer
+            elif self.update == "nesterov":
+                with t.no_grad():
+                    buffer.mul_(0.9).add_(each.grad)
+                    each.add_(each.grad + 0.9 * buffer, alpha=-self.rate)
+            elif self.update == "root mean square":
+                with t.no_grad():
+                    buffer.mul_(0.9).addcmul_(each.grad, each.grad, value=0.1)
+                    each.addcdiv_(each.grad, buffer.sqrt() + 1e-3, value=-self.rate)
+            else:
+                with t.no_grad():
+                    each.copy_(each - self.rate * each.grad)
+
+    def arrays(self) -> list[np.ndarray]:
+        """The weights to begin with, and the data, as what a pure function takes."""
+        return [*self.start, self.x, self.y]
+
+
+UPDATES: dict[str, Any] = {
+    "data": None,
+    "data.add_": None,
+    "momentum": None,
+    "nesterov": None,
+    "copy_": None,
+    "SGD": lambda t, w, rate: t.optim.SGD(w, lr=rate),
+    "SGD with momentum": lambda t, w, rate: t.optim.SGD(w, lr=rate, momentum=0.9, weight_decay=0.1),
+    "Adam": lambda t, w, rate: t.optim.Adam(w, lr=rate),
+}
+
+
+# ------------------------------------------------------------------------------------------------- comparing
+
+
+def difference(seed: int, mode: str, times: int = 1) -> str | None:
+    """How the program of a seed differs between PyTorch and the shim, or through `pure`; None where it does not."""
+    theirs = pytest.importorskip("torch")
+    program = Program(seed)
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        expected = program.train(theirs)
+        with engine.mode(mode):
+            for _ in range(times):
+                found = _compared(program.train(ours), expected)
+                if found is not None:
+                    return f"trained, {found} ({program!r})"
+            found = _transformed(program, theirs)
+    return None if found is None else f"{found} ({program!r})"
+
+
+def _compared(mine: list[Any], expected: list[Any]) -> str | None:
+    for position, (a, b) in enumerate(zip(mine, expected, strict=True)):
+        if b is None:
+            same = a is None or not np.any(a)
+        else:
+            a = np.zeros_like(b) if a is None else np.asarray(a)
+            same = a.shape == b.shape and np.allclose(a, b, TOLERANCE, TOLERANCE, equal_nan=True)
+        if not same:
+            return f"item {position}: {a!r} is not {b!r}"
+    return None
+
+
+def _taped(program: Program, t: Any, direction: list[np.ndarray]) -> tuple[list[Any], list[Any]]:
+    """Value and gradients by PyTorch's tape, and the derivative of the gradients along a direction."""
+    w = [t.tensor(each, requires_grad=True) for each in program.start]
+    value = program.value(t, w, t.tensor(program.x), t.tensor(program.y))
+    gradients = t.autograd.grad(value, w, create_graph=True, materialize_grads=True)
+    along = sum([(g * t.tensor(d)).sum() for g, d in zip(gradients, direction, strict=True)])
+    seconds = [None] * len(w)
+    if along.requires_grad:
+        seconds = t.autograd.grad(along, w, materialize_grads=True)
+    numbers = [value.detach().numpy(), *[g.detach().numpy() for g in gradients]]
+    return numbers, [
+        np.zeros(each.shape) if s is None else s.detach().numpy()
+        for s, each in zip(seconds, w, strict=True)
+    ]
+
+
+def _transformed(program: Program, theirs: Any) -> str | None:
+    """What differs of the program's derivatives where JAX takes them."""
+    numbers = np.random.default_rng(0)
+    direction = [numbers.normal(size=each.shape) for each in program.start]
+    first, second = _taped(program, theirs, direction)
+    pure = funcgrad.pure(lambda w, x, y: program.value(ours, w, x, y), requires_grad=0)
+    w, data = list(program.start), (program.x, program.y)
+
+    def loss(w: Any) -> Any:
+        return pure(w, *data)
+
+    batch = [np.stack([each, each]) for each in w]
+    slope = sum([float((g * d).sum()) for g, d in zip(first[1:], direction, strict=True)])
+    ways: dict[str, Callable[[], Any]] = {
+        "grad": lambda: (_flat(jax.value_and_grad(loss)(w)), first)
+    }
+    # Compiling takes most of the time, so each program goes one of these ways.
+    match program.seed % COMPILED_EVERY:
+        case 0:
+            ways["jit of grad"] = lambda: (_flat(jax.jit(jax.value_and_grad(loss))(w)), first)
+        case 1:
+            ways["vmap of grad"] = lambda: (
+                [each[1] for each in _flat(jax.vmap(jax.value_and_grad(loss))(batch))],
+                first,
+            )
+    if program.loss is not clipped:  # its backward is not linear, so that it has no tangent
+        ways["jvp"] = lambda: (
+            _flat(jax.jvp(loss, (w,), (direction,))),
+            [first[0], np.asarray(slope)],
+        )
+        ways["jvp of grad"] = lambda: (
+            _flat(jax.jvp(jax.grad(loss), (w,), (direction,))[1]),
+            second,
+        )
+    with jax.enable_x64(True):
+        for name, way in ways.items():
+            found = _compared(*way())
+            if found is not None:
+                return f"{name}, {found}"
+    return None
+
+
+def _flat(tree: Any) -> list[np.ndarray]:
+    return [np.asarray(leaf) for leaf in jax.tree.leaves(tree)]
