@@ -10,6 +10,7 @@ import optax
 from jaxtyping import Array, Bool, Float, Int
 
 from funcgrad.regression.model import Linear, Params
+from funcgrad.regression.precision import own_work
 from funcgrad.regression.sums import Moments, about_zero
 
 # Proximal steps between two looks at the duality gap, which costs as much as a step.
@@ -38,7 +39,7 @@ def ridge(sums: Moments, penalty: float | Float[Array, ""], *, intercept: bool =
     """
     if jnp.shape(penalty) != () or (_is_known(penalty) and not penalty >= 0):
         raise ValueError(f"the penalty must be one number, 0 or more, got {penalty}")
-    with jax.enable_x64(True):
+    with own_work():
         return _ridge(sums, jnp.asarray(penalty, jnp.float64), intercept=intercept)
 
 
@@ -82,7 +83,7 @@ def lasso(
     """
     if jnp.shape(penalty) != () or (_is_known(penalty) and not penalty > 0):
         raise ValueError(f"the penalty must be one number greater than 0, got {penalty}")
-    with jax.enable_x64(True):
+    with own_work():
         params, closed = _lasso(
             sums, jnp.asarray(penalty, jnp.float64), tolerance, steps, intercept=intercept
         )
