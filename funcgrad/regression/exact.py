@@ -3,7 +3,7 @@
 import math
 import warnings
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -94,29 +94,34 @@ def least_squares(
     >>> answer.params.weights.round(6), answer.params.bias.round(6), answer.rank
     (Array([2.], dtype=float32), Array(1., dtype=float32), Array(2, dtype=int32))
     """
-    low: ArrayLike
-    x, low = x if isinstance(x, TwoFloats) else (x, 0.0)
-    x, y = numbers("x", x), numbers("y", y)
     with own_work():
-        x, y = jnp.asarray(x), jnp.asarray(y)
-        if x.ndim != 2 or x.size == 0:
-            raise ValueError(f"x must have shape (rows, features), none of them 0, got {x.shape}")
-        if y.ndim not in (1, 2) or y.shape[0] != x.shape[0] or y.size == 0:
-            raise ValueError(
-                f"y must have shape ({x.shape[0]},) or ({x.shape[0]}, outputs), got {y.shape}"
-            )
-        for name, array in (("x", x), ("y", y)):
-            if jnp.issubdtype(array.dtype, jnp.complexfloating):
-                raise TypeError(f"{name} must be real, got dtype {array.dtype}")
-        dtype = jnp.result_type(x, y, jnp.float32)
-        wide = x.astype(jnp.float64)
-        low = jnp.broadcast_to(jnp.asarray(low, jnp.float64), wide.shape)
-        ones = jnp.ones((x.shape[0], 1), jnp.float64) if intercept else None
-        answer, finite = replicating(solve)(TwoFloats(wide, low), y.astype(jnp.float64), ones)
-        _warn(answer, finite, x.shape[1] + intercept)
+        design, targets, dtype = rows_and_targets(x, y)
+        ones = jnp.ones((len(targets), 1)) if intercept else None
+        answer, finite = replicating(solve)(design, targets, ones)
+        _warn(answer, finite, design.high.shape[1] + intercept)
         return jax.tree.map(
             lambda leaf: leaf.astype(dtype) if leaf.dtype == jnp.float64 else leaf, answer
         )
+
+
+def rows_and_targets(x: Any, y: Any) -> tuple[TwoFloats, Array, Any]:
+    """Return the design matrix and the targets in float64, and the dtype that both were; errors are those of `least_squares`."""
+    low: Any
+    x, low = x if isinstance(x, TwoFloats) else (x, 0.0)
+    x, y = jnp.asarray(numbers("x", x)), jnp.asarray(numbers("y", y))
+    if x.ndim != 2 or x.size == 0:
+        raise ValueError(f"x must have shape (rows, features), none of them 0, got {x.shape}")
+    if y.ndim not in (1, 2) or y.shape[0] != x.shape[0] or y.size == 0:
+        raise ValueError(
+            f"y must have shape ({x.shape[0]},) or ({x.shape[0]}, outputs), got {y.shape}"
+        )
+    for name, array in (("x", x), ("y", y)):
+        if jnp.issubdtype(array.dtype, jnp.complexfloating):
+            raise TypeError(f"{name} must be real, got dtype {array.dtype}")
+    wide = x.astype(jnp.float64)
+    low = jnp.broadcast_to(jnp.asarray(low, jnp.float64), wide.shape)
+    dtype = jnp.result_type(x, y, jnp.float32)
+    return TwoFloats(wide, low), y.astype(jnp.float64), dtype
 
 
 def _warn(answer: LeastSquares, finite: tuple[Array, Array], unknowns: int) -> None:
@@ -307,9 +312,7 @@ def _sharpened(r: Array, design: TwoFloats, right: Array) -> _Start:
     return _Start(corrected, q, weights, certain)
 
 
-def _refined(
-    begun: _Start, design: TwoFloats, right: Float[Array, "rows outputs"]
-) -> _Solution:
+def _refined(begun: _Start, design: TwoFloats, right: Float[Array, "rows outputs"]) -> _Solution:
     """Solve [I X; Xᵀ 0] [residual; weights] = [right; 0] to the last digit.
 
     Columns for the unit vectors, whose weights are those of (XᵀX)⁻¹, stand beside the outputs.

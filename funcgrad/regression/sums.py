@@ -173,9 +173,7 @@ def _compiled_moments(
 ) -> tuple[Moments, Array, Array]:
     """Return the sums, whether they are finite, and whether the weights are counts."""
 
-    def of_all(
-        x: Array, y: Array, weights: Array | None
-    ) -> tuple[Moments, Array, Array]:
+    def of_all(x: Array, y: Array, weights: Array | None) -> tuple[Moments, Array, Array]:
         if shards == 1:
             summed = _of_rows(x, y, weights)
         else:
