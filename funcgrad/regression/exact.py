@@ -155,7 +155,7 @@ def solve(x: TwoFloats, y: Array, ones: Array | None) -> tuple[LeastSquares, tup
     """
     finite = jnp.isfinite(x.high).all(), jnp.isfinite(y).all()
     intercept = ones is not None
-    if intercept:
+    if ones is not None:
         # First, so that the factor of the other columns is that of the centred ones.
         x = TwoFloats(jnp.hstack([ones, x.high]), jnp.hstack([jnp.zeros_like(ones), x.low]))
     targets = y if y.ndim == 2 else y[:, None]

@@ -10,7 +10,12 @@ from jaxtyping import Array, ArrayLike, Float, Num
 from funcgrad.regression.one_pass import RowError, mean_over_rows, row_errors
 from funcgrad.regression.precision import as_set_by_user, computing_in, numbers
 from funcgrad.regression.products import linear_prediction
-from funcgrad.regression.sums import Moments, mean_squared_error
+from funcgrad.regression.sums import (
+    Moments,
+    mean_squared_error,
+    rounding_of,
+    warn_of_lost_digits,
+)
 
 
 class Linear(NamedTuple):
@@ -170,6 +175,10 @@ def loss(
         ValueError: if the shapes do not fit, or there are no rows.
         TypeError: if an array has the wrong kind of dtype.
 
+    Warns:
+        LostDigitsWarning: if the fit is so good that fewer than three digits of the loss can be had from
+            sums. Not inside `jax.jit`, `jax.grad` or `jax.vmap`.
+
     >>> import jax.numpy as jnp
     >>> from funcgrad import regression
     >>> regression.loss(
@@ -181,10 +190,32 @@ def loss(
         if y is not None:
             raise ValueError("moments hold the targets as well: give None for y")
         with computing_in(params, x):
-            return mean_squared_error(*weights_and_bias(params), x)
+            weights, bias = weights_and_bias(params)
+            value = mean_squared_error(weights, bias, x)
+            warn_of_lost_digits(value, weights, bias, x, stacklevel=2)
+            return value
     if y is None:
         raise ValueError("y is None: the targets may be left out only where x is moments")
     return _squared_loss(params, x, y)
+
+
+def rounding(params: Params, sums: Moments) -> float:
+    """Return how far rounding may take `loss(params, sums, None)` from its value.
+
+    Sums lose the digits of a loss that is small beside the targets' variation.
+
+    Args:
+        params: as for `predict`.
+        sums: the `moments` of the data.
+
+    >>> import numpy as np
+    >>> from funcgrad import regression
+    >>> x, y = np.arange(4.0)[:, None], np.array([0, 1e8, 2e8, 3e8])
+    >>> regression.rounding(np.array([1e8]), regression.moments(x, y)) > 1
+    True
+    """
+    with computing_in(params, sums):
+        return rounding_of(*weights_and_bias(params), sums)
 
 
 def _square_of_residual(prediction: Array, y: Array) -> Array:

@@ -277,7 +277,10 @@ def _duality_gap(problem: _Quadratic, weights: Array, threshold: Array) -> Float
     towards = problem.right - problem.gram @ weights
     with_targets = problem.squares - (weights * problem.right).sum(axis=0)
     residual = with_targets - (weights * towards).sum(axis=0)
-    largest = jnp.abs(towards).max(axis=0)
+    # Where the penalty is small beside the data, what is left of them may be no more than rounding.
+    size_of_terms = jnp.abs(problem.right) + jnp.abs(problem.gram) @ jnp.abs(weights)
+    rounding = 8 * jnp.finfo(towards.dtype).eps * size_of_terms
+    largest = jnp.maximum(jnp.abs(towards) - rounding, 0).max(axis=0)
     scale = jnp.minimum(1, threshold / jnp.where(largest > 0, largest, threshold))
     size = threshold * jnp.abs(weights).sum(axis=0)
     return residual * (1 + scale**2) / 2 + size - scale * with_targets

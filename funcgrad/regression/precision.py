@@ -49,9 +49,15 @@ def own_work(*, float64: bool = True) -> AbstractContextManager[Any]:
         for name, lenient, setting in _STRICTNESS
         if getattr(config, name) not in lenient
     ]
-    if float64 and not config.jax_enable_x64:
+    if float64 and not float64_is_on():
         changes.append(jax.enable_x64(True))
     return _together(changes) if changes else _NOTHING
+
+
+def float64_is_on() -> bool:
+    """Return whether JAX keeps 64-bit types here."""
+    name = "jax_enable_x64"  # an attribute that its annotations leave out
+    return bool(getattr(jax.config, name))
 
 
 @contextmanager

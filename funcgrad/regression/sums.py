@@ -263,6 +263,39 @@ def about_zero(sums: Moments) -> tuple[Array, Array, Array]:
     )
 
 
+class LostDigitsWarning(RuntimeWarning):
+    """A number that was computed from sums is mostly their rounding."""
+
+
+def rounding_of(weights: Any, bias: Any, sums: Moments) -> float:
+    """Return how far rounding may take `mean_squared_error` from its value, for concrete arrays."""
+    features = len(np.asarray(sums.x_mean))
+    columns = np.abs(np.asarray(weights, np.float64)).reshape(features, -1)
+    xy = np.abs(np.asarray(sums.xy)).reshape(features, -1)
+    squares = np.asarray(sums.yy) + 2 * (xy * columns).sum(axis=0)
+    squares = squares + (columns * (np.abs(np.asarray(sums.xx)) @ columns)).sum(axis=0)
+    means = np.abs(np.asarray(sums.y_mean)) + np.abs(np.asarray(sums.x_mean)) @ columns
+    means = means + (0 if bias is None else np.abs(np.asarray(bias, np.float64)))
+    epsilon = float(np.finfo(np.float64).eps)
+    return float((epsilon * squares / float(sums.rows) + (epsilon * means) ** 2).mean())
+
+
+def warn_of_lost_digits(
+    value: Any, weights: Any, bias: Any, sums: Moments, *, stacklevel: int
+) -> None:
+    """Warn where fewer than three digits of a mean squared error from sums are sure, unless it is traced."""
+    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((value, sums))):
+        return
+    rounding = rounding_of(weights, bias, sums)
+    if float(value) < 1000 * rounding:
+        warnings.warn(
+            f"the mean squared error from sums is {float(value):.3g}, of which rounding may be "
+            f"{rounding:.1g}: fewer than three digits are sure. From the rows all are",
+            LostDigitsWarning,
+            stacklevel=stacklevel + 1,
+        )
+
+
 def mean_squared_error(
     weights: Float[Array, "features *outputs"],
     bias: Float[Array, "*outputs"] | None,

@@ -65,11 +65,13 @@ def fit(
     Args:
         loss: a pure function (params, x, y) -> scalar.
         params: where to start, any pytree of floating-point arrays. They stay valid.
-        x, y: the data, arrays or pytrees of arrays; float64 arrays train in float64 whatever JAX's
-            default. With mini-batches, rows lie along the first axis of each. `regression.Moments` as x
+        x, y: the data, arrays or pytrees of arrays. Where one of them or of params is float64, NumPy's or
+            JAX's, the training is in float64, parameters included, whatever JAX's default; with batches the
+            first decides. Integers stay integers, but for the losses of `funcgrad.regression`, where they
+            become numbers that hold them. With mini-batches, rows lie along the first axis of each. `regression.Moments` as x
             hold y as well. Or x is batches, pairs (x, y): a `datasets.Stream`, shuffled anew in each
             epoch if it has a seed; any other iterable, iterated anew in each epoch; or a function from
-            the epoch's number to an iterable. JAX's float64 parameters train in float64.
+            the epoch's number to an iterable.
         optimizer: an optax optimizer such as `optax.adam(1e-3)`; or, with `learning_rate`, a function
             that makes one from a learning rate, such as `optax.adam`. Those with a line search
             (`optax.lbfgs()`) work too.
@@ -103,7 +105,7 @@ def fit(
 
     Raises:
         ValueError: if a number is out of range, there are no batches, arguments do not fit each other,
-            or "auto" has no answer.
+            "auto" has no answer, or the loss is no mean over rows and a mesh was given.
         TypeError: if the optimizer is not one, or a batch is not a pair.
         ImportError: if progress=True and tqdm is missing.
         CheckpointError: if a checkpoint is there and resume is not set, or it is not of this run, or
@@ -111,6 +113,8 @@ def fit(
 
     Warns:
         DivergenceWarning: if the loss or its gradient turned non-finite; see `FitResult.diverged`.
+        ConvergenceWarning: if a tolerance was given and all steps did not reach it.
+        LostDigitsWarning: if fewer than three digits of the loss can be had from `regression.Moments`.
         CheckpointWarning: if a checkpoint could not be written or used.
 
     >>> import jax.numpy as jnp, optax

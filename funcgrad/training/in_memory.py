@@ -14,7 +14,9 @@ from jax.sharding import Mesh
 from jaxtyping import Array, PyTree
 
 from funcgrad import regression
+from funcgrad.regression.model import weights_and_bias
 from funcgrad.regression.precision import as_set_by_user, needs_float64, own_work, starting
+from funcgrad.regression.sums import warn_of_lost_digits
 from funcgrad.training.checkpoints import Checkpoint
 from funcgrad.training.checks import check_batches, check_numbers, check_optimizer
 from funcgrad.training.identity import digest_of
@@ -115,6 +117,9 @@ def fit_rows(
                 ConvergenceWarning,
                 stacklevel=3,
             )
+        if sums and loss is regression.loss and not state.diverged:
+            parts = weights_and_bias(state.params)
+            warn_of_lost_digits(state.value, *parts, x, stacklevel=3)
         return place(_result(state, steps), home)
 
 

@@ -17,7 +17,13 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Float, PyTree
 
-from funcgrad.regression.precision import as_set_by_user, needs_float64, own_work, starting
+from funcgrad.regression.precision import (
+    as_set_by_user,
+    float64_is_on,
+    needs_float64,
+    own_work,
+    starting,
+)
 from funcgrad.training.checkpoints import Checkpoint, CheckpointError
 from funcgrad.training.checks import check_optimizer
 from funcgrad.training.identity import digest_of
@@ -263,7 +269,7 @@ class _Run:
     def _dispatch(self, batch: Any, rows: int, due: bool) -> None:
         if batch is not None:
             batch = for_loss(self.loss, *batch)
-            check_dtype(batch, float64=jax.config.jax_enable_x64)
+            check_dtype(batch, float64=float64_is_on())
         if self.mesh is None:
             x, y = jax.tree.map(jnp.asarray, batch)
             self.state, outcome = self.advance(self.state, x, y, None, None, self.rate)
