@@ -82,7 +82,12 @@ def as_set_by_user(function: Callable[..., Any]) -> Callable[..., Any]:
         for name, lenient, _ in _STRICTNESS
         if name in _TRACED and getattr(jax.config, name) not in lenient
     )
-    return _under(function, strict) if strict else function
+    if not strict:
+        return function
+    try:
+        return _under(function, strict)
+    except TypeError:  # a callable object that cannot be hashed
+        return _under.__wrapped__(function, strict)
 
 
 @lru_cache(maxsize=64)

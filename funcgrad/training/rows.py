@@ -110,8 +110,10 @@ def _both_ways(loss: Loss) -> Any:
 
 def _agree(a: np.ndarray, b: np.ndarray) -> bool:
     """Return whether two arrays are the same but for rounding; NaN is the same as NaN."""
+    both = np.abs(np.stack([a, b]).astype(np.float64))
+    largest = both[np.isfinite(both)].max(initial=0.0)
     a, b = a.astype(np.float64), b.astype(np.float64)
-    return bool(np.allclose(a, b, rtol=0, atol=_ROUNDING * np.nanmax([np.abs(a), np.abs(b)])))
+    return bool(np.allclose(a, b, rtol=0, atol=_ROUNDING * largest, equal_nan=True))
 
 
 class RowSharding:
