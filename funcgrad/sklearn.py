@@ -4,6 +4,7 @@ Nothing is computed here that `funcgrad.regression` and `funcgrad.training` do n
 (`pip install 'funcgrad[sklearn]'`).
 """
 
+import warnings
 from typing import Any, Literal, Self
 
 import jax
@@ -13,11 +14,13 @@ from jaxtyping import ArrayLike, Float
 
 from funcgrad import regression
 from funcgrad.regression import Linear
+from funcgrad.training import ConvergenceWarning as NotConverged
 from funcgrad.training import fit
 from funcgrad.training.loop import Optimizer
 
 try:
     from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
+    from sklearn.exceptions import ConvergenceWarning
     from sklearn.utils.validation import check_is_fitted, validate_data
 except ImportError as error:
     raise ImportError(
@@ -51,6 +54,7 @@ class LinearRegression(MultiOutputMixin, RegressorMixin, BaseEstimator):
     Warns (in `fit`):
         numpy.exceptions.RankWarning: if features depend on one another, as `least_squares` does.
         DivergenceWarning: if the training diverged, as `funcgrad.fit` does.
+        sklearn.exceptions.ConvergenceWarning: if `max_iter` steps did not reach `tol`.
 
     >>> import numpy as np
     >>> from funcgrad.sklearn import LinearRegression
@@ -103,16 +107,27 @@ class LinearRegression(MultiOutputMixin, RegressorMixin, BaseEstimator):
         with jax.enable_x64(True):
             weights = jnp.zeros((x.shape[1], *y.shape[1:]))
             start = Linear(weights, jnp.zeros(y.shape[1:])) if self.fit_intercept else weights
-        result = fit(
-            regression.loss,
-            start,
-            regression.moments(x, y),
-            None,
-            optimizer=self.optimizer,
-            learning_rate=self.learning_rate,
-            steps=self.max_iter,
-            tolerance=self.tol,
-        )
+        with warnings.catch_warnings():
+            # Said below in scikit-learn's words; the loss from sums is used for nothing.
+            warnings.simplefilter("ignore", NotConverged)
+            warnings.simplefilter("ignore", regression.LostDigitsWarning)
+            result = fit(
+                regression.loss,
+                start,
+                regression.moments(x, y),
+                None,
+                optimizer=self.optimizer,
+                learning_rate=self.learning_rate,
+                steps=self.max_iter,
+                tolerance=self.tol,
+            )
+        if self.tol is not None and not result.converged and not result.diverged:
+            warnings.warn(
+                f"after max_iter={self.max_iter} steps the gradient's norm is "
+                f"{float(result.gradient_norm):.3g}, above tol={self.tol:g}",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
         self.n_iter_ = int(result.steps)
         return result.params
 

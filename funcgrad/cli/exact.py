@@ -39,19 +39,17 @@ def exact_answer(
     Warns:
         RuntimeWarning: if features depend on one another, or few digits are sure.
     """
-    if penalty:
-        params = regression.ridge(sums, penalty, intercept=True)
-        assert isinstance(params, Linear)
-        return Answer(params)
+    penalty = penalty or 0.0
     # Scaled, so that the columns' units decide neither the rank nor the digits.
-    scale, epsilon = scale_of(sums), float(np.finfo(float).eps)
+    scale, epsilon = np.hypot(scale_of(sums), np.sqrt(penalty)), float(np.finfo(float).eps)
     gram, right = np.asarray(sums.xx) / np.outer(scale, scale), np.asarray(sums.xy) / scale
+    gram = gram + np.diag(penalty / scale**2)
     weights, _, rank, singular = np.linalg.lstsq(gram, right, rcond=len(scale) * epsilon)
     condition = singular[0] / singular[-1] if singular[-1] > 0 else math.inf
     digits = max(0, int(-math.log10(min(condition * epsilon, 1))))
     if digits < _DIGITS_WANTED:
         needed = float(sums.rows) * (len(scale) + 1) * 8 * _COPIES
-        better = _from_rows(rows()) if needed <= memory else None
+        better = _from_rows(rows(), penalty) if needed <= memory else None
         if better is not None:
             return better
         if rank < len(scale):
@@ -76,9 +74,38 @@ def scale_of(sums: Moments) -> np.ndarray:
     return np.sqrt(np.where(squares > rounding, squares, 1.0))
 
 
-def _from_rows(stream: Stream) -> Answer | None:
-    """Return the answer of `least_squares`; None where the columns depend on one another."""
+def mean_squared_error(params: Linear, sums: Moments, rows: Callable[[], Stream]) -> float:
+    """Return the mean squared error, from the sums where they hold enough of its digits, else from the rows.
+
+    Args:
+        params: the model, as NumPy arrays.
+        sums: of all rows, as NumPy arrays.
+        rows: opens a stream of all rows.
+    """
+    with warnings.catch_warnings():
+        # The rows have the digits that it is about.
+        warnings.simplefilter("ignore", regression.LostDigitsWarning)
+        loss = float(regression.loss(params, sums, None))
+    if loss > 10**_DIGITS_WANTED * regression.rounding(params, sums):
+        return loss
+    squares = 0.0
+    for x, y in rows():
+        assert y is not None
+        # Centred, so that large means cost no digits.
+        fitted = (x - sums.x_mean) @ params.weights
+        offset = sums.y_mean - sums.x_mean @ params.weights - params.bias
+        residuals = (y - sums.y_mean) - fitted + offset
+        squares += float(residuals @ residuals)
+    return squares / float(sums.rows)
+
+
+def _from_rows(stream: Stream, penalty: float) -> Answer | None:
+    """Return the answer to its last digit; None where the columns depend on one another."""
     x, y = (np.concatenate(parts) for parts in zip(*stream, strict=True))
+    if penalty:
+        params = regression.ridge((x, y), penalty, intercept=True)
+        assert isinstance(params, Linear)
+        return Answer(Linear(np.asarray(params.weights), np.asarray(params.bias)))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", np.exceptions.RankWarning)
         answer = regression.least_squares(x, y, intercept=True)

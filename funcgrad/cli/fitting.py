@@ -20,7 +20,7 @@ from jaxtyping import Array, Float
 
 from funcgrad import regression
 from funcgrad.cli import cluster
-from funcgrad.cli.exact import Answer, exact_answer, scale_of
+from funcgrad.cli.exact import Answer, exact_answer, mean_squared_error, scale_of
 from funcgrad.cli.model_file import Model, save_model
 from funcgrad.datasets import DataError, Stream
 from funcgrad.files import is_special, refuse_overlap, target_of
@@ -140,12 +140,12 @@ def _fitted(
     # In NumPy, float64 stays float64 whatever JAX's default.
     sums = jax.tree.map(np.asarray, sums)
     _check_sums(sums, stream)
+    everything = partial(open_stream, share=(0, 1))
     if batches is None:
-        everything = partial(open_stream, share=(0, 1))
         answer = exact_answer(sums, options.ridge, everything, options.memory * _MEBIBYTE)
     else:
         answer = Answer(_train(sums, batches, options, checkpoints[1], common))
-    model = _model(answer, sums, stream)
+    model = _model(answer, sums, stream, everything)
     if batches is not None and not model.r_squared >= 1 - _WORSE and float(sums.yy) > 0:
         raise Divergence(
             f"the training diverged: its mean squared error is {model.loss:.4g}, where that of the mean is "
@@ -271,13 +271,13 @@ def _train(
     return Linear(weights, bias)
 
 
-def _model(answer: Answer, sums: Moments, stream: Stream) -> Model:
+def _model(
+    answer: Answer, sums: Moments, stream: Stream, everything: Callable[[], Stream]
+) -> Model:
     weights, bias = np.asarray(answer.params.weights), float(np.asarray(answer.params.bias))
     loss = answer.loss
     if loss is None:
-        with jax.enable_x64(True):
-            params = Linear(jnp.asarray(weights), jnp.asarray(bias))
-            loss = float(regression.loss(params, sums, None))
+        loss = mean_squared_error(Linear(weights, np.asarray(bias)), sums, everything)
     variance = float(sums.yy) / float(sums.rows)
     assert stream.target_name is not None
     return Model(

@@ -70,7 +70,7 @@ class Stream:
         target: str | None,
         *,
         features: Sequence[str] | None = None,
-        dtype: Any = np.float32,
+        dtype: Any = np.float64,
         batch_rows: int | None = None,
         seed: int | None = None,
         missing: Literal["refuse", "drop"] = "refuse",

@@ -6,14 +6,23 @@ Nothing here loops or keeps state; training loops live in `funcgrad.training`.
 from funcgrad.regression.curvature import largest_eigenvalue, largest_stable_learning_rate
 from funcgrad.regression.descent import step, update, value_and_grad
 from funcgrad.regression.exact import LeastSquares, least_squares
-from funcgrad.regression.model import Linear, Params, loss, mean_loss, predict, squared_error
+from funcgrad.regression.model import (
+    Linear,
+    Params,
+    loss,
+    mean_loss,
+    predict,
+    rounding,
+    squared_error,
+)
 from funcgrad.regression.penalised import lasso, ridge
-from funcgrad.regression.sums import Moments, moments
+from funcgrad.regression.sums import LostDigitsWarning, Moments, moments
 from funcgrad.regression.two_floats import TwoFloats, powers
 
 __all__ = [
     "LeastSquares",
     "Linear",
+    "LostDigitsWarning",
     "Moments",
     "Params",
     "TwoFloats",
@@ -27,6 +36,7 @@ __all__ = [
     "powers",
     "predict",
     "ridge",
+    "rounding",
     "squared_error",
     "step",
     "update",

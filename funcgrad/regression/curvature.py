@@ -7,11 +7,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Num
 
 from funcgrad.regression.model import Params, design_matrix, weights_and_bias
+from funcgrad.regression.precision import computing_in, numbers, own_work
 from funcgrad.regression.sharding import replicating
 from funcgrad.regression.sums import Moments, about_zero
 
 
-@jax.jit
 def largest_eigenvalue(
     params: Params, x: Num[ArrayLike, "rows features"] | Moments
 ) -> Float[Array, ""]:
@@ -33,6 +33,14 @@ def largest_eigenvalue(
     >>> regression.largest_eigenvalue(jnp.zeros(2), jnp.array([[3.0, 0.0], [0.0, 1.0]]))
     Array(9., dtype=float32)
     """
+    if not isinstance(x, Moments):
+        x = numbers("x", x)
+    with computing_in(params, x):
+        return _largest_eigenvalue(params, x)
+
+
+@jax.jit
+def _largest_eigenvalue(params: Params, x: Array | Moments) -> Float[Array, ""]:
     weights, bias = weights_and_bias(params)
     if isinstance(x, Moments):
         return _eigenvalue_of_moments(x, weights, ones=bias is not None)
@@ -69,7 +77,7 @@ def _with_ones(gram: Array, sums: Array, rows: Array) -> Array:
 def _eigenvalue_of_moments(sums: Moments, weights: Array, *, ones: bool) -> Array:
     if weights.shape != sums.xy.shape:
         raise ValueError(f"moments of {sums.xy.shape} do not fit weights of {weights.shape}")
-    with jax.enable_x64(True):
+    with own_work():
         gram, _, _ = about_zero(sums)
         if ones:
             gram = _with_ones(gram, sums.rows * sums.x_mean, sums.rows)
@@ -95,4 +103,6 @@ def largest_stable_learning_rate(
     >>> regression.largest_stable_learning_rate(jnp.zeros(2), jnp.array([[2.0, 0.0], [0.0, 1.0]]))
     Array(0.5, dtype=float32)
     """
-    return 2 / largest_eigenvalue(params, x)
+    largest = largest_eigenvalue(params, x)
+    with computing_in(largest):
+        return 2 / largest

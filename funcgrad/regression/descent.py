@@ -4,15 +4,16 @@ from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Num
 
 from funcgrad.regression.model import loss
+from funcgrad.regression.precision import computing_in, numbers
 from funcgrad.regression.sums import Moments
 
 ParamsT = TypeVar("ParamsT")
 
 
-@jax.jit
 def value_and_grad(
     params: ParamsT,
     x: Num[ArrayLike, "*rows features"] | Moments,
@@ -29,7 +30,19 @@ def value_and_grad(
     ... )
     (Array(2.5, dtype=float32), Array([7., 1.], dtype=float32))
     """
-    return jax.value_and_grad(loss)(params, x, y)
+    x, y = _as_data(x, y)
+    with computing_in(params, x, y):
+        return _value_and_grad(params, x, y)
+
+
+def _as_data(x: Any, y: Any) -> tuple[Any, Any]:
+    """Return x and y as arrays; sums, and the targets that they hold, as they are."""
+    if isinstance(x, Moments):
+        return x, y
+    return numbers("x", x), None if y is None else numbers("y", y)
+
+
+_value_and_grad = jax.jit(jax.value_and_grad(loss))
 
 
 def update(params: ParamsT, grads: ParamsT, learning_rate: Float[ArrayLike, ""] = 1.0) -> ParamsT:
@@ -42,14 +55,15 @@ def update(params: ParamsT, grads: ParamsT, learning_rate: Float[ArrayLike, ""] 
 
     Raises:
         ValueError: if the structures or the shapes differ, or the learning rate is not one number.
+        TypeError: if a parameter is not floating point.
 
     >>> import jax.numpy as jnp
     >>> from funcgrad import regression
     >>> regression.update(jnp.array([2.0, -1.0]), jnp.array([7.0, 1.0]), learning_rate=0.5)
     Array([-1.5, -1.5], dtype=float32)
     """
-    if jnp.shape(learning_rate) != ():
-        raise ValueError(f"learning_rate must be one number, got shape {jnp.shape(learning_rate)}")
+    if np.shape(learning_rate) != ():
+        raise ValueError(f"learning_rate must be one number, got shape {np.shape(learning_rate)}")
     wanted: Any = jax.tree.structure(params)
     got: Any = jax.tree.structure(grads)
     if wanted != got:
@@ -62,12 +76,14 @@ def update(params: ParamsT, grads: ParamsT, learning_rate: Float[ArrayLike, ""] 
                 f"a parameter of shape {jnp.shape(param)}"
             )
         param = jnp.asarray(param)
-        return param - jnp.asarray(learning_rate, param.dtype) * grad
+        if not jnp.issubdtype(param.dtype, jnp.inexact):
+            raise TypeError(f"a parameter must be floating point, got dtype {param.dtype}")
+        return (param - jnp.asarray(learning_rate, param.dtype) * grad).astype(param.dtype)
 
-    return jax.tree.map(descend, params, grads)
+    with computing_in(params, grads):
+        return jax.tree.map(descend, params, grads)
 
 
-@jax.jit
 def step(
     params: ParamsT,
     x: Num[ArrayLike, "*rows features"] | Moments,
@@ -89,5 +105,12 @@ def step(
     >>> regression.step(jnp.array([2.0, -1.0]), x, y, 0.5)
     (Array([-1.5, -1.5], dtype=float32), Array(2.5, dtype=float32))
     """
-    value, grads = value_and_grad(params, x, y)
+    x, y = _as_data(x, y)
+    with computing_in(params, x, y):
+        return _step(params, x, y, learning_rate)
+
+
+@jax.jit
+def _step(params: Any, x: Any, y: Any, learning_rate: Any) -> tuple[Any, Array]:
+    value, grads = _value_and_grad(params, x, y)
     return update(params, grads, learning_rate), value

@@ -8,8 +8,14 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Num
 
 from funcgrad.regression.one_pass import RowError, mean_over_rows, row_errors
+from funcgrad.regression.precision import as_set_by_user, computing_in, numbers
 from funcgrad.regression.products import linear_prediction
-from funcgrad.regression.sums import Moments, mean_squared_error
+from funcgrad.regression.sums import (
+    Moments,
+    mean_squared_error,
+    rounding_of,
+    warn_of_lost_digits,
+)
 
 
 class Linear(NamedTuple):
@@ -85,7 +91,8 @@ def predict(params: Params, x: Num[ArrayLike, "*rows features"]) -> Float[Array,
     """Return the prediction `x @ weights + bias`.
 
     The product is computed in the full precision of its dtype on every device, as PyTorch does by
-    default, where JAX alone would round float32 to fewer bits on a TPU or a recent GPU.
+    default, where JAX alone would round float32 to fewer bits on a TPU or a recent GPU. NumPy's float64
+    arrays are computed in float64, and so they are in every function of `funcgrad.regression`.
 
     Args:
         params: the weights, shape (features,) or (features, outputs); or `Linear(weights, bias)`;
@@ -101,10 +108,12 @@ def predict(params: Params, x: Num[ArrayLike, "*rows features"]) -> Float[Array,
     >>> regression.predict(jnp.array([2.0, -1.0]), jnp.array([[1.0, 1.0], [3.0, 0.0]]))
     Array([1., 6.], dtype=float32)
     """
-    weights, bias = weights_and_bias(params)
-    x = design_matrix(x, weights.shape[0])
-    product = linear_prediction(x, weights)
-    return product if bias is None else product + bias
+    x = numbers("x", x)
+    with computing_in(params, x):
+        weights, bias = weights_and_bias(params)
+        x = design_matrix(x, weights.shape[0])
+        product = linear_prediction(x, weights)
+        return product if bias is None else product + bias
 
 
 def squared_error(
@@ -129,9 +138,11 @@ def squared_error(
     ... )
     Array([1., 4.], dtype=float32)
     """
-    weights, bias, x, y = _fitting(params, x, y)
-    product = linear_prediction(x, weights)
-    return _square_of_residual(product if bias is None else product + bias, y)
+    x, y = numbers("x", x), numbers("y", y)
+    with computing_in(params, x, y):
+        weights, bias, x, y = _fitting(params, x, y)
+        product = linear_prediction(x, weights)
+        return _square_of_residual(product if bias is None else product + bias, y)
 
 
 def _fitting(
@@ -164,6 +175,10 @@ def loss(
         ValueError: if the shapes do not fit, or there are no rows.
         TypeError: if an array has the wrong kind of dtype.
 
+    Warns:
+        LostDigitsWarning: if the fit is so good that fewer than three digits of the loss can be had from
+            sums. Not inside `jax.jit`, `jax.grad` or `jax.vmap`.
+
     >>> import jax.numpy as jnp
     >>> from funcgrad import regression
     >>> regression.loss(
@@ -174,10 +189,33 @@ def loss(
     if isinstance(x, Moments):
         if y is not None:
             raise ValueError("moments hold the targets as well: give None for y")
-        return mean_squared_error(*weights_and_bias(params), x)
+        with computing_in(params, x):
+            weights, bias = weights_and_bias(params)
+            value = mean_squared_error(weights, bias, x)
+            warn_of_lost_digits(value, weights, bias, x, stacklevel=2)
+            return value
     if y is None:
         raise ValueError("y is None: the targets may be left out only where x is moments")
-    return mean_loss(_square_of_residual)(params, x, y)
+    return _squared_loss(params, x, y)
+
+
+def rounding(params: Params, sums: Moments) -> float:
+    """Return how far rounding may take `loss(params, sums, None)` from its value.
+
+    Sums lose the digits of a loss that is small beside the targets' variation.
+
+    Args:
+        params: as for `predict`.
+        sums: the `moments` of the data.
+
+    >>> import numpy as np
+    >>> from funcgrad import regression
+    >>> x, y = np.arange(4.0)[:, None], np.array([0, 1e8, 2e8, 3e8])
+    >>> regression.rounding(np.array([1e8]), regression.moments(x, y)) > 1
+    True
+    """
+    with computing_in(params, sums):
+        return rounding_of(*weights_and_bias(params), sums)
 
 
 def _square_of_residual(prediction: Array, y: Array) -> Array:
@@ -207,17 +245,28 @@ def mean_loss(error: RowError) -> Callable[[Params, ArrayLike, ArrayLike], Float
     Array(0.6931472, dtype=float32)
     """
 
+    loss = _mean_of(error, as_set_by_user)
+    loss.__qualname__ = f"mean_loss({getattr(error, '__qualname__', error)})"
+    return loss
+
+
+def _mean_of(error: RowError, prepared: Callable[[RowError], RowError]) -> Any:
+    """Return the loss that is the mean of an error, which is prepared at each call."""
+
     def loss(params: Params, x: ArrayLike, y: ArrayLike) -> Array:
-        weights, bias, x, y = _fitting(params, x, y)
-        if y.size == 0:
-            raise ValueError(f"the mean over no errors is not defined: x has shape {x.shape}")
-        return mean_over_rows(error, weights, bias, x, y)
+        x, y, called = numbers("x", x), numbers("y", y), prepared(error)
+        with computing_in(params, x, y):
+            weights, bias, x, y = _fitting(params, x, y)
+            if y.size == 0:
+                raise ValueError(f"the mean over no errors is not defined: x has shape {x.shape}")
+            return mean_over_rows(called, weights, bias, x, y)
 
     def by_row(params: Params, x: ArrayLike, y: ArrayLike) -> Array:
-        weights, bias, x, y = _fitting(params, x, y)
-        return row_errors(error, weights, bias, x, y)
+        called = prepared(error)
+        with computing_in(params, x, y):
+            weights, bias, x, y = _fitting(params, x, y)
+            return row_errors(called, weights, bias, x, y)
 
-    loss.__qualname__ = f"mean_loss({getattr(error, '__qualname__', error)})"
     return _with_rows(loss, by_row)
 
 
@@ -227,4 +276,5 @@ def _with_rows(loss: Any, by_row: Any) -> Any:
     return loss
 
 
-_with_rows(loss, mean_loss(_square_of_residual).by_row)  # type: ignore[attr-defined]
+_squared_loss = _mean_of(_square_of_residual, lambda error: error)
+_with_rows(loss, _squared_loss.by_row)

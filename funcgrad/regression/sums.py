@@ -11,8 +11,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Num
 
+from funcgrad.regression.precision import numbers, own_work
 from funcgrad.regression.sharding import replicating, shards_of_rows
 
 # Rows converted to float64 and centred at a time: they stay in cache, and feed every core.
@@ -65,7 +67,7 @@ class Moments:
                 f"moments of (features, outputs) {jnp.shape(self.xy)} cannot be added to "
                 f"moments of {jnp.shape(other.xy)}"
             )
-        with jax.enable_x64(True):
+        with own_work():
             return _compiled_merge(self, other)
 
 
@@ -90,7 +92,8 @@ def moments(
             batch have weight 0.
 
     Raises:
-        ValueError: if the shapes do not fit, or there are no batches.
+        ValueError: if the shapes do not fit, a weight is negative (not told inside `jax.jit` or
+            `jax.vmap`), or there are no batches.
         TypeError: if an array is complex, or a batch is not a pair.
 
     Warns:
@@ -111,7 +114,9 @@ def moments(
         if weights is not None:
             raise ValueError("weights are for rows, and y was left out, so that x is batches")
         return _of_batches(x)
-    with jax.enable_x64(True):
+    x, y = numbers("x", x), numbers("y", y)
+    weights = None if weights is None else numbers("weights", weights)
+    with own_work():
         x, y = jnp.asarray(x), jnp.asarray(y)
         if x.ndim != 2 or x.shape[1] == 0:
             raise ValueError(f"x must have shape (rows, features), got {x.shape}")
@@ -119,13 +124,15 @@ def moments(
             raise ValueError(
                 f"y must have shape ({x.shape[0]},) or ({x.shape[0]}, outputs), got {y.shape}"
             )
-        if weights is not None and jnp.shape(weights) != x.shape[:1]:
-            raise ValueError(f"weights must have shape ({x.shape[0]},), got {jnp.shape(weights)}")
+        if weights is not None and np.shape(weights) != x.shape[:1]:
+            raise ValueError(f"weights must have shape ({x.shape[0]},), got {np.shape(weights)}")
         weights = None if weights is None else jnp.asarray(weights)
         for name, array in (("x", x), ("y", y), ("weights", weights)):
             if array is not None and jnp.issubdtype(array.dtype, jnp.complexfloating):
                 raise TypeError(f"{name} must be real, got dtype {array.dtype}")
-        summed, finite = _compiled_moments(x, y, weights, shards=shards_of_rows(x))
+        summed, finite, counts = _compiled_moments(x, y, weights, shards=shards_of_rows(x))
+        if not isinstance(counts, jax.core.Tracer) and not counts:
+            raise ValueError("weights must be 0 or more: a row cannot count less than not at all")
         if not isinstance(finite, jax.core.Tracer) and not finite:
             warnings.warn(
                 "the sums are not finite: the data holds values that are not, or too large to square",
@@ -163,8 +170,10 @@ def pair_of(batch: Any) -> tuple[Any, Any]:
 @partial(jax.jit, static_argnames="shards")
 def _compiled_moments(
     x: Array, y: Array, weights: Array | None, *, shards: int
-) -> tuple[Moments, Array]:
-    def of_all(x: Array, y: Array, weights: Array | None) -> tuple[Moments, Array]:
+) -> tuple[Moments, Array, Array]:
+    """Return the sums, whether they are finite, and whether the weights are counts."""
+
+    def of_all(x: Array, y: Array, weights: Array | None) -> tuple[Moments, Array, Array]:
         if shards == 1:
             summed = _of_rows(x, y, weights)
         else:
@@ -174,7 +183,8 @@ def _compiled_moments(
             )
             summed = _merge_all(jax.vmap(_of_rows)(*split))
         finite = [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(summed)]
-        return summed, jnp.stack(finite).all()
+        counts = jnp.asarray(True) if weights is None else ~(weights < 0).any()
+        return summed, jnp.stack(finite).all(), counts
 
     return replicating(of_all)(x, y, weights)
 
@@ -253,6 +263,39 @@ def about_zero(sums: Moments) -> tuple[Array, Array, Array]:
     )
 
 
+class LostDigitsWarning(RuntimeWarning):
+    """A number that was computed from sums is mostly their rounding."""
+
+
+def rounding_of(weights: Any, bias: Any, sums: Moments) -> float:
+    """Return how far rounding may take `mean_squared_error` from its value, for concrete arrays."""
+    features = len(np.asarray(sums.x_mean))
+    columns = np.abs(np.asarray(weights, np.float64)).reshape(features, -1)
+    xy = np.abs(np.asarray(sums.xy)).reshape(features, -1)
+    squares = np.asarray(sums.yy) + 2 * (xy * columns).sum(axis=0)
+    squares = squares + (columns * (np.abs(np.asarray(sums.xx)) @ columns)).sum(axis=0)
+    means = np.abs(np.asarray(sums.y_mean)) + np.abs(np.asarray(sums.x_mean)) @ columns
+    means = means + (0 if bias is None else np.abs(np.asarray(bias, np.float64)))
+    epsilon = float(np.finfo(np.float64).eps)
+    return float((epsilon * squares / float(sums.rows) + (epsilon * means) ** 2).mean())
+
+
+def warn_of_lost_digits(
+    value: Any, weights: Any, bias: Any, sums: Moments, *, stacklevel: int
+) -> None:
+    """Warn where fewer than three digits of a mean squared error from sums are sure, unless it is traced."""
+    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((value, sums))):
+        return
+    rounding = rounding_of(weights, bias, sums)
+    if float(value) < 1000 * rounding:
+        warnings.warn(
+            f"the mean squared error from sums is {float(value):.3g}, of which rounding may be "
+            f"{rounding:.1g}: fewer than three digits are sure. From the rows all are",
+            LostDigitsWarning,
+            stacklevel=stacklevel + 1,
+        )
+
+
 def mean_squared_error(
     weights: Float[Array, "features *outputs"],
     bias: Float[Array, "*outputs"] | None,
@@ -269,7 +312,7 @@ def mean_squared_error(
             f"{sums.xy.shape}"
         )
     dtype = jnp.result_type(weights) if bias is None else jnp.result_type(weights, bias)
-    with jax.enable_x64(True):
+    with own_work():
         # Products as sums, because a dot's derivative is taken outside this context and truncated.
         wide = weights.astype(jnp.float64)
         images = jax.vmap(lambda column: (sums.xx * column).sum(axis=1), -1, -1)

@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Num
 
+from funcgrad.regression.precision import numbers, own_work
+
 
 class TwoFloats(NamedTuple):
     """Numbers with twice float64's digits: each is the exact sum `high + low`.
@@ -108,7 +110,8 @@ def powers(x: Num[ArrayLike, " rows"], degree: int) -> TwoFloats:
     >>> answer.params
     Linear(weights=Array([2., 3.], dtype=float64), bias=Array(1., dtype=float64))
     """
-    with jax.enable_x64(True):
+    x = numbers("x", x)
+    with own_work():
         x = jnp.asarray(x).astype(jnp.float64)
         if x.ndim != 1:
             raise ValueError(f"x must have shape (rows,), got {x.shape}")

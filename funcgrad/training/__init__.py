@@ -6,7 +6,7 @@ What a loss computes is none of its business; the regression's loss lives in `fu
 from funcgrad.training.checkpoints import Checkpoint, CheckpointError, CheckpointWarning
 from funcgrad.training.fitting import fit
 from funcgrad.training.progress import Progress, StreamProgress
-from funcgrad.training.results import DivergenceWarning, FitResult
+from funcgrad.training.results import ConvergenceWarning, DivergenceWarning, FitResult
 from funcgrad.training.rows import RowSharding, row_weighted
 from funcgrad.training.summing import moments_of_batches
 
@@ -14,6 +14,7 @@ __all__ = [
     "Checkpoint",
     "CheckpointError",
     "CheckpointWarning",
+    "ConvergenceWarning",
     "DivergenceWarning",
     "FitResult",
     "Progress",

@@ -1,44 +1,28 @@
-"""`fit`: trains any pure loss with any optax optimizer, on data in memory or on batches that arrive.
+"""`fit`: trains any pure loss with any optax optimizer.
 
-Data in memory is trained on in one compiled loop on the device; batches by `funcgrad.training.streaming`.
+It is the switch between data in memory (`funcgrad.training.in_memory`) and batches that arrive
+(`funcgrad.training.streaming`).
 """
 
-import math
-import warnings
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-import jax
-import jax.numpy as jnp
-import numpy as np
-import optax
 from jax.sharding import Mesh
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, PyTree, UInt32
 
 from funcgrad import regression
 from funcgrad.training.checkpoints import Checkpoint
-from funcgrad.training.checks import (
-    check_batches,
-    check_numbers,
-    check_optimizer,
-    refuse_options,
-)
-from funcgrad.training.identity import digest_of
-from funcgrad.training.loop import Data, Loss, Optimizer, Program, State, program
-from funcgrad.training.pieces import advance_in_pieces
-from funcgrad.training.placement import automatic, mesh_of, place
-from funcgrad.training.precision import float64_where_given
-from funcgrad.training.progress import Progress, Report, StreamReport, reporting
-from funcgrad.training.results import DivergenceWarning, FitResult
-from funcgrad.training.rows import RowSharding, weighted_by_target
-from funcgrad.training.saving import Saving, held, identity_of
-from funcgrad.training.sources import Source, is_stream, rows_of
+from funcgrad.training.checks import refuse_options
+from funcgrad.training.in_memory import fit_rows
+from funcgrad.training.loop import Loss, Optimizer
+from funcgrad.training.progress import Report, StreamReport
+from funcgrad.training.results import FitResult
+from funcgrad.training.sources import Source, is_stream
 from funcgrad.training.streaming import fit_batches
 
 
 class _WithX:
-    """What y is where it is left out, since None is a target too: that of a loss that has no use for one."""
+    """Marks "y not given"; None cannot, because it is the target of a loss that has no use for one."""
 
     def __repr__(self) -> str:
         return "<left out>"
@@ -81,11 +65,13 @@ def fit(
     Args:
         loss: a pure function (params, x, y) -> scalar.
         params: where to start, any pytree of floating-point arrays. They stay valid.
-        x, y: the data, arrays or pytrees of arrays; float64 arrays train in float64 whatever JAX's
-            default. With mini-batches, rows lie along the first axis of each. `regression.Moments` as x
+        x, y: the data, arrays or pytrees of arrays. Where one of them or of params is float64, NumPy's or
+            JAX's, the training is in float64, parameters included, whatever JAX's default; with batches the
+            first decides. Integers stay integers, but for the losses of `funcgrad.regression`, where they
+            become numbers that hold them. With mini-batches, rows lie along the first axis of each. `regression.Moments` as x
             hold y as well. Or x is batches, pairs (x, y): a `datasets.Stream`, shuffled anew in each
             epoch if it has a seed; any other iterable, iterated anew in each epoch; or a function from
-            the epoch's number to an iterable. JAX's float64 parameters train in float64.
+            the epoch's number to an iterable.
         optimizer: an optax optimizer such as `optax.adam(1e-3)`; or, with `learning_rate`, a function
             that makes one from a learning rate, such as `optax.adam`. Those with a line search
             (`optax.lbfgs()`) work too.
@@ -119,7 +105,7 @@ def fit(
 
     Raises:
         ValueError: if a number is out of range, there are no batches, arguments do not fit each other,
-            or "auto" has no answer.
+            "auto" has no answer, or the loss is no mean over rows and a mesh was given.
         TypeError: if the optimizer is not one, or a batch is not a pair.
         ImportError: if progress=True and tqdm is missing.
         CheckpointError: if a checkpoint is there and resume is not set, or it is not of this run, or
@@ -127,6 +113,8 @@ def fit(
 
     Warns:
         DivergenceWarning: if the loss or its gradient turned non-finite; see `FitResult.diverged`.
+        ConvergenceWarning: if a tolerance was given and all steps did not reach it.
+        LostDigitsWarning: if fewer than three digits of the loss can be had from `regression.Moments`.
         CheckpointWarning: if a checkpoint could not be written or used.
 
     >>> import jax.numpy as jnp, optax
@@ -145,7 +133,7 @@ def fit(
     """
     if isinstance(x, regression.Moments) and y is _WITH_X:
         y = None
-    for_rows = {"batch_size": batch_size, "key": key, "tolerance": tolerance}
+    for_rows: dict[str, Any] = {"batch_size": batch_size, "key": key, "tolerance": tolerance}
     for_rows |= {"steps": steps, "progress_every": progress_every}
     if y is _WITH_X:
         refuse_options(for_rows, "data in memory, and y was left out, so that x is batches")
@@ -164,140 +152,16 @@ def fit(
     refuse_options({"epochs": epochs}, "batches: leave out y and give pairs (x, y)")
     if is_stream(x):
         raise ValueError("a stream's batches hold the targets as well: leave out y")
-    check_numbers(steps, tolerance, progress_every)
-    assert steps is not None
-    check_optimizer(optimizer, learning_rate)
-    with float64_where_given((params, x, y)):
-        x, y = jax.tree.map(jnp.asarray, (x, y))
-        check_batches(batch_size, key, tolerance, x, y)
-        # Naming the dtype strips weak types (Python numbers), which a step would not keep.
-        params = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.result_type(leaf)), params)
-        home = mesh_of((x, y, params))
-        if mesh is None:
-            params, x, y = place((params, x, y), None if home is None else automatic(home))
-            objective, curvature = loss, x
-        else:
-            if batch_size is not None:
-                raise ValueError(
-                    "mesh is for full batches: give the mini-batches themselves, without y"
-                )
-            rows = RowSharding(mesh, rows_of((x, y)))
-            (x, y), weights = rows.put((x, y), optax.tree.dtype(params, "highest"))
-            curvature = regression.moments(x, y, weights) if loss is regression.loss else None
-            params, y = rows.replicate(params), (y, weights)
-            objective, home = weighted_by_target(loss), None
-        data = Data(
-            x=x,
-            y=y,
-            key=key,
-            learning_rate=_resolve_learning_rate(learning_rate, loss, params, curvature),
-            tolerance=jnp.asarray(-1.0 if tolerance is None else tolerance),
-        )
-        described = {"start": params, "x": x, "y": y, "key": key}
-        compiled = _compiled(objective, optimizer, batch_size)
-        # Capacities are powers of two so that another number of steps seldom compiles anew.
-        state = compiled.start(params, data, 1 << max(steps - 1, 0).bit_length())
-        if _is_traced((params, data)):
-            # Under vmap some of the state is shared by all members, so none of it may be donated.
-            return _result(compiled.advance(state, data, steps), steps)
-        with held(checkpoint) as checkpoint, reporting(progress, steps) as report:  # type: ignore[arg-type]
-            saving = None
-            if checkpoint is not None:
-                identity = identity_of(
-                    loss,
-                    (state.params, state.optimizer_state),
-                    data.learning_rate,
-                    optimizer,
-                    **{"batch size": batch_size, "tolerance": tolerance},
-                    **{name: digest_of(tree) for name, tree in described.items()},
-                )
-                saving = Saving(checkpoint, identity, steps)
-                state = saving.restore(state, resume=resume)
-            every = progress_every or max(steps // 100, 1)
-            listen = report and partial(_report, report, steps)
-            state = advance_in_pieces(compiled, state, data, steps, every, listen, saving)
-        if state.diverged:
-            message = _diagnosis(loss, state, data, curvature, batch_size)
-            warnings.warn(message, DivergenceWarning, stacklevel=2)
-        return place(_result(state, steps), home)
-
-
-def _report(report: Report, steps: int, state: State) -> None:
-    report(Progress(int(state.steps), steps, float(state.value)))
-
-
-def _is_traced(tree: PyTree) -> bool:
-    return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(tree))
-
-
-def _result(state: State, steps: int) -> FitResult:
-    losses: Any
-    if _is_traced(state):
-        losses = jnp.where(jnp.arange(steps) < state.steps, state.losses[:steps], jnp.nan)
-    else:
-        # NumPy slices it, because each length would be a program of its own in JAX.
-        losses = jax.device_put(np.asarray(state.losses)[: int(state.steps)])
-    return FitResult(
-        params=state.params,
-        loss=state.value,
-        losses=losses,
-        gradient_norm=state.norm,
-        steps=state.steps,
-        converged=state.converged,
-        diverged=state.diverged,
-        optimizer_state=state.optimizer_state,
+    return fit_rows(
+        loss,
+        params,
+        x,
+        y,
+        optimizer=optimizer,
+        learning_rate=learning_rate,
+        **for_rows,
+        mesh=mesh,
+        checkpoint=checkpoint,
+        resume=resume,
+        progress=progress,  # type: ignore[arg-type]
     )
-
-
-def _compiled(loss: Loss, optimizer: Optimizer, batch_size: int | None) -> Program:
-    try:
-        hash((loss, optimizer))
-    except TypeError:  # such as a callable object that holds arrays
-        return program.__wrapped__(loss, optimizer, batch_size)
-    return program(loss, optimizer, batch_size)
-
-
-def _resolve_learning_rate(
-    learning_rate: Any, loss: Loss, params: PyTree, curvature: PyTree
-) -> Array | None:
-    if learning_rate is None:
-        return None
-    if isinstance(learning_rate, str):
-        if loss is not regression.loss:
-            raise ValueError(
-                "learning_rate='auto' is known for funcgrad.regression.loss only: give a number"
-            )
-        eigenvalue = regression.largest_eigenvalue(params, curvature)
-        if not _is_traced(eigenvalue) and not 0 < float(eigenvalue) < math.inf:
-            raise ValueError(
-                "learning_rate='auto' is one over the largest eigenvalue of the loss's Hessian, "
-                f"which is {float(eigenvalue)} here: x must be finite and not all zero"
-            )
-        learning_rate = 1 / eigenvalue
-    return jnp.asarray(learning_rate, optax.tree.dtype(params, "highest"))
-
-
-def _diagnosis(
-    loss: Loss, state: State, data: Data, curvature: PyTree, batch_size: int | None
-) -> str:
-    if math.isfinite(state.value) and math.isfinite(state.norm):
-        message = (
-            f"the loss or its gradient turned non-finite after {int(state.steps)} steps; "
-            "the result holds the last parameters where both were finite."
-        )
-    else:
-        message = (
-            "the loss or its gradient is not finite at the initial parameters; no step was taken."
-        )
-    for name, tree in (("x", data.x), ("y", data.y)):
-        if not all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(tree)):
-            return f"{message} {name} holds values that are not finite."
-    if loss is regression.loss:
-        largest = float(regression.largest_stable_learning_rate(state.params, curvature))
-        used = "" if data.learning_rate is None else f"; this was {float(data.learning_rate):.4g}"
-        whole = "" if batch_size is None else "on all rows at once "
-        message += (
-            f" Gradient descent on this regression {whole}is stable at learning rates below "
-            f"{largest:.4g}{used}."
-        )
-    return message

@@ -9,6 +9,10 @@ class DivergenceWarning(RuntimeWarning):
     """A fit stopped because its loss or its gradient was no longer finite."""
 
 
+class ConvergenceWarning(RuntimeWarning):
+    """A fit took all its steps, and the norm of its gradient is still above the tolerance."""
+
+
 class FitResult(NamedTuple):
     """What `fit` returns, a pytree.
 

@@ -17,6 +17,12 @@ from jaxtyping import Array, Bool, Float, PyTree
 from funcgrad.training.loop import Loss
 from funcgrad.training.placement import automatic
 
+# How many rows tell a mean from another loss, how far from the start it is looked at as well, and what rounding
+# of any dtype, as a share of the largest number, leaves equal.
+_ROWS_TO_COMPARE = 3
+_AWAY = 0.25
+_ROUNDING = 0.03
+
 WeightedLoss = Callable[[Any, Any, Any, Float[Array, " rows"]], Float[Array, ""]]
 
 
@@ -54,6 +60,60 @@ def weighted_by_target(loss: Loss) -> Loss:
     """Return `row_weighted(loss)` as a loss (params, x, (y, weights)) -> scalar."""
     weighted = row_weighted(loss)
     return lambda params, x, y_and_weights: weighted(params, x, *y_and_weights)
+
+
+def check_mean_over_rows(loss: Loss, params: Any, batch: Any, mesh: Mesh) -> None:
+    """Refuse a loss that is no mean over rows, by its value and gradient on a few of them.
+
+    Every process of the mesh calls it, with no batch where it has no rows.
+
+    Raises:
+        ValueError: the loss of some rows together is not the mean of the losses of each.
+    """
+    if hasattr(loss, "by_row"):
+        return
+    mean = batch is None or _is_mean_over_rows(loss, params, batch)
+    if mesh.is_multi_process:
+        # All processes must go on or stop together.
+        mean = bool(np.all(multihost_utils.process_allgather(np.asarray(mean))))
+    if not mean:
+        raise ValueError(
+            "mesh needs a loss that is a mean over rows, and this one is not: its value or gradient on "
+            "a few rows differs from the mean of those on each row. A sum becomes a mean by jnp.mean"
+        )
+
+
+def _is_mean_over_rows(loss: Loss, params: Any, batch: Any) -> bool:
+    x, y = jax.tree.map(lambda leaf: np.asarray(leaf[:_ROWS_TO_COMPARE]), batch)
+    rows = len(jax.tree.leaves((x, y))[0])
+    pairs = jax.tree.map(np.asarray, _both_ways(loss)(params, x, y, np.ones(rows, np.float32)))
+    return all(map(_agree, *pairs))
+
+
+@lru_cache(maxsize=64)
+def _both_ways(loss: Loss) -> Any:
+    """Return (params, x, y, weights) -> the values and gradients of the loss, and of the mean over rows."""
+
+    @jax.jit
+    def compare(params: Any, x: Any, y: Any, weights: Array) -> Any:
+        # Where the parameters start, often at zero, two losses may happen to agree.
+        elsewhere = jax.tree.map(lambda leaf: leaf + _AWAY * (1 + jnp.abs(leaf)), params)
+
+        def outcomes(function: Any, *more: Array) -> list[Array]:
+            found = [jax.value_and_grad(function)(at, x, y, *more) for at in (params, elsewhere)]
+            return [jnp.stack(leaves) for leaves in zip(*map(jax.tree.leaves, found), strict=True)]
+
+        return outcomes(loss), outcomes(row_weighted(loss), weights)
+
+    return compare
+
+
+def _agree(a: np.ndarray, b: np.ndarray) -> bool:
+    """Return whether two arrays are the same but for rounding; NaN is the same as NaN."""
+    both = np.abs(np.stack([a, b]).astype(np.float64))
+    largest = both[np.isfinite(both)].max(initial=0.0)
+    a, b = a.astype(np.float64), b.astype(np.float64)
+    return bool(np.allclose(a, b, rtol=0, atol=_ROUNDING * largest, equal_nan=True))
 
 
 class RowSharding:

@@ -1,13 +1,16 @@
 """Where batches come from, with the place to go on from: any iterable, or one that can begin anywhere."""
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from typing import Any
 
 import jax
 import numpy as np
 from jaxtyping import PyTree
 
+from funcgrad.regression.precision import integers_kept, needs_float64, numbers
 from funcgrad.regression.sums import pair_of
+from funcgrad.training.loop import Loss
 
 Batches = Iterable[tuple[PyTree, PyTree]]
 Source = Batches | Callable[[int], Batches]
@@ -56,6 +59,55 @@ def epoch_of(source: Any, number: int, position: PyTree | None) -> Any:
             "function from the epoch's number to its batches"
         )
     return Counted(source, position)
+
+
+class _Peeked:
+    """Another source, one batch of which was read already; its first epoch begins with that one."""
+
+    def __init__(self, source: Any, begun: Iterator[Any]) -> None:
+        self._source, self._begun = source, [begun]
+
+    def __call__(self, number: int) -> Batches:
+        if number == 0 and self._begun:
+            return self._begun.pop()
+        return self._source(number) if callable(self._source) else self._source
+
+
+def peek(source: Any) -> tuple[Any, Any]:
+    """Return the first batch of a source, None if there is none, and a source of all its batches.
+
+    A source that knows its dtype is not read: an empty array of that stands for its batches.
+    """
+    if is_stream(source):
+        return np.empty(0, getattr(source, "dtype", None)), source
+    if isinstance(source, list | tuple):
+        return (source[0] if source else None), source
+    if not callable(source) and (hasattr(source, "shape") or not isinstance(source, Iterable)):
+        return None, source
+    begun = iter(source(0) if callable(source) else source)
+    first = next(begun, None)
+    whole = begun if first is None else chain([first], begun)
+    return first, whole if begun is source else _Peeked(source, whole)
+
+
+def for_loss(loss: Loss, x: PyTree, y: PyTree) -> tuple[PyTree, PyTree]:
+    """Return x and y by the rule of dtypes; for a loss of our own, integers are numbers like others."""
+    if hasattr(loss, "by_row"):
+        return numbers("x", x), numbers("y", y)
+    return jax.tree.map(integers_kept, (x, y))
+
+
+def check_dtype(batch: PyTree, *, float64: bool) -> None:
+    """Refuse a batch of 64 bits where the batches before it were not.
+
+    Raises:
+        TypeError: its dtype would be cut.
+    """
+    if not float64 and needs_float64(batch):
+        raise TypeError(
+            "a batch holds 64-bit numbers, which the parameters and the first batch did not: give all "
+            "batches in one dtype"
+        )
 
 
 def position_like(source: Any) -> PyTree:

@@ -13,17 +13,24 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Float, PyTree
 
+from funcgrad.regression.precision import (
+    as_set_by_user,
+    float64_is_on,
+    needs_float64,
+    own_work,
+    starting,
+)
 from funcgrad.training.checkpoints import Checkpoint, CheckpointError
 from funcgrad.training.checks import check_optimizer
 from funcgrad.training.identity import digest_of
 from funcgrad.training.loop import Loss, Optimizer, gradient_norm, transformation
-from funcgrad.training.precision import float64_where_given
 from funcgrad.training.progress import RowMeter, StreamReport, reporting_rows
 from funcgrad.training.results import DivergenceWarning, FitResult
-from funcgrad.training.rows import RowSharding, row_weighted
+from funcgrad.training.rows import RowSharding, check_mean_over_rows, row_weighted
 from funcgrad.training.saving import (
     field,
     free_arrays,
@@ -34,7 +41,16 @@ from funcgrad.training.saving import (
     own,
     to_arrays,
 )
-from funcgrad.training.sources import Source, epoch_of, expected_rows, position_like, rows_of
+from funcgrad.training.sources import (
+    Source,
+    check_dtype,
+    epoch_of,
+    expected_rows,
+    for_loss,
+    peek,
+    position_like,
+    rows_of,
+)
 
 # Steps handed to the device before the host waits for the first of them: reading goes on meanwhile, and
 # no more batches than these are held.
@@ -129,8 +145,15 @@ def fit_batches(
         raise ValueError("learning_rate='auto' needs all rows at once: give a number")
     if epochs < 1:
         raise ValueError(f"epochs must be 1 or more, got {epochs!r}")
-    with float64_where_given(params), held(checkpoint) as checkpoint:
-        run = _Run(loss, params, optimizer, learning_rate, mesh)
+    first, batches = peek(batches)
+    if isinstance(first, list | tuple) and len(first) == 2:
+        first = for_loss(loss, *first)
+    float64 = needs_float64((params, first))
+    if mesh is not None and mesh.is_multi_process:
+        float64 = bool(np.any(multihost_utils.process_allgather(np.asarray(float64))))
+    called = as_set_by_user(loss)
+    with own_work(float64=float64), held(checkpoint) as checkpoint:
+        run = _Run(called, starting(params, float64=float64), optimizer, learning_rate, mesh)
         saved, identity = None, {}
         if checkpoint is not None:
             identity = run.identity(batches)
@@ -169,8 +192,6 @@ class _Run:
         learning_rate: float | None,
         mesh: Mesh | None,
     ) -> None:
-        # Naming the dtype strips weak types (Python numbers), which a step would not keep.
-        params = jax.tree.map(lambda leaf: jnp.array(leaf, jnp.result_type(leaf)), params)
         self.dtype = optax.tree.dtype(params, "highest")
         rate = None if learning_rate is None else jnp.asarray(learning_rate, self.dtype)
         state = Trained(params, transformation(optimizer, rate).init(params))
@@ -246,11 +267,15 @@ class _Run:
             self._hear()
 
     def _dispatch(self, batch: Any, rows: int, due: bool) -> None:
+        if batch is not None:
+            batch = for_loss(self.loss, *batch)
+            check_dtype(batch, float64=float64_is_on())
         if self.mesh is None:
             x, y = jax.tree.map(jnp.asarray, batch)
             self.state, outcome = self.advance(self.state, x, y, None, None, self.rate)
         else:
             if self.sharding is None:
+                check_mean_over_rows(self.loss, self.state.params, batch, self.mesh)
                 self.sharding = RowSharding(self.mesh, max(rows, 1))
                 self.state = self.sharding.replicate(self.state)
                 if self.rate is not None:

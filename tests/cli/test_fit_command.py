@@ -12,9 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from funcgrad import regression
 from funcgrad.cli import main
 from funcgrad.datasets import correct_digits, load_diabetes, load_nist
 from funcgrad.training import checkpoints
+from tests.rational import ridge_exactly
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
@@ -495,3 +497,44 @@ def test_killed_at_any_moment_and_resumed_the_model_is_the_same_bytes(tmp_path, 
         assert process.wait() == 0, process.stderr.read()
     assert (tmp_path / "cut").read_bytes() == (tmp_path / "whole").read_bytes()
     print(f"{way}: {kills} kills, {completed} runs ended on the way")
+
+
+@pytest.mark.parametrize(
+    "more", [[], ["--optimizer", "momentum", "--epochs", "400"]], ids=["exact", "trained"]
+)
+def test_the_error_of_a_good_fit_is_the_rows(tmp_path, monkeypatch, capsys, more):
+    """By the sums it is 0: the squares of residuals near 1 are lost beside those of targets near 1e8."""
+    monkeypatch.chdir(tmp_path)
+    Path("good.csv").write_text("x,y\n0,0\n1,1e8\n2,2e8\n3,300000001\n")
+    assert fit("good.csv", *more, target="y") == 0
+    model = np.load("model")
+    x, y = np.arange(4.0), np.array([0, 1e8, 2e8, 300000001])
+    squares = np.square(y - x * float(model["weights"][0]) - float(model["bias"])).mean()
+    np.testing.assert_allclose(float(model["loss"]), squares, rtol=1e-6)
+    if not more:
+        np.testing.assert_allclose(float(model["loss"]), 0.075, rtol=1e-6)
+        assert "root mean squared error 0.273861" in capsys.readouterr().out
+
+
+def test_the_error_of_a_line_with_a_little_noise_is_that_of_the_noise(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    x = np.linspace(0, 1, 1000)
+    y = 1e6 * x + 1e-3 * np.random.default_rng(0).normal(size=1000)
+    np.save("line.npy", np.column_stack([x, y]))
+    assert fit("line.npy", "--quiet", target="x1") == 0
+    exact = regression.least_squares(x[:, None], y, intercept=True)
+    np.testing.assert_allclose(float(np.load("model")["loss"]), exact.loss, rtol=1e-6)
+
+
+@pytest.mark.parametrize("penalty", ["1e-6", "10"])
+def test_ridge_of_columns_that_nearly_depend_is_that_of_rational_arithmetic(
+    tmp_path, monkeypatch, penalty
+):
+    monkeypatch.chdir(tmp_path)
+    problem = load_nist("filip")
+    x = problem.x ** np.arange(1, 11)
+    np.save("filip.npy", np.column_stack([x, problem.y]))
+    assert fit("filip.npy", "--ridge", penalty, "--quiet", target="x10") == 0
+    weights, bias = ridge_exactly(x, problem.y, float(penalty))
+    np.testing.assert_allclose(np.load("model")["weights"], weights, rtol=1e-12)
+    np.testing.assert_allclose(np.load("model")["bias"], bias, rtol=1e-12)

@@ -12,22 +12,9 @@ from funcgrad import regression
 from funcgrad.datasets import NIST_PROBLEMS, correct_digits, load_nist
 from funcgrad.regression import Linear
 from funcgrad.regression.orthogonal import triangular_factor
+from tests.rational import solve_exactly
 
 pytestmark = pytest.mark.slow
-
-
-def solve_exactly(matrix, right):
-    """Gauss-Jordan elimination in rational arithmetic."""
-    size = len(matrix)
-    rows = [[*map(Fraction, matrix[i]), Fraction(right[i])] for i in range(size)]
-    for i in range(size):
-        pivot = next(k for k in range(i, size) if rows[k][i])
-        rows[i], rows[pivot] = rows[pivot], rows[i]
-        rows[i] = [v / rows[i][i] for v in rows[i]]
-        for k in range(size):
-            if k != i:
-                rows[k] = [a - rows[k][i] * b for a, b in zip(rows[k], rows[i], strict=True)]
-    return [row[-1] for row in rows]
 
 
 def exact_statistics(x, y, intercept):
@@ -114,8 +101,14 @@ def test_a_column_that_is_the_intercept_again_is_warned_of_where_it_was_asked_fo
     assert [warning.filename for warning in caught] == [__file__]
 
 
-def test_data_that_is_not_finite_gives_nan_and_no_warning_about_rank():
-    answer = regression.least_squares(np.array([[1.0, np.nan], [2.0, 1.0], [0.0, 1.0]]), np.ones(3))
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("name", ["x", "y"])
+def test_data_that_is_not_finite_gives_nan_and_is_warned_of_and_not_of_rank(name, value):
+    data = {"x": np.array([[1.0, 3.0], [2.0, 1.0], [0.0, 1.0]]), "y": np.ones(3)}
+    data[name].flat[0] = value
+    with pytest.warns(RuntimeWarning, match=f"{name} holds values that are not finite") as caught:
+        answer = regression.least_squares(**data)
+    assert [warning.filename for warning in caught] == [__file__]
     assert np.isnan(answer.params).all()
 
 
@@ -137,10 +130,88 @@ def test_several_outputs_are_each_output_alone():
         np.testing.assert_allclose(together.r_squared[j], alone.r_squared, rtol=1e-15)
 
 
-def test_as_many_rows_as_parameters_leave_no_standard_errors():
-    answer = regression.least_squares(np.eye(3) + 1, np.arange(3.0))
+@pytest.mark.parametrize("y", [np.arange(3.0), np.array([1 / 3, 0.1, 0.7])])
+def test_as_many_rows_as_parameters_leave_no_standard_errors(y):
+    answer = regression.least_squares(np.eye(3) + 0.1, y)
     assert np.isnan(answer.residual_standard_deviation)
     assert np.isnan(answer.standard_errors).all()
+
+
+def test_targets_that_do_not_vary_have_no_share_that_is_explained():
+    answer = regression.least_squares(np.arange(5.0)[:, None], np.full(5, 0.1), intercept=True)
+    assert np.isnan(answer.r_squared)
+
+
+@pytest.mark.parametrize("size", [2.0**-600, 2.0**665])
+def test_targets_of_any_size_keep_their_standard_errors(size):
+    random = np.random.default_rng(0)
+    x, y = random.normal(size=(30, 3)), random.normal(size=30)
+    plain = regression.least_squares(x, y, intercept=True)
+    scaled = regression.least_squares(x, y * size, intercept=True)
+    for name in ("params", "standard_errors", "residual_standard_deviation"):
+        for one, other in zip(
+            *map(jax.tree.leaves, (getattr(plain, name), getattr(scaled, name))), strict=True
+        ):
+            np.testing.assert_array_equal(np.asarray(one) * size, other)
+    assert scaled.r_squared == plain.r_squared
+
+
+@pytest.mark.parametrize(("rows", "features"), [(20, 3), (4, 6)])
+def test_the_bias_is_not_made_small_where_columns_depend_on_one_another(rows, features):
+    """The weights are the smallest for centred data: NumPy's pseudoinverse of it."""
+    random = np.random.default_rng(0)
+    x, y = random.normal(3, 1, size=(rows, features)), random.normal(size=rows)
+    x = np.column_stack([x, x[:, 0]])
+    with pytest.warns(np.exceptions.RankWarning):
+        answer = regression.least_squares(x, y, intercept=True)
+    with pytest.warns(np.exceptions.RankWarning):
+        moved = regression.least_squares(x, y + 1000, intercept=True)
+    weights = np.linalg.pinv(x - x.mean(axis=0)) @ (y - y.mean())
+    np.testing.assert_allclose(answer.params.weights, weights, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(answer.params.bias, y.mean() - x.mean(axis=0) @ weights, rtol=1e-10)
+    np.testing.assert_allclose(moved.params.weights, answer.params.weights, rtol=1e-9, atol=1e-10)
+    np.testing.assert_allclose(
+        float(moved.params.bias) - float(answer.params.bias), 1000, rtol=1e-12
+    )
+
+
+def nearly_dependent(rows, bits):
+    """Columns of whole numbers, and a combination of them with whole numbers times 2**-bits added: no rounding."""
+    random = np.random.default_rng(0)
+    base = random.integers(-9, 9, size=(rows, 3)).astype(np.float64)
+    noise = random.integers(-9, 9, size=rows) * 2.0 ** (1 - bits)
+    return np.column_stack([base, base @ [1, 2, -1] + noise]), random
+
+
+@pytest.mark.parametrize("bits", [40, 43, 46])
+def test_columns_are_independent_as_long_as_the_answer_is_exact(bits):
+    """Scaled condition numbers 3e12 to 1.8e14."""
+    x, random = nearly_dependent(20, bits)
+    y = random.normal(size=20)
+    rows = [[Fraction(v) for v in row] for row in x.tolist()]
+    gram = [[sum(row[j] * row[k] for row in rows) for k in range(4)] for j in range(4)]
+    right = [
+        sum(row[j] * Fraction(t) for row, t in zip(rows, y.tolist(), strict=True)) for j in range(4)
+    ]
+    answer = regression.least_squares(x, y)
+    assert int(answer.rank) == 4
+    exact = [float(v) for v in solve_exactly(gram, right)]
+    np.testing.assert_allclose(answer.params, exact, rtol=4 * np.finfo(np.float64).eps)
+
+
+def test_many_rows_do_not_make_columns_dependent():
+    x, _ = nearly_dependent(100_000, 42)
+    answer = regression.least_squares(x, x @ [3, -2, 1, 5])
+    assert int(answer.rank) == 4
+    np.testing.assert_allclose(answer.params, [3, -2, 1, 5], rtol=1e-12)
+
+
+@pytest.mark.parametrize("rows", [9, 300, 20_000])
+def test_a_column_computed_from_others_and_rounded_depends_on_them(rows):
+    base = np.random.default_rng(0).normal(size=(rows, 4))
+    x = np.column_stack([base, base @ [1, 2, -1, 0.3]])
+    with pytest.warns(np.exceptions.RankWarning, match="rank 4 for 5"):
+        regression.least_squares(x, base[:, 0])
 
 
 @pytest.mark.parametrize("rows", [5, 8192, 8193, 20001])

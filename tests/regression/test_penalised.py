@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 
 from funcgrad import regression
+from funcgrad.datasets import load_nist
 from funcgrad.regression import Linear
+from tests.rational import ridge_exactly
 
 OUTPUTS = pytest.mark.parametrize("outputs", [(), (3,)], ids=["one output", "three outputs"])
 INTERCEPT = pytest.mark.parametrize("intercept", [False, True])
@@ -98,9 +100,79 @@ def test_a_penalty_above_the_largest_correlation_leaves_no_weight():
 
 def test_lasso_that_ran_out_of_steps_says_so_where_it_was_asked_for():
     x, y = data()
-    with pytest.warns(RuntimeWarning, match="after 10 steps") as caught:
-        regression.lasso(regression.moments(x, y), 0.01, steps=10)
+    sums = regression.moments(x, y)
+    with pytest.warns(RuntimeWarning, match="not converged after 10 sweeps.*by up to") as caught:
+        regression.lasso(sums, 0.01, steps=10, tolerance=1e-30)
     assert [warning.filename for warning in caught] == [__file__]
+    # Where nothing can be said, there is no number to be taken for the answer.
+    unsaid = jax.vmap(lambda penalty: regression.lasso(sums, penalty, steps=10, tolerance=1e-30))
+    assert np.isnan(unsaid(np.array([0.01, 0.02]))).all()
+
+
+def unscaled():
+    """A salary, a share and an age, as people have them."""
+    random = np.random.default_rng(0)
+    x = np.column_stack(
+        [random.normal(50_000, 15_000, 500), random.random(500), random.normal(40, 10, 500)]
+    )
+    return x, x @ [1e-4, 20, 0.5] + random.normal(size=500)
+
+
+@INTERCEPT
+@pytest.mark.parametrize("penalty", [0.1, 1.0])
+def test_lasso_of_columns_of_any_size_is_scikit_learns(penalty, intercept):
+    linear_model = pytest.importorskip("sklearn.linear_model")
+    x, y = unscaled()
+    theirs = linear_model.Lasso(alpha=penalty, fit_intercept=intercept, tol=1e-14, max_iter=10**6)
+    theirs.fit(x, y)
+    ours = regression.lasso(regression.moments(x, y), penalty, intercept=intercept)
+    np.testing.assert_allclose(weights_of(ours), theirs.coef_, rtol=1e-8)
+
+
+def test_a_path_down_to_small_penalties_is_scikit_learns():
+    linear_model = pytest.importorskip("sklearn.linear_model")
+    x, y = unscaled()
+    x = np.column_stack([x, x[:, 1] ** 2, x[:, 2] * x[:, 1]])
+    x, y = x - x.mean(axis=0), y - y.mean()
+    penalties = np.geomspace(1e4, 1e-4, 40)
+    _, theirs, _ = linear_model.lasso_path(x, y, alphas=penalties, tol=1e-14, max_iter=10**6)
+    ours = jax.vmap(regression.lasso, in_axes=(None, 0))(regression.moments(x, y), penalties)
+    np.testing.assert_allclose(ours, theirs.T, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("penalty", [1e-10, 1e-6, 1.0])
+@pytest.mark.parametrize("name", ["filip", "longley"])
+def test_ridge_of_rows_is_that_of_rational_arithmetic(name, penalty):
+    problem = load_nist(name)
+    x = problem.x if problem.degree is None else problem.x ** np.arange(1, problem.degree + 1)
+    weights, bias = ridge_exactly(x, problem.y, penalty)
+    ours = regression.ridge((x, problem.y), penalty, intercept=True)
+    np.testing.assert_allclose(ours.weights, weights, rtol=1e-13)
+    np.testing.assert_allclose(ours.bias, bias, rtol=1e-13)
+
+
+def test_ridge_of_a_column_given_twice_shares_its_weight():
+    random = np.random.default_rng(0)
+    x, y = random.normal(size=(30, 2)), random.normal(size=30)
+    twice = np.column_stack([x, x[:, 0]])
+    weights, bias = ridge_exactly(twice, y, 1e-6)
+    ours = regression.ridge((twice, y), 1e-6, intercept=True)
+    np.testing.assert_allclose(ours.weights, weights, rtol=1e-12)
+    np.testing.assert_allclose(ours.bias, bias, rtol=1e-12)
+
+
+def test_ridge_of_sums_says_how_many_digits_are_left_and_gives_none_where_none_are():
+    problem = load_nist("filip")
+    x = problem.x ** np.arange(1, 11)
+    twice = np.column_stack([x[:, :2], x[:, 0]])
+    for columns, penalty in ((x, 1e-6), (twice, 0.0)):
+        sums = regression.moments(columns, problem.y)
+        with pytest.warns(RuntimeWarning, match="about 0 digits.*give the rows") as caught:
+            answer = regression.ridge(sums, penalty, intercept=True)
+        assert [warning.filename for warning in caught] == [__file__]
+        assert np.isnan(answer.weights).all()
+        one = jax.jit(lambda sums, penalty=penalty: regression.ridge(sums, penalty))(sums)
+        assert np.isnan(one).all()
 
 
 @pytest.mark.parametrize("solve", [regression.ridge, regression.lasso])

@@ -292,3 +292,25 @@ def test_batches_from_anything_iterable_and_from_files_are_summed(tmp_path):
 def test_what_are_no_batches_is_refused(arguments, error, message):
     with pytest.raises(error, match=message):
         regression.moments(*arguments)
+
+
+@pytest.mark.parametrize("weight", [-1.0, -1e-300])
+def test_a_negative_weight_is_refused(weight):
+    weights = np.array([1.0, weight, 1.0])
+    with pytest.raises(ValueError, match="weights must be 0 or more"):
+        regression.moments(np.ones((3, 1)), np.ones(3), weights)
+
+
+def test_a_loss_from_sums_that_is_their_rounding_is_warned_of():
+    """The true mean squared error is 0.075, and the sums have it as 0."""
+    x, y = np.arange(4.0)[:, None], np.array([0, 1e8, 2e8, 300000001])
+    answer = regression.least_squares(x, y, intercept=True)
+    sums = regression.moments(x, y)
+    with pytest.warns(regression.LostDigitsWarning, match="fewer than three digits") as caught:
+        from_sums = regression.loss(answer.params, sums, None)
+    assert [warning.filename for warning in caught] == [__file__]
+    assert abs(float(from_sums) - 0.075) <= regression.rounding(answer.params, sums)
+    np.testing.assert_allclose(regression.loss(answer.params, x, y), 0.075, rtol=1e-6)
+    with pytest.warns(regression.LostDigitsWarning) as caught:
+        fit(regression.loss, answer.params, sums, optimizer=optax.sgd(0.0), steps=1)
+    assert [warning.filename for warning in caught] == [__file__]

@@ -14,6 +14,7 @@ from funcgrad.datasets import load_diabetes
 sklearn = pytest.importorskip("sklearn")
 
 from sklearn.base import clone  # noqa: E402
+from sklearn.exceptions import ConvergenceWarning  # noqa: E402
 from sklearn.linear_model import LinearRegression as Theirs  # noqa: E402
 from sklearn.model_selection import GridSearchCV, cross_val_score  # noqa: E402
 from sklearn.pipeline import make_pipeline  # noqa: E402
@@ -102,6 +103,20 @@ def test_an_optimizer_that_is_ready_survives_a_clone():
 def test_dependent_features_are_warned_of():
     with pytest.warns(np.exceptions.RankWarning, match="rank 11 for 12"):
         LinearRegression().fit(np.column_stack([X, X[:, 0]]), Y)
+
+
+def test_a_tolerance_that_was_missed_is_warned_of_in_scikit_learns_words():
+    model = LinearRegression(optimizer=optax.sgd, learning_rate="auto", max_iter=3, tol=1e-9)
+    with pytest.warns(ConvergenceWarning, match=r"max_iter=3 steps.*above tol=1e-09") as caught:
+        model.fit(SCALED, Y)
+    assert [warning.filename for warning in caught] == [__file__]
+
+
+def test_the_bias_follows_the_targets_where_features_depend_on_one_another():
+    twice = np.column_stack([X, X[:, 0]])
+    with pytest.warns(np.exceptions.RankWarning):
+        model, moved = LinearRegression().fit(twice, Y), LinearRegression().fit(twice, Y + 1000)
+    np.testing.assert_allclose(moved.predict(twice) - model.predict(twice), 1000, rtol=1e-9)
 
 
 def test_without_scikit_learn_the_message_says_how_to_get_it():

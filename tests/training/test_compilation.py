@@ -38,6 +38,7 @@ def test_a_second_fit_compiles_nothing(compilations):
     assert compilations(lambda: run(jnp.ones(3), 2 * X, Y + 1)) == 0
 
 
+@pytest.mark.filterwarnings("ignore::funcgrad.training.ConvergenceWarning")
 def test_nor_does_another_learning_rate_tolerance_or_number_of_steps(compilations):
     run = partial(fit, regression.loss, jnp.zeros(3), X, Y, optimizer=optax.sgd)
     run(learning_rate=0.1, steps=100, tolerance=1e-9)

@@ -10,6 +10,7 @@ import pytest
 
 from funcgrad import fit, regression
 from funcgrad.regression import Linear
+from funcgrad.training import ConvergenceWarning
 
 SGD = optax.sgd(0.1)
 
@@ -93,7 +94,9 @@ def test_tolerance_stops_at_the_first_gradient_that_small(data):
     assert result.converged
     assert float(result.gradient_norm) <= 1e-3
     assert len(result.losses) == int(result.steps) < 500
-    one_less = run(steps=int(result.steps) - 1, tolerance=1e-3)
+    with pytest.warns(ConvergenceWarning, match="above the tolerance of 0.001") as caught:
+        one_less = run(steps=int(result.steps) - 1, tolerance=1e-3)
+    assert [warning.filename for warning in caught] == [__file__]
     assert not one_less.converged
     assert float(one_less.gradient_norm) > 1e-3
 

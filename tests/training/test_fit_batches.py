@@ -38,7 +38,9 @@ def in_batches(rows):
 @pytest.fixture
 def stream(tmp_path):
     np.save(tmp_path / "rows.npy", np.column_stack([X, Y]))
-    return Stream(tmp_path / "rows.npy", "x3", seed=1, batch_rows=48, memory=1 << 16)
+    return Stream(
+        tmp_path / "rows.npy", "x3", dtype=np.float32, seed=1, batch_rows=48, memory=1 << 16
+    )
 
 
 @pytest.mark.parametrize("optimizer", [SGD, ADAM, optax.lbfgs()], ids=["sgd", "adam", "lbfgs"])

@@ -1,0 +1,191 @@
+"""The one rule of dtypes, and the JAX settings that the package's own work runs under.
+
+The rule: the dtype of the arrays given, NumPy's or JAX's, is the dtype computed in.
+
+- NumPy's float64 is computed in float64. `jax.enable_x64` is on around the work; no global setting changes.
+- NumPy's integers and booleans become the floating dtype that holds them: float32 up to 16 bits, float64
+  above. Integers beyond 2**53, which float64 does not hold, are refused; so are long doubles.
+- Lists are read as NumPy reads them. Python's numbers take the dtype of the arrays beside them.
+- JAX's arrays are promoted as JAX promotes them. Among tracers theirs decide: a trace has its dtype already.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from functools import lru_cache, wraps
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import PyTree
+
+_WIDE = frozenset(map(np.dtype, (np.float64, np.complex128, np.int64, np.uint64)))
+_LARGEST_INTEGER = 1 << 53
+
+# Settings that people make to be strict with code of their own: ours broadcasts and promotes on purpose, and
+# its NaN have a meaning. One row a setting: its name, the values that let ours run, its context manager.
+_STRICTNESS: tuple[tuple[str, tuple[Any, ...], Any], ...] = (
+    ("jax_numpy_rank_promotion", ("allow",), jax.numpy_rank_promotion),
+    ("jax_numpy_dtype_promotion", ("standard",), jax.numpy_dtype_promotion),
+    ("jax_debug_nans", (False,), jax.debug_nans),
+    ("jax_debug_infs", (False,), jax.debug_infs),
+    ("jax_debug_key_reuse", (False,), jax.debug_key_reuse),
+    ("jax_check_tracer_leaks", (False,), jax.check_tracer_leaks),
+    ("jax_transfer_guard_host_to_device", ("allow", None), jax.transfer_guard_host_to_device),
+    ("jax_transfer_guard_device_to_host", ("allow", None), jax.transfer_guard_device_to_host),
+    ("jax_transfer_guard_device_to_device", ("allow", None), jax.transfer_guard_device_to_device),
+)
+
+
+# Those of them that apply while a function is traced.
+_TRACED = ("jax_numpy_rank_promotion", "jax_numpy_dtype_promotion")
+
+
+def own_work(*, float64: bool = True) -> AbstractContextManager[Any]:
+    """Run the package's own work: under no strictness of the user's, with float64 where asked for."""
+    config = jax.config
+    changes = [
+        setting(lenient[0])
+        for name, lenient, setting in _STRICTNESS
+        if getattr(config, name) not in lenient
+    ]
+    if float64 and not float64_is_on():
+        changes.append(jax.enable_x64(True))
+    return _together(changes) if changes else _NOTHING
+
+
+def float64_is_on() -> bool:
+    """Return whether JAX keeps 64-bit types here."""
+    name = "jax_enable_x64"  # an attribute that its annotations leave out
+    return bool(getattr(jax.config, name))
+
+
+@contextmanager
+def _together(contexts: list[AbstractContextManager[Any]]) -> Iterator[None]:
+    with ExitStack() as stack:
+        for context in contexts:
+            stack.enter_context(context)
+        yield
+
+
+# A step of a small problem takes microseconds, and a context manager of Python's makes several of them.
+_NOTHING = nullcontext()
+
+
+def as_set_by_user(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function of the user's that keeps the settings it has now when `own_work` calls it.
+
+    The same function and settings give the same function again, which programs are kept by.
+    """
+    strict = tuple(
+        (name, getattr(jax.config, name))
+        for name, lenient, _ in _STRICTNESS
+        if name in _TRACED and getattr(jax.config, name) not in lenient
+    )
+    if not strict:
+        return function
+    try:
+        return _under(function, strict)
+    except TypeError:  # a callable object that cannot be hashed
+        return _under.__wrapped__(function, strict)
+
+
+@lru_cache(maxsize=64)
+def _under(function: Any, strict: tuple[tuple[str, Any], ...]) -> Any:
+    settings = {name: setting for name, _, setting in _STRICTNESS}
+
+    @wraps(function)
+    def wrapped(*args: Any) -> Any:
+        with _together([settings[name](value) for name, value in strict]):
+            return function(*args)
+
+    return wrapped
+
+
+def computing_in(*arrays: PyTree) -> AbstractContextManager[Any]:
+    """Return `own_work` in the dtype of the arrays, which is float64 where one of them needs it."""
+    return own_work(float64=needs_float64(arrays))
+
+
+def needs_float64(arrays: PyTree) -> bool:
+    """Return whether an array's dtype is lost unless JAX's 64-bit types are on."""
+    leaves = jax.tree.leaves(arrays)
+    wide = [leaf for leaf in leaves if getattr(leaf, "dtype", None) in _WIDE]
+    if not wide:
+        return False
+    return any(map(_is_traced, wide)) or not any(map(_is_traced, leaves))
+
+
+def _is_traced(leaf: Any) -> bool:
+    return isinstance(leaf, jax.core.Tracer)
+
+
+def numbers(name: str, value: Any) -> Any:
+    """Return data as an array of a floating dtype, or as JAX's array that it is already.
+
+    Args:
+        name: what a message calls it.
+        value: an array, or anything that NumPy makes one of; None stays None.
+
+    Raises:
+        TypeError: if it does not hold numbers, or a long double.
+        ValueError: if it holds an integer that float64 does not.
+    """
+    if value is None or isinstance(value, jax.Array | int | float | complex):
+        return value
+    if hasattr(value, "__jax_array__"):
+        return value
+    array = np.asarray(value)
+    if array.dtype.kind in "OSUMm":
+        raise TypeError(f"{name} must hold numbers, got an array of dtype {array.dtype}")
+    if array.dtype.kind == "f" and array.dtype.itemsize > 8:
+        raise TypeError(
+            f"{name} is of dtype {array.dtype}, and the widest dtype computed in is float64: convert it"
+        )
+    if array.dtype.kind in "biu":
+        _check_integers(name, array)
+        return array.astype(np.promote_types(array.dtype, np.float32))
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+
+
+def _check_integers(name: str, array: np.ndarray) -> None:
+    if array.dtype.itemsize < 8 or not array.size:
+        return
+    largest = max(int(array.max()), int(array.min()), key=abs)
+    if abs(largest) > _LARGEST_INTEGER:
+        raise ValueError(
+            f"{name} holds the integer {largest}: float64 holds every integer up to 2**53 only. "
+            "Subtract an offset, or convert to float64 if rounding is meant"
+        )
+
+
+def integers_kept(value: Any) -> Any:
+    """Return a leaf of data for any loss: NumPy's integers stay integers, 32-bit ones where they fit.
+
+    A loss may use them as indices. JAX would cut those that do not fit into 32 bits.
+    """
+    if not isinstance(value, np.ndarray | np.generic) or value.dtype not in _WIDE:
+        return value
+    if value.dtype.kind not in "iu":
+        return value
+    narrow = np.dtype(np.int32 if value.dtype.kind == "i" else np.uint32)
+    limits = np.iinfo(narrow)
+    fits = value.size == 0 or (value.min() >= limits.min and value.max() <= limits.max)
+    return value.astype(narrow) if fits else value
+
+
+def starting(params: PyTree, *, float64: bool) -> PyTree:
+    """Return params as arrays to train: none of Python's numbers among them, in float64 where that is due."""
+    leaves = [leaf for leaf in jax.tree.leaves(params) if hasattr(leaf, "dtype")]
+    floating = [leaf.dtype for leaf in leaves if jnp.issubdtype(leaf.dtype, jnp.floating)]
+
+    def start(leaf: Any) -> jax.Array:
+        # Naming the dtype strips weak types, which a step would not keep.
+        dtype = jnp.result_type(leaf)
+        if isinstance(leaf, float) and not isinstance(leaf, np.generic) and floating:
+            dtype = jnp.result_type(*floating)
+        if float64 and jnp.issubdtype(dtype, jnp.floating):
+            dtype = np.dtype(np.float64)
+        return jnp.asarray(leaf, dtype)
+
+    return jax.tree.map(start, params)

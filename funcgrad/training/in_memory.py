@@ -1,0 +1,204 @@
+"""Training on data in memory: one compiled loop on the device, watched from here."""
+
+import math
+import warnings
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.sharding import Mesh
+from jaxtyping import Array, PyTree
+
+from funcgrad import regression
+from funcgrad.regression.model import weights_and_bias
+from funcgrad.regression.precision import as_set_by_user, needs_float64, own_work, starting
+from funcgrad.regression.sums import warn_of_lost_digits
+from funcgrad.training.checkpoints import Checkpoint
+from funcgrad.training.checks import check_batches, check_numbers, check_optimizer
+from funcgrad.training.identity import digest_of
+from funcgrad.training.loop import Data, Loss, Optimizer, Program, State, program
+from funcgrad.training.pieces import advance_in_pieces
+from funcgrad.training.placement import automatic, mesh_of, place
+from funcgrad.training.progress import Progress, Report, reporting
+from funcgrad.training.results import ConvergenceWarning, DivergenceWarning, FitResult
+from funcgrad.training.rows import RowSharding, check_mean_over_rows, weighted_by_target
+from funcgrad.training.saving import Saving, held, identity_of
+from funcgrad.training.sources import for_loss, rows_of
+
+
+def fit_rows(
+    loss: Loss,
+    params: PyTree,
+    x: PyTree,
+    y: PyTree,
+    *,
+    optimizer: Optimizer,
+    steps: Any = None,
+    learning_rate: Any = None,
+    batch_size: int | None = None,
+    key: Any = None,
+    tolerance: float | None = None,
+    mesh: Mesh | None = None,
+    checkpoint: Checkpoint | str | Path | None = None,
+    resume: bool = False,
+    progress: bool | Report = False,
+    progress_every: int | None = None,
+) -> FitResult:
+    """Train on x and y in one compiled loop on the device; arguments are those of `fit`."""
+    check_numbers(steps, tolerance, progress_every)
+    assert steps is not None
+    check_optimizer(optimizer, learning_rate)
+    sums = isinstance(x, regression.Moments)
+    if not sums:
+        x, y = for_loss(loss, x, y)
+    # Sums are in float64 whatever the rows were, so the parameters decide.
+    float64 = needs_float64(params if sums else (params, x, y))
+    called = as_set_by_user(loss)
+    with own_work(float64=float64 or sums):
+        x, y = jax.tree.map(jnp.asarray, (x, y))
+        check_batches(batch_size, key, tolerance, x, y)
+        params = starting(params, float64=float64)
+        home = mesh_of((x, y, params))
+        if mesh is None:
+            params, x, y = place((params, x, y), None if home is None else automatic(home))
+            objective, curvature = called, x
+        else:
+            if batch_size is not None:
+                raise ValueError(
+                    "mesh is for full batches: give the mini-batches themselves, without y"
+                )
+            rows = RowSharding(mesh, rows_of((x, y)))
+            check_mean_over_rows(called, params, (x, y), mesh)
+            (x, y), weights = rows.put((x, y), optax.tree.dtype(params, "highest"))
+            curvature = regression.moments(x, y, weights) if loss is regression.loss else None
+            params, y = rows.replicate(params), (y, weights)
+            objective, home = weighted_by_target(called), None
+        data = Data(
+            x=x,
+            y=y,
+            key=key,
+            learning_rate=_resolve_learning_rate(learning_rate, loss, params, curvature),
+            tolerance=jnp.asarray(-1.0 if tolerance is None else tolerance),
+        )
+        described = {"start": params, "x": x, "y": y, "key": key}
+        compiled = _compiled(objective, optimizer, batch_size)
+        # Capacities are powers of two so that another number of steps seldom compiles anew.
+        state = compiled.start(params, data, 1 << max(steps - 1, 0).bit_length())
+        if _is_traced((params, data)):
+            # Under vmap some of the state is shared by all members, so none of it may be donated.
+            return _result(compiled.advance(state, data, steps), steps)
+        with held(checkpoint) as checkpoint, reporting(progress, steps) as report:
+            saving = None
+            if checkpoint is not None:
+                identity = identity_of(
+                    loss,
+                    (state.params, state.optimizer_state),
+                    data.learning_rate,
+                    optimizer,
+                    **{"batch size": batch_size, "tolerance": tolerance},
+                    **{name: digest_of(tree) for name, tree in described.items()},
+                )
+                saving = Saving(checkpoint, identity, steps)
+                state = saving.restore(state, resume=resume)
+            every = progress_every or max(steps // 100, 1)
+            listen = report and partial(_report, report, steps)
+            state = advance_in_pieces(compiled, state, data, steps, every, listen, saving)
+        if state.diverged:
+            message = _diagnosis(loss, state, data, curvature, batch_size)
+            warnings.warn(message, DivergenceWarning, stacklevel=3)
+        elif tolerance is not None and not state.converged:
+            warnings.warn(
+                f"after {int(state.steps)} steps the gradient's norm is {float(state.norm):.3g}, above the "
+                f"tolerance of {tolerance:g}: take more steps, or another learning rate",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+        if sums and loss is regression.loss and not state.diverged:
+            parts = weights_and_bias(state.params)
+            warn_of_lost_digits(state.value, *parts, x, stacklevel=3)
+        return place(_result(state, steps), home)
+
+
+def _report(report: Report, steps: int, state: State) -> None:
+    report(Progress(int(state.steps), steps, float(state.value)))
+
+
+def _is_traced(tree: PyTree) -> bool:
+    return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(tree))
+
+
+def _result(state: State, steps: int) -> FitResult:
+    losses: Any
+    if _is_traced(state):
+        losses = jnp.where(jnp.arange(steps) < state.steps, state.losses[:steps], jnp.nan)
+    else:
+        # NumPy slices it, because each length would be a program of its own in JAX.
+        losses = jax.device_put(np.asarray(state.losses)[: int(state.steps)])
+    return FitResult(
+        params=state.params,
+        loss=state.value,
+        losses=losses,
+        gradient_norm=state.norm,
+        steps=state.steps,
+        converged=state.converged,
+        diverged=state.diverged,
+        optimizer_state=state.optimizer_state,
+    )
+
+
+def _compiled(loss: Loss, optimizer: Optimizer, batch_size: int | None) -> Program:
+    try:
+        hash((loss, optimizer))
+    except TypeError:  # such as a callable object that holds arrays
+        return program.__wrapped__(loss, optimizer, batch_size)
+    return program(loss, optimizer, batch_size)
+
+
+def _resolve_learning_rate(
+    learning_rate: Any, loss: Loss, params: PyTree, curvature: PyTree
+) -> Array | None:
+    if learning_rate is None:
+        return None
+    if isinstance(learning_rate, str):
+        if loss is not regression.loss:
+            raise ValueError(
+                "learning_rate='auto' is known for funcgrad.regression.loss only: give a number"
+            )
+        eigenvalue = regression.largest_eigenvalue(params, curvature)
+        if not _is_traced(eigenvalue) and not 0 < float(eigenvalue) < math.inf:
+            raise ValueError(
+                "learning_rate='auto' is one over the largest eigenvalue of the loss's Hessian, "
+                f"which is {float(eigenvalue)} here: x must be finite and not all zero"
+            )
+        learning_rate = 1 / eigenvalue
+    return jnp.asarray(learning_rate, optax.tree.dtype(params, "highest"))
+
+
+def _diagnosis(
+    loss: Loss, state: State, data: Data, curvature: PyTree, batch_size: int | None
+) -> str:
+    if math.isfinite(state.value) and math.isfinite(state.norm):
+        message = (
+            f"the loss or its gradient turned non-finite after {int(state.steps)} steps; "
+            "the result holds the last parameters where both were finite."
+        )
+    else:
+        message = (
+            "the loss or its gradient is not finite at the initial parameters; no step was taken."
+        )
+    for name, tree in (("x", data.x), ("y", data.y)):
+        if not all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(tree)):
+            return f"{message} {name} holds values that are not finite."
+    if loss is regression.loss:
+        largest = float(regression.largest_stable_learning_rate(state.params, curvature))
+        used = "" if data.learning_rate is None else f"; this was {float(data.learning_rate):.4g}"
+        whole = "" if batch_size is None else "on all rows at once "
+        message += (
+            f" Gradient descent on this regression {whole}is stable at learning rates below "
+            f"{largest:.4g}{used}."
+        )
+    return message

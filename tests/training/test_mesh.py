@@ -1,0 +1,57 @@
+"""`mesh=`: a loss that is no mean over rows is refused, whatever it looks like at the start."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from jax.sharding import Mesh
+
+from funcgrad import fit, regression
+
+MESH = Mesh(jax.devices()[:1], ("rows",))
+RANDOM = np.random.default_rng(0)
+X = RANDOM.normal(size=(8, 2)).astype(np.float32)
+Y = RANDOM.normal(size=8).astype(np.float32)
+SAME = np.ones(8, np.float32)
+
+
+def squares(w, x, y):
+    return jnp.square(x @ w - y)
+
+
+NO_MEAN = {
+    "a sum": (lambda w, x, y: squares(w, x, y).sum(), Y),
+    "a root of a mean": (lambda w, x, y: jnp.sqrt(squares(w, x, y).mean()), Y),
+    "a root of a mean, equal at the start": (
+        lambda w, x, y: jnp.sqrt(squares(w, x, y).mean()),
+        SAME,
+    ),
+    "rows normalised together": (lambda w, x, y: squares(w, x - x.mean(0), y).mean(), Y),
+    "a largest error": (lambda w, x, y: squares(w, x, y).max(), Y),
+    "a variance, not defined for one row": (lambda w, x, y: jnp.var(x @ w - y, ddof=1), Y),
+}
+MEAN = {
+    "the regression's": regression.loss,
+    "a mean": lambda w, x, y: squares(w, x, y).mean(),
+    "with a penalty": lambda w, x, y: squares(w, x, y).mean() + 0.1 * jnp.square(w).sum(),
+    "of losses that are not finite": lambda w, x, y: jnp.mean(squares(w, x, y) * jnp.inf),
+}
+DATA = {"rows": lambda y: ((X, y), {"steps": 3}), "batches": lambda y: (([(X, y)],), {})}
+
+
+@pytest.mark.parametrize("data", DATA)
+@pytest.mark.parametrize("case", NO_MEAN)
+def test_a_loss_that_is_no_mean_over_rows_is_refused(case, data):
+    loss, y = NO_MEAN[case]
+    arrays, options = DATA[data](y)
+    with pytest.raises(ValueError, match="mesh needs a loss that is a mean over rows"):
+        fit(loss, np.zeros(2, np.float32), *arrays, optimizer=optax.sgd(0.1), mesh=MESH, **options)
+
+
+@pytest.mark.filterwarnings("ignore::funcgrad.training.DivergenceWarning")
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, jnp.bfloat16])
+@pytest.mark.parametrize("case", MEAN)
+def test_a_mean_is_not(case, dtype):
+    x, y, start = X.astype(dtype), Y.astype(dtype), np.zeros(2, dtype)
+    fit(MEAN[case], start, x, y, optimizer=optax.sgd(0.1), steps=2, mesh=MESH)
