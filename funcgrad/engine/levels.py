@@ -330,13 +330,14 @@ def where(value: Value) -> AbstractContextManager[None]:
 
 def node_of(op: Op, arguments: Sequence[Variable]) -> GraphNode | None:
     """The graph node that an op leaves behind; None where no argument wants a gradient."""
-    needed = tuple([a._node is not None for a in arguments])
-    if True not in needed:
-        return None
-    rule = op.rule(tuple([a._storage.value.aval for a in arguments]), needed)
+    nodes = [a._node for a in arguments]
+    values = [a._storage.value for a in arguments]
+    rule = op.rule(
+        tuple([value.aval for value in values]), tuple([node is not None for node in nodes])
+    )
     if rule is None:
         return None
-    made = rule.make(arguments, NOWHERE)
+    made = rule.make(arguments, values, nodes, NOWHERE)
     observer = local.recorder.observer
     if observer is not None:
         observer.made(made, arguments)

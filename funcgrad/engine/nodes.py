@@ -220,17 +220,22 @@ def node_type(label: str, base: type[Node] = Node) -> type[Node]:
     return type(label, (base,), {"__slots__": (), "__module__": "builtins"})
 
 
-def maker(rule: "Rule") -> Callable[[Sequence[Variable], Slot], Node]:
-    """The function that makes an op's node from its arguments and its place in the trace.
+Make = Callable[[Sequence[Variable], Sequence[Value], Sequence["GraphNode | None"], Slot], Node]
+
+
+def maker(rule: "Rule") -> Make:
+    """The function that makes an op's node from its arguments, their values and nodes, and its place in the trace.
+
+    Values and nodes are those that were recorded: another thread may write to an argument meanwhile.
 
     Making nodes is a good part of what recording costs, so there is one function for each pattern
     of arguments saved and arguments that want a gradient: `exec` unrolls the loops over both.
     """
-    saved = ", ".join(f"(v{k} := s{k}.value, s{k}, s{k}.version, v{k})" for k in rule.saves)
-    edges = ", ".join(f"(arguments[{k}]._node, arguments[{k}]._nr)" for k in rule.wants)
+    saved = ", ".join(f"(v{k} := values[{k}], s{k}, s{k}.version, v{k})" for k in rule.saves)
+    edges = ", ".join(f"(nodes[{k}], arguments[{k}]._nr)" for k in rule.wants)
     storages = "".join(f"    s{k} = arguments[{k}]._storage\n" for k in rule.saves)
     source = (
-        "def make(arguments, slot):\n"
+        "def make(arguments, values, nodes, slot):\n"
         "    node = new(kind)\n"
         f"{storages}"
         "    node.rule = rule\n"

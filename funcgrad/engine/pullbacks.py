@@ -238,7 +238,10 @@ def _replay_graph(
         if number is not None:
             arguments = _saved_arguments(nodes[number]) + arguments
         position, rule = state.position, state.rule
-        node = None if rule is None else rule.make(arguments, (token, position))
+        node = None
+        if rule is not None:
+            values, sources = [a._storage.value for a in arguments], [a._node for a in arguments]
+            node = rule.make(arguments, values, sources, (token, position))
         for nr, aval in enumerate(state.outputs or (state.aval,)):
             made_at(position + nr, aval, node if aval.inexact else None, nr)
     if not retain_graph:

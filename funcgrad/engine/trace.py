@@ -282,7 +282,7 @@ def record(op: Op, arguments: Sequence[Variable]) -> Any:
     try:
         for variable, value, node in zip(arguments, values, nodes, strict=True):
             slot = value.slot
-            event.append(slot[1] if slot[0] is token else _enter(recorder, variable))
+            event.append(slot[1] if slot[0] is token else _enter(recorder, variable, value))
             if node is not None:
                 slot = node.slot
                 event.append(
@@ -300,7 +300,7 @@ def record(op: Op, arguments: Sequence[Variable]) -> Any:
     slot = (token, position)
     value = Value(None, state.aval, slot, trace)
     rule = state.rule
-    made = None if rule is None else rule.make(arguments, slot)
+    made = None if rule is None else rule.make(arguments, values, nodes, slot)
     log.append((state, None))
     trace.held[position] = ref(value)
     if state.outputs is not None:
@@ -315,13 +315,13 @@ def record(op: Op, arguments: Sequence[Variable]) -> Any:
 def record_one(op: Op, a: Variable) -> Result:
     """`record(op, (a,))` for an op with one output, unrolled as `record_two`."""
     recorder = local.recorder
-    value = a._storage.value
+    given = a._storage.value
     node = a._node if recorder.grad_enabled else None
     trace = recorder.trace
     token = trace.token
     try:
-        slot = value.slot
-        at = slot[1] if slot[0] is token else _enter(recorder, a)
+        slot = given.slot
+        at = slot[1] if slot[0] is token else _enter(recorder, a, given)
         edge = -1
         if node is not None:
             slot = node.slot
@@ -331,12 +331,12 @@ def record_one(op: Op, a: Variable) -> Result:
     key = (op, at, edge)
     log = trace.log
     state = log[-1][0]
-    state = state.children.get(key) or _new_state(state, key, (value,))
+    state = state.children.get(key) or _new_state(state, key, (given,))
     position = state.position
     slot = (token, position)
     value = Value(None, state.aval, slot, trace)
     rule = state.rule
-    made = None if rule is None else rule.make((a,), slot)
+    made = None if rule is None else rule.make((a,), (given,), (node,), slot)
     log.append((state, None))
     trace.held[position] = ref(value)
     if position >= settings.buffer_size:
@@ -357,9 +357,9 @@ def record_two(op: Op, a: Variable, b: Variable) -> Result:
     token = trace.token
     try:
         slot = first.slot
-        first_at = slot[1] if slot[0] is token else _enter(recorder, a)
+        first_at = slot[1] if slot[0] is token else _enter(recorder, a, first)
         slot = second.slot
-        second_at = slot[1] if slot[0] is token else _enter(recorder, b)
+        second_at = slot[1] if slot[0] is token else _enter(recorder, b, second)
         first_edge = second_edge = -1
         if first_node is not None:
             slot = first_node.slot
@@ -381,7 +381,9 @@ def record_two(op: Op, a: Variable, b: Variable) -> Result:
     slot = (token, position)
     value = Value(None, state.aval, slot, trace)
     rule = state.rule
-    made = None if rule is None else rule.make((a, b), slot)
+    made = None if rule is None else rule.make(
+        (a, b), (first, second), (first_node, second_node), slot
+    )
     log.append((state, None))
     trace.held[position] = ref(value)
     if position >= settings.buffer_size:
@@ -401,7 +403,9 @@ def record_values(op: Op, values: Sequence[Value]) -> list[Value]:
         for value in values:
             slot = value.slot
             event.append(
-                slot[1] if slot[0] is token else _enter(recorder, Variable(Storage(value)))
+                slot[1]
+                if slot[0] is token
+                else _enter(recorder, Variable(Storage(value)), value)
             )
             event.append(-1)
     except _TracerFoundError:
@@ -471,9 +475,8 @@ def _new_state(state: State, key: tuple, values: Sequence[Value]) -> State:
     return state.child(key, State(state, types[0], op, key[1::2], avals, several, rule))
 
 
-def _enter(recorder: Recorder, variable: Variable) -> int:
-    """The position of a value that the recorder's trace did not make, brought in as an input."""
-    value = variable._storage.value
+def _enter(recorder: Recorder, variable: Variable, value: Value) -> int:
+    """The position of a variable's value that the recorder's trace did not make, brought in as an input."""
     if recorder.levels or isinstance(value, Wrapped):
         raise _TracerFoundError
     array = value.array
@@ -525,13 +528,11 @@ def apply(op: Op, arguments: Sequence[Variable]) -> Any:
             if recorder.grad_enabled and variable._node is not None:
                 recorder.watch.meets(variable._node)
     values = [variable._storage.value for variable in arguments]
+    nodes = [variable._node if recorder.grad_enabled else None for variable in arguments]
     avals = tuple(value.aval for value in values)
     op.types(avals)
-    rule = op.rule(
-        avals,
-        tuple(recorder.grad_enabled and variable._node is not None for variable in arguments),
-    )
-    made = None if rule is None else rule.make(arguments, NOWHERE)
+    rule = op.rule(avals, tuple(node is not None for node in nodes))
+    made = None if rule is None else rule.make(arguments, values, nodes, NOWHERE)
     arrays = [compute(value) for value in values]
     outputs = as_tuple(with_wide_types(op.function, *arrays))
     results = _with_edges([Value.of(array) for array in outputs], made)

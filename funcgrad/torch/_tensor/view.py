@@ -35,6 +35,7 @@ from funcgrad.torch._memory.storages import (
     geometry_of,
     reinterpreted,
     view_of,
+    writing,
 )
 from funcgrad.torch._tensor.rebasing import move_retained, rebase
 from funcgrad.torch._tensor.tensor import AccumulateGrad, Tensor, tensor_of
@@ -345,27 +346,48 @@ class ViewTensor(Tensor):
         Returns:
             The graph node it left behind, if any.
         """
+        written, node = self._try_to_write(op, others)
+        if not written:
+            with writing:
+                _, node = self._try_to_write(op, others, alone=True)
+        return node
+
+    def _try_to_write(
+        self, op: Op, others: Sequence[Variable], alone: bool = False
+    ) -> tuple[bool, Any]:
+        """Record and store, unless another thread has written to the memory in between; none can where this one is `alone`.
+
+        Returns:
+            Whether it is stored, and the node.
+        """
         storage: Any = self._storage
         base = self._viewed
-        counter = storage.counter
         if local.recorder.grad_enabled and base._storage.memory is storage.memory:
+            target, whole = base._storage, base
+            before, source = target.value, base._node
             arguments = (as_it_was(base), *others, storage.offset)
-            made = record(copy_slices(op, *relative(base._storage, storage)), arguments)
-            value, node, nr = made
+            value, node, nr = record(
+                copy_slices(op, *relative(base._storage, storage)), arguments
+            )
             keep_apart(node)
-            base._storage.value = value
         else:
-            node, nr = None, 0
+            target, whole = storage.viewed, None
+            before, source = target.value, None
             with grad_mode(False):
                 arguments = (storage.held, *others, storage.offset)
-                value = record(copy_slices(op, storage.layout, None), arguments)[0]
-            storage.viewed.value = value
-        counter.version += 1
-        storage.cached = None  # nobody needs the elements as they were
-        if node is not None:
-            rebase(base, node, nr)
-            self._expect_node(node, nr)
-        return node
+                value, node, nr = record(copy_slices(op, storage.layout, None), arguments)
+        with writing:
+            if not alone and (
+                target.value is not before or (whole is not None and whole._node is not source)
+            ):
+                return False, None
+            target.value = value
+            storage.counter.version += 1
+            storage.cached = None  # nobody needs the elements as they were
+            if node is not None:
+                rebase(base, node, nr)
+                self._expect_node(node, nr)
+        return True, node
 
 
 ViewTensor.__name__ = ViewTensor.__qualname__ = "Tensor"

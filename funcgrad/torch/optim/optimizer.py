@@ -71,10 +71,18 @@ def _change(op: Op, tensors: list[Any], numbers: list[float]) -> None:
     The op takes the parameter, the gradient, the state's tensors and the numbers, and returns new
     elements for the parameter and the state: one op a parameter, however long the formula.
     """
-    scalar = Aval((), tensors[0]._storage.value.aval.dtype)
-    results = record(op, [*tensors, *(number(each, scalar) for each in numbers)])
-    targets = [tensors[0], *tensors[2:]]
-    for target, result in zip(targets, results if len(targets) > 1 else [results], strict=True):
+    parameter = tensors[0]
+    scalar = Aval((), parameter._storage.value.aval.dtype)
+    arguments = [*tensors, *(number(each, scalar) for each in numbers)]
+    targets = [parameter, *tensors[2:]]
+    while True:
+        before = parameter._storage.value
+        results = record(op, arguments)
+        first, *others = results if len(targets) > 1 else [results]
+        # Several threads may train the same parameters, each with an optimizer of its own.
+        if write(parameter, first, before):
+            break
+    for target, result in zip(targets[1:], others, strict=True):
         write(target, result)
 
 
