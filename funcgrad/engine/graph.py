@@ -6,11 +6,15 @@ the short ways of the walks that nobody looks into.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from heapq import heappop, heappush
 from itertools import compress, count
 from math import inf
 from typing import Any
 
+import jax
+
+from funcgrad.engine import levels
 from funcgrad.engine.nodes import (
     Edge,
     FunctionNode,
@@ -21,8 +25,9 @@ from funcgrad.engine.nodes import (
     hooked,
 )
 from funcgrad.engine.ops import add
+from funcgrad.engine.threads import in_new_thread
 from funcgrad.engine.trace import Observer, local, record, record_values
-from funcgrad.engine.values import Storage, Value, Variable
+from funcgrad.engine.values import Storage, Value, Variable, is_tracer
 
 Accumulate = Callable[[Leaf, Value | None, GraphNode | None, int], None]
 Take = Callable[[Any, Variable | None], None]
@@ -128,10 +133,25 @@ def walk(
     recorder = local.recorder
     around, recorder.walking = recorder.walking, waiting
     before, recorder.grad_enabled = recorder.grad_enabled, create_graph
+    waiting.depth = 0 if around is None else around.depth + 1
+    go = partial(_walk, roots, take, waiting, retain_graph, captures)
     try:
-        _walk(roots, take, waiting, retain_graph, captures)
+        if waiting.depth % NESTED == NESTED - 1 and not _traced(roots):
+            in_new_thread(go)
+        else:
+            go()
     finally:
         recorder.walking, recorder.grad_enabled = around, before
+
+
+# So many walks inside one another, begun by hooks and functions, are done by one thread. Each takes some frames of the stack.
+NESTED = 20
+
+
+def _traced(roots: Sequence[tuple[Variable, Variable]]) -> bool:
+    """Whether JAX traces these variables, or anything else: it does so in one thread."""
+    arrays = [levels.behind(each._storage.value).array for root in roots for each in root]
+    return any(map(is_tracer, [*arrays, jax.lax.full((), 0.0)]))
 
 
 def _walk(
@@ -234,11 +254,13 @@ class Walk(dict[GraphNode, int]):
 
     Attributes:
         partial: whether it leaves nodes out, since only some gradients are wanted.
+        depth: how many walks it is inside of.
     """
 
-    __slots__ = ("__weakref__", "partial")
+    __slots__ = ("__weakref__", "depth", "partial")
 
     partial: bool
+    depth: int
     __hash__ = object.__hash__  # type: ignore[assignment]
     __eq__ = object.__eq__
 

@@ -10,7 +10,6 @@ A recording that is inside a level starts with an empty trace, in which no value
 (`trace.apply`), which asks the levels; plain code pays nothing.
 """
 
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import count
@@ -20,6 +19,7 @@ import numpy as np
 
 from funcgrad.engine.nodes import GraphNode
 from funcgrad.engine.ops import Op
+from funcgrad.engine.threads import PerThread
 from funcgrad.engine.trace import Result, Trace, compute, local, record
 from funcgrad.engine.values import NOWHERE, Aval, Storage, Value, Variable, Wrapped
 
@@ -237,7 +237,7 @@ class DualLevel:
         return value if isinstance(value, Wrapped) and value.level is self else None
 
 
-class _Modes(threading.local):
+class _Modes(PerThread):
     """Of each thread; `forward_enabled`: whether ops on dual values carry their tangents on."""
 
     def __init__(self) -> None:

@@ -17,6 +17,7 @@ from weakref import WeakSet, ref
 from funcgrad.engine.nodes import GraphNode, Leaf
 from funcgrad.engine.ops import Op, Rule, as_tuple
 from funcgrad.engine.settings import settings
+from funcgrad.engine.threads import PerThread
 from funcgrad.engine.values import (
     NOWHERE,
     Aval,
@@ -231,10 +232,10 @@ class Recorder:
         self.watch: Watch | None = None
         self.observer = Recorder.observing()
         self.levels: tuple[Any, ...] = ()
-        self.walking: dict[GraphNode, int] | None = None
+        self.walking: Any = None
 
 
-class _Local(threading.local):
+class _Local(PerThread):
     def __init__(self) -> None:
         with _all_lock:
             self.recorder = Recorder()
@@ -381,8 +382,10 @@ def record_two(op: Op, a: Variable, b: Variable) -> Result:
     slot = (token, position)
     value = Value(None, state.aval, slot, trace)
     rule = state.rule
-    made = None if rule is None else rule.make(
-        (a, b), (first, second), (first_node, second_node), slot
+    made = (
+        None
+        if rule is None
+        else rule.make((a, b), (first, second), (first_node, second_node), slot)
     )
     log.append((state, None))
     trace.held[position] = ref(value)
@@ -403,9 +406,7 @@ def record_values(op: Op, values: Sequence[Value]) -> list[Value]:
         for value in values:
             slot = value.slot
             event.append(
-                slot[1]
-                if slot[0] is token
-                else _enter(recorder, Variable(Storage(value)), value)
+                slot[1] if slot[0] is token else _enter(recorder, Variable(Storage(value)), value)
             )
             event.append(-1)
     except _TracerFoundError:

@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary
 from funcgrad.engine import Constant, GraphNode, Node, Storage, Value, Variable, grad_mode, local
 from funcgrad.engine.levels import behind
 from funcgrad.engine.nodes import Packed
+from funcgrad.engine.threads import PerThread
 from funcgrad.engine.trace import Recorder, recorders
 from funcgrad.torch._memory.storages import aval_of
 from funcgrad.torch._ops.conversions import to
@@ -36,7 +37,7 @@ class Anomaly:
     check_nan = True
 
 
-class Disabled(threading.local):
+class Disabled(PerThread):
     """Why hooks on saved tensors are refused in this thread; None where they are not."""
 
     reason: str | None = None

@@ -20,7 +20,6 @@ from funcgrad.torch._memory.constants import place
 from funcgrad.torch._memory.geometry import Geometry, Sizes, contiguous
 from funcgrad.torch._memory.layouts import Layout, layout, reader, writer
 
-
 # A write replaces the whole memory, also where it is of some elements only. So whoever writes holds this while putting the
 # new one in place, and looks whether the memory is still the one that was read: else the write of another thread is lost.
 writing = threading.RLock()

@@ -48,9 +48,7 @@ def _write(op: Op, target: Tensor, others: Sequence[Variable]) -> Any:
     return result[1]
 
 
-def write(
-    target: Tensor, result: tuple[Value, Any, int], before: Value | None = None
-) -> bool:
+def write(target: Tensor, result: tuple[Value, Any, int], before: Value | None = None) -> bool:
     """Put a recorded result in a tensor's storage: the end of an in-place op. `writable` comes first.
 
     Args:

@@ -366,9 +366,7 @@ class ViewTensor(Tensor):
             target, whole = base._storage, base
             before, source = target.value, base._node
             arguments = (as_it_was(base), *others, storage.offset)
-            value, node, nr = record(
-                copy_slices(op, *relative(base._storage, storage)), arguments
-            )
+            value, node, nr = record(copy_slices(op, *relative(base._storage, storage)), arguments)
             keep_apart(node)
         else:
             target, whole = storage.viewed, None

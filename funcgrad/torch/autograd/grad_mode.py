@@ -2,12 +2,12 @@
 
 import functools
 import inspect
-import threading
 import warnings
 from collections.abc import Callable
 from typing import Any
 
 from funcgrad.engine import local
+from funcgrad.engine.threads import PerThread
 from funcgrad.torch._memory import inference
 from funcgrad.torch._tensor.registry import publish_all
 from funcgrad.torch._tensor.tensor import Tensor
@@ -232,7 +232,7 @@ class set_multithreading_enabled(_Mode):
         return set_multithreading_enabled(self.mode)
 
 
-class _Threads(threading.local):
+class _Threads(PerThread):
     enabled = True
 
 
