@@ -43,6 +43,7 @@ class AccumulateGrad(Leaf):
     """
 
     __slots__ = ("_parts",)
+    __module__ = "builtins"
 
     def __init__(self, variable: Variable) -> None:
         super().__init__(variable)

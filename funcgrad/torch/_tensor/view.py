@@ -389,7 +389,7 @@ class ViewTensor(Tensor):
 
 
 ViewTensor.__name__ = ViewTensor.__qualname__ = "Tensor"
-ViewTensor.__module__ = Tensor.__module__
+ViewTensor.__module__ = "funcgrad.torch"
 
 
 def _requires_grad(variable: Variable) -> bool:
