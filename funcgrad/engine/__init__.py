@@ -3,6 +3,7 @@
 It knows arrays, ops and graphs; it knows nothing of PyTorch. README.md's architecture section tells how it works.
 """
 
+from funcgrad.engine.forking import watch_forks
 from funcgrad.engine.graph import FreedError, ModifiedError, grad_mode, pull_back, walk
 from funcgrad.engine.nodes import FunctionNode, GraphNode, Leaf, Node
 from funcgrad.engine.ops import DeviceMismatchError, Op
@@ -43,3 +44,5 @@ __all__ = [
     "stats",
     "walk",
 ]
+
+watch_forks()

@@ -11,6 +11,7 @@ from typing import Any
 import jax
 
 from funcgrad.engine import Value
+from funcgrad.engine.compiling import placed
 from funcgrad.torch._tensor.tensor import Tensor, tensor_of
 
 
@@ -88,8 +89,7 @@ def _lift(tree: Any, requires_grad: bool) -> Any:
         if isinstance(leaf, Tensor):
             tensor = tensor_of(Value.of(leaf._array()))
         elif hasattr(leaf, "shape") and hasattr(leaf, "dtype"):
-            with jax.enable_x64(True):
-                tensor = tensor_of(Value.of(jax.numpy.asarray(leaf)))
+            tensor = tensor_of(Value.of(leaf if isinstance(leaf, jax.Array) else placed(leaf)))
         else:
             return leaf
         return tensor.requires_grad_() if requires_grad else tensor

@@ -6,10 +6,10 @@ from typing import Any, ClassVar
 from weakref import ref
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from funcgrad.engine import Aval, Leaf, Storage, Value, Variable, compute, local
+from funcgrad.engine import Aval, Leaf, Storage, Value, Variable, compiling, compute, local
+from funcgrad.engine.compiling import placed
 from funcgrad.engine.levels import duals
 from funcgrad.engine.values import Wrapped, is_tracer
 from funcgrad.torch._levels import refusals
@@ -529,13 +529,9 @@ def place(array: Any, where: "device | str | None" = None) -> Value:
     """A value of elements given as a NumPy or JAX array: copied, and on `where` if that is said."""
     if is_tracer(array):
         return Value.of(array)
-    # A constant stays one also where JAX is tracing something else.
-    with jax.enable_x64(True), jax.ensure_compile_time_eval():
-        made = jnp.array(array)
-        if where is not None:
-            made = jax.device_put(made, device(where).jax_device())
-    value = Value.of(made)
-    watch = local.recorder.watch
+    value = Value.of(placed(array, None if where is None else device(where).jax_device()))
+    # In a forked process what other processes send can be unpacked and read.
+    watch = None if compiling.forked else local.recorder.watch
     if watch is not None:
         watch.creates(value)
     return value
