@@ -302,6 +302,8 @@ def pull_back(node: Any, cotangents: Sequence[Variable | None]) -> Sequence[Vari
     vjp = rule.full if all_given else rule.vjp(tuple([c is not None for c in cotangents]))
     if detached:
         _check_saved(node)
+    if True not in vjp.gives:
+        return vjp.spread(())
     # What `.data` changed behind the version's back is used as it is now, as PyTorch does.
     values, storages = [], []
     for value, storage, version, held in saved:
@@ -318,7 +320,7 @@ def pull_back(node: Any, cotangents: Sequence[Variable | None]) -> Sequence[Vari
         positions = vjp.uses
     if not local.recorder.grad_enabled:
         values += [cotangent._storage.value for cotangent in cotangents if cotangent is not None]
-        return [Variable(Storage(value)) for value in record_values(vjp, values)]
+        return vjp.spread([Variable(Storage(value)) for value in record_values(vjp, values)])
     edges = dict(zip(rule.wants, node.edges, strict=True))
     arguments = [
         Variable(storage, *edges.get(k, (None, 0)))
@@ -326,7 +328,8 @@ def pull_back(node: Any, cotangents: Sequence[Variable | None]) -> Sequence[Vari
     ]
     arguments += [cotangent for cotangent in cotangents if cotangent is not None]
     results = record(vjp, arguments)
-    return [made(result) for result in results] if isinstance(results, list) else [made(results)]
+    results = results if isinstance(results, list) else [results]
+    return vjp.spread([made(result) for result in results])
 
 
 def _check_saved(node: Any) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
+from itertools import compress
 from typing import Any
 
 import jax
@@ -51,6 +52,8 @@ class Op:
         saves: arguments whose values the node keeps where they want a gradient, although the derivative may not need them:
             they must not be changed in place before the way back. One counted from the end is kept in any case: then there
             is something for a walk to free.
+        flat: whether a gradient of its gradient leads back to its arguments also where it is zero whatever they are, since the
+            op is made of straight pieces. If not, there is none.
         counted: arguments before this position are inputs of the graph node, as far as `next_functions` tells; all if None.
         named_first: of several arguments that were changed since they were saved, which ones a complaint names first;
             after them comes the last one.
@@ -64,6 +67,7 @@ class Op:
         "check",
         "constants_from",
         "counted",
+        "flat",
         "function",
         "kernel",
         "label",
@@ -85,7 +89,9 @@ class Op:
         constants_from: int | None = None,
         saves: tuple[int, ...] = (),
         named_first: tuple[int, ...] = (),
+        flat: bool = False,
     ) -> None:
+        self.flat = flat
         self.name = name
         self.function = function
         self.label = label or name
@@ -125,9 +131,13 @@ class Op:
         known = self._rules.get(key, _UNKNOWN)
         if known is _UNKNOWN:
             flows = any(aval.inexact for aval in self.types(avals))
-            known = Rule(self, avals, needed) if flows else None
+            known = self._flowing(Rule(self, avals, needed)) if flows else None
             _remember(self._rules, key, known)
         return known
+
+    def _flowing(self, rule: "Rule") -> "Rule | None":
+        """A rule without the inputs that no gradient can flow to; None where it flows nowhere."""
+        return rule
 
     def batched(self, axes: tuple[int | None, ...]) -> "Op":
         """The op for batches: `jax.vmap` of it over these axes of its arguments; results are batches along axis 0."""
@@ -211,22 +221,62 @@ class Rule:
 
 
 class VjpOp(Op):
-    """The backward of an op; `uses` tells which of the op's inputs it takes, before the cotangents."""
+    """The backward of an op.
 
-    __slots__ = ("uses",)
+    Attributes:
+        uses: which of the op's inputs it takes, before the cotangents.
+        gives: for each input that wants a gradient, whether it gives one; of the others it is zero, whatever arrives.
+    """
+
+    __slots__ = ("gives", "uses")
 
     def __init__(self, rule: Rule, given: tuple[bool, ...]) -> None:
         cotangents = [t for t, g in zip(rule.outputs, given, strict=True) if g]
         kept = [k % len(rule.avals) for k in rule.op.saves if k < 0 or rule.needed[k]]
-        self.uses, function = _of_used(
-            partial(_pull_back, rule, given), rule.avals, cotangents, kept
-        )
+        pull = partial(_pull_back, rule, given)
+        self.gives = (True,) * len(rule.wants)
+        if isinstance(rule.op, VjpOp) and not rule.op.flat:
+            self.gives = _depending(pull, rule.avals, cotangents)
+        if False in self.gives:
+            pull = partial(_only, self.gives, pull)
+        self.uses, function = _of_used(pull, rule.avals, cotangents, kept)
         super().__init__(
             f"{rule.op.name}_vjp",
             function,
             label=f"{rule.op.label}Backward",
             check=partial(_check_cotangents, rule.op.label, cotangents),
+            flat=rule.op.flat,
         )
+
+    def _flowing(self, rule: Rule) -> Rule | None:
+        gives = rule.full.gives
+        if False not in gives:
+            return rule
+        flowing = [k for k, gives_one in zip(rule.wants, gives, strict=True) if gives_one]
+        needed = tuple([k in flowing for k in range(len(rule.avals))])
+        return Rule(self, rule.avals, needed) if flowing else None
+
+    def spread(self, gradients: Sequence[Any]) -> list[Any]:
+        """What it gave, with None for the inputs that it gives nothing for."""
+        rest = iter(gradients)
+        return [next(rest) if gives_one else None for gives_one in self.gives]
+
+
+def _depending(
+    pull: Callable[..., Any], avals: Sequence[Aval], cotangents: Sequence[Aval]
+) -> tuple[bool, ...]:
+    """Which gradients depend on a cotangent. They are linear in the cotangents, so all others are zero."""
+    structs = [aval.struct for aval in (*avals, *cotangents)]
+    jaxpr = with_wide_types(jax.make_jaxpr(pull), *structs).jaxpr
+    count = len(jaxpr.outvars)
+    return tuple(
+        any(partial_eval.dce_jaxpr(jaxpr, [j == k for j in range(count)])[1][len(avals) :])
+        for k in range(count)
+    )
+
+
+def _only(wanted: tuple[bool, ...], function: Callable[..., Any], *args: Any) -> tuple:
+    return tuple(compress(function(*args), wanted))
 
 
 def _check_cotangents(label: str, wanted: Sequence[Aval], *avals: Aval) -> None:
