@@ -35,8 +35,6 @@ from funcgrad.torch._types.dtypes import dtype, forgotten_with_default_dtype, ge
 # Storages all of whose elements are written, and which no view shares some of: an exact test of types, since it is made
 # at every augmented assignment.
 _APART = frozenset((Storage, DataStorage))
-# PyTorch's backward of these is an op of the argument or the result, whose own derivative it gives as zeros.
-_FLAT = ("abs", "relu")
 _INPUT = Argument("input", Role.ARRAY)
 
 
@@ -171,7 +169,7 @@ class Elementwise:
                 function if plain else cast,
                 label=row.node,
                 check=check,
-                flat=row.name in _FLAT,
+                flat=row.flat,
             )
         return known
 

@@ -205,6 +205,37 @@ class Tensor(Variable):
         return None if self.is_leaf else self._node.face
 
     @property
+    def _grad_fn(self) -> Any:
+        return self.grad_fn
+
+    @_grad_fn.setter
+    def _grad_fn(self, node: None) -> None:
+        if node is not None:
+            raise RuntimeError("_grad_fn can be only set to None")
+        self.detach_()  # type: ignore[attr-defined]
+
+    @_grad_fn.deleter
+    def _grad_fn(self) -> None:
+        raise RuntimeError("Deletion of _grad_fn not allowed. Detach tensor instead!")
+
+    @property
+    def _post_accumulate_grad_hooks(self) -> Any:
+        return self._post_accumulate
+
+    @_post_accumulate_grad_hooks.setter
+    def _post_accumulate_grad_hooks(self, hooks: Any) -> None:
+        self._post_accumulate = hooks
+
+    @_post_accumulate_grad_hooks.deleter
+    def _post_accumulate_grad_hooks(self) -> None:
+        raise RuntimeError("Deletion of _post_accumulate_grad_hooks not allowed!")
+
+    @property
+    def name(self) -> None:
+        """None: PyTorch's tensors have had no names for long."""
+        return
+
+    @property
     def output_nr(self) -> int:
         """Which of the outputs of `grad_fn` it is."""
         return self._nr

@@ -208,6 +208,8 @@ class ViewTensor(Tensor):
         known, base = self._own_node, self._viewed
         if base._node is None and (known is None or isinstance(known, Leaf)):
             return known
+        if known is None and inference.is_of_inference(self._storage):
+            return None
         if known is _REBASED or self._seen != self._storage.version:
             self._check_creation(BASE_MODIFIED)
             self._rebase()
@@ -230,7 +232,10 @@ class ViewTensor(Tensor):
     @Tensor.requires_grad.getter  # type: ignore[attr-defined]
     def requires_grad(self) -> bool:
         """Whether a gradient flows to it."""
-        return self._own_node is not None or self._viewed._node is not None
+        if self._own_node is not None:
+            return True
+        # What was made in inference mode has no views, as far as gradients are concerned.
+        return self._viewed._node is not None and not inference.is_of_inference(self._storage)
 
     def _ask(self, wanted: bool) -> None:
         if wanted and local.recorder.levels:
@@ -451,11 +456,20 @@ def make_view(input: Tensor, geometry: Any, op: Op, places: tuple[int, ...] = ()
     """
     storage = view_of(input._storage, geometry)
     node, nr = None, 0
-    if local.recorder.grad_enabled and input._node is not None:
+    if _leaves_node(input):
         arguments = (input, *map(place, places)) if places else (input,)
         value, node, nr = record(op, arguments)
         storage.cached = storage.viewed.value, value
     return view_tensor(input, storage, node, nr, made_now())
+
+
+def _leaves_node(input: Tensor) -> bool:
+    """Whether a view of a tensor has a node: not of one that was made in inference mode."""
+    return (
+        local.recorder.grad_enabled
+        and input._node is not None
+        and not inference.is_of_inference(input._storage)
+    )
 
 
 def written_view(input: Tensor, geometry: Any) -> Tensor:
@@ -469,7 +483,7 @@ def make_reinterpreted(input: Tensor, geometry: Any, dtype: Any, op: Op) -> Tens
     storage = reinterpreted(input._storage, geometry, dtype)
     storage.remade_by = op.label
     node, nr = None, 0
-    if local.recorder.grad_enabled and input._node is not None:
+    if _leaves_node(input):
         value, node, nr = record(op, (input,))
         storage.cached = storage.viewed.value, value
     return view_tensor(input, storage, node, nr, made_now())
@@ -486,7 +500,7 @@ def make_views(input: Tensor, geometries: Sequence[Any], op: Op) -> tuple[Tensor
     """The views that one op gives."""
     storages = [view_of(input._storage, each) for each in geometries]
     creation = Creation.SEVERAL if local.recorder.grad_enabled else made_now()
-    if not local.recorder.grad_enabled or input._node is None:
+    if not _leaves_node(input):
         return tuple([view_tensor(input, each, None, 0, creation) for each in storages])
     results = record(op, (input,))
     results = [results] if type(results) is tuple else results

@@ -1,5 +1,6 @@
 """Optimizers as PyTorch defines them: state held by the optimizer, parameters changed in place."""
 
+import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -30,6 +31,7 @@ class Optimizer:
         self.defaults = defaults
         self.state: dict[Tensor, dict[str, Any]] = {}
         self.param_groups: list[dict[str, Any]] = []
+        seen: set[Tensor] = set()
         for group in groups:
             tensors = (
                 [group["params"]] if isinstance(group["params"], Tensor) else list(group["params"])
@@ -41,6 +43,15 @@ class Optimizer:
                     )
                 if not tensor.is_leaf:
                     raise ValueError("can't optimize a non-leaf Tensor")
+            if len(set(tensors)) < len(tensors):
+                warnings.warn(
+                    "optimizer contains a parameter group with duplicate parameters; in future, this will cause an error; "
+                    "see github.com/pytorch/pytorch/issues/40967 for more information",
+                    stacklevel=3,
+                )
+            if not seen.isdisjoint(tensors):
+                raise ValueError("some parameters appear in more than one parameter group")
+            seen.update(tensors)
             self.param_groups.append({**defaults, **group, "params": tensors})
 
     def zero_grad(self, set_to_none: bool = True) -> None:
