@@ -92,11 +92,14 @@ def test_a_count_gives_no_gradient():
 def test_zero_to_a_power_along_the_power():
     def program(torch, see):
         power = leaf(torch, -1.0, -0.5, 0.0, 0.5, 2.0)
-        for base in (torch.zeros(5), 0, 0.0, torch.zeros(5, requires_grad=True)):
+        for base in (torch.zeros(5), 0, 0.0):
             (slope,) = torch.autograd.grad((base**power).sum(), power, create_graph=True)
             see(slope.tolist(), torch.autograd.grad(slope.sum(), power)[0].tolist())
         forward = torch.autograd.forward_ad
-        with forward.dual_level():
+        with forward.dual_level(), warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore"
+            )  # PyTorch's own decompositions warn when they are first used
             dual = forward.make_dual(power.detach(), torch.ones(5))
             see(forward.unpack_dual(torch.zeros(5) ** dual).tangent)
 

@@ -52,11 +52,12 @@ def _raised_jvp(primals: Any, tangents: Any) -> Any:
     along = jnp.zeros_like(result)
     # A tangent that is not there is no zero: times an infinite slope that would be NaN.
     if not isinstance(tangents[0], SymbolicZero):
-        slope = jnp.where(exponent == 0, 0, exponent * _raised(base, exponent - 1))
-        along = along + tangents[0] * slope
+        flat = exponent == 0
+        slope = jnp.where(flat, 0, exponent * _raised(base, exponent - 1))
+        along = along + jnp.where(flat, 0, tangents[0] * slope)
     if not isinstance(tangents[1], SymbolicZero):
-        grows = (jnp.real(exponent) >= 0) & (jnp.imag(exponent) == 0)
-        slope = jnp.where((base == 0) & grows, 0, result * jnp.log(base))
+        flat = (base == 0) & (jnp.real(exponent) >= 0) & (jnp.imag(exponent) == 0)
+        slope = jnp.where(flat, 0, result * jnp.log(base))
         along = along + tangents[1] * slope
     return result, along
 
