@@ -5,6 +5,7 @@ It knows arrays, ops and graphs; it knows nothing of PyTorch. README.md beside t
 
 from funcgrad.engine.counters import Stats
 from funcgrad.engine.derivatives import Node
+from funcgrad.engine.forking import watch_forks
 from funcgrad.engine.graph import FreedError, ModifiedError, pull_back, walk
 from funcgrad.engine.modes import grad_mode, mode
 from funcgrad.engine.nodes import FunctionNode, GraphNode, Leaf, Variable
@@ -47,3 +48,5 @@ __all__ = [
     "stats",
     "walk",
 ]
+
+watch_forks()

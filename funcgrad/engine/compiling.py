@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.extend
+import jax.numpy as jnp
 import numpy as np
 
 from funcgrad.engine.values import is_tracer, with_wide_types
@@ -21,6 +22,18 @@ def at_once(function: Callable[..., Any], arrays: list[Any]) -> list[Any]:
     """Call a function on arrays while JAX traces something else, without being traced."""
     with jax.ensure_compile_time_eval():
         return with_wide_types(function, *arrays)
+
+
+forked = False  # whether nothing can be computed in this process; see `forking`
+
+
+def placed(array: Any, device: Any = None) -> Any:
+    """A copy of an array or number as JAX's, on a device if one is given; a constant also where JAX traces something else."""
+    if forked:
+        return np.array(array)
+    with jax.enable_x64(True), jax.ensure_compile_time_eval():
+        made = jnp.array(array)
+        return made if device is None else jax.device_put(made, device)
 
 
 _WIDE = frozenset(map(np.dtype, ("int64", "uint64", "float64", "complex128")))

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
+from itertools import compress
 from typing import Any
 
 import jax
@@ -17,7 +18,7 @@ from jax.interpreters import partial_eval
 
 from funcgrad.engine.nodes import GraphNode, Saved, Variable, fixed, sequence
 from funcgrad.engine.ops import Op, as_tuple, remember
-from funcgrad.engine.values import Aval, Slot, with_wide_types
+from funcgrad.engine.values import Aval, Slot, Value, with_wide_types
 
 _UNKNOWN = object()
 
@@ -42,9 +43,19 @@ def rule_of(op: Op, avals: tuple[Aval, ...], needed: tuple[bool, ...]) -> "Rule 
     known = op.rules.get(key, _UNKNOWN)
     if known is _UNKNOWN:
         flows = any(aval.inexact for aval in op.types(avals))
-        known = Rule(op, avals, needed) if flows else None
+        known = _flowing(Rule(op, avals, needed)) if flows else None
         remember(op.rules, key, known)
     return known
+
+
+def _flowing(rule: "Rule") -> "Rule | None":
+    """A rule without the inputs that no gradient can flow to; None if no gradient flows."""
+    gives = rule.full.gives
+    if not isinstance(rule.op, VjpOp) or False not in gives:
+        return rule
+    flowing = [k for k, gives_one in zip(rule.wants, gives, strict=True) if gives_one]
+    needed = tuple([k in flowing for k in range(len(rule.avals))])
+    return Rule(rule.op, rule.avals, needed) if flowing else None
 
 
 def jvp_of(op: Op, avals: tuple[Aval, ...], given: tuple[bool, ...]) -> "JvpOp | None":
@@ -117,17 +128,22 @@ def node_type_of(op: Op) -> type[Node]:
     return op.node_type
 
 
-def maker(rule: "Rule") -> Callable[[Sequence[Variable], Slot], Node]:
-    """The function that makes an op's node from its arguments and its place in the trace.
+Make = Callable[[Sequence[Variable], Sequence[Value], Sequence[GraphNode | None], Slot], Node]
+
+
+def maker(rule: "Rule") -> Make:
+    """The function that makes an op's node from its arguments, their values and nodes, and its place in the trace.
+
+    Values and nodes are those that were recorded: another thread may write to an argument meanwhile.
 
     Making nodes is a good part of what recording costs, so there is one function for each pattern
     of arguments saved and arguments that want a gradient: `exec` unrolls the loops over both.
     """
-    saved = ", ".join(f"(v{k} := s{k}.value, s{k}, s{k}.version, v{k})" for k in rule.saves)
-    edges = ", ".join(f"(arguments[{k}]._node, arguments[{k}]._nr)" for k in rule.wants)
+    saved = ", ".join(f"(v{k} := values[{k}], s{k}, s{k}.version, v{k})" for k in rule.saves)
+    edges = ", ".join(f"(nodes[{k}], arguments[{k}]._nr)" for k in rule.wants)
     storages = "".join(f"    s{k} = arguments[{k}]._storage\n" for k in rule.saves)
     source = (
-        "def make(arguments, slot):\n"
+        "def make(arguments, values, nodes, slot):\n"
         "    node = new(kind)\n"
         f"{storages}"
         "    node.rule = rule\n"
@@ -200,22 +216,54 @@ class Rule:
 
 
 class VjpOp(Op):
-    """The backward of an op; `uses` tells which of the op's inputs it takes, before the cotangents."""
+    """The backward of an op.
 
-    __slots__ = ("uses",)
+    Attributes:
+        uses: which of the op's inputs it takes, before the cotangents.
+        gives: for each input that wants a gradient, whether it gives one; the others' gradient is zero, whatever arrives.
+    """
+
+    __slots__ = ("gives", "uses")
 
     def __init__(self, rule: Rule, given: tuple[bool, ...]) -> None:
         cotangents = [t for t, g in zip(rule.outputs, given, strict=True) if g]
         kept = [k % len(rule.avals) for k in rule.op.saves if k < 0 or rule.needed[k]]
-        self.uses, function = _of_used(
-            partial(_pull_back, rule, given), rule.avals, cotangents, kept
-        )
+        pull = partial(_pull_back, rule, given)
+        self.gives = (True,) * len(rule.wants)
+        if isinstance(rule.op, VjpOp) and not rule.op.flat:
+            self.gives = _depending(pull, rule.avals, cotangents)
+        if False in self.gives:
+            pull = partial(_only, self.gives, pull)
+        self.uses, function = _of_used(pull, rule.avals, cotangents, kept)
         super().__init__(
             f"{rule.op.name}_vjp",
             function,
             label=f"{rule.op.label}Backward",
             check=partial(_check_cotangents, rule.op.label, cotangents),
+            flat=rule.op.flat,
         )
+
+    def spread(self, gradients: Sequence[Any]) -> list[Any]:
+        """The gradients that it gave, with None for the inputs that it gives none for."""
+        rest = iter(gradients)
+        return [next(rest) if gives_one else None for gives_one in self.gives]
+
+
+def _depending(
+    pull: Callable[..., Any], avals: Sequence[Aval], cotangents: Sequence[Aval]
+) -> tuple[bool, ...]:
+    """Which gradients depend on a cotangent. They are linear in the cotangents, so all others are zero."""
+    structs = [aval.struct for aval in (*avals, *cotangents)]
+    jaxpr = with_wide_types(jax.make_jaxpr(pull), *structs).jaxpr
+    count = len(jaxpr.outvars)
+    return tuple(
+        any(partial_eval.dce_jaxpr(jaxpr, [j == k for j in range(count)])[1][len(avals) :])
+        for k in range(count)
+    )
+
+
+def _only(wanted: tuple[bool, ...], function: Callable[..., Any], *args: Any) -> tuple:
+    return tuple(compress(function(*args), wanted))
 
 
 def _check_cotangents(label: str, wanted: Sequence[Aval], *avals: Aval) -> None:

@@ -5,10 +5,13 @@ ways for graphs without them.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from heapq import heappop, heappush
 from itertools import compress, count
 from math import inf
 from typing import Any
+
+import jax
 
 from funcgrad.engine.nodes import (
     Edge,
@@ -17,13 +20,15 @@ from funcgrad.engine.nodes import (
     Leaf,
     Packed,
     Variable,
+    behind,
     cut_off,
     hooked,
 )
 from funcgrad.engine.ops import add
 from funcgrad.engine.recording import Observer, local
+from funcgrad.engine.threads import in_new_thread
 from funcgrad.engine.trace import record, record_values, variables_of
-from funcgrad.engine.values import Storage, Value
+from funcgrad.engine.values import Storage, Value, is_tracer
 
 Accumulate = Callable[[Leaf, Value | None, GraphNode | None, int], None]
 Take = Callable[[Any, Variable | None], None]
@@ -119,10 +124,25 @@ def walk(
     recorder = local.recorder
     around, recorder.walking = recorder.walking, waiting
     before, recorder.grad_enabled = recorder.grad_enabled, create_graph
+    waiting.depth = 0 if around is None else around.depth + 1
+    go = partial(_walk, roots, take, waiting, retain_graph, captures)
     try:
-        _walk(roots, take, waiting, retain_graph, captures)
+        if waiting.depth % NESTED == NESTED - 1 and not _traced(roots):
+            in_new_thread(go)
+        else:
+            go()
     finally:
         recorder.walking, recorder.grad_enabled = around, before
+
+
+# So many walks inside one another, begun by hooks and functions, are done by one thread. Each takes some frames of the stack.
+NESTED = 20
+
+
+def _traced(roots: Sequence[tuple[Variable, Variable]]) -> bool:
+    """Whether JAX traces these variables, or anything else: it does so in one thread."""
+    arrays = [behind(each._storage.value).array for root in roots for each in root]
+    return any(map(is_tracer, [*arrays, jax.lax.full((), 0.0)]))
 
 
 def _walk(
@@ -225,11 +245,13 @@ class Walk(dict[GraphNode, int]):
 
     Attributes:
         partial: whether it leaves nodes out, since only some gradients are wanted.
+        depth: how many walks it is inside of.
     """
 
-    __slots__ = ("__weakref__", "partial")
+    __slots__ = ("__weakref__", "depth", "partial")
 
     partial: bool
+    depth: int
     __hash__ = object.__hash__  # type: ignore[assignment]
     __eq__ = object.__eq__
 
@@ -271,6 +293,8 @@ def pull_back(node: Any, cotangents: Sequence[Variable | None]) -> Sequence[Vari
     vjp = rule.full if all_given else rule.vjp(tuple([c is not None for c in cotangents]))
     if cut_off:
         _check_saved(node)
+    if True not in vjp.gives:
+        return vjp.spread(())
     # A saved value that `.data` replaced without a new version is used as it is now, as in PyTorch.
     values, storages = [], []
     for value, storage, version, held in saved:
@@ -287,14 +311,14 @@ def pull_back(node: Any, cotangents: Sequence[Variable | None]) -> Sequence[Vari
         positions = vjp.uses
     if not local.recorder.grad_enabled:
         values += [cotangent._storage.value for cotangent in cotangents if cotangent is not None]
-        return [Variable(Storage(value)) for value in record_values(vjp, values)]
+        return vjp.spread([Variable(Storage(value)) for value in record_values(vjp, values)])
     edges = dict(zip(rule.wants, node.edges, strict=True))
     arguments = [
         Variable(storage, *edges.get(k, (None, 0)))
         for k, storage in zip(positions, storages, strict=True)
     ]
     arguments += [cotangent for cotangent in cotangents if cotangent is not None]
-    return variables_of(record(vjp, arguments))
+    return vjp.spread(variables_of(record(vjp, arguments)))
 
 
 def _check_saved(node: Any) -> None:

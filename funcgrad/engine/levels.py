@@ -16,7 +16,7 @@ from itertools import count
 from typing import Any, Self
 
 from funcgrad.engine.derivatives import jvp_of, rule_of
-from funcgrad.engine.nodes import GraphNode, Variable
+from funcgrad.engine.nodes import GraphNode, Variable, behind
 from funcgrad.engine.ops import Op
 from funcgrad.engine.recording import Trace, local
 from funcgrad.engine.trace import Result, compute, record, variables_of, with_edges
@@ -349,13 +349,14 @@ def where(value: Value) -> AbstractContextManager[None]:
 
 def node_of(op: Op, arguments: Sequence[Variable]) -> GraphNode | None:
     """The graph node that an op leaves behind; None where no argument wants a gradient."""
-    needed = tuple([a._node is not None for a in arguments])
-    if True not in needed:
-        return None
-    rule = rule_of(op, tuple([a._storage.value.aval for a in arguments]), needed)
+    nodes = [a._node for a in arguments]
+    values = [a._storage.value for a in arguments]
+    rule = rule_of(
+        op, tuple([value.aval for value in values]), tuple([node is not None for node in nodes])
+    )
     if rule is None:
         return None
-    made = rule.make(arguments, NOWHERE)
+    made = rule.make(arguments, values, nodes, NOWHERE)
     observer = local.recorder.observer
     if observer is not None:
         observer.made(made, arguments)
@@ -387,13 +388,6 @@ def all_elements(value: Value) -> Any:
         return compute(value)
     with levels[0].below():
         return compute(value)
-
-
-def behind(value: Value) -> Value:
-    """The plain value that a value is wrapped around."""
-    while isinstance(value, Wrapped):
-        value = value.inner._storage.value
-    return value
 
 
 class NoElementsError(RuntimeError):

@@ -9,7 +9,7 @@ from math import inf
 from typing import Any, ClassVar, NamedTuple
 from weakref import WeakKeyDictionary, ref
 
-from funcgrad.engine.values import NOWHERE, Aval, Slot, Storage, Value
+from funcgrad.engine.values import NOWHERE, Aval, Slot, Storage, Value, Wrapped
 
 sequence = count()
 
@@ -221,3 +221,10 @@ def hooks_of(node: GraphNode) -> Hooks:
     """The hooks of a node, to be added to."""
     hooks = hooked.get(node)
     return hooked.setdefault(node, Hooks()) if hooks is None else hooks
+
+
+def behind(value: Value) -> Value:
+    """The plain value that a value is wrapped around."""
+    while isinstance(value, Wrapped):
+        value = value.inner._storage.value
+    return value

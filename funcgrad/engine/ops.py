@@ -31,6 +31,8 @@ class Op:
         saves: arguments whose values the node keeps where they want a gradient, although the derivative may not need them:
             they must not be changed in place before the way back. One counted from the end is kept in any case: then there
             is something for a walk to free.
+        flat: whether a gradient of its gradient leads back to its arguments also where it is zero whatever they are, since the
+            op is made of straight pieces. If not, there is none.
         counted: arguments before this position are inputs of the graph node, as far as `next_functions` tells; all if None.
         named_first: of several arguments that were changed since they were saved, which ones a complaint names first;
             after them comes the last one.
@@ -50,6 +52,7 @@ class Op:
         "constants_from",
         "counted",
         "derived",
+        "flat",
         "function",
         "kernel",
         "label",
@@ -72,7 +75,9 @@ class Op:
         constants_from: int | None = None,
         saves: tuple[int, ...] = (),
         named_first: tuple[int, ...] = (),
+        flat: bool = False,
     ) -> None:
+        self.flat = flat
         self.name = name
         self.function = function
         self.label = label or name

@@ -17,6 +17,7 @@ from weakref import WeakSet, ref
 from funcgrad.engine.derivatives import Rule
 from funcgrad.engine.nodes import GraphNode, Variable
 from funcgrad.engine.ops import Op
+from funcgrad.engine.threads import PerThread
 from funcgrad.engine.values import Aval, Value
 
 # Keys of the events that are not ops; the key of an input is its aval.
@@ -243,10 +244,10 @@ class Recorder:
         self.watch: Watch | None = None
         self.observer = Recorder.observing()
         self.levels: tuple[Any, ...] = ()
-        self.walking: dict[GraphNode, int] | None = None
+        self.walking: Any = None
 
 
-class _Local(threading.local):
+class _Local(PerThread):
     def __init__(self) -> None:
         with _all_lock:
             self.recorder = Recorder()

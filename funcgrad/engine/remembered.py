@@ -240,7 +240,10 @@ def _replay_graph(
         if number is not None:
             arguments = _saved_arguments(nodes[number]) + arguments
         position, rule = state.position, state.rule
-        node = None if rule is None else rule.make(arguments, (token, position))
+        node = None
+        if rule is not None:
+            values, sources = [a._storage.value for a in arguments], [a._node for a in arguments]
+            node = rule.make(arguments, values, sources, (token, position))
         for nr, aval in enumerate(state.outputs or (state.aval,)):
             made_at(position + nr, aval, node if aval.inexact else None, nr)
     if not retain_graph:
@@ -373,7 +376,7 @@ def _straight(
         if node.saved and not retain_graph:
             node.saved = None
         for (source, nr), gradient in zip(node.edges, gradients, strict=True):
-            if leading is None or source in leading:
+            if gradient is not None and (leading is None or source in leading):
                 slots = arrived.get(source)
                 if slots is None:
                     slots = arrived[source] = [None] * source.outputs
@@ -384,15 +387,18 @@ def _straight(
     return {leaf: (value, None, 0) for leaf, (value,) in arrived.items()}
 
 
-def _pull_values(node: Node, cotangents: list[Value | None]) -> list[Value]:
+def _pull_values(node: Node, cotangents: list[Value | None]) -> list[Value | None]:
     """`pull_back` from values to values, of a node that saved what it needs."""
     rule = node.rule
     values = [saved[0] for saved in node.saved or ()]
     if None not in cotangents:
-        return record_values(rule.full, values + cotangents)
+        return record_values(rule.full, values + cotangents)  # type: ignore[return-value]
     vjp = rule.vjp(tuple([each is not None for each in cotangents]))
+    if True not in vjp.gives:
+        return vjp.spread(())
     values = [value for k, value in zip(rule.saves, values, strict=True) if k in vjp.uses]
-    return record_values(vjp, values + [each for each in cotangents if each is not None])
+    values += [each for each in cotangents if each is not None]
+    return vjp.spread(record_values(vjp, values))
 
 
 def _pull_variables(node: Node, cotangents: list[Variable | None]) -> list[Variable]:

@@ -44,7 +44,7 @@ def record(op: Op, arguments: Sequence[Variable]) -> Any:
     try:
         for variable, value, node in zip(arguments, values, nodes, strict=True):
             slot = value.slot
-            event.append(slot[1] if slot[0] is token else enter(recorder, variable))
+            event.append(slot[1] if slot[0] is token else enter(recorder, variable, value))
             if node is not None:
                 slot = node.slot
                 event.append(
@@ -62,7 +62,7 @@ def record(op: Op, arguments: Sequence[Variable]) -> Any:
     slot = (token, position)
     value = Value(None, state.aval, slot, trace)
     rule = state.rule
-    made = None if rule is None else rule.make(arguments, slot)
+    made = None if rule is None else rule.make(arguments, values, nodes, slot)
     log.append((state, None))
     trace.held[position] = ref(value)
     if state.outputs is not None:
@@ -83,7 +83,9 @@ def record_values(op: Op, values: Sequence[Value]) -> list[Value]:
     try:
         for value in values:
             slot = value.slot
-            event.append(slot[1] if slot[0] is token else enter(recorder, Variable(Storage(value))))
+            event.append(
+                slot[1] if slot[0] is token else enter(recorder, Variable(Storage(value)), value)
+            )
             event.append(-1)
     except TracerFoundError:
         results = apply_at_once(op, [Variable(Storage(value)) for value in values])
@@ -160,9 +162,8 @@ def new_state(state: State, key: tuple, values: Sequence[Value]) -> State:
     return state.child(key, State(state, types[0], op, key[1::2], avals, several, rule))
 
 
-def enter(recorder: Recorder, variable: Variable) -> int:
-    """The position of a value that the recorder's trace did not make, brought in as an input."""
-    value = variable._storage.value
+def enter(recorder: Recorder, variable: Variable, value: Value) -> int:
+    """The position of a variable's value that the recorder's trace did not make, brought in as an input."""
     if recorder.levels or isinstance(value, Wrapped):
         raise TracerFoundError
     array = value.array
@@ -215,14 +216,11 @@ def apply_at_once(op: Op, arguments: Sequence[Variable]) -> Any:
             if recorder.grad_enabled and variable._node is not None:
                 recorder.watch.meets(variable._node)
     values = [variable._storage.value for variable in arguments]
+    nodes = [variable._node if recorder.grad_enabled else None for variable in arguments]
     avals = tuple(value.aval for value in values)
     op.types(avals)
-    rule = rule_of(
-        op,
-        avals,
-        tuple(recorder.grad_enabled and variable._node is not None for variable in arguments),
-    )
-    made = None if rule is None else rule.make(arguments, NOWHERE)
+    rule = rule_of(op, avals, tuple(node is not None for node in nodes))
+    made = None if rule is None else rule.make(arguments, values, nodes, NOWHERE)
     arrays = [compute(value) for value in values]
     outputs = as_tuple(with_wide_types(op.function, *arrays))
     results = with_edges([Value.of(array) for array in outputs], made)

@@ -21,13 +21,13 @@ from funcgrad.engine.values import Value
 def record_one(op: Op, a: Variable) -> Result:
     """`record(op, (a,))` for an op with one output, unrolled as `record_two`."""
     recorder = local.recorder
-    value = a._storage.value
+    given = a._storage.value
     node = a._node if recorder.grad_enabled else None
     trace = recorder.trace
     token = trace.token
     try:
-        slot = value.slot
-        at = slot[1] if slot[0] is token else enter(recorder, a)
+        slot = given.slot
+        at = slot[1] if slot[0] is token else enter(recorder, a, given)
         edge = -1
         if node is not None:
             slot = node.slot
@@ -37,12 +37,12 @@ def record_one(op: Op, a: Variable) -> Result:
     key = (op, at, edge)
     log = trace.log
     state = log[-1][0]
-    state = state.children.get(key) or new_state(state, key, (value,))
+    state = state.children.get(key) or new_state(state, key, (given,))
     position = state.position
     slot = (token, position)
     value = Value(None, state.aval, slot, trace)
     rule = state.rule
-    made = None if rule is None else rule.make((a,), slot)
+    made = None if rule is None else rule.make((a,), (given,), (node,), slot)
     log.append((state, None))
     trace.held[position] = ref(value)
     if position >= settings.buffer_size:
@@ -63,9 +63,9 @@ def record_two(op: Op, a: Variable, b: Variable) -> Result:
     token = trace.token
     try:
         slot = first.slot
-        first_at = slot[1] if slot[0] is token else enter(recorder, a)
+        first_at = slot[1] if slot[0] is token else enter(recorder, a, first)
         slot = second.slot
-        second_at = slot[1] if slot[0] is token else enter(recorder, b)
+        second_at = slot[1] if slot[0] is token else enter(recorder, b, second)
         first_edge = second_edge = -1
         if first_node is not None:
             slot = first_node.slot
@@ -85,7 +85,11 @@ def record_two(op: Op, a: Variable, b: Variable) -> Result:
     slot = (token, position)
     value = Value(None, state.aval, slot, trace)
     rule = state.rule
-    made = None if rule is None else rule.make((a, b), slot)
+    made = (
+        None
+        if rule is None
+        else rule.make((a, b), (first, second), (first_node, second_node), slot)
+    )
     log.append((state, None))
     trace.held[position] = ref(value)
     if position >= settings.buffer_size:

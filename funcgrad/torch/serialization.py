@@ -98,7 +98,8 @@ def _rebuild(
         memory = Storage(made._storage.value)
         made = without_history(ViewStorage(memory, DataStorage(memory), geometry))
     vars(made).update(attributes or {})
-    return made.requires_grad_(requires_grad)
+    made.requires_grad = requires_grad
+    return made
 
 
 publish_all({}, {"__copy__": _copy, "__deepcopy__": _deepcopy, "__reduce_ex__": _reduce})

@@ -6,7 +6,7 @@ from typing import Any
 from weakref import ref
 
 from funcgrad.engine import GraphNode, Leaf, Node, Variable
-from funcgrad.engine.nodes import HookTable, hooks_of
+from funcgrad.engine.nodes import HookTable, hooked, hooks_of
 from funcgrad.torch._levels.refusals import RETAIN, refuse_inside
 from funcgrad.torch._tensor.rebasing import _retain_at
 from funcgrad.torch._tensor.registry import publish_all
@@ -272,12 +272,33 @@ def register_prehook(self: GraphNode, hook: Callable[..., Any]) -> RemovableHand
     return handle
 
 
+def _backward_hooks(self: Tensor) -> HookTable | None:
+    """The hooks of a tensor, by number; None where it has none."""
+    if self._node is None or self._node is UNTRACKED or self._node not in hooked:
+        return None
+    held: Any = hooked[self._node].arriving.get(self._nr)
+    return None if held is None else held.table or None
+
+
+def _set_backward_hooks(self: Tensor, hooks: dict[Any, Any] | None) -> None:
+    """Replace the hooks of a tensor."""
+    if self._node is not None:
+        table = hooks_on(self)
+        table.clear()
+        table.update(hooks or {})
+
+
+def _refuse_to_delete_hooks(self: Tensor) -> None:
+    raise RuntimeError("Deletion of _backwards_hooks not allowed!")
+
+
 publish_all(
     {},
     {
         "register_hook": register_hook,
         "retain_grad": retain_grad,
         "retains_grad": property(retains_grad),
+        "_backward_hooks": property(_backward_hooks, _set_backward_hooks, _refuse_to_delete_hooks),
         "register_post_accumulate_grad_hook": register_post_accumulate_grad_hook,
     },
 )

@@ -13,9 +13,9 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from funcgrad.engine import Constant, GraphNode, Node, Storage, Value, Variable, grad_mode, local
-from funcgrad.engine.levels import behind
-from funcgrad.engine.nodes import Packed
+from funcgrad.engine.nodes import Packed, behind
 from funcgrad.engine.recording import Recorder, recorders
+from funcgrad.engine.threads import PerThread
 from funcgrad.torch._memory.storages import aval_of
 from funcgrad.torch._ops.conversions import to
 from funcgrad.torch._tensor.registry import FUNCTIONS
@@ -36,7 +36,7 @@ class Anomaly:
     check_nan = True
 
 
-class Disabled(threading.local):
+class Disabled(PerThread):
     """Why hooks on saved tensors are refused in this thread; None where they are not."""
 
     reason: str | None = None

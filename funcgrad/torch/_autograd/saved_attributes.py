@@ -3,6 +3,7 @@
 Given are the arguments and results that are saved here as they are in PyTorch; of the others there is no attribute.
 """
 
+import gc
 from collections.abc import Callable
 from typing import Any
 
@@ -123,6 +124,16 @@ def _number(node: Any, place: int) -> int | None:
     return 0 if place == _RESULT else saves.index(place) if place in saves else None
 
 
+def _tensor_of(storage: Storage, source: GraphNode | None, nr: int) -> Tensor | None:
+    """The tensor of a storage that comes from there, if somebody holds it: nodes do not know, so it is looked for."""
+    for each in gc.get_referrers(storage):
+        if isinstance(each, Tensor) and each._storage is storage:
+            own = getattr(each, "_own_node", each._node)
+            if own is source and each._nr == nr:
+                return each
+    return None
+
+
 def _tensor(node: Any, place: int, number: int | None) -> Tensor | None:
     if number is None:
         return None
@@ -148,6 +159,10 @@ def _tensor(node: Any, place: int, number: int | None) -> Tensor | None:
         variable: Variable | None = source[0].variable
         if isinstance(variable, Tensor) and variable._storage is storage:
             return variable
+    # PyTorch makes a new tensor of a result.
+    held_by = None if place == _RESULT else _tensor_of(storage, *source)
+    if held_by is not None:
+        return held_by
     tensor = tensor_of(held if place == _RESULT else value, *source)
     tensor._storage = storage
     return tensor

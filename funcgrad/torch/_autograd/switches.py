@@ -1,8 +1,7 @@
 """The modes of autograd: whether gradients, several threads and anomaly mode are on, and switching them on."""
 
-import threading
-
 from funcgrad.engine import local
+from funcgrad.engine.threads import PerThread
 from funcgrad.torch._autograd.observing import Anomaly, set_anomaly
 from funcgrad.torch._memory import inference
 from funcgrad.torch._tensor.registry import publish_all
@@ -19,7 +18,7 @@ def is_inference(self: Tensor) -> bool:
     return inference.is_of_inference(self._storage)
 
 
-class _Threads(threading.local):
+class _Threads(PerThread):
     enabled = True
 
 

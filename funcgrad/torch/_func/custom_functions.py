@@ -183,6 +183,35 @@ def _check_sharing(
             raise RuntimeError(
                 "A custom Function's forward is returning a view (or an input as-is) but the jvp is not returning a view."
             )
+        if not changed and output._is_view():
+            _check_viewed(args, given, output, tangent)
+
+
+def _check_viewed(
+    args: Sequence[Any], given: Sequence[Any], output: Tensor, tangent: Tensor
+) -> None:
+    """Check that the tangent of a view of an argument is a view of that argument's tangent.
+
+    Raises:
+        RuntimeError: it is one of another tensor.
+    """
+    for arg, of_arg in zip(args, given, strict=True):
+        if not (isinstance(arg, Tensor) and isinstance(of_arg, Tensor)):
+            continue
+        if _viewed(output) is _viewed(arg) and _viewed(tangent) is not _viewed(of_arg):
+            whose = (
+                "the same base as the given grad input"
+                if of_arg._is_view()
+                else "the given grad input"
+            )
+            raise RuntimeError(
+                f"A custom Function is returning a view but the jvp is not returning a view of {whose}."
+            )
+
+
+def _viewed(tensor: Tensor) -> Tensor:
+    base = tensor._base
+    return tensor if base is None else base
 
 
 def _as_tuple(output: Any) -> tuple[Any, ...]:

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from funcgrad.engine import Aval, Constant, Value, Variable
+from funcgrad.engine.compiling import placed
 from funcgrad.engine.ops import remember
 
 _constants: dict[tuple[Aval, Any], Variable] = {}
@@ -29,8 +29,7 @@ def constant(value: Any, aval: Aval, convert: Callable[[Any, np.dtype], Any]) ->
         held = known._storage.value
         if not isinstance(held.array, jax.Array):
             # Met again, so likely to be met often: on the device it costs less with every call.
-            with jax.enable_x64(True), jax.ensure_compile_time_eval():
-                held.array = jnp.asarray(held.array)
+            held.array = placed(held.array)
         return known
     made = Variable(Constant(Value(convert(value, aval.dtype), aval)))
     if (

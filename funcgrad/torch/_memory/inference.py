@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from funcgrad.engine import Storage, Value, local
+from funcgrad.engine.threads import PerThread
 
 
 class InferenceStorage(Storage):
@@ -51,7 +52,7 @@ def is_of_inference(storage: Storage) -> bool:
     return type(storage.memory) is InferenceStorage
 
 
-class _State(threading.local):
+class _State(PerThread):
     """Of a thread: whether inference mode is on; and the grad mode while it is, which means nothing to ops."""
 
     enabled = False

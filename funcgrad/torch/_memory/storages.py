@@ -4,6 +4,7 @@ The elements are in one plain storage, the memory. A view reads them from there 
 there. Who shares a version counter with whom is apart from that: views do with their base, `.data` does with nobody.
 """
 
+import threading
 from enum import Enum
 from functools import lru_cache
 from math import prod
@@ -20,6 +21,10 @@ from funcgrad.torch._memory.bits import PUT_BACK, seen_op
 from funcgrad.torch._memory.constants import place
 from funcgrad.torch._memory.geometry import Geometry, Sizes, contiguous
 from funcgrad.torch._memory.layouts import Layout, layout, reader, writer
+
+# A write replaces the whole memory, also where it is of some elements only. So whoever writes holds this while putting the
+# new one in place, and looks whether the memory is still the one that was read: else the write of another thread is lost.
+writing = threading.RLock()
 
 
 class DataStorage(Storage):
@@ -253,8 +258,9 @@ class ViewStorage(Storage):
             source.logical, source.held = value, None
             return
         new = Variable(Storage(value))
-        held = record(write_op(self.layout), (self.held, new, self.offset))[0]
-        self.held._storage.value = held
+        with writing:
+            held = record(write_op(self.layout), (self.held, new, self.offset))[0]
+            self.held._storage.value = held
         self.cached = held, value
 
     @property

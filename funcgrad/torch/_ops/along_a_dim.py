@@ -1,6 +1,8 @@
 """Ops along dimensions: the largest and the smallest, sorting, running sums, softmax, variance and norms."""
 
-from collections.abc import Callable
+import math
+import warnings
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -8,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from funcgrad.engine import FunctionNode, Variable, local
 from funcgrad.torch._ops.conversions import to
 from funcgrad.torch._ops.out import CASTS, EXACT, store
 from funcgrad.torch._ops.pointwise import absolute
@@ -24,10 +27,12 @@ from funcgrad.torch._ops.row import (
     named,
     no_kernel,
     op,
+    wrapped_dims,
 )
 from funcgrad.torch._tensor.registry import FUNCTIONS, publish
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch._types.dtypes import dtype
+from funcgrad.torch._types.size import Size
 
 # ------------------------------------------------------------------------------------------- largest and smallest
 
@@ -248,6 +253,20 @@ def _std(input: Array, dim: Dims, correction: Any, keepdim: bool) -> Any:
     return _root(jnp.var(input, axis=dim, ddof=correction, keepdims=keepdim))
 
 
+def _check_freedom(name: str, shape: Size, dim: Any, correction: float) -> None:
+    """Warn where no degree of freedom is left."""
+    dims = wrapped_dims(dim, len(shape))
+    reduced = range(len(shape)) if dims is None else dims
+    count = math.prod([shape[k] for k in reduced])
+    kept = math.prod([length for k, length in enumerate(shape) if k not in reduced])
+    if (count if kept else 0) - correction <= 0:
+        warnings.warn(
+            f"{name}(): degrees of freedom is <= 0. Correction should be strictly less than the reduction factor (input "
+            "numel divided by output numel).",
+            stacklevel=3,
+        )
+
+
 def _spread(name: str, row: Row) -> None:
     def function(
         input: Tensor,
@@ -268,6 +287,7 @@ def _spread(name: str, row: Row) -> None:
             raise RuntimeError("std and var only support floating point and complex dtypes")
         if correction is None:
             correction = 0 if unbiased is False else 1
+        _check_freedom(name, input.shape, dim, correction)
         if out is not None:
             return store(name, out, (input,), lambda: row(input, dim, correction, keepdim))
         return row(input, dim, correction, keepdim)
@@ -284,7 +304,7 @@ _spread("var", _var)
 # ------------------------------------------------------------------------------------------- norms
 
 
-@op("norm.order", "LinalgVectorNormBackward0", saves="self result", accumulates=True)
+@op("norm.order", "LinalgVectorNormBackward0", saves="self result", accumulates=True, flat=True)
 def _norm(input: Array, order: float, dim: Dims, keepdim: bool) -> Any:
     if order == 2:
         total = jnp.sum(jnp.real(input * jnp.conj(input)), axis=dim, keepdims=keepdim)
@@ -327,7 +347,25 @@ def norm(
         )
     if dtype is not None:
         input = to(input, dtype=dtype)
-    return _norm(input, 2.0 if p in ("fro", None) else float(p), dim, keepdim)
+    order = 2.0 if p in ("fro", None) else float(p)
+    if order == 0 and input.requires_grad and local.recorder.grad_enabled:
+        result = _norm(input.detach(), order, dim, keepdim)
+        result._node = LinalgVectorNormBackward0(
+            ((input._node, input._nr),), (result._storage.value.aval,)
+        )
+        return result
+    return _norm(input, order, dim, keepdim)
+
+
+class LinalgVectorNormBackward0(FunctionNode):
+    """The node of a norm of order 0, a count: as in PyTorch, no gradient leaves it."""
+
+    __slots__ = ()
+    __module__ = "builtins"
+
+    def pull_back(self, cotangents: Sequence[Variable | None]) -> Sequence[Variable | None]:
+        """Nothing."""
+        return [None]
 
 
 publish(norm)

@@ -165,7 +165,11 @@ class Elementwise:
 
             plain = compute is None and store is None
             known = self.ops[compute, store] = Op(
-                row.title, function if plain else cast, label=row.node, check=check
+                row.title,
+                function if plain else cast,
+                label=row.node,
+                check=check,
+                flat=row.flat,
             )
         return known
 
@@ -397,11 +401,14 @@ class Elementwise:
                 or (node is not None and isinstance(node, Leaf))
             ):
                 writable(self_, second, name=name)
-            avals = (self_._storage.value.aval, second._storage.value.aval)
+            before = self_._storage.value
+            avals = (before.aval, second._storage.value.aval)
             op = in_place_by_types.get(avals) or self.for_in_place((self_, second), avals)
             plain = node is None and second._node is None
             first = self_ if plain else as_it_was(self_)
-            return write(self_, record_two(op, first, second))
+            if write(self_, record_two(op, first, second), before):
+                return self_
+            return in_place(op, self_, second)
 
         return method
 

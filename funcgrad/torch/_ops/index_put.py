@@ -11,7 +11,8 @@ import numpy as np
 
 from funcgrad.engine import Op, Storage, Value, local, record
 from funcgrad.engine.derivatives import pushing
-from funcgrad.engine.levels import all_elements, behind
+from funcgrad.engine.levels import all_elements
+from funcgrad.engine.nodes import behind
 from funcgrad.engine.values import is_tracer
 from funcgrad.torch._levels.refusals import MASK, check_transformed
 from funcgrad.torch._memory.geometry import Geometry

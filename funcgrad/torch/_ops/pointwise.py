@@ -134,10 +134,11 @@ one(
     SAME,
     operators=("__abs__",),
     saves="self",
+    flat=True,
     refuses=(no_kernel("b", "abs_cpu"),),
 )
 one("square", _square, "PowBackward0", SAME)
-one("relu", _relu, "ReluBackward0", SAME, saves="result", refuses=_NO_RELU)
+one("relu", _relu, "ReluBackward0", SAME, saves="result", flat=True, refuses=_NO_RELU)
 one("sign", _sign, "SignBackward0", SAME, refuses=(_NO_SIGN,))
 one("floor", jnp.floor, "FloorBackward0", SAME, refuses=_no_rounding("floor"))
 one("ceil", jnp.ceil, "CeilBackward0", SAME, refuses=_no_rounding("ceil"))

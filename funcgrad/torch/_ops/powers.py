@@ -1,10 +1,12 @@
 """Powers. A small integer exponent is part of the op, since it changes the code; any other number is an input."""
 
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.custom_derivatives import SymbolicZero
 
 from funcgrad.engine import Aval, Op, record
 from funcgrad.engine.ops import remember
@@ -29,14 +31,35 @@ _LARGEST_STATIC = 16
 
 
 def _power_of_tensors(base: Any, exponent: Any) -> Any:
-    """`base ** exponent`, with PyTorch's derivative: zero along the base where the exponent is zero."""
+    """`base ** exponent`, with PyTorch's derivatives where base or exponent is zero."""
     if jnp.issubdtype(base.dtype, jnp.integer):
         # As C rounds `1 / base ** -exponent`: zero but for one and minus one.
         sign = jnp.where(exponent % 2 == 0, 1, -1).astype(base.dtype)
         inverse = jnp.where(base == 1, 1, jnp.where(base + 1 == 0, sign, 0))
         return jnp.where(exponent < 0, inverse, jnp.power(base, jnp.maximum(exponent, 0)))
-    constant = jax.lax.stop_gradient(base)
-    return jnp.power(jnp.where(exponent == 0, constant, base), exponent)
+    return _raised(base, exponent)
+
+
+@jax.custom_jvp
+def _raised(base: Any, exponent: Any) -> Any:
+    return jnp.power(base, exponent)
+
+
+@partial(_raised.defjvp, symbolic_zeros=True)
+def _raised_jvp(primals: Any, tangents: Any) -> Any:
+    base, exponent = primals
+    result = _raised(base, exponent)
+    along = jnp.zeros_like(result)
+    # A tangent that is not there is no zero: times an infinite slope that would be NaN.
+    if not isinstance(tangents[0], SymbolicZero):
+        flat = exponent == 0
+        slope = jnp.where(flat, 0, exponent * _raised(base, exponent - 1))
+        along = along + jnp.where(flat, 0, tangents[0] * slope)
+    if not isinstance(tangents[1], SymbolicZero):
+        flat = (base == 0) & (jnp.real(exponent) >= 0) & (jnp.imag(exponent) == 0)
+        slope = jnp.where(flat, 0, result * jnp.log(base))
+        along = along + tangents[1] * slope
+    return result, along
 
 
 _of_tensors = elementwise(
@@ -73,7 +96,7 @@ def _dynamic_power(input: Array, exponent: Array, dtype: np.dtype) -> Any:
 
 @op("pow.Scalar", "PowBackward2")
 def _power_of_number(exponent: Array, self: Array, dtype: np.dtype) -> Any:
-    return jnp.power(self, exponent.astype(dtype))
+    return _raised(self, exponent.astype(dtype))
 
 
 _static: dict[tuple[Aval, type, Any], Op] = forgotten_with_default_dtype({})
@@ -89,6 +112,7 @@ def _power_op(input: Tensor, exponent: Any) -> tuple[Op, tuple[Any, ...]]:
     _check_integers(dtype, exponent if not isinstance(exponent, complex) else 0)
     if exponent == 0.5 or (exponent == np.round(exponent) and abs(exponent) <= _LARGEST_STATIC):
         found = _static_power.op(float(np.real(exponent)), dtype)
+        found.flat = exponent == 1
         return remember(_static, key, found), ()
     return _dynamic_power.op(dtype), (stored_number(exponent, Aval((), dtype)),)
 

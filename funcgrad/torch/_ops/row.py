@@ -153,6 +153,7 @@ class Row:
         accumulates: whether float16 and bfloat16 are computed in float32, as PyTorch's kernels accumulate.
         operators: the operators that it implements.
         returns: the fields of what it returns, where these are several tensors.
+        flat: whether PyTorch's gradient of its gradient is zeros where there could be none, as `engine.Op` has it.
         masked: elementwise ops of two: the function of a mask and a number, where that is another.
     """
 
@@ -175,6 +176,7 @@ class Row:
     accumulates: bool = False
     operators: tuple[str, ...] = ()
     returns: tuple[str, ...] = ()
+    flat: bool = False
     masked: Callable[..., Any] | None = None
     _ops: dict[Any, Op] = field(default_factory=dict, repr=False)
 
@@ -281,6 +283,7 @@ class Row:
             # An index or a mask comes last. It is saved also where it names nothing, so that a walk frees it.
             saves=(*self.keeps, -1) if indexed else self.keeps,
             named_first=self.named_first,
+            flat=self.flat,
         )
 
     def _is_given(self, k: int, given: tuple[Any, ...]) -> bool:

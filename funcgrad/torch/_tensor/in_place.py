@@ -11,7 +11,7 @@ from funcgrad.torch._levels.refusals import check_not_batched, check_transformed
 from funcgrad.torch._levels.storages import rewritten, still_dual
 from funcgrad.torch._memory.inference import InferenceStorage
 from funcgrad.torch._memory.inference import enabled as inferring
-from funcgrad.torch._memory.storages import ViewStorage, geometry_of
+from funcgrad.torch._memory.storages import ViewStorage, geometry_of, writing
 from funcgrad.torch._tensor.rebasing import rebase
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch._tensor.view import ViewTensor, as_it_was, keep_apart
@@ -31,20 +31,38 @@ def in_place(
     if type(target) is ViewTensor:
         node = target._write_in_place(op, others)
     else:
-        result = record(op, (as_it_was(target), *others))
-        node = result[1]
-        write(target, result)
+        node = _write(op, target, others)
     if saves_result:
         watch(node, target._storage, arguments=saves_arguments)
     return target
 
 
-def write(target: Tensor, result: tuple[Value, Any, int]) -> Tensor:
-    """Put a recorded result in a tensor's storage: the end of an in-place op. `writable` comes first."""
+def _write(op: Op, target: Tensor, others: Sequence[Variable]) -> Any:
+    """Record `op` on a tensor that is no view and store its result there; returns the node it left behind, if any."""
+    before = target._storage.value
+    result = record(op, (as_it_was(target), *others))
+    if not write(target, result, before):
+        with writing:
+            result = record(op, (as_it_was(target), *others))
+            write(target, result)
+    return result[1]
+
+
+def write(target: Tensor, result: tuple[Value, Any, int], before: Value | None = None) -> bool:
+    """Put a recorded result in a tensor's storage: the end of an in-place op. `writable` comes first.
+
+    Args:
+        target: the tensor.
+        result: what was recorded.
+        before: what the tensor held when it was recorded, where the result depends on that.
+
+    Returns:
+        Whether it is stored: not where another thread has written to the tensor in between.
+    """
     value, node, nr = result
     if type(target) is ViewTensor:
         target._write_in_place(_REPLACE, (Variable(Storage(value), node, nr),))
-        return target
+        return True
     storage = target._storage
     if isinstance(value, Wrapped):
         check_not_batched(target, value)
@@ -53,11 +71,14 @@ def write(target: Tensor, result: tuple[Value, Any, int]) -> Tensor:
     elif duals:
         value = still_dual(storage.value, value)
     keep_apart(node)
-    storage.value = value
-    storage.version += 1
-    if node is not None:
-        rebase(target, node, nr)
-    return target
+    with writing:
+        if before is not None and storage.value is not before:
+            return False
+        storage.value = value
+        storage.version += 1
+        if node is not None:
+            rebase(target, node, nr)
+    return True
 
 
 _REPLACE = Op("write", lambda _, new: new)

@@ -6,10 +6,10 @@ from typing import Any, ClassVar
 from weakref import ref
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from funcgrad.engine import Aval, Leaf, Storage, Value, Variable, compute, local
+from funcgrad.engine import Aval, Leaf, Storage, Value, Variable, compiling, compute, local
+from funcgrad.engine.compiling import placed
 from funcgrad.engine.levels import duals
 from funcgrad.engine.values import Wrapped, is_tracer
 from funcgrad.torch._levels import refusals
@@ -43,6 +43,7 @@ class AccumulateGrad(Leaf):
     """
 
     __slots__ = ("_parts",)
+    __module__ = "builtins"
 
     def __init__(self, variable: Variable) -> None:
         super().__init__(variable)
@@ -208,6 +209,37 @@ class Tensor(Variable):
     def grad_fn(self) -> Any:
         """The graph node of the op that made it; None for a leaf."""
         return None if self.is_leaf else self._node.face
+
+    @property
+    def _grad_fn(self) -> Any:
+        return self.grad_fn
+
+    @_grad_fn.setter
+    def _grad_fn(self, node: None) -> None:
+        if node is not None:
+            raise RuntimeError("_grad_fn can be only set to None")
+        self.detach_()  # type: ignore[attr-defined]
+
+    @_grad_fn.deleter
+    def _grad_fn(self) -> None:
+        raise RuntimeError("Deletion of _grad_fn not allowed. Detach tensor instead!")
+
+    @property
+    def _post_accumulate_grad_hooks(self) -> Any:
+        return self._post_accumulate
+
+    @_post_accumulate_grad_hooks.setter
+    def _post_accumulate_grad_hooks(self, hooks: Any) -> None:
+        self._post_accumulate = hooks
+
+    @_post_accumulate_grad_hooks.deleter
+    def _post_accumulate_grad_hooks(self) -> None:
+        raise RuntimeError("Deletion of _post_accumulate_grad_hooks not allowed!")
+
+    @property
+    def name(self) -> None:
+        """None: PyTorch's tensors have had no names for long."""
+        return
 
     @property
     def output_nr(self) -> int:
@@ -547,13 +579,9 @@ def place(array: Any, where: "device | str | None" = None) -> Value:
     """A value of elements given as a NumPy or JAX array: copied, and on `where` if that is said."""
     if is_tracer(array):
         return Value.of(array)
-    # A constant stays one also where JAX is tracing something else.
-    with jax.enable_x64(True), jax.ensure_compile_time_eval():
-        made = jnp.array(array)
-        if where is not None:
-            made = jax.device_put(made, device(where).jax_device())
-    value = Value.of(made)
-    watch = local.recorder.watch
+    value = Value.of(placed(array, None if where is None else device(where).jax_device()))
+    # In a forked process what other processes send can be unpacked and read.
+    watch = None if compiling.forked else local.recorder.watch
     if watch is not None:
         watch.creates(value)
     return value

@@ -35,6 +35,7 @@ from funcgrad.torch._memory.storages import (
     geometry_of,
     reinterpreted,
     view_of,
+    writing,
 )
 from funcgrad.torch._tensor.rebasing import move_retained, rebase
 from funcgrad.torch._tensor.tensor import AccumulateGrad, Tensor, tensor_of
@@ -207,6 +208,8 @@ class ViewTensor(Tensor):
         known, base = self._own_node, self._viewed
         if base._node is None and (known is None or isinstance(known, Leaf)):
             return known
+        if known is None and inference.is_of_inference(self._storage):
+            return None
         if known is _REBASED or self._seen != self._storage.version:
             self._check_creation(BASE_MODIFIED)
             self._rebase()
@@ -229,7 +232,10 @@ class ViewTensor(Tensor):
     @Tensor.requires_grad.getter  # type: ignore[attr-defined]
     def requires_grad(self) -> bool:
         """Whether a gradient flows to it."""
-        return self._own_node is not None or self._viewed._node is not None
+        if self._own_node is not None:
+            return True
+        # What was made in inference mode has no views, as far as gradients are concerned.
+        return self._viewed._node is not None and not inference.is_of_inference(self._storage)
 
     def _ask(self, wanted: bool) -> None:
         if wanted and local.recorder.levels:
@@ -345,31 +351,50 @@ class ViewTensor(Tensor):
         Returns:
             The graph node it left behind, if any.
         """
+        written, node = self._try_to_write(op, others)
+        if not written:
+            with writing:
+                _, node = self._try_to_write(op, others, alone=True)
+        return node
+
+    def _try_to_write(
+        self, op: Op, others: Sequence[Variable], alone: bool = False
+    ) -> tuple[bool, Any]:
+        """Record and store, unless another thread has written to the memory in between; none can where this one is `alone`.
+
+        Returns:
+            Whether it is stored, and the node.
+        """
         storage: Any = self._storage
         base = self._viewed
-        counter = storage.counter
         if local.recorder.grad_enabled and base._storage.memory is storage.memory:
+            target, whole = base._storage, base
+            before, source = target.value, base._node
             arguments = (as_it_was(base), *others, storage.offset)
-            made = record(copy_slices(op, *relative(base._storage, storage)), arguments)
-            value, node, nr = made
+            value, node, nr = record(copy_slices(op, *relative(base._storage, storage)), arguments)
             keep_apart(node)
-            base._storage.value = value
         else:
-            node, nr = None, 0
+            target, whole = storage.viewed, None
+            before, source = target.value, None
             with grad_mode(False):
                 arguments = (storage.held, *others, storage.offset)
-                value = record(copy_slices(op, storage.layout, None), arguments)[0]
-            storage.viewed.value = value
-        counter.version += 1
-        storage.cached = None  # nobody needs the elements as they were
-        if node is not None:
-            rebase(base, node, nr)
-            self._expect_node(node, nr)
-        return node
+                value, node, nr = record(copy_slices(op, storage.layout, None), arguments)
+        with writing:
+            if not alone and (
+                target.value is not before or (whole is not None and whole._node is not source)
+            ):
+                return False, None
+            target.value = value
+            storage.counter.version += 1
+            storage.cached = None  # nobody needs the elements as they were
+            if node is not None:
+                rebase(base, node, nr)
+                self._expect_node(node, nr)
+        return True, node
 
 
 ViewTensor.__name__ = ViewTensor.__qualname__ = "Tensor"
-ViewTensor.__module__ = Tensor.__module__
+ViewTensor.__module__ = "funcgrad.torch"
 
 
 def _requires_grad(variable: Variable) -> bool:
@@ -431,11 +456,20 @@ def make_view(input: Tensor, geometry: Any, op: Op, places: tuple[int, ...] = ()
     """
     storage = view_of(input._storage, geometry)
     node, nr = None, 0
-    if local.recorder.grad_enabled and input._node is not None:
+    if _leaves_node(input):
         arguments = (input, *map(place, places)) if places else (input,)
         value, node, nr = record(op, arguments)
         storage.cached = storage.viewed.value, value
     return view_tensor(input, storage, node, nr, made_now())
+
+
+def _leaves_node(input: Tensor) -> bool:
+    """Whether a view of a tensor has a node: not of one that was made in inference mode."""
+    return (
+        local.recorder.grad_enabled
+        and input._node is not None
+        and not inference.is_of_inference(input._storage)
+    )
 
 
 def written_view(input: Tensor, geometry: Any) -> Tensor:
@@ -449,7 +483,7 @@ def make_reinterpreted(input: Tensor, geometry: Any, dtype: Any, op: Op) -> Tens
     storage = reinterpreted(input._storage, geometry, dtype)
     storage.remade_by = op.label
     node, nr = None, 0
-    if local.recorder.grad_enabled and input._node is not None:
+    if _leaves_node(input):
         value, node, nr = record(op, (input,))
         storage.cached = storage.viewed.value, value
     return view_tensor(input, storage, node, nr, made_now())
@@ -466,7 +500,7 @@ def make_views(input: Tensor, geometries: Sequence[Any], op: Op) -> tuple[Tensor
     """The views that one op gives."""
     storages = [view_of(input._storage, each) for each in geometries]
     creation = Creation.SEVERAL if local.recorder.grad_enabled else made_now()
-    if not local.recorder.grad_enabled or input._node is None:
+    if not _leaves_node(input):
         return tuple([view_tensor(input, each, None, 0, creation) for each in storages])
     results = record(op, (input,))
     results = [results] if type(results) is tuple else results

@@ -221,7 +221,4 @@ def tensor_backward(
         raise as_pytorch(error) from None
 
 
-# As complaints about its arguments name it.
-tensor_backward.__qualname__ = "Tensor.backward"
-
 publish_all({}, {"backward": tensor_backward})

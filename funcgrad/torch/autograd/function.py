@@ -16,7 +16,7 @@ from funcgrad.torch._func.custom_functions import apply as apply_transformed
 from funcgrad.torch._memory.storages import Creation
 from funcgrad.torch._ops.views.reshaped_in_place import detach_
 from funcgrad.torch._tensor.rebasing import rebase
-from funcgrad.torch._tensor.tensor import Tensor, tensor_of
+from funcgrad.torch._tensor.tensor import AccumulateGrad, Tensor, tensor_of, without_history
 from funcgrad.torch._tensor.view import ViewTensor, view_of_itself
 
 __all__ = ["BackwardCFunction", "Function", "FunctionCtx", "InplaceFunction", "once_differentiable"]
@@ -363,11 +363,13 @@ def once_differentiable(function: Callable[..., Any]) -> Callable[..., Any]:
             return outputs
         several = isinstance(outputs, tuple)
         results = outputs if several else (outputs,)
-        # As in PyTorch, nothing is behind the node: `backward` meets it, `grad` goes past it.
+        # As in PyTorch, nothing but leaves that nobody has is behind the node: `backward` meets it, `grad` goes past it.
         types = [
             result._storage.value.aval if isinstance(result, Tensor) else None for result in results
         ]
-        node = Error((), tuple(types))
+        behind = [result for result in results if isinstance(result, Tensor)]
+        edges = [(AccumulateGrad(without_history(each._storage)), 0) for each in behind]
+        node = Error(tuple(edges), tuple(types))
         made = tuple(
             tensor_of(result._storage.value, node, number) if isinstance(result, Tensor) else result
             for number, result in enumerate(results)

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from funcgrad.engine import GraphNode, local
+from funcgrad.engine.threads import PerThread
 from funcgrad.torch._autograd import hooks
 from funcgrad.torch._autograd.edges import GradientEdge, Node, NodeFace
 from funcgrad.torch._autograd.hooks import RemovableHandle
@@ -151,7 +152,7 @@ class _Mutable:
         self.on = False
 
 
-class _Allowed(threading.local):
+class _Allowed(PerThread):
     on = False
 
 

@@ -1,5 +1,6 @@
 """Optimizers as PyTorch defines them: state held by the optimizer, parameters changed in place."""
 
+import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -39,6 +40,7 @@ class Optimizer:
         self.defaults = defaults
         self.state: dict[Tensor, dict[str, Any]] = {}
         self.param_groups: list[dict[str, Any]] = []
+        seen: set[Tensor] = set()
         for group in groups:
             tensors = (
                 [group["params"]] if isinstance(group["params"], Tensor) else list(group["params"])
@@ -50,6 +52,15 @@ class Optimizer:
                     )
                 if not tensor.is_leaf:
                     raise ValueError("can't optimize a non-leaf Tensor")
+            if len(set(tensors)) < len(tensors):
+                warnings.warn(
+                    "optimizer contains a parameter group with duplicate parameters; in future, this will cause an error; "
+                    "see github.com/pytorch/pytorch/issues/40967 for more information",
+                    stacklevel=3,
+                )
+            if not seen.isdisjoint(tensors):
+                raise ValueError("some parameters appear in more than one parameter group")
+            seen.update(tensors)
             self.param_groups.append({**defaults, **group, "params": tensors})
 
     def zero_grad(self, set_to_none: bool = True) -> None:
@@ -90,10 +101,18 @@ def _change(op: Op, tensors: list[Any], numbers: list[float]) -> None:
     The op takes the parameter, the gradient, the state's tensors and the numbers, and returns new
     elements for the parameter and the state: one op a parameter, however long the formula.
     """
-    scalar = Aval((), tensors[0]._storage.value.aval.dtype)
-    results = record(op, [*tensors, *(_number(each, scalar) for each in numbers)])
-    targets = [tensors[0], *tensors[2:]]
-    for target, result in zip(targets, results if len(targets) > 1 else [results], strict=True):
+    parameter = tensors[0]
+    scalar = Aval((), parameter._storage.value.aval.dtype)
+    arguments = [*tensors, *(_number(each, scalar) for each in numbers)]
+    targets = [parameter, *tensors[2:]]
+    while True:
+        before = parameter._storage.value
+        results = record(op, arguments)
+        first, *others = results if len(targets) > 1 else [results]
+        # Several threads may train the same parameters, each with an optimizer of its own.
+        if write(parameter, first, before):
+            break
+    for target, result in zip(targets[1:], others, strict=True):
         write(target, result)
 
 

@@ -41,7 +41,11 @@ def check_forward(
     Raises:
         GradcheckError: they are apart.
     """
-    if not any(isinstance(each, Tensor) and each.dtype.is_complex for each in inputs):
+
+    def is_complex(each: Any) -> bool:
+        return isinstance(each, Tensor) and each.dtype.is_complex
+
+    if not any(map(is_complex, inputs)):
         _compare_forward(options, func, inputs, "")
         if check_undefined:
             check_undefined_tangents(func, inputs)
@@ -50,7 +54,7 @@ def check_forward(
         parts = tuple(
             [
                 call(op, each).detach().requires_grad_(each.requires_grad)
-                if isinstance(each, Tensor) and each.dtype.is_complex
+                if is_complex(each)
                 else each
                 for each in inputs
             ]
@@ -61,7 +65,7 @@ def check_forward(
             return func(
                 *[
                     each * factor + call(other, whole).detach() * rest
-                    if each is not whole
+                    if is_complex(whole)
                     else each
                     for each, whole in zip(args, inputs, strict=True)
                 ]

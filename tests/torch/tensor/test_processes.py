@@ -1,0 +1,113 @@
+"""Processes that use the shim: spawned, forked before the first tensor, and forked after it, where nothing can be computed."""
+
+import os
+import pickle
+import subprocess
+import sys
+import warnings
+
+import pytest
+
+import funcgrad.torch as torch
+
+SCRIPT = """
+import multiprocessing, sys
+import funcgrad.torch as torch
+
+def double(k):
+    return (torch.ones(2) * k).sum().item()
+
+def attempt(call, *arguments):
+    try:
+        return call(*arguments).get(60)
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+
+if __name__ == "__main__":
+    method, first = sys.argv[1:]
+    if first == "used":
+        assert double(1) == 2
+    with multiprocessing.get_context(method).Pool(2) as pool:
+        print(attempt(pool.map_async, double, [1, 2, 3]))
+        if first == "used":
+            print(attempt(pool.map_async, torch.exp, [torch.zeros(2, requires_grad=True).detach()]))
+"""
+
+
+def run(tmp_path, *arguments):
+    """What the script prints, a line each."""
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    result = subprocess.run(
+        [sys.executable, "-W", "ignore", str(script), *arguments],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout.splitlines()
+
+
+def test_spawned_processes_compute(tmp_path):
+    assert run(tmp_path, "spawn", "used") == ["[2.0, 4.0, 6.0]", "[tensor([1., 1.])]"]
+
+
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+
+
+@needs_fork
+def test_processes_forked_before_the_first_tensor_compute(tmp_path):
+    assert run(tmp_path, "fork", "unused") == ["[2.0, 4.0, 6.0]"]
+
+
+@needs_fork
+def test_processes_forked_later_say_at_once_what_to_do(tmp_path):
+    for line in run(tmp_path, "fork", "used"):
+        assert line.startswith("RuntimeError: Cannot compute in this process")
+        assert "'spawn' start method" in line
+
+
+@needs_fork
+def test_a_forked_process_reads_what_was_computed():
+    computed = torch.ones(1000).cumsum(0)[-1:].clone()
+    computed.tolist()
+    pending = torch.ones(2) * 2
+    reading, writing = os.pipe()
+    child = _fork()
+    if child == 0:
+        said = []
+        for look in (computed.item, pending.tolist):
+            try:
+                said.append(look())
+            except RuntimeError as error:
+                said.append(str(error)[:31])
+        os.write(writing, repr(said).encode())
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as answers:
+        assert answers.read() == "[1000.0, 'Cannot compute in this process:']"
+    assert os.waitpid(child, 0)[1] == 0
+    assert pending.tolist() == [2.0, 2.0]
+
+
+def _fork():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Python and JAX warn of threads
+        return os.fork()
+
+
+def functions():
+    for namespace in (torch, torch.autograd, torch.func, torch.autograd.graph):
+        for name in dir(namespace):
+            thing = getattr(namespace, name)
+            if not name.startswith("_") and callable(thing):
+                yield thing
+
+
+def test_functions_methods_and_classes_pickle():
+    methods = [m for name in vars(torch.Tensor) if callable(m := getattr(torch.Tensor, name))]
+    things = [*functions(), *(m for m in methods if not m.__name__.startswith("_"))]
+    assert len(things) > 400
+    for thing in [*things, torch.Tensor.__add__, torch.Tensor.__iadd__]:
+        assert pickle.loads(pickle.dumps(thing)) is thing
