@@ -225,6 +225,7 @@ def test_the_class_makes_a_tensor_of_elements_and_of_a_tensor(torch):
     made.sum().backward()
     assert a.grad.tolist() == [1.0, 1.0]
     assert made._base is a
+    assert type(made.grad_fn).__name__ == "AliasBackward0"
 
 
 @pytest.mark.parametrize("torch", sides())
