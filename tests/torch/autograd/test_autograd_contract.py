@@ -95,10 +95,7 @@ def test_zero_to_a_power_along_the_power():
             (slope,) = torch.autograd.grad((base**power).sum(), power, create_graph=True)
             see(slope.tolist(), torch.autograd.grad(slope.sum(), power)[0].tolist())
         forward = torch.autograd.forward_ad
-        with forward.dual_level(), warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # PyTorch's own decompositions warn when they are first used
+        with forward.dual_level():
             dual = forward.make_dual(power.detach(), torch.ones(5))
             see(forward.unpack_dual(torch.zeros(5) ** dual).tangent)
 
