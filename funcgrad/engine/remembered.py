@@ -69,7 +69,8 @@ def backward(root: Variable, accumulate: Accumulate, *, retain_graph: bool = Fal
     finally:
         recorder.grad_enabled = before
     del gathered
-    flush("backward ended")
+    if recorder.walking is None:  # else it runs together with the rest of the walk around this one
+        flush("backward ended")
 
 
 def pull(

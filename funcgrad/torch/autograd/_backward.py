@@ -96,7 +96,8 @@ def backward(
     except (FreedError, ModifiedError) as error:
         raise as_pytorch(error) from None
     keeping.fix(freed)
-    engine.flush("backward ended")
+    if local.recorder.walking is None:  # else it runs with the rest of the walk around this one
+        engine.flush("backward ended")
 
 
 def grad(
@@ -171,7 +172,7 @@ def grad(
     keeping.fix(freed)
     if materialize_grads:
         found = _materialized(found, wanted, create_graph)
-    if not create_graph or engine.chain_ended():
+    if local.recorder.walking is None and (not create_graph or engine.chain_ended()):
         engine.flush("backward ended")
     return dict(zip(inputs, found, strict=True)) if type(inputs) is dict else found
 

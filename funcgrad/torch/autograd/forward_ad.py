@@ -3,11 +3,13 @@
 from contextlib import ContextDecorator
 from typing import Any, NamedTuple
 
-from funcgrad.engine import Op, local
+from funcgrad.engine import Op, Storage, Variable, local
 from funcgrad.engine.levels import DualLevel, duals, node_of
 from funcgrad.torch._levels.storages import DualStorage, dual_of
+from funcgrad.torch._memory.storages import ViewStorage
 from funcgrad.torch._tensor.tangent_checks import check_dtypes, check_sizes
 from funcgrad.torch._tensor.tensor import Tensor, tensor_of
+from funcgrad.torch._tensor.view import written_view
 
 # What stand in the graph for the step into a dual tensor and out of it.
 _VIEW = Op("view", lambda x: x, label="ViewBackward0")
@@ -129,10 +131,26 @@ def unpack_dual(tensor: Any, *, level: int | None = None) -> UnpackedDualTensor:
         primal._storage = value.inner._storage
     if not local.recorder.forward_enabled or value.tangent is None:
         return UnpackedDualTensor(primal, None)
-    tangent: Any = value.tangent
+    tangent: Any = _viewed_tangent(storage)
+    if tangent is None:
+        tangent = value.tangent
     if not isinstance(tangent, Tensor):
         tangent = tensor_of(tangent._storage.value, tangent._node, tangent._nr)
     return UnpackedDualTensor(primal, tangent)
+
+
+def _viewed_tangent(storage: Storage) -> Variable | None:
+    """For a view of a dual tensor, the view of its tangent, where that lies in memory alike; else None."""
+    if type(storage) is not ViewStorage or not isinstance(storage.viewed, DualStorage):
+        return None
+    whole = storage.viewed.tangent
+    if (
+        not isinstance(whole, Tensor)
+        or whole._node is not None
+        or type(whole._storage) is not Storage
+    ):
+        return None
+    return written_view(whole, storage.geometry)
 
 
 class dual_level(ContextDecorator):

@@ -10,11 +10,14 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 from weakref import WeakKeyDictionary, ref
 
-from funcgrad.engine import grad_mode, local
+from funcgrad.engine import Aval, grad_mode, local
 from funcgrad.engine.graph import Walk
+from funcgrad.torch._memory.storages import aval_of
 from funcgrad.torch._ops.creation import FUNCTIONS as CREATION
 from funcgrad.torch._random.generator import default_generator
-from funcgrad.torch._tensor.tensor import Tensor
+from funcgrad.torch._tensor.tensor import Tensor, device_of
+from funcgrad.torch._types.dtypes import from_numpy_dtype
+from funcgrad.torch._types.size import Size
 from funcgrad.torch.autograd._backward import backward
 from funcgrad.torch.autograd.function import Function
 from funcgrad.torch.autograd.graph import saved_tensors_hooks
@@ -79,11 +82,19 @@ def noop_context_fn() -> _Contexts:
     return nullcontext(), nullcontext()
 
 
-def _about(tensor: Tensor) -> dict[str, Any]:
-    return {"shape": tensor.shape, "dtype": tensor.dtype, "device": tensor.device}
+# What is noted down of a saved tensor, to be compared.
+_CHECKS: dict[str, Callable[[Tensor], Aval | None]] = {
+    "default": lambda tensor: aval_of(tensor._storage),
+    "none": lambda _: None,
+}
 
 
-_CHECKS: dict[str, Callable[[Tensor], Any]] = {"default": _about, "none": lambda _: None}
+def _told(note: Aval | None) -> dict[str, Any] | None:
+    """A note as complaints tell it."""
+    if note is None:
+        return None
+    dtype, device = from_numpy_dtype(note.dtype), device_of(note)
+    return {"shape": Size(note.shape), "dtype": dtype, "device": device}
 
 
 @contextmanager
@@ -223,7 +234,7 @@ class _Frame:
             self.kept = _Arguments.apply(CREATION["zeros"](0, requires_grad=True), *tensors).grad_fn
         self.note = _CHECKS[check]
         self.holders: list[ref[_Holder]] = []
-        self.notes: list[Any] = []
+        self.notes: list[Aval | None] = []
         self.again: WeakKeyDictionary[Walk, _Again] = WeakKeyDictionary()
         self.completed = False
         self.lenient = False
@@ -257,7 +268,7 @@ class _Frame:
         """Run the function again, and check that it saved the same."""
         tensors = iter(() if self.kept is None else self.kept.saved_tensors)
         args = [next(tensors) if arg is _KEPT else arg for arg in self.args]
-        notes: list[Any] = []
+        notes: list[Aval | None] = []
 
         def pack(tensor: Tensor) -> Tensor:
             tensor = tensor.detach()
@@ -286,9 +297,11 @@ class _Frame:
         if not self.lenient:
             self.check(again, notes)
 
-    def check(self, again: _Again, notes: list[Any]) -> None:
+    def check(self, again: _Again, notes: list[Aval | None]) -> None:
         """Check that as many tensors of the same types were saved as before."""
-        saved = "" if not self.debug else _LISTED.format(self.notes, notes)
+        saved = ""
+        if self.debug:
+            saved = _LISTED.format(list(map(_told, self.notes)), list(map(_told, notes)))
         if again.count != len(self.holders):
             raise CheckpointError(
                 "torch.utils.checkpoint: A different number of tensors was saved during the original forward and "
@@ -296,7 +309,8 @@ class _Frame:
                 f"during recomputation: {again.count}.\n{saved or _TIP}"
             )
         different = [
-            f"tensor at position {position}:\nsaved metadata: {before}\nrecomputed metadata: {now}\n"
+            f"tensor at position {position}:\nsaved metadata: {_told(before)}\nrecomputed metadata: "
+            f"{_told(now)}\n"
             for position, (before, now) in enumerate(zip(self.notes, notes, strict=True))
             if before != now and self.holders[position]() is not None
         ]

@@ -95,10 +95,7 @@ def test_zero_to_a_power_along_the_power():
             (slope,) = torch.autograd.grad((base**power).sum(), power, create_graph=True)
             see(slope.tolist(), torch.autograd.grad(slope.sum(), power)[0].tolist())
         forward = torch.autograd.forward_ad
-        with forward.dual_level(), warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # PyTorch's own decompositions warn when they are first used
+        with forward.dual_level():
             dual = forward.make_dual(power.detach(), torch.ones(5))
             see(forward.unpack_dual(torch.zeros(5) ** dual).tangent)
 
@@ -174,6 +171,23 @@ def test_the_tangent_of_a_view_is_a_view_of_the_right_tangent():
             for Both.right in (True, False):
                 found = attempt(Both.apply, x, y)
                 see(found if isinstance(found, Exception) else "accepted")
+
+    assert_same(program)
+
+
+def test_the_tangent_of_a_view_of_a_dual_tensor_is_a_view_of_its_tangent():
+    def program(torch, see):
+        forward = torch.autograd.forward_ad
+        with forward.dual_level():
+            tangent = torch.arange(6.0).view(2, 3).clone() * 10
+            dual = forward.make_dual(torch.ones(2, 3), tangent)
+            for view in (dual[0], dual.t(), dual[:, 1:], dual.view(-1)[2:4], dual.unbind()[1]):
+                found = forward.unpack_dual(view).tangent
+                see(found, found._base is tangent, found._is_view(), found.stride())
+            forward.unpack_dual(dual[1]).tangent.zero_()
+            see(tangent, forward.unpack_dual(dual).tangent)
+            whole = forward.unpack_dual(forward.make_dual(tangent, tangent)).tangent
+            see(whole is tangent, whole._base, whole._is_view())
 
     assert_same(program)
 
