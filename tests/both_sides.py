@@ -89,7 +89,9 @@ def seen(torch: Any, program: Program) -> list[Any]:
     for warning in caught:
         # PyTorch names the line of its own source, and the stack has each side's own lines.
         text = str(warning.message).split(" (Triggered internally")[0].split("\n  File")[0]
-        things.append((warning.category.__name__, text))
+        # Of PyTorch's own loading, when a program is the first to need a part of it.
+        if not text.startswith("`torch.jit.script` is deprecated"):
+            things.append((warning.category.__name__, text))
     return things
 
 

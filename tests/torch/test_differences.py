@@ -151,13 +151,6 @@ def node_of_a_gradient(torch):
     return type(made.grad_fn).__name__
 
 
-def gradient_that_depends_on_nothing(torch):
-    w, v = leaf(torch), leaf(torch)
-    (made,) = torch.autograd.grad((w * v).sum(), w, create_graph=True)
-    (second,) = torch.autograd.grad(made.sum(), w, allow_unused=True)
-    return None if second is None else second.tolist()
-
-
 def batched_product(torch):
     product = leaf(torch, 2, 2, 2) @ torch.ones(2, 2, 2)
     return type(product.grad_fn.next_functions[0][0]).__name__
@@ -301,7 +294,6 @@ TABLE = {
     unsqueezed_behind_the_graph: ("was given an invalid gradient", [[2.0, 2.0]]),
     gradient_of_a_transposed_tensor: ((2, 1), (1, 3)),
     node_of_a_gradient: ("SinBackward0Backward", "MulBackward0"),
-    gradient_that_depends_on_nothing: ([0.0, 0.0], None),
     batched_product: ("AccumulateGrad", "BmmBackward0"),
     saved_by_tanh: ([1.0], [0.76]),
     result_overwritten: ([0.42, 0.42], [1.0, 1.0]),

@@ -3,6 +3,7 @@
 import warnings
 
 import pytest
+
 from tests.both_sides import assert_same, attempt
 
 
