@@ -12,13 +12,8 @@ from pathlib import Path
 
 import pytest
 
-import funcgrad.torch as ours
 from funcgrad.torch._tensor.layout import TypedStorage
-
-try:
-    import torch as theirs
-except ImportError:
-    theirs = None
+from tests.both_sides import SIDES, ours
 
 ROOT = Path(ours.__file__).parent
 OWN = {"funcgrad.torch": {"from_jax"}}  # names that the shim has and PyTorch has not
@@ -49,10 +44,9 @@ def defined(path):
 # -- names ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.skipif(theirs is None, reason="PyTorch is not installed")
 @pytest.mark.parametrize("name", public_modules())
-def test_a_public_module_is_one_of_pytorch_and_shows_no_other_names(name):
-    pytorch = name.replace(ours.__name__, "torch")
+def test_a_public_module_is_one_of_pytorch_and_shows_no_other_names(torch, name):
+    pytorch = name.replace(ours.__name__, torch.__name__)
     assert importlib.util.find_spec(pytorch) is not None
     module, reference = importlib.import_module(name), importlib.import_module(pytorch)
     known = public(dir(reference)) | OWN.get(name, set())
@@ -115,10 +109,6 @@ WORDS = (
 )
 
 
-def sides():
-    return [ours] if theirs is None else [theirs, ours]
-
-
 def marked(thing):
     for place, word in enumerate(WORDS):
         setattr(thing, word, f"{word} {place}")
@@ -129,7 +119,7 @@ def check_marks(thing):
     assert [getattr(thing, word) for word in WORDS] == [f"{w} {k}" for k, w in enumerate(WORDS)]
 
 
-@pytest.mark.parametrize("torch", sides())
+@pytest.mark.parametrize("torch", SIDES)
 def test_attributes_of_leaves_results_and_views_are_the_users(torch):
     w = marked(torch.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True))
     y = marked(w * w)
@@ -144,7 +134,7 @@ def test_attributes_of_leaves_results_and_views_are_the_users(torch):
     assert v._base is y
 
 
-@pytest.mark.parametrize("torch", sides())
+@pytest.mark.parametrize("torch", SIDES)
 def test_copies_of_a_view_carry_the_users_attributes_and_no_others(torch):
     view = torch.arange(6.0).reshape(2, 3)[1]
     view.base = "x"
@@ -155,7 +145,7 @@ def test_copies_of_a_view_carry_the_users_attributes_and_no_others(torch):
         assert made.tolist() == [3.0, 4.0, 5.0]
 
 
-@pytest.mark.parametrize("torch", sides())
+@pytest.mark.parametrize("torch", SIDES)
 def test_a_subclass_with_such_names_works(torch):
     class Parameter(torch.Tensor):
         node = "encoder.0"
@@ -196,7 +186,7 @@ def test_a_subclass_with_such_names_works(torch):
         assert (p.base(), p.storage(), p.seen) == ("base", "storage", "by the user")
 
 
-@pytest.mark.parametrize("torch", sides())
+@pytest.mark.parametrize("torch", SIDES)
 def test_a_subclass_shares_the_elements_it_is_made_of(torch):
     source = torch.tensor([1.0, 2.0])
     made = torch.Tensor._make_subclass(type("P", (torch.Tensor,), {}), source, True)
@@ -206,7 +196,7 @@ def test_a_subclass_shares_the_elements_it_is_made_of(torch):
     assert (made.is_leaf, made.requires_grad, source.requires_grad) == (True, True, False)
 
 
-@pytest.mark.parametrize("torch", sides())
+@pytest.mark.parametrize("torch", SIDES)
 @pytest.mark.parametrize(
     ("call", "shape"),
     [("torch.Tensor()", [0]), ("torch.Tensor(2, 3)", [2, 3]), ("torch.Tensor(torch.Size([4]))", [4])],
@@ -216,7 +206,7 @@ def test_the_class_makes_a_tensor_of_sizes(torch, call, shape):
     assert (list(made.shape), made.dtype) == (shape, torch.float32)
 
 
-@pytest.mark.parametrize("torch", sides())
+@pytest.mark.parametrize("torch", SIDES)
 def test_the_class_makes_a_tensor_of_elements_and_of_a_tensor(torch):
     assert torch.Tensor([[1, 2]]).tolist() == [[1.0, 2.0]]
     assert torch.Tensor(range(2)).dtype == torch.float32
@@ -228,7 +218,7 @@ def test_the_class_makes_a_tensor_of_elements_and_of_a_tensor(torch):
     assert type(made.grad_fn).__name__ == "AliasBackward0"
 
 
-@pytest.mark.parametrize("torch", sides())
+@pytest.mark.parametrize("torch", SIDES)
 @pytest.mark.parametrize(
     ("arguments", "error", "words"),
     [
@@ -244,13 +234,13 @@ def test_the_class_refuses_what_pytorch_refuses(torch, arguments, error, words):
         torch.Tensor(*arguments)
 
 
-@pytest.mark.parametrize("torch", sides())
+@pytest.mark.parametrize("torch", SIDES)
 def test_a_class_that_is_no_tensor_is_refused(torch):
     with pytest.raises(TypeError, match="does not inherit from Tensor"):
         torch.Tensor._make_subclass(int, torch.ones(2))
 
 
-@pytest.mark.parametrize("torch", sides())
+@pytest.mark.parametrize("torch", SIDES)
 def test_storage_is_a_method_that_warns(torch, monkeypatch):
     # Each side warns once in a process.
     if torch is ours:
