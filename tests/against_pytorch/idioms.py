@@ -83,9 +83,11 @@ def attentive(t: Any, w: Weights, x: Any) -> Any:
 
 
 def residual(t: Any, w: Weights, x: Any) -> Any:
-    h = x * 1
+    h = x
     for _ in range(2):
-        h += t.tanh(h @ w[1] + w[2])
+        change = t.tanh(h @ w[1] + w[2])
+        h = h * 1
+        h += change
     return h @ w[0]
 
 
