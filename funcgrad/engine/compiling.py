@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from funcgrad.engine.values import is_tracer, with_wide_types
+from funcgrad.strictness import lenient
 
 
 def concrete(function: Callable[..., Any], arrays: list[Any]) -> list[Any]:
@@ -31,7 +32,7 @@ def placed(array: Any, device: Any = None) -> Any:
     """A copy of an array or number as JAX's, on a device if one is given; a constant also where JAX traces something else."""
     if forked:
         return np.array(array)
-    with jax.enable_x64(True), jax.ensure_compile_time_eval():
+    with jax.enable_x64(True), jax.ensure_compile_time_eval(), lenient():
         made = jnp.array(array)
         return made if device is None else jax.device_put(made, device)
 

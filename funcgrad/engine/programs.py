@@ -11,6 +11,7 @@ from weakref import ref
 
 import jax
 
+from funcgrad import strictness
 from funcgrad.engine import interpreter
 from funcgrad.engine.compiling import at_once, compiled, concrete
 from funcgrad.engine.counters import counters, estimate
@@ -140,6 +141,13 @@ last: tuple[Program, str, str, str] | None = None
 
 def run(log: Log, held: dict[int, ref[Value]], reason: str) -> list[Value]:
     """Compute every value of a recording that somebody still holds; returns these values."""
+    if strictness.may_stop_a_run():
+        with strictness.lenient():
+            return _run(log, held, reason)
+    return _run(log, held, reason)
+
+
+def _run(log: Log, held: dict[int, ref[Value]], reason: str) -> list[Value]:
     global last
     # A value's own slot does not tell where it stands here: another thread that has computed it may
     # have brought it into its own recording since.
@@ -180,6 +188,11 @@ def evaluate(trace: Any, position: int, value: Value) -> None:
 
     The recording is only read: its own thread may be adding to it, or computing the same value.
     """
+    with strictness.lenient():
+        _evaluate(trace, position, value)
+
+
+def _evaluate(trace: Any, position: int, value: Value) -> None:
     log = trace.log
     _settle(log, {position: value})
     if not trace.failed:

@@ -12,6 +12,8 @@ import jax
 import jax.core
 import numpy as np
 
+from funcgrad.strictness import lenient
+
 Slot = tuple[Any, int]
 NOWHERE: Slot = (None, -1)
 
@@ -232,13 +234,13 @@ def is_tracer(array: Any) -> bool:
 
 
 def with_wide_types(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """Call a function with JAX's 64-bit types switched on, in this thread and for this call alone.
+    """Call a function with JAX's 64-bit types on and the user's strictness off, in this thread and for this call alone.
 
     `jax.enable_x64` does that, but for one thing: an interrupt that arrives as it is left leaves them on.
     """
     before = jax.config.jax_enable_x64  # type: ignore[attr-defined]
     try:
-        with jax.enable_x64(True):
+        with jax.enable_x64(True), lenient():
             return function(*args, **kwargs)
     except BaseException:
         if jax.config.jax_enable_x64 is not before:  # type: ignore[attr-defined]

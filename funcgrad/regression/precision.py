@@ -9,8 +9,8 @@ The rule: the dtype of the arrays given, NumPy's or JAX's, is the dtype computed
 - JAX's arrays are promoted as JAX promotes them. Among tracers theirs decide: a trace has its dtype already.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import lru_cache, wraps
 from typing import Any
 
@@ -19,57 +19,27 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
+from funcgrad.strictness import SETTINGS, changes, together
+
 _WIDE = frozenset(map(np.dtype, (np.float64, np.complex128, np.int64, np.uint64)))
 _LARGEST_INTEGER = 1 << 53
 
-# Settings that people make to be strict with code of their own: ours broadcasts and promotes on purpose, and
-# its NaN have a meaning. One row a setting: its name, the values that let ours run, its context manager.
-_STRICTNESS: tuple[tuple[str, tuple[Any, ...], Any], ...] = (
-    ("jax_numpy_rank_promotion", ("allow",), jax.numpy_rank_promotion),
-    ("jax_numpy_dtype_promotion", ("standard",), jax.numpy_dtype_promotion),
-    ("jax_debug_nans", (False,), jax.debug_nans),
-    ("jax_debug_infs", (False,), jax.debug_infs),
-    ("jax_debug_key_reuse", (False,), jax.debug_key_reuse),
-    ("jax_check_tracer_leaks", (False,), jax.check_tracer_leaks),
-    ("jax_transfer_guard_host_to_device", ("allow", None), jax.transfer_guard_host_to_device),
-    ("jax_transfer_guard_device_to_host", ("allow", None), jax.transfer_guard_device_to_host),
-    ("jax_transfer_guard_device_to_device", ("allow", None), jax.transfer_guard_device_to_device),
-)
-
-
-# Those of them that apply while a function is traced.
+# The settings of `strictness` that apply while a function is traced.
 _TRACED = ("jax_numpy_rank_promotion", "jax_numpy_dtype_promotion")
 
 
 def own_work(*, float64: bool = True) -> AbstractContextManager[Any]:
     """Run the package's own work: under no strictness of the user's, with float64 where asked for."""
-    config = jax.config
-    changes = [
-        setting(lenient[0])
-        for name, lenient, setting in _STRICTNESS
-        if getattr(config, name) not in lenient
-    ]
+    found = changes()
     if float64 and not float64_is_on():
-        changes.append(jax.enable_x64(True))
-    return _together(changes) if changes else _NOTHING
+        found.append(jax.enable_x64(True))
+    return together(found)
 
 
 def float64_is_on() -> bool:
     """Return whether JAX keeps 64-bit types here."""
     name = "jax_enable_x64"  # an attribute that its annotations leave out
     return bool(getattr(jax.config, name))
-
-
-@contextmanager
-def _together(contexts: list[AbstractContextManager[Any]]) -> Iterator[None]:
-    with ExitStack() as stack:
-        for context in contexts:
-            stack.enter_context(context)
-        yield
-
-
-# A step of a small problem takes microseconds, and a context manager of Python's makes several of them.
-_NOTHING = nullcontext()
 
 
 def as_set_by_user(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -79,7 +49,7 @@ def as_set_by_user(function: Callable[..., Any]) -> Callable[..., Any]:
     """
     strict = tuple(
         (name, getattr(jax.config, name))
-        for name, lenient, _ in _STRICTNESS
+        for name, lenient, _ in SETTINGS
         if name in _TRACED and getattr(jax.config, name) not in lenient
     )
     if not strict:
@@ -92,11 +62,11 @@ def as_set_by_user(function: Callable[..., Any]) -> Callable[..., Any]:
 
 @lru_cache(maxsize=64)
 def _under(function: Any, strict: tuple[tuple[str, Any], ...]) -> Any:
-    settings = {name: setting for name, _, setting in _STRICTNESS}
+    settings = {name: setting for name, _, setting in SETTINGS}
 
     @wraps(function)
     def wrapped(*args: Any) -> Any:
-        with _together([settings[name](value) for name, value in strict]):
+        with together([settings[name](value) for name, value in strict]):
             return function(*args)
 
     return wrapped
