@@ -229,3 +229,17 @@ def tensors_of(torch: Any, scope: dict[str, Any]) -> dict[str, Any]:
             inside = {f"{name}[{k}]": each for k, each in enumerate(value)}
             named |= {key: each for key, each in inside.items() if isinstance(each, torch.Tensor)}
     return named
+
+
+def outcome(call: Callable[..., Any], *side: Any) -> Any:
+    """What a call returned, or the type and words of its error; its warnings are left out."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = attempt(call, *side)
+    return (type(found), str(found)) if isinstance(found, Exception) else found
+
+
+def assert_alike_results(mine: Any, expected: Any) -> None:
+    """One thing of each side: the same nesting, types, shapes, dtypes, requires_grad and elements."""
+    asked = ["shape", "dtype", "requires_grad", "elements"]
+    assert_alike(described(ours, mine, asked), described(theirs, expected, asked), 1e-6, 1e-7)

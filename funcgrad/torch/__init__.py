@@ -23,6 +23,16 @@ from funcgrad.torch import (
     serialization,
     utils,
 )
+from funcgrad.torch._memory.formats import (
+    channels_last,
+    channels_last_3d,
+    contiguous_format,
+    memory_format,
+    preserve_format,
+    sparse_coo,
+    strided,
+)
+from funcgrad.torch._memory.formats import layout as _layout
 from funcgrad.torch._random.generator import Generator
 from funcgrad.torch._tensor.printing import set_printoptions
 from funcgrad.torch._tensor.registry import FUNCTIONS as _FUNCTIONS
@@ -61,6 +71,9 @@ if TYPE_CHECKING:
 globals().update(_FUNCTIONS)
 globals().update(
     bool=_bool,
+    cdouble=complex128,
+    cfloat=complex64,
+    layout=_layout,
     double=float64,
     float=float32,
     half=float16,

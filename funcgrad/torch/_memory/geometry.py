@@ -50,6 +50,12 @@ class Geometry(NamedTuple):
             expected *= size
         return True
 
+    def same_places(self, other: "Geometry") -> bool:
+        """Whether another of the same size has each element in the same place, whatever the strides of lengths of 1."""
+        return all(
+            a == b or n == 1 for n, a, b in zip(self.size, self.stride, other.stride, strict=True)
+        )
+
     @property
     def end(self) -> int:
         """The place after the last element."""

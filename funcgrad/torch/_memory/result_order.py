@@ -72,6 +72,12 @@ def result_storage(value: Value, operands: Sequence[Any]) -> Storage | None:
     made = _result_strides(shape, tuple([each[:2] for each in given if each.size]))
     if made is None:
         return None
+    return in_geometry(value, made)
+
+
+def in_geometry(value: Value, made: Geometry) -> Storage:
+    """The storage of a value whose elements lie in memory in another order than that of their indices."""
+    shape = value.aval.shape
     order = tuple(sorted(range(len(shape)), key=lambda k: (-made.stride[k], k)))
     source = OrderedStorage(value, made, order)
     return ViewStorage(source, source, made, value.aval, tuple([shape[k] for k in order]))

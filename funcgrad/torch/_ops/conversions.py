@@ -8,30 +8,39 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from funcgrad.engine import Aval, Constant, Op, Variable, local, record
+from funcgrad.engine import Aval, Constant, Op, Value, Variable, local, record
+from funcgrad.torch._memory.formats import (
+    RANKS,
+    check_format,
+    contiguous_format,
+    geometry_in,
+    memory_format,
+    preserve_format,
+    strided,
+)
 from funcgrad.torch._memory.storages import aval_of, geometry_of
 from funcgrad.torch._tensor.in_place import in_place, writable
 from funcgrad.torch._tensor.operands import (
     NUMBERS,
     check_broadcast,
-    laid_out,
+    in_format,
     number,
     stored_number,
 )
 from funcgrad.torch._tensor.rebasing import CLONE
 from funcgrad.torch._tensor.registry import publish_all
 from funcgrad.torch._tensor.tensor import Tensor, tensor_of
+from funcgrad.torch._tensor.view import geometry
 from funcgrad.torch._types import dtypes
 from funcgrad.torch._types.devices import device as device_of
-from funcgrad.torch._types.dtypes import dtype
+from funcgrad.torch._types.dtypes import as_dtype, dtype
+from funcgrad.torch._types.numbers import check_fits, kind_of
 
 
 @cache
 def _cast(wanted: np.dtype, where: Any) -> Op:
     def convert(x: Any) -> Any:
-        return (
-            jnp.astype(x, wanted) if where is None else jax.device_put(jnp.astype(x, wanted), where)
-        )
+        return _as(x, wanted) if where is None else jax.device_put(_as(x, wanted), where)
 
     return Op(f"to {wanted.name}", convert, label="ToCopyBackward0")
 
@@ -40,10 +49,27 @@ def _cast(wanted: np.dtype, where: Any) -> Op:
 def _fill(aval: Aval, label: str) -> Op:
     return Op(
         "fill",
-        lambda _, value: jnp.full(aval.shape, value, aval.dtype),
+        lambda _, value: jnp.broadcast_to(_as(value, aval.dtype), aval.shape),
         label=label,
         counted=1 if label.endswith("2") else None,
     )
+
+
+def _as(x: Any, wanted: np.dtype) -> Any:
+    """Elements in a dtype: the real parts where that is real, and where it is bool whether they are not zero.
+
+    A float that an integer type of 32 or 64 bits cannot hold is the smallest one, as PyTorch has it on most processors;
+    shorter integers are the last bits of one of 32.
+    """
+    if x.dtype.kind == "c" and wanted.kind not in "cb":
+        x = x.real
+    if wanted.kind not in "iu" or x.dtype.kind in "iub":
+        return jnp.astype(x, wanted)
+    wide = jnp.int64 if wanted.name == "int64" else jnp.int32
+    bound = -float(jnp.iinfo(wide).min)
+    x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    held = jnp.where((x >= -bound) & (x < bound), x, -bound).astype(wide)
+    return jnp.astype(held, wanted)
 
 
 @lru_cache(maxsize=1024)
@@ -54,9 +80,7 @@ def _zero(aval: Aval) -> Op:
 @lru_cache(maxsize=1024)
 def _copy(aval: Aval) -> Op:
     def copy(_: Any, source: Any) -> Any:
-        if source.dtype.kind == "c" and aval.dtype.kind != "c":
-            source = source.real
-        return jnp.broadcast_to(source, aval.shape).astype(aval.dtype)
+        return _as(jnp.broadcast_to(source, aval.shape), aval.dtype)
 
     return Op("copy", copy, label="CopyBackwards")
 
@@ -67,38 +91,182 @@ def copy_of(source: Tensor) -> Tensor:
     return tensor_of(*record(_copy(source._storage.value.aval), (Variable(empty), source)))
 
 
-def clone(input: Tensor) -> Tensor:
+def clone(input: Tensor, *, memory_format: memory_format | None = None) -> Tensor:
     """A copy, through which gradients flow."""
-    return laid_out(tensor_of(*record(CLONE, (input,))), input)
+    check_format("clone", memory_format)
+    return in_format(tensor_of(*record(CLONE, (input,))), memory_format, input)
 
 
-def to(
-    self: Tensor, *args: Any, dtype: dtype | None = None, device: Any = None, copy: bool = False
+def contiguous(input: Tensor, memory_format: memory_format = contiguous_format) -> Tensor:
+    """The tensor itself where its elements lie in memory in order, else a copy."""
+    check_format("contiguous", memory_format)
+    if memory_format is preserve_format:
+        raise RuntimeError("preserve memory format is unsupported by the contiguous operator")
+    return (
+        input if is_contiguous(input, memory_format) else clone(input, memory_format=memory_format)
+    )
+
+
+def is_contiguous(self: Tensor, memory_format: memory_format = contiguous_format) -> bool:
+    """Whether the elements lie in memory one after another, in the order of a format."""
+    check_format("is_contiguous", memory_format)
+    of = geometry(self)
+    ranked = len(of.size) == RANKS.get(memory_format)
+    wanted = geometry_in(memory_format, of.size) if ranked else None
+    if memory_format in RANKS:
+        return wanted is not None and of.same_places(wanted)
+    return of.is_contiguous
+
+
+def _parsed(args: tuple[Any, ...], more: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of `Tensor.to`, of its three forms: (device, dtype), (dtype), (other); non_blocking, copy.
+
+    Raises:
+        TypeError: they are of no form.
+    """
+    known = {"device", "dtype", "non_blocking", "copy", "memory_format"}
+    first, rest = args[:1], args[1:]
+    given: dict[str, Any] = {}
+    if first and isinstance(first[0], Tensor):
+        given = {"dtype": first[0].dtype, "device": first[0].device}
+    elif first and (isinstance(first[0], dtypes.dtype) or first[0] in _PYTHON):
+        given = {"dtype": as_dtype(first[0])}
+    elif first:
+        given = {"device": first[0]}
+        if rest and (rest[0] is None or isinstance(rest[0], dtypes.dtype) or rest[0] in _PYTHON):
+            given["dtype"], rest = rest[0], rest[1:]
+    named = dict(zip(("non_blocking", "copy"), rest, strict=False))
+    where = given.get("device")
+    if (
+        len(rest) > 2
+        or not more.keys() <= known
+        or (more.keys() & (given.keys() | named.keys()))
+        or not all(isinstance(each, bool) for each in rest)
+        or isinstance(where, bool)
+        or not isinstance(where, (str, int, device_of, type(None)))
+    ):
+        listed = [_kind(each) for each in args] + [
+            f"{name}={_kind(each)}" for name, each in more.items()
+        ]
+        raise TypeError(
+            f"to() received an invalid combination of arguments - got ({', '.join(listed)}), but expected one of:\n"
+            " * (torch.device device = None, torch.dtype dtype = None, bool non_blocking = False, bool copy = False, *, "
+            "torch.memory_format memory_format = None)\n"
+            " * (torch.dtype dtype, bool non_blocking = False, bool copy = False, *, torch.memory_format memory_format = "
+            "None)\n"
+            " * (Tensor tensor, bool non_blocking = False, bool copy = False, *, torch.memory_format memory_format = "
+            "None)\n"
+        )
+    return given | named | more
+
+
+_PYTHON = (bool, int, float, complex)
+
+
+def _kind(of: Any) -> str:
+    kind = type(of)
+    return repr(kind.__name__)[1:-1] if kind is not dtypes.dtype else "torch.dtype"
+
+
+def to(self: Tensor, *args: Any, **more: Any) -> Tensor:
+    """The tensor in another dtype, on another device, or as another tensor is; itself where nothing changes.
+
+    Args:
+        args: `dtype`, `device` with or without `dtype`, or a tensor; then `non_blocking` and `copy`.
+        more: the same by name, and `memory_format`. JAX copies without blocking in any case.
+
+    Raises:
+        TypeError: the arguments are of no form.
+    """
+    given = _parsed(args, more)
+    check_format("to", given.get("memory_format"))
+    where, wanted = given.get("device"), given.get("dtype")
+    wanted = self.dtype if wanted is None else as_dtype(wanted, "to")
+    warn_of_lost_parts(self, wanted)
+    return converted(
+        self,
+        wanted,
+        where,
+        copy=bool(given.get("copy")),
+        memory_format=given.get("memory_format"),
+    )
+
+
+def warn_of_lost_parts(self: Tensor, wanted: dtype) -> None:
+    """Warn that complex elements are to be real ones."""
+    if self.dtype.is_complex and not (wanted.is_complex or wanted is dtypes.bool_):
+        warnings.warn(
+            "Casting complex values to real discards the imaginary part", UserWarning, stacklevel=3
+        )
+
+
+def converted(
+    self: Tensor,
+    wanted: dtype,
+    where: Any = None,
+    *,
+    copy: bool = False,
+    memory_format: memory_format | None = None,
 ) -> Tensor:
-    """The tensor in another dtype, on another device, or as another tensor is; itself where nothing changes."""
-    for given in args:
-        if isinstance(given, dtypes.dtype):
-            dtype = given
-        elif isinstance(given, Tensor):
-            dtype, device = given.dtype, given.device
-        elif isinstance(given, bool):
-            continue
-        else:
-            device = given
-    wanted = dtype or self.dtype
-    if device is not None and device_of(device) != self.device:
-        where = device_of(device).jax_device()
+    """The tensor in a dtype and on a device; itself where that is so already and no copy is asked for."""
+    if where is not None and device_of(where) != self.device:
+        target = device_of(where).jax_device()
         moved = tensor_of(*record(_cast(wanted.numpy_dtype, None), (self,)))
-        array = jax.device_put(moved._array(), where)
-        from funcgrad.engine import Value
-
-        moved._storage.value = Value.of(array)
+        moved._storage.value = Value.of(jax.device_put(moved._array(), target))
         if local.recorder.watch is not None:
             local.recorder.watch.applied([moved._storage.value])
-        return moved
-    if wanted is self.dtype:
-        return clone(self) if copy else self
-    return laid_out(tensor_of(*record(_cast(wanted.numpy_dtype, None), (self,))), self)
+        return in_format(moved, memory_format)
+    if wanted is not self.dtype:
+        made = tensor_of(*record(_cast(wanted.numpy_dtype, None), (self,)))
+        return in_format(made, memory_format, self)
+    kept = memory_format in (None, preserve_format, contiguous_format)
+    if copy or not (kept or is_contiguous(self, memory_format)):  # type: ignore[arg-type]
+        return clone(self, memory_format=memory_format)
+    return self
+
+
+def type_(self: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
+    """The name of the tensor's type, or the tensor in another.
+
+    Args:
+        dtype: a dtype, a type such as `torch.LongTensor`, or the name of one.
+        non_blocking: JAX copies without blocking in any case.
+
+    Raises:
+        ValueError: there is no type of this name.
+        TypeError: it is no type.
+    """
+    if dtype is None:
+        return type_name(self)
+    if isinstance(dtype, dtypes.dtype):
+        return converted(self, dtype)
+    if not isinstance(dtype, (str, type)):
+        raise TypeError("dtype must be a type, str, or dtype object")
+    name = dtype if isinstance(dtype, str) else f"{dtype.__module__}.{dtype.__name__}"
+    if isinstance(dtype, type) and issubclass(dtype, Tensor):
+        name = f"torch.{dtypes.get_default_dtype().scalar_type}Tensor"
+    wanted = TYPES.get(name)
+    if wanted is None:
+        raise ValueError(f"invalid type: '{name.removeprefix('builtins.')}'")
+    return converted(self, wanted)
+
+
+TYPES = {f"torch.{each.scalar_type}Tensor": each for each in dtypes.ALL_DTYPES}
+
+
+def type_name(of: Tensor) -> str:
+    """PyTorch's old name for a tensor's type, such as `torch.FloatTensor`."""
+    where = "" if of.device.type == "cpu" else f"{of.device.type}."
+    return f"torch.{where}{of.dtype.scalar_type}Tensor"
+
+
+def type_as(self: Tensor, other: Tensor) -> Tensor:
+    """The tensor in the dtype and on the device of another."""
+    if not isinstance(other, Tensor):
+        raise TypeError(
+            f"type_as(): argument 'other' (position 1) must be Tensor, not {type(other).__name__}"
+        )
+    return converted(self, other.dtype, other.device)
 
 
 def fill_(self: Tensor, value: Any) -> Tensor:
@@ -114,13 +282,16 @@ def fill_(self: Tensor, value: Any) -> Tensor:
             )
         return in_place(_fill(aval, "FillBackward3"), self, value)
     if not isinstance(value, NUMBERS):
-        what = type(value).__name__
+        what = kind_of(value)
         wrong = f"didn't match because some of the arguments have invalid types: (!{what}!)"
         raise TypeError(
             f"fill_() received an invalid combination of arguments - got ({what}), but expected one of:\n"
             f" * (Tensor value)\n      {wrong}\n * (Number value)\n      {wrong}\n"
         )
     writable(self, repeats=True)
+    if aval.dtype.kind in "iu":
+        check_fits(value, aval.dtype)
+        value = int(value.real)
     stored = stored_number(value, Aval((), aval.dtype))
     return in_place(_fill(aval, "FillBackward2"), self, stored)
 
@@ -144,11 +315,11 @@ def copy_(self: Tensor, other: Any, non_blocking: bool = False) -> Tensor:
         other = number(other, Aval((), aval.dtype))
     elif not isinstance(other, Tensor):
         raise TypeError(
-            f"copy_(): argument 'other' (position 1) must be Tensor, not {type(other).__name__}"
+            f"copy_(): argument 'other' (position 1) must be Tensor, not {kind_of(other)}"
         )
     writable(self, other, repeats=_same_elements(self, other), name="copy_")
     given = other._storage.value.aval
-    if given.dtype.kind == "c" and aval.dtype.kind != "c":
+    if given.dtype.kind == "c" and aval.dtype.kind not in "cb":
         warnings.warn(
             "Casting complex values to real discards the imaginary part", UserWarning, stacklevel=2
         )
@@ -161,31 +332,73 @@ def copy_(self: Tensor, other: Any, non_blocking: bool = False) -> Tensor:
     return in_place(_copy(aval), self, other)
 
 
-def _to(name: str) -> Any:
-    wanted = getattr(dtypes, name)
+def _to(name: str, wanted: dtype) -> Any:
+    def convert(self: Tensor, memory_format: memory_format = preserve_format) -> Tensor:
+        check_format(name, memory_format)
+        warn_of_lost_parts(self, wanted)
+        return converted(self, wanted, memory_format=memory_format)
 
-    def convert(self: Tensor) -> Tensor:
-        return to(self, wanted)
-
+    convert.__name__ = convert.__qualname__ = name
     convert.__doc__ = f"The tensor as {wanted}."
     return convert
 
 
+def cpu(self: Tensor, memory_format: memory_format = preserve_format) -> Tensor:
+    """The tensor on the CPU."""
+    check_format("cpu", memory_format)
+    return converted(self, self.dtype, "cpu", memory_format=memory_format)
+
+
+def cuda(
+    self: Tensor,
+    device: Any = None,
+    non_blocking: bool = False,
+    memory_format: memory_format = preserve_format,
+) -> Tensor:
+    """The tensor on a GPU: the first, or the one that `device` names.
+
+    Raises:
+        RuntimeError: JAX finds none.
+    """
+    check_format("cuda", memory_format)
+    where = f"cuda:{device}" if isinstance(device, int) else device or "cuda"
+    return converted(self, self.dtype, where, memory_format=memory_format)
+
+
+def fill(input: Tensor, value: Any) -> Tensor:
+    """A tensor like another, filled with a number or the one element of a tensor."""
+    return fill_(clone(input), value)
+
+
+_NAMED = {
+    "double": "float64",
+    "float": "float32",
+    "half": "float16",
+    "bfloat16": "bfloat16",
+    "long": "int64",
+    "int": "int32",
+    "short": "int16",
+    "char": "int8",
+    "byte": "uint8",
+    "bool": "bool_",
+    "cfloat": "complex64",
+    "cdouble": "complex128",
+}
 publish_all(
-    {"clone": clone},
+    {"clone": clone, "fill": fill},
     {
         "clone": clone,
-        "to": to,
+        "contiguous": contiguous,
         "copy_": copy_,
+        "cpu": cpu,
+        "cuda": cuda,
         "fill_": fill_,
+        "is_contiguous": is_contiguous,
+        "layout": property(lambda self: strided),
+        "to": to,
+        "type": type_,
+        "type_as": type_as,
         "zero_": zero_,
-        "cpu": lambda self: to(self, "cpu"),
-        "double": _to("float64"),
-        "float": _to("float32"),
-        "half": _to("float16"),
-        "bfloat16": _to("bfloat16"),
-        "long": _to("int64"),
-        "int": _to("int32"),
-        "bool": _to("bool_"),
+        **{name: _to(name, getattr(dtypes, of)) for name, of in _NAMED.items()},
     },
 )

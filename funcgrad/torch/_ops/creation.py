@@ -1,38 +1,327 @@
 """Making tensors: from data, filled, and at random from PyTorch's own stream of numbers."""
 
+import functools
+import inspect
+import math
 import warnings
-from collections.abc import Callable, Sequence
-from functools import reduce
+from collections.abc import Callable, Iterable, Sequence
+from operator import index
 from typing import Any
 
-import jax
 import numpy as np
 
 from funcgrad.engine.values import Wrapped
 from funcgrad.torch._levels.batches import as_batched, drawn_for_batches, lifted, of_batches
-from funcgrad.torch._levels.refusals import ITEM, NO_STORAGE
+from funcgrad.torch._memory.formats import check_format, layout, memory_format, strided
+from funcgrad.torch._memory.geometry import Geometry
+from funcgrad.torch._memory.storages import view_of
 from funcgrad.torch._ops.conversions import to
+from funcgrad.torch._ops.elements import elements
+from funcgrad.torch._ops.out import store
 from funcgrad.torch._random import distributions
 from funcgrad.torch._random.generator import Generator, default_generator
-from funcgrad.torch._tensor.operands import NUMBERS, laid_out
+from funcgrad.torch._tensor.operands import NUMBERS, in_format
 from funcgrad.torch._tensor.registry import publish_all
-from funcgrad.torch._tensor.tensor import Tensor, concrete, place, tensor_of
+from funcgrad.torch._tensor.tensor import Tensor, place, tensor_of
 from funcgrad.torch._types.devices import device
 from funcgrad.torch._types.dtypes import (
+    C_NAMES,
+    as_dtype,
     bool_,
     dtype,
-    from_numpy_dtype,
     get_default_dtype,
     int64,
-    promote_types,
+    scalar_category_dtype,
 )
-from funcgrad.torch._types.numbers import check_fits
+from funcgrad.torch._types.numbers import fitting, kind_of
 
-Where = device | str | None
+Where = device | str | int | None
+
+
+# ------------------------------------------------------------------------------------------- what they share
+
+
+def _wrap(array: Any, where: Where, requires_grad: bool | None, function: str = "tensor") -> Tensor:
+    made = tensor_of(lifted(place(array, where)))
+    return made if requires_grad is False else asked(made, requires_grad, function)
+
+
+def asked(made: Tensor, requires_grad: bool | None, function: str = "") -> Tensor:
+    """A tensor made just now, which gathers a gradient if that is asked for.
+
+    Raises:
+        TypeError: what asks is no bool.
+        RuntimeError: the dtype has no gradients.
+    """
+    _check_bool(function, "requires_grad", requires_grad)
+    if requires_grad and not made._storage.value.aval.inexact:
+        raise RuntimeError("Only Tensors of floating point and complex dtype can require gradients")
+    made.requires_grad = bool(requires_grad)
+    return made
+
+
+def _check_bool(function: str, name: str, given: Any) -> None:
+    if given is not None and not isinstance(given, bool):
+        raise TypeError(f"{function}(): argument '{name}' must be bool, not {type(given).__name__}")
+
+
+def check_storing(function: str, wanted: Any, pin_memory: Any) -> None:
+    """Check the arguments `layout` and `pin_memory`.
+
+    Raises:
+        TypeError: they are something else.
+        NotImplementedError: the layout is sparse.
+        RuntimeError: pinned memory is asked for, which JAX does not show.
+    """
+    if wanted is not None and not isinstance(wanted, layout):
+        raise TypeError(
+            f"{function}(): argument 'layout' must be torch.layout, not {type(wanted).__name__}"
+        )
+    if wanted not in (None, strided):
+        raise NotImplementedError(
+            f"{function}(): {wanted} tensors; only torch.strided ones exist here"
+        )
+    _check_bool(function, "pin_memory", pin_memory)
+    if pin_memory:
+        raise RuntimeError(
+            "pin_memory=True requires a CUDA or other accelerator backend; no pinned memory allocator is available on "
+            "this system."
+        )
+
+
+_KEYWORDS: dict[str, Any] = {
+    "out": None,
+    "dtype": None,
+    "layout": None,
+    "device": None,
+    "pin_memory": False,
+    "requires_grad": False,
+}
+
+
+def signature_of(make: Callable[..., Any], without: Iterable[str], keywords: Iterable[str]) -> Any:
+    """A function's signature without some of its parameters and with keywords of all factories."""
+    given = [
+        each.replace(annotation=inspect.Parameter.empty)
+        for name, each in inspect.signature(make).parameters.items()
+        if name not in without and each.kind is not inspect.Parameter.VAR_KEYWORD
+    ]
+    more = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=_KEYWORDS.get(name))
+        for name in keywords
+    ]
+    return inspect.Signature(given + more)
+
+
+def factory(make: Callable[..., Any]) -> Callable[..., Tensor]:
+    """A function that makes tensors, with all of PyTorch's keywords.
+
+    Args:
+        make: takes its own arguments and `dtype`, a dtype or None, and gives a NumPy array or a tensor.
+    """
+    name = make.__name__
+
+    def function(
+        *args: Any,
+        out: Tensor | None = None,
+        dtype: Any = None,
+        layout: Any = None,
+        device: Where = None,
+        pin_memory: bool | None = False,
+        requires_grad: bool | None = False,
+        **more: Any,
+    ) -> Tensor:
+        wanted = None if dtype is None else as_dtype(dtype, name)
+        check_storing(name, layout, pin_memory)
+        if out is None:
+            made = make(*args, dtype=wanted, **more)
+            if not isinstance(made, Tensor):
+                return _wrap(made, device, requires_grad, name)
+            return asked(to(made, device=device), requires_grad, name)
+        if not isinstance(out, Tensor):
+            raise TypeError(f"{name}(): argument 'out' must be Tensor, not {type(out).__name__}")
+        if wanted not in (None, out.dtype):
+            raise RuntimeError(
+                f"dtype {wanted.scalar_type} does not match dtype of out parameter ({out.dtype.scalar_type})"
+            )
+        stored = store(f"aten::{name}", out, (), lambda: function(*args, dtype=out.dtype, **more))
+        return stored if requires_grad is False else asked(stored, requires_grad, name)
+
+    functools.update_wrapper(function, make)
+    function.__signature__ = signature_of(make, ("dtype",), _KEYWORDS)  # type: ignore[attr-defined]
+    del function.__wrapped__  # type: ignore[attr-defined]
+    FUNCTIONS[name] = function
+    return function
+
+
+def _size(function: str, sizes: tuple[Any, ...], position: int = 1) -> tuple[int, ...]:
+    """Sizes given one by one or as one sequence.
+
+    Raises:
+        TypeError: they are no integers.
+        RuntimeError: one is negative.
+    """
+    complaint = f"{function}(): argument 'size' (position {position}) must be tuple of ints, "
+    given = sizes[0] if len(sizes) == 1 and isinstance(sizes[0], (list, tuple)) else sizes
+    shape = []
+    for place_, each in enumerate(given):
+        try:
+            if given is sizes and isinstance(each, bool):
+                raise TypeError
+            shape.append(index(each))
+        except TypeError:
+            kind = kind_of(each)
+            if given is sizes and not place_:
+                raise TypeError(f"{complaint}not {kind}") from None
+            raise TypeError(
+                f"{complaint}but found element of type {kind} at pos {place_}"
+            ) from None
+    for each in shape:
+        if each < 0:
+            raise RuntimeError(f"Trying to create tensor with negative dimension {each}: {shape}")
+    return tuple(shape)
+
+
+def _sizes(function: str, size: tuple[Any, ...], more: dict[str, Any]) -> tuple[int, ...]:
+    """Sizes, also by the name that PyTorch has for them.
+
+    Raises:
+        TypeError: there are none, or another name is given.
+    """
+    for name in more:
+        if name != "size" or size:
+            raise TypeError(f"{function}() got an unexpected keyword argument '{name}'")
+    if "size" in more:
+        return _size(
+            function, (tuple(more["size"]),) if isinstance(more["size"], list) else (more["size"],)
+        )
+    if not size:
+        raise TypeError(f'{function}() missing 1 required positional arguments: "size"')
+    return _size(function, size)
+
+
+def _number(function: str, name: str, position: int, given: Any) -> Any:
+    """A number, or the one element of a 0-d tensor.
+
+    Raises:
+        TypeError: it is something else.
+    """
+    if isinstance(given, Tensor) and not given.ndim:
+        return given.item()
+    if not isinstance(given, NUMBERS):
+        raise TypeError(
+            f"{function}(): argument '{name}' (position {position}) must be Number, not {kind_of(given)}"
+        )
+    return given.item() if isinstance(given, np.generic) else given
+
+
+def integer(function: str, name: str, position: int, given: Any) -> int:
+    """An argument as a Python integer.
+
+    Raises:
+        TypeError: it is none.
+    """
+    try:
+        return index(given)
+    except TypeError:
+        raise TypeError(
+            f"{function}(): argument '{name}' (position {position}) must be int, not {type(given).__name__}"
+        ) from None
+
+
+def _beside(made: Tensor, other: Tensor, where: Where) -> Tensor:
+    """A tensor made just now on the device of another, and, inside `vmap`, one of the batches that the other is of."""
+    value = other._storage.value
+    if isinstance(value, Wrapped):
+        return tensor_of(as_batched(made._storage.value, value))
+    if where is None and value.aval.device is not None:
+        return tensor_of(lifted(place(made._array(), other.device)))
+    return made
+
+
+def _like(name: str) -> None:
+    """Declare `<name>_like`, of a factory whose first argument is the size."""
+
+    def function(
+        input: Tensor,
+        *args: Any,
+        dtype: Any = None,
+        layout: Any = None,
+        device: Where = None,
+        pin_memory: bool | None = False,
+        requires_grad: bool | None = False,
+        memory_format: memory_format | None = None,
+        **more: Any,
+    ) -> Tensor:
+        if not isinstance(input, Tensor):
+            raise TypeError(
+                f"{name}_like(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}"
+            )
+        check_format(f"{name}_like", memory_format)
+        check_storing(f"{name}_like", layout, pin_memory)
+        wanted = input.dtype if dtype is None else as_dtype(dtype, f"{name}_like")
+        shape = tuple(input.shape)
+        given = (shape, *args) if name == "full" else (*args, shape)
+        made = FUNCTIONS[name](*given, dtype=wanted, device=device, **more)
+        # Random numbers are of the batches already that want their own.
+        if name not in _DRAWN or not isinstance(input._storage.value, Wrapped):
+            made = _beside(made, input, device)
+        return asked(in_format(made, memory_format, input), requires_grad, f"{name}_like")
+
+    function.__name__ = function.__qualname__ = f"{name}_like"
+    function.__doc__ = f"As `{name}`, with the shape, dtype and device of another tensor."
+    own = inspect.signature(FUNCTIONS[name]).parameters.values()
+    parameters = [
+        inspect.Parameter("input", inspect.Parameter.POSITIONAL_OR_KEYWORD),
+        *[each for each in own if each.name not in ("size", "out", "memory_format")],
+        inspect.Parameter("memory_format", inspect.Parameter.KEYWORD_ONLY, default=None),
+    ]
+    function.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    FUNCTIONS[function.__name__] = function
+
+
+_DRAWN = ("rand", "randn", "randint")
+
+
+def _new(name: str) -> Callable[..., Tensor]:
+    def method(
+        self: Tensor,
+        *args: Any,
+        dtype: Any = None,
+        device: Where = None,
+        requires_grad: bool | None = False,
+        **more: Any,
+    ) -> Tensor:
+        wanted = self.dtype if dtype is None else as_dtype(dtype, f"new_{name}")
+        if "out" in more:
+            raise TypeError(f"new_{name}() got an unexpected keyword argument 'out'")
+        made = FUNCTIONS[name](*args, dtype=wanted, device=device, **more)
+        return asked(_beside(made, self, device), requires_grad, f"new_{name}")
+
+    method.__name__ = method.__qualname__ = f"new_{name}"
+    method.__doc__ = f"As `torch.{name}`, with the dtype and device of this tensor."
+    own = inspect.signature(FUNCTIONS[name]).parameters.values()
+    method.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [
+            inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY),
+            *[each for each in own if each.name != "out"],
+        ]
+    )
+    return method
+
+
+# ------------------------------------------------------------------------------------------- from data
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {}
 
 
 def tensor(
-    data: Any, *, dtype: dtype | None = None, device: Where = None, requires_grad: bool = False
+    data: Any,
+    *,
+    dtype: Any = None,
+    device: Where = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
 ) -> Tensor:
     """A tensor of the given elements, copied.
 
@@ -41,17 +330,20 @@ def tensor(
         dtype: of the elements; inferred as PyTorch does if None.
         device: where they go; JAX's default device if None.
         requires_grad: whether the tensor gathers a gradient.
+        pin_memory: not available.
 
     Raises:
-        ValueError: the nested sequences are ragged.
+        ValueError: the nested sequences are ragged, or an integer has more than 64 bits.
         TypeError: an element is not a number.
-        RuntimeError: a gradient is asked for and the dtype has none.
+        RuntimeError: the dtype cannot hold an element, or nothing says what it is; a gradient is asked for and the dtype has none.
 
     >>> import funcgrad.torch as torch
     >>> torch.tensor([[1, 2], [3, 4]])
     tensor([[1, 2],
             [3, 4]])
     """
+    wanted = None if dtype is None else as_dtype(dtype, "tensor")
+    check_storing("tensor", None, pin_memory)
     if isinstance(data, Tensor):
         warnings.warn(
             "To copy construct from a tensor, it is recommended to use sourceTensor.detach().clone() or "
@@ -61,119 +353,330 @@ def tensor(
         )
         if isinstance(data._storage.value, Wrapped):
             copied: Any = data.detach()
-            copied = copied.clone() if dtype is None else copied.to(dtype)
+            copied = copied.clone() if wanted is None else to(copied, wanted)
             return copied.requires_grad_() if requires_grad else copied
         data = data._array()
-    return _wrap(_elements(data, dtype), device, requires_grad)
+    return _wrap(elements(data, wanted), device, requires_grad)
 
 
-def _elements(data: Any, wanted: dtype | None) -> Any:
-    """The elements as an array of the dtype wanted, or of the one that PyTorch infers."""
-    if isinstance(data, jax.Array):
-        with jax.enable_x64(True):
-            return data if wanted is None else data.astype(wanted.numpy_dtype)
-    if isinstance(data, (np.ndarray, np.generic)):
-        array = np.asarray(data)
-        inferred = from_numpy_dtype(array.dtype)
-    else:
-        _check_nesting(data)
-        tensors: list[Tensor] = []
-        array = np.asarray(_plain(data, tensors))
-        if tensors:
-            kinds = (each.dtype for each in tensors)
-            inferred = reduce(promote_types, kinds, _kind_of_numbers(data))
-        elif (array.size == 0 and array.dtype == np.float64) or array.dtype.kind == "f":
-            inferred = get_default_dtype()
-        elif array.dtype.kind == "c":
-            inferred = get_default_dtype().to_complex()
-        elif array.dtype.kind in "iu":
-            inferred = int64
-        else:
-            inferred = from_numpy_dtype(array.dtype)
-    return array.astype((wanted or inferred).numpy_dtype)
-
-
-def _plain(data: Any, tensors: list[Tensor]) -> Any:
-    """Nested sequences with tensors of one element, which are gathered, replaced by their numbers."""
+def as_tensor(data: Any, *, dtype: Any = None, device: Where = None) -> Tensor:
+    """`data` itself where it is a tensor of this dtype and device already, else a tensor made of it."""
     if isinstance(data, Tensor):
-        if data.numel() != 1:
-            raise ValueError("only one element tensors can be converted to Python scalars")
-        tensors.append(data)
-        return np.asarray(concrete(data._array(), NO_STORAGE if data.ndim else ITEM)).item()
-    return [_plain(each, tensors) for each in data] if isinstance(data, (list, tuple)) else data
+        return to(data, dtype=dtype, device=device)
+    return tensor(data, dtype=dtype, device=device)
 
 
-def _kind_of_numbers(data: Any) -> dtype:
-    """The dtype that PyTorch infers from the numbers in nested sequences; bool, which any other goes before, if none."""
-    if isinstance(data, (list, tuple)):
-        return reduce(promote_types, map(_kind_of_numbers, data), bool_)
-    return bool_ if isinstance(data, Tensor) else from_numpy_dtype(_elements(data, None).dtype)
-
-
-def _check_nesting(data: Any) -> None:
-    """Check that nested sequences are rectangular and hold numbers."""
-    shape: list[int] = []
-    first = data
-    while isinstance(first, (list, tuple)):
-        shape.append(len(first))
-        first = first[0] if first else 0.0
-
-    def check(part: Any, depth: int) -> None:
-        if depth < len(shape):
-            if not isinstance(part, (list, tuple)) and not isinstance(part, (Tensor, np.ndarray)):
-                raise TypeError(f"not a sequence at dim {depth}")
-            if isinstance(part, Tensor):
-                return  # of one element, which stands for a number
-            if len(part) != shape[depth]:
-                raise ValueError(
-                    f"expected sequence of length {shape[depth]} at dim {depth} (got {len(part)})"
-                )
-            if isinstance(part, (list, tuple)):
-                for each in part:
-                    check(each, depth + 1)
-        elif isinstance(part, (list, tuple)):
-            raise ValueError(
-                f"too many dimensions at dim {depth}: expected a number, got a {type(part).__name__}"
-            )
-        elif not isinstance(part, (*NUMBERS, Tensor, np.ndarray)):
-            raise TypeError(f"new(): invalid data type '{type(part).__name__}'")
-
-    check(data, 0)
-
-
-def _wrap(array: Any, where: Where, requires_grad: bool) -> Tensor:
-    made = tensor_of(lifted(place(array, where)))
-    return made if requires_grad is False else asked(made, requires_grad)
-
-
-def asked(made: Tensor, requires_grad: bool) -> Tensor:
-    """A tensor made just now, which gathers a gradient if that is asked for.
+def asarray(
+    obj: Any,
+    *,
+    dtype: Any = None,
+    device: Where = None,
+    copy: bool | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """`obj` itself where it is a tensor of this dtype and device and no copy is asked for, else a tensor made of it.
 
     Raises:
-        TypeError: what asks is no bool.
-        RuntimeError: the dtype has no gradients.
+        ValueError: a copy is forbidden and necessary.
     """
-    if not isinstance(requires_grad, bool):
+    if not isinstance(obj, Tensor):
+        if copy is False:
+            raise ValueError("can't alias arbitrary sequence into a tensor.")
+        return tensor(obj, dtype=dtype, device=device, requires_grad=requires_grad)
+    made = to(obj, dtype=dtype, device=device, copy=bool(copy))
+    if copy is False and made is not obj:
+        raise ValueError("can't alias tensor into another dtype or device; copy=False was given")
+    if made.requires_grad and not requires_grad:
+        made = made.detach()
+    return made.requires_grad_() if requires_grad else made
+
+
+def from_numpy(ndarray: np.ndarray, /) -> Tensor:
+    """A tensor of a NumPy array's elements. PyTorch shares the memory; JAX's arrays are immutable, so here it is a copy.
+
+    Raises:
+        TypeError: not a NumPy array, or of a dtype that PyTorch has not.
+    """
+    if not isinstance(ndarray, np.ndarray):
+        raise TypeError(f"expected np.ndarray (got {kind_of(ndarray)})")
+    return tensor(ndarray)
+
+
+def from_dlpack(ext_tensor: Any) -> Tensor:
+    """A tensor of the elements of any array that speaks DLPack, copied.
+
+    >>> import numpy as np
+    >>> import funcgrad.torch as torch
+    >>> torch.from_dlpack(np.array([1.0, 2.0]))
+    tensor([1., 2.], dtype=torch.float64)
+    """
+    return (
+        ext_tensor.detach()
+        if isinstance(ext_tensor, Tensor)
+        else tensor(np.from_dlpack(ext_tensor))
+    )
+
+
+def _dlpack(self: Tensor, **asked_for: Any) -> Any:
+    """A DLPack capsule of the elements: of the JAX array that holds them, which is read only.
+
+    Raises:
+        BufferError: the tensor requires grad.
+    """
+    if self.requires_grad:
+        raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
+    return self._array().__dlpack__(**asked_for)
+
+
+def _dlpack_device(self: Tensor) -> Any:
+    """DLPack's name for where the elements are."""
+    return self._array().__dlpack_device__()
+
+
+def _array_wrap(
+    self: Tensor, array: np.ndarray, context: Any = None, return_scalar: bool = False
+) -> Tensor:
+    """What a NumPy function made of tensors, as a tensor; as in PyTorch bools are uint8."""
+    return from_numpy(array.astype(np.uint8) if array.dtype == bool else array)
+
+
+FUNCTIONS |= {each.__name__: each for each in (tensor, as_tensor, asarray, from_numpy, from_dlpack)}
+
+
+# ------------------------------------------------------------------------------------------- filled
+
+
+@factory
+def full(size: Sequence[int], fill_value: Any, *, dtype: dtype | None = None) -> np.ndarray:
+    """A tensor of one number; its dtype follows the number's if None."""
+    value = _number("full", "fill_value", 2, fill_value)
+    stored = (dtype or scalar_category_dtype(type(value))).numpy_dtype
+    if not isinstance(size, (list, tuple)):
         raise TypeError(
-            f"argument 'requires_grad' must be bool, not {type(requires_grad).__name__}"
+            f"full(): argument 'size' (position 1) must be tuple of ints, not {type(size).__name__}"
         )
-    if requires_grad and not made._storage.value.aval.inexact:
-        raise RuntimeError("Only Tensors of floating point and complex dtype can require gradients")
-    made.requires_grad = requires_grad
+    return np.full(_size("full", (size,)), fitting(value, stored), stored)
+
+
+def _filled(name: str, number: int) -> None:
+    def fill(*size: Any, dtype: dtype | None = None, **more: Any) -> Any:
+        wanted = more.pop("memory_format", None) if name == "empty" else None
+        shape = _sizes(name, size, more)
+        array = np.full(shape, number, (dtype or get_default_dtype()).numpy_dtype)
+        if wanted is None:
+            return array
+        check_format(name, wanted)
+        if wanted.name == "preserve_format":
+            raise RuntimeError("unsupported memory format Preserve")
+        return in_format(_wrap(array, None, False), wanted)
+
+    fill.__name__ = fill.__qualname__ = name
+    fill.__doc__ = (
+        f"A tensor of {number}s; zeros too for `empty`, whose elements nobody may rely on."
+    )
+    made = factory(fill)
+    keywords = [*_KEYWORDS, *(["memory_format"] if name == "empty" else [])]
+    made.__signature__ = signature_of(fill, ("dtype",), keywords)  # type: ignore[attr-defined]
+
+
+@factory
+def empty_strided(
+    size: Sequence[int], stride: Sequence[int], *, dtype: dtype | None = None
+) -> Tensor:
+    """A tensor of zeros that lies in memory as the strides say, whose elements nobody may rely on.
+
+    Raises:
+        RuntimeError: the strides are not as many as the sizes, or negative.
+    """
+    shape, steps = _size("empty_strided", (tuple(size),)), tuple(map(index, stride))
+    if len(shape) != len(steps):
+        raise RuntimeError(
+            f"dimensionality of sizes ({len(shape)}) must match dimensionality of strides ({len(steps)})"
+        )
+    lies = Geometry(shape, steps)
+    if min(steps, default=0) < 0:
+        raise RuntimeError(
+            "Tried to create a tensor with negative strides. Strides must be non-negative."
+        )
+    zeros = np.zeros(lies.end, (dtype or get_default_dtype()).numpy_dtype)
+    made = _wrap(zeros, None, False)
+    if isinstance(made._storage.value, Wrapped):
+        raise NotImplementedError("empty_strided inside a transformation of torch.func")
+    made._storage = view_of(made._storage, lies)
     return made
+
+
+@factory
+def scalar_tensor(s: Any, *, dtype: dtype | None = None) -> np.ndarray:
+    """A 0-d tensor of a number; of the default dtype if None."""
+    stored = (dtype or get_default_dtype()).numpy_dtype
+    return np.asarray(fitting(_number("scalar_tensor", "s", 1, s), stored), stored)
+
+
+@factory
+def eye(n: int, m: int | None = None, *, dtype: dtype | None = None) -> np.ndarray:
+    """Ones on the diagonal, zeros elsewhere."""
+    rows = integer("eye", "n", 1, n)
+    columns = rows if m is None else integer("eye", "m", 2, m)
+    for name, given in (("n", rows), ("m", columns)):
+        if given < 0:
+            raise RuntimeError(f"{name} must be greater or equal to 0, got {given}")
+    return np.eye(rows, columns).astype((dtype or get_default_dtype()).numpy_dtype)
+
+
+# ------------------------------------------------------------------------------------------- in steps
+
+
+@factory
+def arange(*bounds: Any, dtype: dtype | None = None, **more: Any) -> np.ndarray:
+    """Numbers from `start` (0 if only one is given) to `end`, `step` apart, `end` not included.
+
+    Args:
+        bounds: `end`, or `start`, `end` and `step`: numbers, or 0-d tensors.
+
+    Raises:
+        RuntimeError: the step is zero or leads away from `end`, or a bound is not finite.
+    """
+    names = ("end",) if len(bounds) == 1 and "end" not in more else ("start", "end", "step")
+    if len(bounds) > 3 or not (bounds or more):
+        raise TypeError(f"arange() takes 1 to 3 bounds, but {len(bounds)} were given")
+    given = dict(zip(names, bounds, strict=False))
+    for name, value in more.items():
+        if name in given or name not in ("start", "end", "step"):
+            raise TypeError(f"arange() got an unexpected keyword argument '{name}'")
+        given[name] = value
+    if "end" not in given:
+        raise TypeError('arange() missing 1 required positional arguments: "end"')
+    position = {name: k for k, name in enumerate(given, start=1)}
+    given = {name: _number("arange", name, position[name], each) for name, each in given.items()}
+    start, end, step = given.get("start", 0), given["end"], given.get("step", 1)
+    whole = all(isinstance(each, (int, np.integer, np.bool_)) for each in given.values())
+    wanted = dtype or (int64 if whole else get_default_dtype())
+    if wanted is bool_ or wanted.is_complex:
+        raise NotImplementedError(f"\"arange_cpu\" not implemented for '{wanted.scalar_type}'")
+    stored, wide = wanted.numpy_dtype, np.dtype(float)
+    for each in (start, end, step):
+        fitting(each, int64.numpy_dtype if whole else wide)
+    start, end, step = [each.real for each in (start, end, step)]
+    if step == 0:
+        raise RuntimeError("step must be nonzero")
+    if not (math.isfinite(start) and math.isfinite(end)):
+        raise RuntimeError(f"unsupported range: {start:g} -> {end:g}")
+    if (end - start) * step < 0:
+        raise RuntimeError("upper bound and lower bound inconsistent with step sign")
+    if wanted is int64:
+        # PyTorch cuts the bounds to integers first, and counts in integers.
+        start, end, step = int(start), int(end), int(step)
+        if step == 0:
+            raise ValueError("step must be nonzero")
+        return start + step * np.arange(len(range(start, end, step)), dtype=np.int64)
+    count = math.ceil((float(end) - float(start)) / float(step))
+    if stored.kind in "iu":
+        return (int(start) + int(step) * np.arange(count)).astype(stored)
+    with np.errstate(over="ignore"):
+        return _narrowed(float(start) + float(step) * np.arange(count), wanted)
+
+
+def _narrowed(array: np.ndarray, wanted: dtype) -> np.ndarray:
+    """float64 elements in a floating-point dtype; PyTorch comes to half precision by way of float32."""
+    return array.astype(np.float32 if wanted.itemsize == 2 else array.dtype).astype(
+        wanted.numpy_dtype
+    )
+
+
+def _spaced(
+    function: str, start: Any, end: Any, steps: Any, given: dtype | None
+) -> tuple[np.ndarray, dtype]:
+    """Equally spaced numbers, in the type that PyTorch computes them in, and the dtype that they are to have."""
+    for name, each in (("start", start), ("end", end)):
+        if isinstance(each, Tensor) and each.ndim:
+            raise RuntimeError(
+                f"{function} only supports 0-dimensional start and end tensors, but got {name} with {each.ndim} "
+                "dimension(s)."
+            )
+    start, end = _number(function, "start", 1, start), _number(function, "end", 2, end)
+    count = integer(function, "steps", 3, steps)
+    if count < 0:
+        raise RuntimeError("number of steps must be non-negative")
+    wanted = given or get_default_dtype()
+    if isinstance(start, (complex, np.complexfloating)) or isinstance(
+        end, (complex, np.complexfloating)
+    ):
+        whole = get_default_dtype().to_complex()
+        if given is not None and not given.is_complex:
+            raise RuntimeError(
+                f"torch.{function}(): inferred dtype {C_NAMES[whole]} can't be safely cast to passed dtype "
+                f"{given.scalar_type}"
+            )
+        wanted = given or whole
+    if wanted is bool_:
+        raise NotImplementedError(f"\"{function}_cpu\" not implemented for 'Bool'")
+    stored = wanted.numpy_dtype
+    first, last = fitting(start, stored), fitting(end, stored)
+    if stored.kind == "c":
+        parts = [
+            _steps(getattr(first, part), getattr(last, part), count) for part in ("real", "imag")
+        ]
+        return (parts[0] + 1j * parts[1]).astype(stored), wanted
+    return _steps(first, last, count), wanted
+
+
+def _steps(first: Any, last: Any, count: int) -> np.ndarray:
+    """Numbers from one to another, as PyTorch: from either end to the middle, in the dtype itself.
+
+    Integers are counted in float64, and to be cut.
+    """
+    kind = np.float64 if first.dtype.kind in "iu" else first.dtype.type
+    first, last, places = kind(first), kind(last), np.arange(count)
+    with np.errstate(all="ignore"):
+        step = kind((last - first) / kind(max(count - 1, 1)))
+        up = first + step * places.astype(kind)
+        down = last - step * (count - 1 - places).astype(kind)
+        return np.where(places < max(count // 2, count == 1), up, down).astype(kind)
+
+
+@factory
+def linspace(start: Any, end: Any, steps: int, *, dtype: dtype | None = None) -> np.ndarray:
+    """So many numbers from `start` to `end`, both included, equally far apart.
+
+    Args:
+        start, end: numbers, or 0-d tensors.
+        steps: how many.
+
+    Raises:
+        RuntimeError: `steps` is negative, or the dtype cannot hold a bound.
+    """
+    made, wanted = _spaced("linspace", start, end, steps, dtype)
+    return made.astype(wanted.numpy_dtype)
+
+
+@factory
+def logspace(
+    start: Any, end: Any, steps: int, base: float = 10.0, *, dtype: dtype | None = None
+) -> np.ndarray:
+    """So many numbers from `base**start` to `base**end`, both included, their logarithms equally far apart.
+
+    Raises:
+        RuntimeError: `steps` is negative, or the dtype cannot hold a bound.
+    """
+    made, wanted = _spaced("logspace", start, end, steps, dtype)
+    wide = made.astype(np.complex128 if wanted.is_complex else np.float64)
+    with np.errstate(over="ignore"):
+        return (base**wide).astype(wanted.numpy_dtype)
+
+
+# ------------------------------------------------------------------------------------------- at random
 
 
 def _drawn(
     draw: Callable[[tuple[int, ...]], np.ndarray],
     shape: tuple[int, ...],
-    where: Where,
-    requires_grad: bool,
     one_by_one: bool = False,
-) -> Tensor:
-    """A tensor of random numbers; inside `vmap` one for each of the batch, where each wants its own."""
+) -> Any:
+    """Random numbers; inside `vmap` a tensor with some for each of the batch, where each wants its own."""
     batches = drawn_for_batches()
     if batches is None:
-        return _wrap(draw(shape), where, requires_grad)
+        return draw(shape)
     if one_by_one and batches:
         # The innermost batch asks for one after the other, each time for all further out.
         parts = [draw(shape) for _ in range(int(np.prod(batches)))]
@@ -182,228 +685,64 @@ def _drawn(
         numbers = numbers.transpose(order)
     else:
         numbers = draw((*batches, *shape))
-    return tensor_of(of_batches(place(numbers, where)))
-
-
-def as_tensor(data: Any, *, dtype: dtype | None = None, device: Where = None) -> Tensor:
-    """`data` itself where it is a tensor of this dtype and device already, else a tensor made of it."""
-    if isinstance(data, Tensor):
-        return to(data, dtype=dtype, device=device)
-    return tensor(data, dtype=dtype, device=device)
-
-
-def from_numpy(array: np.ndarray) -> Tensor:
-    """A tensor of a NumPy array's elements. PyTorch shares the memory; JAX's arrays are immutable, so here it is a copy.
-
-    Raises:
-        TypeError: not a NumPy array, or of a dtype that PyTorch has not.
-    """
-    if not isinstance(array, np.ndarray):
-        raise TypeError(f"expected np.ndarray (got {type(array).__name__})")
-    return tensor(array)
-
-
-def _shape(sizes: tuple[Any, ...]) -> tuple[int, ...]:
-    """Sizes given one by one or as one sequence."""
-    if len(sizes) == 1 and isinstance(sizes[0], Sequence):
-        sizes = tuple(sizes[0])
-    shape = tuple(int(size) for size in sizes)
-    if any(size < 0 for size in shape):
-        bad = next(size for size in shape if size < 0)
-        raise RuntimeError(f"Trying to create tensor with negative dimension {bad}: {list(shape)}")
-    return shape
-
-
-def full(
-    size: Sequence[int],
-    fill_value: Any,
-    *,
-    dtype: dtype | None = None,
-    device: Where = None,
-    requires_grad: bool = False,
-) -> Tensor:
-    """A tensor of one number; its dtype follows the number's if None."""
-    wanted = dtype or from_numpy_dtype(_elements(fill_value, None).dtype)
-    check_fits(fill_value, wanted.numpy_dtype)
-    return _wrap(
-        np.full(_shape(tuple(size)), fill_value, wanted.numpy_dtype), device, requires_grad
-    )
-
-
-def _beside(made: Tensor, other: Tensor, requires_grad: bool) -> Tensor:
-    """A tensor made just now on the device of another, and, inside `vmap`, one of the batches that the other is of."""
-    value = other._storage.value
-    if isinstance(value, Wrapped):
-        return tensor_of(as_batched(made._storage.value, value))
-    return made if value.aval.device is None else _wrap(made._array(), other.device, requires_grad)
-
-
-def _filled(name: str, number: int) -> Callable[..., Tensor]:
-    def fill(
-        *size: Any, dtype: dtype | None = None, device: Where = None, requires_grad: bool = False
-    ) -> Tensor:
-        array = np.full(_shape(size), number, (dtype or get_default_dtype()).numpy_dtype)
-        return _wrap(array, device, requires_grad)
-
-    def fill_like(
-        input: Tensor, *, dtype: dtype | None = None, requires_grad: bool = False
-    ) -> Tensor:
-        made = fill(input.shape, dtype=dtype or input.dtype, requires_grad=requires_grad)
-        return laid_out(_beside(made, input, requires_grad), input)
-
-    fill.__name__ = fill.__qualname__ = name
-    fill.__doc__ = (
-        f"A tensor of {number}s; zeros too for `empty`, whose elements nobody may rely on."
-    )
-    FUNCTIONS[name] = fill
-    fill_like.__name__ = fill_like.__qualname__ = f"{name}_like"
-    fill_like.__doc__ = f"As `{name}`, with the shape, dtype and device of another tensor."
-    FUNCTIONS[f"{name}_like"] = fill_like
-    return fill
+    return tensor_of(of_batches(place(numbers)))
 
 
 def _random(name: str, draw: Callable[..., np.ndarray]) -> None:
     def sample(
-        *size: Any,
-        generator: Generator | None = None,
-        dtype: dtype | None = None,
-        device: Where = None,
-        requires_grad: bool = False,
-    ) -> Tensor:
-        return _drawn(
-            lambda shape: draw(shape, dtype=dtype, generator=generator),
-            _shape(size),
-            device,
-            requires_grad,
-        )
-
-    def sample_like(
-        input: Tensor, *, dtype: dtype | None = None, requires_grad: bool = False
-    ) -> Tensor:
-        made = laid_out(sample(input.shape, dtype=dtype or input.dtype), input)
-        return asked(made, requires_grad)
+        *size: Any, generator: Generator | None = None, dtype: dtype | None = None, **more: Any
+    ) -> Any:
+        shape = _sizes(name, size, more)
+        return _drawn(lambda each: draw(each, dtype=dtype, generator=generator), shape)
 
     sample.__name__ = sample.__qualname__ = name
     sample.__doc__ = f"Random numbers as `torch.{name}` gives for the same seed."
-    FUNCTIONS[name] = sample
-    sample_like.__name__ = sample_like.__qualname__ = f"{name}_like"
-    sample_like.__doc__ = f"As `{name}`, with the shape and dtype of another tensor."
-    FUNCTIONS[f"{name}_like"] = sample_like
+    made = factory(sample)
+    made.__signature__ = signature_of(sample, ("dtype",), _KEYWORDS)  # type: ignore[attr-defined]
 
 
+@factory
 def randint(
-    low: int,
-    high: Any,
-    size: Any = None,
-    *,
-    generator: Generator | None = None,
-    dtype: dtype | None = None,
-    device: Where = None,
-    requires_grad: bool = False,
-) -> Tensor:
+    *bounds: Any, generator: Generator | None = None, dtype: dtype | None = None, **more: Any
+) -> Any:
     """Random integers in [low, high), as `torch.randint(low=0, high, size)`."""
-    if size is None:
-        low, high, size = 0, low, high
+    given = dict(more)
+    for name in given:
+        if name not in ("low", "high", "size"):
+            raise TypeError(f"randint() got an unexpected keyword argument '{name}'")
+    free = [name for name in ("low", "high", "size") if name not in given]
+    if len(bounds) < len(free) and "low" in free:
+        free.remove("low")
+    if len(bounds) != len(free):
+        raise TypeError(
+            f"randint() takes high and size, or low, high and size; got {len(bounds)} more"
+        )
+    given |= dict(zip(free, bounds, strict=True))
+    place_ = {name: k for k, name in enumerate(given, start=1)}
+    low = integer("randint", "low", 1, given.get("low", 0))
+    high = integer("randint", "high", 1 if "low" not in given else 2, given["high"])
+    if not isinstance(given["size"], (list, tuple)):
+        raise TypeError(
+            f"randint(): argument 'size' (position {place_['size']}) must be tuple of ints, not "
+            f"{type(given['size']).__name__}"
+        )
     return _drawn(
         lambda shape: distributions.randint(
             shape, low, high, dtype=dtype or int64, generator=generator
         ),
-        _shape((size,)),
-        device,
-        requires_grad,
+        _size("randint", (given["size"],)),
     )
 
 
-def randperm(
-    n: int,
-    *,
-    generator: Generator | None = None,
-    dtype: dtype | None = None,
-    device: Where = None,
-    requires_grad: bool = False,
-) -> Tensor:
+@factory
+def randperm(n: int, *, generator: Generator | None = None, dtype: dtype | None = None) -> Any:
     """The integers from 0 to n - 1 in random order."""
+    count = integer("randperm", "n", 1, n)
 
     def draw(_: tuple[int, ...]) -> np.ndarray:
-        return distributions.randperm(n, dtype=dtype or int64, generator=generator)
+        return distributions.randperm(count, dtype=dtype or int64, generator=generator)
 
-    return _drawn(draw, (n,), device, requires_grad, one_by_one=True)
-
-
-def arange(
-    start: Any,
-    end: Any = None,
-    step: Any = 1,
-    *,
-    dtype: dtype | None = None,
-    device: Where = None,
-    requires_grad: bool = False,
-) -> Tensor:
-    """Numbers from `start` (0 if only one is given) to `end`, `step` apart, `end` not included."""
-    if end is None:
-        start, end = 0, start
-    if step == 0:
-        raise RuntimeError("step must be nonzero")
-    if (end - start) * step < 0:
-        raise RuntimeError("upper bound and lower bound inconsistent with step sign")
-    inferred = (
-        int64 if all(isinstance(each, int) for each in (start, end, step)) else get_default_dtype()
-    )
-    made = np.arange(start, end, step).astype((dtype or inferred).numpy_dtype)
-    return _wrap(made, device, requires_grad)
-
-
-def linspace(
-    start: float,
-    end: float,
-    steps: int,
-    *,
-    dtype: dtype | None = None,
-    device: Where = None,
-    requires_grad: bool = False,
-) -> Tensor:
-    """So many numbers from `start` to `end`, both included, equally far apart."""
-    if steps < 0:
-        raise RuntimeError("number of steps must be non-negative")
-    stored = (dtype or get_default_dtype()).numpy_dtype
-    # As PyTorch: from either end to the middle, in the dtype itself.
-    step = stored.type((end - start) / max(steps - 1, 1))
-    places = np.arange(steps)
-    up = stored.type(start) + step * places.astype(stored)
-    down = stored.type(end) - step * (steps - 1 - places).astype(stored)
-    made = np.where(places < steps / 2, up, down).astype(stored)
-    return _wrap(made if steps != 1 else np.full(1, start, stored), device, requires_grad)
-
-
-def eye(
-    n: int,
-    m: int | None = None,
-    *,
-    dtype: dtype | None = None,
-    device: Where = None,
-    requires_grad: bool = False,
-) -> Tensor:
-    """Ones on the diagonal, zeros elsewhere."""
-    stored = (dtype or get_default_dtype()).numpy_dtype
-    return _wrap(np.eye(n, m).astype(stored), device, requires_grad)
-
-
-def _new(make: str) -> Callable[..., Tensor]:
-    def method(
-        self: Tensor,
-        *args: Any,
-        dtype: dtype | None = None,
-        device: Where = None,
-        requires_grad: bool = False,
-    ) -> Tensor:
-        made = FUNCTIONS[make](*args, dtype=dtype or self.dtype, device=device)
-        if device is None:
-            made = _beside(made, self, False)
-        return asked(made, requires_grad)
-
-    method.__name__ = method.__qualname__ = f"new_{make}"
-    method.__doc__ = f"As `torch.{make}`, with the dtype and device of this tensor."
-    return method
+    return _drawn(draw, (count,), one_by_one=True)
 
 
 def manual_seed(seed: int) -> Generator:
@@ -411,22 +750,41 @@ def manual_seed(seed: int) -> Generator:
     return default_generator.manual_seed(seed)
 
 
-FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "arange": arange,
-    "as_tensor": as_tensor,
-    "eye": eye,
-    "from_numpy": from_numpy,
-    "full": full,
-    "linspace": linspace,
-    "manual_seed": manual_seed,
-    "randint": randint,
-    "randperm": randperm,
-    "tensor": tensor,
-}
-for _name, _number in (("zeros", 0), ("ones", 1), ("empty", 0)):
-    _filled(_name, _number)
+FUNCTIONS["manual_seed"] = manual_seed
+for _name, _number_ in (("zeros", 0), ("ones", 1), ("empty", 0)):
+    _filled(_name, _number_)
 for _name, _draw in (("rand", distributions.uniform), ("randn", distributions.normal)):
     _random(_name, _draw)
+# Of these the signature says nothing, since all of their arguments may go by position.
+for _name, _arguments in (
+    ("arange", ("start", "end", "step")),
+    ("randint", ("low", "high", "size")),
+):
+    _made: Any = FUNCTIONS[_name]
+    _made.__signature__ = inspect.Signature(
+        [
+            *[
+                inspect.Parameter(each, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=None)
+                for each in _arguments
+            ],
+            *[
+                each
+                for each in _made.__signature__.parameters.values()
+                if each.kind is inspect.Parameter.KEYWORD_ONLY
+            ],
+        ]
+    )
+for _name in ("full", "zeros", "ones", "empty", "rand", "randn", "randint"):
+    _like(_name)
 publish_all(
-    FUNCTIONS, {f"new_{make}": _new(make) for make in ("empty", "full", "ones", "tensor", "zeros")}
+    FUNCTIONS,
+    {
+        f"new_{name}": _new(name)
+        for name in ("empty", "empty_strided", "full", "ones", "tensor", "zeros")
+    }
+    | {
+        "__array_wrap__": _array_wrap,
+        "__dlpack__": _dlpack,
+        "__dlpack_device__": _dlpack_device,
+    },
 )

@@ -7,6 +7,7 @@ declarations are in `pointwise` and `powers`.
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import numpy as np
 
 from funcgrad.engine import Aval, Leaf, Op, Storage, Variable
@@ -24,6 +25,7 @@ from funcgrad.torch._tensor.operands import (
     check_result_fits,
     laid_out,
     number,
+    of_array,
     promoted,
     stored_number,
 )
@@ -290,6 +292,7 @@ class Elementwise:
     def operator(self) -> Callable[[Any, Any], Any]:
         """The op as an operator method, which leaves operands it does not know to the other side."""
         by_types, numbers, number = self.by_types, self.numbers, self.number
+        arrays = self.arrays()
         if self.guard is not None or not self.differentiable:
             return self.careful_operator()
 
@@ -300,7 +303,9 @@ class Elementwise:
                 aval = numbers.get((self_._storage.value.aval, type(other)))
                 second = number(other, aval or self.number_type(self_, other))
             else:
-                return NotImplemented
+                second = of_array(other, arrays)
+                if second is None:
+                    return NotImplemented
             avals = (self_._storage.value.aval, second._storage.value.aval)
             op = by_types.get(avals) or self.for_types(self_, second)
             result = tensor_of(*record_two(op, self_, second))
@@ -312,16 +317,20 @@ class Elementwise:
 
     def careful_operator(self) -> Callable[[Any, Any], Any]:
         """`operator` of an op whose operands' values are looked at, or that has no derivative."""
+        arrays = self.arrays()
 
         def method(self_: Any, other: Any) -> Any:
-            if isinstance(other, Tensor):
-                return self.computed(self_, other)
             if isinstance(other, NUMBERS):
                 row = self.of_second_number
                 return row.computed(self_, row.number_beside(self_, other))
-            return NotImplemented
+            given = other if isinstance(other, Tensor) else of_array(other, arrays)
+            return NotImplemented if given is None else self.computed(self_, given)
 
         return method
+
+    def arrays(self) -> Any:
+        """The classes of arrays that the operator takes; where NumPy asks whether a tensor equals one, it says False."""
+        return (jax.Array, np.ndarray) if self.row.name in ("eq", "ne") else jax.Array
 
     # -- in place -------------------------------------------------------------------------------------------------
 
@@ -386,14 +395,17 @@ class Elementwise:
         def method(self_: Any, other: Any) -> Any:
             if careful or type(self_) is not Tensor:
                 known = isinstance(other, (Tensor, *NUMBERS))
-                return self.in_place(self_, other) if known else NotImplemented
+                given = other if known else of_array(other)
+                return NotImplemented if given is None else self.in_place(self_, given)
             if isinstance(other, Tensor):
                 second: Any = other
             elif isinstance(other, NUMBERS):
                 aval = numbers.get((self_._storage.value.aval, type(other)))
                 second = number(other, aval or self.number_type(self_, other))
             else:
-                return NotImplemented
+                second = of_array(other)
+                if second is None:
+                    return NotImplemented
             node = self_._node
             if (
                 type(self_._storage) not in _APART
@@ -417,8 +429,7 @@ def operator(function: Callable[[Any, Any], Tensor]) -> Callable[[Any, Any], Any
     """A binary function as an operator method, which leaves operands it does not know to the other side."""
 
     def method(self: Tensor, other: Any) -> Any:
-        if isinstance(other, (Tensor, *NUMBERS)):
-            return function(self, other)
-        return NotImplemented
+        given = other if isinstance(other, (Tensor, *NUMBERS)) else of_array(other)
+        return NotImplemented if given is None else function(self, given)
 
     return method

@@ -12,6 +12,7 @@ from funcgrad.torch._ops.out import EXACT, store
 from funcgrad.torch._ops.row import Array, no_kernel, op
 from funcgrad.torch._ops.views import views
 from funcgrad.torch._ops.views.reshaped_in_place import squeeze_
+from funcgrad.torch._tensor.operands import of_array
 from funcgrad.torch._tensor.registry import publish
 from funcgrad.torch._tensor.tensor import Tensor, tensor_of
 from funcgrad.torch._types.dtypes import C_NAMES, from_numpy_dtype
@@ -174,7 +175,9 @@ def matmul(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor
 
 def _operator(self: Tensor, other: Any) -> Any:
     if not isinstance(other, Tensor):
-        return NotImplemented
+        other = of_array(other)
+        if other is None:
+            return NotImplemented
     dims = len(self._storage.value.aval.shape), len(other._storage.value.aval.shape)
     if dims == (1, 2):
         # As in PyTorch: a matrix of one row, whose first dimension is taken away again in place.

@@ -10,11 +10,12 @@ import numpy as np
 
 from funcgrad.engine import Aval, compute
 from funcgrad.engine.values import Wrapped, is_tracer
-from funcgrad.torch._ops.elementwise import elementwise, operator
+from funcgrad.torch._ops.elementwise import elementwise
 from funcgrad.torch._ops.out import store
 from funcgrad.torch._ops.row import BOOL, FLOAT, SAME, Array, Refusal, no_kernel, op
 from funcgrad.torch._tensor.operands import check_broadcast
 from funcgrad.torch._tensor.registry import FUNCTIONS, publish
+from funcgrad.torch._tensor.tensor import Tensor
 
 
 def check_subtraction(*avals: Aval) -> None:
@@ -316,7 +317,13 @@ def round_(self: Any, *, decimals: int = 0) -> Any:
     return _round.stored(self, decimals) if decimals else _ROUND.in_place(self)
 
 
-publish(round)
+def _round_method(self: Any, *, decimals: int = 0) -> Any:
+    """The nearest integers, or numbers of so many decimals; halves go to the even neighbour."""
+    return round(self, decimals=decimals)
+
+
+publish(round, method=False)
+publish(_round_method, "round", function=False)
 publish(round_, function=False)
 
 # ------------------------------------------------------------------------------------------- divisions
@@ -412,12 +419,17 @@ publish(div, "div", "divide")
 publish(_DIVIDE[None], "true_divide")
 _DIV.publish_in_place(div_, ("div", "divide", "true_divide"))
 publish(_DIV.operator(), "__truediv__", function=False)
-# As PyTorch has it: a number divided by a tensor is the tensor's reciprocal times the number.
-publish(
-    operator(lambda self, other: FUNCTIONS["mul"](FUNCTIONS["reciprocal"](self), other)),
-    "__rtruediv__",
-    function=False,
-)
+
+
+def _divided(self: Tensor, other: Any) -> Any:
+    """A number divided by a tensor: the tensor's reciprocal times the number, as PyTorch has it."""
+    try:
+        return FUNCTIONS["reciprocal"](self) * other
+    except TypeError:
+        return NotImplemented
+
+
+publish(_divided, "__rtruediv__", function=False)
 _division(
     "floor_divide",
     _floor,

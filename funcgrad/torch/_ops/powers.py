@@ -19,6 +19,7 @@ from funcgrad.torch._tensor.operands import (
     NUMBERS,
     laid_out,
     number,
+    of_array,
     promoted,
     stored_number,
 )
@@ -161,11 +162,13 @@ def pow_(self: Tensor, exponent: Any) -> Tensor:
 def _operator(self: Tensor, exponent: Any) -> Any:
     if isinstance(exponent, NUMBERS):
         return _power(self, exponent)
-    return pow(self, exponent) if isinstance(exponent, Tensor) else NotImplemented
+    given = exponent if isinstance(exponent, Tensor) else of_array(exponent)
+    return NotImplemented if given is None else pow(self, given)
 
 
 def _in_place_operator(self: Tensor, exponent: Any) -> Any:
-    return pow_(self, exponent) if isinstance(exponent, (Tensor, *NUMBERS)) else NotImplemented
+    given = exponent if isinstance(exponent, (Tensor, *NUMBERS)) else of_array(exponent)
+    return NotImplemented if given is None else pow_(self, given)
 
 
 publish(pow)

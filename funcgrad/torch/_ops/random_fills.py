@@ -1,5 +1,6 @@
 """Random numbers drawn into a tensor: `normal_`, `uniform_` and the like."""
 
+import inspect
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -8,12 +9,17 @@ import numpy as np
 
 from funcgrad.engine import Op, Storage, Variable, local
 from funcgrad.torch._levels.batches import check_drawn_in_place, of_batches
+from funcgrad.torch._levels.refusals import NO_STORAGE
 from funcgrad.torch._memory.storages import aval_of
+from funcgrad.torch._ops.row import named
+from funcgrad.torch._ops.views.views import expand
 from funcgrad.torch._random import distributions
+from funcgrad.torch._random.generator import Generator
 from funcgrad.torch._tensor.in_place import in_place, writable
-from funcgrad.torch._tensor.registry import publish_all
-from funcgrad.torch._tensor.tensor import Tensor, place
+from funcgrad.torch._tensor.registry import publish
+from funcgrad.torch._tensor.tensor import Tensor, concrete, place
 from funcgrad.torch._tensor.view import geometry
+from funcgrad.torch._types.numbers import kind_of
 
 
 @lru_cache(maxsize=64)
@@ -21,48 +27,152 @@ def _replace(label: str) -> Op:
     return Op("draw", lambda _, new: new, label=label, counted=1)
 
 
-def _drawing(name: str, label: str, draw: Callable[..., np.ndarray]) -> Callable[..., Tensor]:
-    def method(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+# The probabilities are in the graph, and their gradient is zero.
+_REPLACE_BY_PROBABILITY = Op("draw", lambda _, p, new: new, label="BernoulliBackward1", counted=2)
+
+
+def _as(kind: type, name: str, argument: str, position: int, given: Any) -> Any:
+    """An argument as a Python number.
+
+    Raises:
+        TypeError: it is none.
+    """
+    if isinstance(given, Tensor) and not given.ndim:
+        given = given.item()
+    try:
+        if isinstance(given, (str, Tensor)):
+            raise TypeError
+        return float(given) if kind is float else given.__index__()
+    except (TypeError, AttributeError):
+        raise TypeError(
+            f"{name}_(): argument '{argument}' (position {position}) must be {kind.__name__}, not {kind_of(given)}"
+        ) from None
+
+
+def _drawing(
+    name: str,
+    label: str,
+    draw: Callable[..., np.ndarray],
+    parameters: dict[str, Any],
+    kind: type = float,
+) -> Callable[..., Tensor]:
+    """A method that fills a tensor.
+
+    Args:
+        name: without the underscore.
+        label: of its node.
+        draw: gives numbers for a shape and the parameters.
+        parameters: their names and what they are if not given; `...` where they have to be.
+        kind: of the parameters.
+    """
+
+    def method(self: Tensor, *args: Any, generator: Generator | None = None, **more: Any) -> Tensor:
+        given = _arguments(name, parameters, args, more)
         writable(self)
-        aval = aval_of(self._storage)
-        of = geometry(self)
-        # Numbers are drawn in the order of the elements in memory.
-        order = sorted(range(len(of.size)), key=lambda k: (-of.stride[k], k))
-        batches = check_drawn_in_place(self) if local.recorder.levels else ()
-        shape = (*batches, *[of.size[k] for k in order])
-        drawn = draw(shape, *args, dtype=self.dtype, **kwargs)
-        back = [*range(len(batches)), *[len(batches) + order.index(k) for k in range(len(order))]]
-        value = place(np.transpose(drawn, back).astype(aval.dtype))
-        if local.recorder.levels:
-            value = of_batches(value)
-        return in_place(_replace(label), self, Variable(Storage(value)))
+        if name == "bernoulli" and isinstance(given["p"], Tensor):
+            return _drawn_by_probability(self, given["p"], generator)
+        values = [
+            value if value is None else _as(kind, name, argument, k, value)
+            for k, (argument, value) in enumerate(given.items(), start=1)
+        ]
+        new = _drawn(
+            self, lambda shape, _: draw(shape, *values, dtype=self.dtype, generator=generator)
+        )
+        return in_place(_replace(label), self, new)
 
-    method.__name__ = method.__qualname__ = f"{name}_"
-    method.__doc__ = f"Fill the tensor with random numbers, as `Tensor.{name}_`."
-    return method
+    keywords = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    method.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [
+            inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY),
+            # `from` is a keyword of Python's and no name for a parameter.
+            *[inspect.Parameter(each, keywords) for each in parameters if each != "from"],
+            inspect.Parameter("generator", inspect.Parameter.KEYWORD_ONLY, default=None),
+        ]
+    )
+    return publish(
+        named(method, f"{name}_", f"Fill the tensor with random numbers, as `Tensor.{name}_`."),
+        function=False,
+    )
 
 
-def _random(shape: Any, *bounds: int, dtype: Any, generator: Any = None) -> np.ndarray:
-    if not bounds:
+def _arguments(
+    name: str, parameters: dict[str, Any], args: tuple[Any, ...], more: dict[str, Any]
+) -> dict[str, Any]:
+    """The parameters as they were given, in their order.
+
+    Raises:
+        TypeError: they are others.
+    """
+    names = list(parameters)
+    if len(args) > len(names):
+        raise TypeError(
+            f"{name}_() takes {len(names)} positional arguments but {len(args)} were given"
+        )
+    if name == "random" and len(args) == 1 and not more:
+        names = ["to"]
+    given = dict(zip(names, args, strict=False))
+    for each, value in more.items():
+        if each in given or each not in parameters:
+            raise TypeError(f"{name}_() got an unexpected keyword argument '{each}'")
+        given[each] = value
+    given = {each: given.get(each, default) for each, default in parameters.items()}
+    for each, value in given.items():
+        if value is ...:
+            raise TypeError(f'{name}_() missing 1 required positional arguments: "{each}"')
+    return given
+
+
+def _drawn(self: Tensor, draw: Callable[[tuple[int, ...], list[int]], np.ndarray]) -> Variable:
+    """Random numbers for a tensor, drawn in the order of its elements in memory.
+
+    Args:
+        self: the tensor.
+        draw: gives them for the shape in that order, and the dimensions' order.
+    """
+    aval = aval_of(self._storage)
+    of = geometry(self)
+    order = sorted(range(len(of.size)), key=lambda k: (-of.stride[k], k))
+    batches = check_drawn_in_place(self) if local.recorder.levels else ()
+    drawn = draw((*batches, *[of.size[k] for k in order]), order)
+    back = [*range(len(batches)), *[len(batches) + order.index(k) for k in range(len(order))]]
+    value = place(np.transpose(drawn, back).astype(aval.dtype))
+    if local.recorder.levels:
+        value = of_batches(value)
+    return Variable(Storage(value))
+
+
+def _drawn_by_probability(self: Tensor, p: Tensor, generator: Generator | None) -> Tensor:
+    """`bernoulli_` with a probability for each element.
+
+    Raises:
+        NotImplementedError: the probabilities are no floating-point numbers.
+        RuntimeError: they do not broadcast, or lie outside [0, 1].
+    """
+    if not p.dtype.is_floating_point:
+        raise NotImplementedError(
+            f"\"bernoulli_tensor_cpu_p_\" not implemented for '{p.dtype.scalar_type}'"
+        )
+    p = expand(p, *self.shape)
+    chances = np.asarray(concrete(p._array(), NO_STORAGE))
+
+    def draw(shape: tuple[int, ...], order: list[int]) -> np.ndarray:
+        each = chances.transpose(order)
+        return distributions.bernoulli(shape, each, dtype=self.dtype, generator=generator)
+
+    return in_place(_REPLACE_BY_PROBABILITY, self, p, _drawn(self, draw))
+
+
+def _random(shape: Any, low: int | None, high: int | None, *, dtype: Any, generator: Any) -> Any:
+    if low is None and high is None:
         return distributions.random(shape, dtype=dtype, generator=generator)
-    low, high = bounds if len(bounds) == 2 else (0, bounds[0])
-    return distributions.randint(shape, low, high, dtype=dtype, generator=generator)
+    return distributions.randint(shape, low or 0, high, dtype=dtype, generator=generator)
 
 
-publish_all(
-    {},
-    {
-        "bernoulli_": _drawing(
-            "bernoulli",
-            "BernoulliBackward2",
-            lambda shape, p=0.5, **more: distributions.bernoulli(shape, p, **more),
-        ),
-        "cauchy_": _drawing("cauchy", "CauchyBackward0", distributions.cauchy),
-        "exponential_": _drawing("exponential", "ExponentialBackward0", distributions.exponential),
-        "geometric_": _drawing("geometric", "GeometricBackward0", distributions.geometric),
-        "log_normal_": _drawing("log_normal", "LogNormalBackward0", distributions.log_normal),
-        "normal_": _drawing("normal", "NormalBackward0", distributions.normal),
-        "random_": _drawing("random", "RandomBackward2", _random),
-        "uniform_": _drawing("uniform", "UniformBackward0", distributions.uniform),
-    },
-)
+_drawing("bernoulli", "BernoulliBackward2", distributions.bernoulli, {"p": 0.5})
+_drawing("cauchy", "CauchyBackward0", distributions.cauchy, {"median": 0, "sigma": 1})
+_drawing("exponential", "ExponentialBackward0", distributions.exponential, {"lambd": 1})
+_drawing("geometric", "GeometricBackward0", distributions.geometric, {"p": ...})
+_drawing("log_normal", "LogNormalBackward0", distributions.log_normal, {"mean": 1, "std": 2})
+_drawing("normal", "NormalBackward0", distributions.normal, {"mean": 0, "std": 1})
+_drawing("random", "RandomBackward2", _random, {"from": None, "to": None}, int)
+_drawing("uniform", "UniformBackward0", distributions.uniform, {"from": 0, "to": 1})

@@ -527,8 +527,8 @@ def in_pytorchs_names(name: str, given: dict[str, Any]) -> dict[str, Any]:
         TypeError: one has no such name.
     """
     names = {alias: own for own in ("dim", "keepdim") for alias in NUMPY_NAMES[own]}
-    for alias in given:
-        if alias not in names:
+    for alias, value in given.items():
+        if alias not in names or (value is None and names[alias] == "dim"):
             raise TypeError(f"{name}() got an unexpected keyword argument '{alias}'")
     return {names[alias]: value for alias, value in given.items()}
 

@@ -119,14 +119,44 @@ def _typed_storage(self: Tensor) -> TypedStorage:
     return TypedStorage(self)
 
 
+def is_complex(input: Tensor) -> bool:
+    """Whether the elements are complex numbers."""
+    return input.dtype.is_complex
+
+
+def is_floating_point(input: Tensor) -> bool:
+    """Whether the elements are real floating-point numbers."""
+    return input.dtype.is_floating_point
+
+
+def is_pinned(self: Tensor, device: Any = None) -> bool:
+    """Whether its memory is pinned: never, JAX has no such memory to offer."""
+    return False
+
+
+def is_tensor(obj: Any) -> bool:
+    """Whether it is a tensor."""
+    return isinstance(obj, Tensor)
+
+
+def numel(input: Tensor) -> int:
+    """How many elements it has."""
+    return input.numel()
+
+
 publish_all(
-    {},
+    {
+        "is_complex": is_complex,
+        "is_floating_point": is_floating_point,
+        "is_tensor": is_tensor,
+        "numel": numel,
+    },
     {
         "data_ptr": data_ptr,
         "element_size": lambda self: self.dtype.itemsize,
-        "is_complex": lambda self: self.dtype.is_complex,
-        "is_contiguous": lambda self: geometry(self).is_contiguous,
-        "is_floating_point": lambda self: self.dtype.is_floating_point,
+        "is_complex": is_complex,
+        "is_floating_point": is_floating_point,
+        "is_pinned": is_pinned,
         "is_set_to": is_set_to,
         "ndimension": lambda self: self.ndim,
         "nelement": lambda self: self.numel(),

@@ -5,13 +5,15 @@ The ops themselves are in the tables; the tensor class is in `tensor`.
 
 from typing import Any
 
+import jax
 import numpy as np
 
 from funcgrad.engine import Aval, Op, Storage, Value, Variable, record
 from funcgrad.torch._memory.constants import constant
-from funcgrad.torch._memory.result_order import result_storage
+from funcgrad.torch._memory.formats import geometry_in, memory_format, preserve_format
+from funcgrad.torch._memory.result_order import in_geometry, result_storage
 from funcgrad.torch._memory.storages import ViewStorage, aval_of
-from funcgrad.torch._tensor.tensor import Tensor, tensor_of
+from funcgrad.torch._tensor.tensor import Tensor, place, tensor_of
 from funcgrad.torch._types.dtypes import bool_, dtype, from_numpy_dtype, result_dtype
 from funcgrad.torch._types.numbers import as_scalar, check_fits
 
@@ -45,6 +47,25 @@ def stored_number(value: Any, aval: Aval) -> Variable:
     return number(value, aval)
 
 
+def of_array(given: Any, kinds: Any = jax.Array) -> Any:
+    """An array beside a tensor as a tensor of its elements; None for anything else.
+
+    NumPy's arrays are left to NumPy, as PyTorch leaves them: it asks for the tensor's elements, and is refused where a
+    gradient is wanted. JAX's own would lose the gradient without a word, so they become constants of the graph.
+
+    Args:
+        given: the other operand.
+        kinds: the classes of arrays that are taken.
+    """
+    if not isinstance(given, kinds):
+        return None
+    try:
+        stored = from_numpy_dtype(given.dtype).numpy_dtype
+    except TypeError:
+        return None
+    return tensor_of(place(given.astype(stored) if given.dtype != stored else given))
+
+
 def promoted(operands: tuple[Any, ...]) -> dtype:
     """The dtype in which PyTorch computes on these tensors and Python numbers."""
     avals = [aval_of(each._storage) for each in operands if isinstance(each, Variable)]
@@ -66,6 +87,29 @@ def laid_out(result: Tensor, *operands: Variable) -> Tensor:
         storage = result_storage(result._storage.value, operands)
         if storage is not None:
             result._storage = storage
+    return result
+
+
+def in_format(result: Tensor, wanted: memory_format | None, like: Tensor | None = None) -> Tensor:
+    """A tensor made just now, its elements in memory in a format.
+
+    Args:
+        result: the tensor.
+        wanted: the format; None and `preserve_format` are the order of `like`.
+        like: another tensor of the shape.
+
+    Raises:
+        RuntimeError: the format is one of tensors of another rank.
+    """
+    if wanted is None or wanted is preserve_format:
+        return result if like is None else laid_out(result, like)
+    made = geometry_in(wanted, tuple(result.shape))
+    if (
+        made is not None
+        and type(result._storage) is Storage
+        and type(result._storage.value) is Value
+    ):
+        result._storage = in_geometry(result._storage.value, made)
     return result
 
 

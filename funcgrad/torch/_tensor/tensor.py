@@ -94,8 +94,8 @@ class Tensor(Variable):
     # NumPy scalars and arrays on the left leave the operators to us.
     __array_priority__: ClassVar[int] = 1000
 
-    def __init__(self, *_: Any, **__: Any) -> None:
-        """Nothing is left to do: the class has made the tensor of the arguments."""
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Nothing is left to do: `__new__`, which is in `_ops.legacy`, has made the tensor."""
 
     # -- what it is -----------------------------------------------------------------------------------------------
 
@@ -382,9 +382,9 @@ class Tensor(Variable):
         """The elements as a NumPy array, read-only.
 
         Raises:
-            RuntimeError: the tensor requires grad and `force` is not set.
+            RuntimeError: the tensor requires grad, grad mode is on, and `force` is not set.
         """
-        if self._node is not None and not force:
+        if self._node is not None and local.recorder.grad_enabled and not force:
             raise RuntimeError(
                 "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
             )
@@ -398,11 +398,24 @@ class Tensor(Variable):
         return np.array(self.numpy(), dtype=dtype, copy=copy)
 
     def __jax_array__(self) -> Any:
-        """The elements, for JAX's functions."""
+        """The elements, for JAX's functions.
+
+        Raises:
+            RuntimeError: the tensor requires grad and grad mode is on: the gradient would be lost.
+        """
         watch = local.recorder.watch
         if watch is not None and self._node is not None:
             watch.escapes(self)
+        if self._node is not None and local.recorder.grad_enabled:
+            raise RuntimeError(
+                "Can't make a JAX array of a Tensor that requires grad, whose gradient would be lost. Put the tensor "
+                "on the left of an operator, use torch.from_jax(function), or tensor.detach()."
+            )
         return self._array()
+
+    def __reversed__(self) -> "Tensor":
+        """The rows in reversed order; a 0-d tensor itself."""
+        return self.flip(0) if self.ndim else self  # type: ignore[attr-defined]
 
     def tolist(self) -> Any:
         """The elements as nested lists of Python numbers; a number for a 0-d tensor."""
@@ -575,7 +588,7 @@ def concrete(array: Any, complaint: str) -> Any:
     return refusals.elements_of(array, complaint) if isinstance(array, Wrapped) else array
 
 
-def place(array: Any, where: "device | str | None" = None) -> Value:
+def place(array: Any, where: "device | str | int | None" = None) -> Value:
     """A value of elements given as a NumPy or JAX array: copied, and on `where` if that is said."""
     if is_tracer(array):
         return Value.of(array)

@@ -65,8 +65,8 @@ class dtype:
         return f"torch.{self.name}"
 
     def __reduce__(self) -> str:
-        """Copy and unpickle to the same instance, found in this module by name."""
-        return "bool_" if self.name == "bool" else self.name
+        """Copy and unpickle to the same instance, found by name where users find it: `torch.bool`."""
+        return self.name
 
     def to_complex(self) -> "dtype":
         """The complex dtype whose parts have this precision (complex64 for integers).
@@ -173,20 +173,29 @@ def kernel_name(of: dtype) -> str:
     return {int64: "long int", int16: "short int"}.get(of, C_NAMES[of])
 
 
-def as_dtype(given: Any) -> dtype:
+_OF_PYTHON = {bool: bool_, int: int64, float: float64, complex: complex128}
+
+
+def as_dtype(given: Any, function: str = "") -> dtype:
     """A dtype as it is, and the one that a Python type of numbers stands for.
 
+    Args:
+      given: the dtype or type.
+      function: that was called, for the complaint.
+
     Raises:
-      TypeError: it is another type.
+      TypeError: it is anything else.
 
     >>> as_dtype(float)
     torch.float64
     """
     if isinstance(given, dtype):
         return given
-    known = {bool: bool_, int: int64, float: float64, complex: complex128}.get(given)
+    known = _OF_PYTHON.get(given) if isinstance(given, type) else None
     if known is None:
-        raise TypeError(f"dtype must be a torch.dtype, not {given.__name__}")
+        raise TypeError(
+            f"{function}(): argument 'dtype' must be torch.dtype, not {type(given).__name__}"
+        )
     return known
 
 
@@ -203,7 +212,7 @@ def from_numpy_dtype(numpy_dtype: Any) -> dtype:
     found = _BY_NUMPY.get(wanted) or _BY_NUMPY.get(wanted.newbyteorder("="))
     if found is None:
         raise TypeError(
-            f"can't convert np.ndarray of type {wanted}. The only supported types are: "
+            f"can't convert np.ndarray of type numpy.{wanted.type.__name__}. The only supported types are: "
             f"{', '.join(each.name for each in ALL_DTYPES)}."
         )
     return found

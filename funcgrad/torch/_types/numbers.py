@@ -9,6 +9,16 @@ import numpy as np
 from funcgrad.torch._types.dtypes import C_NAMES, from_numpy_dtype
 
 
+def kind_of(value: Any) -> str:
+    """What PyTorch's complaints call the type of an argument.
+
+    >>> kind_of(np.zeros(2)), kind_of("a")
+    ('numpy.ndarray', 'str')
+    """
+    kind = type(value)
+    return f"numpy.{kind.__name__}" if kind.__module__ == "numpy" else kind.__name__
+
+
 def as_scalar(value: Any, dtype: np.dtype) -> Any:
     """A number as an operand of arithmetic: integers wrap around, and beyond the largest number there is infinity.
 
@@ -53,13 +63,28 @@ def check_fits(value: Any, dtype: np.dtype) -> None:
     if len(parts) > 1 and parts[1] and dtype.kind != "c":
         raise _overflow(dtype)
     if dtype.kind in "iu":
-        largest = int(np.iinfo(dtype).max)
-        # What is below zero wraps around in an unsigned dtype.
-        smallest = -largest if dtype.kind == "u" else int(np.iinfo(dtype).min)
-        if not isfinite(parts[0]) or not smallest <= int(parts[0]) <= largest:
+        real, largest, smallest = parts[0], int(np.iinfo(dtype).max), int(np.iinfo(dtype).min)
+        if dtype.kind == "u" and not isinstance(real, (float, np.floating)):
+            smallest = -largest  # an integer below zero wraps around
+        if not isfinite(real) or not smallest <= real <= largest:
             raise _overflow(dtype)
     elif any(isfinite(part) and abs(part) > float(jnp.finfo(dtype).max) for part in parts):
         raise _overflow(dtype)
+
+
+def fitting(value: Any, dtype: np.dtype) -> Any:
+    """A number as an element of a dtype, which has to hold it.
+
+    Raises:
+        OverflowError, RuntimeError: see `check_fits`.
+
+    >>> fitting(2.7, np.dtype(np.int32)), fitting(-1, np.dtype(np.uint8))
+    (np.int32(2), np.uint8(255))
+    """
+    check_fits(value, dtype)
+    if dtype.kind in "iu":
+        value = int(value.real)
+    return as_scalar(value, dtype)
 
 
 def _overflow(dtype: np.dtype) -> RuntimeError:

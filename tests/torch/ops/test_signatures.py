@@ -20,9 +20,6 @@ MISSING = {
     "rsub": {"alpha"},
     "scatter": {"reduce"},
     "scatter_": {"reduce"},
-    "clone": {"memory_format"},
-    "contiguous": {"memory_format"},
-    "is_contiguous": {"memory_format"},
     "resize_": {"memory_format", "size"},
     "resize_as_": {"memory_format"},
     "set_": {"size", "storage_offset", "stride"},
@@ -30,9 +27,7 @@ MISSING = {
 # Made by functions whose signature says nothing: `*args, **kwargs`.
 OF_ANY = {
     *("as_strided_", "squeeze_", "swapaxes_", "swapdims_", "transpose_", "unsqueeze_"),
-    *("bernoulli_", "cauchy_", "exponential_", "geometric_", "log_normal_", "normal_"),
-    *("empty", "empty_like", "ones_like", "rand_like", "randn_like", "zeros_like"),
-    *("random_", "uniform_", "new_empty", "new_full", "new_ones", "new_zeros", "to"),
+    *("random_", "uniform_", "to"),  # `from` is no name for a parameter
 }
 
 

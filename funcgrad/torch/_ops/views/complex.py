@@ -1,15 +1,21 @@
 """Views of complex tensors as real ones and of real ones as complex, and their real and imaginary parts."""
 
+from collections.abc import Callable
+from typing import Any
+
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
 from funcgrad.engine import Op
 from funcgrad.torch._memory.geometry import Geometry
+from funcgrad.torch._ops.conversions import copy_, fill_, type_name
 from funcgrad.torch._ops.views.views import select
+from funcgrad.torch._tensor.operands import NUMBERS
 from funcgrad.torch._tensor.registry import publish_all
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch._tensor.view import geometry, make_reinterpreted
+from funcgrad.torch._types.numbers import kind_of
 
 _AS_REAL = Op(
     "view_as_real", lambda x: jnp.stack([x.real, x.imag], -1), label="ViewAsRealBackward0"
@@ -76,6 +82,21 @@ def imag(input: Tensor) -> Tensor:
     return select(view_as_real(input), -1, 1)
 
 
+def _set(part: Callable[[Tensor], Tensor]) -> Callable[[Tensor, Any], None]:
+    """What an assignment to a part does: it writes in place."""
+
+    def assign(self: Tensor, value: Any) -> None:
+        target = part(self)
+        if isinstance(value, Tensor):
+            copy_(target, value)
+        elif isinstance(value, NUMBERS):
+            fill_(target, value)
+        else:
+            raise TypeError(f"can't assign a {kind_of(value)} to a {type_name(target)}")
+
+    return assign
+
+
 publish_all(
     {
         "imag": imag,
@@ -83,5 +104,5 @@ publish_all(
         "view_as_complex": view_as_complex,
         "view_as_real": view_as_real,
     },
-    {"imag": property(imag), "real": property(real)},
+    {"imag": property(imag, _set(imag)), "real": property(real, _set(real))},
 )

@@ -11,6 +11,7 @@ from funcgrad.torch._memory.constants import place
 from funcgrad.torch._memory.geometry import Geometry, infer_size, wrap_dim
 from funcgrad.torch._memory.slices import as_strided as as_strided_op
 from funcgrad.torch._memory.storages import ViewStorage, view_of
+from funcgrad.torch._ops.conversions import contiguous
 from funcgrad.torch._ops.views import rows
 from funcgrad.torch._ops.views.complaining import complaining
 from funcgrad.torch._ops.views.dtype import view_dtype
@@ -399,11 +400,6 @@ def strided_geometry(input: Tensor, size: Any, stride: Any, storage_offset: Any)
     return made
 
 
-def contiguous(input: Tensor) -> Tensor:
-    """The tensor itself where its elements lie in memory in order, else a copy."""
-    return input if geometry(input).is_contiguous else tensor_of(*record(CLONE, (input,)))
-
-
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "adjoint": _matrix_transpose("adjoint()", True),
     "as_strided": as_strided,
@@ -431,7 +427,6 @@ _METHODS: dict[str, Any] = {
     "H": property(_matrix_transpose("H", True)),
     "mH": property(_matrix_transpose("mH", True)),
     "mT": property(_matrix_transpose("mT", False)),
-    "contiguous": contiguous,
     "expand": expand,
     "expand_as": expand_as,
     "reshape_as": reshape_as,

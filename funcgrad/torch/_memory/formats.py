@@ -1,0 +1,80 @@
+"""`layout` and `memory_format`: how PyTorch says in which order elements lie in memory."""
+
+from typing import Any
+
+from funcgrad.torch._memory.geometry import Geometry, Sizes
+
+
+class _Name:
+    """A value that is nothing but its name; one instance for each."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        """PyTorch's spelling."""
+        return f"torch.{self.name}"
+
+    def __reduce__(self) -> str:
+        """Copy and unpickle to the same instance, found in this module by name."""
+        return self.name
+
+
+class layout(_Name):
+    """How a tensor is stored; here always `strided`, JAX's arrays being dense."""
+
+    __slots__ = ()
+
+
+class memory_format(_Name):
+    """The order of a tensor's dimensions in memory.
+
+    Behaviour: https://pytorch.org/docs/stable/tensor_attributes.html#torch-memory-format
+    """
+
+    __slots__ = ()
+
+
+strided = layout("strided")
+sparse_coo = layout("sparse_coo")
+preserve_format = memory_format("preserve_format")
+contiguous_format = memory_format("contiguous_format")
+channels_last = memory_format("channels_last")
+channels_last_3d = memory_format("channels_last_3d")
+
+RANKS = {channels_last: 4, channels_last_3d: 5}
+
+
+def check_format(name: str, wanted: Any) -> None:
+    """Check that an argument `memory_format` is one.
+
+    Raises:
+        TypeError: it is not.
+    """
+    if wanted is not None and not isinstance(wanted, memory_format):
+        raise TypeError(
+            f"{name}(): argument 'memory_format' must be torch.memory_format, not {type(wanted).__name__}"
+        )
+
+
+def geometry_in(wanted: memory_format | None, size: Sizes) -> Geometry | None:
+    """The geometry of a tensor in a format; None where it is the usual one.
+
+    Raises:
+        RuntimeError: the format is one of tensors of another rank.
+
+    >>> geometry_in(channels_last, (2, 3, 4, 5)).stride
+    (60, 1, 15, 3)
+    """
+    rank = RANKS.get(wanted)  # type: ignore[arg-type]
+    if rank is None:
+        return None
+    if len(size) != rank:
+        raise RuntimeError(f"required rank {rank} tensor to use {wanted.name} format")  # type: ignore[union-attr]
+    strides, step = [0] * rank, 1
+    for dim in (1, *range(rank - 1, 1, -1), 0):
+        strides[dim] = step
+        step *= max(size[dim], 1)
+    return Geometry(size, tuple(strides))

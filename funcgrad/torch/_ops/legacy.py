@@ -1,0 +1,190 @@
+"""PyTorch's old constructors: `torch.Tensor(...)` and its subclasses, `torch.FloatTensor(...)`, `Tensor.new(...)`."""
+
+from operator import index
+from typing import Any
+
+import numpy as np
+
+from funcgrad.torch._memory.formats import strided
+from funcgrad.torch._ops.conversions import TYPES
+from funcgrad.torch._ops.creation import FUNCTIONS
+from funcgrad.torch._ops.elements import is_sequence
+from funcgrad.torch._ops.views.rows import ALIAS
+from funcgrad.torch._tensor.registry import publish_all
+from funcgrad.torch._tensor.tensor import Tensor
+from funcgrad.torch._tensor.view import geometry
+from funcgrad.torch._types.devices import device as device_of
+from funcgrad.torch._types.dtypes import C_NAMES, dtype, get_default_dtype
+from funcgrad.torch._types.numbers import kind_of
+from funcgrad.torch._types.size import Size
+
+_FORMS = (
+    " * (*, torch.device device = None)\n * (torch.Storage storage)\n * (Tensor other)\n"
+    " * (tuple of ints size, *, torch.device device = None)\n * (object data, *, torch.device device = None)\n"
+)
+
+
+def made(wanted: dtype, args: tuple[Any, ...], more: dict[str, Any], typed: bool = False) -> Tensor:
+    """The tensor of a call of an old constructor: empty, of a size, of data, or of the elements of another tensor.
+
+    Args:
+        wanted: the dtype.
+        args, more: the arguments of the call.
+        typed: whether another tensor has to be of the dtype.
+
+    Raises:
+        TypeError: the arguments are of no form.
+        RuntimeError: a size is negative, a device is not the CPU.
+    """
+    where = more.pop("device", None)
+    if where is not None and device_of(where).type != "cpu":
+        raise RuntimeError(
+            f"legacy constructor expects device type: cpu but device type: {device_of(where).type} was passed"
+        )
+    for name in ("other", "size", "data"):
+        if name in more and len(more) == 1 and not args:
+            args = (Size(more.pop(name)),) if name == "size" else (more.pop(name),)
+    first = args[0] if args else None
+    sizes = len(args) > 1 and all(hasattr(each, "__index__") for each in args)
+    if more or (len(args) > 1 and not (sizes or _is_size(first))):
+        listed = [kind_of(each) for each in args] + [
+            f"{name}={kind_of(each)}" for name, each in more.items()
+        ]
+        raise TypeError(
+            f"new() received an invalid combination of arguments - got ({', '.join(listed)}), but expected one of:\n{_FORMS}"
+        )
+    if len(args) > 1:
+        return FUNCTIONS["zeros"](_sizes(args), dtype=wanted)
+    if not args:
+        return FUNCTIONS["zeros"](0, dtype=wanted)
+    if isinstance(first, Tensor):
+        if typed and first.dtype is not wanted:
+            names = [
+                C_NAMES[each].replace("long long", "long int") for each in (wanted, first.dtype)
+            ]
+            raise TypeError(f"expected a tensor of dtype {names[0]} (got {names[1]})")
+        return ALIAS.view(first, geometry(first))
+    if isinstance(first, Size):
+        return FUNCTIONS["zeros"](first, dtype=wanted)
+    if isinstance(first, str):
+        raise TypeError("new(): invalid data type 'str'")
+    if is_sequence(first):
+        return FUNCTIONS["tensor"](_plain(first), dtype=wanted)
+    if _is_size(first):
+        return FUNCTIONS["zeros"](index(args[0]), dtype=wanted)
+    raise TypeError(f"new(): data must be a sequence (got {kind_of(first)})")
+
+
+def _is_size(given: Any) -> bool:
+    return hasattr(given, "__index__") and not isinstance(given, (bool, np.bool_, Tensor))
+
+
+def _plain(data: Any) -> Any:
+    """Data to be converted; an array's own elements are its data, whatever their dtype."""
+    return np.asarray(data) if isinstance(data, np.ndarray) else data
+
+
+def _sizes(args: tuple[Any, ...]) -> tuple[int, ...]:
+    sizes = []
+    for k, each in enumerate(args, start=1):
+        if not hasattr(each, "__index__"):
+            raise TypeError(
+                f"new(): argument 'size' failed to unpack the object at pos {k} with error \"type must be tuple of "
+                f'ints,but got {kind_of(each)}"'
+            )
+        sizes.append(index(each))
+    return tuple(sizes)
+
+
+def _new(cls: type, *args: Any, **more: Any) -> Any:
+    """`torch.Tensor(...)`, also for a subclass."""
+    return as_kind(made(get_default_dtype(), args, more), cls)
+
+
+def as_kind(of: Tensor, cls: type) -> Any:
+    """A tensor as one of a subclass, which shares its elements and its place in the graph."""
+    if cls is Tensor:
+        return of
+    found: Any = object.__new__(cls)
+    found._storage = of._storage
+    found._node, found._nr = of._node, of._nr
+    return found
+
+
+def _make_subclass(cls: type, data: Tensor, require_grad: bool = False) -> Any:
+    """A tensor of a subclass that shares the elements of another and is a leaf.
+
+    Raises:
+        TypeError: the class does not inherit from `Tensor`.
+    """
+    if not issubclass(cls, Tensor):
+        raise TypeError(
+            "Creating a Tensor subclass from a class that does not inherit from Tensor is not possible. Make sure your "
+            "class inherits from Tensor."
+        )
+    found = as_kind(data.detach(), cls)
+    found.requires_grad = require_grad
+    return found
+
+
+def _as_subclass(self: Tensor, cls: type) -> Any:
+    """The tensor as one of a subclass, which shares its elements and its place in the graph."""
+    if not (isinstance(cls, type) and issubclass(cls, Tensor)):
+        raise TypeError(f"cls must be a type that inherits from Tensor, not {cls!r}")
+    return as_kind(ALIAS.view(self, geometry(self)), cls)
+
+
+def _new_of(self: Tensor, *args: Any, **more: Any) -> Tensor:
+    """As `torch.Tensor(...)`, of this tensor's dtype."""
+    return made(self.dtype, args, more)
+
+
+class tensortype(type):
+    """The class of `torch.FloatTensor` and the like, which stand for a dtype.
+
+    Attributes:
+        dtype: of its tensors.
+        layout: how they are stored.
+        is_cuda, is_sparse: no.
+    """
+
+    dtype: dtype
+    layout = strided
+    is_cuda = is_sparse = False
+
+    def __call__(cls, *args: Any, **more: Any) -> Tensor:
+        """Make a tensor of the dtype."""
+        return made(cls.dtype, args, more, typed=True)
+
+    def __instancecheck__(cls, instance: Any) -> bool:
+        """Whether it is a tensor of the dtype, on the CPU."""
+        return (
+            isinstance(instance, Tensor)
+            and instance.dtype is cls.dtype
+            and instance.device.type == "cpu"
+        )
+
+
+CLASSES = {
+    name.removeprefix("torch."): tensortype(
+        name.removeprefix("torch."),
+        (),
+        {
+            "__module__": "torch",
+            "dtype": of,
+            "__doc__": f"Tensors of dtype {of}, as they were once made.",
+        },
+    )
+    for name, of in TYPES.items()
+    if not of.is_complex
+}
+
+publish_all(
+    CLASSES,
+    {
+        "__new__": staticmethod(_new),
+        "_make_subclass": staticmethod(_make_subclass),
+        "as_subclass": _as_subclass,
+        "new": _new_of,
+    },
+)
