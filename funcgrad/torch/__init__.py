@@ -47,7 +47,7 @@ from funcgrad.torch._types.dtypes import (
 )
 from funcgrad.torch._types.dtypes import bool_ as _bool
 from funcgrad.torch._types.limits import finfo, iinfo
-from funcgrad.torch._types.public_names import name_as_found
+from funcgrad.torch._types.public_names import name_as_found as _name_as_found
 from funcgrad.torch._types.size import Size
 from funcgrad.torch.func import vmap
 
@@ -70,7 +70,7 @@ globals().update(
 )
 
 for _place in (utils.hooks, autograd.function, autograd.graph, autograd, func):
-    name_as_found(_place.__name__, _place.__all__, vars(_place))
-name_as_found(__name__, [_name for _name in globals() if not _name.startswith("_")], globals())
+    _name_as_found(_place.__name__, _place.__all__, vars(_place))
+_name_as_found(__name__, [_name for _name in globals() if not _name.startswith("_")], globals())
 _methods = [_name for _name in vars(Tensor) if _name.endswith("__") or not _name.startswith("_")]
-name_as_found(__name__, _methods, vars(Tensor), "Tensor.")
+_name_as_found(__name__, _methods, vars(Tensor), "Tensor.")

@@ -3,7 +3,16 @@
 import warnings
 
 import pytest
+
 from tests.both_sides import assert_same, attempt
+
+
+@pytest.fixture(autouse=True, scope="module")
+def pytorch_has_warned():
+    """PyTorch's first use of forward mode in a process warns of its own source."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        pytest.importorskip("torch._decomp.decompositions_for_jvp")
 
 
 def leaf(torch, *elements):

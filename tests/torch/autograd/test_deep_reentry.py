@@ -4,10 +4,10 @@ import threading
 
 import jax
 import pytest
-from tests.both_sides import assert_same
 
 import funcgrad
 import funcgrad.torch as torch
+from tests.both_sides import assert_same
 
 DEPTH = 500
 
