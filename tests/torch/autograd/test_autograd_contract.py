@@ -7,6 +7,14 @@ import pytest
 from tests.both_sides import assert_same, attempt
 
 
+@pytest.fixture(autouse=True, scope="module")
+def pytorch_has_warned():
+    """PyTorch's first use of forward mode in a process warns of its own source."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        pytest.importorskip("torch._decomp.decompositions_for_jvp")
+
+
 def leaf(torch, *elements):
     return torch.tensor(elements or (1.0, 2.0), requires_grad=True)
 
