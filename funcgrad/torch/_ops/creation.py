@@ -1,4 +1,4 @@
-"""Making tensors: from data, filled, and at random from PyTorch's own stream of numbers."""
+"""Making tensors: from data, filled with a number, or with random numbers from PyTorch's own stream."""
 
 import warnings
 from collections.abc import Callable, Sequence
@@ -37,9 +37,9 @@ def tensor(
     """A tensor of the given elements, copied.
 
     Args:
-        data: a number, nested sequences of numbers, a NumPy or JAX array, or a tensor (whose history is left behind).
-        dtype: of the elements; inferred as PyTorch does if None.
-        device: where they go; JAX's default device if None.
+        data: a number, nested sequences of numbers, a NumPy or JAX array, or a tensor (the copy has no history).
+        dtype: the elements' dtype; inferred as in PyTorch if None.
+        device: the elements' device; JAX's default device if None.
         requires_grad: whether the tensor gathers a gradient.
 
     Raises:
@@ -68,7 +68,7 @@ def tensor(
 
 
 def _elements(data: Any, wanted: dtype | None) -> Any:
-    """The elements as an array of the dtype wanted, or of the one that PyTorch infers."""
+    """The elements as an array of the wanted dtype; of the dtype that PyTorch infers if None."""
     if isinstance(data, jax.Array):
         with jax.enable_x64(True):
             return data if wanted is None else data.astype(wanted.numpy_dtype)
@@ -94,7 +94,7 @@ def _elements(data: Any, wanted: dtype | None) -> Any:
 
 
 def _plain(data: Any, tensors: list[Tensor]) -> Any:
-    """Nested sequences with tensors of one element, which are gathered, replaced by their numbers."""
+    """The nested sequences with each one-element tensor replaced by its number; `tensors` collects these tensors."""
     if isinstance(data, Tensor):
         if data.numel() != 1:
             raise ValueError("only one element tensors can be converted to Python scalars")
@@ -104,7 +104,7 @@ def _plain(data: Any, tensors: list[Tensor]) -> Any:
 
 
 def _kind_of_numbers(data: Any) -> dtype:
-    """The dtype that PyTorch infers from the numbers in nested sequences; bool, which any other goes before, if none."""
+    """The dtype that PyTorch infers from the numbers in nested sequences; bool, the lowest one, if there are none."""
     if isinstance(data, (list, tuple)):
         return reduce(promote_types, map(_kind_of_numbers, data), bool_)
     return bool_ if isinstance(data, Tensor) else from_numpy_dtype(_elements(data, None).dtype)
@@ -123,7 +123,7 @@ def _check_nesting(data: Any) -> None:
             if not isinstance(part, (list, tuple)) and not isinstance(part, (Tensor, np.ndarray)):
                 raise TypeError(f"not a sequence at dim {depth}")
             if isinstance(part, Tensor):
-                return  # of one element, which stands for a number
+                return  # a tensor of one element stands for a number
             if len(part) != shape[depth]:
                 raise ValueError(
                     f"expected sequence of length {shape[depth]} at dim {depth} (got {len(part)})"
@@ -147,10 +147,10 @@ def _wrap(array: Any, where: Where, requires_grad: bool) -> Tensor:
 
 
 def asked(made: Tensor, requires_grad: bool) -> Tensor:
-    """A tensor made just now, which gathers a gradient if that is asked for.
+    """Set `requires_grad` of a new tensor.
 
     Raises:
-        TypeError: what asks is no bool.
+        TypeError: `requires_grad` is not a bool.
         RuntimeError: the dtype has no gradients.
     """
     if not isinstance(requires_grad, bool):
@@ -170,12 +170,12 @@ def _drawn(
     requires_grad: bool,
     one_by_one: bool = False,
 ) -> Tensor:
-    """A tensor of random numbers; inside `vmap` one for each of the batch, where each wants its own."""
+    """A tensor of random numbers; inside `vmap` with different randomness, one for each example of the batch."""
     batches = drawn_for_batches()
     if batches is None:
         return _wrap(draw(shape), where, requires_grad)
     if one_by_one and batches:
-        # The innermost batch asks for one after the other, each time for all further out.
+        # PyTorch draws along the innermost batch one by one, and each time for all outer batches.
         parts = [draw(shape) for _ in range(int(np.prod(batches)))]
         numbers = np.reshape(parts, (*reversed(batches), *shape))
         order = (*reversed(range(len(batches))), *range(len(batches), numbers.ndim))
@@ -186,17 +186,17 @@ def _drawn(
 
 
 def as_tensor(data: Any, *, dtype: dtype | None = None, device: Where = None) -> Tensor:
-    """`data` itself where it is a tensor of this dtype and device already, else a tensor made of it."""
+    """`data` itself if it is already a tensor of this dtype and device, else a tensor made of it."""
     if isinstance(data, Tensor):
         return to(data, dtype=dtype, device=device)
     return tensor(data, dtype=dtype, device=device)
 
 
 def from_numpy(array: np.ndarray) -> Tensor:
-    """A tensor of a NumPy array's elements. PyTorch shares the memory; JAX's arrays are immutable, so here it is a copy.
+    """A copy of a NumPy array as a tensor. PyTorch shares the memory; JAX's arrays are immutable, so here it is a copy.
 
     Raises:
-        TypeError: not a NumPy array, or of a dtype that PyTorch has not.
+        TypeError: `array` is not a NumPy array, or PyTorch does not have its dtype.
     """
     if not isinstance(array, np.ndarray):
         raise TypeError(f"expected np.ndarray (got {type(array).__name__})")
@@ -204,7 +204,7 @@ def from_numpy(array: np.ndarray) -> Tensor:
 
 
 def _shape(sizes: tuple[Any, ...]) -> tuple[int, ...]:
-    """Sizes given one by one or as one sequence."""
+    """The shape from sizes given one by one or as one sequence."""
     if len(sizes) == 1 and isinstance(sizes[0], Sequence):
         sizes = tuple(sizes[0])
     shape = tuple(int(size) for size in sizes)
@@ -222,7 +222,7 @@ def full(
     device: Where = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """A tensor of one number; its dtype follows the number's if None."""
+    """A tensor filled with one number; `dtype` follows the number if None."""
     wanted = dtype or from_numpy_dtype(_elements(fill_value, None).dtype)
     check_fits(fill_value, wanted.numpy_dtype)
     return _wrap(
@@ -231,7 +231,7 @@ def full(
 
 
 def _beside(made: Tensor, other: Tensor, requires_grad: bool) -> Tensor:
-    """A tensor made just now on the device of another, and, inside `vmap`, one of the batches that the other is of."""
+    """Put a new tensor on the device of `other`, and inside `vmap` into the batches of `other`."""
     value = other._storage.value
     if isinstance(value, Wrapped):
         return tensor_of(as_batched(made._storage.value, value))
@@ -362,11 +362,11 @@ def linspace(
     device: Where = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """So many numbers from `start` to `end`, both included, equally far apart."""
+    """`steps` numbers from `start` to `end`, both included, equally far apart."""
     if steps < 0:
         raise RuntimeError("number of steps must be non-negative")
     stored = (dtype or get_default_dtype()).numpy_dtype
-    # As PyTorch: from either end to the middle, in the dtype itself.
+    # As in PyTorch: computed from either end to the middle, in the dtype itself.
     step = stored.type((end - start) / max(steps - 1, 1))
     places = np.arange(steps)
     up = stored.type(start) + step * places.astype(stored)
@@ -407,7 +407,7 @@ def _new(make: str) -> Callable[..., Tensor]:
 
 
 def manual_seed(seed: int) -> Generator:
-    """Start the default stream of random numbers from a seed; returns the generator."""
+    """Seed the default stream of random numbers; returns the generator."""
     return default_generator.manual_seed(seed)
 
 

@@ -26,7 +26,7 @@ def _drawing(name: str, label: str, draw: Callable[..., np.ndarray]) -> Callable
         writable(self)
         aval = aval_of(self._storage)
         of = geometry(self)
-        # Numbers are drawn in the order of the elements in memory.
+        # PyTorch draws the numbers in the order of the elements in memory.
         order = sorted(range(len(of.size)), key=lambda k: (-of.stride[k], k))
         batches = check_drawn_in_place(self) if local.recorder.levels else ()
         shape = (*batches, *[of.size[k] for k in order])

@@ -16,11 +16,11 @@ _NO_TENSOR = (
 
 
 def _new(cls: type, *data: Any, device: Any = None) -> Tensor:
-    """A tensor of the default dtype: of elements in a sequence, of sizes, or a tensor's own elements.
+    """A tensor of the default dtype from a sequence of elements or from sizes; or a view of a given tensor.
 
     Raises:
-        TypeError: the arguments are neither.
-        NotImplementedError: a subclass is given a tensor that has a history.
+        TypeError: the arguments are none of these.
+        NotImplementedError: a subclass is given a tensor that requires grad.
 
     >>> import funcgrad.torch as torch
     >>> torch.Tensor([1, 2]), torch.Tensor(2, 3).shape
@@ -53,7 +53,7 @@ def _new(cls: type, *data: Any, device: Any = None) -> Tensor:
 
 
 def _make_subclass(cls: type, data: Tensor, require_grad: bool = False) -> Tensor:
-    """A tensor of a user's class that shares the elements of another and not its history.
+    """A tensor of a user's class that shares the storage of `data`, without its history.
 
     Raises:
         TypeError: the class does not inherit from `Tensor`.
