@@ -112,7 +112,7 @@ def _copy_to(target: Tensor, source: Tensor) -> None:
         copy_(target, expand(source, target.shape))
 
 
-# ------------------------------------------------------------------------------------------- what is in the brackets
+# ------------------------------------------------------------------------------------------- reading an index
 
 
 def _read(of: Geometry, key: Any) -> tuple[list[Step], list[Any], Geometry]:

@@ -189,7 +189,7 @@ def _put(dims: tuple[int, ...], x: Any, value: Any, *arrays: Any) -> Any:
 
 @_put.defjvp
 def _put_jvp(dims: tuple[int, ...], primals: Any, tangents: Any) -> Any:
-    # Of several values for one place the last one stays. PyTorch gives the place's gradient to each of them.
+    # The last of several values for one place stays. PyTorch gives the gradient of the place to each value.
     x, value, *arrays = primals
     along_x, along_value, *_ = tangents
     at = _at(dims, arrays)
@@ -250,7 +250,7 @@ def index_put(target: Tensor, arrays: Sequence[Any], value: Tensor, accumulate: 
             "masked_fill_ only supports boolean masks, but got mask with dtype unsigned char"
         )
     if single and _is_mask(given[0]):
-        value = clone(value)  # PyTorch fills here, so a value from the target's own memory is allowed
+        value = clone(value)  # PyTorch fills here, so the value may share the target's memory
     writable(target, value, repeats=True, name="index_put_")
     of = geometry(target)
     if of.repeats:

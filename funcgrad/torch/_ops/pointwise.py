@@ -93,7 +93,7 @@ _maximum = _extreme(jnp.maximum, jnp.less)
 _minimum = _extreme(jnp.minimum, jnp.greater)
 
 
-# ------------------------------------------------------------------------------------------- what is refused
+# ------------------------------------------------------------------------------------------- refusals
 
 _NO_MINUS = Refusal(
     "b",

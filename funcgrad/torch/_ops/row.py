@@ -37,7 +37,7 @@ from funcgrad.torch._tensor.tensor import Tensor, tensor_of
 from funcgrad.torch._types import dtypes
 from funcgrad.torch._types.dtypes import as_dtype, from_numpy_dtype, int64, promote_types
 
-# ------------------------------------------------------------------------------------------- what an argument is
+# ------------------------------------------------------------------------------------------- arguments
 
 
 class Role(Enum):
@@ -92,7 +92,7 @@ def arguments_of(function: Callable[..., Any]) -> tuple[Argument, ...]:
     return tuple(found)
 
 
-# ------------------------------------------------------------------------------------------- what is refused
+# ------------------------------------------------------------------------------------------- refusals
 
 
 @dataclass(frozen=True)

@@ -179,7 +179,7 @@ def masked_scatter(input: Array, mask: Index, source: Array) -> Any:
     return jnp.where(mask, chosen.reshape(input.shape), input)
 
 
-# ------------------------------------------------------------------------------------------- what indices may be
+# ------------------------------------------------------------------------------------------- checks of indices
 
 
 def _check_bounds(
