@@ -4,7 +4,7 @@ An array has the elements of PyTorch's CPU tensor, and the stream ends at the sa
 PyTorch's. Making tensors of the arrays is not done here.
 
 Measured against PyTorch 2.13 on x86-64 with AVX2 or AVX-512: every function agrees bit for bit.
-There are two exceptions. Without AVX (on ARM, for example) PyTorch computes normals by other
+There are two exceptions. Without these (on ARM, for example) PyTorch computes normals by other
 functions and rounds products separately from sums, so values differ in the last places (float32
 normals by up to 3e-6). On Intel processors PyTorch may draw `bernoulli` with one probability, and
 `exponential`, from MKL's own stream; here they always come from the generator's stream.

@@ -187,7 +187,7 @@ def check_no_overlap(target: Variable, other: Variable, whole: bool = False) -> 
     """Refuse partial overlap between target and operand; with `whole`, refuse any overlap.
 
     Raises:
-        RuntimeError: the two overlap so.
+        RuntimeError: the overlap is partial; with `whole`, there is an overlap.
     """
     if target is other:
         overlap = whole
