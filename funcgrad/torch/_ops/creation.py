@@ -1,4 +1,4 @@
-"""Making tensors: from data, filled, and at random from PyTorch's own stream of numbers."""
+"""Making tensors: from data, filled with a number, or with random numbers from PyTorch's own stream."""
 
 import functools
 import inspect
@@ -326,9 +326,9 @@ def tensor(
     """A tensor of the given elements, copied.
 
     Args:
-        data: a number, nested sequences of numbers, a NumPy or JAX array, or a tensor (whose history is left behind).
-        dtype: of the elements; inferred as PyTorch does if None.
-        device: where they go; JAX's default device if None.
+        data: a number, nested sequences of numbers, a NumPy or JAX array, or a tensor (the copy has no history).
+        dtype: the elements' dtype; inferred as in PyTorch if None.
+        device: the elements' device; JAX's default device if None.
         requires_grad: whether the tensor gathers a gradient.
         pin_memory: not available.
 
@@ -678,7 +678,7 @@ def _drawn(
     if batches is None:
         return draw(shape)
     if one_by_one and batches:
-        # The innermost batch asks for one after the other, each time for all further out.
+        # PyTorch draws along the innermost batch one by one, and each time for all outer batches.
         parts = [draw(shape) for _ in range(int(np.prod(batches)))]
         numbers = np.reshape(parts, (*reversed(batches), *shape))
         order = (*reversed(range(len(batches))), *range(len(batches), numbers.ndim))
@@ -746,7 +746,7 @@ def randperm(n: int, *, generator: Generator | None = None, dtype: dtype | None 
 
 
 def manual_seed(seed: int) -> Generator:
-    """Start the default stream of random numbers from a seed; returns the generator."""
+    """Seed the default stream of random numbers; returns the generator."""
     return default_generator.manual_seed(seed)
 
 
