@@ -1,1 +1,1 @@
-"""Where elements lie: geometry, layouts, bits, storages, slices, inference mode."""
+"""A tensor's elements in memory: geometry, layouts, bits, storages, slices, inference mode."""

@@ -1,4 +1,4 @@
-"""The elements of a memory seen as those of another dtype: the same bits, counted and read in another way."""
+"""A memory's bits as elements of another dtype."""
 
 from functools import lru_cache
 from typing import Any
@@ -11,12 +11,12 @@ from funcgrad.engine import Op
 
 
 def as_pairs(x: Any) -> Any:
-    """Complex numbers as their real and imaginary parts, one after another in one dimension."""
+    """The real and imaginary parts of complex numbers, one after another in one dimension."""
     return jnp.stack([x.real, x.imag], -1).reshape(-1)
 
 
 def as_complex(x: Any) -> Any:
-    """Real and imaginary parts, one after another in any shape, as complex numbers in one dimension."""
+    """Complex numbers in one dimension, from real and imaginary parts one after another in any shape."""
     pairs = _grouped(x, 2)
     return jax.lax.complex(pairs[:, 0], pairs[:, 1])
 
@@ -27,7 +27,7 @@ def _grouped(x: Any, count: int) -> Any:
 
 
 def seen_as(x: Any, dtype: np.dtype) -> Any:
-    """The bits of an array as elements of a dtype, in one dimension; bits left over at the end are left out.
+    """The bits of an array as elements of a dtype, in one dimension; an incomplete element at the end is dropped.
 
     >>> seen_as(jnp.ones(1, np.float32), np.dtype(np.int32)).tolist()
     [1065353216]
@@ -48,9 +48,9 @@ def seen_as(x: Any, dtype: np.dtype) -> Any:
 
 
 def put_bits(x: Any, new: Any) -> Any:
-    """An array with other bits, those of the elements of `new`; bits of its own beyond these stay."""
+    """`x` with its bits replaced by the bits of `new`; further bits of `x` stay."""
     if new.dtype.kind == "b" and x.dtype.kind != "b":
-        # A byte that counts as true stays what it is.
+        # A byte whose truth value does not change stays as it is.
         held = seen_as(x, np.dtype(np.uint8))
         new = jnp.where((held != 0) == new, held, new.astype(np.uint8))
     bits = seen_as(new, x.dtype)
@@ -59,7 +59,7 @@ def put_bits(x: Any, new: Any) -> Any:
 
 @lru_cache(maxsize=256)
 def seen_op(dtype: np.dtype) -> Op:
-    """The op memory -> its elements seen as of another dtype."""
+    """The op memory -> its bits as elements of another dtype."""
     return Op(f"view_as_{dtype.name}", lambda memory: seen_as(memory, dtype))
 
 

@@ -1,4 +1,4 @@
-"""Numbers as 0-d arguments of ops. They are inputs of a program and no part of it, so a new number compiles nothing."""
+"""Numbers as 0-d arguments of ops. They are inputs of a program, not part of it, so a new number compiles nothing."""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,18 +17,18 @@ _WIDEST = np.iinfo(np.int32).max
 
 
 def constant(value: Any, aval: Aval, convert: Callable[[Any, np.dtype], Any]) -> Variable:
-    """A number as a 0-d variable; one that was met before is the same variable.
+    """A number as a 0-d variable; equal numbers of one type share a variable.
 
     Args:
         value: the number.
-        aval: the 0-d type that it takes.
-        convert: makes the NumPy scalar of a number and a dtype.
+        aval: the variable's 0-d type.
+        convert: makes a NumPy scalar from a number and a dtype.
     """
     known = _constants.get((aval, value))
     if known is not None:
         held = known._storage.value
         if not isinstance(held.array, jax.Array):
-            # Met again, so likely to be met often: on the device it costs less with every call.
+            # A number that comes again is likely to come often, and an array on the device costs less per call.
             held.array = placed(held.array)
         return known
     made = Variable(Constant(Value(convert(value, aval.dtype), aval)))
@@ -40,7 +40,7 @@ def constant(value: Any, aval: Aval, convert: Callable[[Any, np.dtype], Any]) ->
 
 
 def place(index: int) -> Variable:
-    """An index or an offset as a 0-d variable, so that all values of it share a program."""
+    """An index or an offset as a 0-d variable, so that all its values share a program."""
     return constant(index, _INT32 if index <= _WIDEST else _INT64, _as_scalar)
 
 

@@ -1,6 +1,6 @@
-"""Where a tensor's elements lie in memory: size, stride and offset, and what each view op makes of them.
+"""The geometry of a tensor: size, stride and offset, and their change by each view op.
 
-Only Python numbers here. PyTorch's rules, and its complaints where a view does not exist.
+It has only Python numbers. The rules, and the errors for a view that does not exist, are PyTorch's.
 """
 
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ class Geometry(NamedTuple):
 
     @property
     def repeats(self) -> bool:
-        """Whether several elements are one place in memory, as `expand` makes them."""
+        """Whether several elements share a place in memory, as after `expand`."""
         return any(
             size > 1 and stride == 0 for size, stride in zip(self.size, self.stride, strict=True)
         )
@@ -68,7 +68,7 @@ class Geometry(NamedTuple):
 
 @lru_cache(maxsize=4096)
 def contiguous(size: Sizes) -> Geometry:
-    """The geometry of a tensor that is no view."""
+    """The geometry of a tensor that is not a view."""
     strides = []
     step = 1
     for length in reversed(size):
@@ -81,7 +81,7 @@ def wrap_dim(dim: int, ndim: int) -> int:
     """A dimension counted from the front.
 
     Raises:
-        IndexError: there is no such dimension.
+        IndexError: the dimension is out of range.
     """
     bound = max(ndim, 1)
     if not -bound <= dim < bound:
@@ -96,7 +96,7 @@ def _replaced(of: Sizes, dim: int, *by: int) -> Sizes:
 
 
 def select(of: Geometry, dim: int, index: int) -> Geometry:
-    """One place along a dimension, which goes away. Both are counted from the front already."""
+    """One place along a dimension; the dimension is dropped. `dim` and `index` must be counted from the front."""
     return Geometry(
         _replaced(of.size, dim), _replaced(of.stride, dim), of.offset + index * of.stride[dim]
     )
@@ -119,7 +119,7 @@ def permute(of: Geometry, dims: Sizes) -> Geometry:
 
 
 def squeeze(of: Geometry, dims: Sequence[int]) -> Geometry:
-    """Without those of the dimensions that have length 1."""
+    """The geometry without the dimensions in `dims` that have length 1."""
     kept = [k for k in range(len(of.size)) if k not in dims or of.size[k] != 1]
     return Geometry(
         tuple([of.size[k] for k in kept]), tuple([of.stride[k] for k in kept]), of.offset
@@ -127,7 +127,7 @@ def squeeze(of: Geometry, dims: Sequence[int]) -> Geometry:
 
 
 def unsqueeze(of: Geometry, dim: int) -> Geometry:
-    """With a dimension of length 1 before `dim`."""
+    """The geometry with a new dimension of length 1 at `dim`."""
     step = of.size[dim] * of.stride[dim] if dim < len(of.size) else 1
     return Geometry(
         (*of.size[:dim], 1, *of.size[dim:]), (*of.stride[:dim], step, *of.stride[dim:]), of.offset
@@ -198,10 +198,10 @@ def unfold(of: Geometry, dim: int, size: int, step: int) -> Geometry:
 
 
 def infer_size(shape: Sequence[int], count: int) -> Sizes:
-    """A shape for `count` elements, with the one -1 in it worked out.
+    """A shape for `count` elements, with its -1 replaced by the inferred length.
 
     Raises:
-        RuntimeError: there is no such shape.
+        RuntimeError: the shape does not fit, or has more than one -1.
     """
     given = list(shape)
     unknown = [k for k, length in enumerate(given) if length == -1]
@@ -226,7 +226,7 @@ def infer_size(shape: Sequence[int], count: int) -> Sizes:
 
 
 def view(of: Geometry, size: Sizes) -> Geometry | None:
-    """The same places under another shape of as many elements; None where strides cannot say that.
+    """The same places under another shape with the same number of elements; None if no strides describe it.
 
     Algorithm: PyTorch's `at::detail::computeStride`.
     """

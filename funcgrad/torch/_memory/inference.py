@@ -1,4 +1,4 @@
-"""Tensors made in inference mode: they can never be part of a graph, so their writes are not counted."""
+"""Tensors made in inference mode. They can never be part of a graph, so their writes are not counted."""
 
 import threading
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from funcgrad.engine.threads import PerThread
 
 
 class InferenceStorage(Storage):
-    """A cell whose writes are not counted. A node that would save it asks for its version, and is refused."""
+    """A storage without a version counter. A node that would save it asks for its version, and that raises."""
 
     __slots__ = ()
 
@@ -18,10 +18,10 @@ class InferenceStorage(Storage):
 
     @property
     def version(self) -> int:
-        """Nothing in inference mode, where no node asks.
+        """Zero in inference mode, where no node saves anything.
 
         Raises:
-            RuntimeError: outside it.
+            RuntimeError: inference mode is off.
         """
         if enabled():
             return 0
@@ -37,10 +37,10 @@ class InferenceStorage(Storage):
 
 
 def version_of(storage: Storage) -> int:
-    """How often a storage was written, as `_version` tells.
+    """The number of writes to a storage, for `_version`.
 
     Raises:
-        RuntimeError: nobody counts that.
+        RuntimeError: the storage was made in inference mode.
     """
     if isinstance(storage.counter, InferenceStorage):
         raise RuntimeError("Inference tensors do not track version counter.")
@@ -53,7 +53,7 @@ def is_of_inference(storage: Storage) -> bool:
 
 
 class _State(PerThread):
-    """Of a thread: whether inference mode is on; and the grad mode while it is, which means nothing to ops."""
+    """Per thread: whether inference mode is on, and the grad mode set inside it, which ops ignore."""
 
     enabled = False
     grad_mode = False
@@ -70,7 +70,7 @@ def enabled() -> bool:
 
 
 def switch(on: bool) -> bool:
-    """Switch inference mode on or off in this thread; returns what it was."""
+    """Switch inference mode on or off in this thread; returns whether it was on."""
 
     global _threads_inferring
     before, state.enabled = state.enabled, on
@@ -86,11 +86,11 @@ def _storage_of(value: Value) -> Any:
     return InferenceStorage(value) if state.enabled else Storage(value)
 
 
-# What makes the storage of a result; inference mode, while it is on, has a maker of its own.
+# Makes the storage of a result. Inference mode replaces it while it is on.
 new_storage: Callable[[Value], Storage] = Storage
 
 
 def make_storages_by(maker: Callable[[Value], Storage]) -> None:
-    """Set what makes the storage of a result, in all threads."""
+    """Set `new_storage` for all threads."""
     global new_storage
     new_storage = maker

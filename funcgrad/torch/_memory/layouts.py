@@ -1,8 +1,8 @@
 """Reading and writing the elements of a view in the array that holds its memory, as pure JAX functions.
 
-The array's shape and the view's size and stride are part of a function; the offset is an argument, so that the rows of
-a matrix share one program. Which way is taken follows from the geometry: a block of the array, a rectangular pattern in
-the flat array, or a gather.
+The array's shape and the view's size and stride are part of a function. The offset is an argument, so that the rows of
+a matrix share one program. The geometry decides the way to read: a block of the array, a rectangular pattern in the
+flat array, or a gather.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from funcgrad.torch._memory.geometry import Geometry, Sizes, contiguous
 
 
 class Layout(NamedTuple):
-    """A view's place in an array of shape `shape`, but for its offset; `way` is how it is read."""
+    """A view's place in an array of shape `shape`, without the offset; `way` is the way to read it."""
 
     shape: Sizes
     size: Sizes
@@ -26,7 +26,7 @@ class Layout(NamedTuple):
 
 
 def layout(shape: Sizes, view: Geometry) -> Layout:
-    """How a view lies in an array."""
+    """The layout of a view in an array."""
     return Layout(shape, view.size, view.stride, _way(shape, view))
 
 
@@ -56,12 +56,12 @@ def _way(shape: Sizes, view: Geometry) -> str:
 
 
 def _proper(size: Sizes, stride: Sizes) -> list[tuple[int, int]]:
-    """(stride, length) of the dimensions that lead anywhere."""
+    """(stride, length) of each proper dimension: one longer than 1, with a stride other than 0."""
     return [(s, n) for n, s in zip(size, stride, strict=True) if n > 1 and s != 0]
 
 
 def _dims(shape: Sizes, size: Sizes, stride: Sizes) -> dict[int, int] | None:
-    """For each proper dimension of a view, the dimension of the array that it runs along; None where one runs along none."""
+    """For each proper dimension of a view, the array's dimension that it runs along; None if one runs along none."""
     along = {
         step: dim
         for dim, (step, length) in enumerate(zip(contiguous(shape).stride, shape, strict=True))
@@ -85,13 +85,13 @@ def reader(of: Layout) -> Callable[[Any, Any], Any]:
 def writer(of: Layout) -> Callable[[Any, Any, Any], Any]:
     """The function (array, offset, new elements of the view) -> the new array.
 
-    Where several elements of the view are one place, the last is written.
+    If several elements of the view share a place, the last one is written.
     """
     return _WRITERS[of.way](of)
 
 
 def _once(of: Layout) -> Callable[[Any], Any]:
-    """The view's new elements with repeated dimensions taken once, as length 1."""
+    """The function that cuts each repeated dimension of the view's new elements to its last place, of length 1."""
     index = tuple(
         [
             slice(n - 1, n) if n > 1 and s == 0 else slice(None)
@@ -102,7 +102,7 @@ def _once(of: Layout) -> Callable[[Any], Any]:
     return (lambda new: new[index]) if repeats else (lambda new: new)
 
 
-# No elements are taken from the array and joined to it, so that the derivative saves what it saves of some.
+# An empty view is also read from the array and joined to it, so that the derivative saves the same as for other views.
 
 
 def _read_empty(of: Layout) -> Any:
@@ -141,7 +141,9 @@ def _write_range(of: Layout) -> Any:
 
 
 def _block(of: Layout) -> tuple[Any, Sizes, Sizes, Sizes]:
-    """Starts as a function of the offset, lengths, the order of the array's dimensions in the view, the view's size unrepeated."""
+    """The block's starts as a function of the offset, its lengths, the order of the array's dimensions in the view, and the
+    view's size with 1 for each repeated dimension.
+    """
     dims = _dims(of.shape, of.size, of.stride) or {}
     lengths = [1] * len(of.shape)
     for k, dim in dims.items():
@@ -189,7 +191,9 @@ def _write_block(of: Layout) -> Any:
 
 
 def _levels(of: Layout) -> tuple[list[tuple[int, int, int]], Sizes, Sizes]:
-    """From the outermost in: (stride, length, reach of one place); the order of these in the view, its size unrepeated."""
+    """The levels (stride, length, reach of one place) from the outermost in, the view's dimension of each level, and the
+    view's size with 1 for each repeated dimension.
+    """
     order = sorted(
         [k for k, (n, s) in enumerate(zip(of.size, of.stride, strict=True)) if n > 1 and s != 0],
         key=lambda k: -of.stride[k],
@@ -208,7 +212,7 @@ def _reach(levels: list[tuple[int, int, int]]) -> int:
 
 
 def _split(block: Any, step: int, length: int) -> Any:
-    """(..., reach) as (..., length, step), filled up at the end."""
+    """Reshape (..., reach) to (..., length, step), padded at the end."""
     missing = length * step - block.shape[-1]
     if missing:
         block = jnp.pad(block, [(0, 0)] * (block.ndim - 1) + [(0, missing)])
@@ -222,7 +226,7 @@ def _read_nested(of: Layout) -> Any:
         block = lax.dynamic_slice(array.reshape(-1), (offset,), (_reach(levels),))
         for step, length, reach in levels:
             block = _split(block, step, length)[..., :reach]
-        # (..., 1), from the largest stride to the smallest; in the view they may stand otherwise.
+        # The block's dimensions go from the largest stride to the smallest; the view may have another order.
         ranks = [order.index(k) for k in sorted(order)]
         ordered = block[..., 0].transpose(ranks)
         return jnp.broadcast_to(ordered.reshape(single), of.size)
@@ -254,7 +258,7 @@ def _write_nested(of: Layout) -> Any:
 
 
 def _places(of: Layout, offset: Any) -> Any:
-    """Where each element of the view is in the flat array."""
+    """The place of each element of the view in the flat array."""
     places = offset
     for k, (length, step) in enumerate(zip(of.size, of.stride, strict=True)):
         along = jnp.arange(length, dtype=offset.dtype) * step

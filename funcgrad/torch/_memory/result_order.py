@@ -1,4 +1,4 @@
-"""The order in memory of the result of an op that works element by element."""
+"""The order in memory of an elementwise op's result."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -11,7 +11,7 @@ from funcgrad.torch._memory.storages import OrderedStorage, ViewStorage, geometr
 
 @lru_cache(maxsize=4096)
 def _result_strides(shape: Sizes, operands: tuple[tuple[Sizes, Sizes], ...]) -> Geometry | None:
-    """How PyTorch lays out the result of an op that works element by element; None where it is contiguous.
+    """PyTorch's geometry for the result of an elementwise op; None if it is contiguous.
 
     Algorithm: `TensorIteratorBase::reorder_dimensions`.
     """
@@ -59,11 +59,11 @@ def _result_strides(shape: Sizes, operands: tuple[tuple[Sizes, Sizes], ...]) -> 
 
 
 def result_storage(value: Value, operands: Sequence[Any]) -> Storage | None:
-    """The storage of a result in the order that PyTorch gives it in memory; None where that is a plain one.
+    """The storage for a result with PyTorch's order in memory; None if a plain storage has this order.
 
     Args:
         value: the result.
-        operands: what it was made of, element by element.
+        operands: the operands of the elementwise op.
     """
     shape = value.aval.shape
     if len(shape) < 2 or 0 in shape:

@@ -1,4 +1,4 @@
-"""The engine's ops from a base to a view of it, and from a base to itself with a view of it written."""
+"""The engine's ops that read a view from its base, and that write a view into its base."""
 
 from functools import lru_cache
 from math import prod
@@ -12,13 +12,13 @@ from funcgrad.torch._memory.bits import as_complex, as_pairs
 from funcgrad.torch._memory.layouts import Layout, layout, reader, writer
 from funcgrad.torch._memory.storages import ViewStorage, aval_of
 
-# Of a base that lies in its memory in another way than plainly: its layout and its offset. Then what the memory's elements
-# are seen as, if that is something else.
+# For a base that is not the plain memory: its layout (None for all of the memory) and offset. Then "real" or "complex" if the
+# view sees the memory's elements so, else "".
 Around = tuple[Layout | None, int, str] | None
 
 
 def relative(around: Storage, storage: ViewStorage) -> tuple[Layout, Around]:
-    """How a view lies in the elements of its base, whose storage is `around`, or in the memory that these are put in first."""
+    """The view's layout in its base, whose storage is `around`; or in the memory, with the base's place in the memory."""
     given, wanted = aval_of(around).dtype, storage.aval.dtype
     kind = "" if given == wanted else "complex" if wanted.kind == "c" else "real"
     if type(around) is ViewStorage:
@@ -28,16 +28,16 @@ def relative(around: Storage, storage: ViewStorage) -> tuple[Layout, Around]:
     return layout(around.value.aval.shape, storage.geometry), None
 
 
-# Of each way to see a memory: the function, and what goes back.
+# For each way to see a memory: the function, and its inverse.
 _SEEN_AS = {"real": (as_pairs, as_complex), "complex": (as_complex, as_pairs)}
 
 
 def _into_memory(around: Around, shape: tuple[int, ...]) -> Any:
-    """The function of a base's elements that gives the memory, and its inverse, which takes these elements too.
+    """The function (base) -> memory, and the function back (base, memory) -> new base.
 
     Args:
-        around: how the base lies in it.
-        shape: of the memory as the view sees it.
+        around: the base's place in the memory.
+        shape: the memory's shape as the view sees it.
     """
     if around is None:
         return lambda array: array, lambda array, memory: memory
@@ -60,7 +60,7 @@ def _into_memory(around: Around, shape: tuple[int, ...]) -> Any:
         if kind:
             before = held(array)
             flat = _SEEN_AS[kind][1](memory)[: before.size]
-            # Where the number of parts is odd the last stays.
+            # If the number of parts is odd, the last part stays unchanged.
             memory = jnp.concatenate([flat, before.reshape(-1)[flat.size :]]).reshape(before.shape)
         return memory if of is None else reader(of)(memory, jnp.int32(offset))
 
@@ -91,7 +91,7 @@ class WriteOp(Op):
 
 @lru_cache(maxsize=4096)
 def copy_slices(op: Op, view: Layout, around: Around) -> Op:
-    """The op (base, *others, offset) -> the base with a view of it replaced by what `op` gives for it and `others`."""
+    """The op (base, *others, offset) -> the base with its view replaced by `op(view, *others)`."""
     put, take = _into_memory(around, view.shape)
     read, write = reader(view), writer(view)
 
@@ -110,6 +110,6 @@ def copy_slices(op: Op, view: Layout, around: Around) -> Op:
 
 
 def type_of_write(node: GraphNode) -> type:
-    """The kind of node that the op behind a node has where it writes to no view."""
+    """The type of a node. For a write to a view: the type that the same op has outside a view."""
     op = node.rule.op if isinstance(node, Node) else None
     return node_type_of(op.within) if isinstance(op, WriteOp) else type(node)

@@ -1,7 +1,7 @@
-"""Storages that share their elements with another: what views, `.data` and `detach()` of views hold.
+"""Storages that share their elements with another storage, for views, for `.data` and for `detach()` of views.
 
-The elements are in one plain storage, the memory. A view reads them from there when it is looked at, and writes them
-there. Who shares a version counter with whom is apart from that: views do with their base, `.data` does with nobody.
+The elements are in one plain storage, the memory. A view reads them from there on demand, and writes them there. The
+version counter is separate: a view shares its base's counter, and `.data` has its own.
 """
 
 import threading
@@ -22,15 +22,15 @@ from funcgrad.torch._memory.constants import place
 from funcgrad.torch._memory.geometry import Geometry, Sizes, contiguous
 from funcgrad.torch._memory.layouts import Layout, layout, reader, writer
 
-# A write replaces the whole memory, also where it is of some elements only. So whoever writes holds this while putting the
-# new one in place, and looks whether the memory is still the one that was read: else the write of another thread is lost.
+# A write replaces the whole memory, even if it changes only some elements. So a writer holds this lock while it stores the
+# new memory, and checks that the memory is still the one it read. Otherwise another thread's write would be lost.
 writing = threading.RLock()
 
 
 class DataStorage(Storage):
-    """All of another storage with a version counter of its own: what `.data` gives.
+    """All elements of another storage, with a version counter of its own; `.data` has this storage.
 
-    Writing through it changes what the other storage holds, and no check of saved tensors notices, as in PyTorch.
+    A write through it changes the other storage. As in PyTorch, no check of saved tensors notices.
     """
 
     __slots__ = ("source",)
@@ -41,14 +41,14 @@ class DataStorage(Storage):
 
     @property
     def memory(self) -> Storage:
-        """The shared cell."""
+        """The shared storage."""
         return self.source
 
     viewed = memory
 
     @property
     def value(self) -> Value:
-        """What the shared cell holds."""
+        """The shared storage's value."""
         return self.source.value
 
     @value.setter
@@ -57,13 +57,13 @@ class DataStorage(Storage):
 
 
 class OrderedStorage(Storage):
-    """The memory of a result whose elements PyTorch lays out in another order than that of their indices.
+    """The memory of a result that PyTorch lays out in another order than its indices.
 
     Attributes:
-        logical: the elements in the order of their indices, as the op gave them; None once the memory was written to.
-        held: the elements in the memory's order, once somebody needed them.
+        logical: the op's result, in the order of its indices; None after the memory was written.
+        held: the elements in the memory's order; None until they are needed.
         order: the result's dimensions from the slowest in memory to the fastest.
-        geometry: of the result.
+        geometry: the result's geometry.
     """
 
     __slots__ = ("geometry", "held", "logical", "order")
@@ -76,7 +76,7 @@ class OrderedStorage(Storage):
 
     @property
     def aval(self) -> Aval:
-        """The type of the memory, without computing its elements in order."""
+        """The type of the memory; it needs no elements."""
         if self.logical is None:
             return self.value.aval
         aval = self.logical.aval
@@ -102,11 +102,11 @@ def _in_order(order: tuple[int, ...]) -> Op:
 
 
 class Reinterpreted(Storage):
-    """A memory as one of elements of another dtype: the same bits.
+    """A memory's bits as elements of another dtype.
 
     Attributes:
         of: the memory.
-        dtype: of what its elements are seen as.
+        dtype: the other dtype.
     """
 
     __slots__ = ("cached", "dtype", "of", "whole")
@@ -124,14 +124,14 @@ class Reinterpreted(Storage):
 
     @property
     def aval(self) -> Aval:
-        """The type of the elements as they are seen, without computing them."""
+        """The type of the reinterpreted elements; it needs no elements."""
         aval = self.of.aval
         count = prod(aval.shape) * aval.dtype.itemsize // self.dtype.itemsize
         return Aval((count,), self.dtype, aval.device)
 
     @property
     def value(self) -> Value:
-        """The elements as they are seen, in one dimension."""
+        """The reinterpreted elements, in one dimension."""
         held = self.of.value
         if self.cached is None or self.cached[0] is not held:
             self.cached = held, record_one(seen_op(self.dtype), self.whole)[0]
@@ -144,7 +144,7 @@ class Reinterpreted(Storage):
 
 
 class Creation(Enum):
-    """How a view was made, where that forbids writing to it; the value is what PyTorch says then."""
+    """How a view was made. The value is the end of PyTorch's error for a write; empty if writes are allowed."""
 
     PLAIN = ""
     NO_GRAD = (
@@ -179,12 +179,12 @@ class ViewStorage(Storage):
     """Some of the elements of a memory, in some order.
 
     Attributes:
-        held: the memory that the elements are in, as an argument of ops.
+        held: the memory, as an argument of ops.
         counter: the storage whose version this one shares.
-        geometry: which of the elements these are; `layout` and `offset` are the same for ops.
+        geometry: the places of the elements; ops take it as `layout` and `offset`.
         aval: the type of the elements, known without reading them.
-        cached: what the memory held when it was last read, and what was read.
-        creation: how the view was made; None where the tensor is none, but sees its memory in another order, say.
+        cached: the memory's value at the last read, and the elements read from it.
+        creation: how the view was made; None for a tensor that is not a view, such as a result in another order.
         remade_by: the name of the node that the view gets after its base was written in place.
     """
 
@@ -233,7 +233,7 @@ class ViewStorage(Storage):
 
     @property
     def value(self) -> Value:
-        """The elements, as the memory has them now."""
+        """The elements, read from the present memory."""
         cached, source = self.cached, self.held._storage
         if type(source) is OrderedStorage and source.logical is not None:
             held = source.logical
@@ -265,7 +265,7 @@ class ViewStorage(Storage):
 
     @property
     def version(self) -> int:
-        """How many times the base or a view of it was written in place."""
+        """The number of writes in place to the base or to a view of it."""
         return self.counter.version
 
     @version.setter
@@ -287,17 +287,17 @@ def write_op(of: Layout) -> Op:
 
 
 def aval_of(storage: Storage) -> Aval:
-    """The type of a storage's elements: `storage.aval`, with an exact test of the type, since each call of an op asks."""
+    """The type of a storage's elements. It is `storage.aval`; the exact type test is for speed, as every op calls this."""
     return storage.aval if type(storage) is ViewStorage else storage.value.aval
 
 
 def is_view(storage: Storage) -> TypeGuard[ViewStorage]:
-    """Whether a storage is that of a view, as far as it tells: a detached view shares it."""
+    """Whether a storage belongs to a view. A detached view shares the storage, and so counts as a view too."""
     return type(storage) is ViewStorage and storage.creation is not None
 
 
 def geometry_of(storage: Storage) -> Geometry:
-    """Where a storage's elements lie in its memory."""
+    """The places of a storage's elements in its memory."""
     geometry = storage.geometry
     return contiguous(storage.memory.aval.shape) if geometry is None else geometry
 
@@ -313,7 +313,7 @@ def shared(storage: Storage, other: Storage) -> ViewStorage:
 
 
 def reinterpreted(storage: Storage, geometry: Geometry, dtype: np.dtype) -> ViewStorage:
-    """The same memory with its elements seen as of another dtype."""
+    """The same memory as elements of another dtype."""
     memory = storage.memory
     source = memory if memory.aval.dtype == dtype else Reinterpreted(memory, dtype)
     return ViewStorage(source, storage.counter, geometry)
@@ -327,7 +327,7 @@ def data_of(storage: Storage) -> Storage:
 
 
 def data_pointer(storage: Storage, itemsize: int) -> int:
-    """A number that tells where in which memory the elements begin; 0 where there are none."""
+    """A number for the memory and the first element's place in it; 0 if there are no elements."""
     geometry: Any = geometry_of(storage)
     if 0 in geometry.size:
         return 0

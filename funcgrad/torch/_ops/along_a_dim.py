@@ -164,12 +164,12 @@ _NO_TOP = (
     returns=("values", "indices"),
 )
 def sort(input: Array, dim: Dim = -1, descending: bool = False, stable: bool = True) -> Any:
-    """The elements along a dimension in order, and where each came from."""
+    """The elements in order along a dimension, and the index that each came from."""
     return _sorted(input, dim, descending)
 
 
 def argsort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = True) -> Tensor:
-    """Where the elements along a dimension come from when they are put in order."""
+    """The indices that sort the elements along a dimension."""
     return sort(input.detach(), dim, descending).indices
 
 
@@ -191,7 +191,7 @@ def _check_count(input: Tensor, k: int, dim: int, *_: Any) -> None:
     returns=("values", "indices"),
 )
 def topk(input: Array, k: int, dim: Dim = -1, largest: bool = True, sorted: bool = True) -> Any:
-    """The `k` largest elements along a dimension, or the smallest, and where they are."""
+    """The `k` largest elements along a dimension, or the smallest, and their indices."""
     values, indices = _sorted(input, dim, largest)
     if not input.ndim:
         return values, indices
@@ -239,7 +239,7 @@ _soft("log_softmax", "LogSoftmaxBackward0", jax.nn.log_softmax)
 
 
 def _root(total: Any) -> Any:
-    """The square root, with its slope at zero taken as zero, as PyTorch does."""
+    """The square root, with PyTorch's slope of zero at zero."""
     return jnp.where(total == 0, 0, jnp.sqrt(jnp.where(total == 0, 1, total)))
 
 
@@ -254,7 +254,7 @@ def _std(input: Array, dim: Dims, correction: Any, keepdim: bool) -> Any:
 
 
 def _check_freedom(name: str, shape: Size, dim: Any, correction: float) -> None:
-    """Warn where no degree of freedom is left."""
+    """Warn if no degree of freedom is left."""
     dims = wrapped_dims(dim, len(shape))
     reduced = range(len(shape)) if dims is None else dims
     count = math.prod([shape[k] for k in reduced])
@@ -358,7 +358,7 @@ def norm(
 
 
 class LinalgVectorNormBackward0(FunctionNode):
-    """The node of a norm of order 0, a count: as in PyTorch, no gradient leaves it."""
+    """The node of a norm of order 0, which is a count. As in PyTorch, it passes no gradient on."""
 
     __slots__ = ()
     __module__ = "builtins"

@@ -1,7 +1,7 @@
-"""Square brackets, read and as the target of an assignment: what is in them, in PyTorch's terms.
+"""Square brackets: `x[key]` and `x[key] = value`, with PyTorch's rules for the key.
 
-Numbers, slices, None and the ellipsis give a view, one view op each. Tensors, lists and masks gather elements, and as
-a target scatter them.
+Numbers, slices, None and the ellipsis give a view, one view op each. Tensors, lists and masks gather elements; in an
+assignment they scatter them.
 """
 
 import warnings
@@ -27,18 +27,18 @@ from funcgrad.torch._tensor.tensor import Tensor, concrete, place, tensor_of
 from funcgrad.torch._tensor.view import ViewTensor, geometry, written_view
 
 expand = complained(views.expand)
-# A step from a tensor to the view that one item of an index asks for: which kind, and its numbers.
+# One view op of an index: its kind, then its numbers.
 Step = tuple[Any, ...]
 _SLICE, _SELECT, _UNSQUEEZE = "slice", "select", "unsqueeze"
 _NUMBERS = (int, float, complex, np.bool_)
 
 
 def get_item(self: Tensor, key: Any) -> Tensor:
-    """`self[key]`: a view where `key` is made of numbers, slices, None and `...`; else gathered elements.
+    """`self[key]`: a view if `key` has only numbers, slices, None and `...`; else gathered elements.
 
     Raises:
-        IndexError: an index is out of range, there are too many, or it is of no known kind.
-        ValueError: a slice goes backward.
+        IndexError: an index is out of range or of an unknown kind, or there are too many.
+        ValueError: a slice's step is not positive.
 
     >>> import funcgrad.torch as torch
     >>> x = torch.tensor([[1, 2, 3], [4, 5, 6]])
@@ -61,8 +61,8 @@ def set_item(self: Tensor, key: Any, value: Any) -> None:
 
     Raises:
         IndexError, ValueError: as `get_item`.
-        TypeError: the value is no tensor and no number.
-        RuntimeError: it has not the shape of `self[key]`, or `self` must not be written to.
+        TypeError: the value is neither a tensor nor a number.
+        RuntimeError: the value's shape does not fit `self[key]`, or `self` must not be written to.
     """
     source = _value(self, value)
     if key is False:
@@ -86,7 +86,7 @@ def _value(self: Tensor, value: Any) -> Tensor:
     if isinstance(value, _NUMBERS):
         if isinstance(value, int) and not -(2**63) <= value < 2**63:
             raise ValueError("Overflow when unpacking long long")
-        # Into these two PyTorch puts infinity where a number does not fit.
+        # For these two dtypes PyTorch stores infinity if a number does not fit.
         convert = number if aval.dtype.name in ("float16", "bfloat16") else stored_number
         held = convert(value, Aval((), aval.dtype))._storage
         made = tensor_of(held.value)
@@ -112,11 +112,11 @@ def _copy_to(target: Tensor, source: Tensor) -> None:
         copy_(target, expand(source, target.shape))
 
 
-# ------------------------------------------------------------------------------------------- what is in the brackets
+# ------------------------------------------------------------------------------------------- reading an index
 
 
 def _read(of: Geometry, key: Any) -> tuple[list[Step], list[Any], Geometry]:
-    """The views that an index asks for, one after another, then the tensors that gather from the last of them."""
+    """The steps of an index, the index tensors that gather from the last step's view, and that view's geometry."""
     if type(key) is int:
         return [_select_step(of, 0, key)], [], of
     items = _as_items(key)
@@ -170,7 +170,7 @@ def _read(of: Geometry, key: Any) -> tuple[list[Step], list[Any], Geometry]:
 
 
 def _as_items(key: Any) -> Sequence[Any]:
-    """The items of an index: some lists stand for tuples."""
+    """The items of an index. A list stands for a tuple if `_is_item` holds for one of its elements."""
     if isinstance(key, tuple):
         return key
     if isinstance(key, list) and len(key) < 32 and any(map(_is_item, key)):
@@ -186,14 +186,14 @@ def _as_items(key: Any) -> Sequence[Any]:
 
 
 def _is_item(each: Any) -> bool:
-    """Whether a list with this in it stands for a tuple."""
+    """Tell if a list that holds `each` stands for a tuple."""
     if each is None or each is Ellipsis:
         return True
     return isinstance(each, (slice, Tensor, list, tuple, range, np.ndarray))
 
 
 def _dims_of(item: Any) -> int:
-    """How many dimensions of the tensor an item of an index is about."""
+    """The number of the tensor's dimensions that an item of an index uses."""
     if item is None or item is Ellipsis or isinstance(item, (bool, np.bool_)):
         return 0
     if isinstance(item, (Tensor, np.ndarray)) and str(item.dtype) in MASKS:
@@ -239,7 +239,7 @@ def _select_step(of: Geometry, dim: int, at: int, position: int = 0) -> Step:
         )
     length = of.size[dim] if dim < len(of.size) else 0
     if not -length <= at < length:
-        # PyTorch names the position in the index, which an ellipsis makes another than the dimension.
+        # PyTorch's message names the item's position in the index; after an ellipsis it is not the dimension.
         raise IndexError(f"index {at} is out of bounds for dimension {position} with size {length}")
     return _SELECT, dim, at % length
 
@@ -261,7 +261,7 @@ def _slice_step(of: Geometry, dim: int, item: slice) -> Step:
 
 
 def _is_whole(item: slice, length: int) -> bool:
-    """Whether PyTorch leaves a slice among other items out: it goes by the bounds as they are written."""
+    """Tell if PyTorch skips a slice among other items. It compares the bounds as they are written."""
     start = 0 if item.start is None else index(item.start)
     stop = length if item.stop is None else index(item.stop)
     return start == 0 and stop >= length and item.step in (None, 1)
@@ -290,9 +290,9 @@ def _stepped(self: Tensor, steps: Sequence[Step]) -> Tensor:
 
 
 def _target(self: Tensor, steps: Sequence[Step]) -> Tensor:
-    """The view that is written to. Its ops are not recorded: nobody sees it."""
+    """The view to write to. Its ops are not recorded, because no user sees the view."""
     if type(self) is ViewTensor and self._creation is not Creation.PLAIN:
-        return _stepped(self, steps)  # it complains, and by its name
+        return _stepped(self, steps)  # the recorded view raises PyTorch's error, with its own name
     of = geometry(self)
     for step in steps:
         of = _apply(of, step)
@@ -300,7 +300,7 @@ def _target(self: Tensor, steps: Sequence[Step]) -> Tensor:
 
 
 def index_put_(self: Tensor, indices: Any, values: Tensor, accumulate: bool = False) -> Tensor:
-    """Put elements at the places that index tensors name, in place; added to what is there with `accumulate`."""
+    """Put elements at the places that index tensors name, in place; with `accumulate`, add them."""
     _, arrays, _ = _read(geometry(self), tuple(indices))
     check_same_dtype(self, values)
     return index_put(self, arrays, values, accumulate)

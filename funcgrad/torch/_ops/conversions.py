@@ -86,19 +86,19 @@ def _copy(aval: Aval) -> Op:
 
 
 def copy_of(source: Tensor) -> Tensor:
-    """A copy, as `copy_` makes it into an empty tensor: through which gradients flow."""
-    empty = Constant(source._storage.value)  # not looked at, so any value of this type will do
+    """A differentiable copy, recorded as `copy_` into an empty tensor."""
+    empty = Constant(source._storage.value)  # never read, so any value of this type will do
     return tensor_of(*record(_copy(source._storage.value.aval), (Variable(empty), source)))
 
 
 def clone(input: Tensor, *, memory_format: memory_format | None = None) -> Tensor:
-    """A copy, through which gradients flow."""
+    """A differentiable copy."""
     check_format("clone", memory_format)
     return in_format(tensor_of(*record(CLONE, (input,))), memory_format, input)
 
 
 def contiguous(input: Tensor, memory_format: memory_format = contiguous_format) -> Tensor:
-    """The tensor itself where its elements lie in memory in order, else a copy."""
+    """The tensor itself if its elements lie in memory in order, else a copy."""
     check_format("contiguous", memory_format)
     if memory_format is preserve_format:
         raise RuntimeError("preserve memory format is unsupported by the contiguous operator")
@@ -270,7 +270,7 @@ def type_as(self: Tensor, other: Tensor) -> Tensor:
 
 
 def fill_(self: Tensor, value: Any) -> Tensor:
-    """Set every element to a number, or to the one element of a tensor."""
+    """Set every element to a number or to a 0-d tensor."""
     aval = aval_of(self._storage)
     if isinstance(value, Tensor):
         if value._storage.memory is self._storage.memory:
@@ -303,7 +303,7 @@ def zero_(self: Tensor) -> Tensor:
 
 
 def _same_elements(self: Tensor, other: Variable) -> bool:
-    """Whether two tensors are the same places of one memory, in the same order."""
+    """Tell if two tensors have the same elements of one memory, in the same order."""
     a, b = self._storage, other._storage
     return a.memory is b.memory and geometry_of(a) == geometry_of(b)
 

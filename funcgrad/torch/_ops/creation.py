@@ -1,4 +1,4 @@
-"""Making tensors: from data, filled, and at random from PyTorch's own stream of numbers."""
+"""Making tensors: from data, filled with a number, or with random numbers from PyTorch's own stream."""
 
 import functools
 import inspect
@@ -47,10 +47,10 @@ def _wrap(array: Any, where: Where, requires_grad: bool | None, function: str = 
 
 
 def asked(made: Tensor, requires_grad: bool | None, function: str = "") -> Tensor:
-    """A tensor made just now, which gathers a gradient if that is asked for.
+    """Set `requires_grad` of a new tensor.
 
     Raises:
-        TypeError: what asks is no bool.
+        TypeError: `requires_grad` is not a bool.
         RuntimeError: the dtype has no gradients.
     """
     _check_bool(function, "requires_grad", requires_grad)
@@ -230,7 +230,7 @@ def integer(function: str, name: str, position: int, given: Any) -> int:
 
 
 def _beside(made: Tensor, other: Tensor, where: Where) -> Tensor:
-    """A tensor made just now on the device of another, and, inside `vmap`, one of the batches that the other is of."""
+    """Put a new tensor on the device of `other`, and inside `vmap` into the batches of `other`."""
     value = other._storage.value
     if isinstance(value, Wrapped):
         return tensor_of(as_batched(made._storage.value, value))
@@ -326,9 +326,9 @@ def tensor(
     """A tensor of the given elements, copied.
 
     Args:
-        data: a number, nested sequences of numbers, a NumPy or JAX array, or a tensor (whose history is left behind).
-        dtype: of the elements; inferred as PyTorch does if None.
-        device: where they go; JAX's default device if None.
+        data: a number, nested sequences of numbers, a NumPy or JAX array, or a tensor (the copy has no history).
+        dtype: the elements' dtype; inferred as in PyTorch if None.
+        device: the elements' device; JAX's default device if None.
         requires_grad: whether the tensor gathers a gradient.
         pin_memory: not available.
 
@@ -360,7 +360,7 @@ def tensor(
 
 
 def as_tensor(data: Any, *, dtype: Any = None, device: Where = None) -> Tensor:
-    """`data` itself where it is a tensor of this dtype and device already, else a tensor made of it."""
+    """`data` itself if it is already a tensor of this dtype and device, else a tensor made of it."""
     if isinstance(data, Tensor):
         return to(data, dtype=dtype, device=device)
     return tensor(data, dtype=dtype, device=device)
@@ -392,10 +392,10 @@ def asarray(
 
 
 def from_numpy(ndarray: np.ndarray, /) -> Tensor:
-    """A tensor of a NumPy array's elements. PyTorch shares the memory; JAX's arrays are immutable, so here it is a copy.
+    """A copy of a NumPy array as a tensor. PyTorch shares the memory; JAX's arrays are immutable, so here it is a copy.
 
     Raises:
-        TypeError: not a NumPy array, or of a dtype that PyTorch has not.
+        TypeError: `array` is not a NumPy array, or PyTorch does not have its dtype.
     """
     if not isinstance(ndarray, np.ndarray):
         raise TypeError(f"expected np.ndarray (got {kind_of(ndarray)})")
@@ -448,7 +448,7 @@ FUNCTIONS |= {each.__name__: each for each in (tensor, as_tensor, asarray, from_
 
 @factory
 def full(size: Sequence[int], fill_value: Any, *, dtype: dtype | None = None) -> np.ndarray:
-    """A tensor of one number; its dtype follows the number's if None."""
+    """A tensor filled with one number; `dtype` follows the number if None."""
     value = _number("full", "fill_value", 2, fill_value)
     stored = (dtype or scalar_category_dtype(type(value))).numpy_dtype
     if not isinstance(size, (list, tuple)):
@@ -678,7 +678,7 @@ def _drawn(
     if batches is None:
         return draw(shape)
     if one_by_one and batches:
-        # The innermost batch asks for one after the other, each time for all further out.
+        # PyTorch draws along the innermost batch one by one, and each time for all outer batches.
         parts = [draw(shape) for _ in range(int(np.prod(batches)))]
         numbers = np.reshape(parts, (*reversed(batches), *shape))
         order = (*reversed(range(len(batches))), *range(len(batches), numbers.ndim))
@@ -746,7 +746,7 @@ def randperm(n: int, *, generator: Generator | None = None, dtype: dtype | None 
 
 
 def manual_seed(seed: int) -> Generator:
-    """Start the default stream of random numbers from a seed; returns the generator."""
+    """Seed the default stream of random numbers; returns the generator."""
     return default_generator.manual_seed(seed)
 
 

@@ -1,7 +1,7 @@
-"""How elementwise ops of one or two operands are called: a short way from operands to a recorded op.
+"""The call of an elementwise op of one or two operands: a short path from operands to a recorded op.
 
-A training step is made of these, so their functions and operators find the engine's op by the operands' types alone. The
-declarations are in `pointwise` and `powers`.
+Training steps consist mostly of these ops, so their functions and operators find the engine's op by the operands' types
+alone. The declarations are in `pointwise` and `powers`.
 """
 
 from collections.abc import Callable
@@ -34,8 +34,8 @@ from funcgrad.torch._tensor.tensor import Tensor, tensor_of
 from funcgrad.torch._tensor.view import as_it_was
 from funcgrad.torch._types.dtypes import dtype, forgotten_with_default_dtype, get_default_dtype
 
-# Storages all of whose elements are written, and which no view shares some of: an exact test of types, since it is made
-# at every augmented assignment.
+# An op in place on these storages writes all elements, and no other view sees a part of them. The test compares exact
+# types, because every augmented assignment makes it.
 _APART = frozenset((Storage, DataStorage))
 _INPUT = Argument("input", Role.ARRAY)
 
@@ -61,17 +61,17 @@ def elementwise(
     """Declare an elementwise op of one or two operands.
 
     Args:
-        name, function, node, dtype: as `Row` has them; the function takes the arrays in order.
+        name, function, node, dtype: as in `Row`; the function takes the arrays in order.
         operands: one or two.
-        other: the name of the second.
-        public: whether users reach it, or a function written by hand calls it.
-        numbers: which of two operands may be a Python number: "either", "second" or "neither".
+        other: the second operand's name.
+        public: whether to publish the op; if not, a function written by hand calls it.
+        numbers: the operand that may be a Python number: "either", "second" or "neither".
         aliases: PyTorch's other names.
         reflected: the operators for a number on the left.
         in_place_operator: the augmented assignment.
-        guard: called with the two operands at each call; raises PyTorch's complaint of their values.
-        of_number: the row for a number as the second operand, where its node is another.
-        differentiable: whether PyTorch has a derivative of it.
+        guard: called with the two operands at each call; raises PyTorch's error for their values.
+        of_number: the row for a number as the second operand, if its node has another name.
+        differentiable: whether PyTorch has a derivative of the op.
         facts: the row's other fields.
     """
     facts.setdefault("in_place", True)
@@ -95,7 +95,7 @@ def elementwise(
 
 
 class Elementwise:
-    """A row made callable: one engine op for each pair (dtype computed in, dtype stored), found by the operands' types."""
+    """A callable row: it has one engine op for each pair (computed dtype, stored dtype), found by the operands' types."""
 
     def __init__(
         self,
@@ -114,11 +114,11 @@ class Elementwise:
         self.in_place_by_types: dict[tuple[Aval, ...], Op] = forgotten_with_default_dtype({})
         self.numbers: dict[tuple[Aval, type], Aval] = forgotten_with_default_dtype({})
         self.saves_result = "result" in row.watches
-        # A number that wrapped around would compare with another than it is.
+        # A comparison takes only a number that fits the dtype: one that wrapped around would compare as another number.
         self.number = stored_number if row.dtype is BOOL else number
 
     def publish(self, names: tuple[str, ...], reflected: tuple[str, ...]) -> None:
-        """Let users reach the op: as a function, a method, an operator, in place."""
+        """Publish the op as a function, a method, an operator, and in place."""
         row = self.row
         unary = len(row.arguments) == 1
         function = named(self.unary() if unary else self.binary(), row.name, row.function.__doc__)
@@ -131,7 +131,7 @@ class Elementwise:
             self.publish_in_place(self.in_place_method(), names)
 
     def publish_in_place(self, method: Callable[..., Tensor], names: tuple[str, ...]) -> None:
-        """Let users reach the op's in-place form, and its augmented assignment."""
+        """Publish the op's in-place form, and its augmented assignment."""
         doc = f"`{self.row.title}`, stored in the tensor itself."
         publish(
             named(method, f"{self.row.title}_", doc),
@@ -144,7 +144,7 @@ class Elementwise:
     # -- the engine's op ------------------------------------------------------------------------------------------
 
     def op(self, compute: dtype | None, store: dtype | None) -> Op:
-        """The op that computes in one dtype and stores in another; None: as they come."""
+        """The op that computes in one dtype and stores in another; None keeps the dtype."""
         known = self.ops.get((compute, store))
         if known is None:
             row = self.row
@@ -244,7 +244,7 @@ class Elementwise:
         return function
 
     def must_be_tensor(self, name: str, position: int, given: Any) -> TypeError:
-        """The complaint of an operand that is no tensor."""
+        """The error for an operand that is not a tensor."""
         kind = type(given).__name__
         return TypeError(
             f"{self.row.title}(): argument '{name}' (position {position}) must be Tensor, not {kind}"
@@ -254,7 +254,7 @@ class Elementwise:
         """The op of a Python number and a tensor.
 
         Raises:
-            TypeError: PyTorch's function takes no number first, or the second operand is no tensor.
+            TypeError: PyTorch's function takes no number first, or the second operand is not a tensor.
         """
         if self.takes_numbers != "either" or not isinstance(input, NUMBERS):
             raise self.must_be_tensor("input", 1, input)
@@ -290,7 +290,7 @@ class Elementwise:
         return method
 
     def operator(self) -> Callable[[Any, Any], Any]:
-        """The op as an operator method, which leaves operands it does not know to the other side."""
+        """The op as an operator method; it returns `NotImplemented` for an operand of an unknown type."""
         by_types, numbers, number = self.by_types, self.numbers, self.number
         arrays = self.arrays()
         if self.guard is not None or not self.differentiable:
@@ -316,7 +316,7 @@ class Elementwise:
         return method
 
     def careful_operator(self) -> Callable[[Any, Any], Any]:
-        """`operator` of an op whose operands' values are looked at, or that has no derivative."""
+        """`operator` for an op that checks its operands' values or has no derivative."""
         arrays = self.arrays()
 
         def method(self_: Any, other: Any) -> Any:
@@ -339,12 +339,11 @@ class Elementwise:
 
         Args:
             a: the first operand.
-            others: the others.
-            saves: what PyTorch's node saves, where that is not what the row says.
+            others: the other operands.
+            saves: the names of the node's saved tensors; the row's if None.
 
         Raises:
-            RuntimeError: `a` is a leaf that requires grad, or has not the shape or the category of
-                dtype of the result.
+            RuntimeError: `a` is a leaf that requires grad, or the result's shape or category of dtype does not fit it.
         """
         row = self.row
         for other in others:
@@ -388,7 +387,7 @@ class Elementwise:
         return lambda self_, other: self.in_place(self_, other)
 
     def in_place_operator(self) -> Callable[[Any, Any], Any]:
-        """The op as an augmented assignment: `in_place` for a second operand, without detours."""
+        """The op as an augmented assignment: a short path of `in_place` for two operands."""
         in_place_by_types, numbers = self.in_place_by_types, self.numbers
         name, careful = f"{self.row.title}_", self.guard is not None
 
@@ -426,7 +425,7 @@ class Elementwise:
 
 
 def operator(function: Callable[[Any, Any], Tensor]) -> Callable[[Any, Any], Any]:
-    """A binary function as an operator method, which leaves operands it does not know to the other side."""
+    """A binary function as an operator method; it returns `NotImplemented` for an operand of an unknown type."""
 
     def method(self: Tensor, other: Any) -> Any:
         given = other if isinstance(other, (Tensor, *NUMBERS)) else of_array(other)

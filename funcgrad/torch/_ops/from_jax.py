@@ -1,4 +1,4 @@
-"""The shim's own way in: any JAX function becomes a differentiable op of tensors."""
+"""The entry for JAX functions: each becomes a differentiable op of tensors."""
 
 import functools
 from collections.abc import Callable
@@ -19,16 +19,16 @@ def from_jax(function: Callable[..., Any], name: str | None = None) -> Callable[
 
     Args:
         function: pure and traceable; takes and returns arrays, in any pytree. JAX's 64-bit types are on while it runs, so
-            what it makes without a dtype, such as `jnp.zeros(3)`, has 64 bits.
-        name: of the op; the graph node is named after it. The function's own name if None.
+            arrays made without a dtype, such as `jnp.zeros(3)`, have 64 bits.
+        name: the op's name, after which the graph node is named; the function's own name if None.
 
     Returns:
-        A function that takes tensors where `function` takes arrays, and returns tensors in the same pytree. Anything
-        else among the arguments has to be hashable, and is a constant of the op: for a number that often changes,
-        give a tensor.
+        A function that takes tensors where `function` takes arrays, and returns tensors in the same pytree. Any other
+        argument must be hashable, and is a constant of the op. Give a number that often changes as a tensor.
 
     Raises:
-        TypeError: the function is none; or when called, if an argument is neither a tensor nor hashable, or the function returns no array.
+        TypeError: `function` is not callable. The returned function raises it if an argument is neither a tensor nor
+            hashable, or if `function` returns no array.
 
     >>> import jax.numpy as jnp
     >>> import funcgrad.torch as torch
@@ -48,7 +48,7 @@ def from_jax(function: Callable[..., Any], name: str | None = None) -> Callable[
     ops: dict[Any, tuple[Op, dict[str, Any]]] = {}
 
     def op_for(structure: Any, constants: tuple[Any, ...]) -> tuple[Op, dict[str, Any]]:
-        """The op with these constants, and where it leaves the structure of its results once traced."""
+        """The op with these constants, and the dict that holds the structure of its results once it is traced."""
         shape: dict[str, Any] = {}
 
         def flat(*arrays: Any) -> Any:
@@ -66,7 +66,7 @@ def from_jax(function: Callable[..., Any], name: str | None = None) -> Callable[
     def op(*args: Any, **kwargs: Any) -> Any:
         leaves, structure = jax.tree.flatten((args, kwargs), is_leaf=_is_tensor)
         constants = tuple(_TENSOR if _is_tensor(leaf) else leaf for leaf in leaves)
-        # Equal numbers of other types are other constants.
+        # Equal numbers of different types, such as 1 and 1.0, are different constants.
         key = structure, constants, tuple(map(type, constants))
         try:
             known = ops.get(key) or remember(ops, key, op_for(structure, constants))

@@ -1,4 +1,4 @@
-"""Elements gathered from and put at the places that index tensors and masks name."""
+"""Gathering and putting elements at the places that index tensors and masks name."""
 
 import warnings
 from collections.abc import Sequence
@@ -22,12 +22,12 @@ from funcgrad.torch._tensor.tensor import Tensor, concrete, place, tensor_of, wi
 from funcgrad.torch._tensor.view import geometry, written_view
 from funcgrad.torch._types.dtypes import uint8
 
-# The dtypes of masks, as they and as NumPy name them.
+# The dtypes of masks, by PyTorch's and by NumPy's names.
 MASKS = {"torch.bool", "torch.uint8", "bool", "uint8"}
 
 
 def _places(tensor: Tensor, of: Geometry, dim: int) -> list[Tensor]:
-    """An index tensor as it is; a mask as the indices of where it is set."""
+    """The index tensors for `tensor`: itself, or for a mask the indices of its set places, one tensor for each dimension."""
     value = tensor._storage.value
     if str(tensor.dtype) not in MASKS:
         return [tensor]
@@ -49,7 +49,10 @@ def _places(tensor: Tensor, of: Geometry, dim: int) -> list[Tensor]:
 
 
 class _MaskStorage(Storage):
-    """Where a mask is set, along one dimension. PyTorch saves the mask itself, so that is what must stay as it is."""
+    """The indices of a mask's set places along one dimension.
+
+    Their version is the mask's: PyTorch saves the mask itself, so a change of the mask in place is the error.
+    """
 
     __slots__ = ("mask",)
 
@@ -58,7 +61,7 @@ class _MaskStorage(Storage):
 
     @property
     def version(self) -> int:  # type: ignore[override]
-        """That of the mask."""
+        """The mask's version."""
         return self.mask.version
 
     def changed(self, version: int) -> tuple[Storage, int, bool]:
@@ -67,12 +70,12 @@ class _MaskStorage(Storage):
 
 
 def place_of_mask(mask: Tensor, places: np.ndarray) -> Tensor:
-    """Where a mask is set, along one dimension, as a tensor of indices."""
+    """The indices of a mask's set places along one dimension, as a tensor."""
     return without_history(_MaskStorage(place(places), mask._storage))
 
 
 def _checked(of: Geometry, arrays: Sequence[Any]) -> tuple[tuple[int, ...], list[Tensor]]:
-    """The dimensions gathered from, and the index tensors."""
+    """The indexed dimensions, and their index tensors."""
     found: dict[int, Tensor] = {}
     for dim, array in enumerate(arrays):
         if array is not None:
@@ -100,16 +103,16 @@ def _check_ranges(of: Geometry, dims: tuple[int, ...], tensors: Sequence[Tensor]
     if any(of.size[dim] == 0 for dim in dims) and all(each.numel() for each in tensors):
         raise IndexError("index is out of bounds for dimension with size 0")
     if 0 in _gathered_shape(of.size, dims, tensors):
-        return  # nothing is looked up
+        return  # no element is gathered
     for position, (dim, tensor) in enumerate(zip(dims, tensors, strict=True)):
         check_range(tensor, of.size[dim], position)
 
 
 def check_range(tensor: Tensor, length: int, dim: int) -> None:
-    """Check that indices are in range, as far as that can be seen.
+    """Check that indices are in range. Indices with unknown values, such as tracers, pass.
 
     Raises:
-        IndexError: one is not.
+        IndexError: an index is out of range.
     """
     bad = first_outside(tensor, -length, length)
     if bad is not None:
@@ -117,13 +120,13 @@ def check_range(tensor: Tensor, length: int, dim: int) -> None:
 
 
 def first_outside(tensor: Tensor, low: int, high: int) -> int | None:
-    """The first element that is not from `low` up to `high`, of all of a batch where the tensor is one of it.
+    """The first element outside `[low, high)`; inside `vmap`, the whole batch is searched.
 
-    None where there is none, as far as that can be seen.
+    The result is None if there is none, or if the values are not known.
     """
     value = behind(tensor._storage.value)
     if value.array is None and local.recorder.watch is not None:
-        return None  # looking would keep `torch.compile` from compiling
+        return None  # reading the values would keep `torch.compile` from compiling
     array = all_elements(value)
     if is_tracer(array):
         return None
@@ -133,7 +136,7 @@ def first_outside(tensor: Tensor, low: int, high: int) -> int | None:
 
 
 def _at(dims: tuple[int, ...], arrays: Sequence[Any]) -> tuple[Any, ...]:
-    """An index for JAX's arrays."""
+    """The index tensors as a key for a JAX array."""
     key: list[Any] = [slice(None)] * (dims[-1] + 1)
     for dim, array in zip(dims, arrays, strict=True):
         key[dim] = array
@@ -143,7 +146,10 @@ def _at(dims: tuple[int, ...], arrays: Sequence[Any]) -> tuple[Any, ...]:
 def _gathered_shape(
     size: Sequence[int], dims: tuple[int, ...], tensors: Sequence[Any]
 ) -> tuple[int, ...]:
-    """The shape of what index tensors name: their own in the place of the dimensions, in front where these are apart."""
+    """The shape of the gathered elements.
+
+    The index tensors' shape stands in place of the indexed dimensions, or in front if these are not adjacent.
+    """
     own = np.broadcast_shapes(*[tuple(each.shape) for each in tensors])
     first = dims[0] if dims[-1] - dims[0] == len(dims) - 1 else 0
     rest = [n for k, n in enumerate(size) if k not in dims]
@@ -152,7 +158,7 @@ def _gathered_shape(
 
 @lru_cache(maxsize=1024)
 def _gather(dims: tuple[int, ...]) -> Op:
-    # Indices are saved also where they name nothing, so that a walk frees them.
+    # Indices are saved even if they are empty, so that backward has something to free.
     return Op(
         "index",
         lambda x, *arrays: x[_at(dims, arrays)],
@@ -183,7 +189,7 @@ def _put(dims: tuple[int, ...], x: Any, value: Any, *arrays: Any) -> Any:
 
 @_put.defjvp
 def _put_jvp(dims: tuple[int, ...], primals: Any, tangents: Any) -> Any:
-    # Where a place is named twice the last value stays, and PyTorch gives the gradient of the place to all of them.
+    # The last of several values for one place stays. PyTorch gives the gradient of the place to each value.
     x, value, *arrays = primals
     along_x, along_value, *_ = tangents
     at = _at(dims, arrays)
@@ -206,7 +212,7 @@ def _scatter(dims: tuple[int, ...], accumulate: bool) -> Op:
 
 @lru_cache(maxsize=1024)
 def _scatter_in_memory(of: Geometry, dims: tuple[int, ...], accumulate: bool) -> Op:
-    """`_scatter` for a view of which several elements are one place, from the memory that it spans."""
+    """`_scatter` for an expanded view, whose elements share places. It writes to the memory that the view spans."""
     places = sum(
         (
             np.arange(n).reshape((-1,) + (1,) * (len(of.size) - dim - 1)) * step
@@ -223,10 +229,10 @@ def _scatter_in_memory(of: Geometry, dims: tuple[int, ...], accumulate: bool) ->
 
 
 def check_same_dtype(target: Tensor, value: Tensor) -> None:
-    """Check that elements are put into a tensor of their dtype.
+    """Check that the target and the value have the same dtype.
 
     Raises:
-        RuntimeError: it has another.
+        RuntimeError: the dtypes differ.
     """
     if value.dtype is not target.dtype:
         raise RuntimeError(
@@ -244,7 +250,7 @@ def index_put(target: Tensor, arrays: Sequence[Any], value: Tensor, accumulate: 
             "masked_fill_ only supports boolean masks, but got mask with dtype unsigned char"
         )
     if single and _is_mask(given[0]):
-        value = clone(value)  # it is filled in, as PyTorch does it, whatever memory it is from
+        value = clone(value)  # PyTorch fills here, so the value may share the target's memory
     writable(target, value, repeats=True, name="index_put_")
     of = geometry(target)
     if of.repeats:

@@ -1,4 +1,4 @@
-"""Ops that put tensors together, and those that repeat one or put its elements in another order."""
+"""Ops that join tensors, repeat one, or reorder its elements."""
 
 from collections.abc import Callable, Sequence
 from operator import index
@@ -42,7 +42,7 @@ def _check_cat(tensors: Any, dim: int) -> Any:
     for k, each in enumerate(given):
         if not each.ndim:
             raise RuntimeError(f"zero-dimensional tensor (at position {k}) cannot be concatenated")
-    # As PyTorch has always had it: an empty vector goes with anything.
+    # A legacy rule of PyTorch: an empty vector is skipped, whatever the other shapes.
     full = [each for each in given if tuple(each.shape) != (0,)]
     if not full:
         return [given, 0]
@@ -74,10 +74,10 @@ def _check_cat(tensors: Any, dim: int) -> Any:
     out=CASTS,
 )
 def cat(tensors: Arrays, dim: Dim = 0) -> Any:
-    """Tensors one after another along a dimension that they have.
+    """Tensors one after another along an existing dimension.
 
     Raises:
-        ValueError: there are none.
+        ValueError: the sequence is empty.
         RuntimeError: their other dimensions differ.
 
     >>> import funcgrad.torch as torch
@@ -150,19 +150,19 @@ def _check_flip(input: Tensor, dims: Any) -> Any:
 
 @op("flip", "FlipBackward0", prepare=_check_flip, laid_out=EXACT)
 def flip(input: Array, dims: Dims) -> Any:
-    """In the reverse order along dimensions; a copy."""
+    """The elements in reverse order along dimensions; a copy."""
     return jnp.flip(input, dims)
 
 
 def fliplr(input: Tensor) -> Tensor:
-    """In the reverse order along the second dimension."""
+    """The elements in reverse order along the second dimension."""
     if input.ndim < 2:
         raise RuntimeError("Input must be >= 2-d.")
     return flip(input, 1)
 
 
 def flipud(input: Tensor) -> Tensor:
-    """In the reverse order along the first dimension."""
+    """The elements in reverse order along the first dimension."""
     if input.ndim < 1:
         raise RuntimeError("Input must be >= 1-d.")
     return flip(input, 0)
@@ -189,7 +189,7 @@ def _check_roll(input: Tensor, shifts: Any, dims: Any) -> Any:
 
 @op("roll", "RollBackward0", prepare=_check_roll)
 def roll(input: Array, shifts: Any, dims: Any = None) -> Any:
-    """Shifted along dimensions, what goes out at the end coming in at the start; over all elements without dimensions."""
+    """Elements shifted along dimensions; elements past the end come in at the start. Without `dims`, over all elements."""
     return jnp.roll(input, shifts, dims)
 
 
@@ -246,7 +246,7 @@ publish(diag)
 
 
 def outer(input: Tensor, vec2: Tensor) -> Tensor:
-    """The products of each element of one vector with each of another."""
+    """The product of each element of one vector with each element of another."""
     if input.ndim != 1:
         raise RuntimeError(f"outer: Expected 1-D argument self, but got {input.ndim}-D")
     if vec2.ndim != 1:
@@ -264,7 +264,7 @@ def _repeated(input: Array, repeats: tuple[int, ...]) -> Any:
 
 @variadic("repeats")
 def repeat(input: Tensor, *repeats: Any) -> Tensor:
-    """So many copies along each dimension; further dimensions come in front."""
+    """`repeats` copies along each dimension; extra dimensions come in front."""
     times = views.ints(repeats)
     if len(times) < input.ndim:
         raise RuntimeError(
@@ -278,7 +278,7 @@ publish(repeat, function=False)
 
 @variadic("dims")
 def tile(input: Tensor, *dims: Any) -> Tensor:
-    """As `repeat`, with ones for the dimensions in front that are not said."""
+    """As `repeat`, with 1 for each missing dimension in front."""
     times = views.ints(dims)
     return repeat(input, (1,) * (input.ndim - len(times)) + times)
 
@@ -287,7 +287,7 @@ publish(tile)
 
 
 def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
-    """Vectors expanded over a grid, one dimension for each."""
+    """Vectors expanded over a grid, one dimension for each vector."""
     given = (
         list(tensors[0]) if len(tensors) == 1 and not isinstance(tensors[0], Tensor) else tensors
     )

@@ -1,4 +1,4 @@
-"""Matrix products: which one `@` means, by the operands' dimensions, and PyTorch's complaints where they do not fit."""
+"""Matrix products. The operands' dimensions decide which product `@` is; PyTorch's errors refuse operands that do not fit."""
 
 from functools import partial
 from typing import Any
@@ -149,11 +149,11 @@ def matmul(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor
     """The matrix product `input @ other`.
 
     Args:
-        input, other: one dimension or more; vectors are rows on the left and columns on the right,
-            and further dimensions are batches, which broadcast.
+        input, other: tensors of one dimension or more. A vector is a row on the left and a column on the right; further
+            dimensions are batches, which broadcast.
 
     Raises:
-        TypeError: an operand is no tensor.
+        TypeError: an operand is not a tensor.
         RuntimeError: the sizes or dtypes do not fit, or an operand is 0-d.
     """
     if out is not None:
@@ -180,7 +180,7 @@ def _operator(self: Tensor, other: Any) -> Any:
             return NotImplemented
     dims = len(self._storage.value.aval.shape), len(other._storage.value.aval.shape)
     if dims == (1, 2):
-        # As in PyTorch: a matrix of one row, whose first dimension is taken away again in place.
+        # As in PyTorch: the vector becomes a matrix of one row, and the result loses its first dimension in place.
         return squeeze_(tensor_of(*record(_MM, (views.unsqueeze(self, 0), other))), 0)
     found = _BY_DIMENSIONS.get(dims)
     if found is None:

@@ -1,4 +1,4 @@
-"""Results stored where the caller says: `out=`."""
+"""Results stored in the caller's tensor: `out=`."""
 
 import warnings
 from collections.abc import Callable, Iterable
@@ -13,7 +13,7 @@ from funcgrad.torch._tensor.resizing import resize
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch._types.dtypes import kernel_name
 
-# Whether a result may be stored in a tensor of another dtype of its category; else PyTorch's complaint.
+# The rule for an `out` of another dtype: `CASTS` converts the result within its category; any other rule is PyTorch's error.
 CASTS = "casts"
 EXACT = "Expected out tensor to have dtype {wanted}, but got {given} instead"
 
@@ -25,17 +25,17 @@ def store(
     compute: Callable[[], Tensor],
     dtype: str = CASTS,
 ) -> Tensor:
-    """Put a result in a tensor, which takes its shape.
+    """Store a result in `out`, which takes the result's shape.
 
     Args:
-        name: the op's, for the complaints.
-        out: where it goes.
-        tensors: the arguments.
-        compute: gives the result.
-        dtype: `CASTS`, or the complaint where the result's dtype is another.
+        name: the op's name, for the errors.
+        out: the tensor to store in.
+        tensors: the op's arguments.
+        compute: returns the result.
+        dtype: `CASTS`, or the error's text if the result has another dtype.
 
     Raises:
-        RuntimeError: a gradient is wanted, or the result's dtype cannot be stored.
+        RuntimeError: an argument or `out` requires grad, or the result's dtype does not fit `out`.
     """
     if local.recorder.grad_enabled and any(
         isinstance(each, Tensor) and each.requires_grad for each in (out, *tensors)

@@ -1,4 +1,4 @@
-"""The elementwise ops of one and of two operands: one row an op. `elementwise` says how they are called."""
+"""The elementwise ops of one and of two operands: one row an op. `elementwise` has the call."""
 
 from collections.abc import Callable
 from functools import partial
@@ -19,10 +19,10 @@ from funcgrad.torch._tensor.tensor import Tensor
 
 
 def check_subtraction(*avals: Aval) -> None:
-    """Check that shapes broadcast and that no bool is subtracted.
+    """Check that the shapes broadcast and that neither operand is bool.
 
     Raises:
-        RuntimeError: the shapes do not, or one is bool.
+        RuntimeError: the shapes do not broadcast, or an operand is bool.
     """
     check_broadcast(*avals)
     bools = sum(aval.dtype == bool for aval in avals)
@@ -39,7 +39,7 @@ def check_subtraction(*avals: Aval) -> None:
 
 
 def _masked(mask: Any, other: Any) -> Any:
-    """`mask * other`. Of the product XLA would make a choice between `other` and zero, also where `other` is NaN."""
+    """`mask * other`. XLA would turn the product into a choice between `other` and zero, and lose NaN."""
     return jnp.where(mask, other, other * 0)
 
 
@@ -51,12 +51,12 @@ def absolute(x: Any) -> Any:
 
 
 def _square(x: Any) -> Any:
-    """The square; of bools as integers."""
+    """The square; bools are squared as integers."""
     return jnp.square(x.astype(np.int64) if x.dtype == bool else x)
 
 
 def _sign(x: Any) -> Any:
-    """The sign, zero for NaN and for either zero, as PyTorch has it."""
+    """The sign; as in PyTorch, it is zero for NaN and for either zero."""
     return x if x.dtype == bool else jnp.where((x > 0) | (x < 0), jnp.sign(x), 0)
 
 
@@ -68,14 +68,14 @@ def _atan2(y: Any, x: Any) -> Any:
 
 
 def _relu(x: Any) -> Any:
-    """`max(x, 0)`, minus zero as it is, with PyTorch's derivative: a gradient passes where `x` is NaN."""
+    """`max(x, 0)`, which keeps minus zero. As in PyTorch, a gradient passes where `x` is NaN."""
     return jnp.where(x <= 0, jax.lax.stop_gradient(jnp.where(x < 0, 0, x)), x)
 
 
 def _extreme(function: Callable[[Any, Any], Any], before: Callable[[Any, Any], Any]) -> Any:
-    """The one of two that does not come `before` the other, with PyTorch's derivative.
+    """The larger or the smaller of two numbers, with PyTorch's derivative.
 
-    It is shared by equals, and goes to both where there is NaN.
+    Equal operands share the gradient. Where one is NaN, both get all of it. `before` tells which operand loses.
     """
     extreme = jax.custom_jvp(function)
 
@@ -94,7 +94,7 @@ _maximum = _extreme(jnp.maximum, jnp.less)
 _minimum = _extreme(jnp.minimum, jnp.greater)
 
 
-# ------------------------------------------------------------------------------------------- what is refused
+# ------------------------------------------------------------------------------------------- refusals
 
 _NO_MINUS = Refusal(
     "b",
@@ -294,7 +294,7 @@ two("logical_xor", jnp.logical_xor, "LogicalXorBackward0", BOOL, numbers="neithe
 
 @op("round.decimals", "RoundBackward1", refuses=(no_kernel("biu", "round_cpu"),), in_place=True)
 def _round(input: Array, decimals: int) -> Any:
-    """To a multiple of a power of ten."""
+    """Round to a multiple of a power of ten."""
     power = 10.0 ** abs(decimals)
     scaled = jnp.round(input * power) / power if decimals > 0 else jnp.round(input / power) * power
     return jax.lax.stop_gradient(scaled.astype(input.dtype))
@@ -304,7 +304,7 @@ _ROUND_TO_INTEGERS = _ROUND.unary()
 
 
 def round(input: Any, *, decimals: int = 0, out: Any = None) -> Any:
-    """The nearest integers, or numbers of so many decimals; halves go to the even neighbour."""
+    """Round to the nearest integers, or to `decimals` decimals; halves go to the even neighbour."""
     if not decimals:
         return _ROUND_TO_INTEGERS(input, out=out)
     if out is not None:
@@ -318,7 +318,7 @@ def round_(self: Any, *, decimals: int = 0) -> Any:
 
 
 def _round_method(self: Any, *, decimals: int = 0) -> Any:
-    """The nearest integers, or numbers of so many decimals; halves go to the even neighbour."""
+    """Round to the nearest integers, or to `decimals` decimals; halves go to the even neighbour."""
     return round(self, decimals=decimals)
 
 
@@ -330,7 +330,7 @@ publish(round_, function=False)
 
 
 def _check_zero(input: Any, other: Any) -> None:
-    """Check that no integer is divided by zero, as far as values can be seen."""
+    """Refuse to divide an integer by zero. Divisors with unknown values, such as tracers, pass."""
     values = [each._storage.value for each in (input, other)]
     kinds = {value.aval.dtype.kind for value in values}
     if kinds == {"b"} or any(v.aval.inexact or isinstance(v, Wrapped) for v in values):
@@ -404,7 +404,7 @@ def _check_mode(mode: Any) -> None:
 
 
 def div(input: Any, other: Any, *, rounding_mode: str | None = None, out: Any = None) -> Any:
-    """`input / other`, element by element, rounded down or towards zero if `rounding_mode` says so."""
+    """`input / other`, element by element. `rounding_mode` "floor" rounds down, "trunc" towards zero."""
     _check_mode(rounding_mode)
     return _DIVIDE[rounding_mode](input, other, out=out)
 
@@ -483,7 +483,7 @@ def _shift_right(x: Any, y: Any) -> Any:
 def _bits(
     name: str, function: Callable[..., Any], operators: str, kernel: str, **more: Any
 ) -> None:
-    """Declare an op of integers' bits, with its three operators."""
+    """Declare an op on the bits of integers, with its three operators."""
     plain, reflected = f"__{operators}__", f"__r{operators}__"
     commutes = more.pop("commutes", True)
     two(

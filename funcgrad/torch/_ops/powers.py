@@ -1,4 +1,4 @@
-"""Powers. A small integer exponent is part of the op, since it changes the code; any other number is an input."""
+"""Powers. A small integer exponent is part of the op, because it changes the code; any other number is an input."""
 
 from functools import partial
 from typing import Any
@@ -27,14 +27,14 @@ from funcgrad.torch._tensor.registry import publish
 from funcgrad.torch._tensor.tensor import Tensor, tensor_of
 from funcgrad.torch._types.dtypes import forgotten_with_default_dtype
 
-# Integer exponents up to this one are multiplied out.
+# Powers with integer exponents up to this one are computed by multiplication.
 _LARGEST_STATIC = 16
 
 
 def _power_of_tensors(base: Any, exponent: Any) -> Any:
     """`base ** exponent`, with PyTorch's derivatives where base or exponent is zero."""
     if jnp.issubdtype(base.dtype, jnp.integer):
-        # As C rounds `1 / base ** -exponent`: zero but for one and minus one.
+        # `1 / base ** -exponent` rounded as in C: zero, except for the bases 1 and -1.
         sign = jnp.where(exponent % 2 == 0, 1, -1).astype(base.dtype)
         inverse = jnp.where(base == 1, 1, jnp.where(base + 1 == 0, sign, 0))
         return jnp.where(exponent < 0, inverse, jnp.power(base, jnp.maximum(exponent, 0)))
@@ -51,7 +51,7 @@ def _raised_jvp(primals: Any, tangents: Any) -> Any:
     base, exponent = primals
     result = _raised(base, exponent)
     along = jnp.zeros_like(result)
-    # A tangent that is not there is no zero: times an infinite slope that would be NaN.
+    # An absent tangent is skipped: a zero in its place times an infinite slope would give NaN.
     if not isinstance(tangents[0], SymbolicZero):
         flat = exponent == 0
         slope = jnp.where(flat, 0, exponent * _raised(base, exponent - 1))
@@ -104,7 +104,7 @@ _static: dict[tuple[Aval, type, Any], Op] = forgotten_with_default_dtype({})
 
 
 def _power_op(input: Tensor, exponent: Any) -> tuple[Op, tuple[Any, ...]]:
-    """The op that takes `input` to a Python number's power, and what it takes beside `input`."""
+    """The op that raises `input` to a Python number, and the op's arguments after `input`."""
     key = (input._storage.value.aval, type(exponent), exponent)
     known = _static.get(key)
     if known is not None:
@@ -128,7 +128,7 @@ def pow(input: Any, exponent: Any, *, out: Tensor | None = None) -> Tensor:
     """`input` to the power `exponent`, element by element; either may be a Python number.
 
     Raises:
-        RuntimeError: an integer tensor to a negative integer power.
+        RuntimeError: an integer tensor is raised to a negative integer.
 
     >>> import funcgrad.torch as torch
     >>> torch.tensor([1.0, 2.0, 3.0]) ** 2

@@ -1,4 +1,4 @@
-"""Sums, means and the like: ops that take dimensions away. One row an op."""
+"""Sums, means and the like: ops that reduce dimensions. One row an op."""
 
 from collections.abc import Callable
 from functools import partial
@@ -47,11 +47,11 @@ def reduction(
     """Declare a reduction.
 
     Args:
-        name: PyTorch's.
+        name: PyTorch's name.
         function: the JAX function of (x, axis, keepdims).
-        nodes: the graph node's name over all dimensions, and over some.
-        rule: of dtypes: `WIDE`, `INEXACT`, `SAME` or `BOOL`.
-        saves, refuses, out: as `Row` has them.
+        nodes: the graph node's names: over all dimensions, and over some.
+        rule: the dtype rule: `WIDE`, `INEXACT`, `SAME` or `BOOL`.
+        saves, refuses, out: as in `Row`.
     """
 
     def reduce(input: Array, dim: Any, keepdim: bool, stored: np.dtype | None) -> Any:
@@ -59,7 +59,7 @@ def reduction(
             input = input.astype(stored)
         axis = None if dim is None or input.ndim == 0 else dim
         made = accumulating(partial(function, axis=axis, keepdims=keepdim))(input)
-        # JAX widens small integers; PyTorch wraps around in the dtype that was asked for.
+        # JAX widens small integers; PyTorch wraps around in the requested dtype.
         if rule is BOOL:
             return made.astype(np.uint8) if input.dtype == np.uint8 else made
         return made.astype(input.dtype)
@@ -76,7 +76,7 @@ def reduction(
 
 
 def _stored(row: Row, input: Tensor, wanted: dtype | None) -> dtype | None:
-    """The dtype to convert to before reducing; None: as it is."""
+    """The dtype to convert to before the reduction; None if there is nothing to convert."""
     given = input.dtype if wanted is None else as_dtype(wanted)
     inexact = given.is_floating_point or given.is_complex
     if row.dtype is INEXACT and not inexact:

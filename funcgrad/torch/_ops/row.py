@@ -1,10 +1,10 @@
-"""What an op is: one declaration holds all that is known of it, and everything that users call is made from it.
+"""The declaration of an op: one row holds all facts of an op, and everything that users call is made from its row.
 
-`op` declares one by its JAX function, whose signature is PyTorch's. The annotations say what each argument is: `Array`,
-`Index`, `Operand`, `Factor`, `Arrays`, `Indices`, `Dim`, `Dims`, `DType`; anything else is passed on as it is. From the row come the
-function and the method, `name_`, `out=`, the wrapping of dimensions, the complaints, and the cases of the tests.
+`op` declares an op by its JAX function, which has PyTorch's signature. An annotation gives each argument's role: `Array`,
+`Index`, `Operand`, `Factor`, `Arrays`, `Indices`, `Dim`, `Dims` or `DType`. Any other argument is passed on unchanged. The
+row gives the function and the method, `name_`, `out=`, the wrapping of dimensions, the errors, and the tests' cases.
 
-Elementwise ops of one or two operands have a shorter way, in `elementwise`; views have theirs, in `views`.
+Elementwise ops of one or two operands take a shorter path, in `elementwise`. View ops take theirs, in `views`.
 """
 
 import inspect
@@ -37,11 +37,11 @@ from funcgrad.torch._tensor.tensor import Tensor, tensor_of
 from funcgrad.torch._types import dtypes
 from funcgrad.torch._types.dtypes import as_dtype, from_numpy_dtype, int64, promote_types
 
-# ------------------------------------------------------------------------------------------- what an argument is
+# ------------------------------------------------------------------------------------------- arguments
 
 
 class Role(Enum):
-    """What an argument is to its op."""
+    """The role of an argument in its op."""
 
     ARRAY = "a tensor, which is an input of the graph node"
     INDEX = "a tensor of indices or a mask, which is none"
@@ -68,13 +68,13 @@ DType = Annotated[Any, Role.DTYPE]
 _TENSORS = (Role.ARRAY, Role.INDEX, Role.OPERAND, Role.FACTOR)
 _SEQUENCES = (Role.ARRAYS, Role.INDICES)
 _MISSING: Any = object()
-# NumPy's names of PyTorch's arguments, which PyTorch takes too.
+# PyTorch accepts NumPy's names for these arguments too.
 NUMPY_NAMES = {"dim": ("axis",), "keepdim": ("keepdims",), "input": ("x", "a", "x1"), "other": ("x2",)}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Argument:
-    """One argument of an op: its name as PyTorch has it, its role, and its default if it has one."""
+    """One argument of an op: PyTorch's name for it, its role, and its default if it has one."""
 
     name: str
     role: Role
@@ -92,17 +92,17 @@ def arguments_of(function: Callable[..., Any]) -> tuple[Argument, ...]:
     return tuple(found)
 
 
-# ------------------------------------------------------------------------------------------- what is refused
+# ------------------------------------------------------------------------------------------- refusals
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """Dtypes that PyTorch has no kernel of an op for, and its complaint; JAX would compute something.
+    """Dtypes for which PyTorch has no kernel of an op, and PyTorch's error. JAX alone would compute a result.
 
     Attributes:
-        kinds: NumPy's letters of the dtype that the operands decide together ("V" is bfloat16).
-        error: the type of the complaint.
-        words: its text; `{}` stands for the dtype.
+        kinds: NumPy's kind letters of the refused dtypes ("V" is bfloat16). The operands' promoted dtype is compared.
+        error: the error's type.
+        words: the error's text; `{}` stands for the dtype.
     """
 
     kinds: str
@@ -111,18 +111,18 @@ class Refusal:
 
 
 def no_kernel(kinds: str, kernel: str) -> Refusal:
-    """The complaint of PyTorch's dispatch: there is no such kernel for the dtype."""
+    """The error of PyTorch's dispatch for a dtype without this kernel."""
     return Refusal(kinds, NotImplementedError, f"\"{kernel}\" not implemented for '{{}}'")
 
 
 # ------------------------------------------------------------------------------------------- dtypes
 
-SAME = "same"  # the dtype computed in is that of the operands
-PROMOTED = "promoted"  # the operands are converted to the dtype that they decide together
+SAME = "same"  # computed in the operands' dtype
+PROMOTED = "promoted"  # the operands are converted to their promoted dtype
 FLOAT = "float"  # integers and bools are computed in the default dtype
 BOOL = "bool"  # the result is bool, and has no gradient
 WIDE = "wide"  # integers and bools are computed in int64
-INEXACT = "inexact"  # only floating point and complex
+INEXACT = "inexact"  # only floating point and complex are accepted
 
 
 # ------------------------------------------------------------------------------------------- the row
@@ -130,31 +130,31 @@ INEXACT = "inexact"  # only floating point and complex
 
 @dataclass(eq=False)
 class Row:
-    """All that is known of an op.
+    """All facts of an op.
 
     Attributes:
-        name: PyTorch's, with the overload after a dot where several ops share it ("max.dim").
+        name: PyTorch's name. Where several ops share a name, the overload follows a dot ("max.dim").
         node: the name of its graph node.
         function: the JAX function; it takes the arguments by name.
-        arguments: what it takes, in PyTorch's order.
-        node_of_number: the graph node's name where every `Operand` after the first argument is a number.
-        kind: which table the row stands in, for the tests.
-        dtype: the rule of dtypes, one of those above.
-        refuses: the dtypes that it refuses.
-        check: called with the types of the tensors where they are first met; raises PyTorch's complaint.
-        prepare: called with all arguments at each call; raises PyTorch's complaint, or returns the arguments to take.
-        saves: PyTorch's names of what the node saves ("self other", "result", "self result", "indices"): they must not be
-            changed in place before the way back, and are the node's `_saved_*`.
-        keeps: arguments that the node keeps although the derivative does not need them, as `engine.Op` has it.
-        named_first: as `engine.Op` has it.
-        laid_out: whether the result's elements lie in memory in the order of the operands'.
+        arguments: its arguments, in PyTorch's order.
+        node_of_number: the graph node's name if every given `Operand` is a number.
+        kind: the table that the row belongs to; the tests use it.
+        dtype: the dtype rule: `SAME`, `PROMOTED`, `FLOAT`, `BOOL`, `WIDE` or `INEXACT`.
+        refuses: the refused dtypes.
+        check: called with the tensors' types before the op is first traced for them; raises PyTorch's error.
+        prepare: called with all arguments at each call; raises PyTorch's error, or returns the arguments to use instead.
+        saves: PyTorch's names of the node's saved tensors ("self other", "result", "self result", "indices"). The node shows
+            them as `_saved_*`, and none of them may be changed in place before backward.
+        keeps: arguments that the node saves although the derivative does not need them; `saves` of `engine.Op`.
+        named_first: see `engine.Op`.
+        laid_out: whether the result takes its order in memory from the operands.
         in_place: whether there is a `name_`.
-        out: whether it takes `out=`; `CASTS`, or the complaint of one of another dtype.
+        out: empty if the op takes no `out=`; else `CASTS`, or the error's text for an `out` of another dtype.
         accumulates: whether float16 and bfloat16 are computed in float32, as PyTorch's kernels accumulate.
         operators: the operators that it implements.
-        returns: the fields of what it returns, where these are several tensors.
-        flat: whether PyTorch's gradient of its gradient is zeros where there could be none, as `engine.Op` has it.
-        masked: elementwise ops of two: the function of a mask and a number, where that is another.
+        returns: the names of the results, if it returns several tensors.
+        flat: whether the second derivative is zeros instead of None, as in PyTorch; see `engine.Op`.
+        masked: for a binary elementwise op: the function of a mask and a number, if it is not `function`.
     """
 
     name: str
@@ -212,7 +212,7 @@ class Row:
         """Check that PyTorch has this op for these types.
 
         Raises:
-            Exception: a `Refusal`'s.
+            Exception: the error of the `Refusal` that applies.
         """
         if not self.refuses:
             return
@@ -226,9 +226,9 @@ class Row:
         """The engine's op for these static arguments.
 
         Args:
-            static: the values of the arguments that are no tensors, in their order.
-            given: for each argument that may be one, what it is: a tensor, a number ("number"), or None.
-            computed, stored: the NumPy dtypes that operands are converted to, and the result.
+            static: the values of the arguments that are not tensors, in their order.
+            given: the form of each argument that may be a tensor: "" for a tensor, "number" for a number, or None.
+            computed, stored: the NumPy dtypes to convert the operands and the result to.
         """
         key = (static, given, computed, stored)
         known = self._ops.get(key)
@@ -280,7 +280,7 @@ class Row:
             check=check,
             counted=counted,
             constants_from=counted if (Role.FACTOR in of or numbers) and not indexed else None,
-            # An index or a mask comes last. It is saved also where it names nothing, so that a walk frees it.
+            # An index or a mask comes last. It is saved even if it is empty, so that backward has something to free.
             saves=(*self.keeps, -1) if indexed else self.keeps,
             named_first=self.named_first,
             flat=self.flat,
@@ -316,7 +316,7 @@ class Row:
         """The values of all arguments.
 
         Raises:
-            TypeError: there are too many, too few, or one that the op has not.
+            TypeError: there are too many or too few arguments, or one is unknown.
         """
         count = len(args)
         if count > self.positional:
@@ -420,7 +420,7 @@ class Row:
     def _operands(
         self, values: list[Any], to: dtypes.dtype
     ) -> tuple[list[Variable], tuple[Any, ...]]:
-        """The arguments that are tensors, with numbers made 0-d variables of a dtype, and what each was given as."""
+        """The tensor arguments, with numbers made 0-d variables of a dtype; and the form in which each was given."""
         tensors: list[Variable] = []
         given: list[Any] = []
         aval = Aval((), to.numpy_dtype)
@@ -450,7 +450,7 @@ class Row:
         return in_place(op, target, *others)
 
     def _finished(self, made: Any, operands: Sequence[Variable]) -> Any:
-        """The tensors of what was recorded: laid out, and watched where PyTorch's node saves a result."""
+        """Make tensors of the recorded results: laid out, and watched if PyTorch's node saves a result."""
         if type(made) is tuple:
             result = tensor_of(*made)
             if self.laid_out:
@@ -475,7 +475,7 @@ class Row:
 
 
 def accumulating(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A function of arrays that computes in float32 where the first of them is half precision."""
+    """`function`, computed in float32 if its first array is in half precision."""
 
     def wide(*arrays: Any) -> Any:
         half = arrays[0].dtype
@@ -496,7 +496,7 @@ def rows(kind: str) -> list[Row]:
     return [row for row in ROWS.values() if row.kind == kind]
 
 
-# By the name of a node, PyTorch's names of what it saves: which of the op's arguments each is, -1 for the result.
+# For each node's name: PyTorch's name of each saved tensor, with its place among the op's arguments (-1: the result).
 SAVED: dict[str, dict[str, int]] = {}
 
 
@@ -521,10 +521,10 @@ def _return_type(name: str, fields: tuple[str, ...]) -> Any:
 
 
 def in_pytorchs_names(name: str, given: dict[str, Any]) -> dict[str, Any]:
-    """Arguments of a function written by hand that were given by NumPy's names.
+    """Give NumPy's argument names PyTorch's names, for a function written by hand.
 
     Raises:
-        TypeError: one has no such name.
+        TypeError: a name is not one of NumPy's.
     """
     names = {alias: own for own in ("dim", "keepdim") for alias in NUMPY_NAMES[own]}
     for alias, value in given.items():
@@ -537,7 +537,7 @@ def as_index(row: Row, k: int, value: Any) -> int:
     """A dimension as a Python integer.
 
     Raises:
-        TypeError: it is none.
+        TypeError: the value is not an integer.
     """
     try:
         return value.__index__()
@@ -552,8 +552,8 @@ def wrapped_dims(dim: Any, ndim: int) -> tuple[int, ...] | None:
     """Dimensions counted from the front; None for all.
 
     Raises:
-        IndexError: there is no such dimension.
-        RuntimeError: one is named twice.
+        IndexError: a dimension is out of range.
+        RuntimeError: a dimension is named twice.
     """
     if dim is None or (isinstance(dim, (tuple, list)) and not dim):
         return None
@@ -580,10 +580,10 @@ def op(
     """Declare an op by its JAX function; see `Row` for the facts.
 
     Args:
-        name: PyTorch's; "name.overload" publishes nothing, and is for a function written by hand.
+        name: PyTorch's name. "name.overload" publishes nothing; a function written by hand calls it.
         node: the graph node's name.
-        aliases: PyTorch's other names of it.
-        function, method: whether it is a function of `torch` and a method of `Tensor`.
+        aliases: PyTorch's other names for the op.
+        function, method: whether the op is a function of `torch` and a method of `Tensor`.
         facts: the row's other fields.
     """
 
@@ -600,7 +600,7 @@ def op(
 def publish_row(
     row: Row, names: Sequence[str], doc: str | None, *, function: bool = True, method: bool = True
 ) -> None:
-    """Let users reach an op as a function, as a method, and in place."""
+    """Publish an op as a function, as a method, and in place."""
 
     def call(*args: Any, **kwargs: Any) -> Any:
         return row(*args, **kwargs)
@@ -619,7 +619,7 @@ def publish_row(
 
 
 def named(function: Callable[..., Any], name: str, doc: str | None = None) -> Callable[..., Any]:
-    """A function under the name and the documentation that users see."""
+    """Give a function the name and the docstring that users see."""
     function.__name__ = function.__qualname__ = name
     function.__doc__ = doc or f"As `torch.{name}`."
     return function

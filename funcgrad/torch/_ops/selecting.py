@@ -1,4 +1,4 @@
-"""Ops that choose elements by masks and by index tensors: gathered from a tensor, or put into one. One row an op."""
+"""Ops that gather or put elements by masks and by index tensors. One row an op."""
 
 from collections.abc import Callable
 from typing import Any
@@ -38,7 +38,7 @@ def _where(condition: Index, input: Operand, other: Operand) -> Any:
 def where(
     condition: Tensor, input: Any = None, other: Any = None, *, out: Tensor | None = None
 ) -> Any:
-    """`input` where the condition holds, `other` elsewhere; with the condition alone, where it holds.
+    """`input` where the condition holds, `other` elsewhere. With the condition alone: the indices where it holds.
 
     >>> import funcgrad.torch as torch
     >>> x = torch.tensor([-1.0, 2.0])
@@ -92,7 +92,7 @@ def _nonzero(called: str, input: Tensor, as_tuple: bool) -> Any:
     places = np.nonzero(array) if array.ndim else np.nonzero(array.reshape(1))
     columns = np.stack(places) if array.ndim else np.zeros((0, len(places[0])), np.int64)
     held = tensor_of(place(columns))
-    # PyTorch has the indices of one dimension side by side in memory.
+    # In PyTorch's memory, the indices of one dimension lie side by side.
     rows = without_history(view_of(held._storage, permute(geometry(held), (1, 0))))
     if not as_tuple:
         return rows
@@ -149,7 +149,7 @@ def _check_fill(input: Tensor, mask: Tensor, value: Any) -> None:
     in_place=True,
 )
 def masked_fill(input: Array, mask: Index, value: Operand) -> Any:
-    """The elements, or a number where a mask is set."""
+    """A copy of the tensor with a number where a mask is set."""
     return jnp.where(mask, value.astype(input.dtype), input)
 
 
@@ -172,14 +172,14 @@ def _check_scattered(input: Tensor, mask: Tensor, source: Tensor) -> None:
 
 @op("masked_scatter", "MaskedScatterBackward0", prepare=_check_scattered, in_place=True)
 def masked_scatter(input: Array, mask: Index, source: Array) -> Any:
-    """The elements, or those of another tensor, one after another, where a mask is set."""
+    """A copy of the tensor; where the mask is set, it takes the elements of `source` one after another."""
     mask = jnp.broadcast_to(mask, input.shape)
     order = jnp.cumsum(mask.reshape(-1)) - 1
     chosen = source.reshape(-1)[jnp.clip(order, 0, max(source.size - 1, 0))]
     return jnp.where(mask, chosen.reshape(input.shape), input)
 
 
-# ------------------------------------------------------------------------------------------- what indices may be
+# ------------------------------------------------------------------------------------------- checks of indices
 
 
 def _check_bounds(
@@ -211,7 +211,7 @@ def _check_within(input: Tensor, dim: int, index: Tensor) -> None:
 
 
 def _mesh(index: Any, dim: int) -> tuple[Any, ...]:
-    """An index that goes along `dim` as `index` says, and along the other dimensions with it."""
+    """A key that uses `index` along `dim`, and each place's own position along the other dimensions."""
     return tuple(
         index
         if k == dim
@@ -238,7 +238,7 @@ def _check_gather(input: Tensor, dim: int, index: Tensor, sparse_grad: bool) -> 
 
 @op("gather", "GatherBackward0", keeps=(0,), prepare=_check_gather, out=EXACT)
 def gather(input: Array, dim: Dim, index: Index, *, sparse_grad: bool = False) -> Any:
-    """The elements that index tensors name along a dimension."""
+    """The elements that an index tensor names along a dimension."""
     if not index.ndim:
         return input.reshape(-1)[index]
     return input[_mesh(index, dim)] if input.ndim else input.reshape(1)[index]
@@ -270,7 +270,7 @@ def _check_take(input: Tensor, index: Tensor) -> None:
     out="take(): self and out expected to have the same dtype, but got self.dtype = {Wanted} and out.dtype = {Given}",
 )
 def take(input: Array, index: Index) -> Any:
-    """The elements that indices name in the tensor as if it had one dimension."""
+    """The elements that indices name in the flattened tensor."""
     return input.reshape(-1)[index]
 
 
@@ -282,7 +282,7 @@ def _wrapped(index: Array, length: int) -> Any:
 def take_along_dim(
     input: Tensor, indices: Tensor, dim: int | None = None, *, out: Tensor | None = None
 ) -> Tensor:
-    """`gather` with dimensions broadcast; over all elements without a dimension."""
+    """`gather` with the other dimensions broadcast; without `dim`, over the flattened tensors."""
     if out is not None:
         given = (input, indices)
         return store("take_along_dim", out, given, lambda: take_along_dim(input, indices, dim))
@@ -310,7 +310,7 @@ def take_along_dim(
         )
         shape[dim] = one[dim]
         shapes.append(shape)
-    # PyTorch makes a copy of the indices, so they may be changed in place.
+    # PyTorch copies the indices, so the caller may change them in place before backward.
     held = _wrapped(without_history(indices._storage), _length(input, dim))
     return gather(expand(input, shapes[0]), dim, expand(held, shapes[1]))
 
@@ -405,7 +405,7 @@ def scatter(
     value: Any = None,
     out: Tensor | None = None,
 ) -> Tensor:
-    """The elements, or those of `src` at the places that index tensors name along a dimension."""
+    """A copy of the tensor with the elements of `src` at the places that `index` names along a dimension."""
     return _scatter(input, dim, index, value if src is None else src, out=out)
 
 
@@ -420,7 +420,7 @@ publish(scatter_, function=False)
 
 @op("scatter_add", "ScatterAddBackward0", prepare=_check_scatter, in_place=True, out=EXACT)
 def scatter_add(input: Array, dim: Dim, index: Index, src: Array) -> Any:
-    """The elements, with those of `src` added at the places that index tensors name along a dimension."""
+    """A copy of the tensor with the elements of `src` added at the places that `index` names along a dimension."""
     if not input.ndim:
         return input + src.reshape(())
     return input.at[_mesh(index, dim)].add(_corner(src, index))
@@ -460,7 +460,7 @@ def _check_add(input: Tensor, dim: int, index: Tensor, source: Tensor, alpha: An
 
 @op("index_add", "IndexAddBackward0", keeps=(1,), prepare=_check_add, in_place=True, out=EXACT)
 def index_add(input: Array, dim: Dim, index: Index, source: Array, *, alpha: Factor = 1) -> Any:
-    """The elements, with those of `source` added at the places along a dimension that an index names."""
+    """A copy of the tensor with the elements of `source` added at the places that `index` names along a dimension."""
     if not input.ndim:
         return input + source.reshape(()) * alpha
     return input.at[(*[slice(None)] * dim, index)].add(source * alpha)
@@ -496,7 +496,7 @@ def _check_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Any:
 
 @op("index_copy", "IndexCopyBackward0", keeps=(1,), prepare=_check_copy, in_place=True, out=EXACT)
 def index_copy(input: Array, dim: Dim, index: Index, source: Array) -> Any:
-    """The elements, or those of `source` at the places along a dimension that an index names."""
+    """A copy of the tensor with the elements of `source` at the places that `index` names along a dimension."""
     if not input.ndim:
         return source.reshape(())
     moved = put((0,), jnp.moveaxis(input, dim, 0), jnp.moveaxis(source, dim, 0), index)
@@ -512,7 +512,7 @@ def _check_index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Any
     if index.dtype is not int64:
         raise IndexError("index_fill_(): Expected dtype int64 for index.")
     index, length = _vector("index_fill_", index), _length(input, dim)
-    # The one that counts negative indices from the end.
+    # Unlike the other ops, `index_fill` counts negative indices from the end.
     _check_bounds(index, length, _out_of_bounds(IndexError, dim, length), -length)
     return [input, dim, index, value]
 
@@ -525,8 +525,8 @@ def _check_index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Any
     in_place=True,
 )
 def index_fill(input: Array, dim: Dim, index: Index, value: Operand) -> Any:
-    """The elements, or a number at the places along a dimension that an index names."""
-    # By a mask, so that a place named twice counts once in the value's gradient.
+    """A copy of the tensor with a number at the places that `index` names along a dimension."""
+    # A mask, so that a place named twice counts once in the value's gradient.
     length = input.shape[dim] if input.ndim else 1
     mask = jnp.zeros(length, bool).at[index].set(True)
     shape = [length if k == dim else 1 for k in range(input.ndim)]

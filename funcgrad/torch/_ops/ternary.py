@@ -70,7 +70,7 @@ def _sub(input: Array, other: Operand, *, alpha: Factor) -> Any:
 def _publish_scaled(
     plain: Elementwise, scaled: Row, operators: tuple[str, ...], reflected: tuple[str, ...]
 ) -> None:
-    """Let users reach `add` or `sub`: without `alpha` the shorter way."""
+    """Publish `add` or `sub`. Without `alpha` the call takes the shorter path."""
     name, binary = plain.row.name, plain.binary()
 
     def function(
@@ -151,16 +151,16 @@ def addcmul(input: Array, tensor1: Array, tensor2: Array, *, value: Factor = 1) 
 
 
 def _between(x: Any, end: Any, weight: Any) -> Any:
-    """`x + weight * (end - x)`, from the nearer end."""
+    """`x + weight * (end - x)`, computed from the nearer end."""
     near = jnp.abs(weight) < 0.5
     return jnp.where(near, x, end) + jnp.where(near, weight, weight - 1) * (end - x)
 
 
 def _check_same_dtype(input: Tensor, end: Tensor, weight: Any) -> None:
-    """Check that `lerp` gets what PyTorch's does.
+    """Check the dtypes of `lerp`'s arguments, as PyTorch does.
 
     Raises:
-        RuntimeError, NotImplementedError: a dtype is another, or is not floating point or complex.
+        RuntimeError, NotImplementedError: the dtypes differ, or are not floating point or complex.
     """
     for name, each in (("end", end), ("weight", weight)):
         if (
@@ -204,7 +204,7 @@ def _lerp_number(input: Array, end: Array, weight: Factor) -> Any:
 
 
 def lerp(input: Tensor, end: Tensor, weight: Any, *, out: Tensor | None = None) -> Tensor:
-    """From the tensor to `end`, `weight` of the way."""
+    """The point between the tensor and `end`, `weight` of the way."""
     if out is not None:
         return store("lerp", out, (input, end, weight), lambda: lerp(input, end, weight))
     return (_lerp_tensor if isinstance(weight, Tensor) else _lerp_number)(input, end, weight)
@@ -224,7 +224,7 @@ publish(lerp_, function=False)
 
 
 def _bounded(x: Any, low: Any, high: Any) -> Any:
-    # Not minimum and maximum, which share the gradient where they are equal. Of NaN there is none.
+    # Not minimum and maximum: these share the gradient at equality. NaN passes no gradient.
     if low is not None:
         x = jnp.where(x >= low, x, jnp.where(x < low, low, jax.lax.stop_gradient(x + low)))
     if high is not None:
@@ -251,7 +251,7 @@ def _check_bounds(input: Tensor, min: Any, max: Any) -> None:
     out=_CLAMP_OUT,
 )
 def clamp(input: Array, min: Operand = None, max: Operand = None) -> Any:
-    """The elements, or the nearest bound where they are outside; a bound may be a number, a tensor or None.
+    """The elements, with each one outside the bounds set to the nearer bound. A bound may be a number, a tensor or None.
 
     >>> import funcgrad.torch as torch
     >>> torch.tensor([-1.0, 0.5, 2.0]).clamp(0, 1)
@@ -272,7 +272,7 @@ def clamp(input: Array, min: Operand = None, max: Operand = None) -> Any:
     out=_CLAMP_OUT,
 )
 def clamp_min(input: Array, min: Operand) -> Any:
-    """The elements, or `min` where they are below it."""
+    """The elements, with each one below `min` set to `min`."""
     return _bounded(input, min, None)
 
 
@@ -288,5 +288,5 @@ def clamp_min(input: Array, min: Operand) -> Any:
     out=_CLAMP_OUT,
 )
 def clamp_max(input: Array, max: Operand) -> Any:
-    """The elements, or `max` where they are above it."""
+    """The elements, with each one above `max` set to `max`."""
     return _bounded(input, None, max)

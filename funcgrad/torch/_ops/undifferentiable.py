@@ -1,4 +1,4 @@
-"""Ops that PyTorch has no derivative of: their results require grad, and a walk backward that comes to them is refused."""
+"""Ops for which PyTorch has no derivative. Their results require grad, and a backward that reaches their node raises."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -8,7 +8,7 @@ from funcgrad.torch._tensor.tensor import Tensor
 
 
 class NotImplemented(FunctionNode):
-    """The node of such an op."""
+    """The node of an op without a derivative."""
 
     __slots__ = ("op",)
 
@@ -27,9 +27,9 @@ def without_derivative(name: str, compute: Callable[[], Any], *operands: Any) ->
     """The result of an op without a derivative.
 
     Args:
-        name: the op's.
-        compute: gives the result.
-        operands: the tensors among them may require grad.
+        name: the op's name.
+        compute: returns the result.
+        operands: the op's operands; the result requires grad if one of these tensors does.
     """
     wanted = [each for each in operands if isinstance(each, Tensor) and each._node is not None]
     if not (wanted and local.recorder.grad_enabled):

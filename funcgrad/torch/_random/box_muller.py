@@ -1,6 +1,6 @@
-"""Normals from uniforms, rounding as PyTorch's CPU kernels do.
+"""Normals from uniforms, rounded as in PyTorch's CPU kernels.
 
-Plain arithmetic on arrays; where the uniforms come from is not known here.
+It is plain arithmetic on arrays; the caller draws the uniforms.
 """
 
 import math
@@ -29,7 +29,7 @@ _ONE, _HALF = np.float32(1), np.float32(0.5)
 
 
 def multiply_add(a: np.ndarray, b: float, c: float) -> np.ndarray:
-    """`a * b + c` rounded once, as the processor's fused instruction does it, bar underflow.
+    """`a * b + c` rounded once, like the processor's fused instruction, except at underflow.
 
     The sum of three exact parts is rounded to odd before the last rounding. Source: S. Boldo and
     G. Melquiond, "Emulation of FMA and correctly rounded sums: proved algorithms using rounding
@@ -80,12 +80,12 @@ def _to_odd(value: np.ndarray, rest: np.ndarray) -> np.ndarray:
 
 
 def map_libm(function: Callable[[float], float], values: np.ndarray) -> np.ndarray:
-    """Apply a function of `math`: the C library's, as in PyTorch, where NumPy's has its own."""
+    """Apply a function of `math`, which is the C library's, as in PyTorch. NumPy's own version can round differently."""
     return np.fromiter(map(function, values.tolist()), np.float64, values.size)
 
 
 def _fused(a: np.ndarray, b: Any, c: Any) -> np.ndarray:
-    """Float32 `a * b + c` by way of double, which could round twice (never seen in 10**9)."""
+    """Float32 `a * b + c`, computed in double. It could round twice; 10**9 trials never showed it."""
     return (a.astype(np.float64) * b + c).astype(np.float32)
 
 

@@ -1,13 +1,13 @@
-"""PyTorch's random distributions in NumPy: what each call takes from the stream and makes of it.
+"""PyTorch's random distributions in NumPy: arrays drawn from a generator's stream.
 
-Arrays come out as PyTorch's CPU tensors would hold them, and the stream stands where PyTorch's
-would stand afterwards. Making tensors of the arrays is not done here.
+An array has the elements of PyTorch's CPU tensor, and the stream ends at the same position as
+PyTorch's. Making tensors of the arrays is not done here.
 
 Measured against PyTorch 2.13 on x86-64 with AVX2 or AVX-512: every function agrees bit for bit.
-Two reservations. Where PyTorch runs without them (ARM, for one) it computes normals by other
-functions and rounds products apart from sums, so values differ in the last places (float32
-normals by up to 3e-6). And on Intel processors it may take `bernoulli` with one probability, and
-`exponential`, from MKL's own stream; here they come from the generator's, as everywhere else.
+There are two exceptions. Without these (on ARM, for example) PyTorch computes normals by other
+functions and rounds products separately from sums, so values differ in the last places (float32
+normals by up to 3e-6). On Intel processors PyTorch may draw `bernoulli` with one probability, and
+`exponential`, from MKL's own stream; here they always come from the generator's stream.
 """
 
 import math
@@ -37,7 +37,7 @@ from funcgrad.torch._types.limits import finfo, iinfo
 
 Shape = int | Sequence[int]
 
-# What PyTorch's messages call the element types.
+# The names of element types in PyTorch's messages.
 _C_NAMES = {
     uint8: "unsigned char",
     int8: "signed char",
@@ -50,7 +50,7 @@ _C_NAMES = {
     float64: "double",
     bool_: "bool",
 }
-# Up to 2 to this power, a floating-point type holds every integer.
+# A floating-point type holds every integer up to 2 to this power.
 _DIGITS = {float16: 11, bfloat16: 8, float32: 24, float64: 53}
 
 
@@ -59,7 +59,7 @@ def _count(shape: Shape) -> int:
 
 
 def _stored(values: np.ndarray, shape: Shape, dtype: dtype) -> np.ndarray:
-    """The values as elements of `dtype`; PyTorch comes to half precision by way of float32."""
+    """The values as elements of `dtype`; as in PyTorch, half precision is rounded from float32."""
     with np.errstate(over="ignore", invalid="ignore"):
         if dtype in (float16, bfloat16):
             values = values.astype(np.float32)
@@ -121,7 +121,7 @@ def uniform(
         start = values.dtype.type(low)
         values = multiply_add(values, values.dtype.type(high) - start, start)
     result = _stored(values, shape, dtype)
-    # Rounding can reach the bound that is not in the range; PyTorch takes the other one then.
+    # Rounding can reach `high`, which is not in the range; PyTorch then takes `low`.
     return np.where(result == result.dtype.type(high), result.dtype.type(low), result)
 
 
@@ -137,9 +137,9 @@ def normal(
 
     Args:
       shape: of the result; an int is one dimension.
-      mean: of the distribution; of both parts of a complex one.
-      std: its standard deviation, not negative.
-      dtype: floating point or complex (with variance `std**2` in all); None is the default dtype.
+      mean: the mean; for a complex dtype, the mean of both parts.
+      std: the standard deviation, not negative.
+      dtype: floating point or complex (with total variance `std**2`); None is the default dtype.
       generator: None is `default_generator`.
 
     Raises:
@@ -162,8 +162,8 @@ def normal(
             return _stored(generator.normals(count, mean, std), shape, dtype)
         draw = generator.double_uniforms if dtype is float64 else generator.uniforms
         whole = count - count % 16
-        # PyTorch fills all of a float32 or float64 result, then redoes the last 16 elements if
-        # some are left over; in half precision it draws for whole blocks only.
+        # PyTorch draws for every element of a float32 or float64 result. If the last block of 16 is not
+        # full, it draws the last 16 elements again. In half precision it draws for whole blocks only.
         uniforms = draw(count if dtype in (float32, float64) else whole)[:whole]
         tail = draw(16) if count > whole else uniforms[:0]
     values = np.empty(count, uniforms.dtype)
@@ -211,13 +211,13 @@ def randint(
     Args:
       shape: of the result; an int is one dimension.
       low: the smallest value.
-      high: above every value; None is one more than the largest that `dtype` holds exactly.
-      dtype: integer, bool or floating point; a floating-point one warns where it cannot hold
-        every integer of the range.
+      high: above every value; None is one more than the largest integer that `dtype` holds exactly.
+      dtype: integer, bool or floating point. A floating-point dtype that cannot hold every integer
+        of the range warns.
       generator: None is `default_generator`.
 
     Raises:
-      RuntimeError: the range is empty, or `dtype` does not hold it.
+      RuntimeError: the range is empty, or `dtype` cannot hold it.
     """
     if dtype.is_complex:
         raise RuntimeError(
@@ -251,7 +251,7 @@ def randint(
 
 
 def _between_held(low: int, high: int, dtype: dtype) -> tuple[int, int]:
-    """First and last of [low, high), moved inwards where a floating-point type rounds outwards."""
+    """First and last of [low, high); a bound moves inwards if a floating-point type rounds it outwards."""
     if not dtype.is_floating_point:
         return low, high - 1
 
@@ -298,12 +298,12 @@ def randperm(n: int, *, dtype: dtype = int64, generator: Generator | None = None
     """`torch.randperm(n)`: the numbers 0 to n - 1 in random order, shape (n,).
 
     Args:
-      n: how many; up to 2**32 / 20, where PyTorch changes its algorithm.
-      dtype: integer or floating point; bfloat16 rounds the numbers, as PyTorch lets it.
+      n: the count, below 2**32 / 20: beyond it PyTorch uses another algorithm.
+      dtype: integer or floating point; bfloat16 rounds the numbers, as in PyTorch.
       generator: None is `default_generator`.
 
     Raises:
-      RuntimeError: `n` is negative, or `dtype` does not hold every number.
+      RuntimeError: `n` is negative, or `dtype` cannot hold every number.
       NotImplementedError: a bool or complex dtype, or a larger `n`.
     """
     if n < 0:
@@ -339,12 +339,12 @@ def bernoulli(
 
     Args:
       shape: of the result; an int is one dimension.
-      p: one probability, or a floating-point array of them that broadcasts to `shape`.
+      p: one probability, or a floating-point array of probabilities that broadcasts to `shape`.
       dtype: integer, bool or floating point; None is the default dtype.
       generator: None is `default_generator`.
 
     Raises:
-      RuntimeError: a probability outside [0, 1].
+      RuntimeError: a probability is outside [0, 1].
       NotImplementedError: a complex dtype, or probabilities that are not floating point.
     """
     dtype = dtype or get_default_dtype()
@@ -417,7 +417,7 @@ def geometric(
     if not 0 < p < 1:
         raise RuntimeError(f"geometric_ expects p to be in (0, 1), but got p={p:g}")
     scale = math.log1p(-p)
-    # A uniform of exactly 0 has no logarithm; its place is far beyond the rest.
+    # A uniform of exactly 0 has no logarithm; infinity stands for its result.
     return _transformed(
         lambda u: math.ceil(math.log(u) / scale) if u else math.inf, shape, dtype, generator
     )
@@ -481,7 +481,7 @@ def multinomial(
 
     Args:
       weights: floating point, not negative, shape (categories,) or (rows, categories).
-      num_samples: how many indices for each row.
+      num_samples: the number of indices for each row.
       replacement: whether an index may be drawn twice.
       generator: None is `default_generator`.
 
@@ -489,7 +489,7 @@ def multinomial(
       int64 of shape (num_samples,) or (rows, num_samples).
 
     Raises:
-      RuntimeError: a weight or a number of samples that PyTorch refuses.
+      RuntimeError: PyTorch refuses a weight or the number of samples.
     """
     dtype = from_numpy_dtype(weights.dtype)
     if weights.ndim not in (1, 2):

@@ -1,7 +1,6 @@
 """PyTorch's CPU generator in NumPy: seeding, state, and the words and numbers of its stream.
 
-The distributions, which say how many words a call takes and what it makes of them, are in
-`funcgrad.torch.sampling`.
+The distributions, which turn words into random numbers, are in `distributions`.
 """
 
 import math
@@ -16,7 +15,7 @@ import numpy as np
 from funcgrad.torch._random.box_muller import multiply_add
 from funcgrad.torch._types import devices
 
-# PyTorch's seed for a generator that was given none.
+# PyTorch's seed for a new generator.
 _DEFAULT_SEED = 67280421310721
 
 # The C struct that `torch.Generator.get_state` returns as bytes; the gaps are fields out of use.
@@ -31,7 +30,7 @@ _STATE = np.dtype(
 
 
 class _Refusal(threading.local):
-    """Why this thread may draw no random numbers now; empty where it may."""
+    """The reason why this thread must not draw random numbers now; empty if it may."""
 
     reason = ""
 
@@ -41,7 +40,7 @@ refusal = _Refusal()
 
 @contextmanager
 def refused(reason: str) -> Iterator[None]:
-    """Nothing draws random numbers in the block, since that would not do what it says."""
+    """Refuse to draw random numbers inside a `with` block, with this reason as the error."""
     before, refusal.reason = refusal.reason, reason
     try:
         yield
@@ -50,10 +49,9 @@ def refused(reason: str) -> Iterator[None]:
 
 
 class Generator:
-    """A stream of random words that PyTorch's CPU generator gives for the same seed.
+    """The stream of random words that PyTorch's CPU generator gives for the same seed.
 
-    Whatever its device, it gives the CPU's numbers, so that results do not depend on where they
-    were computed.
+    Every device gets the CPU's numbers, so that results do not depend on the device.
 
     >>> generator = Generator().manual_seed(0)
     >>> generator.uniforms(2)
@@ -65,19 +63,19 @@ class Generator:
     def __init__(self, device: str | devices.device = "cpu") -> None:
         """Make a generator with PyTorch's fixed first seed."""
         self.device = devices.device(device)
-        # Held by each sampling function: its words must be consecutive.
+        # Each sampling function holds this lock, because its words must be consecutive.
         self.lock = threading.RLock()
-        # RandomState, though old, is what seeds mt19937 as PyTorch does; only its words are used.
+        # The old RandomState seeds mt19937 as PyTorch does; only its words are used.
         self._bits = np.random.MT19937(0)
         self._seeder = np.random.RandomState(self._bits)
         self.manual_seed(_DEFAULT_SEED)
 
     def manual_seed(self, seed: int) -> "Generator":
-        """Start the stream of `seed`, from -2**63 to 2**64 - 1 (its low 32 bits choose it).
+        """Start the stream of `seed`, from -2**63 to 2**64 - 1. Only its low 32 bits choose the stream.
 
         Raises:
-          RuntimeError: not an integer.
-          ValueError: out of range.
+          RuntimeError: the seed is not an integer.
+          ValueError: the seed is out of range.
         """
         if isinstance(seed, bool) or not isinstance(seed, int | np.integer):
             raise RuntimeError(f"manual_seed expected a long, but got {type(seed).__name__}")
@@ -90,7 +88,7 @@ class Generator:
         return self
 
     def seed(self) -> int:
-        """Start from a seed that nobody can predict, and return it."""
+        """Start from an unpredictable seed, and return it."""
         seed = secrets.randbits(53)
         self.manual_seed(seed)
         return seed
@@ -105,7 +103,7 @@ class Generator:
             state = self._bits.state["state"]
             key, position = state["key"], int(state["pos"])
             record = np.zeros((), _STATE)
-            # PyTorch counts a freshly seeded key as empty, NumPy as used up; drawing changes it.
+            # After seeding, PyTorch sets the position to 0 and NumPy to 624. Drawing changes the key.
             fresh = position == 624 and int(key[0]) == self._seed % 2**32
             record["seed"] = self._seed
             record["left"] = 625 - position
@@ -117,11 +115,11 @@ class Generator:
         return np.frombuffer(record.tobytes(), np.uint8).copy()
 
     def set_state(self, state: np.ndarray) -> None:
-        """Go to a position that `get_state`, here or in PyTorch, returned.
+        """Go to a position that `get_state` returned, here or in PyTorch.
 
         Raises:
-          TypeError: not an array of uint8.
-          RuntimeError: not the bytes of a state.
+          TypeError: `state` is not an array of uint8.
+          RuntimeError: the bytes are not a state.
         """
         if not isinstance(state, np.ndarray) or state.dtype != np.uint8:
             raise TypeError("RNG state must be a torch.ByteTensor")
@@ -150,7 +148,7 @@ class Generator:
         return clone
 
     def __copy__(self) -> "Generator":
-        """A second generator: a stream has one owner."""
+        """A second generator at the same position: two generators never share a stream."""
         return self.clone_state()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Generator":
@@ -171,20 +169,20 @@ class Generator:
         return self._raw(count)
 
     def double_words(self, count: int) -> np.ndarray:
-        """The next `count` 64-bit words, each of two 32-bit ones, the high one first."""
+        """The next `count` 64-bit words; each is made of two 32-bit words, the high one first."""
         words = self._raw(2 * count)
         return (words[0::2] << np.uint64(32)) | words[1::2]
 
     def uniforms(self, count: int) -> np.ndarray:
-        """Float32 in [0, 1), 24 bits of one word each."""
+        """Float32 numbers in [0, 1), each from 24 bits of one word."""
         return (self.words(count) & np.uint64(2**24 - 1)).astype(np.float32) * np.float32(2**-24)
 
     def double_uniforms(self, count: int) -> np.ndarray:
-        """Float64 in [0, 1), 53 bits of two words each."""
+        """Float64 numbers in [0, 1), each from 53 bits of two words."""
         return (self.double_words(count) & np.uint64(2**53 - 1)).astype(np.float64) * 2.0**-53
 
     def normals(self, count: int, mean: float, std: float) -> np.ndarray:
-        """Float64 normals one pair at a time; an odd one out waits for the next call."""
+        """Float64 normals, drawn in pairs; a spare one waits for the next call."""
         values = [] if self._next_normal is None else [self._next_normal]
         pairs = (count - len(values) + 1) // 2
         uniforms = self.double_uniforms(2 * pairs).tolist()

@@ -1,3 +1,3 @@
-"""The tensor and the view tensor: operands, writing in place, printing, layout, resizing."""
+"""The tensor and the view tensor, with operands, writes in place, printing, layout and resizing."""
 
 from funcgrad.torch._tensor import layout, resizing

@@ -1,4 +1,4 @@
-"""Moves of axes and elements of tensors: transformations of functions are made of them."""
+"""Moving axes and elements of tensors; the transformations of functions use these."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -21,7 +21,7 @@ def _call(op: Op, *tensors: Variable) -> Tensor:
 
 
 def move_axis(tensor: Variable, source: int, target: int) -> Any:
-    """The tensor with an axis at another place."""
+    """The tensor with an axis moved to another position."""
     return tensor if source == target else _call(move_op(source, target), tensor)
 
 
@@ -41,7 +41,7 @@ def take(tensor: Tensor, start: int, stop: int, axis: int = 0) -> Tensor:
 
 
 def select(tensor: Tensor, index: int, axis: int = 0) -> Tensor:
-    """The part of a tensor at one index of an axis, which goes."""
+    """The part of a tensor at one index of an axis; the axis is dropped."""
     return _call(select_op(index, axis), tensor)
 
 

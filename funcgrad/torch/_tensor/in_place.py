@@ -1,4 +1,4 @@
-"""The one way to write in place: what may be written, how it is recorded, what its node watches."""
+"""The one way to write in place: the check of the target, the recording, and the storages that the node watches."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -24,9 +24,9 @@ def in_place(
     saves_result: bool = False,
     saves_arguments: bool = False,
 ) -> Tensor:
-    """Record `op` on a tensor and others and store its result in the tensor. `writable` comes first.
+    """Record `op` on a tensor and others, and store the result in the tensor. Call `writable` first.
 
-    PyTorch's derivative needs the result if `saves_result`, then also the arguments if `saves_arguments`; see `watch`.
+    Set `saves_result` if PyTorch's derivative needs the result, and also `saves_arguments` if it needs both; see `watch`.
     """
     if type(target) is ViewTensor:
         node = target._write_in_place(op, others)
@@ -38,7 +38,7 @@ def in_place(
 
 
 def _write(op: Op, target: Tensor, others: Sequence[Variable]) -> Any:
-    """Record `op` on a tensor that is no view and store its result there; returns the node it left behind, if any."""
+    """Record `op` on a tensor that is not a view, and store the result there; returns the new node, or None."""
     before = target._storage.value
     result = record(op, (as_it_was(target), *others))
     if not write(target, result, before):
@@ -49,15 +49,15 @@ def _write(op: Op, target: Tensor, others: Sequence[Variable]) -> Any:
 
 
 def write(target: Tensor, result: tuple[Value, Any, int], before: Value | None = None) -> bool:
-    """Put a recorded result in a tensor's storage: the end of an in-place op. `writable` comes first.
+    """Store a recorded result in a tensor: the last step of an in-place op. Call `writable` first.
 
     Args:
         target: the tensor.
-        result: what was recorded.
-        before: what the tensor held when it was recorded, where the result depends on that.
+        result: the recorded result.
+        before: the tensor's value at the recording, if the result depends on it.
 
     Returns:
-        Whether it is stored: not where another thread has written to the tensor in between.
+        True if the result was stored; False if another thread has written to the tensor in between.
     """
     value, node, nr = result
     if type(target) is ViewTensor:
@@ -85,21 +85,21 @@ _REPLACE = Op("write", lambda _, new: new)
 
 
 def watch(node: Any, *watched: Storage, arguments: bool = False) -> None:
-    """Let the node of an op watch other storages than those of the arguments that its derivative needs.
+    """Check the versions of these storages, instead of the arguments', when the node runs backward.
 
-    PyTorch takes some derivatives from the result (that of `exp` is `exp` itself), and so it is the result that must not
-    be changed in place before `backward()`, while the argument may be. Of some it saves both.
+    PyTorch computes some derivatives from the result: for `exp` it is `exp` itself. So the result must not be changed in
+    place before `backward()`, and the argument may be. For some ops PyTorch saves both.
 
     Args:
-        node: the op's node; None where there is none.
-        watched: what must not be changed: results, or what indices were made from.
-        arguments: whether the arguments must not be changed either.
+        node: the op's node, or None.
+        watched: the storages that must not be changed: results or indices.
+        arguments: whether to check the arguments too.
     """
     if node is None or not node.saved:
         return
     for entry in node.saved:
         if type(entry[0]) is Packed:
-            return  # hooks keep what was saved, whatever happens to the storage
+            return  # hooks hold the saved value, so a change of the storage does no harm
     if arguments:
         (value, argument, _, held), *rest = node.saved
         both = Watched((argument, *watched))
@@ -111,7 +111,7 @@ def watch(node: Any, *watched: Storage, arguments: bool = False) -> None:
 
 
 class Watched(Storage):
-    """Several storages, none of which may be changed: what a node saved of the first goes on with its value."""
+    """Several storages that must not be changed; the node's saved value is the first one's."""
 
     __slots__ = ("parts",)
 
@@ -120,27 +120,27 @@ class Watched(Storage):
 
     @property
     def value(self) -> Value:  # type: ignore[override]
-        """What the first holds."""
+        """The first storage's value."""
         return self.parts[0].value
 
     @property
     def version(self) -> Any:  # type: ignore[override]
-        """The versions of all."""
+        """The versions of all the storages."""
         return tuple([part.version for part in self.parts])
 
     def changed(self, version: Any) -> tuple[Storage, int, bool]:
-        """The first of them that was changed."""
+        """The first storage that was changed."""
         k = next(k for k, part in enumerate(self.parts) if part.version != version[k])
         return self.parts[k], version[k], k > 0
 
 
 def writable(target: Tensor, *others: Variable, repeats: bool = False, name: str = "") -> None:
-    """Check that an in-place op of a tensor and others may change the tensor; `name` is the op's method.
+    """Check that an in-place op may change `target`; `name` is the op's method.
 
     Raises:
-        RuntimeError: it is a leaf that gathers a gradient, or a view of one, and grad mode is on; or its elements share
-            places in memory, with one another or with those of another operand; or it was made in inference mode, and
-            that is off.
+        RuntimeError: grad mode is on, and the target is a leaf that requires grad or a view of one. Or some of its elements
+            share a place in memory, with one another or with another operand. Or it was made in inference mode, and
+            inference mode is off.
     """
     if local.recorder.watch is not None:
         local.recorder.watch.writes(target)
@@ -171,10 +171,10 @@ def writable(target: Tensor, *others: Variable, repeats: bool = False, name: str
 
 
 def check_no_repeats(storage: Any) -> None:
-    """Check that a storage's elements are places of their own.
+    """Check that each element of a storage has its own place in memory.
 
     Raises:
-        RuntimeError: several are one place, as `expand` makes them.
+        RuntimeError: several elements share a place, as after `expand`.
     """
     if geometry_of(storage).repeats:
         raise RuntimeError(
@@ -184,10 +184,10 @@ def check_no_repeats(storage: Any) -> None:
 
 
 def check_no_overlap(target: Variable, other: Variable, whole: bool = False) -> None:
-    """Check that what is written is all of what an operand has of the same memory, or none of it; with `whole`, none.
+    """Refuse partial overlap between target and operand; with `whole`, refuse any overlap.
 
     Raises:
-        RuntimeError: it is some of it; with `whole`, also where it is all of it.
+        RuntimeError: the overlap is partial; with `whole`, there is an overlap.
     """
     if target is other:
         overlap = whole

@@ -1,4 +1,4 @@
-"""How a tensor lies in memory, and whether two share it: strides, offsets, pointers."""
+"""A tensor's place in memory: strides, offsets, pointers and storages."""
 
 import warnings
 from typing import Any
@@ -14,7 +14,7 @@ from funcgrad.torch._types.size import Size
 
 
 def stride(self: Tensor, dim: int | None = None) -> Any:
-    """How far apart in memory neighbours along each dimension are, or along one."""
+    """The distance in memory between neighbours along each dimension, or along `dim`; in elements."""
     strides = geometry(self).stride
     if dim is None:
         return strides
@@ -24,30 +24,30 @@ def stride(self: Tensor, dim: int | None = None) -> Any:
 
 
 def is_set_to(self: Tensor, tensor: Tensor) -> bool:
-    """Whether both are the very same places of the same memory."""
+    """Whether both tensors have the same geometry in the same memory."""
     return self._storage.memory is tensor._storage.memory and geometry(self) == geometry(tensor)
 
 
 def data_ptr(self: Tensor) -> int:
-    """A number that tells where the first element is: equal for tensors that share it."""
+    """A number for the first element's place in memory; tensors that share this place have the same number."""
     if is_transformed(self._storage.value):
         raise RuntimeError(NO_STORAGE)
     return data_pointer(self._storage, self.dtype.itemsize)
 
 
 class UntypedStorage:
-    """The memory of a tensor, as far as identity and size go."""
+    """The memory of a tensor; it has an identity and a size, and no elements to read."""
 
     def __init__(self, of: Tensor) -> None:
         self._memory = of._storage.memory
         self._itemsize = of.dtype.itemsize
 
     def data_ptr(self) -> int:
-        """A number that tells which memory this is."""
+        """A number for the memory; storages of one memory have the same number."""
         return data_pointer(self._memory, self._itemsize)
 
     def nbytes(self) -> int:
-        """How many bytes it has."""
+        """The number of bytes."""
         return Size(self._memory.value.aval.shape).numel() * self._itemsize
 
     size = nbytes
@@ -61,7 +61,7 @@ _REMOVED = (
 
 
 class TypedStorage:
-    """The memory of a tensor as a sequence of numbers, to be read."""
+    """The memory of a tensor as a read-only sequence of numbers."""
 
     _warned = False
 
@@ -76,24 +76,24 @@ class TypedStorage:
         return self._untyped
 
     def element_size(self) -> int:
-        """How many bytes an element has."""
+        """The number of bytes in one element."""
         return self.dtype.itemsize
 
     def size(self) -> int:
-        """How many elements it has."""
+        """The number of elements."""
         return self.nbytes() // self.dtype.itemsize
 
     def tolist(self) -> list[Any]:
-        """The elements in the order in which they lie in memory."""
+        """The elements in the order of the memory."""
         return self._elements.as_strided((self.size(),), (1,), 0).tolist()
 
     __len__ = size
 
     def __getitem__(self, place: int) -> Any:
-        """The element there.
+        """The element at a place.
 
         Raises:
-            RuntimeError: several are asked for.
+            RuntimeError: `place` is a slice.
         """
         if isinstance(place, slice):
             raise RuntimeError("slices are only supported in UntypedStorage.__getitem__")

@@ -1,6 +1,6 @@
-"""How an op of the tables is called: operands made variables, dtypes promoted as PyTorch does, results written in place.
+"""Operands and results of ops: numbers as variables, PyTorch's promotion of dtypes, the result's layout, and checks.
 
-The ops themselves are in the tables; the tensor class is in `tensor`.
+The ops themselves are in `_ops`; the tensor class is in `tensor`.
 """
 
 from typing import Any
@@ -21,7 +21,7 @@ NUMBERS = (bool, int, float, complex, np.number, np.bool_)
 
 
 def call(op: Op, *tensors: Variable) -> Any:
-    """Record an op; returns its tensor, or a tuple of them where it has several outputs."""
+    """Record an op; returns its tensor, or a tuple of tensors if it has several outputs."""
     result = record(op, tensors)
     if type(result) is tuple:
         return tensor_of(*result)
@@ -29,7 +29,7 @@ def call(op: Op, *tensors: Variable) -> Any:
 
 
 def number(value: Any, aval: Aval) -> Variable:
-    """A Python number as an operand of arithmetic, a 0-d variable of this type; integers wrap around.
+    """A Python number as an operand of arithmetic: a 0-d variable of this type. Integers wrap around.
 
     Raises:
         OverflowError, RuntimeError: see `as_scalar`.
@@ -38,10 +38,10 @@ def number(value: Any, aval: Aval) -> Variable:
 
 
 def stored_number(value: Any, aval: Aval) -> Variable:
-    """`number` of one that is stored as it is, so that it has to fit.
+    """`number` for a number that the dtype must hold exactly, since it is stored and does not wrap around.
 
     Raises:
-        OverflowError, RuntimeError: it does not.
+        OverflowError, RuntimeError: the number does not fit.
     """
     check_fits(value, aval.dtype)
     return number(value, aval)
@@ -77,11 +77,11 @@ def promoted(operands: tuple[Any, ...]) -> dtype:
 
 
 def laid_out(result: Tensor, *operands: Variable) -> Tensor:
-    """The result of an op that works element by element, its elements in memory in the order of the operands' elements.
+    """Lay out the result of an elementwise op in memory as PyTorch does, in the order of the operands' elements.
 
-    Only views can be in another order than that of their indices.
+    Only views among the operands can lie in another order than their indices.
     """
-    # Not one of inference mode or of `vmap`.
+    # Inference tensors and batched values are left as they are.
     plain = type(result._storage) is Storage and type(result._storage.value) is Value
     if plain and any(type(each._storage) is ViewStorage for each in operands):
         storage = result_storage(result._storage.value, operands)
@@ -134,10 +134,10 @@ def check_broadcast(*avals: Aval) -> None:
 
 
 def check_result_fits(target: tuple[int, ...], result: tuple[int, ...]) -> None:
-    """Check that a result has the shape of the tensor that it is to be stored in.
+    """Check that a result has its target's shape.
 
     Raises:
-        RuntimeError: it has not.
+        RuntimeError: the shapes differ.
     """
     if target != result:
         raise RuntimeError(
@@ -146,10 +146,10 @@ def check_result_fits(target: tuple[int, ...], result: tuple[int, ...]) -> None:
 
 
 def check_castable(result: dtype, target: dtype) -> None:
-    """Check that PyTorch would let an in-place op store its result dtype in the target's.
+    """Check that an in-place op may convert its result's dtype to the target's dtype.
 
     Raises:
-        RuntimeError: it would lose the category (complex, floating point, integer, bool).
+        RuntimeError: the conversion would lose the category (complex, floating point, integer, bool).
     """
     if (
         (result.is_complex and not target.is_complex)

@@ -1,7 +1,6 @@
 """The text of a tensor as PyTorch prints it, from its values as a NumPy array.
 
-How to get the values, the name of a node and whether a device is worth a mention are the
-caller's to know.
+The caller gives the values, the node's name, and the device if it is to be shown.
 """
 
 import contextlib
@@ -54,10 +53,10 @@ def set_printoptions(
     Args:
       precision: digits after the point (4).
       threshold: with more elements than this, only the edges are shown (1000).
-      edgeitems: how many at each edge of each dimension (3).
+      edgeitems: elements shown at each edge of each dimension (3).
       linewidth: characters in a line (80).
-      profile: "default", "short" or "full": all of the above at once; what else is given wins.
-      sci_mode: scientific notation always, never, or (None) where the values ask for it.
+      profile: "default", "short" or "full" sets all options above at once; options given beside it win.
+      sci_mode: scientific notation always (True), never (False), or if the values need it (None).
 
     >>> from funcgrad.torch.dtypes import float32
     >>> set_printoptions(precision=2)
@@ -87,7 +86,7 @@ def get_printoptions() -> dict[str, Any]:
 
 @contextlib.contextmanager
 def printoptions(**options: Any) -> Iterator[None]:
-    """Set options inside a `with` block and put back what was there."""
+    """Set options inside a `with` block; the earlier ones return after it."""
     before = get_printoptions()
     set_printoptions(**options)
     try:
@@ -107,16 +106,16 @@ def format_tensor(
     shape: Sequence[int] | None = None,
     tangent: str | None = None,
 ) -> str:
-    """What PyTorch's `repr` of the same tensor says.
+    """The text of PyTorch's `repr` for the same tensor.
 
     Args:
-      values: the elements, or None where there are none to look at (a tracer): then "...".
-      dtype: the tensor's.
-      requires_grad: of a leaf; a `grad_fn_name` takes its place.
-      grad_fn_name: such as `"MvBackward0"`.
-      device_suffix: such as `"cuda:0"`, if the device is to be mentioned.
-      class_name: printed before the parenthesis.
-      shape: needed where `values` is None.
+      values: the elements; None for a tracer, which prints as "...".
+      dtype: the tensor's dtype.
+      requires_grad: whether to print it; a `grad_fn_name` replaces it.
+      grad_fn_name: the node's name, such as `"MvBackward0"`.
+      device_suffix: the device's name, such as `"cuda:0"`, if it is to be shown.
+      class_name: the text before the parenthesis.
+      shape: the shape, needed if `values` is None.
       tangent: the printed form of a dual tensor's tangent.
 
     >>> from funcgrad.torch.dtypes import float32
@@ -132,7 +131,7 @@ def format_tensor(
         show_size, implied = True, {get_default_dtype()}
     elif values.size == 0:
         contents = "[]"
-        # One dimension of length 0 is what an empty list means.
+        # An empty list already means one dimension of length 0.
         show_size, implied = values.ndim != 1, {get_default_dtype()}
     else:
         contents = _format_values(values, dtype, len(prefix))
@@ -165,7 +164,7 @@ def _append_suffixes(text: str, suffixes: Sequence[str], indent: int) -> str:
     return text
 
 
-# A column of numbers: how to write one, and the width that all are aligned to.
+# A column of numbers: the function that writes one, and the width of all.
 _Column = tuple[Callable[[Any], str], int]
 
 
@@ -174,7 +173,7 @@ def _format_values(values: np.ndarray, dtype: dtype, indent: int) -> str:
     if values.size > _options.threshold:
         cut = [length > 2 * _options.edgeitems for length in values.shape]
         values = _edges(values, cut)
-    # Exact, and formatted as Python's own numbers from here on.
+    # The conversion is exact; from here on Python's own numbers are formatted.
     if dtype.is_complex:
         values = values.astype(np.complex128)
         write, width = _complex_column(_float_column(values.real), _float_column(values.imag))
@@ -189,7 +188,7 @@ def _format_values(values: np.ndarray, dtype: dtype, indent: int) -> str:
 
 
 def _edges(values: np.ndarray, cut: Sequence[bool]) -> np.ndarray:
-    """The elements that a summary shows, or in one dimension decides the format by."""
+    """The elements that a summary shows. In one dimension with no edge items: all, which decide the format."""
     count = _options.edgeitems
     if values.ndim == 1 and count == 0:
         return values
@@ -204,7 +203,7 @@ def _aligned(write: Callable[[Any], str], width: int) -> _Column:
 
 
 def _float_column(values: np.ndarray) -> _Column:
-    """Fixed point, scientific, or whole numbers with a bare point, after the finite values."""
+    """Fixed point, scientific, or whole numbers with a bare point; the finite values decide which."""
     counted = values[np.isfinite(values) & (values != 0)]
     if not counted.size:
         return _aligned(_write_whole, 1)

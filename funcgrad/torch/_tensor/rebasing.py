@@ -1,4 +1,4 @@
-"""A tensor that was written in place comes from another node: its place in the graph and its kept gradient move."""
+"""The move of a tensor in the graph after a write in place: it gets a new node, and its retained gradient follows."""
 
 from math import inf
 from typing import Any
@@ -14,7 +14,7 @@ CLONE = Op("clone", jnp.copy, label="CloneBackward0")
 
 
 def note_move(storage: Storage, before: GraphNode | None, node: GraphNode | None, nr: int) -> None:
-    """Note that the tensor of a storage, which came from `before`, comes from a node now; from none: it was detached."""
+    """Note that a storage's tensor moved from the node `before` to `node`; None means that it was detached."""
     counter = storage.counter
     moved = getattr(counter, "moved", None)
     start = inf if before is None else before.sequence
@@ -28,7 +28,7 @@ def note_move(storage: Storage, before: GraphNode | None, node: GraphNode | None
 
 
 def rebase(tensor: Tensor, node: GraphNode, nr: int) -> None:
-    """After a tensor that is no view was written in place: from now on it comes from there."""
+    """Give a tensor that is not a view its new node after a write in place."""
     note_move(tensor._storage, tensor._node, node, nr)
     tensor._node, tensor._nr = node, nr
     if tensor._retained is not None:
@@ -46,7 +46,7 @@ def _retain_at(tensor: Tensor) -> None:
             if held is not None:
                 target._grad = held + gradient
             else:
-                # Values never change, so a copy is made for the graph's sake alone.
+                # Values never change, so only a gradient with a graph needs a copy: for its node.
                 target._grad = (
                     gradient if given._node is None else tensor_of(*record(CLONE, (gradient,)))
                 )
@@ -55,7 +55,7 @@ def _retain_at(tensor: Tensor) -> None:
 
 
 def move_retained(tensor: Tensor) -> None:
-    """After `tensor` was written in place: its `.grad` is the gradient of what it is now."""
+    """After a write in place, let `.grad` keep the gradient of the tensor's new value."""
     node, number = tensor._retained
     before = node()
     if before is not None:

@@ -12,15 +12,16 @@ METHODS: dict[str, Any] = {}
 
 
 def publish(thing: Published, *names: str, function: bool = True, method: bool = True) -> Published:
-    """Let users reach `thing` as a function of `torch`, as an attribute of `Tensor`, or both.
+    """Publish `thing` as a function of `torch`, as an attribute of `Tensor`, or both.
 
     Args:
-        thing: a function, or for an attribute a property.
-        names: its names; its own where none is given.
-        function, method: which of the two.
+        thing: a function; for an attribute also a property.
+        names: its public names; its own name if none is given.
+        function: whether to publish it as a function of `torch`.
+        method: whether to publish it as an attribute of `Tensor`.
 
     Raises:
-        ValueError: a name is taken.
+        ValueError: a name is already taken.
     """
     for name in names or (thing.__name__,):  # type: ignore[attr-defined]
         if function:
@@ -35,7 +36,7 @@ def publish(thing: Published, *names: str, function: bool = True, method: bool =
     return thing
 
 
-# A class has these from `object`.
+# Every class inherits these from `object`.
 _INHERITED = {"__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__", "__reduce_ex__"}
 
 
@@ -47,7 +48,7 @@ def published(
 
 
 def publish_all(functions: dict[str, Any], methods: dict[str, Any]) -> None:
-    """Publish things that are no ops under their names: functions of `torch`, and attributes of `Tensor`."""
+    """Publish things that have no row: functions of `torch`, and attributes of `Tensor`, each under its name."""
     for name, thing in functions.items():
         publish(thing, name, method=False)
     for name, thing in methods.items():

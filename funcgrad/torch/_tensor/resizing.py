@@ -1,4 +1,4 @@
-"""Tensors that come to see more or fewer elements of their memory, or another memory: `resize_` and `set_`."""
+"""Giving a tensor more or fewer elements of its memory, or another memory: `resize_` and `set_`."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -22,17 +22,17 @@ from funcgrad.torch._types.size import Size, ints
 
 
 def held_elements(of: Tensor) -> int:
-    """How many elements there are in a tensor's memory."""
+    """The number of elements in a tensor's memory."""
     storage = of._storage
     memory = storage.viewed
     return Size(memory.aval.shape).numel()
 
 
 def resize(self: Tensor, size: tuple[int, ...]) -> bool:
-    """Let a tensor see as many elements of its memory as a shape has, from its first one on.
+    """Give a tensor another shape over its memory, from its first element on.
 
     Returns:
-        Whether there are enough. A memory without elements becomes one of zeros that has them.
+        False if the memory has too few elements. An empty memory is replaced by zeros instead.
     """
     made = geometries.contiguous(size)._replace(offset=geometry(self).offset)
     held = held_elements(self)
@@ -46,11 +46,10 @@ def resize(self: Tensor, size: tuple[int, ...]) -> bool:
 
 
 def resize_(self: Tensor, *sizes: Any) -> Tensor:
-    """Another shape, in place: the elements that follow in the memory from the first one on.
+    """Change the shape in place: the tensor takes the elements that follow its first one in memory.
 
     Raises:
-        RuntimeError: the tensor requires grad, or the memory, which has elements already, would have to grow: JAX's arrays
-            do not.
+        RuntimeError: the tensor requires grad; or its memory is not empty and would have to grow, and JAX's arrays do not.
 
     Behaviour: https://pytorch.org/docs/stable/generated/torch.Tensor.resize_.html
     """
@@ -83,12 +82,12 @@ def resize_as_(self: Tensor, the_template: Tensor) -> Tensor:
 
 
 class _NotImplementedNode(FunctionNode):
-    """The node of what was set to another tensor's memory."""
+    """The node of a tensor after `set_`, which has no derivative."""
 
     __slots__ = ()
 
     def pull_back(self, cotangents: Sequence[Variable | None]) -> Sequence[Variable | None]:
-        """Refuse."""
+        """Refuse to go on."""
         raise RuntimeError("derivative for set_ is not implemented")
 
 
@@ -96,11 +95,11 @@ _NotImplementedNode.__name__ = "NotImplemented"
 
 
 def set_(self: Tensor, source: Tensor | None = None) -> Tensor:
-    """Let the tensor see the elements of another one, in its memory; without one, no elements.
+    """Move the tensor to the memory and the geometry of `source`; without one, to an empty memory.
 
     Raises:
-        RuntimeError: the tensor is a leaf that requires grad, or a view that does, or the dtypes differ.
-        TypeError: the source is no tensor.
+        RuntimeError: the tensor is a leaf or a view that requires grad, or the dtypes differ.
+        TypeError: the source is not a tensor.
 
     Behaviour: https://pytorch.org/docs/stable/generated/torch.Tensor.set_.html
     """

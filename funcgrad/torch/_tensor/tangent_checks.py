@@ -1,4 +1,4 @@
-"""PyTorch's checks of a tangent that is set on a tensor."""
+"""PyTorch's checks of a tensor's tangent."""
 
 from funcgrad.torch._tensor.tensor import Tensor
 
@@ -7,7 +7,7 @@ def check_dtypes(primal: Tensor, tangent: Tensor) -> None:
     """Check the dtypes of a tensor and of its tangent.
 
     Raises:
-        ValueError: one of them has no derivatives.
+        ValueError: a dtype is neither floating point nor complex.
     """
     for what, tensor in (("primal", primal), ("tangent", tangent)):
         if not tensor._storage.value.aval.inexact:
@@ -17,10 +17,10 @@ def check_dtypes(primal: Tensor, tangent: Tensor) -> None:
 
 
 def check_sizes(primal: Tensor, tangent: Tensor) -> None:
-    """Check that a tangent is of its tensor's size.
+    """Check that a tangent has its tensor's shape.
 
     Raises:
-        RuntimeError: it is not.
+        RuntimeError: the shapes differ.
     """
     if primal.shape != tangent.shape:
         raise RuntimeError(

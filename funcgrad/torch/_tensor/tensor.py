@@ -1,4 +1,4 @@
-"""The tensor: a variable of the engine with PyTorch's attributes. Its ops are attached from the tables."""
+"""The tensor: a variable of the engine with PyTorch's attributes. `registry` attaches its ops."""
 
 import warnings
 from collections.abc import Callable
@@ -37,9 +37,9 @@ _NOT_LEAF = (
 
 
 class AccumulateGrad(Leaf):
-    """The graph node of a leaf: where its gradient gathers.
+    """The graph node of a leaf; it accumulates the leaf's gradient.
 
-    A tensor holds its node, so the node holds what the tensor is made of, and not the tensor: that would be a cycle.
+    The leaf holds its node. The node holds the leaf's storage and attributes, not the leaf: that would be a cycle.
     """
 
     __slots__ = ("_parts",)
@@ -50,18 +50,18 @@ class AccumulateGrad(Leaf):
         self.keep(variable)
 
     def keep(self, variable: Variable) -> None:
-        """Let the leaf outlive what people hold of it: storage and attributes, such as its gradient, stay here."""
-        # The attributes of a view lead here.
+        """Hold the leaf's storage and attributes, such as its gradient, so that they outlive the user's references."""
+        # A view's attributes hold this node: that would be a cycle.
         kept = isinstance(variable, Tensor) and not variable._is_view()
         self._parts = (type(variable), variable._storage, vars(variable)) if kept else None
 
     def release(self) -> None:
-        """Let it go again, since no gradient is wanted any more."""
+        """Drop the storage and attributes, because the leaf no longer requires grad."""
         self._parts = None
 
     @property
     def variable(self) -> "Tensor | None":
-        """The leaf; None where it was a view, and nobody holds it any more."""
+        """The leaf; made again if no reference to it is left. None if it was a view or was released."""
         found: Any = self.reference()
         if found is None and self._parts is not None:
             kind, storage, attributes = self._parts
@@ -73,7 +73,7 @@ class AccumulateGrad(Leaf):
 
 
 class Tensor(Variable):
-    """A multi-dimensional array that remembers what was done to it, as PyTorch's.
+    """A multi-dimensional array that records its ops for `backward()`, like PyTorch's.
 
     Make one with `tensor`, `zeros`, `rand` and the like. Behaviour: https://pytorch.org/docs/stable/tensors.html
 
@@ -85,19 +85,20 @@ class Tensor(Variable):
     """
 
     _grad: "Tensor | None" = None
-    # Of a result whose `.grad` is kept, the edge it is kept at; of a leaf, the hooks called after accumulation.
+    # For a result with `retain_grad`: the edge whose gradient is kept.
     _retained: Any = None
-    # Of a leaf that wants no gradient any more, the node of when it did: graphs lead there still.
+    # For a leaf that no longer requires grad: its former node, to which older graphs still lead.
     _former: Any = None
+    # For a leaf: the hooks that run after accumulation.
     _post_accumulate: Any = None
     __hash__ = Variable.__hash__
-    # NumPy scalars and arrays on the left leave the operators to us.
+    # With a NumPy scalar or array on the left, our reflected operator runs.
     __array_priority__: ClassVar[int] = 1000
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Nothing is left to do: `__new__`, which is in `_ops.legacy`, has made the tensor."""
 
-    # -- what it is -----------------------------------------------------------------------------------------------
+    # -- shape, dtype, device -------------------------------------------------------------------------------------
 
     @property
     def shape(self) -> Size:
@@ -105,20 +106,20 @@ class Tensor(Variable):
         return Size(self._storage.value.aval.shape)
 
     def size(self, dim: int | None = None) -> Any:
-        """The shape, or its length along `dim`."""
+        """The shape, or the length of dimension `dim`."""
         return self.shape if dim is None else self.shape[dim]
 
     @property
     def ndim(self) -> int:
-        """How many dimensions it has."""
+        """The number of dimensions."""
         return len(self._storage.value.aval.shape)
 
     def dim(self) -> int:
-        """How many dimensions it has."""
+        """The number of dimensions."""
         return self.ndim
 
     def numel(self) -> int:
-        """How many elements it has."""
+        """The number of elements."""
         return self.shape.numel()
 
     @property
@@ -128,7 +129,7 @@ class Tensor(Variable):
 
     @property
     def device(self) -> device:
-        """Where its elements are, or will be once computed."""
+        """The device of the elements; for a pending tensor, the device where they will be computed."""
         return device_of(self._storage.value.aval)
 
     # -- its place in the graph -----------------------------------------------------------------------------------
@@ -151,7 +152,7 @@ class Tensor(Variable):
     def _ask(self, wanted: bool) -> None:
         """Ask for a gradient, or stop asking."""
         if self._node is not None and self._node.begins:
-            # An argument of a function that JAX differentiates: only now the function wants a gradient, or none, itself.
+            # An argument of a function that JAX differentiates: now the function itself asks for a gradient, or for none.
             self._node = self._node.lead(AccumulateGrad(self)) if wanted else None
         elif not self.is_leaf:
             if not wanted:
@@ -183,8 +184,8 @@ class Tensor(Variable):
         """Ask for a gradient, or stop asking; returns the tensor itself.
 
         Raises:
-            RuntimeError: the dtype has no gradients, or the tensor is a result and the gradient is to be switched off.
-            TypeError: the wish is no bool.
+            RuntimeError: the dtype has no gradients; or `requires_grad` is False for a tensor that is not a leaf.
+            TypeError: `requires_grad` is not a bool.
         """
         if not isinstance(requires_grad, bool):
             raise TypeError(
@@ -197,12 +198,12 @@ class Tensor(Variable):
 
     @property
     def is_leaf(self) -> bool:
-        """Whether no op made it, as far as gradients are concerned."""
+        """True unless a recorded op made the tensor."""
         node = self._node
         return node is None or isinstance(node, Leaf) or node.begins
 
     def _is_result(self) -> bool:
-        """Whether an op is known to have made it; a view need not be asked for its node to tell."""
+        """True if a recorded op made the tensor. A view answers without making its node anew."""
         return not self.is_leaf
 
     @property
@@ -238,20 +239,20 @@ class Tensor(Variable):
 
     @property
     def name(self) -> None:
-        """None: PyTorch's tensors have had no names for long."""
+        """Always None: PyTorch's tensors no longer have names."""
         return
 
     @property
     def output_nr(self) -> int:
-        """Which of the outputs of `grad_fn` it is."""
+        """The tensor's position among the outputs of `grad_fn`."""
         return self._nr
 
     @property
     def grad(self) -> "Tensor | None":
-        """The gradient gathered so far; None before the first `backward()`.
+        """The accumulated gradient; None before the first `backward()`.
 
         Warns:
-            UserWarning: the tensor is a result, whose gradient is not kept.
+            UserWarning: the tensor is not a leaf, and its gradient is not retained.
         """
         if self._grad is None and self._retained is None and self._is_result():
             warnings.warn(_NOT_LEAF, stacklevel=2)
@@ -292,10 +293,10 @@ class Tensor(Variable):
 
     @property
     def grad_dtype(self) -> Any:
-        """The dtype of its gradient, which is its own.
+        """The dtype of the gradient: the tensor's own dtype.
 
         Raises:
-            RuntimeError: it is no leaf.
+            RuntimeError: the tensor is not a leaf.
         """
         if not self.is_leaf:
             raise RuntimeError("grad_dtype can only be accessed on leaf tensors.")
@@ -310,7 +311,7 @@ class Tensor(Variable):
 
     @property
     def data(self) -> "Tensor":
-        """The same elements without their history; writing to them is not noticed by autograd."""
+        """The same elements without history. Autograd does not notice writes to them."""
         storage = self._storage
         if type(storage) is Storage and not (duals or local.recorder.levels):
             return without_history(DataStorage(storage))
@@ -324,7 +325,7 @@ class Tensor(Variable):
         _tell(self)
         refusals.refuse_data(self._storage.value, reading=False)
         storage, given = self._storage, source._storage
-        # What an augmented assignment to `.data` gives back comes first.
+        # `x.data += y` assigns the changed `.data` back: nothing is left to do.
         if (type(given) is DataStorage and given.source is storage) or (
             given.memory is storage.memory and geometry_of(given) == geometry_of(storage)
         ):
@@ -334,7 +335,7 @@ class Tensor(Variable):
                 "data set to a tensor that requires gradients must be floating point or complex dtype"
             )
         if type(storage) is ViewStorage:
-            # The version stays that of the base.
+            # A view keeps its base's version counter.
             self._move_to(ViewStorage(given.memory, storage.counter, geometry_of(given)))
             return
         counted = not inference.is_of_inference(storage)
@@ -347,7 +348,7 @@ class Tensor(Variable):
         raise RuntimeError("Deleting tensor data is not allowed. Delete tensor instead!")
 
     def _move_to(self, storage: Storage) -> None:
-        """Let the tensor have its elements there from now on."""
+        """Move the tensor to another storage."""
         if type(storage) is ViewStorage:
             storage.creation = getattr(self._storage, "creation", None)
         self._storage = storage
@@ -355,10 +356,10 @@ class Tensor(Variable):
             self._node.keep(self)
 
     def detach(self) -> "Tensor":
-        """The same elements without their history; in-place changes of either show in both."""
+        """The same elements without history; an in-place change of one tensor shows in the other."""
         storage = apart(self._storage)
         if inference.is_of_inference(storage) and not inference.enabled():
-            storage = data_of(storage)  # counted anew, as in PyTorch
+            storage = data_of(storage)  # with a version counter of its own, as in PyTorch
         return without_history(storage)
 
     @property
@@ -444,7 +445,7 @@ class Tensor(Variable):
         return self._number(float)
 
     def __int__(self) -> int:
-        """The one element, cut to an integer."""
+        """The one element, truncated to an integer."""
         return self._number(int)
 
     def __complex__(self) -> complex:
@@ -469,7 +470,7 @@ class Tensor(Variable):
         return self._number(bool, refusals.CONTROL_FLOW)
 
     def __contains__(self, element: Any) -> bool:
-        """Whether an element, or where it broadcasts any of its elements, is among the elements."""
+        """Whether any element equals `element`, which may be a tensor that broadcasts."""
         if not isinstance(element, (Tensor, bool, int, float, complex)):
             raise RuntimeError(
                 f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(element)}."
@@ -493,7 +494,7 @@ class Tensor(Variable):
     def __repr__(self) -> str:
         """PyTorch's printed form."""
         value = self._storage.value
-        # What has left its batch can still be printed.
+        # A tensor that has escaped its batch can still be printed.
         escaped = isinstance(value, Wrapped) and value.axis is not None
         array: Any = value if escaped else self._array()
         tangent = None
@@ -524,7 +525,7 @@ class Tensor(Variable):
 
 
 def device_of(aval: Aval) -> device:
-    """Where something of this type is; where JAX puts it if it is bound to no device."""
+    """The device of an aval; JAX's default device if the aval has none."""
     bound = aval.device
     if bound is None:
         bound = jax.config.values["jax_default_device"] or jax.local_devices()[0]
@@ -536,17 +537,17 @@ def device_of(aval: Aval) -> device:
 
 
 def _tell(tensor: Tensor) -> None:
-    """Tell who watches that a tensor is about to be changed."""
+    """Tell the recorder's watch that a tensor is about to be changed."""
     watch = local.recorder.watch
     if watch is not None:
         watch.writes(tensor)
 
 
 def _check_same_device(of_gradient: device, of_tensor: device) -> None:
-    """Check that a gradient is where its tensor is.
+    """Check that a gradient and its tensor are on one device.
 
     Raises:
-        RuntimeError: it is not.
+        RuntimeError: the devices differ.
     """
     for what, given, wanted in (
         ("with device type", of_gradient.type, of_tensor.type),
@@ -560,7 +561,7 @@ def _check_same_device(of_gradient: device, of_tensor: device) -> None:
 
 
 def without_history(storage: Storage) -> Tensor:
-    """A tensor of these elements that no op made."""
+    """A tensor of these elements without a node."""
     tensor = _new(Tensor)
     tensor._storage = storage
     tensor._node, tensor._nr = None, 0
@@ -577,23 +578,23 @@ def tensor_of(value: Value, node: Any = None, nr: int = 0) -> Tensor:
 
 
 def apart(storage: Storage) -> Storage:
-    """A storage to share with a detached tensor; inside transformations a value has history of its own."""
+    """The storage for a detached tensor. Inside transformations a value has a history of its own, which this hides."""
     if (local.recorder.levels or duals) and isinstance(storage.value, Wrapped):
         return DetachedStorage(storage)
     return storage
 
 
 def concrete(array: Any, complaint: str) -> Any:
-    """The elements of an array; inside transformations, where they can be seen: if not, that is the complaint."""
+    """The elements of an array; for a wrapped value without known elements, the error is `complaint`."""
     return refusals.elements_of(array, complaint) if isinstance(array, Wrapped) else array
 
 
 def place(array: Any, where: "device | str | int | None" = None) -> Value:
-    """A value of elements given as a NumPy or JAX array: copied, and on `where` if that is said."""
+    """A value with a copy of a NumPy or JAX array's elements; on the device `where` if it is given."""
     if is_tracer(array):
         return Value.of(array)
     value = Value.of(placed(array, None if where is None else device(where).jax_device()))
-    # In a forked process what other processes send can be unpacked and read.
+    # A forked process has no watch here, so that it can unpack tensors which other processes send.
     watch = None if compiling.forked else local.recorder.watch
     if watch is not None:
         watch.creates(value)

@@ -1,4 +1,4 @@
-"""Tensors that are views: their place in the graph follows that of their base, which may be written in place.
+"""Tensors that are views. A view's node follows its base: it is made anew after the base was written in place.
 
 How PyTorch does it: https://github.com/pytorch/pytorch/blob/main/torch/csrc/autograd/variable.cpp
 """
@@ -46,9 +46,9 @@ from funcgrad.torch._types.size import Size
 _new = object.__new__
 
 
-# What has been modified where a view is refused when it is next used; where it is written, it "is being" modified.
+# The words for a view that is refused at its next use. For a refused write they are "is being".
 BASE_MODIFIED = "its base or another view of its base has been"
-# The mode a view was made in, and the one that it was written in.
+# The error's words for the mode in which a view was made, and for the mode in which it is written.
 _MODES = {
     Creation.NO_GRAD: ("no_grad", " with grad mode enabled"),
     Creation.INFERENCE: ("inference", " in normal mode"),
@@ -56,12 +56,12 @@ _MODES = {
 
 
 def refusal(storage: Storage, node: Any, nr: int, modified: str) -> str:
-    """What PyTorch says of a view that must not be written; empty where it may be.
+    """PyTorch's error message for a view that must not be written; empty if it may be written.
 
     Args:
-        storage: the view's.
-        node, nr: where it comes from.
-        modified: what is or has been modified.
+        storage: the view's storage.
+        node, nr: the view's node, and the view's position among the node's outputs.
+        modified: the words for the modification: `BASE_MODIFIED` or "is being".
     """
     creation = getattr(storage, "creation", None)
     if creation is None or creation is Creation.PLAIN:
@@ -78,28 +78,28 @@ def refusal(storage: Storage, node: Any, nr: int, modified: str) -> str:
 
 
 class _Nobody:
-    """Somebody for a leaf to know weakly, and who is gone at once."""
+    """A throwaway referent: the leaf's weak reference to it is dead immediately."""
 
 
-# The node of a view that requires grad only because its base does: gradients that arrive there are lost, as in PyTorch.
+# The node of a view that requires grad only because its base does. As in PyTorch, its gradients are lost.
 UNTRACKED = AccumulateGrad(_Nobody())  # type: ignore[arg-type]
-# Stands for the node that a view written in place will have once it is asked for.
+# Placeholder for the node of a view written in place; the node is made on demand.
 _REBASED = GraphNode()
 _REBASED.edges, _REBASED.saved, _REBASED.sequence = (), (), inf
 
 
 class AsStridedBackward0(FunctionNode):
-    """The node of a view of a result that was detached in place: it leads nowhere."""
+    """The node of a view whose base was detached in place. It passes no gradient on."""
 
     __slots__ = ()
 
     def pull_back(self, cotangents: Sequence[Variable | None]) -> Sequence[Variable | None]:
-        """Nothing."""
+        """No gradient."""
         return [None]
 
 
 class CopySlices(FunctionNode):
-    """The node of a base after a Python function wrote to a view of it; see `copy_slices` for all other writes."""
+    """The node of a base after a Python function wrote to a view of it. All other writes use `copy_slices`."""
 
     __slots__ = ("offset", "position", "way", "within")
 
@@ -114,7 +114,7 @@ class CopySlices(FunctionNode):
 
     @property
     def saved(self) -> Any:
-        """The function's node, which a walk lets go of."""
+        """The function's node; backward frees it."""
         return None if self.within is None else (self.within,)
 
     @saved.setter
@@ -123,10 +123,10 @@ class CopySlices(FunctionNode):
             self.within = None
 
     def pull_back(self, cotangents: Sequence[Variable | None]) -> Sequence[Variable | None]:
-        """The function's own way back for the view's part of the cotangent; the rest stays as it is.
+        """Run the function's backward on the view's part of the cotangent; the other part is passed on unchanged.
 
         Raises:
-            FreedError: an earlier walk let go of the function.
+            FreedError: an earlier backward freed the function's node.
         """
         if self.within is None:
             raise FreedError
@@ -142,7 +142,7 @@ class CopySlices(FunctionNode):
 
 
 def call(op: Op, *arguments: Variable) -> Tensor:
-    """The tensor that an op with one output gives."""
+    """Record an op with one output; returns its tensor."""
     return tensor_of(*record(op, arguments))
 
 
@@ -154,32 +154,32 @@ class ViewTensor(Tensor):
     """A tensor that is a view of another, its base. To the user it is a `Tensor`.
 
     Attributes:
-        _viewed: the tensor viewed, no view itself.
+        _viewed: the base, which is not a view itself.
     """
 
     _viewed: Tensor
     _own_node: Any
     _own_nr: int
     _seen: int
-    # Once it was written in place: where its base came from then, the version that this left, and the number that its
-    # own node, made later, is to have.
+    # After a write in place: the base's node and output number, the version after the write, and the sequence number for
+    # the view's own node, which is made later.
     _written: tuple[GraphNode, int, int, float] | None = None
 
     @property  # type: ignore[misc]
     def __class__(self) -> type:
-        """PyTorch has one class of tensors."""
+        """`Tensor`: PyTorch has one class for tensors and views."""
         return Tensor
 
     @property
     def _creation(self) -> Creation:
-        """How it was made."""
+        """How the view was made."""
         return self._storage.creation  # type: ignore[attr-defined]
 
     @_creation.setter
     def _creation(self, creation: Creation) -> None:
         self._storage.creation = creation  # type: ignore[attr-defined]
 
-    # -- what it is, without reading its elements -----------------------------------------------------------------
+    # -- shape and dtype, without reading the elements ------------------------------------------------------------
 
     @property
     def shape(self) -> Size:
@@ -188,7 +188,7 @@ class ViewTensor(Tensor):
 
     @property
     def ndim(self) -> int:
-        """How many dimensions it has."""
+        """The number of dimensions."""
         return len(aval_of(self._storage).shape)
 
     @property
@@ -200,10 +200,10 @@ class ViewTensor(Tensor):
 
     @property
     def _node(self) -> Any:
-        """The graph node it comes from: made anew where the base was written in place since it was last made.
+        """The view's node. It is made anew if the base was written in place since it was last made.
 
         Raises:
-            RuntimeError: that must not be, since the view was made without a gradient or by an op with several outputs.
+            RuntimeError: it must be made anew, and the view was made without grad mode or by an op with several outputs.
         """
         known, base = self._own_node, self._viewed
         if base._node is None and (known is None or isinstance(known, Leaf)):
@@ -222,7 +222,7 @@ class ViewTensor(Tensor):
 
     @property
     def _nr(self) -> int:
-        """Which of the node's outputs it is."""
+        """The view's position among the node's outputs."""
         return self._own_nr
 
     @_nr.setter
@@ -234,14 +234,14 @@ class ViewTensor(Tensor):
         """Whether a gradient flows to it."""
         if self._own_node is not None:
             return True
-        # What was made in inference mode has no views, as far as gradients are concerned.
+        # A view of an inference tensor does not follow its base in the graph.
         return self._viewed._node is not None and not inference.is_of_inference(self._storage)
 
     def _ask(self, wanted: bool) -> None:
         if wanted and local.recorder.levels:
             raise RuntimeError(REQUIRES_GRAD)
         if wanted and self.is_leaf and self._own_node is None:
-            # Asked of the property, this would be the untracked node.
+            # Not `_node`: the property would give the untracked node.
             self._check_may_require_grad()
             self._own_node = self._former or AccumulateGrad(self)
         elif not wanted and self.is_leaf:
@@ -251,7 +251,7 @@ class ViewTensor(Tensor):
 
     @property
     def is_leaf(self) -> bool:
-        """Whether no op made it, as far as gradients are concerned."""
+        """True unless a recorded op made the view."""
         node = self._node
         return node is None or isinstance(node, Leaf)
 
@@ -269,7 +269,7 @@ class ViewTensor(Tensor):
         return self._viewed if self._is_view() else None
 
     def _is_view(self) -> bool:
-        # Of what was made in inference mode PyTorch keeps no account.
+        # PyTorch does not track views of inference tensors.
         return not inference.is_of_inference(self._storage)
 
     def _rebase(self) -> None:
@@ -279,7 +279,7 @@ class ViewTensor(Tensor):
         if self._written is not None and self._own_node is _REBASED:
             node, nr, version, number = self._written
             if version == storage.version:
-                # Also where the base was detached since.
+                # This holds even if the base was detached since.
                 base, sequence = Variable(base._storage, node, nr), number
         self._written = None
         with where(self._viewed._storage.value), grad_mode(True):
@@ -297,11 +297,11 @@ class ViewTensor(Tensor):
             move_retained(self)
 
     def _rebase_on(self, node: FunctionNode, position: int) -> None:
-        """After a Python function wrote to this view: let its node be that of the base, for the view's part of it.
+        """After a Python function wrote to this view: give the base a node that runs the function on the view's part.
 
         Args:
-            node: the function's, with one output.
-            position: which of its edges is the view's.
+            node: the function's node, with one output.
+            position: the position of the view's edge among the node's edges.
         """
         self._check_writable(())
         made = CopySlices(node, position, self)
@@ -309,26 +309,26 @@ class ViewTensor(Tensor):
         self._expect_node(made, 0)
 
     def _expect_node(self, node: GraphNode, nr: int) -> None:
-        """Its base was written to through it: its node is made when it is asked for, as if it had been made now.
+        """After a write through this view: let its node be made on demand, with a sequence number as if made now.
 
         Args:
-            node, nr: where the base comes from after the write.
+            node, nr: the base's node after the write, and the base's position among its outputs.
         """
         self._own_node, self._written = _REBASED, (node, nr, self._storage.version, next_sequence())
         if self._retained is not None:
             move_retained(self)
 
     def _see_version(self) -> None:
-        """Take the node as it is for that of the present version."""
+        """Mark the present node as valid for the present version."""
         self._seen = self._storage.version
 
     # -- writing to it --------------------------------------------------------------------------------------------
 
     def _check_writable(self, others: Sequence[Variable]) -> None:
-        """Check that autograd can follow an in-place op on this view. Called where grad mode is on.
+        """Check that autograd can record an in-place op on this view. Call it only in grad mode.
 
         Raises:
-            RuntimeError: it cannot: the base is a leaf, or the view was made in a way that forbids it.
+            RuntimeError: the base is a leaf that requires grad, or the view was made in a way that forbids the write.
         """
         requires_grad = self.requires_grad
         if requires_grad or any(_requires_grad(other) for other in others):
@@ -346,10 +346,10 @@ class ViewTensor(Tensor):
     def _write_in_place(self, op: Op, others: Sequence[Variable]) -> Any:
         """Record `op` on this view and `others`, and store its result in the memory.
 
-        One op does all of it, from base to base, so its derivative is that of the whole.
+        One op maps the old base to the new base, so its derivative covers the whole base.
 
         Returns:
-            The graph node it left behind, if any.
+            The new graph node, or None.
         """
         written, node = self._try_to_write(op, others)
         if not written:
@@ -360,10 +360,12 @@ class ViewTensor(Tensor):
     def _try_to_write(
         self, op: Op, others: Sequence[Variable], alone: bool = False
     ) -> tuple[bool, Any]:
-        """Record and store, unless another thread has written to the memory in between; none can where this one is `alone`.
+        """Record the op and store its result, unless another thread has written to the memory in between.
+
+        With `alone`, the caller holds `writing`, so no other thread can write.
 
         Returns:
-            Whether it is stored, and the node.
+            Whether the result was stored, and the new node or None.
         """
         storage: Any = self._storage
         base = self._viewed
@@ -386,7 +388,7 @@ class ViewTensor(Tensor):
                 return False, None
             target.value = value
             storage.counter.version += 1
-            storage.cached = None  # nobody needs the elements as they were
+            storage.cached = None  # the old elements are out of date
             if node is not None:
                 rebase(base, node, nr)
                 self._expect_node(node, nr)
@@ -402,14 +404,17 @@ def _requires_grad(variable: Variable) -> bool:
 
 
 def as_it_was(target: Variable) -> Variable:
-    """The target of an in-place op as an argument: hooks on saved tensors must not be given what is about to change."""
+    """The target of an in-place op as an argument.
+
+    With an observer it gets a storage of its own, so that saved-tensor hooks do not see the coming change.
+    """
     if local.recorder.observer is None:
         return target
     return Variable(Storage(target._storage.value), target._node, target._nr)
 
 
 def keep_apart(node: Any) -> None:
-    """Let the node of an in-place op keep what it needs of its target as it was, as PyTorch keeps a copy."""
+    """Let the node of an in-place op keep its target's old value if the derivative needs it; PyTorch keeps a copy."""
     if node is not None and node.saved and 0 in node.rule.saves:
         value = node.saved[0][0]
         node.saved = ((value, Storage(value), 0, value), *node.saved[1:])
@@ -427,7 +432,7 @@ def view_tensor(
     made._own_node, made._own_nr = node, nr
     try:
         made._seen = storage.version
-    except RuntimeError:  # of a tensor made in inference mode, which has none, and never a node
+    except RuntimeError:  # an inference tensor has no version, and never a node
         made._seen = 0
     if type(input) is ViewTensor:
         made._viewed = input._viewed
@@ -439,7 +444,7 @@ def view_tensor(
 
 
 def made_now() -> Creation:
-    """How views are made in this thread's grad mode."""
+    """The `Creation` of a view made now, by this thread's modes."""
     if local.recorder.grad_enabled:
         return Creation.PLAIN
     return Creation.INFERENCE if inference.enabled() else Creation.NO_GRAD
@@ -450,9 +455,9 @@ def make_view(input: Tensor, geometry: Any, op: Op, places: tuple[int, ...] = ()
 
     Args:
         input: the tensor, which may be a view itself.
-        geometry: where the view's elements are.
-        op: gives the view's elements from the input's; recorded only where a gradient is wanted.
-        places: the numbers that it takes beside them.
+        geometry: the view's geometry.
+        op: gives the view's elements from the input's; recorded only if the view gets a node.
+        places: the op's numbers, its arguments after the input.
     """
     storage = view_of(input._storage, geometry)
     node, nr = None, 0
@@ -464,7 +469,7 @@ def make_view(input: Tensor, geometry: Any, op: Op, places: tuple[int, ...] = ()
 
 
 def _leaves_node(input: Tensor) -> bool:
-    """Whether a view of a tensor has a node: not of one that was made in inference mode."""
+    """Whether a new view of a tensor gets a node. A view of an inference tensor gets none."""
     return (
         local.recorder.grad_enabled
         and input._node is not None
@@ -473,13 +478,13 @@ def _leaves_node(input: Tensor) -> bool:
 
 
 def written_view(input: Tensor, geometry: Any) -> Tensor:
-    """A view of a tensor that is only written to, so that no op need be recorded for it."""
+    """A view that is only written to, so that it needs no recorded op."""
     node = None if not input.requires_grad else _REBASED
     return view_tensor(input, view_of(input._storage, geometry), node, 0, made_now())
 
 
 def make_reinterpreted(input: Tensor, geometry: Any, dtype: Any, op: Op) -> Tensor:
-    """A view whose elements are the input's seen as real or as complex numbers."""
+    """A view of the input's elements as real or as complex numbers."""
     storage = reinterpreted(input._storage, geometry, dtype)
     storage.remade_by = op.label
     node, nr = None, 0
@@ -490,14 +495,14 @@ def make_reinterpreted(input: Tensor, geometry: Any, dtype: Any, op: Op) -> Tens
 
 
 def view_of_itself(input: Tensor) -> Tensor:
-    """A view of all of a tensor, without a node: what a custom function makes of an argument that it returns."""
+    """A view of a whole tensor, without a node. A custom function that returns its argument returns this view."""
     of = geometry(input)
     made = geometries.view(of, of.size) or of
     return view_tensor(input, view_of(input._storage, made), None, 0, Creation.FUNCTION)
 
 
 def make_views(input: Tensor, geometries: Sequence[Any], op: Op) -> tuple[Tensor, ...]:
-    """The views that one op gives."""
+    """The views of an op with several outputs."""
     storages = [view_of(input._storage, each) for each in geometries]
     creation = Creation.SEVERAL if local.recorder.grad_enabled else made_now()
     if not _leaves_node(input):
@@ -513,5 +518,5 @@ def make_views(input: Tensor, geometries: Sequence[Any], op: Op) -> tuple[Tensor
 
 
 def geometry(of: Tensor) -> Any:
-    """Where a tensor's elements lie."""
+    """A tensor's geometry: the places of its elements in memory."""
     return geometry_of(of._storage)

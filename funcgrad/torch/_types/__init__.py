@@ -1,1 +1,1 @@
-"""Dtypes and their limits, sizes, devices, numbers, trees, names of graph nodes."""
+"""The plain values around a tensor: dtypes and their limits, sizes, devices, numbers, trees, and the names of nodes."""

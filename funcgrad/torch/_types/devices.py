@@ -1,4 +1,4 @@
-"""`device`: where a tensor's elements are, as PyTorch names it, and which JAX device that is."""
+"""`device`: PyTorch's name for the place of a tensor's elements, and the JAX device behind it."""
 
 import re
 from typing import TYPE_CHECKING, Any
@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import jax
 
-# PyTorch's device types and "tpu", each with the JAX platform that serves it (None: JAX's default;
-# absent from the second table: may be named, cannot be used).
+# PyTorch's device types and "tpu"; then the JAX platform of each (None is JAX's default). A type without
+# a platform can be named but not used.
 _DEVICE_TYPES = (
     *("cpu", "cuda", "ipu", "xpu", "mkldnn", "opengl", "opencl", "ideep", "hip", "ve", "fpga"),
     *("maia", "xla", "lazy", "vulkan", "mps", "meta", "hpu", "mtia", "privateuseone", "tpu"),
@@ -19,16 +19,16 @@ _DEVICE_STRING = re.compile(r"([a-zA-Z_]+)(?::(0|[1-9][0-9]*))?")
 class device:
     """Where a tensor lives, named as PyTorch names it.
 
-    `device("cuda:1")`, `device("cuda", 1)`, `device("cpu")`, `device("tpu")`; "cuda" is JAX's GPU
-    platform (ROCm included) and "xla" whatever platform JAX prefers. A name says nothing about
-    the machine until `jax_device` is called.
+    Examples are `device("cuda:1")`, `device("cuda", 1)`, `device("cpu")` and `device("tpu")`. "cuda"
+    is JAX's GPU platform (ROCm included), and "xla" is JAX's default platform. Only `jax_device`
+    checks that the machine has the device.
 
     Attributes:
       type: the kind of device, such as `"cuda"`.
-      index: which one of its kind, or None for the current one.
+      index: the number of the device among its kind; None for the current one.
 
     Raises:
-      RuntimeError: the text names no device.
+      RuntimeError: the text does not name a device.
 
     >>> device("cuda:1"), str(device("cpu")), device("cuda", 0) == device("cuda")
     (device(type='cuda', index=1), 'cpu', False)
@@ -80,10 +80,10 @@ class device:
         return cls(kind, None if kind == "cpu" and position == 0 else position)
 
     def jax_device(self) -> "jax.Device":
-        """The JAX device of this process that the name stands for (index None: the first).
+        """This process's JAX device of this name; the first one if `index` is None.
 
         Raises:
-          RuntimeError: JAX has no such platform here, or fewer devices of it.
+          RuntimeError: JAX does not have the platform here, or has too few devices of it.
 
         >>> device("cpu").jax_device().platform
         'cpu'

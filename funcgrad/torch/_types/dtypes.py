@@ -1,7 +1,4 @@
-"""The plain values that describe a tensor, as PyTorch spells them: `dtype` and `Size`.
-
-Type promotion and the default dtype are here too; the tensors that have these properties are not.
-"""
+"""`dtype` with PyTorch's names, type promotion, and the default dtype."""
 
 import functools
 import numbers
@@ -72,7 +69,7 @@ class dtype:
         """The complex dtype whose parts have this precision (complex64 for integers).
 
         Raises:
-          TypeError: for float16, whose complex32 no JAX backend has.
+          TypeError: the dtype is float16. Its complex32 exists on no JAX backend.
         """
         if self.is_complex:
             return self
@@ -92,7 +89,7 @@ class dtype:
         return f"torch.{self.scalar_type}Tensor"
 
     def to_real(self) -> "dtype":
-        """The dtype of the real part; a real dtype is its own."""
+        """The dtype of the real part; for a real dtype, the dtype itself."""
         return {complex64: float32, complex128: float64}.get(self, self)
 
 
@@ -132,7 +129,7 @@ ALL_DTYPES: tuple[dtype, ...] = (
     *(uint8, int8, int16, int32, int64, bool_),
 )
 
-# PyTorch's public names. `float`, `int` and `bool` stand here only, to leave Python's own usable.
+# PyTorch's public names. `float`, `int` and `bool` are only keys here, so that Python's own stay usable.
 NAMES: dict[str, dtype] = {
     **{each.name: each for each in ALL_DTYPES},
     "half": float16,
@@ -147,7 +144,7 @@ NAMES: dict[str, dtype] = {
 
 _BY_NUMPY = {each.numpy_dtype: each for each in ALL_DTYPES}
 
-# The C++ names of element types, as some of PyTorch's messages spell them.
+# The C++ names of element types, used by some of PyTorch's messages.
 C_NAMES = {
     float16: "c10::Half",
     bfloat16: "c10::BFloat16",
@@ -165,7 +162,7 @@ C_NAMES = {
 
 
 def kernel_name(of: dtype) -> str:
-    """What PyTorch's kernels call a dtype.
+    """The name of a dtype in the errors of PyTorch's kernels.
 
     >>> kernel_name(int64), kernel_name(float32)
     ('long int', 'float')
@@ -225,7 +222,7 @@ _forgotten: list[dict[Any, Any]] = []
 
 
 def forgotten_with_default_dtype(cache: dict[Any, Any]) -> dict[Any, Any]:
-    """Let a cache whose entries depend on the default dtype be emptied whenever that changes; returns it."""
+    """Empty a cache whenever the default dtype changes, because its entries depend on it; returns the cache."""
     _forgotten.append(cache)
     return cache
 
@@ -365,8 +362,8 @@ def _result_dtype(
     default: dtype,
 ) -> dtype:
     if any(_category(each) >= _FLOAT for each in dimensioned + zero_dimensional):
-        # Then a tensor sets the precision, and a scalar's must not be asked: with float16 as the
-        # default it may not even exist.
+        # A tensor sets the precision here, so a scalar's precision does not matter. It may not even
+        # exist: with float16 as the default, a complex scalar has no dtype.
         default = float32
     by_priority = (
         dimensioned,
@@ -383,12 +380,6 @@ def _combine(higher: dtype, lower: dtype) -> dtype:
     if _category(lower) <= _category(higher):
         return higher
     if higher.is_floating_point:
-        # Only complex ranks above: the precision stays that of the operand with priority.
+        # Only complex ranks above. The operand with priority keeps its precision.
         return higher.to_complex()
     return promote_types(higher, lower)
-
-
-# ---------------------------------------------------------------------------- limits
-
-
-# ---------------------------------------------------------------------------- shape

@@ -7,7 +7,7 @@ from funcgrad.torch._types.dtypes import _default_dtype, bool_, dtype
 
 
 class _Limits:
-    """What `finfo` and `iinfo` share: a read-only record of one dtype, compared by it."""
+    """The common base of `finfo` and `iinfo`: a record of one dtype's limits, compared by value."""
 
     dtype: str
     bits: int
@@ -19,7 +19,7 @@ class _Limits:
 
 
 class finfo(_Limits):
-    """Numerical limits of a floating-point dtype; those of its parts for a complex one.
+    """Numerical limits of a floating-point dtype; for a complex dtype, the limits of its parts.
 
     Attributes are Python floats: `bits`, `eps`, `max`, `min`, `tiny`, `smallest_normal`,
     `resolution`; and `dtype`, a name.
@@ -34,7 +34,7 @@ class finfo(_Limits):
     """
 
     def __init__(self, type: dtype | None = None) -> None:
-        """Look up the limits of `type`, by default those of the default dtype."""
+        """Look up the limits of `type`; of the default dtype if None."""
         asked = _default_dtype if type is None else type
         if not isinstance(asked, dtype):
             raise TypeError(

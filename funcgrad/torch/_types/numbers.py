@@ -1,4 +1,4 @@
-"""Python numbers as elements of a dtype: which of them PyTorch takes, and which wrap around."""
+"""Python numbers as elements of a dtype: PyTorch's rules for numbers that do not fit."""
 
 from math import isfinite
 from typing import Any
@@ -20,11 +20,11 @@ def kind_of(value: Any) -> str:
 
 
 def as_scalar(value: Any, dtype: np.dtype) -> Any:
-    """A number as an operand of arithmetic: integers wrap around, and beyond the largest number there is infinity.
+    """A number as an operand of arithmetic. Integers wrap around, and a float that is too large becomes infinity.
 
     Raises:
         OverflowError: an integer has more than 64 bits.
-        RuntimeError: a complex number is to be a real one.
+        RuntimeError: the number has an imaginary part, and the dtype is real.
 
     >>> as_scalar(300, np.dtype(np.uint8))
     np.uint8(44)
@@ -47,7 +47,7 @@ def as_scalar(value: Any, dtype: np.dtype) -> Any:
 
 
 def check_fits(value: Any, dtype: np.dtype) -> None:
-    """Check that PyTorch stores a number in a dtype.
+    """Check that a dtype can hold a number, by PyTorch's rules.
 
     Raises:
         OverflowError: an integer has more than 64 bits.

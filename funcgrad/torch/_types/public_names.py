@@ -1,4 +1,4 @@
-"""The names that functions and classes tell of themselves: where users find them, for printing, complaints and pickle."""
+"""The module and name that a function or a class shows in printing, errors and pickle: its public place."""
 
 from collections.abc import Iterable, Mapping
 from types import FunctionType
@@ -8,13 +8,13 @@ from typing import Any
 def name_as_found(
     module: str, names: Iterable[str], things: Mapping[str, Any], owner: str = ""
 ) -> None:
-    """Let functions and classes that private modules define tell a public place: `module`, and there `owner`'s attribute.
+    """Give functions and classes of private modules the module and the name under which users find them.
 
     Args:
-        module: the name of the module that users find them in.
-        names: of the things; of several names of one thing, its own if that is among them.
-        things: by name.
-        owner: the class that they are methods of, with its dot; empty for a module.
+        module: the public module's name.
+        names: the public names. A thing with several names keeps its own if that is one of them.
+        things: the functions and classes by name.
+        owner: for methods, the class's name with a dot; else empty.
     """
     for name in sorted(names, key=lambda name: getattr(things[name], "__name__", "") != name):
         thing = things[name]

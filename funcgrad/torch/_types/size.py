@@ -84,7 +84,7 @@ def _size(lengths: tuple[int, ...]) -> Size:
 
 
 def ints(given: Sequence[Any]) -> tuple[int, ...]:
-    """Numbers given one by one or as one sequence."""
+    """Integers given one by one or as one sequence."""
     if len(given) == 1 and isinstance(given[0], (tuple, list)):
         given = given[0]
     return tuple([index(each) for each in given])

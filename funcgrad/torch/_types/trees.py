@@ -1,6 +1,6 @@
-"""Nested tuples, lists and dictionaries taken apart and put together, as PyTorch's pytrees.
+"""Flattening and rebuilding nested tuples, lists and dictionaries, by the rules of PyTorch's pytrees.
 
-JAX's have other rules: they sort the keys of a dictionary and take None for a node.
+JAX's pytrees have other rules: they sort the keys of a dictionary, and None is a node.
 """
 
 from collections import OrderedDict, defaultdict
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 
 class Spec(NamedTuple):
-    """How a tree is built: the node's type (None for a leaf), what else rebuilding it takes, and its children."""
+    """The structure of a tree: its type (None for a leaf), the data needed to rebuild it, and its children."""
 
     kind: Any
     context: Any
@@ -17,15 +17,15 @@ class Spec(NamedTuple):
 
     @property
     def leaves(self) -> int:
-        """How many leaves there are."""
+        """The number of leaves."""
         return 1 if self.kind is None else sum(child.leaves for child in self.children)
 
     def __repr__(self) -> str:
-        """As PyTorch's messages have it."""
+        """The text in PyTorch's messages."""
         return self.lines(0)
 
     def lines(self, indent: int) -> str:
-        """The printed form, its further lines indented."""
+        """The printed form, with an indent from the second line on."""
         if self.kind is None:
             return "*"
         name = "namedtuple" if is_namedtuple(self.kind) else self.kind.__name__
@@ -52,7 +52,7 @@ def is_namedtuple(kind: type) -> bool:
 
 
 def flatten(tree: Any) -> tuple[list[Any], Spec]:
-    """The leaves in order, and how they were nested."""
+    """The leaves in order, and the structure of the tree."""
     parts = _parts(tree)
     if parts is None:
         return [tree], LEAF
@@ -80,7 +80,7 @@ def _parts(tree: Any) -> tuple[Any, Any, list[Any]] | None:
 
 
 def unflatten(leaves: list[Any] | tuple[Any, ...], spec: Spec) -> Any:
-    """Leaves nested as `spec` says."""
+    """The tree with this structure and these leaves."""
     if spec.kind is None:
         return leaves[0]
     children = []
@@ -107,7 +107,7 @@ def tree_map(function: Callable[[Any], Any], tree: Any) -> Any:
 
 
 def broadcast(prefix: Any, spec: Spec) -> list[Any] | None:
-    """For each leaf of a tree built as `spec`, the leaf of `prefix` above it; None where they do not fit."""
+    """For each leaf of a tree with this structure, the leaf of `prefix` above it; None if the two do not fit."""
     parts = _parts(prefix)
     if parts is None:
         return [prefix] * spec.leaves

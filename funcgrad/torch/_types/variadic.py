@@ -1,4 +1,4 @@
-"""Arguments that PyTorch takes one by one, as one sequence, or by their name: `x.view(2, 3)`, `x.view((2, 3))`, `x.view(size=(2, 3))`."""
+"""Arguments in three forms: `x.view(2, 3)`, `x.view((2, 3))` and `x.view(size=(2, 3))`."""
 
 import inspect
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def variadic(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Let a function's `*numbers` be given by name, too; the first name is the one that its signature shows."""
+    """Let a caller also give a function's `*numbers` by one of these names; the signature shows the first one."""
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(function)

@@ -1,4 +1,4 @@
-"""View ops complain of their first argument's place in the graph before anything else."""
+"""The order of errors in view ops: a view that must not be used any more comes first."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -9,7 +9,7 @@ from funcgrad.torch._tensor.tensor import Tensor
 
 
 def complained(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function`, whose first argument complains first: PyTorch looks at its place in the graph before anything else."""
+    """Let an error of the first argument's node replace `function`'s own error, because PyTorch checks the node first."""
 
     @wraps(function)
     def wrapper(input: Tensor, *args: Any, **kwargs: Any) -> Any:
@@ -24,7 +24,7 @@ def complained(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def complaining(table: dict[str, Any]) -> dict[str, Any]:
-    """A table of functions and properties with the functions made so."""
+    """A table of functions and properties, with `complained` applied to the functions."""
     return {
         name: each if isinstance(each, property) else complained(each)
         for name, each in table.items()

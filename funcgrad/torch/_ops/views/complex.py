@@ -40,7 +40,7 @@ def view_as_real(input: Tensor) -> Tensor:
 
 
 def view_as_complex(input: Tensor) -> Tensor:
-    """Pairs of real and imaginary parts, in the last dimension, as complex elements.
+    """Complex elements from pairs of real and imaginary parts in the last dimension.
 
     Raises:
         RuntimeError: the last dimension is not of length 2, or the pairs do not lie in memory as complex numbers do.
@@ -67,7 +67,7 @@ def view_as_complex(input: Tensor) -> Tensor:
 
 
 def real(input: Tensor) -> Tensor:
-    """The real parts, as a view; a real tensor itself."""
+    """The real parts, as a view; a real tensor is returned itself."""
     return select(view_as_real(input), -1, 0) if input.dtype.is_complex else input
 
 

@@ -1,4 +1,4 @@
-"""The elements of a tensor seen as those of another dtype: `Tensor.view(dtype)`."""
+"""A tensor's bits as elements of another dtype: `Tensor.view(dtype)`."""
 
 from funcgrad.torch._memory.geometry import Geometry
 from funcgrad.torch._memory.storages import reinterpreted
@@ -8,17 +8,17 @@ from funcgrad.torch._types.dtypes import dtype
 
 
 def view_dtype(input: Tensor, to: dtype) -> Tensor:
-    """The same bits as elements of another dtype. No gradient flows through them.
+    """The same bits as elements of another dtype. No gradient flows through the view.
 
     Raises:
-        RuntimeError: the elements are of another size, and do not lie in memory so that they could be seen so.
+        RuntimeError: the dtypes' sizes differ, and the sizes, strides or offset do not fit.
     """
     of = _regrouped(geometry(input), input.dtype, to)
     return without_history(reinterpreted(input._storage, of, to.numpy_dtype))
 
 
 def _regrouped(of: Geometry, given: dtype, wanted: dtype) -> Geometry:
-    """Where the elements lie in the memory, counted in those of the dtype wanted.
+    """The view's geometry, counted in elements of the wanted dtype.
 
     Algorithm: `view_dtype` in https://github.com/pytorch/pytorch/blob/main/aten/src/ATen/native/TensorConversions.cpp
     """

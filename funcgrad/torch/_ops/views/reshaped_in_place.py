@@ -1,4 +1,4 @@
-"""Views in place: ops that change how a tensor sees its memory, and leave the memory as it is."""
+"""View ops in place: they change a tensor's geometry, and leave its memory unchanged."""
 
 from collections.abc import Callable
 from operator import index
@@ -22,7 +22,7 @@ from funcgrad.torch._tensor.registry import publish_all
 from funcgrad.torch._tensor.tensor import AccumulateGrad, Tensor
 from funcgrad.torch._tensor.view import ViewTensor, geometry
 
-# What an op says: the new geometry, the row, and the static arguments of the op.
+# The change that an op makes: the new geometry, the row, and the op's static arguments.
 Change = tuple[Geometry, rows.ViewRow, tuple[Any, ...]]
 
 
@@ -87,7 +87,7 @@ def detach_(self: Tensor) -> Tensor:
         RuntimeError: the tensor is a view.
     """
     if inferring():
-        return self  # autograd has no say there, and leaves it as it is
+        return self  # in inference mode autograd is off, and the tensor stays as it is
     if local.recorder.levels:
         check_captured(self)
     if self._is_view() or is_batched(self._storage.value):
@@ -105,7 +105,7 @@ def detach_(self: Tensor) -> Tensor:
         note_move(self._storage, node, None, 0)
         self._node, self._nr, self._former = None, 0, None
         if node in hooked and node.outputs == 1 and self._retained is None:
-            # The tensor keeps its hooks, should it require grad again.
+            # The tensor keeps its hooks, in case it requires grad again.
             self._former = AccumulateGrad(self)
             self._former.release()
             hooks_of(self._former).arriving = hooked[node].arriving

@@ -1,7 +1,7 @@
-"""The rows of the ops that give views: the JAX function that an op's derivative is taken from, and the view's geometry.
+"""The rows of the view ops: a JAX function, from which the derivative is taken, and the view's geometry.
 
-A view reads its elements through its geometry, so the JAX function runs only where a graph is recorded. Names are those of
-the nodes' ops; the functions that users call are in `views`, `splitting` and `reshaped_in_place`.
+A view reads its elements through its geometry, so the JAX function runs only if a graph is recorded. A row is named after
+its node's op. The functions that users call are in `views`, `splitting` and `reshaped_in_place`.
 """
 
 from collections.abc import Callable
@@ -20,10 +20,10 @@ from funcgrad.torch._tensor.view import geometry, make_view
 
 
 class ViewRow(Row):
-    """The row of an op that gives a view.
+    """The row of a view op.
 
-    Its JAX function takes the input, then what its code depends on, then the places along dimensions (`Factor`), which are
-    inputs of the program.
+    Its JAX function takes the input, then the static arguments, then the places along dimensions (`Factor`). Places are
+    inputs of the program, so another place needs no new program.
     """
 
     def __init__(
@@ -33,24 +33,24 @@ class ViewRow(Row):
         function: Callable[..., Any],
         of: Callable[..., Geometry] | None = None,
     ) -> None:
-        """Declare it.
+        """Declare a view op.
 
         Args:
             name: PyTorch's name of the op; several rows may share it.
             node: the graph node's name, which no other row has.
             function: the JAX function.
-            of: the view's geometry, from the input's and the numbers that the function takes.
+            of: gives the view's geometry from the input's geometry and the function's numbers.
         """
         super().__init__(f"{name}.{node}", node, function, arguments_of(function), kind="view")
         self.of = of
         self.places = sum(each.role is Role.FACTOR for each in self.arguments)
 
     def __call__(self, input: Tensor, *numbers: Any) -> Tensor:  # type: ignore[override]
-        """The view of a tensor for these numbers, which were checked before."""
+        """The view of a tensor for these numbers, which the caller has checked."""
         return self.view(input, self.of(geometry(input), *numbers), *numbers)  # type: ignore[misc]
 
     def view(self, input: Tensor, made: Geometry, *numbers: Any) -> Tensor:
-        """The view of this geometry."""
+        """The view of a tensor with this geometry."""
         count = len(numbers) - self.places
         return make_view(input, made, self.op(*numbers[:count]), numbers[count:])
 
@@ -75,7 +75,7 @@ UNSAFE_VIEW = view_row("_unsafe_view", "UnsafeViewBackward0")(_shaped)
 UNSQUEEZE, UNSQUEEZE_IN_PLACE = (
     view_row("unsqueeze", f"UnsqueezeBackward{k}")(_shaped) for k in range(2)
 )
-# For no dimension, one and several; then the same in place.
+# `squeeze` without a dimension, with one and with several; then the same in place.
 SQUEEZE = tuple(view_row("squeeze", f"SqueezeBackward{k}")(_shaped) for k in range(6))
 
 
@@ -90,7 +90,7 @@ def EXPAND(input: Array, size: tuple[int, ...]) -> Any:
 
 @view_row("alias", "AliasBackward0", lambda of: of)
 def ALIAS(input: Array) -> Any:
-    """All of it."""
+    """The whole tensor."""
     return input
 
 
@@ -122,7 +122,7 @@ T, T_IN_PLACE = (view_row("t", f"TBackward{k}", _reversed)(_transposed) for k in
 
 @view_row("select", "SelectBackward0", geometries.select)
 def SELECT(input: Array, dim: int, index: Factor) -> Any:
-    """One place along a dimension, which goes."""
+    """One place along a dimension; the dimension is dropped."""
     return lax.dynamic_index_in_dim(input, index, dim, False)
 
 

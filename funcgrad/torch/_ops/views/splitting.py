@@ -1,4 +1,4 @@
-"""The ops that give several views of one tensor, iteration among them."""
+"""The ops that give several views of one tensor, such as `split` and iteration."""
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
@@ -28,7 +28,7 @@ def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
 
 
 def iterate(self: Tensor) -> Iterator[Tensor]:
-    """Its places along the first dimension."""
+    """The places along the first dimension."""
     if not self.ndim:
         raise TypeError("iteration over a 0-d tensor")
     return iter(unbind(self))
@@ -42,7 +42,7 @@ def _parts(input: Tensor, sizes: Sequence[int], dim: int, row: ViewRow) -> tuple
 
 
 def split(input: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:
-    """Parts of so many places along a dimension, the last maybe shorter; or of the sizes listed."""
+    """Parts of one size along a dimension, the last one possibly smaller; or parts of the listed sizes."""
     if isinstance(split_size_or_sections, (tuple, list)):
         return split_with_sizes(input, split_size_or_sections, dim)
     if not input.ndim:
@@ -79,7 +79,7 @@ def split_with_sizes(input: Tensor, split_sizes: Any, dim: int = 0) -> tuple[Ten
 
 
 def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
-    """At most so many parts of equal size along a dimension, the last maybe shorter."""
+    """At most `chunks` parts of one size along a dimension, the last one possibly smaller."""
     if not input.ndim:
         raise RuntimeError("chunk expects at least a 1-dimensional tensor")
     if chunks <= 0:
@@ -92,7 +92,7 @@ def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
 
 
 def _cuts(indices_or_sections: Any, indices: Any, sections: Any) -> Any:
-    """Where to cut, whichever of PyTorch's three names it was given by."""
+    """The indices or the count of sections, given by one of PyTorch's three names."""
     given = [x for x in (indices_or_sections, indices, sections) if x is not None]
     if len(given) != 1:
         raise TypeError("expected one of 'indices', 'sections' and 'indices_or_sections'")
@@ -107,7 +107,7 @@ def tensor_split(
     indices: Any = None,
     sections: Any = None,
 ) -> tuple[Tensor, ...]:
-    """So many parts along a dimension, as equal as can be; or cut at the indices listed."""
+    """A number of parts along a dimension, as equal as possible; or the parts between the listed indices."""
     indices_or_sections = _cuts(indices_or_sections, indices, sections)
     if not input.ndim:
         raise RuntimeError(

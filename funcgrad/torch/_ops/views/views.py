@@ -1,4 +1,4 @@
-"""The ops that give views: PyTorch's signatures, the JAX function of each, and the name of its graph node."""
+"""The ops that give one view: PyTorch's signatures, checks and geometry. Their JAX functions and nodes are in `rows`."""
 
 import warnings
 from collections.abc import Callable, Sequence
@@ -31,7 +31,7 @@ def view(input: Tensor, *shape: Any, dtype: Any = None) -> Tensor:
     """The same elements under another shape, or the same bits as elements of another dtype.
 
     Raises:
-        RuntimeError: there are not as many elements, or their strides do not allow it.
+        RuntimeError: the shape has another number of elements, or the strides do not allow it.
 
     >>> import funcgrad.torch as torch
     >>> x = torch.zeros(4)
@@ -64,7 +64,7 @@ def view(input: Tensor, *shape: Any, dtype: Any = None) -> Tensor:
 
 @variadic("shape")
 def reshape(input: Tensor, *shape: Any) -> Tensor:
-    """The same elements under another shape: a view where strides allow it, else a copy."""
+    """The same elements under another shape: a view if the strides allow it, else a copy."""
     size = infer_size(ints(shape), input.numel())
     of = geometry(input)
     made = geometries.view(of, size)
@@ -118,7 +118,7 @@ def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
 
 
 def squeezed(of: Geometry, dim: Any) -> tuple[Geometry, int]:
-    """The geometry without dimensions of length 1, and which of PyTorch's three forms `dim` asks for."""
+    """The squeezed geometry, and the number of PyTorch's form: no `dim` (0), one (1) or several (2)."""
     ndim = len(of.size)
     if dim is None:
         return geometries.squeeze(of, range(ndim)), 0
@@ -128,13 +128,13 @@ def squeezed(of: Geometry, dim: Any) -> tuple[Geometry, int]:
 
 
 def squeeze(input: Tensor, dim: Any = None) -> Tensor:
-    """Without its dimensions of length 1, or without those of them that `dim` names."""
+    """The tensor without its dimensions of length 1, or only without the ones that `dim` names."""
     made, form = squeezed(geometry(input), dim)
     return rows.SQUEEZE[form].view(input, made, made.size)
 
 
 def unsqueeze(input: Tensor, dim: int) -> Tensor:
-    """With a dimension of length 1 put before `dim`."""
+    """The tensor with a new dimension of length 1 at `dim`."""
     of = geometry(input)
     made = geometries.unsqueeze(of, wrap_dim(index(dim), len(of.size) + 1))
     return rows.UNSQUEEZE.view(input, made, made.size)
@@ -182,7 +182,7 @@ def permute(input: Tensor, *dims: Any) -> Tensor:
 
 
 def exchanged(ndim: int, dim0: int, dim1: int) -> tuple[tuple[int, ...], int, int]:
-    """The order of dimensions with two exchanged, and these two counted from the front."""
+    """The order of dimensions with two exchanged, and both dimensions counted from the front."""
     a, b = wrap_dim(index(dim0), ndim), wrap_dim(index(dim1), ndim)
     order = list(range(ndim))
     if order:
@@ -203,12 +203,12 @@ def swapaxes(input: Tensor, axis0: int, axis1: int) -> Tensor:
 
 
 def alias(input: Tensor) -> Tensor:
-    """A view of all of it."""
+    """A view of the whole tensor."""
     return rows.ALIAS(input)
 
 
 def t(input: Tensor) -> Tensor:
-    """The transpose of a matrix; a vector as it is."""
+    """The transpose of a matrix; a vector stays as it is."""
     if input.ndim > 2:
         raise RuntimeError(f"t() expects a tensor with <= 2 dimensions, but self is {input.ndim}D")
     return rows.T(input)
@@ -257,7 +257,7 @@ def _matrix_transpose(name: str, conjugate: bool) -> Callable[[Tensor], Tensor]:
 
 
 def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:
-    """Dimensions moved to other places, the others kept in order."""
+    """The tensor with some dimensions moved; the other dimensions keep their order."""
     sources = (source,) if isinstance(source, int) else tuple(source)
     destinations = (destination,) if isinstance(destination, int) else tuple(destination)
     if len(sources) != len(destinations):
@@ -280,7 +280,7 @@ def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:
 
 
 def select(input: Tensor, dim: int, index: int) -> Tensor:
-    """One place along a dimension, which goes away."""
+    """One place along a dimension; the dimension is dropped."""
     of = geometry(input)
     if not of.size:
         raise IndexError("select() cannot be applied to a 0-dim tensor.")
@@ -294,12 +294,12 @@ def select(input: Tensor, dim: int, index: int) -> Tensor:
 
 
 def selected(input: Tensor, dim: int, at: int) -> Tensor:
-    """`select` of what was checked."""
+    """`select` with arguments that the caller has checked."""
     return rows.SELECT(input, dim, at)
 
 
 def sliced(input: Tensor, dim: int, start: int, length: int, step: int) -> Tensor:
-    """Every `step`-th place along a dimension, checked before."""
+    """Every `step`-th place along a dimension, with arguments that the caller has checked."""
     return rows.SLICE(input, dim, length, step, start)
 
 
@@ -307,7 +307,7 @@ _index = index
 
 
 def narrow(input: Tensor, dim: int, start: Any, length: int) -> Tensor:
-    """So many places along a dimension from `start`."""
+    """`length` places along a dimension from `start` on."""
     if not input.ndim:
         raise RuntimeError("narrow() cannot be applied to a 0-dim tensor.")
     dim, at = wrap_dim(dim, input.ndim), index(start)
@@ -350,13 +350,13 @@ def unfold(input: Tensor, dimension: int, size: int, step: int) -> Tensor:
 def as_strided(
     input: Tensor, size: Sequence[int], stride: Sequence[int], storage_offset: int | None = None
 ) -> Tensor:
-    """Any elements of the memory that a tensor's elements are in.
+    """A view of any elements of the tensor's memory.
 
     Raises:
-        RuntimeError: there is no such place in the memory.
+        RuntimeError: an element would lie outside the memory.
     """
     made = strided_geometry(input, size, stride, storage_offset)
-    # Its elements need not be among those of the input, so they come from the memory; only the node is the input's.
+    # The view may have elements that the input does not have. So it reads the memory; only the node follows the input.
     around = input._storage
     storage = view_of(around, made)
     node, nr = None, 0
@@ -370,7 +370,7 @@ def as_strided(
 
 
 def strided_geometry(input: Tensor, size: Any, stride: Any, storage_offset: Any) -> Geometry:
-    """The geometry asked for, checked to lie in the memory."""
+    """The requested geometry, checked to lie in the memory."""
     made = Geometry(
         tuple(size),
         tuple(stride),
