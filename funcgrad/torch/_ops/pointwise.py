@@ -422,7 +422,7 @@ publish(_DIV.operator(), "__truediv__", function=False)
 
 
 def _divided(self: Tensor, other: Any) -> Any:
-    """A number divided by a tensor: the tensor's reciprocal times the number, as PyTorch has it."""
+    """A number divided by a tensor: as in PyTorch, the tensor's reciprocal times the number."""
     try:
         return FUNCTIONS["reciprocal"](self) * other
     except TypeError:

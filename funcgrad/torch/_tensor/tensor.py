@@ -96,7 +96,7 @@ class Tensor(Variable):
     __array_priority__: ClassVar[int] = 1000
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """Nothing is left to do: `__new__`, which is in `_ops.legacy`, has made the tensor."""
+        """Do nothing: `__new__`, in `_ops.legacy`, has already made the tensor."""
 
     # -- shape, dtype, device -------------------------------------------------------------------------------------
 
