@@ -1,4 +1,4 @@
-"""`layout` and `memory_format`: how PyTorch says in which order elements lie in memory."""
+"""`layout` and `memory_format`: PyTorch's names for the order of elements in memory."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from funcgrad.torch._memory.geometry import Geometry, Sizes
 
 
 class _Name:
-    """A value that is nothing but its name; one instance for each."""
+    """A value with only a name; there is one instance for each name."""
 
     __slots__ = ("name",)
 
@@ -23,7 +23,7 @@ class _Name:
 
 
 class layout(_Name):
-    """How a tensor is stored; here always `strided`, JAX's arrays being dense."""
+    """The kind of a tensor's storage. Here it is always `strided`, because JAX's arrays are dense."""
 
     __slots__ = ()
 
@@ -48,7 +48,7 @@ RANKS = {channels_last: 4, channels_last_3d: 5}
 
 
 def check_format(name: str, wanted: Any) -> None:
-    """Check that an argument `memory_format` is one.
+    """Check that the argument `memory_format` is a memory format.
 
     Raises:
         TypeError: it is not.
@@ -60,7 +60,7 @@ def check_format(name: str, wanted: Any) -> None:
 
 
 def geometry_in(wanted: memory_format | None, size: Sizes) -> Geometry | None:
-    """The geometry of a tensor in a format; None where it is the usual one.
+    """The geometry of a tensor in a format; None if it is contiguous.
 
     Raises:
         RuntimeError: the format is one of tensors of another rank.

@@ -51,7 +51,7 @@ class Geometry(NamedTuple):
         return True
 
     def same_places(self, other: "Geometry") -> bool:
-        """Whether another of the same size has each element in the same place, whatever the strides of lengths of 1."""
+        """Whether another geometry of the same size has the same places. Strides of dimensions of length 1 do not count."""
         return all(
             a == b or n == 1 for n, a, b in zip(self.size, self.stride, other.stride, strict=True)
         )

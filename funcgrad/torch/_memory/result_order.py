@@ -76,7 +76,7 @@ def result_storage(value: Value, operands: Sequence[Any]) -> Storage | None:
 
 
 def in_geometry(value: Value, made: Geometry) -> Storage:
-    """The storage of a value whose elements lie in memory in another order than that of their indices."""
+    """The storage of a value that lies in memory in another order than its indices."""
     shape = value.aval.shape
     order = tuple(sorted(range(len(shape)), key=lambda k: (-made.stride[k], k)))
     source = OrderedStorage(value, made, order)

@@ -92,13 +92,13 @@ def copy_of(source: Tensor) -> Tensor:
 
 
 def clone(input: Tensor, *, memory_format: memory_format | None = None) -> Tensor:
-    """A copy, through which gradients flow."""
+    """A differentiable copy."""
     check_format("clone", memory_format)
     return in_format(tensor_of(*record(CLONE, (input,))), memory_format, input)
 
 
 def contiguous(input: Tensor, memory_format: memory_format = contiguous_format) -> Tensor:
-    """The tensor itself where its elements lie in memory in order, else a copy."""
+    """The tensor itself if its elements lie in memory in order, else a copy."""
     check_format("contiguous", memory_format)
     if memory_format is preserve_format:
         raise RuntimeError("preserve memory format is unsupported by the contiguous operator")
@@ -108,7 +108,7 @@ def contiguous(input: Tensor, memory_format: memory_format = contiguous_format) 
 
 
 def is_contiguous(self: Tensor, memory_format: memory_format = contiguous_format) -> bool:
-    """Whether the elements lie in memory one after another, in the order of a format."""
+    """Whether the elements lie one after another in memory, in the order of a format."""
     check_format("is_contiguous", memory_format)
     of = geometry(self)
     ranked = len(of.size) == RANKS.get(memory_format)
@@ -169,7 +169,7 @@ def _kind(of: Any) -> str:
 
 
 def to(self: Tensor, *args: Any, **more: Any) -> Tensor:
-    """The tensor in another dtype, on another device, or as another tensor is; itself where nothing changes.
+    """The tensor in another dtype, on another device, or with those of another tensor; itself if nothing changes.
 
     Args:
         args: `dtype`, `device` with or without `dtype`, or a tensor; then `non_blocking` and `copy`.
@@ -193,7 +193,7 @@ def to(self: Tensor, *args: Any, **more: Any) -> Tensor:
 
 
 def warn_of_lost_parts(self: Tensor, wanted: dtype) -> None:
-    """Warn that complex elements are to be real ones."""
+    """Warn that complex elements become real."""
     if self.dtype.is_complex and not (wanted.is_complex or wanted is dtypes.bool_):
         warnings.warn(
             "Casting complex values to real discards the imaginary part", UserWarning, stacklevel=3
@@ -208,7 +208,7 @@ def converted(
     copy: bool = False,
     memory_format: memory_format | None = None,
 ) -> Tensor:
-    """The tensor in a dtype and on a device; itself where that is so already and no copy is asked for."""
+    """The tensor in a dtype and on a device; itself if it has both already and `copy` is not set."""
     if where is not None and device_of(where) != self.device:
         target = device_of(where).jax_device()
         moved = tensor_of(*record(_cast(wanted.numpy_dtype, None), (self,)))
@@ -226,7 +226,7 @@ def converted(
 
 
 def type_(self: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
-    """The name of the tensor's type, or the tensor in another.
+    """The name of the tensor's type; or the tensor converted to another type.
 
     Args:
         dtype: a dtype, a type such as `torch.LongTensor`, or the name of one.

@@ -38,7 +38,7 @@ from funcgrad.torch._types.numbers import fitting, kind_of
 Where = device | str | int | None
 
 
-# ------------------------------------------------------------------------------------------- what they share
+# ------------------------------------------------------------------------------------------- shared by all
 
 
 def _wrap(array: Any, where: Where, requires_grad: bool | None, function: str = "tensor") -> Tensor:
@@ -47,10 +47,10 @@ def _wrap(array: Any, where: Where, requires_grad: bool | None, function: str = 
 
 
 def asked(made: Tensor, requires_grad: bool | None, function: str = "") -> Tensor:
-    """A tensor made just now, which gathers a gradient if that is asked for.
+    """Set `requires_grad` of a new tensor.
 
     Raises:
-        TypeError: what asks is no bool.
+        TypeError: `requires_grad` is not a bool.
         RuntimeError: the dtype has no gradients.
     """
     _check_bool(function, "requires_grad", requires_grad)
@@ -155,7 +155,7 @@ def factory(make: Callable[..., Any]) -> Callable[..., Tensor]:
 
 
 def _size(function: str, sizes: tuple[Any, ...], position: int = 1) -> tuple[int, ...]:
-    """Sizes given one by one or as one sequence.
+    """The shape from sizes given one by one or as one sequence.
 
     Raises:
         TypeError: they are no integers.
@@ -183,7 +183,7 @@ def _size(function: str, sizes: tuple[Any, ...], position: int = 1) -> tuple[int
 
 
 def _sizes(function: str, size: tuple[Any, ...], more: dict[str, Any]) -> tuple[int, ...]:
-    """Sizes, also by the name that PyTorch has for them.
+    """The sizes, given by position or by PyTorch's name.
 
     Raises:
         TypeError: there are none, or another name is given.
@@ -230,7 +230,7 @@ def integer(function: str, name: str, position: int, given: Any) -> int:
 
 
 def _beside(made: Tensor, other: Tensor, where: Where) -> Tensor:
-    """A tensor made just now on the device of another, and, inside `vmap`, one of the batches that the other is of."""
+    """Put a new tensor on the device of `other`, and inside `vmap` into the batches of `other`."""
     value = other._storage.value
     if isinstance(value, Wrapped):
         return tensor_of(as_batched(made._storage.value, value))
@@ -263,7 +263,7 @@ def _like(name: str) -> None:
         shape = tuple(input.shape)
         given = (shape, *args) if name == "full" else (*args, shape)
         made = FUNCTIONS[name](*given, dtype=wanted, device=device, **more)
-        # Random numbers are of the batches already that want their own.
+        # Random numbers are already in the batches with different randomness.
         if name not in _DRAWN or not isinstance(input._storage.value, Wrapped):
             made = _beside(made, input, device)
         return asked(in_format(made, memory_format, input), requires_grad, f"{name}_like")
@@ -360,7 +360,7 @@ def tensor(
 
 
 def as_tensor(data: Any, *, dtype: Any = None, device: Where = None) -> Tensor:
-    """`data` itself where it is a tensor of this dtype and device already, else a tensor made of it."""
+    """`data` itself if it is already a tensor of this dtype and device, else a tensor made of it."""
     if isinstance(data, Tensor):
         return to(data, dtype=dtype, device=device)
     return tensor(data, dtype=dtype, device=device)
@@ -374,7 +374,7 @@ def asarray(
     copy: bool | None = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """`obj` itself where it is a tensor of this dtype and device and no copy is asked for, else a tensor made of it.
+    """`obj` itself if it is a tensor of this dtype and device and `copy` is not set, else a tensor made of it.
 
     Raises:
         ValueError: a copy is forbidden and necessary.
@@ -392,10 +392,10 @@ def asarray(
 
 
 def from_numpy(ndarray: np.ndarray, /) -> Tensor:
-    """A tensor of a NumPy array's elements. PyTorch shares the memory; JAX's arrays are immutable, so here it is a copy.
+    """A copy of a NumPy array as a tensor. PyTorch shares the memory; JAX's arrays are immutable, so here it is a copy.
 
     Raises:
-        TypeError: not a NumPy array, or of a dtype that PyTorch has not.
+        TypeError: `array` is not a NumPy array, or PyTorch does not have its dtype.
     """
     if not isinstance(ndarray, np.ndarray):
         raise TypeError(f"expected np.ndarray (got {kind_of(ndarray)})")
@@ -436,7 +436,7 @@ def _dlpack_device(self: Tensor) -> Any:
 def _array_wrap(
     self: Tensor, array: np.ndarray, context: Any = None, return_scalar: bool = False
 ) -> Tensor:
-    """What a NumPy function made of tensors, as a tensor; as in PyTorch bools are uint8."""
+    """The result of a NumPy function as a tensor; as in PyTorch, bools become uint8."""
     return from_numpy(array.astype(np.uint8) if array.dtype == bool else array)
 
 
@@ -448,7 +448,7 @@ FUNCTIONS |= {each.__name__: each for each in (tensor, as_tensor, asarray, from_
 
 @factory
 def full(size: Sequence[int], fill_value: Any, *, dtype: dtype | None = None) -> np.ndarray:
-    """A tensor of one number; its dtype follows the number's if None."""
+    """A tensor filled with one number; `dtype` follows the number if None."""
     value = _number("full", "fill_value", 2, fill_value)
     stored = (dtype or scalar_category_dtype(type(value))).numpy_dtype
     if not isinstance(size, (list, tuple)):
@@ -483,7 +483,7 @@ def _filled(name: str, number: int) -> None:
 def empty_strided(
     size: Sequence[int], stride: Sequence[int], *, dtype: dtype | None = None
 ) -> Tensor:
-    """A tensor of zeros that lies in memory as the strides say, whose elements nobody may rely on.
+    """A tensor with these strides. Its elements are zeros, but no caller may rely on them.
 
     Raises:
         RuntimeError: the strides are not as many as the sizes, or negative.
@@ -578,7 +578,7 @@ def arange(*bounds: Any, dtype: dtype | None = None, **more: Any) -> np.ndarray:
 
 
 def _narrowed(array: np.ndarray, wanted: dtype) -> np.ndarray:
-    """float64 elements in a floating-point dtype; PyTorch comes to half precision by way of float32."""
+    """float64 elements in a floating-point dtype; as in PyTorch, half precision is rounded from float32."""
     return array.astype(np.float32 if wanted.itemsize == 2 else array.dtype).astype(
         wanted.numpy_dtype
     )
@@ -587,7 +587,7 @@ def _narrowed(array: np.ndarray, wanted: dtype) -> np.ndarray:
 def _spaced(
     function: str, start: Any, end: Any, steps: Any, given: dtype | None
 ) -> tuple[np.ndarray, dtype]:
-    """Equally spaced numbers, in the type that PyTorch computes them in, and the dtype that they are to have."""
+    """Equally spaced numbers, in the type in which PyTorch computes them, and their final dtype."""
     for name, each in (("start", start), ("end", end)):
         if isinstance(each, Tensor) and each.ndim:
             raise RuntimeError(
@@ -622,7 +622,7 @@ def _spaced(
 
 
 def _steps(first: Any, last: Any, count: int) -> np.ndarray:
-    """Numbers from one to another, as PyTorch: from either end to the middle, in the dtype itself.
+    """Numbers from `start` to `end`. As in PyTorch, they are computed from either end to the middle, in the dtype itself.
 
     Integers are counted in float64, and to be cut.
     """
@@ -637,7 +637,7 @@ def _steps(first: Any, last: Any, count: int) -> np.ndarray:
 
 @factory
 def linspace(start: Any, end: Any, steps: int, *, dtype: dtype | None = None) -> np.ndarray:
-    """So many numbers from `start` to `end`, both included, equally far apart.
+    """`steps` numbers from `start` to `end`, both included, equally far apart.
 
     Args:
         start, end: numbers, or 0-d tensors.
@@ -654,7 +654,7 @@ def linspace(start: Any, end: Any, steps: int, *, dtype: dtype | None = None) ->
 def logspace(
     start: Any, end: Any, steps: int, base: float = 10.0, *, dtype: dtype | None = None
 ) -> np.ndarray:
-    """So many numbers from `base**start` to `base**end`, both included, their logarithms equally far apart.
+    """`steps` numbers from `base**start` to `base**end`, both included, with equally spaced logarithms.
 
     Raises:
         RuntimeError: `steps` is negative, or the dtype cannot hold a bound.
@@ -673,7 +673,7 @@ def _drawn(
     shape: tuple[int, ...],
     one_by_one: bool = False,
 ) -> Any:
-    """Random numbers; inside `vmap` a tensor with some for each of the batch, where each wants its own."""
+    """A tensor of random numbers; inside `vmap` with different randomness, drawn for each example of the batch."""
     batches = drawn_for_batches()
     if batches is None:
         return draw(shape)
@@ -755,7 +755,7 @@ for _name, _number_ in (("zeros", 0), ("ones", 1), ("empty", 0)):
     _filled(_name, _number_)
 for _name, _draw in (("rand", distributions.uniform), ("randn", distributions.normal)):
     _random(_name, _draw)
-# Of these the signature says nothing, since all of their arguments may go by position.
+# The functions take these by position as `*args`, so their signatures must be given here.
 for _name, _arguments in (
     ("arange", ("start", "end", "step")),
     ("randint", ("low", "high", "size")),

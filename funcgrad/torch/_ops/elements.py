@@ -1,4 +1,4 @@
-"""The elements of a tensor to be made of Python's numbers, sequences and arrays, with PyTorch's dtype."""
+"""The elements of a new tensor, from Python's numbers, sequences and arrays, with the dtype that PyTorch infers."""
 
 from collections.abc import Iterable
 from functools import reduce
@@ -68,7 +68,7 @@ def is_sequence(data: Any) -> bool:
 
 
 def _shape(data: Any) -> tuple[int, ...]:
-    """The shape of nested sequences, as the first of each says it."""
+    """The shape of nested sequences, read from the first item at each depth."""
     shape = []
     while is_sequence(data):
         shape.append(len(data))
@@ -128,7 +128,7 @@ def _leaves(data: Any) -> Iterable[Any]:
 
 
 def _inferred(flat: Iterable[Any]) -> dtype:
-    """The dtype that PyTorch infers from numbers; the default where there is none."""
+    """The dtype that PyTorch infers from numbers; the default dtype if there are none."""
     kinds = dict.fromkeys(map(type, flat))
     return reduce(promote_types, map(_of_type, kinds)) if kinds else get_default_dtype()
 
@@ -160,7 +160,7 @@ def _converted(flat: list[Any], wanted: dtype) -> np.ndarray:
         raise TypeError("must be real number, not complex")
     plain = kinds <= _PLAIN
     array = np.array(flat if plain else [float(each) for each in flat], np.float64)
-    # PyTorch comes to half precision by way of float32.
+    # As in PyTorch, half precision is rounded from float32.
     return (array.astype(np.float32) if wanted in (float16, bfloat16) else array).astype(stored)
 
 

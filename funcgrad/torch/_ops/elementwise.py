@@ -316,7 +316,7 @@ class Elementwise:
         return method
 
     def careful_operator(self) -> Callable[[Any, Any], Any]:
-        """`operator` of an op whose operands' values are looked at, or that has no derivative."""
+        """`operator` for an op that checks its operands' values or has no derivative."""
         arrays = self.arrays()
 
         def method(self_: Any, other: Any) -> Any:

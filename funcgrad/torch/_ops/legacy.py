@@ -25,7 +25,7 @@ _FORMS = (
 
 
 def made(wanted: dtype, args: tuple[Any, ...], more: dict[str, Any], typed: bool = False) -> Tensor:
-    """The tensor of a call of an old constructor: empty, of a size, of data, or of the elements of another tensor.
+    """The tensor of an old constructor's call: empty, of a size, of data, or with another tensor's elements.
 
     Args:
         wanted: the dtype.
@@ -102,7 +102,7 @@ def _new(cls: type, *args: Any, **more: Any) -> Any:
 
 
 def as_kind(of: Tensor, cls: type) -> Any:
-    """A tensor as one of a subclass, which shares its elements and its place in the graph."""
+    """A tensor of a subclass that shares another tensor's storage and node."""
     if cls is Tensor:
         return of
     found: Any = object.__new__(cls)
@@ -112,7 +112,7 @@ def as_kind(of: Tensor, cls: type) -> Any:
 
 
 def _make_subclass(cls: type, data: Tensor, require_grad: bool = False) -> Any:
-    """A tensor of a subclass that shares the elements of another and is a leaf.
+    """A tensor of a subclass that shares another tensor's storage, and is a leaf.
 
     Raises:
         TypeError: the class does not inherit from `Tensor`.
@@ -128,7 +128,7 @@ def _make_subclass(cls: type, data: Tensor, require_grad: bool = False) -> Any:
 
 
 def _as_subclass(self: Tensor, cls: type) -> Any:
-    """The tensor as one of a subclass, which shares its elements and its place in the graph."""
+    """A view of the tensor as a subclass; it shares the storage and has a node of its own."""
     if not (isinstance(cls, type) and issubclass(cls, Tensor)):
         raise TypeError(f"cls must be a type that inherits from Tensor, not {cls!r}")
     return as_kind(ALIAS.view(self, geometry(self)), cls)

@@ -318,7 +318,7 @@ def round_(self: Any, *, decimals: int = 0) -> Any:
 
 
 def _round_method(self: Any, *, decimals: int = 0) -> Any:
-    """The nearest integers, or numbers of so many decimals; halves go to the even neighbour."""
+    """Round to the nearest integers, or to `decimals` decimals; halves go to the even neighbour."""
     return round(self, decimals=decimals)
 
 
@@ -422,7 +422,7 @@ publish(_DIV.operator(), "__truediv__", function=False)
 
 
 def _divided(self: Tensor, other: Any) -> Any:
-    """A number divided by a tensor: the tensor's reciprocal times the number, as PyTorch has it."""
+    """A number divided by a tensor: as in PyTorch, the tensor's reciprocal times the number."""
     try:
         return FUNCTIONS["reciprocal"](self) * other
     except TypeError:

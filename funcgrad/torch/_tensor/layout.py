@@ -130,12 +130,12 @@ def is_floating_point(input: Tensor) -> bool:
 
 
 def is_pinned(self: Tensor, device: Any = None) -> bool:
-    """Whether its memory is pinned: never, JAX has no such memory to offer."""
+    """Always False: JAX has no pinned memory."""
     return False
 
 
 def is_tensor(obj: Any) -> bool:
-    """Whether it is a tensor."""
+    """Whether an object is a tensor."""
     return isinstance(obj, Tensor)
 
 

@@ -91,7 +91,7 @@ def laid_out(result: Tensor, *operands: Variable) -> Tensor:
 
 
 def in_format(result: Tensor, wanted: memory_format | None, like: Tensor | None = None) -> Tensor:
-    """A tensor made just now, its elements in memory in a format.
+    """Lay out a new tensor's elements in memory in a format.
 
     Args:
         result: the tensor.

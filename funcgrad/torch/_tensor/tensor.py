@@ -96,7 +96,7 @@ class Tensor(Variable):
     __array_priority__: ClassVar[int] = 1000
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """Nothing is left to do: `__new__`, which is in `_ops.legacy`, has made the tensor."""
+        """Do nothing: `__new__`, in `_ops.legacy`, has already made the tensor."""
 
     # -- shape, dtype, device -------------------------------------------------------------------------------------
 
@@ -590,7 +590,7 @@ def concrete(array: Any, complaint: str) -> Any:
 
 
 def place(array: Any, where: "device | str | int | None" = None) -> Value:
-    """A value of elements given as a NumPy or JAX array: copied, and on `where` if that is said."""
+    """A value with a copy of a NumPy or JAX array's elements; on the device `where` if it is given."""
     if is_tracer(array):
         return Value.of(array)
     value = Value.of(placed(array, None if where is None else device(where).jax_device()))

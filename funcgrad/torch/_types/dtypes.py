@@ -174,14 +174,14 @@ _OF_PYTHON = {bool: bool_, int: int64, float: float64, complex: complex128}
 
 
 def as_dtype(given: Any, function: str = "") -> dtype:
-    """A dtype as it is, and the one that a Python type of numbers stands for.
+    """The given dtype, or the dtype for a Python number type.
 
     Args:
       given: the dtype or type.
-      function: that was called, for the complaint.
+      function: the called function's name, for the error.
 
     Raises:
-      TypeError: it is anything else.
+      TypeError: `given` is neither.
 
     >>> as_dtype(float)
     torch.float64

@@ -10,7 +10,7 @@ from funcgrad.torch._types.dtypes import C_NAMES, from_numpy_dtype
 
 
 def kind_of(value: Any) -> str:
-    """What PyTorch's complaints call the type of an argument.
+    """The name of an argument's type in PyTorch's errors.
 
     >>> kind_of(np.zeros(2)), kind_of("a")
     ('numpy.ndarray', 'str')

@@ -83,7 +83,7 @@ def imag(input: Tensor) -> Tensor:
 
 
 def _set(part: Callable[[Tensor], Tensor]) -> Callable[[Tensor, Any], None]:
-    """What an assignment to a part does: it writes in place."""
+    """The setter of a part, which writes in place."""
 
     def assign(self: Tensor, value: Any) -> None:
         target = part(self)
