@@ -123,6 +123,7 @@ class CutOff:
     def __init__(self, stream, count):
         self.stream, self.left = stream, count
         self.fingerprint, self.start = stream.fingerprint, stream.start
+        self.dtype = stream.dtype
 
     def epoch(self, number, position):
         self.batches = self.stream.epoch(number, position)

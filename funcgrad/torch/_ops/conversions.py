@@ -240,6 +240,9 @@ def type_(self: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
         return type_name(self)
     if isinstance(dtype, dtypes.dtype):
         return converted(self, dtype)
+    of_class = getattr(dtype, "dtype", None)  # of `torch.LongTensor` and the like
+    if isinstance(dtype, type) and isinstance(of_class, dtypes.dtype):
+        return converted(self, of_class)
     if not isinstance(dtype, (str, type)):
         raise TypeError("dtype must be a type, str, or dtype object")
     name = dtype if isinstance(dtype, str) else f"{dtype.__module__}.{dtype.__name__}"

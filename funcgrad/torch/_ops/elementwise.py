@@ -94,6 +94,11 @@ def elementwise(
     return made
 
 
+def _own_doc(function: Callable[..., Any]) -> str | None:
+    """The documentation of a function that is written here; JAX's functions describe JAX's."""
+    return function.__doc__ if function.__module__.startswith("funcgrad") else None
+
+
 class Elementwise:
     """A callable row: it has one engine op for each pair (computed dtype, stored dtype), found by the operands' types."""
 
@@ -121,7 +126,7 @@ class Elementwise:
         """Publish the op as a function, a method, an operator, and in place."""
         row = self.row
         unary = len(row.arguments) == 1
-        function = named(self.unary() if unary else self.binary(), row.name, row.function.__doc__)
+        function = named(self.unary() if unary else self.binary(), row.name, _own_doc(row.function))
         publish(function, *names)
         for each in row.operators:
             publish(function if unary else self.operator(), each, function=False)

@@ -170,7 +170,7 @@ CLASSES = {
         name.removeprefix("torch."),
         (),
         {
-            "__module__": "torch",
+            "__module__": "funcgrad.torch",
             "dtype": of,
             "__doc__": f"Tensors of dtype {of}, as they were once made.",
         },

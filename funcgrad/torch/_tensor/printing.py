@@ -58,7 +58,7 @@ def set_printoptions(
       profile: "default", "short" or "full" sets all options above at once; options given beside it win.
       sci_mode: scientific notation always (True), never (False), or if the values need it (None).
 
-    >>> from funcgrad.torch.dtypes import float32
+    >>> from funcgrad.torch import float32
     >>> set_printoptions(precision=2)
     >>> format_tensor(np.array([1.2345], np.float32), float32)
     'tensor([1.23])'
@@ -118,7 +118,7 @@ def format_tensor(
       shape: the shape, needed if `values` is None.
       tangent: the printed form of a dual tensor's tangent.
 
-    >>> from funcgrad.torch.dtypes import float32
+    >>> from funcgrad.torch import float32
     >>> print(format_tensor(np.eye(2, dtype=np.float32), float32))
     tensor([[1., 0.],
             [0., 1.]])

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from funcgrad.torch._random import distributions
 from funcgrad.torch._random.generator import Generator, default_generator
 from funcgrad.torch._types import dtypes
+from funcgrad.torch._types.limits import finfo, iinfo
 
 FLOATS = ("float32", "float64", "float16", "bfloat16")
 INTEGERS = ("uint8", "int8", "int16", "int32", "int64")
@@ -218,12 +219,12 @@ def test_uniform_of_any_range_is_pytorchs(torch, both, seed, size, name, bounds)
 def test_integers_of_any_range_are_pytorchs(torch, both, seed, size, name, data):
     dtype = dtypes.NAMES[name]
     if dtype.is_floating_point:
-        limit = int(min(dtypes.finfo(dtype).max, 2**62))
+        limit = int(min(finfo(dtype).max, 2**62))
         smallest, largest = -limit, limit
     elif name == "bool":
         smallest, largest = 0, 1
     else:
-        smallest, largest = dtypes.iinfo(dtype).min, dtypes.iinfo(dtype).max
+        smallest, largest = iinfo(dtype).min, iinfo(dtype).max
     largest = min(largest, 2**63 - 2)
     low = data.draw(st.integers(smallest, largest))
     high = data.draw(st.integers(low + 1, largest + 1))

@@ -11,6 +11,7 @@ from hypothesis.extra import numpy as numpy_strategies
 
 from funcgrad.torch._tensor import printing
 from funcgrad.torch._types import dtypes
+from funcgrad.torch._types.limits import iinfo
 
 NAMES = [each.name for each in dtypes.ALL_DTYPES]
 FLOATS = ("float16", "bfloat16", "float32", "float64")
@@ -271,7 +272,7 @@ def arrays(draw):
     if not (dtype.is_floating_point or dtype.is_complex):
         elements = st.integers(0, 1) if name == "bool" else None
         if elements is None:
-            limits = dtypes.iinfo(dtype)
+            limits = iinfo(dtype)
             elements = st.integers(limits.min, limits.max) | st.integers(0, 9)
         return draw(numpy_strategies.arrays(np.int64, draw(shapes), elements=elements)), name
     elements = draw(
