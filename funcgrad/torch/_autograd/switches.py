@@ -9,7 +9,7 @@ from funcgrad.torch._tensor.tensor import Tensor
 
 
 def is_grad_enabled() -> bool:
-    """Whether ops in this thread record a graph; inference mode does not change the answer."""
+    """The grad mode of this thread: whether ops record a graph. In inference mode they never do."""
     return inference.state.grad_mode if inference.enabled() else local.recorder.grad_enabled
 
 
