@@ -311,7 +311,7 @@ def _wrap(
 def _move(
     output: Tensor, node: CustomNode, number: int, args: tuple[Any, ...], several: int
 ) -> None:
-    """Give a tensor that the function wrote to the function's node.
+    """Make the function's node the `grad_fn` of a tensor that it changed in place.
 
     Raises:
         RuntimeError: the tensor must not be written, or it is a view and there are other results.

@@ -117,7 +117,7 @@ def _product(
     create_graph: bool,
     stage: str,
 ) -> Tensors:
-    """The gradients at `starts` for cotangents `v` of `ends`; zeros shaped like `others` if there are none."""
+    """The gradients at `starts` for cotangents `v` of `ends`; zeros like `like` if there are none."""
     with set_grad_enabled(create_graph or local.recorder.grad_enabled):
         found = gradients(ends, starts, v, create_graph=create_graph)
         product = filled(found, like, strict, create_graph, stage)

@@ -171,7 +171,7 @@ class set_grad_enabled(_Mode):
 
 
 class inference_mode(_Mode):
-    """Like `no_grad`. Also, tensors made in the block can never be part of a graph, and have no version counter.
+    """Like `no_grad`. Also, tensors made in the block can never be part of a graph, and do not count their writes.
 
     Args:
         mode: whether to switch the mode on, or off inside a block of it; or a function to decorate.
