@@ -101,7 +101,7 @@ class _Watch(Watch):
 
 
 class CompiledFunction:
-    """What `compile` returns: call it as the function.
+    """The result of `compile`; call it like the function.
 
     Attributes:
         why: the reason why calls run uncompiled; None once a program runs.

@@ -7,7 +7,7 @@ from funcgrad.torch._func.inputs import as_tensor
 
 
 def debug_unwrap(tensor: Any, *, recurse: bool = True) -> Any:
-    """The tensor inside a wrapped one: outside all levels, or or one level out without `recurse`. A plain tensor is returned as it is.
+    """The tensor inside a wrapped one, from outside all levels; without `recurse`, one level out. A plain tensor stays as it is.
 
     >>> import funcgrad.torch as torch
     >>> seen = []
