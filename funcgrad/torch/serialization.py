@@ -1,4 +1,4 @@
-"""Copies of tensors: `copy`, `deepcopy` and pickling, as PyTorch has them."""
+"""Copies of tensors: `copy`, `deepcopy` and pickling, as in PyTorch."""
 
 import copy
 from typing import Any
@@ -20,12 +20,12 @@ def __dir__() -> list[str]:
     return __all__
 
 
-# Of a tensor's attributes, those that are not its user's.
+# A tensor's own attributes; the user added all others.
 _OWN_ATTRIBUTES = {*Tensor.__annotations__, *ViewTensor.__annotations__}
 
 
 def _copy(self: Tensor) -> Tensor:
-    """Another tensor that shares the elements."""
+    """A new tensor with the same storage."""
     alias = self.detach()
     alias.requires_grad = self.requires_grad
     vars(alias).update(_attributes(self))
@@ -33,15 +33,15 @@ def _copy(self: Tensor) -> Tensor:
 
 
 def _attributes(self: Tensor) -> dict[str, Any]:
-    """What the user put on it."""
+    """The attributes that the user added."""
     return {name: held for name, held in vars(self).items() if name not in _OWN_ATTRIBUTES}
 
 
 def _deepcopy(self: Tensor, memo: dict[int, Any]) -> Tensor:
-    """A leaf with elements of its own; tensors that share them share them in the copy, too.
+    """A leaf with a storage of its own. Tensors that share a storage share one in the copy too.
 
     Raises:
-        RuntimeError: the tensor is a result.
+        RuntimeError: the tensor is not a leaf.
     """
     if not self.is_leaf:
         raise RuntimeError(
@@ -50,8 +50,8 @@ def _deepcopy(self: Tensor, memo: dict[int, Any]) -> Tensor:
             "usage, see https://github.com/pytorch/pytorch/pull/103001"
         )
     refusals.check_storage(self._storage.value)
-    # Values never change, so a storage of its own makes a copy of its own. Tensors that share elements share them
-    # in the copy too, if it is one copy.
+    # Values never change, so a new storage is enough for a copy. Tensors that share a storage also share one
+    # in the copy, if one `deepcopy` copies them.
     memory = apart(self._storage).memory
     known = id(memory) in memo
     copied = memo.setdefault(id(memory), Storage(memory.value))
@@ -69,14 +69,14 @@ def _deepcopy(self: Tensor, memo: dict[int, Any]) -> Tensor:
 
 
 def _reduce(self: Tensor, protocol: Any) -> tuple[Any, ...]:
-    """What a tensor is pickled as: its elements, and whether it requires grad."""
+    """The pickled form of a tensor: its elements, and whether it requires grad."""
     refusals.check_storage(self._storage.value)
     warn_if_has_hooks(self)
     storage: Any = self._storage
     elements, geometry = self._array(), None
     strided = type(storage) is ViewStorage and type(storage.viewed) is not Reinterpreted
     if strided and not storage.geometry.is_contiguous:
-        # As they lie in memory, so that the strides come back.
+        # In memory order, so that the strides come back.
         elements, geometry = compute(storage.viewed.value), storage.geometry
     return _rebuild, (
         np.asarray(elements),
@@ -92,7 +92,7 @@ def _rebuild(
     geometry: Any = None,
     attributes: dict[str, Any] | None = None,
 ) -> Tensor:
-    """A pickled tensor; its history and gradient are left behind, as PyTorch leaves them."""
+    """Rebuild a pickled tensor, without history and gradient, as in PyTorch."""
     made = tensor_of(place(elements))
     if geometry is not None:
         memory = Storage(made._storage.value)

@@ -1,4 +1,4 @@
-"""What the engine complains of on the way back, in PyTorch's words."""
+"""The engine's errors in backward, in PyTorch's words."""
 
 from math import inf
 
@@ -14,7 +14,7 @@ from funcgrad.torch._types.node_names import op_name, short_name
 
 
 def as_pytorch(error: RuntimeError) -> RuntimeError:
-    """The engine's complaint in PyTorch's words."""
+    """The engine's error, in PyTorch's words."""
     if not isinstance(error, ModifiedError):
         return RuntimeError(str(error))
     storage, (source, nr) = error.storage, error.source
@@ -35,12 +35,12 @@ def as_pytorch(error: RuntimeError) -> RuntimeError:
 
 
 def moved_of(storage: Storage) -> Moved | None:
-    """Where writes in place have taken the tensor of a storage, the base's where it is a view."""
+    """Where writes in place have moved the tensor of this storage in the graph; for a view, its base's record."""
     return getattr(storage.counter, "moved", None)
 
 
 def _has_node(storage: Storage, source: GraphNode | None) -> bool:
-    """Whether a variable comes from a node, where a view does also if its base was given one since it was saved."""
+    """Whether a variable comes from a node. A view does too if a write gave its base one after the view was saved."""
     if source is UNTRACKED or (source is not None and not isinstance(source, Leaf)):
         return True
     moved = moved_of(storage)
@@ -48,7 +48,7 @@ def _has_node(storage: Storage, source: GraphNode | None) -> bool:
 
 
 def _maker(error: ModifiedError) -> str | None:
-    """Which output of which op the variable is now that was changed; empty for a leaf, None where it was detached since."""
+    """Name the output and the op that the changed variable now comes from; empty for a leaf, None if it was detached since."""
     storage, (source, nr) = error.storage, error.source
     if error.of_result:
         return "" if source is None else f"output {nr} of {short_name(type_of_write(source))}"
@@ -56,7 +56,7 @@ def _maker(error: ModifiedError) -> str | None:
         return f"output 0 of {op_name(storage.remade_by)}"
     variable = source.reference() if isinstance(source, Leaf) else None
     if variable is not None and variable._node is source:
-        return ""  # a leaf still: it was another tensor of this memory that was written
+        return ""  # still a leaf: the write went through another tensor of this memory
     moved, at = moved_of(storage), inf if source is None else source.sequence
     if moved is not None and (at in moved.starts or moved.first <= at <= moved.last):
         if moved.node_type is None:

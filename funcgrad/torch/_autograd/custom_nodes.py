@@ -1,6 +1,6 @@
-"""The graph node of a custom function, and the context that its `forward` and `backward` are given, which stands for it.
+"""The graph node of a custom function, and its context: the object that `forward` and `backward` are given.
 
-Node and context would be one object, but for their attributes: those of the context are its user's.
+They are two objects because the attributes of a context belong to the user.
 """
 
 import warnings
@@ -22,11 +22,11 @@ from funcgrad.torch._tensor.tensor import Tensor, place, tensor_of
 
 
 class FunctionCtx:
-    """What `forward` leaves for `backward`: tensors, by `save_for_backward`, and anything else as attributes.
+    """`forward` leaves data for `backward` here: tensors by `save_for_backward`, anything else as attributes.
 
     Attributes:
-        needs_input_grad: for each argument, whether a gradient flows to it.
-        to_save, dirty_tensors, non_differentiable: what was saved and marked, until `forward` has returned.
+        needs_input_grad: for each argument, whether it needs a gradient.
+        to_save, dirty_tensors, non_differentiable: the tensors saved and marked, until `forward` returns.
     """
 
     needs_input_grad: tuple[bool, ...] = ()
@@ -38,11 +38,11 @@ class FunctionCtx:
     _materialize_non_diff_grads = True
 
     def save_for_backward(self, *tensors: Tensor | None) -> None:
-        """Keep tensors for `backward`, which finds them in `saved_tensors`; in-place changes until then are noticed."""
+        """Save tensors for `backward`, which finds them in `saved_tensors`. An in-place change before then is an error."""
         self.to_save = tensors
 
     def save_for_forward(self, *tensors: Tensor | None) -> None:
-        """Keep tensors for `jvp`."""
+        """Save tensors for `jvp`."""
         for tensor in tensors:
             if not (isinstance(tensor, Tensor) or tensor is None):
                 raise TypeError(
@@ -52,11 +52,11 @@ class FunctionCtx:
         self.saved_for_forward = tensors
 
     def mark_dirty(self, *args: Tensor) -> None:
-        """Say that `forward` changed these arguments in place; it has to return them."""
+        """Mark arguments that `forward` changed in place; it must return them."""
         self.dirty_tensors = args
 
     def mark_shared_storage(self, *pairs: Any) -> None:
-        """Nothing: that tensors share their elements is known."""
+        """Do nothing: the engine knows which tensors share a storage."""
         warnings.warn(
             "`mark_shared_storage` is deprecated. Tensors with shared storages are automatically tracked. Note that "
             "calls to `set_()` are not tracked",
@@ -65,14 +65,14 @@ class FunctionCtx:
         )
 
     def mark_non_differentiable(self, *args: Tensor) -> None:
-        """Say that no gradient flows through these results."""
+        """Mark results that no gradient flows through."""
         self.non_differentiable = args
 
     def set_materialize_grads(self, value: bool) -> None:
-        """Whether `backward` gets zeros (as it does if nothing is said) or None where no gradient arrives.
+        """Choose the value that `backward` gets for a missing gradient: zeros (the default) or None.
 
         Raises:
-            TypeError: the value is no bool.
+            TypeError: the value is not a bool.
         """
         if not isinstance(value, bool):
             raise TypeError(
@@ -82,14 +82,14 @@ class FunctionCtx:
 
 
 class BackwardCFunction(NodeFace, FunctionCtx):
-    """The context of one call of a custom function; what `grad_fn` gives. Each function has a subclass, named after it."""
+    """The context of one call of a custom function; `grad_fn` returns it. Each function has a subclass named after it."""
 
     @property
     def saved_tensors(self) -> tuple[Tensor | None, ...]:
-        """What `save_for_backward` kept.
+        """The tensors that `save_for_backward` saved.
 
         Raises:
-            RuntimeError: it was freed by an earlier walk, or changed in place since.
+            RuntimeError: an earlier backward freed them, or one was changed in place since.
         """
         return self._engine_node.saved_tensors()
 
@@ -105,20 +105,20 @@ class BackwardCFunction(NodeFace, FunctionCtx):
         )
         return self.saved_tensors
 
-    requires_grad = True  # of every one, as in PyTorch
+    requires_grad = True  # always, as in PyTorch
 
 
 class CustomNode(FunctionNode):
-    """The node of a custom function. Each has a subclass of its own, named as PyTorch names it.
+    """The node of a custom function. Each function has its own subclass, named as in PyTorch.
 
     Attributes:
         function: the custom function.
-        inputs: of the tensors among the arguments, which have an edge.
-        avals: for each argument, its type where it has an edge.
+        inputs: for each tensor among the arguments, whether it has an edge.
+        avals: for each argument, its type if it needs a gradient, else None.
         are_tensors: which of the arguments are tensors.
-        without_gradient: the numbers of the results that were marked as not differentiable.
-        entries: what `save_for_backward` kept, as `GraphNode.saved` keeps it; None once freed.
-        kept: for each entry, the tensor it is of, or the edge it came by.
+        without_gradient: positions of the results marked as not differentiable.
+        entries: the tensors from `save_for_backward`, in the form of `GraphNode.saved`; None once freed.
+        kept: for each entry, its tensor, or its edge.
         attributes: the context's.
     """
 
@@ -157,7 +157,7 @@ class CustomNode(FunctionNode):
 
     @property
     def face(self) -> Any:
-        """The context: made anew where nobody holds it, and then nobody can tell, since its attributes are kept here."""
+        """The context. If nobody holds it, a new one is made; nobody can tell, since the node keeps its attributes."""
         face = None if self._face is None else self._face()
         if face is None:
             face = object.__new__(self.function._backward_cls)
@@ -168,7 +168,7 @@ class CustomNode(FunctionNode):
 
     @property
     def saved(self) -> Any:
-        """What the function's context keeps."""
+        """The saved entries of the context."""
         return self.entries and [entry for entry in self.entries if entry is not None]
 
     @saved.setter
@@ -177,7 +177,7 @@ class CustomNode(FunctionNode):
             self.entries = self.kept = None
 
     def returned(self, outputs: tuple[Any, ...], without: tuple[int, ...]) -> None:
-        """Take note of what `forward` returned, and of which results no gradient flows through."""
+        """Record the results of `forward`, and the positions of those that no gradient flows through."""
         self._types = tuple(
             output._storage.value.aval if isinstance(output, Tensor) else None for output in outputs
         )
@@ -186,7 +186,7 @@ class CustomNode(FunctionNode):
     def save(
         self, tensors: Sequence[Tensor | None], outputs: tuple[Any, ...], wrapped: Sequence[Any]
     ) -> None:
-        """Keep what `save_for_backward` named, as a node keeps what it saves."""
+        """Save the tensors given to `save_for_backward`, as any node saves its own."""
         entries: list[Any] = []
         kept: list[Any] = []
         for tensor in tensors:
@@ -200,13 +200,13 @@ class CustomNode(FunctionNode):
             if own:
                 kept.append((_OWN, number))
             elif type(entries[-1][0]) is Packed:
-                kept.append((tensor._node, tensor._nr))  # the tensor itself is the hooks' to keep
+                kept.append((tensor._node, tensor._nr))  # the hooks keep the tensor itself
             else:
                 kept.append(tensor)
         self.entries, self.kept = tuple(entries), tuple(kept)
 
     def fix(self, modified: bool = False) -> None:
-        """Go on with the very values that were saved."""
+        """Hold the saved values themselves, so that later writes in place do not matter."""
         entries = tuple([entry and fixed(entry, modified) for entry in self.entries or ()])
         for k, (entry, before) in enumerate(zip(entries, self.entries or (), strict=True)):
             kept = self.kept[k]
@@ -216,7 +216,7 @@ class CustomNode(FunctionNode):
             self.entries = entries
 
     def saved_tensors(self) -> tuple[Tensor | None, ...]:
-        """What was kept, with its history."""
+        """The saved tensors, with their history."""
         if self.entries is None:
             raise as_pytorch(FreedError())
         return tuple(
@@ -225,7 +225,7 @@ class CustomNode(FunctionNode):
         )
 
     def raw_saved_tensors(self) -> tuple[SavedTensor, ...]:
-        """Each of what was kept, to be given hooks."""
+        """The saved tensors in a form that takes hooks."""
         if self.entries is None:
             raise as_pytorch(FreedError())
 
@@ -251,7 +251,7 @@ class CustomNode(FunctionNode):
         elif storage.version != version:
             maker, moved = self if own else kept.grad_fn and kept._node, moved_of(storage)
             if maker is None and moved is not None and moved.node_type is None:
-                own, maker = True, self  # PyTorch names the function where the tensor was detached
+                own, maker = True, self  # PyTorch names the function if the tensor was detached
             source = (maker, kept._nr if isinstance(kept, Tensor) else kept[1])
             raise as_pytorch(ModifiedError(storage, version, source, of_result=own))
         if isinstance(kept, Tensor):
@@ -262,7 +262,7 @@ class CustomNode(FunctionNode):
         return tensor
 
     def pull_back(self, cotangents: Sequence[Variable | None]) -> list[Variable | None]:
-        """Call `backward`, and check what it gives."""
+        """Call `backward`, and check its gradients."""
         ctx = self.face
         given: list[Tensor | None] = []
         for number, (cotangent, aval) in enumerate(zip(cotangents, self._types, strict=True)):
@@ -301,7 +301,7 @@ class CustomNode(FunctionNode):
         return results
 
 
-_OWN: Any = object()  # in place of a result's node, which would be a cycle
+_OWN: Any = object()  # replaces a result's node, which would make a cycle
 
 
 def _zeros(aval: Any) -> Tensor:

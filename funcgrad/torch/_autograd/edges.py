@@ -1,4 +1,4 @@
-"""The interface of graph nodes that users see, and the edges that lead to them."""
+"""The interface of graph nodes for users, and the edges that lead to nodes."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -9,29 +9,29 @@ from funcgrad.torch._autograd.hooks import RemovableHandle
 
 
 class Node(ABC):
-    """What `grad_fn` gives, for `isinstance`: every node of a graph is one."""
+    """The type of `grad_fn` for `isinstance`: every node of a graph is a `Node`."""
 
     @abstractmethod
     def name(self) -> str:
-        """What the node is called."""
+        """The node's name."""
 
     @property
     @abstractmethod
     def next_functions(self) -> tuple[tuple[Any, int], ...]:
-        """For each input, the node it came from and which of that node's outputs it was."""
+        """For each input, the node that made it, and its position among that node's outputs."""
 
     @abstractmethod
     def metadata(self) -> dict[str, Any]:
-        """What is noted down about the node."""
+        """Notes about the node, by the user or by anomaly mode."""
 
     @property
     @abstractmethod
     def _input_metadata(self) -> list[Any]:
-        """What is known of the gradients that arrive."""
+        """Shape, dtype and device of the gradients that arrive."""
 
     @abstractmethod
     def _sequence_nr(self) -> int:
-        """A number that grows with creation."""
+        """A number that grows with each node made."""
 
     @abstractmethod
     def register_hook(self, fn: Callable[..., Any]) -> RemovableHandle:
@@ -43,7 +43,7 @@ class Node(ABC):
 
 
 class NodeFace:
-    """What stands for a node whose attributes are its user's; it hands on what a node can be asked."""
+    """Stands for a node whose attributes belong to the user; passes the methods of `Node` on to the engine's node."""
 
     __slots__ = ("_engine_node",)
 
@@ -84,12 +84,12 @@ class NodeFace:
 
 
 def behind(node: Any) -> Any:
-    """The engine's node, where something stands for it."""
+    """The engine's node, also if a `NodeFace` stands for it."""
     return node._engine_node if isinstance(node, NodeFace) else node
 
 
 class GradientEdge(NamedTuple):
-    """An edge of the graph: a node, and which of its outputs. `backward` and `grad` take it in place of a tensor."""
+    """An edge of the graph: a node and the number of an output. `backward` and `grad` take it in place of a tensor."""
 
     node: GraphNode
     output_nr: int

@@ -1,4 +1,4 @@
-"""Hooks: functions that are called with gradients as a walk backward comes to a tensor or a node."""
+"""Hooks: functions called with gradients when backward reaches a tensor or a node."""
 
 from collections.abc import Callable
 from itertools import count
@@ -18,14 +18,14 @@ _ids = count()
 
 
 class RemovableHandle:
-    """What registering a hook returns: `remove` takes the hook away again, as does leaving the handle's block."""
+    """Returned when a hook is registered. `remove` removes the hook; so does the end of a `with` block of the handle."""
 
     def __init__(self, table: HookTable) -> None:
         self.id = next(_ids)
         self._table = ref(table)
 
     def remove(self) -> None:
-        """Take the hook away; nothing happens where it is gone."""
+        """Remove the hook; no effect if it is gone already."""
         table = self._table()
         if table is not None:
             table.pop(self.id, None)
@@ -49,11 +49,11 @@ def as_tensor(variable: Variable) -> Tensor:
 
 
 def _replacement(hook: Any, result: Any, given: Variable | None) -> Variable:
-    """What a hook returned for one gradient, checked.
+    """Check a hook's result for one gradient, and return it.
 
     Raises:
-        TypeError: it is no tensor.
-        RuntimeError: the hook was given none, or one of another shape or dtype.
+        TypeError: the result is not a tensor.
+        RuntimeError: the hook was given no gradient, or one of another shape or dtype.
     """
     if not isinstance(result, Tensor):
         raise TypeError(f"expected Variable, but hook returned '{type(result).__name__}'")
@@ -71,11 +71,11 @@ def _replacement(hook: Any, result: Any, given: Variable | None) -> Variable:
 
 
 def _replacements(hook: Any, result: Any, given: list[Variable | None]) -> list[Variable | None]:
-    """What a hook returned for several gradients, checked.
+    """Check a hook's result for several gradients, and return it.
 
     Raises:
-        TypeError: it is no tuple, or holds something other than tensors.
-        RuntimeError: it has too few or too many, or one of another shape or dtype.
+        TypeError: the result is not a tuple, or holds something other than tensors.
+        RuntimeError: it has too few or too many tensors, or one of another shape or dtype.
     """
     if not isinstance(result, tuple):
         raise TypeError(f"expected tuple, but hook returned '{type(result).__name__}'")
@@ -91,7 +91,7 @@ def _replacements(hook: Any, result: Any, given: list[Variable | None]) -> list[
 
 
 def _shown(variables: list[Variable | None]) -> tuple[Tensor | None, ...]:
-    """Gradients as a hook is given them, and from now on in the list: what the hook does to them in place counts."""
+    """Gradients as tensors for a hook. They replace the list's items, so that the hook's in-place changes count."""
     variables[:] = [None if each is None else as_tensor(each) for each in variables]
     return tuple(variables)  # type: ignore[arg-type]
 
@@ -100,7 +100,7 @@ def _shown(variables: list[Variable | None]) -> tuple[Tensor | None, ...]:
 
 
 class _TensorHooks:
-    """The hooks of one tensor, called with what arrives at its output of a node."""
+    """The hooks of one tensor, called with the cotangent that arrives at its output of a node."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -110,7 +110,7 @@ class _TensorHooks:
         for hook in list(self.table.values()):
             given: Any = cotangents[self.number]
             if given is not None:
-                # What the hook does to it in place counts.
+                # The hook's in-place changes count.
                 cotangents[self.number] = given = as_tensor(given)
             result = hook(given)
             if result is not None:
@@ -118,7 +118,7 @@ class _TensorHooks:
 
 
 def hooks_on(tensor: Tensor) -> HookTable:
-    """The hooks of a tensor that requires grad, to be added to."""
+    """The table of hooks of a tensor that requires grad; new hooks go into it."""
     # No gradient ever arrives at a view that requires grad only because its base does.
     if tensor._node is UNTRACKED:
         return HookTable()
@@ -128,10 +128,10 @@ def hooks_on(tensor: Tensor) -> HookTable:
 
 
 def register_hook(self: Tensor, hook: Callable[[Tensor], Tensor | None]) -> RemovableHandle:
-    """Call `hook` with the gradient of this tensor whenever it is computed; what it returns replaces the gradient.
+    """Call `hook` with the gradient of this tensor whenever it is computed. A tensor it returns replaces the gradient.
 
     Args:
-        hook: takes the gradient; returns another of its shape and dtype, or None to keep it.
+        hook: takes the gradient; returns a new one of the same shape and dtype, or None to keep it.
 
     Raises:
         RuntimeError: the tensor does not require grad.
@@ -154,7 +154,7 @@ def register_hook(self: Tensor, hook: Callable[[Tensor], Tensor | None]) -> Remo
 
 
 def retain_grad(self: Tensor) -> None:
-    """Let this tensor, a result, gather its gradient in `.grad` as leaves do.
+    """Let this non-leaf tensor accumulate its gradient in `.grad`, as leaves do.
 
     Raises:
         RuntimeError: it does not require grad.
@@ -172,17 +172,17 @@ def retain_grad(self: Tensor) -> None:
 
 
 def retains_grad(self: Tensor) -> bool:
-    """Whether this tensor was a result that gathers its gradient in `.grad`; see `retain_grad`."""
+    """Whether this tensor is a non-leaf that accumulates its gradient in `.grad`; see `retain_grad`."""
     return self._retained is not None
 
 
 def register_post_accumulate_grad_hook(
     self: Tensor, hook: Callable[[Tensor], None]
 ) -> RemovableHandle:
-    """Call `hook` with this leaf each time a gradient was added to its `.grad`.
+    """Call `hook` with this leaf each time a gradient has been added to its `.grad`.
 
     Raises:
-        RuntimeError: the tensor does not require grad, or is no leaf.
+        RuntimeError: the tensor does not require grad, or is not a leaf.
 
     Behaviour: https://pytorch.org/docs/stable/generated/torch.Tensor.register_post_accumulate_grad_hook.html
     """
@@ -198,10 +198,10 @@ def register_post_accumulate_grad_hook(
 
 
 def accumulated(leaf: Tensor) -> None:
-    """Call the hooks of a leaf to whose `.grad` something was added.
+    """Call the post-accumulate hooks of a leaf.
 
     Raises:
-        TypeError: one of them returned something.
+        TypeError: a hook returned something other than None.
     """
     for hook in list((leaf._post_accumulate or {}).values()):
         result = hook(leaf)
@@ -213,7 +213,7 @@ def accumulated(leaf: Tensor) -> None:
 
 
 def places_of(node: GraphNode) -> tuple[int, list[int]]:
-    """How many next functions a node has, and which of them its edges are."""
+    """The number of a node's next functions, and the positions of its edges among them."""
     if isinstance(node, Node):
         needed = node.rule.needed[: node.rule.op.counted]
         return len(needed), [k for k, need in enumerate(needed) if need]
@@ -224,7 +224,7 @@ def places_of(node: GraphNode) -> tuple[int, list[int]]:
 
 
 def next_functions(self: GraphNode) -> tuple[tuple[GraphNode | None, int], ...]:
-    """For each input of the op, the node it came from and which of that node's outputs it was; (None, 0): no gradient."""
+    """For each input of the op, the node that made it and the number of that node's output; (None, 0): no gradient."""
     total, places = places_of(self)
     functions: list[tuple[GraphNode | None, int]] = [(None, 0)] * total
     for place, edge in zip(places, self.edges, strict=True):
@@ -233,12 +233,12 @@ def next_functions(self: GraphNode) -> tuple[tuple[GraphNode | None, int], ...]:
 
 
 def register_node_hook(self: GraphNode, hook: Callable[..., Any]) -> RemovableHandle:
-    """Call `hook(grad_inputs, grad_outputs)` after each walk through this node; a tuple it returns replaces `grad_inputs`.
+    """Call `hook(grad_inputs, grad_outputs)` after this node ran backward; a tuple it returns replaces `grad_inputs`.
 
     Behaviour: https://pytorch.org/docs/stable/generated/torch.autograd.graph.Node.register_hook.html
     """
     hooks = hooks_of(self).after
-    # Not the node itself: what the table holds must not hold the node.
+    # Not the node itself: the hook's table must not keep the node alive.
     total, places = (0, []) if isinstance(self, Leaf) else places_of(self)
 
     def after(gradients: list[Variable | None], cotangents: list[Variable | None]) -> None:
@@ -256,7 +256,7 @@ def register_node_hook(self: GraphNode, hook: Callable[..., Any]) -> RemovableHa
 
 
 def register_prehook(self: GraphNode, hook: Callable[..., Any]) -> RemovableHandle:
-    """Call `hook(grad_outputs)` before each walk through this node; a tuple it returns replaces `grad_outputs`.
+    """Call `hook(grad_outputs)` before this node runs backward; a tuple it returns replaces `grad_outputs`.
 
     Behaviour: https://pytorch.org/docs/stable/generated/torch.autograd.graph.Node.register_prehook.html
     """
@@ -273,7 +273,7 @@ def register_prehook(self: GraphNode, hook: Callable[..., Any]) -> RemovableHand
 
 
 def _backward_hooks(self: Tensor) -> HookTable | None:
-    """The hooks of a tensor, by number; None where it has none."""
+    """The hooks of a tensor, by number; None if it has none."""
     if self._node is None or self._node is UNTRACKED or self._node not in hooked:
         return None
     held: Any = hooked[self._node].arriving.get(self._nr)

@@ -1,4 +1,4 @@
-"""What a graph node can be asked: PyTorch's interface, put on the engine's nodes, which are what `grad_fn` gives.
+"""PyTorch's interface of a graph node, put on the engine's nodes. `grad_fn` returns these nodes.
 
 Behaviour: https://pytorch.org/docs/stable/autograd.html#torch.autograd.graph.Node
 """
@@ -22,7 +22,7 @@ _NO_NUMBER = 2**64 - 1
 
 
 class InputMetadata(NamedTuple):
-    """What is known of the gradient that arrives at one output of a node."""
+    """Shape, dtype and device of the gradient that arrives at one output of a node."""
 
     shape: list[int]
     dtype: dtype
@@ -48,7 +48,7 @@ def _input_metadata(self: GraphNode) -> list[InputMetadata | None]:
 
 
 def _call(self: Any, *gradients: Tensor | None, **named: Any) -> Any:
-    """What the node's way back makes of the gradients of its outputs: one gradient, or a tuple of them."""
+    """Run the node backward on the gradients of its outputs; returns one gradient, or a tuple of them."""
     if named:
         raise TypeError("keyword arguments are not supported")
     if len(gradients) != self.outputs:

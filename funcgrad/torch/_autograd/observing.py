@@ -1,6 +1,6 @@
-"""What looks at every graph node of a thread while it is on: saved-tensor hooks, and anomaly mode.
+"""Saved-tensor hooks and anomaly mode. While on, they observe every graph node of a thread.
 
-Both are rare, so the engine asks one thing only: whether this thread has an observer.
+Both are rare, so the engine makes a single check: does this thread have an observer?
 """
 
 import threading
@@ -30,14 +30,14 @@ Unpack = Callable[[Any], Tensor]
 
 
 class Anomaly:
-    """Whether anomaly mode is on, in the whole process, and whether it looks for NaN."""
+    """Whether anomaly mode is on in the process, and whether it checks for NaN."""
 
     enabled = False
     check_nan = True
 
 
 class Disabled(PerThread):
-    """Why hooks on saved tensors are refused in this thread; None where they are not."""
+    """Why this thread refuses saved-tensor hooks; None if it does not."""
 
     reason: str | None = None
 
@@ -48,7 +48,7 @@ _metadata: WeakKeyDictionary[GraphNode, dict[str, Any]] = WeakKeyDictionary()
 
 
 def metadata(node: GraphNode) -> dict[str, Any]:
-    """What is noted down about a node, by the user or by anomaly mode."""
+    """Notes about a node, by the user or by anomaly mode."""
     held = _metadata.get(node)
     return _metadata.setdefault(node, {}) if held is None else held
 
@@ -66,13 +66,13 @@ def set_anomaly(enabled: bool, check_nan: bool) -> None:
 
 
 def hooks_on() -> Sequence[tuple[Pack, Unpack]]:
-    """The hooks on saved tensors that are on in this thread, innermost last."""
+    """The active saved-tensor hooks of this thread, innermost last."""
     observer: Any = local.recorder.observer
     return () if observer is None else observer.hooks
 
 
 def push_hooks(pack: Pack, unpack: Unpack) -> None:
-    """Switch hooks on saved tensors on in this thread."""
+    """Switch saved-tensor hooks on in this thread."""
     with _switching:
         observer: Any = local.recorder.observer or Observer()
         observer.hooks.append((pack, unpack))
@@ -80,7 +80,7 @@ def push_hooks(pack: Pack, unpack: Unpack) -> None:
 
 
 def pop_hooks() -> None:
-    """Switch the innermost hooks on saved tensors off again."""
+    """Switch the innermost saved-tensor hooks off."""
     with _switching:
         observer: Any = local.recorder.observer
         observer.hooks.pop()
@@ -89,7 +89,7 @@ def pop_hooks() -> None:
 
 
 def saved_entry(tensor: Tensor) -> tuple[Any, Storage, int, Any]:
-    """How a node keeps a tensor for the way back: as it is, or handed to the hooks that are on.
+    """The entry that a node saves for a tensor: the tensor itself, or the result of the active hooks.
 
     Raises:
         RuntimeError: a hook changed the tensor in place.
@@ -103,7 +103,7 @@ def saved_entry(tensor: Tensor) -> tuple[Any, Storage, int, Any]:
 
 
 def packed(tensor: Tensor, pack: Pack, unpack: Unpack) -> Packed:
-    """What stands for a tensor that was handed to a hook.
+    """Pack a tensor with a hook; the result stands for the tensor.
 
     Raises:
         RuntimeError: the hook changed the tensor in place.
@@ -145,11 +145,11 @@ def packed(tensor: Tensor, pack: Pack, unpack: Unpack) -> Packed:
 
 
 class Observer:
-    """The engine's observer of one thread: does what is on.
+    """Per-thread observer; runs saved-tensor hooks and anomaly mode if enabled.
 
     Attributes:
-        hooks: on saved tensors, innermost last.
-        visited: the node whose way back the ops to come belong to.
+        hooks: the saved-tensor hooks, innermost last.
+        visited: the node that runs backward now; ops called now belong to its backward.
     """
 
     __slots__ = ("hooks", "visited")
@@ -159,7 +159,7 @@ class Observer:
         self.visited: GraphNode | None = None
 
     def made(self, node: GraphNode, arguments: Sequence[Variable]) -> None:
-        """Note where the node was made, and hand what it saved to the hooks."""
+        """Note the line that made the node, and give its saved tensors to the hooks."""
         if Anomaly.enabled:
             notes = metadata(node)
             notes["traceback_"] = _stack()
@@ -181,20 +181,20 @@ class Observer:
             node.saved = tuple(entries)
 
     def visits(self, node: GraphNode) -> None:
-        """Remember which node's way back the ops to come belong to."""
+        """Remember the node that runs backward now."""
         self.visited = node
 
     def failed(self, node: GraphNode) -> None:
-        """Warn of the forward line of a node whose way back failed."""
+        """Warn with the forward line of a node whose backward failed."""
         self.visited = None
         if Anomaly.enabled:
             _warn_of(node)
 
     def gave(self, node: GraphNode, gradients: Sequence[Variable | None]) -> None:
-        """Look for NaN among the gradients.
+        """Check the gradients for NaN.
 
         Raises:
-            RuntimeError: there is one.
+            RuntimeError: there is a NaN.
         """
         self.visited = None
         if not (Anomaly.enabled and Anomaly.check_nan):
@@ -203,7 +203,7 @@ class Observer:
             if gradient is None or not gradient._storage.value.aval.inexact:
                 continue
             with grad_mode(False):
-                plain = tensor_of(behind(gradient._storage.value))  # of all of a batch
+                plain = tensor_of(behind(gradient._storage.value))  # the whole batch
                 found = FUNCTIONS["any"](FUNCTIONS["isnan"](plain)).item()
             if found:
                 _warn_of(node)
@@ -216,7 +216,7 @@ Recorder.observing = staticmethod(lambda: Observer() if Anomaly.enabled else Non
 
 
 def _stack() -> list[str]:
-    """The lines that led here, without this package's own."""
+    """The call stack, without this package's own lines."""
     frames = traceback.extract_stack()
     while frames and frames[-1].filename.startswith(_PACKAGE):
         frames.pop()
@@ -224,7 +224,7 @@ def _stack() -> list[str]:
 
 
 def _warn_of(node: GraphNode) -> None:
-    """Warn with the forward line of a node, and of the nodes in whose way back it was made."""
+    """Warn with the forward line of a node, and of each node whose backward made it."""
     lines = metadata(node).get("traceback_")
     if lines is None:
         warnings.warn(

@@ -1,6 +1,6 @@
-"""What `backward` and `grad` are asked for: their arguments, checked in PyTorch's order and words.
+"""The arguments of `backward` and `grad`, checked in PyTorch's order and words.
 
-How the graph is walked is `walking`'s business.
+`walking` walks the graph.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,25 +23,25 @@ _TENSOR = "Expected output to be a torch.Tensor"
 
 
 def as_flag(given: Any) -> bool:
-    """A flag, for which any integer will do.
+    """A flag; any integer is accepted.
 
     Raises:
-        TypeError: it is none.
+        TypeError: it is not an integer.
     """
     return bool(index(given))
 
 
 def roots_of(given: Any) -> tuple[Any, ...]:
-    """What is to be differentiated: one tensor or edge, or several."""
+    """The roots to differentiate, as a tuple; given one tensor or edge, or several."""
     return (given,) if isinstance(given, (Tensor, GradientEdge)) else tuple(given)
 
 
 def inputs_of(given: Any, function: str) -> tuple[Any, ...]:
-    """What gradients are wanted of: one tensor or edge, several, or a dict of them.
+    """The inputs to differentiate with respect to: one tensor or edge, several, or a dict of them.
 
     Raises:
-        RuntimeError: there is none.
-        TypeError: it is another mapping than a dict.
+        RuntimeError: there are none.
+        TypeError: the inputs are a mapping other than a dict.
     """
     if isinstance(given, (Tensor, GradientEdge)):
         return (given,)
@@ -59,7 +59,7 @@ def inputs_of(given: Any, function: str) -> tuple[Any, ...]:
 def cotangents_of(
     roots: Sequence[Any], given: Any, *, batched: bool = False
 ) -> list[Tensor | None]:
-    """The cotangents of roots, as far as they are given or follow: ones for a scalar.
+    """The cotangents of the roots. A scalar root may leave it out: its cotangent is one.
 
     Args:
         roots: tensors or edges.
@@ -67,8 +67,8 @@ def cotangents_of(
         batched: each has one dimension more, in front.
 
     Raises:
-        RuntimeError: one has another shape than its root, or is complex where that is not, or the other way round; or
-            one is missing, and its root is no real scalar.
+        RuntimeError: a cotangent and its root differ in shape, or just one of them is complex; or a cotangent is
+            missing, and its root is not a real scalar.
         TypeError: one is neither a tensor nor None.
         AssertionError: a root is neither a tensor nor an edge.
     """
@@ -78,7 +78,7 @@ def cotangents_of(
         cotangents = (given,) if isinstance(given, Tensor) else tuple(given)
     found: list[Tensor | None] = []
     for root, cotangent in zip(roots, cotangents, strict=False):
-        # Of an edge, what PyTorch calls the metadata: shape and dtype, as of a tensor.
+        # For an edge, PyTorch's metadata: shape and dtype, as for a tensor.
         of: Any = root
         if isinstance(root, GradientEdge):
             node: Any = root.node
@@ -100,10 +100,10 @@ def cotangents_of(
 
 
 def check_scalar(root: Any) -> None:
-    """Check that the cotangent of a root need not be given.
+    """Check that a root may leave out its cotangent.
 
     Raises:
-        RuntimeError: it is no scalar, or a complex one.
+        RuntimeError: the root is not a scalar, or is complex.
     """
     shape = root.shape
     if shape and Size(shape).numel() != 1:
@@ -129,10 +129,10 @@ def _check_fits(
     of: Any,
     batched: bool,
 ) -> None:
-    """Check that a cotangent has the shape of its root, and is complex only where that is.
+    """Check that a cotangent has the shape of its root, and is complex if and only if the root is.
 
     Raises:
-        RuntimeError: it has not, or is.
+        RuntimeError: shape or kind differ.
     """
     first, shape = cotangent[0] if batched else cotangent, Size(of.shape)
     if first.shape != shape:
@@ -145,7 +145,7 @@ def _check_fits(
         raise RuntimeError(
             "If `is_grads_batched=True`, we interpret the first dimension of each grad_output as the batch dimension. "
             "The sizes of the remaining dimensions are expected to match the shape of corresponding output, but a "
-            # One dimension less than there is, as PyTorch has it.
+            # One dimension less than the root has, as in PyTorch.
             f"mismatch was detected: {places}{Size(first.shape[1:])} and {result} If you only want some tensors in "
             "`grad_output` to be considered batched, consider using vmap."
         )
@@ -160,7 +160,7 @@ def _check_fits(
 def pairs_of(
     roots: Sequence[Any], cotangents: Sequence[Tensor | None], create_graph: bool
 ) -> list[tuple[Variable, Variable]]:
-    """Where a walk begins: variables, and the cotangent of each.
+    """The start of a walk: variables, and the cotangent of each.
 
     Raises:
         RuntimeError: a root has no graph, or there are fewer cotangents than roots.
@@ -188,14 +188,14 @@ def pairs_of(
 
 
 def edges_of(inputs: Sequence[Any], *, gather: bool = False) -> list[Edge]:
-    """The edges that the gradients of inputs flow along.
+    """The edges that the inputs' gradients flow along.
 
     Args:
         inputs: tensors or edges.
-        gather: let the results among them gather their gradient in `.grad` from now on.
+        gather: non-leaf inputs retain their gradient in `.grad` from now on.
 
     Raises:
-        RuntimeError: one does not require grad, or is neither a tensor nor an edge.
+        RuntimeError: an input does not require grad, or is neither a tensor nor an edge.
     """
     edges: list[Edge] = []
     for each in inputs:
@@ -212,7 +212,7 @@ def edges_of(inputs: Sequence[Any], *, gather: bool = False) -> list[Edge]:
                 retain_grad(each)
             if each._node is None:
                 raise RuntimeError("One of the differentiated Tensors does not require grad")
-            # Nothing leads to a view that requires grad only because its base does.
+            # No edge leads to a view that requires grad only because its base does.
             edges.append((Leaf(each), 0) if each._node is UNTRACKED else (each._node, each._nr))
         else:
             raise RuntimeError(

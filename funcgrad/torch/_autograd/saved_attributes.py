@@ -1,6 +1,6 @@
-"""What a node saved, by PyTorch's names: `_saved_self` and the like, and `_raw_saved_self`, which takes hooks.
+"""The saved tensors of a node by PyTorch's names: `_saved_self` and so on, and `_raw_saved_self`, which takes hooks.
 
-Given are the arguments and results that are saved here as they are in PyTorch; of the others there is no attribute.
+Only arguments and results saved both here and in PyTorch have an attribute.
 """
 
 import gc
@@ -20,13 +20,13 @@ _SAVED, _RAW = "_saved_", "_raw_saved_"
 
 
 class SavedTensor:
-    """One thing that a node saved, for `register_hooks`.
+    """One saved tensor of a node; takes hooks by `register_hooks`.
 
     Args:
-        entries: gives what the node saved, as `GraphNode.saved`; None once freed.
+        entries: returns the node's saved entries, in the form of `GraphNode.saved`; None once freed.
         put: stores another entry in place of this one.
-        number: which of the entries it is; None where nothing was saved.
-        tensor: gives the tensor.
+        number: the position among the entries; None if nothing was saved.
+        tensor: returns the tensor.
     """
 
     def __init__(
@@ -41,11 +41,11 @@ class SavedTensor:
     def register_hooks(
         self, pack_hook: Callable[[Tensor], Any], unpack_hook: Callable[[Any], Tensor]
     ) -> None:
-        """Hand what was saved to `pack_hook`, and ask `unpack_hook` for it when it is needed.
+        """Pass the saved tensor to `pack_hook`; `unpack_hook` gives it back when backward needs it.
 
         Raises:
-            TypeError: the hooks are no functions.
-            RuntimeError: nothing was saved, it was freed, or it has hooks already.
+            TypeError: the hooks are not functions.
+            RuntimeError: nothing was saved, the saved tensor was freed, or it has hooks already.
 
         Behaviour: https://pytorch.org/docs/stable/notes/autograd.html#hooks-for-saved-tensors
         """
@@ -76,11 +76,11 @@ class SavedTensor:
 
 
 def saved_attribute(node: Any, name: str) -> Any:
-    """An attribute of an op's node that it does not have: what it saved, if that is what the name says.
+    """`__getattr__` fallback: resolves `_saved_*` and `_raw_saved_*`.
 
     Raises:
-        AttributeError: it is something else.
-        RuntimeError: it was freed by an earlier walk, or changed in place since.
+        AttributeError: the name is neither.
+        RuntimeError: an earlier backward freed the saved tensor, or it was changed in place since.
     """
     place = _places(node).get(name)
     if place is None:
@@ -97,18 +97,18 @@ def saved_attribute(node: Any, name: str) -> Any:
 
 
 def attributes_of(node: Any) -> list[str]:
-    """The names of all that a node has, what it saved included."""
+    """The names of a node's attributes, including its saved tensors."""
     return [*object.__dir__(node), *_places(node)]
 
 
 def _places(node: Any) -> dict[str, int]:
-    """By the name of the attribute, which argument of the op it is, or that it is the result."""
+    """Map each attribute's name to the position of the op's argument, or to the mark of the result."""
     places: dict[str, int] = {}
     for name, place in SAVED.get(type(node).__name__, {}).items():
         if place != _RESULT:
             places[_SAVED + name] = places[_RAW + name] = place
         elif _watches(node):
-            # It is watched, but the argument is saved in its place. So it takes no hooks.
+            # The argument is saved in place of the result; only the result's version is checked. So it takes no hooks.
             places[_SAVED + name] = place
     return places
 
@@ -125,7 +125,7 @@ def _number(node: Any, place: int) -> int | None:
 
 
 def _tensor_of(storage: Storage, source: GraphNode | None, nr: int) -> Tensor | None:
-    """The tensor of a storage that comes from there, if somebody holds it: nodes do not know, so it is looked for."""
+    """Find the live tensor with this storage and this edge, or None. Nodes hold no tensors, so the gc is searched."""
     for each in gc.get_referrers(storage):
         if isinstance(each, Tensor) and each._storage is storage:
             own = getattr(each, "_own_node", each._node)
@@ -159,7 +159,7 @@ def _tensor(node: Any, place: int, number: int | None) -> Tensor | None:
         variable: Variable | None = source[0].variable
         if isinstance(variable, Tensor) and variable._storage is storage:
             return variable
-    # PyTorch makes a new tensor of a result.
+    # For a result PyTorch makes a new tensor.
     held_by = None if place == _RESULT else _tensor_of(storage, *source)
     if held_by is not None:
         return held_by

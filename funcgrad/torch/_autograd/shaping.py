@@ -1,4 +1,4 @@
-"""Gradients given by Python code, made to fit what they are gradients of: summed, cast, or refused."""
+"""Gradients from Python code, fitted to their variable: summed, cast, or refused."""
 
 from functools import lru_cache
 from typing import Any
@@ -12,7 +12,7 @@ from funcgrad.torch._tensor.tensor import Tensor
 
 @lru_cache(maxsize=1024)
 def _fit(shape: tuple[int, ...], aval: Aval) -> Op:
-    """The op that sums over what broadcasting repeated, and casts."""
+    """The op that sums over broadcast dimensions, and casts."""
     lead = len(shape) - len(aval.shape)
     axes = tuple(range(lead)) + tuple(
         lead + k for k, length in enumerate(aval.shape) if length == 1 and shape[lead + k] != 1
@@ -28,15 +28,15 @@ def _fit(shape: tuple[int, ...], aval: Aval) -> Op:
 
 
 def as_gradient_of(aval: Aval, gradient: Tensor, function: str, position: int) -> Variable:
-    """A gradient as one of something of type `aval`.
+    """Fit a gradient to a variable of type `aval`.
 
     Args:
-        aval: the type.
-        gradient: of its shape, or of one that it broadcasts to.
+        aval: the variable's type.
+        gradient: has that shape, or a shape that it broadcasts to.
         function, position: who gave it, and for which argument, for the message.
 
     Raises:
-        RuntimeError: it has another shape, or is complex where it must not be, or the other way round.
+        RuntimeError: the gradient has another shape, or just one of gradient and variable is complex.
     """
     given = gradient._storage.value.aval
     if given.shape == aval.shape and given.dtype == aval.dtype:

@@ -1,4 +1,4 @@
-"""The modes of autograd: whether gradients, several threads and anomaly mode are on, and switching them on."""
+"""The switches of autograd: grad mode, multithreading and anomaly mode."""
 
 from funcgrad.engine import local
 from funcgrad.engine.threads import PerThread
@@ -9,7 +9,7 @@ from funcgrad.torch._tensor.tensor import Tensor
 
 
 def is_grad_enabled() -> bool:
-    """Whether ops called in this thread leave a graph behind, outside inference mode."""
+    """The grad mode of this thread: whether ops record a graph. In inference mode they never do."""
     return inference.state.grad_mode if inference.enabled() else local.recorder.grad_enabled
 
 
@@ -26,7 +26,7 @@ threads = _Threads()
 
 
 def is_multithreading_enabled() -> bool:
-    """The mode that `set_multithreading_enabled` was given last in this thread."""
+    """The mode last passed to `set_multithreading_enabled` in this thread."""
     return threads.enabled
 
 
@@ -36,7 +36,7 @@ def is_anomaly_enabled() -> bool:
 
 
 def is_anomaly_check_nan_enabled() -> bool:
-    """Whether anomaly mode, where it is on, takes NaN for an error."""
+    """Whether anomaly mode treats NaN as an error."""
     return Anomaly.check_nan
 
 
@@ -44,7 +44,7 @@ def set_anomaly_enabled(mode: bool, check_nan: bool = True) -> None:
     """Switch anomaly mode on or off, in all threads.
 
     Raises:
-        TypeError: an argument is no bool.
+        TypeError: an argument is not a bool.
     """
     for position, (name, given) in enumerate((("enabled", mode), ("check_nan", check_nan)), 1):
         if not isinstance(given, bool):

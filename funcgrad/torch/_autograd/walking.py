@@ -1,4 +1,4 @@
-"""`backward` and `grad`: gradients gathered in the leaves, or returned. Their arguments are `requests`' business."""
+"""`backward` and `grad`: gradients accumulated in leaves, or returned. `requests` checks the arguments."""
 
 import threading
 from collections.abc import Sequence
@@ -39,12 +39,12 @@ from funcgrad.torch._tensor.tensor import Tensor, place, tensor_of
 Tensors = Tensor | GradientEdge | Sequence[Tensor | GradientEdge]
 
 
-# Several threads may come to one leaf at once, each with a part of its gradient.
+# Several threads may reach one leaf at once, each with a part of its gradient.
 _adding = threading.RLock()
 
 
 def accumulate(leaf: Leaf, value: Value | None, node: Any, nr: int) -> None:
-    """Add a gradient, if there is one, to a leaf's `.grad`: in place where the walk leaves no graph, as PyTorch does."""
+    """Add a gradient, if there is one, to a leaf's `.grad`. As in PyTorch, the sum is in place if no graph is made."""
     variable: Any = leaf.reference()
     if variable is None:
         variable = leaf.variable
@@ -52,7 +52,7 @@ def accumulate(leaf: Leaf, value: Value | None, node: Any, nr: int) -> None:
             return
     if variable._node is not leaf:
         if variable._node is None:
-            return  # it was told since that it wants no gradient
+            return  # `requires_grad` was switched off since
         if type(leaf) is not Leaf and not isinstance(variable._node, Leaf):
             raise RuntimeError("leaf variable has been moved into the graph interior")
     if value is not None:
@@ -72,7 +72,7 @@ def _add(variable: Any, value: Value, node: Any, nr: int) -> None:
         if type(variable._storage) is ViewStorage:
             if gradient.shape == variable.shape:
                 laid_out(gradient, variable)
-            else:  # the leaf got another shape in place since
+            else:  # the leaf's shape was changed in place since
                 empty = np.zeros(variable.shape, variable.dtype.numpy_dtype)
                 gradient = copy_(tensor_of(place(empty)), gradient)
         variable._grad = gradient
@@ -86,10 +86,10 @@ def _add(variable: Any, value: Value, node: Any, nr: int) -> None:
 
 
 def _addable(held: Tensor, value: Value) -> Value:
-    """A gradient as it can be added to what a leaf holds, in place.
+    """Cast a gradient so that it can be added in place to the one that a leaf holds.
 
     Raises:
-        RuntimeError: it has another shape, since somebody changed the leaf or its gradient; or that may not be written.
+        RuntimeError: the shapes differ, since the leaf or its gradient was changed; or the held one may not be written.
     """
     aval = held._storage.value.aval
     check_broadcast(aval, value.aval)
@@ -106,9 +106,9 @@ def gradients(
     create_graph: bool,
     allow_unused: bool,
 ) -> tuple[Tensor | None, ...]:
-    """`grad` without running what is pending at its end."""
+    """`grad`, without running the pending ops at its end."""
     pairs = None
-    # One scalar and no more, as most ask: the cotangent is left to the engine.
+    # The usual case is one scalar: the engine makes its cotangent.
     if grad_outputs is None and len(roots) == 1 and _has_graph(roots[0]):
         _check_scalar(roots[0])
     else:
@@ -163,4 +163,4 @@ def _check_scalar(root: Tensor) -> None:
         remember(_SCALARS, aval, None)
 
 
-_SCALARS: dict[Any, None] = {}  # types that were checked to be real scalars
+_SCALARS: dict[Any, None] = {}  # types known to be real scalars

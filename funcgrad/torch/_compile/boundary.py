@@ -1,4 +1,4 @@
-"""What a pure function may touch: its arguments, and what it makes of them. The rest is somebody else's state."""
+"""The boundary of a pure function: it may touch its arguments and its own results, and no state from outside."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,11 +23,11 @@ _RANDOM = (
 
 
 class Boundary(Watch):
-    """Sees to it that a call of a pure function changes nothing outside it, and leaves no gradient there.
+    """Refuses a pure function's writes to outside state, and gradients that would flow there.
 
     Args:
         given: the values of its arguments.
-        around: who watched before, and goes on doing so.
+        around: the watch active before; it is called as well.
     """
 
     def __init__(self, given: Iterable[Value], around: Watch | None) -> None:
@@ -41,11 +41,11 @@ class Boundary(Watch):
         value = value or memory.value
         if isinstance(value, Wrapped):
             return False
-        # What is pending was recorded inside, since nothing was when the call began.
+        # Pending values were recorded inside: none were pending when the call began.
         return value.array is not None and value not in self.made
 
     def reads(self, variable: Variable) -> None:
-        """Let anything be read: from outside it is a constant."""
+        """Allow every read: a value from outside is a constant."""
         if self.around is not None:
             self.around.reads(variable)
 
@@ -53,7 +53,7 @@ class Boundary(Watch):
         """Refuse a graph from outside.
 
         Raises:
-            RuntimeError: a gradient would flow there.
+            RuntimeError: a gradient would flow to a node outside.
         """
         if isinstance(node, Leaf):
             variable = node.variable
@@ -71,28 +71,28 @@ class Boundary(Watch):
             self.around.meets(node)
 
     def creates(self, value: Value) -> None:
-        """Note a value made of numbers."""
+        """Record a value made of numbers."""
         self.made.add(value)
         if self.around is not None:
             self.around.creates(value)
 
     def ran(self, state: State, made: list[Value], reason: str) -> None:
-        """Note what a run made."""
+        """Record the values that a run made."""
         self.made.update(made)
         if self.around is not None:
             self.around.ran(state, made, reason)
 
     def applied(self, made: Sequence[Value]) -> None:
-        """Note what an op made."""
+        """Record the values that an op made."""
         self.made.update(made)
         if self.around is not None:
             self.around.applied(made)
 
     def writes(self, variable: Variable, by: str = "") -> None:
-        """Refuse to change what comes from outside.
+        """Refuse a write to a tensor from outside.
 
         Raises:
-            RuntimeError: it does.
+            RuntimeError: the tensor is from outside.
         """
         if self._is_outside(variable):
             whose = f" by {by}, which was made there" if by else ""
@@ -104,10 +104,10 @@ class Boundary(Watch):
             self.around.writes(variable, by)
 
     def escapes(self, variable: Variable) -> None:
-        """Refuse to hand an array to JAX whose gradient JAX has asked the tape for.
+        """Refuse to hand JAX an array if JAX has asked the tape for its gradient.
 
         Raises:
-            RuntimeError: it has.
+            RuntimeError: JAX has asked for its gradient.
         """
         if keeping.differentiated(variable._node):
             raise RuntimeError(
@@ -127,7 +127,7 @@ def guarded(given: Iterable[Value], transformed: bool) -> Iterator[None]:
     flush("a pure function was called")
     recorder = local.recorder
     around = recorder.watch
-    # Also where no argument is traced, the block may be: by `jax.jit` of a function without arguments.
+    # The block may be traced even if no argument is: `jax.jit` of a function without arguments.
     traced = transformed or is_tracer(jnp.zeros(()))
     recorder.watch = Boundary(given, around)
     try:

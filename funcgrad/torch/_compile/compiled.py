@@ -1,4 +1,4 @@
-"""`torch.compile`: an imperative function, its updates of the tensors around it included, as one dispatch.
+"""`torch.compile`: an imperative function as one dispatch, including its updates of outside tensors.
 
 The engine compiles what is recorded, but Python runs again to record it. A compiled function is
 traced once, with its tensors carrying tracers; from then on it is a program that takes every tensor
@@ -30,13 +30,13 @@ from funcgrad.torch._random.generator import default_generator
 from funcgrad.torch._tensor.registry import publish_all
 from funcgrad.torch._tensor.tensor import Tensor
 
-# Calls run as they are until two in a row have done the same. After so many that did not, all do.
+# Calls run uncompiled until two in a row do the same. After this many calls without such a pair, all run uncompiled.
 _MOST_WATCHED_CALLS = 6
 _LEAVES = {Tensor, *NUMBERS}
 
 
 class _Watch(Watch):
-    """What one call reads from outside itself, and what happens in it."""
+    """Records the outside tensors that one call reads, and the events in the call."""
 
     def __init__(self) -> None:
         self.storages: dict[Storage, list[ref[Variable]]] = {}
@@ -49,7 +49,7 @@ class _Watch(Watch):
         self.random = default_generator.get_state().tobytes()
 
     def reads(self, variable: Variable) -> None:
-        """Note a storage from outside, or the number read."""
+        """Record a storage from outside, or the number read."""
         storage = variable._storage.memory
         value = storage.value
         if value in self.made:
@@ -57,33 +57,33 @@ class _Watch(Watch):
         if type(variable) is not Variable:
             self.storages.setdefault(storage, []).append(ref(variable))
             self.read.add(value)
-        elif value not in self.read:  # else the way back reads what a tensor held
+        elif value not in self.read:  # else backward reads a tensor's earlier value
             self.happened.append(np.asarray(value.array).item())
 
     def meets(self, node: GraphNode) -> None:
-        """Note a leaf, or a node of a graph that was made before the call."""
+        """Record a leaf, or that the call meets a node made before it."""
         if isinstance(node, Leaf):
             self.leaves[node] = None
         elif node.sequence < self.start:
             self.continues_graph = True
 
     def creates(self, value: Value) -> None:
-        """Note a value and its elements."""
+        """Record a value and its elements."""
         self.made.add(value)
         elements = np.asarray(value.array)
         digest = blake2b(elements.tobytes(), digest_size=16).hexdigest()
         self.happened.append(f"{elements.dtype}{elements.shape}{digest}")
 
     def ran(self, state: State, made: list[Value], reason: str) -> None:
-        """Note a run, and that what it made is not from outside."""
+        """Record a run; its values are not from outside."""
         self.made.update(made)
         self.happened.append((state, reason))
 
     def result(self, given: list[Tensor]) -> tuple[Any, ...]:
-        """What must be the same in two calls for them to have done the same.
+        """The record of the call. Two calls did the same if their records are equal.
 
         Args:
-            given: the tensors among the arguments, which may be others at every call.
+            given: the tensors among the arguments; each call may have different ones.
 
         Raises:
             CannotCompileError: a program could not repeat this call.
@@ -101,10 +101,10 @@ class _Watch(Watch):
 
 
 class CompiledFunction:
-    """What `compile` returns: call it as the function.
+    """The result of `compile`; call it like the function.
 
     Attributes:
-        why: why calls run as they are, where they do; None once a program runs.
+        why: the reason why calls run uncompiled; None once a program runs.
     """
 
     def __init__(self, function: Callable[..., Any], fullgraph: bool = False) -> None:
@@ -117,7 +117,7 @@ class CompiledFunction:
         self._guards = _guards(function)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Call the function, or the program that it was traced to."""
+        """Call the function, or its traced program."""
         last = self._last
         if last is not None and not kwargs:
             output = last(args)
@@ -142,7 +142,7 @@ class CompiledFunction:
         return self._watch(key, plan or [], args, kwargs)
 
     def _signature(self, args: tuple, kwargs: dict) -> tuple[list[Tensor], Any]:
-        """The tensors among the arguments, and what a program is good for."""
+        """The tensors among the arguments, and the key of the calls that one program can serve."""
         guards = tuple([_exactly(read()) for read in self._guards])
         leaves: Any = args
         tree = None
@@ -164,7 +164,7 @@ class CompiledFunction:
         return tensors, (guards, local.recorder.grad_enabled, tree, kinds, shared)
 
     def _watch(self, key: Any, calls: list[Any], args: tuple, kwargs: dict) -> Any:
-        """Call the function as it is, and make a plan if it did what it did the time before."""
+        """Call the function uncompiled, and make a plan if the call did the same as the one before."""
         flush("a compiled function was called")
         guards = [(read, read()) for read in self._guards]
         recorder = local.recorder
@@ -197,7 +197,7 @@ class CompiledFunction:
         return RuntimeError(f"{self.function.__name__} cannot be compiled: {self.why}")
 
     def _plan(self, args: tuple, kwargs: dict, seen: Any, watch: _Watch, guards: Any) -> Plan:
-        """What repeats the call that `watch` has seen, while the guards read these numbers."""
+        """A plan that repeats the call seen by `watch`, valid while the guards read the same numbers."""
         captured, leaves, happened = seen
         ends_graph = any(type(each) is tuple and each[1] == "backward ended" for each in happened)
         owners = {storage: watch.storages[storage] for storage in captured}
@@ -205,7 +205,7 @@ class CompiledFunction:
 
 
 def _exactly(leaf: Any) -> Any:
-    """What is equal for two numbers only if they are the same: 1, 1.0 and True are equal, and so are 0.0 and -0.0."""
+    """A key that tells apart numbers which Python calls equal: 1, 1.0 and True, or 0.0 and -0.0."""
     return (type(leaf), repr(leaf)) if isinstance(leaf, NUMBERS) else leaf
 
 
@@ -214,7 +214,7 @@ def _inside_a_trace(tensors: list[Tensor]) -> bool:
 
 
 def _guards(function: Callable[..., Any]) -> list[Callable[[], Any]]:
-    """Readers of the Python numbers that a function takes from around it: a program is good for their values."""
+    """Readers of the Python numbers in a function's closure and globals. A program is valid for their current values."""
     code = getattr(function, "__code__", None)
     if code is None:
         return []
@@ -249,19 +249,19 @@ def compile(
 ) -> Any:
     """Make an imperative function, such as a training step, one program that is dispatched at once.
 
-    The function may read tensors around it, change them in place, call `.backward()` and clear
-    gradients. It runs as it is until two calls in a row have done the same; then it is traced, and
-    from then on Python does not run it. Where a program could not repeat it (it looks at a value,
-    draws random numbers, uses numbers that change from call to call), it keeps running as it is:
-    `.why` tells the reason. Numbers among the arguments, and those the function takes from its
-    closure and globals, are part of what a program is good for; other Python state is read when the
-    function is traced. A tensor returned after `.backward()` carries no graph.
+    The function may read outside tensors, change them in place, call `.backward()` and clear
+    gradients. It runs uncompiled until two calls in a row do the same. Then it is traced, and Python
+    no longer runs it. Some functions cannot be repeated by a program: they look at a value, draw
+    random numbers, or use numbers that change from call to call. They stay uncompiled, and `.why`
+    gives the reason. A program is valid for the numbers in its arguments, closure and globals; other
+    numbers need another program. Other Python state is read once, when the function is traced. A
+    tensor returned after `.backward()` has no graph.
 
     Args:
         model: the function; None to use `compile` as a decorator with options.
-        fullgraph: raise where the function cannot be traced, in place of running it as it is.
-        dynamic, backend, mode, options: taken for PyTorch's sake, without effect.
-        disable: return the function as it is.
+        fullgraph: raise if the function cannot be traced, in place of running it uncompiled.
+        dynamic, backend, mode, options: accepted for PyTorch's sake, without effect.
+        disable: return the function unchanged.
 
     >>> import funcgrad.torch as torch
     >>> w = torch.ones(2, requires_grad=True)

@@ -1,8 +1,8 @@
-"""The derivatives that JAX takes of a function written with tensors: those of its tape, of any order.
+"""JAX's derivatives of a function written with tensors. They come from the tape, at any order.
 
-A `Program` is such a function as one of arrays. Its derivative in reverse is another program, which calls the function
-and walks its tape backward; its derivative forward is the transpose of that, which is a program too: the walk is
-linear in the cotangents, so the gradient of the gradient by them is the tangent. JAX is told of the two by a primitive.
+A `Program` turns such a function into one of arrays. Its reverse derivative is another program, which calls the function
+and walks its tape backward. Its forward derivative is the transpose of the reverse one, and a program too. The walk is
+linear in the cotangents, so the gradient of the gradient with respect to them is the tangent. A primitive gives JAX both.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -37,17 +37,17 @@ from funcgrad.torch._tensor.tensor import Tensor, tensor_of
 Arrays = list[Any]
 Tensors = list[Tensor]
 Edges = dict[int, Edge]
-# From the inputs, and the edges of those that are differentiated, to the results, which have a graph if the last says so.
+# Takes the inputs, the edges of the differentiated ones, and whether to make a graph; returns the results.
 Body = Callable[[Tensors, Edges, bool], Tensors]
-# Makes the tensor of an input, in a block: it may have to be taken back at the end.
+# Makes the tensors of the inputs inside a block; the end of the block undoes it if necessary.
 Enter = Callable[[Sequence[Value]], Any]
 
 
 class ArgumentNode(FunctionNode):
-    """Where an argument comes from that JAX differentiates, and that is no leaf of the function's own.
+    """The node of an argument that JAX differentiates and that is not a leaf of the function itself.
 
     Attributes:
-        leaf: the node of the leaf that the function made of it by `requires_grad_()`, if it did.
+        leaf: the leaf node, if the function called `requires_grad_()` on the argument.
     """
 
     __slots__ = ("leaf",)
@@ -59,26 +59,26 @@ class ArgumentNode(FunctionNode):
         self.leaf: Any = None
 
     def lead(self, leaf: Any) -> Any:
-        """Let gradients that arrive at a leaf count as the argument's; returns its node."""
+        """Count gradients that arrive at this leaf as the argument's too; returns the leaf."""
         self.leaf = leaf
         return leaf
 
     def pull_back(self, cotangents: Sequence[Variable | None]) -> Sequence[Variable | None]:
-        """Nothing: here the graph begins."""
+        """Return no gradients: the graph begins here."""
         return ()
 
 
 class Program:
-    """A function from tensors to tensors as one from arrays to arrays, which JAX can transform.
+    """A function of tensors, turned into a function of arrays that JAX can transform.
 
     Args:
         body: the function.
         enter: makes tensors of the inputs, in a block.
-        count: how many inputs there are.
-        transformed: whether JAX transforms it. Then all inputs that can be differentiated require grad, whether or not
-            JAX does so in this run: the function must do the same in each.
-        outputs: which of the results of `body` these are; all if None.
-        every_graph: whether gradients made inside have a graph in any case.
+        count: the number of inputs.
+        transformed: whether JAX transforms the function. If so, all differentiable inputs require grad, even if JAX does
+            not differentiate them in this run: the function must do the same in every run.
+        outputs: the positions of the results in those of `body`; all if None.
+        every_graph: whether every gradient made inside gets a graph.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class Program:
         self.walked = False
 
     def __call__(self, *arrays: Any) -> Arrays:
-        """The results; traced by JAX where an array is a tracer."""
+        """The results; traced by JAX if an array is a tracer."""
         if any(isinstance(array, jax.core.Tracer) for array in arrays):
             return self._traced(*arrays)
         return self.run(arrays)
@@ -114,7 +114,7 @@ class Program:
 
     @contextmanager
     def entered(self, arrays: Sequence[Any]) -> Iterator[tuple[Tensors, Edges]]:
-        """A block with the inputs as tensors, and where the gradients arrive of those that require grad."""
+        """A block with the inputs as tensors, and the edges of the inputs that require grad."""
         values = [Value.of(with_wide_types(jnp.asarray, array)) for array in arrays]
         with (
             keeping.kept(self.transformed, self.every_graph),
@@ -135,7 +135,7 @@ class Program:
         return function
 
     def _push(self, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Arrays, Arrays]:
-        """The results and their tangents, as JAX asks for them."""
+        """The results and their tangents: the rule that JAX calls."""
         results = self(*primals)
         wanted = tuple(
             [
@@ -164,10 +164,10 @@ class Program:
     def _parts(
         self, primals: Sequence[Any], wanted: Sequence[int], results: Arrays
     ) -> list[tuple["Program", list[int]]]:
-        """The results that are differentiated, by how.
+        """The differentiated results, split by method.
 
-        A result of which the tape has a gradient has that. A result that comes of gradients which PyTorch makes no graph
-        of has none there, and is differentiated as if they had one.
+        A result on the tape uses the tape. A result made from gradients without a graph, as PyTorch makes them, is not on
+        the tape; it is differentiated as if those gradients had a graph.
         """
         inexact = [k for k, result in enumerate(results) if is_inexact(result.dtype)]
         if not (inexact and wanted):
@@ -190,7 +190,7 @@ class Program:
         return Program(self.body, self.enter, self.count, True, tuple(outputs), every_graph)
 
     def pulling(self, wanted: Sequence[int], results: int) -> "Program":
-        """The program from the inputs and the cotangents of the results to those of the inputs wanted."""
+        """The program from inputs and cotangents of results to the cotangents of the wanted inputs."""
 
         def body(tensors: Tensors, edges: Edges, graph: bool) -> Tensors:
             given, cotangents = self._split(tensors)
@@ -205,7 +205,7 @@ class Program:
         return self._next(body, results)
 
     def pushing(self, wanted: Sequence[int]) -> "Program":
-        """The program from the inputs and the tangents of those wanted to the tangents of the results."""
+        """The program from inputs and tangents of the wanted inputs to the tangents of the results."""
 
         def body(tensors: Tensors, edges: Edges, graph: bool) -> Tensors:
             given, tangents = self._split(tensors)
@@ -228,7 +228,7 @@ class Program:
         return self._next(body, len(wanted))
 
     def _tape(self, tensors: Tensors, edges: Edges, wanted: Sequence[int]) -> Tensors:
-        """The results, ready to be walked from to these inputs."""
+        """The results with their graph, ready for a walk backward to the wanted inputs."""
         with keeping.leading(edges[k][0] for k in wanted):
             results = self.results(tensors, edges, True)
         keeping.fix([result._node for result in results], modified=True)
@@ -238,7 +238,7 @@ class Program:
         return tensors[: self.count], tensors[self.count :]
 
     def _next(self, body: Body, more: int) -> "Program":
-        """The program of a derivative, which takes more inputs."""
+        """The program of a derivative, with `more` further inputs."""
 
         @contextmanager
         def enter(values: Sequence[Value]) -> Iterator[Tensors]:
@@ -249,7 +249,7 @@ class Program:
 
 
 def _edge(tensor: Tensor) -> Edge:
-    """Where the gradient of an input arrives: a leaf stays one, anything else gets a beginning of its own."""
+    """The edge of an input. A tensor with a node keeps it; any other gets an `ArgumentNode`."""
     if tensor._node is None:
         tensor._node, tensor._nr = ArgumentNode(tensor._storage.value.aval), 0
     return tensor._node, tensor._nr
@@ -258,7 +258,7 @@ def _edge(tensor: Tensor) -> Edge:
 def _pulled(
     results: Tensors, cotangents: Tensors, ends: Sequence[Edge], graph: bool
 ) -> list[Tensor | None]:
-    """The gradients that arrive at these edges; None where none does."""
+    """The gradients that arrive at these edges; None if none does."""
     pairs = [pair for pair in zip(results, cotangents, strict=True) if pair[0]._node is not None]
     leaves = [getattr(node, "leaf", None) for node, _ in ends]
     captures = [*ends, *[(leaf, 0) for leaf in leaves if leaf is not None]]
@@ -289,12 +289,12 @@ def _pulled(
 def _check_linear(
     results: Tensors, pulled: Sequence[Tensor | None], ends: Sequence[GraphNode]
 ) -> None:
-    """Check that the walk that gave these gradients was linear in the cotangents, which come from these nodes.
+    """Check that the gradients are linear in the cotangents, whose nodes are `ends`.
 
     Raises:
-        NotImplementedError: a hook or a backward was met that is not, so that there is no tangent.
+        NotImplementedError: a hook or a custom backward is not linear, so there is no tangent.
     """
-    # A hook may add something of its own; zeros in place of missing gradients are added to nothing else.
+    # Only a hook can add a term of its own. Without hooks, an added constant is just the zeros of a missing gradient.
     has_hooks = any(node in hooked for node in keeping.graph_of([r._node for r in results]))
     follows = set(ends)
     nodes = keeping.graph_of([each._node for each in pulled if each is not None])
@@ -331,19 +331,19 @@ _CONJUGATE = Op("conj", jnp.conj)
 
 
 def _conjugated(tensor: Tensor) -> Tensor:
-    """The conjugate of a complex gradient, which is what JAX has for PyTorch's and PyTorch for JAX's."""
+    """The conjugate of a complex gradient. It converts between the conventions of JAX and PyTorch, both ways."""
     if tensor._storage.value.aval.dtype.kind != "c":
         return tensor
     return tensor_of(*record(_CONJUGATE, (tensor,)))
 
 
 class Derivative:
-    """The linear function of tangents that a program's derivative is, and its transpose.
+    """A program's derivative: a linear function of tangents, and its transpose.
 
     Args:
-        program: of which.
+        program: the program.
         wanted: the inputs that have tangents.
-        types: arrays of the types of the results.
+        types: arrays with the shapes and dtypes of the results.
     """
 
     def __init__(self, program: Program, wanted: Sequence[int], types: Sequence[Any]) -> None:
@@ -363,7 +363,7 @@ class Derivative:
         return made
 
 
-# The tangents of a program's results, from its inputs and their tangents.
+# Computes the tangents of a program's results from its inputs and their tangents.
 tangent_p = Primitive("funcgrad_tangent")
 tangent_p.multiple_results = True
 

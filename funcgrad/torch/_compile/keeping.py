@@ -1,8 +1,8 @@
-"""What a function transformed by JAX keeps of its graphs: all of them, so that its own derivative finds them.
+"""A function transformed by JAX keeps all its graphs, so that its own derivative finds them.
 
-PyTorch frees a graph once it was walked, and makes none of a gradient unless it is asked to. Inside
-`funcgrad.pure` a derivative is taken from outside, after all walks of the function itself: there a walk
-frees nothing, and what PyTorch would refuse to differentiate again is exact.
+PyTorch frees a graph after backward, and gives a gradient a graph only on request. Inside
+`funcgrad.pure` the derivative is taken from outside, after all walks of the function itself. So a walk
+there frees nothing, and derivatives that PyTorch would refuse are exact.
 """
 
 import threading
@@ -14,13 +14,13 @@ from funcgrad.engine import GraphNode
 
 
 class _State(threading.local):
-    """Of each thread.
+    """State of each thread.
 
     Attributes:
         keeps: whether walks free nothing.
-        every_graph: whether gradients have a graph also where none was asked for.
-        walked: whether gradients were made without a graph.
-        leading: the nodes at which the gradients arrive that JAX has asked for; none where it has not yet.
+        every_graph: whether gradients get a graph even if nobody asked for one.
+        walked: whether a walk did not ask for a graph of its gradients.
+        leading: the nodes whose gradients JAX has asked for; empty if none yet.
     """
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ state = _State()
 
 @contextmanager
 def kept(keeps: bool, every_graph: bool) -> Iterator[None]:
-    """Whether the walks in the block free nothing, and make a graph of every gradient."""
+    """A block that sets whether walks free nothing, and whether every gradient gets a graph."""
     before = vars(state).copy()
     state.keeps, state.every_graph, state.walked = keeps, every_graph, False
     try:
@@ -44,7 +44,7 @@ def kept(keeps: bool, every_graph: bool) -> Iterator[None]:
 
 @contextmanager
 def leading(nodes: Iterable[GraphNode]) -> Iterator[None]:
-    """JAX has asked for the gradients that arrive at these nodes of the graph made in the block."""
+    """A block in which JAX asks for the gradients that arrive at these nodes."""
     before, state.leading = state.leading, state.leading.union(nodes)
     try:
         yield
@@ -58,7 +58,7 @@ def differentiated(node: GraphNode | None) -> bool:
 
 
 def graph_of(roots: Iterable[GraphNode | None]) -> Iterator[GraphNode]:
-    """All nodes that a walk from there would come to."""
+    """All nodes that a walk from these roots reaches."""
     stack = [root for root in roots if root is not None]
     seen = set(stack)
     while stack:
@@ -73,7 +73,7 @@ def graph_of(roots: Iterable[GraphNode | None]) -> Iterator[GraphNode]:
 def asked(
     roots: Iterable[Any], retain_graph: bool, create_graph: bool
 ) -> tuple[bool, bool, list[GraphNode]]:
-    """How to walk: whether to retain the graph, whether to make one of the gradients, and where to `fix` it after."""
+    """Returns `retain_graph` and `create_graph` for the walk, and the roots from which to `fix` the graph afterwards."""
     state.walked |= not create_graph
     if not state.keeps:
         return retain_graph, create_graph, []
@@ -86,11 +86,11 @@ def asked(
 
 
 def fix(roots: Iterable[GraphNode | None], modified: bool = False) -> None:
-    """Let the nodes of a graph go on with the very values they saved, whatever is written in place from now on.
+    """Nodes hold the saved values themselves from now on, so that later writes in place do not matter.
 
     Args:
-        roots: from where the graph is looked at.
-        modified: only nodes of which something saved was written since, so that PyTorch would refuse to go on.
+        roots: the nodes from which the graph is searched.
+        modified: fix only saved tensors written since they were saved, which PyTorch would refuse.
     """
     for node in graph_of(roots):
         node.fix(modified)

@@ -1,4 +1,4 @@
-"""Tensors and optimizers that a pure function takes as its state: their arrays go in, and come out as the call left them."""
+"""Tensors and optimizers as the state of a pure function: their arrays go in, and their new arrays come out."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ from funcgrad.torch._memory.storages import DataStorage
 from funcgrad.torch._random.generator import Generator
 from funcgrad.torch._tensor.tensor import Tensor, tensor_of
 
-# Of optimizers, which are of a room above this one: what tells one, and what of its options may change from call to call.
+# Optimizers live in a room above this one, so they are recognised by these attributes, not imported.
 _PARTS = ("param_groups", "state")
 _CHANGING = ("lr",)
 
@@ -24,14 +24,14 @@ class Objects:
     """The state of a pure function.
 
     Args:
-        objects: tensors and optimizers, in any pytree; the parameters of an optimizer need not be named besides.
+        objects: tensors and optimizers, in any pytree; an optimizer's parameters are included.
 
     Raises:
-        TypeError: there is something else.
+        TypeError: there is an object of another type.
         ValueError: a tensor is a result or a view, or two share their memory.
 
     Attributes:
-        tensors: the tensors, each once.
+        tensors: all tensors, each one once.
     """
 
     def __init__(self, objects: Any) -> None:
@@ -62,7 +62,7 @@ class Objects:
         self.tensors.append(tensor)
 
     def tree(self, of: Callable[[Any], Any]) -> Any:
-        """What the objects hold now, as a pytree; `of` is called with each tensor and number."""
+        """The present content of the objects as a pytree; `of` is called with each tensor and number."""
         return {
             "tensors": [of(tensor) for tensor in self.tensors],
             "grads": [None if each._grad is None else of(each._grad) for each in self.tensors],
@@ -90,10 +90,10 @@ class Objects:
         }
 
     def check(self, tree: Any) -> None:
-        """Check that a state is one of these objects.
+        """Check that a state fits these objects.
 
         Raises:
-            ValueError: it is not.
+            ValueError: it does not fit.
         """
         try:
             counts = [len(tree["tensors"]), len(tree["grads"]), len(tree["optimizers"])]
@@ -111,7 +111,7 @@ class Objects:
                 )
 
     def put(self, tree: Any, number: Callable[[Any, Any], Any]) -> None:
-        """Let the objects hold these tensors; `number` makes a number of one that stands for it, and of the one before."""
+        """Put these tensors into the objects. `number(new, old)` turns a stand-in tensor into a number, given the old one."""
         for tensor, given, grad in zip(self.tensors, tree["tensors"], tree["grads"], strict=True):
             storage = tensor._storage
             storage.value = given._storage.value
@@ -132,7 +132,7 @@ class Objects:
 
     @contextmanager
     def holding(self, tree: Any) -> Iterator[None]:
-        """A block in which the objects hold these tensors; afterwards they are as they were."""
+        """A block in which the objects hold these tensors; its end restores the objects."""
         tensors = [
             (
                 t,
@@ -174,7 +174,7 @@ def _refusal(leaf: Any) -> str:
 
 
 def number_of(tensor: Tensor, before: Any) -> Any:
-    """The number that a tensor stands for; the one before where only its dtype rounded that."""
+    """The number that a tensor stands for; `before` itself if the tensor is merely its rounded value."""
     array = np.asarray(tensor._array())
     return before if before is not None and array.dtype.type(before) == array else array.item()
 
@@ -185,5 +185,5 @@ def array_of(leaf: Any) -> Any:
 
 
 def tensor_from(array: Any) -> Tensor:
-    """A tensor of an array."""
+    """A tensor made from an array."""
     return tensor_of(Value.of(with_wide_types(jnp.asarray, array)))

@@ -1,6 +1,6 @@
-"""A call of an imperative function as a program: traced once, then called in the function's place.
+"""A call of an imperative function as a program: traced once, then called in place of the function.
 
-Python's part of such a call is written out for each plan, in straight lines: it is short enough that loops would double it.
+The Python code around a program is generated for each plan, without loops: loops would double its time.
 """
 
 from collections.abc import Callable
@@ -19,11 +19,11 @@ NUMBERS = (bool, int, float, complex, str, type(None))
 
 
 class CannotCompileError(Exception):
-    """A traced program could not repeat what the function does; the message says why."""
+    """A traced program could not repeat the function; the message says why."""
 
 
 class _TracingWatch(Watch):
-    """Sees to it that a traced call reads nothing that is not among the program's inputs, or made in it."""
+    """Refuses reads in a traced call of values that are neither inputs of the program nor made in it."""
 
     def __init__(self) -> None:
         self.created: set[Value] = set()
@@ -32,42 +32,42 @@ class _TracingWatch(Watch):
         """Refuse an array that would be a constant of the program.
 
         Raises:
-            CannotCompileError: it is a tensor's, and not a Python number's.
+            CannotCompileError: the array belongs to a tensor, not to a Python number.
         """
         value = variable._storage.value
         if type(variable) is not Variable and not (is_tracer(value.array) or value in self.created):
             raise CannotCompileError("it reads a tensor that it did not read before")
 
     def meets(self, node: GraphNode) -> None:
-        """Let any node pass: those from outside were refused while the call was watched."""
+        """Allow every node: outside nodes were refused while the call was watched."""
 
     def creates(self, value: Value) -> None:
-        """Let a constant of the program pass."""
+        """Allow a constant of the program."""
         self.created.add(value)
 
     def ran(self, state: State, made: list[Value], reason: str) -> None:
-        """Let a run pass."""
+        """Allow a run."""
 
 
 class Plan:
-    """One traced call: the program, where its inputs are found, and where its outputs go.
+    """One traced call: the program, the places of its inputs, and the places of its outputs.
 
     Args:
-        function, args, kwargs: the call, which is traced here.
-        captured: the storages from around the function that it reads, and the tensors each was read through.
-        leaves: the leaves it meets.
-        ends_graph: whether it calls `.backward()`.
-        guards: readers of the numbers from around it, and what they have to give; `run` leaves them to its caller.
+        function, args, kwargs: the call to trace.
+        captured: the outside storages that the function reads, and the tensors each was read through.
+        leaves: the leaves that the call meets.
+        ends_graph: whether the call runs `.backward()`.
+        guards: readers of outside numbers, and the values expected; the caller of `run` checks them.
 
     Raises:
         CannotCompileError: a program could not repeat this call.
 
     Attributes:
-        run: takes the storages of the tensors among the arguments, calls the program, puts what it
-            changed in place, and returns the function's output. Returns NotImplemented, with nothing
-            done, where the inputs are not what they were when the function was traced.
-        call: `run` of the arguments themselves, which also finds out by itself whether they are of
-            the types traced; None where they are not all plain tensors and numbers.
+        run: takes the storages of the tensors among the arguments, calls the program, writes its
+            updates in place, and returns the function's output. If the inputs differ from the
+            traced ones, it does nothing and returns NotImplemented.
+        call: `run` for the arguments themselves; it also checks their types. None if the arguments
+            are not all plain tensors and numbers.
     """
 
     def __init__(
@@ -98,13 +98,13 @@ class Plan:
         self.call = None if kwargs else source.of_arguments(args, guards)
 
     def _storages(self, given: list[Storage]) -> list[Storage]:
-        """The storages of the program's inputs, in order; those of the arguments are given."""
+        """The storages of the program's inputs, in order. `given` are the arguments' storages."""
         grads = [cell(variable()._grad) for variable, had in self.leaves if had]
-        # A storage may come twice, where two arguments share one; the key of the plan tells which do.
+        # A storage comes twice if two arguments share it; the plan's key says which do.
         return [*self.captured, *given, *grads]
 
     def _trace(self, function: Callable, args: tuple, kwargs: dict, traced: Any) -> list[Any]:
-        """Run the function on tracers; leave everything as it was; return all that it changed."""
+        """Run the function on tracers, restore all state, and return the program's outputs."""
         storages = self._storages([cell(tensor) for tensor in tensors_in((args, kwargs))])
         before = [(storage, storage.value, storage.version) for storage in storages]
         grads = [(variable(), variable()._grad) for variable, _ in self.leaves]
@@ -129,7 +129,7 @@ class Plan:
     def _collect(
         self, output: Any, storages: list[Storage], inputs: list[Value], before: Any, grads: Any
     ) -> list[Any]:
-        """The arrays that the program returns; remembers which is what."""
+        """The arrays that the program returns; the plan remembers the place of each."""
         leaves, self.tree = jax.tree.flatten(output, is_leaf=is_tensor)
         if not self.ends_graph and any(is_tensor(leaf) and leaf.requires_grad for leaf in leaves):
             raise CannotCompileError("it returns a result that requires grad")
@@ -179,13 +179,13 @@ class _Source:
         self.body = [*self._checks(owners), *self._inputs(), *self._outputs()]
 
     def _name(self, constant: Any) -> str:
-        """What the source calls an object from around it."""
+        """The name of an outside object in the source."""
         name = self.names.setdefault(id(constant), f"c{len(self.names)}")
         self.scope[name] = constant
         return name
 
     def _checks(self, owners: list[tuple[Storage, Any]]) -> list[str]:
-        """Whether the tensors around the function are the ones that were captured."""
+        """Lines that check that the outside tensors are the captured ones."""
         lines, unless = [], "return NotImplemented"
         for storage, owner in owners:
             if (tensor := owner()) is not None:
@@ -203,7 +203,7 @@ class _Source:
         return lines
 
     def _inputs(self) -> list[str]:
-        """The inputs' storages `s0`, `s1`, ..., and from them the arrays `a0`, `a1`, ..."""
+        """Lines that name the inputs' storages `s0`, `s1`, ..., and their arrays `a0`, `a1`, ..."""
         captured = len(self.plan.captured)
         lines = [f"s{k} = {self._name(s)}" for k, s in enumerate(self.plan.captured)]
         grads = [k for k, (_, had) in enumerate(self.plan.leaves) if had]
@@ -222,7 +222,7 @@ class _Source:
         return lines
 
     def _outputs(self) -> list[str]:
-        """Call the program, and put each of its results in its place."""
+        """Lines that call the program and store each result in its place."""
         plan = self.plan
         count = len(plan.changed) + len(plan.new_grads) + len(plan.output_types)
         results = iter([f"r{k}" for k in range(count)])
@@ -246,7 +246,7 @@ class _Source:
         return [*lines, f"return {self._name(plan.tree)}.unflatten(leaves)"]
 
     def _tensor(self, result: str, aval: Aval) -> list[str]:
-        """Make a tensor of a result: `tensor_of`, without its calls."""
+        """Lines that make a tensor of a result: `tensor_of`, inlined."""
         return [
             "made, storage = new(Tensor), new(Storage)",
             f"storage.value, storage.version = Value({result}, {self._name(aval)}), 0",

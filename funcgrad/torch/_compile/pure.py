@@ -29,36 +29,36 @@ def pure(
 ) -> Callable[..., Any]:
     """A function written with `funcgrad.torch` as a pure function of arrays, which JAX can transform.
 
-    **Derivatives** that JAX takes of it (`jax.grad`, `jax.jvp`, `jax.hessian`, ...) are those of the tape, as
-    `function(w).backward()` gives them: `detach()`, `.data` and `no_grad` stop gradients, a custom function has its own,
-    hooks are called. Which arguments are differentiated is said to JAX, by `argnums`; those in `requires_grad` are besides
-    leaves for the function itself, which gather `.grad`. Inside a transformation every floating argument requires grad.
-    Where PyTorch has no gradient, because it frees graphs or makes none, the derivative is exact: of a loss returned after
-    its `.backward()`, or of a result made of `.grad`.
+    **Derivatives** by JAX (`jax.grad`, `jax.jvp`, `jax.hessian`, ...) come from the tape, and agree with
+    `function(w).backward()`: `detach()`, `.data` and `no_grad` stop gradients, a custom function uses its own derivative,
+    hooks are called. JAX's `argnums` selects the arguments to differentiate. Arguments in `requires_grad` are also leaves
+    inside the function, and accumulate `.grad`. Inside a transformation every floating argument requires grad. PyTorch has
+    no gradient of a loss returned after its `.backward()`, or of a result made from `.grad`, because it frees graphs or
+    makes none; the derivative here is exact.
 
-    **State** from outside is not touched: to write to a tensor that is no argument, or to want a gradient of it, is an
-    error, and so is drawing random numbers inside a transformation. With `state`, tensors and optimizers from outside go
-    in and come out as arrays.
+    **State** from outside is not touched. It is an error to write to a tensor that is not an argument, to ask for its
+    gradient, or to draw random numbers inside a transformation. With `state`, outside tensors and optimizers go in and
+    come out as arrays.
 
     Args:
-        function: takes tensors, in any pytree, and returns them; anything that is no array passes unchanged.
-        requires_grad: positions of the arguments whose tensors shall require grad inside.
+        function: takes and returns tensors, in any pytree; anything that is not an array passes unchanged.
+        requires_grad: positions of the arguments whose tensors require grad inside.
         updates: positions of the arguments that `function` changes in place. The pure function then returns
             `(output, updated)`, with the new elements of each of them in `updated`; no array is changed.
         state: tensors and optimizers that `function` uses besides its arguments, in any pytree. The pure function is then
-            `(state, *args) -> (state, output)`, and has two methods: `state()` is what they hold now, as a pytree of
-            arrays, and `load(state)` puts such a pytree back. It has the gradients and the optimizers' learning rates in
-            it; other options are part of the program. Gradients and what an optimizer adds at its first step change the
-            pytree's structure: begin a `jax.lax.scan` after one step.
+            `(state, *args) -> (state, output)`, and has two methods: `state()` returns their present content as a
+            pytree of arrays, and `load(state)` puts such a pytree back. The pytree includes gradients and learning rates;
+            other options are part of the program. The first step of an optimizer adds gradients and buffers, and so
+            changes the pytree's structure: begin a `jax.lax.scan` after one step.
 
     Returns:
         A function of arrays (or tensors, whose arrays are taken) that returns arrays.
 
     Raises:
-        TypeError: `function` is not callable, a position is no integer, or `state` has something else in it.
+        TypeError: `function` is not callable, a position is no integer, or `state` holds an object of another type.
         ValueError: a tensor of `state` is a view or a result. When called: a position is out of range, or `function`
             changed an argument in place that `updates` does not name.
-        RuntimeError: when called: see above.
+        RuntimeError: when called, for the errors under State above.
 
     >>> import jax, jax.numpy as jnp
     >>> import funcgrad
@@ -121,21 +121,21 @@ def pure(
 
 
 def _load(objects: Objects, state: Any) -> None:
-    """Let the objects of a state hold these arrays.
+    """Put the arrays of a state into its objects.
 
     Raises:
-        ValueError: it is no state of theirs.
+        ValueError: the state does not fit the objects.
     """
     objects.check(state)
     objects.put(jax.tree.map(tensor_from, state), number_of)
 
 
 class _Call:
-    """One call of a pure function: its arguments apart, arrays on one side and the rest on the other.
+    """One call of a pure function: its arguments, split into arrays and the rest.
 
     Args:
-        function: what is called, with tensors in place of the arrays.
-        objects: its state, whose arrays are the first argument then.
+        function: called with tensors in place of the arrays.
+        objects: its state, if it has one; the state's arrays are then the first argument.
         args, kwargs: the arguments.
         wants_grad, updated: positions among those of the function.
     """
@@ -165,7 +165,7 @@ class _Call:
         self.transformed = any(isinstance(array, jax.core.Tracer) for array in self.arrays)
 
     def result(self) -> Any:
-        """What the pure function returns."""
+        """The pure function's result."""
         program = Program(self.body, self.enter, len(self.arrays), self.transformed)
         results = iter(program(*self.arrays))
         leaves, tree = self.output
@@ -185,7 +185,7 @@ class _Call:
                 return
             held, *_ = self._filled(tensors)
             with self.objects.holding(held):
-                # A leaf of the state is an input itself, and not the tensor that brought its elements.
+                # For a leaf of the state the input is the leaf itself, not the tensor that carried its elements.
                 inputs = {
                     id(a): b for a, b in zip(held["tensors"], self.objects.tensors, strict=True)
                 }
@@ -224,11 +224,11 @@ class _Call:
         ]
 
 
-_RESULT = object()  # in place of a tensor among what a function returned
+_RESULT = object()  # replaces a tensor among the function's results
 
 
 def _is_result(leaf: Any) -> bool:
-    """Whether a leaf of what a function returned is a tensor or an array of JAX's."""
+    """Whether a leaf of the function's result is a tensor or a JAX array."""
     return isinstance(leaf, (Tensor, jax.Array))
 
 
@@ -255,11 +255,11 @@ def _array(leaf: Any) -> Any:
 
 
 def _positions(given: Any, name: str) -> tuple[int, ...]:
-    """Positions of arguments, given as one or as several.
+    """Positions of arguments as a tuple; given as one or several.
 
     Raises:
-        TypeError: one is no integer.
-        ValueError: one is below zero.
+        TypeError: a position is not an integer.
+        ValueError: a position is negative.
     """
     positions = tuple(given) if isinstance(given, Iterable) else (given,)
     for k in positions:

@@ -30,13 +30,13 @@ def vmap(
 
     Args:
         func: takes tensors, nested at will, and returns one or more.
-        in_dims: which dimension of each argument to map over, nested as the arguments; None: the same for all.
-        out_dims: where that dimension goes in each result.
-        randomness: what random functions in `func` do: "error", "same" or "different" numbers for each.
+        in_dims: the dimension of each argument to map over, nested as the arguments; None: not mapped.
+        out_dims: the position of the batch dimension in each result.
+        randomness: random functions in `func` raise ("error"), or draw "same" or "different" numbers for each example.
         chunk_size: how many to map over at once; all if None.
 
     Raises:
-        ValueError: `in_dims` or `out_dims` do not fit, or sizes differ, or a result is no tensor.
+        ValueError: `in_dims` or `out_dims` do not fit, or sizes differ, or a result is not a tensor.
         RuntimeError: when called, if `func` reads a mapped tensor's elements.
 
     >>> import funcgrad.torch as torch
@@ -76,7 +76,7 @@ def vmap(
 
 
 def batch_of(level: BatchLevel, tensor: Tensor, dim: int) -> Tensor:
-    """A tensor as one of the batch along a dimension of it."""
+    """One example of a tensor, with dimension `dim` as the batch."""
 
     def wrap(tensor: Tensor) -> Any:
         return level.wrap_batch(tensor, dim)
@@ -85,13 +85,13 @@ def batch_of(level: BatchLevel, tensor: Tensor, dim: int) -> Tensor:
 
 
 def unbatch(level: BatchLevel, tensor: Tensor, dim: int) -> Tensor:
-    """A result of a function that was mapped, with the batch along `dim`."""
+    """A result of a mapped function, with the batch along `dim`."""
     storage = tensor._storage
     value = storage.value
     dim = wrap_dim(dim, len(value.aval.shape) + 1)
     if isinstance(value, Wrapped) and value.level is level and value.axis is not None:
         if isinstance(storage, InputStorage):
-            # An argument that was returned: what was given, or a view of it.
+            # The function returned an argument: give the tensor itself, or a view of it.
             given = storage.tensor
             return given if value.axis == dim else movedim(given, value.axis, dim)
         return as_tensor(move_axis(value.inner, value.axis, dim))
@@ -121,7 +121,7 @@ def _check_out_dims(out_dims: Any, name: str) -> None:
 def _with_dims(
     args: tuple[Any, ...], in_dims: Any, name: str
 ) -> tuple[list[Any], list[int | None], Any]:
-    """The arguments' leaves, the dimension of each that is mapped over, and how they are nested."""
+    """The arguments' leaves, the mapped dimension of each, and their tree structure."""
     called = f"vmap({name}, in_dims={in_dims}, ...)(<inputs>)"
     if not isinstance(in_dims, (int, tuple)):
         raise ValueError(
@@ -213,7 +213,7 @@ def _in_chunks(
     out_dims: Any,
     randomness: str,
 ) -> Any:
-    """The map over one chunk after the other, put together."""
+    """Map over one chunk after the other, and join the results."""
     state = default_generator.get_state() if randomness == "same" else None
     parts = []
     spec = None
@@ -235,7 +235,7 @@ def _in_chunks(
 
 
 def chunks(size: int, chunk_size: int) -> list[tuple[int, int]]:
-    """Where chunks of `size` things start and stop."""
+    """The start and stop of each chunk of `size` items."""
     whole, rest = divmod(size, chunk_size)
     stops = list(accumulate([chunk_size] * whole + ([rest] if rest else [])))
     return list(zip([0, *stops], stops, strict=False))
@@ -244,7 +244,7 @@ def chunks(size: int, chunk_size: int) -> list[tuple[int, int]]:
 def over_cotangents(
     walk: Callable[[list[Tensor]], Sequence[Tensor | None]], cotangents: Sequence[Any]
 ) -> tuple[Tensor | None, ...]:
-    """A walk backward for every one of a batch of cotangents: `is_grads_batched` of `torch.autograd.grad`.
+    """Backward for a batch of cotangents: `is_grads_batched` of `torch.autograd.grad`.
 
     Raises:
         ValueError: a cotangent has no dimension, or the batches differ in size, or there is none.

@@ -1,6 +1,6 @@
-"""Custom functions inside `torch.func`'s transformations and on dual tensors: their own derivatives at every level.
+"""Custom functions inside `torch.func`'s transformations and on dual tensors use their own derivatives at every level.
 
-How PyTorch does it: https://docs.pytorch.org/docs/stable/notes/extending.func.html
+PyTorch's design: https://docs.pytorch.org/docs/stable/notes/extending.func.html
 """
 
 from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ _NOTES = "For more details, please see https://pytorch.org/docs/main/notes/exten
 
 
 class VmapInfo(NamedTuple):
-    """What a function's `vmap` is told of the batch."""
+    """The batch's facts for a function's `vmap`."""
 
     batch_size: int
     randomness: str
@@ -41,16 +41,16 @@ class _Context:
 
 
 def apply(cls: Any, args: tuple[Any, ...], sets_up: bool, run: Callable[..., Any]) -> Any:
-    """Call a custom function where there are levels or dual tensors.
+    """Call a custom function inside a transformation or on dual tensors.
 
     Args:
         cls: the function.
         args: its arguments.
         sets_up: whether it has `setup_context`.
-        run: what calls it otherwise: from the arguments, and what to call in place of `forward`, to results and context.
+        run: the usual call. Takes the arguments, and a replacement for `forward`; returns results and context.
 
     Raises:
-        RuntimeError: it has not what the transformation needs of it.
+        RuntimeError: the function lacks a method that the transformation needs.
     """
     levels = local.recorder.levels
     level: Any = levels[-1] if levels else None
@@ -82,9 +82,9 @@ def _taken_out(level: Level, args: Sequence[Any]) -> list[Any]:
 def _brought_in(
     output: Any, inner: Sequence[Any], args: Sequence[Any], wrap: Callable[[Tensor, int], Value]
 ) -> Any:
-    """Results of one level further out as those of this one.
+    """Bring results from the next level out to this level.
 
-    An argument that was returned stays that argument; where it was changed in place, it has changed here too.
+    A returned argument stays the same tensor. If it was changed in place, it changes here too.
     """
     made: list[Any] = []
     for number, each in enumerate(_as_tuple(output)):
@@ -102,7 +102,7 @@ def _brought_in(
 
 def _with_gradients(level: GradLevel, cls: Any, args: tuple[Any, ...], run: Any) -> Any:
     """The function called one level further out, with a node of its own here."""
-    # What is captured from further out has no edge here, and leads on from inside.
+    # A tensor captured from further out has no edge at this level; the inner call keeps its graph.
     here = tuple(
         [
             tensor_of(level.wrap(arg)) if isinstance(arg, Tensor) and not level.holds(arg) else arg
@@ -120,7 +120,7 @@ def _with_gradients(level: GradLevel, cls: Any, args: tuple[Any, ...], run: Any)
 
 
 def _tangents(ctx: Any, primals: Sequence[Any], tangents: Sequence[Any]) -> list[Any]:
-    """What `jvp` is given: zeros where a tensor has no tangent, unless the function wants None."""
+    """The tangents for `jvp`: zeros if a tensor has none, unless the function wants None."""
     return [
         CREATION["zeros_like"](primal.detach())
         if tangent is None and isinstance(primal, Tensor) and ctx.materialize_grads
@@ -133,7 +133,7 @@ def _checked(carried: Any, outputs: Sequence[Any]) -> list[Any]:
     """The tangents that `jvp` returned, one for each output.
 
     Raises:
-        RuntimeError: there are not as many, or one is no tensor or has another size.
+        RuntimeError: the number of tangents is wrong, or one is not a tensor or has another size.
     """
     found = list(carried) if isinstance(carried, tuple) else [carried]
     for number, each in enumerate(found):
@@ -163,12 +163,12 @@ def _check_sharing(
     outputs: Sequence[Any],
     carried: Sequence[Any],
 ) -> None:
-    """Check that tangents share their elements as outputs do: that `jvp` returns a view where `forward` does.
+    """Check that tangents share storage as outputs do: if `forward` returns a view, so must `jvp`.
 
-    Where `forward` changed an argument in place, so has `jvp` to change the tangent it was given.
+    If `forward` changed an argument in place, `jvp` must change the given tangent in place.
 
     Raises:
-        RuntimeError: it did not.
+        RuntimeError: `jvp` did not.
     """
     for output, tangent in zip(outputs, carried, strict=False):
         if not (isinstance(output, Tensor) and isinstance(tangent, Tensor)):
@@ -193,7 +193,7 @@ def _check_viewed(
     """Check that the tangent of a view of an argument is a view of that argument's tangent.
 
     Raises:
-        RuntimeError: it is one of another tensor.
+        RuntimeError: the tangent is not such a view.
     """
     for arg, of_arg in zip(args, given, strict=True):
         if not (isinstance(arg, Tensor) and isinstance(of_arg, Tensor)):
@@ -219,7 +219,7 @@ def _as_tuple(output: Any) -> tuple[Any, ...]:
 
 
 def _with_tangents(level: DualLevel, cls: Any, args: tuple[Any, ...], run: Any) -> Any:
-    """The function called on dual tensors: as ever, and then its `jvp` for the tangents."""
+    """Call the function on dual tensors: the usual call, then its `jvp` for the tangents."""
     held = [dual_of(arg) if isinstance(arg, Tensor) else None for arg in args]
     tangents = [
         None if value is None or value.tangent is None else as_tensor(value.tangent)
@@ -248,7 +248,7 @@ def _with_tangents(level: DualLevel, cls: Any, args: tuple[Any, ...], run: Any) 
             )
             dual = level.wrap_dual(primal, tangent)
             if isinstance(each._storage, DetachedStorage):
-                each._storage = Storage(dual)  # an argument's elements, whose tangent is another
+                each._storage = Storage(dual)  # the argument's elements, with a new tangent
             else:
                 each._storage.value = dual
     return output
@@ -282,7 +282,7 @@ def _pushed_forward(level: TangentLevel, cls: Any, args: tuple[Any, ...]) -> Any
 
 
 def _over_batch(level: BatchLevel, cls: Any, args: tuple[Any, ...]) -> Any:
-    """The function called for a batch: by its own rule, or by one that maps each of its methods."""
+    """Call the function for a batch: by its own `vmap`, or by a rule that maps each of its methods."""
     inner = _taken_out(level, args)
     in_dims = tuple([_axis(level, arg) for arg in args])
     own = cls._has_vmap()
@@ -333,10 +333,10 @@ def _axis(level: BatchLevel, arg: Any) -> int | None:
 
 
 def _checked_rule(result: Any) -> Any:
-    """What a function's own `vmap` returned: output and out_dims.
+    """Check the result of a function's own `vmap`: output and out_dims.
 
     Raises:
-        RuntimeError: not the two.
+        RuntimeError: the result is not this pair.
     """
     expected = (
         "Expected the vmap staticmethod to have two returns, an output and out_dims with pytree structure compatible "
@@ -353,7 +353,7 @@ Dims = Sequence[int | None]
 
 
 class _Rule:
-    """`generate_vmap_rule`: the function of batches whose every method is that of the function, mapped."""
+    """`generate_vmap_rule`: a function of batches. Each method is the original function's method, mapped."""
 
     def __init__(self, cls: Any, in_dims: Dims, level: BatchLevel) -> None:
         self.cls, self.in_dims = cls, in_dims
@@ -380,7 +380,7 @@ class _Rule:
         return tuple(outputs) if isinstance(output, tuple) else outputs[0]
 
     def setup_context(self, ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-        """`setup_context`, mapped, on a context of its own; what that saves is saved as batches."""
+        """`setup_context`, mapped, on an inner context; its saved tensors are saved as batches."""
         outputs = _as_tuple(output)
         inner = self.context = self.cls._new_context()
         inner.needs_input_grad = ctx.needs_input_grad
@@ -401,7 +401,7 @@ class _Rule:
         ctx.set_materialize_grads(inner.materialize_grads)
 
     def backward(self, ctx: Any, *gradients: Any) -> Any:
-        """`backward`, mapped; what an argument shared by the batch gets is added up."""
+        """`backward`, mapped; the gradient of an argument shared by the batch is summed."""
         dims = [None if g is None else dim for g, dim in zip(gradients, self.out_dims, strict=True)]
         saved = ctx.saved_tensors
         with BatchLevel(self.size, self.randomness) as level:
@@ -430,7 +430,7 @@ class _Rule:
         )
 
     def _placed(self, each: Any, axis: int | None, dim: int | None) -> Any:
-        """A gradient or tangent with the batch where it is in what it belongs to."""
+        """A gradient or tangent with its batch at `dim`, as in its tensor; summed over the batch if `dim` is None."""
         if not isinstance(each, Tensor):
             return each
         if dim is None:
@@ -439,7 +439,7 @@ class _Rule:
 
 
 def _same(saved: Sequence[Any], among: Sequence[Any]) -> list[Any]:
-    """The tensors saved, as the very arguments and results where they are these."""
+    """The saved tensors; an argument or result among them is the same object."""
     return [
         next((each for each in among if isinstance(each, Tensor) and each is mine), mine)
         for mine in saved
@@ -447,7 +447,7 @@ def _same(saved: Sequence[Any], among: Sequence[Any]) -> list[Any]:
 
 
 def _put_in(level: BatchLevel, args: Sequence[Any], dims: Dims) -> list[Any]:
-    """Tensors as one of the batch along these dimensions."""
+    """One example of each tensor, with these dimensions as the batch."""
     return [
         arg if dim is None else batch_of(level, arg, dim)
         for arg, dim in zip(args, dims, strict=True)
@@ -455,7 +455,7 @@ def _put_in(level: BatchLevel, args: Sequence[Any], dims: Dims) -> list[Any]:
 
 
 def _taken_apart(level: BatchLevel, args: Sequence[Any]) -> tuple[list[Any], list[int | None]]:
-    """Tensors as batches, and the dimension of each that the batch lies along; None where it is none."""
+    """Whole batches, and the batch dimension of each; None if a tensor is not batched."""
     dims = [_axis(level, arg) for arg in args]
     return [
         arg if dim is None else leave(level, arg) for arg, dim in zip(args, dims, strict=True)

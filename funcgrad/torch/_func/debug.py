@@ -1,4 +1,4 @@
-"""Looking inside tensors that a transformation wrapped, for debugging."""
+"""A look inside wrapped tensors of a transformation, for debugging."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from funcgrad.torch._func.inputs import as_tensor
 
 
 def debug_unwrap(tensor: Any, *, recurse: bool = True) -> Any:
-    """The tensor that a wrapped one stands for, one level further out, or outside of all; another as it is.
+    """The tensor inside a wrapped one, from outside all levels; without `recurse`, one level out. A plain tensor stays as it is.
 
     >>> import funcgrad.torch as torch
     >>> seen = []

@@ -38,7 +38,7 @@ _no_hooks = partial(
 
 
 def _differentiable(tree: Any) -> list[Tensor]:
-    """The tensors of a tree, made leaves of the level they were just brought into."""
+    """The tensors of a tree, made leaves of the level that they have just entered."""
     leaves = leaves_of(tree)
     for leaf in leaves:
         if not isinstance(leaf, Tensor):
@@ -58,7 +58,7 @@ def _pull_back(
     retain_graph: bool,
     create_graph: bool,
 ) -> list[Tensor]:
-    """The gradients of outputs with respect to inputs; zeros where there is none."""
+    """The gradients of outputs with respect to inputs; zeros for a missing gradient."""
     kept = [k for k, output in enumerate(outputs) if output.requires_grad]
     found: Sequence[Tensor | None] = [None] * len(inputs)
     if kept:
@@ -87,7 +87,7 @@ def grad(
         has_aux: `func` returns the scalar and something else, which is returned beside the gradient.
 
     Raises:
-        RuntimeError: when called, if `func` returns no scalar, or there is no such argument.
+        RuntimeError: when called, if `func` does not return a scalar, or there is no such argument.
 
     >>> import funcgrad.torch as torch
     >>> torch.func.grad(torch.func.grad(lambda x: x**3))(torch.tensor(2.0))
@@ -108,7 +108,7 @@ def grad(
 def grad_and_value(
     func: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False
 ) -> Callable[..., Any]:
-    """As `grad`, returning the gradient and the function's value (with what it returns beside it).
+    """Like `grad`, but return the gradient and the function's value (a pair of value and aux with `has_aux`).
 
     >>> import funcgrad.torch as torch
     >>> torch.func.grad_and_value(lambda x: x**3)(torch.tensor(2.0))
@@ -139,7 +139,7 @@ def grad_and_value(
                 )
             if has_aux:
                 aux = leave_all(level, aux)
-        # The level has ended, so the way back is recorded one level further out, and has a graph where there is one.
+        # The level has ended, so this backward is recorded one level out, and gets a graph if there is one.
         found = _pull_back(
             [output],
             inputs,
@@ -219,7 +219,7 @@ def vjp_of(
 def basis(
     tensors: Sequence[Tensor], chunk_size: int | None = None
 ) -> Iterator[tuple[list[Tensor], int]]:
-    """The standard basis of the space of all elements, as batches of tensors like these, and how many each batch has."""
+    """The standard basis of the space of all elements, as batches of tensors like these, and the size of each batch."""
     if not tensors:
         raise AssertionError("tensors must have at least one element")
     sizes = [tensor.numel() for tensor in tensors]
@@ -243,7 +243,7 @@ def like(tensor: Tensor, array: np.ndarray) -> Tensor:
 
 
 def split_rows(tensor: Tensor, shapes: Sequence[tuple[int, ...]]) -> list[Tensor]:
-    """The rows of a tensor as blocks, each of them with its shape in place of the first dimension."""
+    """Split the rows of a tensor into blocks; each block's shape replaces the first dimension."""
     rest = tuple(tensor.shape[1:])
     blocks = []
     start = 0
@@ -255,7 +255,7 @@ def split_rows(tensor: Tensor, shapes: Sequence[tuple[int, ...]]) -> list[Tensor
 
 
 def split_columns(tensor: Tensor, inputs: Sequence[Tensor]) -> list[Tensor]:
-    """The columns of Jacobians, along the first dimension, as a block for each input, with its shape at the end."""
+    """Split columns of Jacobians, stacked along the first dimension, into a block an input; its shape comes last."""
     last = move_axis(tensor, 0, tensor.ndim - 1)
     blocks = []
     start = 0

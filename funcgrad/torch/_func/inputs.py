@@ -17,7 +17,7 @@ from funcgrad.torch._types.trees import flatten, leaves_of, tree_map
 
 
 def enter(level: Level, tensor: Tensor, wrap: Callable[[Tensor], Value] | None = None) -> Tensor:
-    """A tensor of the next level out as one of this level; what is written to it is written to the tensor itself."""
+    """Bring a tensor from the next level out to this level. Writes to it also change the outer tensor."""
     made = object.__new__(Tensor)
     made._storage = InputStorage(level, tensor, wrap or level.wrap)
     made._node, made._nr = None, 0
@@ -25,12 +25,12 @@ def enter(level: Level, tensor: Tensor, wrap: Callable[[Tensor], Value] | None =
 
 
 def enter_all(level: Level, tree: Any) -> Any:
-    """Every tensor of a tree as one of this level."""
+    """Bring every tensor of a tree to this level."""
     return tree_map(lambda leaf: enter(level, leaf) if isinstance(leaf, Tensor) else leaf, tree)
 
 
 def as_tensor(variable: Variable) -> Tensor:
-    """A variable as a tensor, without what is left of levels that ended."""
+    """A variable as a tensor, unwrapped from levels that have ended."""
     variable = settled(variable)
     if isinstance(variable, Tensor):
         return variable
@@ -38,7 +38,7 @@ def as_tensor(variable: Variable) -> Tensor:
 
 
 def looked_at(tree: Any) -> Any:
-    """Every tensor of a tree as it is now: a view is read while the level that it belongs to is there."""
+    """Read every view of a tree now, while its level is alive."""
 
     def each(leaf: Any) -> Any:
         if not isinstance(leaf, Tensor) or type(leaf._storage) is not ViewStorage:
@@ -49,7 +49,7 @@ def looked_at(tree: Any) -> Any:
 
 
 def leave(level: Level, tensor: Tensor) -> Tensor:
-    """A tensor of this level as one of the next level out."""
+    """Bring a tensor of this level to the next level out."""
     value = tensor._storage.value
     if isinstance(value, Wrapped) and value.level is level:
         return as_tensor(value.inner)
@@ -57,10 +57,10 @@ def leave(level: Level, tensor: Tensor) -> Tensor:
 
 
 def leave_all(level: Level, tree: Any) -> Any:
-    """Every tensor of a tree as one of the next level out.
+    """Bring every tensor of a tree to the next level out.
 
     Raises:
-        RuntimeError: there is something else in the tree.
+        RuntimeError: a leaf of the tree is not a tensor.
     """
 
     def each(leaf: Any) -> Tensor:
@@ -75,7 +75,7 @@ def positions(argnums: Any, count: int) -> Any:
     """`argnums` counted from the front.
 
     Raises:
-        RuntimeError: it is no position, or none of `count` arguments, or comes twice.
+        RuntimeError: a position is not an integer, is out of range for `count` arguments, or comes twice.
     """
 
     def position(argnum: Any) -> int:
@@ -104,10 +104,10 @@ def chosen(args: tuple[Any, ...], argnums: Any) -> Any:
 
 
 def output_and_aux(output: Any, called: str) -> tuple[Any, Any]:
-    """What a function with auxiliary output returned.
+    """Check the result of a function with auxiliary output, and return the pair.
 
     Raises:
-        RuntimeError: not the two.
+        RuntimeError: the result is not a pair.
     """
     if not (isinstance(output, tuple) and len(output) == 2):
         raise RuntimeError(
@@ -117,7 +117,7 @@ def output_and_aux(output: Any, called: str) -> tuple[Any, Any]:
 
 
 def check_tensors(output: list[Any], called: str) -> None:
-    """Check that a function returned tensors, one at least.
+    """Check that a function returned at least one tensor, and only tensors.
 
     Raises:
         RuntimeError: it did not.
@@ -163,7 +163,7 @@ __all__ = [
 
 
 class InputStorage(Storage):
-    """The storage of a transformed function's argument: what is written to it is written to the tensor that was given."""
+    """The storage of a transformed function's argument. Writes to it also change the given tensor."""
 
     __slots__ = ("cached", "level", "seen", "tensor", "wrap")
 
@@ -192,7 +192,7 @@ class InputStorage(Storage):
         with self.level.below():
             writable(target)
             write(target, (inner._storage.value, inner._node, inner._nr))
-        # A batch that lies along another axis is read anew, along the axis of the argument.
+        # A batch along another axis is read again, along the argument's axis.
         self.seen, self.cached = (
             (target._storage.value, value) if value.axis == axis else (None, None)
         )

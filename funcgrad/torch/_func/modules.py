@@ -1,4 +1,4 @@
-"""Functions of what an object holds: `functional_call` and its kin, for anything with tensors as attributes."""
+"""`functional_call` and related functions, for any object with tensors as attributes."""
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
@@ -22,17 +22,17 @@ def functional_call(
 
     Args:
         module: anything callable that holds tensors as attributes, its own or, by a dotted name, its attributes'.
-            With `named_parameters()` (and `named_buffers()`) it tells which they are, as PyTorch's modules do.
+            Its `named_parameters()` and `named_buffers()`, if present, list them, as in PyTorch's modules.
         parameter_and_buffer_dicts: tensors by name; or several such dictionaries, without a name in common.
-        args: the arguments, or one that is no tuple.
+        args: a tuple of arguments, or a single argument.
         kwargs: further arguments by name.
-        tie_weights: what is one tensor under two names stays one where either is given.
-        strict: refuse names that are missing or that the module does not have.
+        tie_weights: one tensor under two names stays one tensor if either name is given.
+        strict: refuse missing names and unknown names.
 
     Raises:
         ValueError: a name comes twice, or tied tensors are given different values.
         RuntimeError: what `strict` refuses.
-        AttributeError, TypeError: there is no such attribute, or it is no tensor.
+        AttributeError, TypeError: there is no such attribute, or it is not a tensor.
 
     >>> import funcgrad.torch as torch
     >>> class Line:
@@ -74,7 +74,7 @@ def _merged(dicts: Any) -> dict[str, Tensor]:
 
 
 def named_tensors(module: Any) -> dict[str, Tensor]:
-    """The tensors that an object says it holds, each name of a tied one included."""
+    """The tensors that an object lists, under every name of a tied tensor."""
     found: dict[str, Tensor] = {}
     for method in ("named_parameters", "named_buffers"):
         listed = getattr(module, method, None)
@@ -124,7 +124,7 @@ def _name(module: Any) -> str:
 
 @contextmanager
 def _swapped(module: Any, tensors: dict[str, Tensor], given: dict[str, Tensor]) -> Iterator[None]:
-    """These tensors in place of the object's own; what the call assigned instead is put in `given`, as PyTorch does."""
+    """A block with these tensors in place of the object's own. New assignments by the call go into `given`, as in PyTorch."""
     before: list[tuple[Any, str, str, Any]] = []
     try:
         for name, tensor in tensors.items():
@@ -193,7 +193,7 @@ def _stacked_leaf(tensors: list[Tensor], name: str) -> Tensor:
 
 
 def functionalize(func: Callable[..., Any], *, remove: str = "mutations") -> Callable[..., Any]:
-    """The function itself: what it does in place is done by pure ops here anyway.
+    """The function itself: its in-place ops already run as pure ops here.
 
     Raises:
         RuntimeError: `remove` is neither "mutations" nor "mutations_and_views".

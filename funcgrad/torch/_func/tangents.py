@@ -43,7 +43,7 @@ def jvp(
     Args:
         func: takes and returns tensors, nested at will.
         primals: its arguments, a tuple.
-        tangents: of the arguments, nested as they are.
+        tangents: one for each tensor of the arguments, nested as they are.
         strict: refuse an output that depends on no argument.
         has_aux: `func` returns its output and something else, which comes third.
 
@@ -67,7 +67,7 @@ def jvp_of(
     strict: bool = False,
     has_aux: bool = False,
 ) -> Any:
-    """`jvp` with tangents of the arguments at `argnums`; of all if None."""
+    """`jvp` with tangents of the arguments at `argnums`; of all arguments if None."""
     if not isinstance(primals, tuple):
         raise RuntimeError(
             f"{JVP}: Expected primals to be a tuple. E.g. it should be valid to call f(*primals)."
@@ -217,7 +217,7 @@ def hessian(func: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any
 def linearize(func: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., Any]]:
     """The value of a function and its `jvp` at these arguments, which does not run the function again.
 
-    It is the transpose of the transpose: what pulls cotangents back is linear, so its own `vjp` pushes tangents forward.
+    It is the transpose of the transpose: the vjp is linear in cotangents, so its own vjp pushes tangents forward.
 
     Raises:
         RuntimeError: tangents do not fit the primals.

@@ -1,4 +1,4 @@
-"""Moves of axes and elements, as ops: transformations of functions are made of them. Tensor forms: `_tensor.axes`."""
+"""Ops that move axes and elements, for the transformations. `_tensor.axes` has their forms for tensors."""
 
 from functools import lru_cache
 from typing import Any
@@ -16,7 +16,7 @@ def _call(op: Op, variable: Variable) -> Variable:
 
 @lru_cache(maxsize=1024)
 def move_op(source: int, target: int) -> Op:
-    """The op that puts an axis at another place."""
+    """The op that moves an axis."""
     return Op("movedim", lambda x: jnp.moveaxis(x, source, target), label="MovedimBackward0")
 
 
@@ -48,7 +48,7 @@ def take_op(start: int, stop: int, axis: int) -> Op:
 
 @lru_cache(maxsize=1024)
 def select_op(index: int, axis: int) -> Op:
-    """The op that takes one place of an axis, which goes."""
+    """The op that takes one place of an axis, and removes the axis."""
     return Op(
         "select",
         lambda x: jax.lax.index_in_dim(x, index, axis, keepdims=False),
@@ -58,18 +58,18 @@ def select_op(index: int, axis: int) -> Op:
 
 @lru_cache(maxsize=1024)
 def concatenate_op(axis: int) -> Op:
-    """The op that puts arrays one after the other along an axis."""
+    """The op that joins arrays along an axis."""
     return Op("cat", lambda *parts: jnp.concatenate(parts, axis), label="CatBackward0")
 
 
 @lru_cache(maxsize=1024)
 def stack_op(axis: int) -> Op:
-    """The op that puts arrays side by side along a new axis."""
+    """The op that joins arrays along a new axis."""
     return Op("stack", lambda *parts: jnp.stack(parts, axis), label="StackBackward0")
 
 
 def move_axis(variable: Any, source: int, target: int) -> Any:
-    """The variable with an axis at another place."""
+    """The variable with an axis moved."""
     return variable if source == target else _call(move_op(source, target), variable)
 
 

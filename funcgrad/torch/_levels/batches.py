@@ -1,4 +1,4 @@
-"""Values that are batches: lifting, drawing random numbers for them, and unbatching."""
+"""Batched values: lifting, random numbers, and unbatching."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from funcgrad.torch._levels.axes import expand
 
 
 def lifted(value: Value) -> Value:
-    """A value made just now, as one that the function being transformed may change."""
+    """Lift a new value to the level of the running transformation, so that its function may write to it."""
     return lift(Variable(Storage(value)))._storage.value if local.recorder.levels else value
 
 
@@ -21,10 +21,10 @@ RANDOM = (
 
 
 def drawn_for_batches() -> tuple[int, ...] | None:
-    """For random numbers drawn inside `vmap`: the sizes of the batches that want numbers of their own; None outside any.
+    """Inside `vmap`, the sizes of the batches with randomness "different"; None outside `vmap`.
 
     Raises:
-        RuntimeError: one wants none drawn.
+        RuntimeError: a batch has randomness "error".
     """
     batches = [level for level in local.recorder.levels if isinstance(level, BatchLevel)]
     if any(level.randomness == "error" for level in batches):
@@ -35,7 +35,7 @@ def drawn_for_batches() -> tuple[int, ...] | None:
 
 
 def _batches_of(value: Value) -> list[BatchLevel]:
-    """The batches that a value is one of, innermost first."""
+    """The batch levels of a value, innermost first."""
     found = []
     while isinstance(value, Wrapped):
         if value.axis is not None:
@@ -45,12 +45,12 @@ def _batches_of(value: Value) -> list[BatchLevel]:
 
 
 def is_batched(value: Value) -> bool:
-    """Whether a value is one of a batch, at any level."""
+    """Whether a value is batched, at any level."""
     return isinstance(value, Wrapped) and bool(_batches_of(value))
 
 
 def as_batched(value: Value, like: Value) -> Value:
-    """A value made just now, the same for all, as one of the batches that another is of."""
+    """Expand a new value over the batches of another value; it is the same for every example."""
     batches = _batches_of(like)
     if not batches:
         return value
@@ -64,10 +64,10 @@ def as_batched(value: Value, like: Value) -> Value:
 
 
 def check_drawn_in_place(target: Variable) -> tuple[int, ...]:
-    """For random numbers drawn into a tensor: the sizes of the batches that want numbers of their own.
+    """For random numbers drawn into a tensor, the sizes of the batches with randomness "different".
 
     Raises:
-        RuntimeError: a batch wants none drawn, or the tensor is not one of a batch that wants its own.
+        RuntimeError: a batch has randomness "error", or "different" and the tensor is not of that batch.
     """
     batches = drawn_for_batches()
     wanting = [
@@ -85,14 +85,14 @@ def check_drawn_in_place(target: Variable) -> tuple[int, ...]:
 
 
 def of_batches(value: Value) -> Value:
-    """Numbers drawn for `drawn_for_batches`, as a value of the function being transformed."""
+    """Bring numbers drawn for `drawn_for_batches` to the level of the running transformation."""
     levels = local.recorder.levels
     wanting = [each for each in levels if getattr(each, "randomness", None) == "different"]
     return _through_levels(Variable(Storage(value)), wanting)
 
 
 def _through_levels(variable: Variable, batches: Sequence[Any]) -> Value:
-    """A variable whose first axes are these batches, outermost first, as a value of the function being transformed."""
+    """Bring a variable to the innermost level. Its first axes are these batches, outermost first."""
     for level in local.recorder.levels:
         if not isinstance(level, BatchLevel):
             variable = Variable(Storage(level.wrap(variable)))

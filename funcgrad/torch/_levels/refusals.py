@@ -1,6 +1,6 @@
-"""Tensors inside transformed functions: what their storages do, and PyTorch's words for what cannot be done to them.
+"""Refusals for tensors inside transformed functions, in PyTorch's words.
 
-How ops on them work is the engine's business (`engine.levels`); which transformations there are, `func`'s.
+The engine (`engine.levels`) applies ops to such tensors; `func` defines the transformations.
 """
 
 from collections.abc import Sequence
@@ -69,7 +69,7 @@ def elements_of(value: Wrapped, complaint: str) -> np.ndarray:
     """The elements of a wrapped value.
 
     Raises:
-        RuntimeError: it is one of a batch; in the words given.
+        RuntimeError: the value is batched; `complaint` is the message.
     """
     try:
         return value.concrete()
@@ -79,10 +79,10 @@ def elements_of(value: Wrapped, complaint: str) -> np.ndarray:
 
 
 def refuse_data(value: Value, *, reading: bool) -> None:
-    """Refuse `.data` where PyTorch does: of one of a batch, and to assign to it in a transformed function.
+    """Refuse `.data` as PyTorch does: reading it from a batched value, and assigning it in a transformed function.
 
     Raises:
-        RuntimeError: it is refused.
+        RuntimeError: the use is refused.
     """
     if not is_transformed(value):
         return
@@ -95,10 +95,10 @@ def refuse_data(value: Value, *, reading: bool) -> None:
 
 
 def check_storage(value: Value) -> None:
-    """Refuse to tell where a value lies in memory where PyTorch cannot.
+    """Refuse access to the storage of a wrapped value, as PyTorch does.
 
     Raises:
-        NotImplementedError: it is one of a function that is transformed.
+        NotImplementedError: the value belongs to a transformed function.
     """
     if is_transformed(value):
         kind = "TensorWrapper" if value.axis is None else "BatchedTensorImpl"  # type: ignore[attr-defined]
@@ -106,21 +106,21 @@ def check_storage(value: Value) -> None:
 
 
 def refuse_inside(complaint: str) -> None:
-    """Refuse what no transformed function may do.
+    """Refuse an action inside a transformed function.
 
     Raises:
-        RuntimeError: one is running, in the words given.
+        RuntimeError: a transformed function is running; `complaint` is the message.
     """
     if local.recorder.levels:
         raise RuntimeError(complaint)
 
 
 def check_transformed(target: Variable, others: Sequence[Variable] = (), name: str = "") -> None:
-    """Check that what is transformed now lets a tensor be changed in place, by the method of that name.
+    """Check that the running transformations allow the method `name` to write to a tensor in place.
 
     Raises:
-        RuntimeError: it is captured by a function that is transformed, or a dual tensor made of a leaf, or no batch
-            where one of the others is.
+        RuntimeError: a transformed function captured the tensor; it is a dual tensor made of a leaf; or it is not
+            batched, and one of the others is.
     """
     storage = target._storage.memory
     if isinstance(storage, DualStorage) and storage.of_leaf and local.recorder.grad_enabled:
@@ -134,10 +134,10 @@ def check_transformed(target: Variable, others: Sequence[Variable] = (), name: s
 
 
 def check_captured(target: Variable) -> None:
-    """Check that a transformed function may change a tensor in place: that it made it, or was given it.
+    """Check that a transformed function may write to a tensor in place: the function made it, or it is an argument.
 
     Raises:
-        RuntimeError: it is from outside, and a gradient or a tangent is asked for.
+        RuntimeError: the tensor is from outside, and the transformation asks for a gradient or a tangent.
     """
     value = target._storage.value
     for level in reversed(local.recorder.levels):
@@ -150,7 +150,7 @@ def check_captured(target: Variable) -> None:
             value = value.inner._storage.value  # type: ignore[attr-defined]
 
 
-# PyTorch's names, in complaints, of the in-place ops that its `vmap` has a rule for; of others it says the level as well.
+# In-place ops with a rule in PyTorch's `vmap`, by their names in errors. For other ops the error names the level too.
 _RULES = {
     **dict.fromkeys(("sub_", "mul_", "div_", "copy_"), "inplace arithmetic"),
     **{name: name for name in ("fill_", "index_add_", "index_fill_", "index_put_")},
@@ -158,10 +158,10 @@ _RULES = {
 
 
 def check_not_batched(target: Variable, value: Value, name: str = "") -> None:
-    """Check that what is one of a batch is not written to a tensor that is none, by the method of that name.
+    """Check that the method `name` does not write a batched value to an unbatched tensor.
 
     Raises:
-        RuntimeError: it is.
+        RuntimeError: it does.
     """
     batches = _batches_of(value)
     if batches:
@@ -185,7 +185,7 @@ def check_not_batched(target: Variable, value: Value, name: str = "") -> None:
 
 
 def describe(value: Wrapped, inner: str) -> str:
-    """PyTorch's printed form of a wrapped tensor, around that of what is inside."""
+    """PyTorch's printed form of a wrapped tensor, around the printed inner tensor."""
     body = "\n".join(f"    {line}" if line else line for line in inner.split("\n"))
     level = value.level.depth
     if value.axis is not None:

@@ -1,4 +1,4 @@
-"""Storages of tensors inside transformations: detached, dual, and how a write keeps what a level adds."""
+"""Storages of tensors inside transformations: detached and dual storages, and writes that keep a level's edges."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from funcgrad.torch._levels.axes import expand, move_axis
 
 
 class DetachedStorage(Storage):
-    """Another storage's value without its history at any level; written through."""
+    """Another storage's value, without history at any level. Writes go through to that storage."""
 
     __slots__ = ("cached", "seen", "source")
 
@@ -21,7 +21,7 @@ class DetachedStorage(Storage):
 
     @property
     def value(self) -> Value:
-        """What the shared cell holds, detached."""
+        """The shared storage's value, detached."""
         value = self.source.value
         if value is not self.seen:
             self.seen, self.cached = value, without_history(value)
@@ -33,7 +33,7 @@ class DetachedStorage(Storage):
 
     @property
     def version(self) -> int:
-        """The shared cell's."""
+        """The shared storage's version."""
         return self.source.version
 
     @version.setter
@@ -42,7 +42,7 @@ class DetachedStorage(Storage):
 
 
 def rewritten(held: Value, value: Value, *, tangents: bool) -> Value:
-    """Other elements in a value, behind autograd's back: with the edges that it has further out, and its tangents if wanted."""
+    """Replace a value's elements without a graph node. It keeps its edges at outer levels, and its tangents if wanted."""
     if not isinstance(held, Wrapped):
         return value
     level: Any = held.level
@@ -62,7 +62,7 @@ def rewritten(held: Value, value: Value, *, tangents: bool) -> Value:
 
 
 def _along(level: Any, value: Wrapped, axis: int | None) -> Any:
-    """What a value is wrapped around, with the batch along an axis."""
+    """The inner variable of a value, with the batch along an axis."""
     inner: Any = value.inner
     if value.axis == axis:
         return inner
@@ -73,7 +73,7 @@ def _along(level: Any, value: Wrapped, axis: int | None) -> Any:
 
 
 class DualStorage(Storage):
-    """A tensor's storage and a tangent: what is written to either shows in both."""
+    """A tensor's storage with a tangent. It shares both: writes here change them, and their writes show here."""
 
     __slots__ = ("cached", "level", "of_leaf", "seen", "source", "tangent")
 
@@ -85,7 +85,7 @@ class DualStorage(Storage):
 
     @property
     def value(self) -> Value:
-        """What the source holds, with the tangent."""
+        """The source's value, with the tangent."""
         value = self.source.value
         if not self.level.alive:
             return value
@@ -106,7 +106,7 @@ class DualStorage(Storage):
 
     @property
     def version(self) -> int:
-        """The source's."""
+        """The source's version."""
         return self.source.version
 
     @version.setter
@@ -115,13 +115,13 @@ class DualStorage(Storage):
 
 
 def dual_of(variable: Variable) -> Wrapped | None:
-    """A variable's value where it carries a tangent of `forward_ad` now."""
+    """A variable's value if it has a live tangent of `forward_ad`, else None."""
     value = variable._storage.value
     return value if is_dual(value) and value.level.alive else None  # type: ignore[return-value, attr-defined]
 
 
 def still_dual(held: Value, value: Value) -> Value:
-    """What overwrites a dual value, with a tangent of zeros where it has none; the same one where none are carried on."""
+    """Give the new value of a dual tensor a tangent: zeros, or the old tangent if forward mode is off."""
     if not is_dual(held) or is_dual(value) or not value.aval.inexact:
         return value
     level: Any = held.level  # type: ignore[attr-defined]
@@ -137,5 +137,5 @@ def is_dual(value: Any) -> bool:
 
 
 def is_transformed(value: Any) -> bool:
-    """Whether a value, or what was computed of it, is one of a function that is transformed."""
+    """Whether a value belongs to a transformed function."""
     return isinstance(value, Wrapped) and not is_dual(value)

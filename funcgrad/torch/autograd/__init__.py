@@ -1,4 +1,4 @@
-"""PyTorch's `torch.autograd`: the walk backward, the modes that switch it, and a look into the graph."""
+"""PyTorch's `torch.autograd`: backward, the grad modes, and access to the graph."""
 
 from typing import Any as _Any
 from typing import NoReturn as _NoReturn

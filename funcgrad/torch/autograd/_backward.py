@@ -50,10 +50,10 @@ def backward(
     Args:
         tensors: one tensor or gradient edge, or several, each requiring grad.
         grad_tensors: for each, the cotangent, of its shape; may be None for a scalar.
-        retain_graph: keep what the walk needs, to walk again; as `create_graph` if None.
-        create_graph: make the gradients differentiable in turn.
+        retain_graph: keep the saved tensors, so that backward can run again; as `create_graph` if None.
+        create_graph: make the gradients differentiable.
         grad_variables: the old name of `grad_tensors`.
-        inputs: only these leaves (or results, which retain their gradient from then on) gather; all leaves if None.
+        inputs: only these accumulate their gradient: leaves, or non-leaves, which retain it from then on. If None, all leaves.
 
     Raises:
         RuntimeError: a tensor has no graph, a cotangent is missing or has the wrong shape, the graph was freed, or
@@ -96,7 +96,7 @@ def backward(
     except (FreedError, ModifiedError) as error:
         raise as_pytorch(error) from None
     keeping.fix(freed)
-    if local.recorder.walking is None:  # else it runs with the rest of the walk around this one
+    if local.recorder.walking is None:  # else it runs with the rest of the outer walk
         engine.flush("backward ended")
 
 
@@ -111,20 +111,20 @@ def grad(
     is_grads_batched: bool = False,
     materialize_grads: bool = False,
 ) -> Any:
-    """The gradients of the sum of `outputs` with respect to `inputs`, returned and not gathered.
+    """The gradients of the sum of `outputs` with respect to `inputs`, returned and not accumulated.
 
     Args:
         outputs, grad_outputs: as the tensors and cotangents of `backward`.
         inputs: tensors or gradient edges that require grad; one, several, or a dict of them.
         retain_graph, create_graph: as for `backward`.
-        only_inputs: taken for PyTorch's sake; it is so in any case.
-        allow_unused: give None for an input that the outputs do not depend on, in place of an error.
-        is_grads_batched: each of `grad_outputs` has one dimension more, in front: a batch of cotangents, for each of
-            which the graph is walked, all at once by `vmap`. The gradients are batches then.
-        materialize_grads: give zeros in place of None.
+        only_inputs: accepted for PyTorch's sake; it is always so.
+        allow_unused: return None for an input that the outputs do not depend on, in place of an error.
+        is_grads_batched: each of `grad_outputs` is a batch of cotangents, with the batch dimension in front. `vmap` runs
+            backward for all of them at once, and the gradients are batches too.
+        materialize_grads: return zeros in place of None.
 
     Returns:
-        A tuple of tensors, or a dict of them where the inputs are one.
+        A tuple of tensors, or a dict of them if the inputs are a dict.
 
     Raises:
         RuntimeError: as `backward`, or an input is unused and that is not allowed.
@@ -211,7 +211,7 @@ def tensor_backward(
     ):
         backward(self, gradient, retain_graph, create_graph, inputs=inputs)
         return
-    # What a training step does, without detours.
+    # The fast path for the usual training step.
     _check_scalar(self)
     keeping.state.walked = True
     try:

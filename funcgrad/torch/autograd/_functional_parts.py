@@ -1,4 +1,4 @@
-"""What the functions of `torch.autograd.functional` share: inputs and vectors checked, PyTorch's `strict`, zeros filled in."""
+"""Shared parts of `torch.autograd.functional`: checks of inputs and vectors, PyTorch's `strict`, zeros for gaps."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,7 +16,7 @@ def as_tuple(given: Any, what: str, called: str | None) -> tuple[bool, Tensors]:
     """Whether a tuple was given, and the tensors as one.
 
     Raises:
-        TypeError: something else was given.
+        TypeError: an item is not a tensor.
     """
     several = isinstance(given, tuple)
     tensors = given if several else (given,)
@@ -31,20 +31,20 @@ def as_tuple(given: Any, what: str, called: str | None) -> tuple[bool, Tensors]:
 
 
 def started(inputs: Any, called: str, create_graph: bool) -> tuple[bool, Tensors]:
-    """Whether several inputs were given, and where their graph starts: see `prepared`."""
+    """Whether several inputs were given, and the inputs prepared as starts of the graph; see `prepared`."""
     several, tensors = as_tuple(inputs, "inputs", called)
     return several, prepared(tensors, create_graph, need_graph=True)
 
 
 def checked(outputs: Any, called: str, strict: bool) -> tuple[bool, Tensors]:
-    """Whether a function returned several tensors, and these."""
+    """Whether a function returned several tensors, and the tensors."""
     several, tensors = as_tuple(outputs, "outputs of the user-provided function", called)
     check_strict(tensors, "outputs", strict)
     return several, tensors
 
 
 def prepared(inputs: Tensors, create_graph: bool, need_graph: bool) -> Tensors:
-    """The inputs as starting points of a graph of their own, which leads on outside where `create_graph` asks for it."""
+    """The inputs as starts of a new graph. With `create_graph` it stays connected to the graph outside."""
     made = []
     for each in inputs:
         if create_graph and each.requires_grad:
@@ -55,14 +55,14 @@ def prepared(inputs: Tensors, create_graph: bool, need_graph: bool) -> Tensors:
 
 
 def without_graph(results: Any, create_graph: bool) -> Any:
-    """Results, nested in tuples, without a graph where none was asked for."""
+    """Results, nested in tuples; detached unless `create_graph` is set."""
     if isinstance(results, Tensor):
         return results if create_graph else results.detach()
     return tuple([without_graph(each, create_graph) for each in results])
 
 
 def vector(v: Any, like: Tensors, several: bool, create_graph: bool, called: str) -> Tensors:
-    """The vector of a product, checked against what it multiplies."""
+    """The vector of a product, checked against the tensors `like`."""
     _, tensors = as_tuple(v, "v", called)
     tensors = prepared(tensors, create_graph, need_graph=False)
     if len(tensors) != len(like):
@@ -83,7 +83,7 @@ def vector(v: Any, like: Tensors, several: bool, create_graph: bool, called: str
 def input_vector(
     v: Any, inputs: Tensors, several: bool, create_graph: bool, called: str
 ) -> Tensors | None:
-    """The vector of a product, checked against the inputs; it may be None where there is one, of one element."""
+    """The vector of a product, checked against the inputs; it may be None for a single input of one element."""
     if v is not None:
         return vector(v, inputs, several, create_graph, called)
     if len(inputs) != 1 or inputs[0].numel() != 1:
@@ -94,7 +94,7 @@ def input_vector(
     return None
 
 
-# For each kind of tensors that `strict` checks: the complaint about one, at position {0}, that does not require grad.
+# For each kind of tensor that `strict` checks: the error for a tensor, at position {0}, that does not require grad.
 _NOT_DIFFERENTIABLE = {
     "outputs": "Output {0} of the user-provided function does not require gradients. The outputs must be computed in a "
     "differentiable manner from the input when running in strict mode.",
@@ -111,7 +111,7 @@ _NOT_DIFFERENTIABLE = {
 
 
 def check_strict(tensors: Sequence[Tensor | None], kind: str, strict: bool) -> None:
-    """Check, where `strict` asks for it, that tensors of a kind are differentiable."""
+    """With `strict`, check that tensors of a kind are differentiable."""
     if not strict:
         return
     for position, each in enumerate(tensors):
@@ -130,7 +130,7 @@ def gradients(
     cotangents: Sequence[Tensor] | None = None,
     **options: Any,
 ) -> tuple[Tensor | None, ...]:
-    """`torch.autograd.grad`, leaving out outputs that are not differentiable."""
+    """`torch.autograd.grad` without the outputs that are not differentiable."""
     kept = [k for k, each in enumerate(outputs) if each is not None and each.requires_grad]
     if not kept:
         return (None,) * len(inputs)
@@ -143,7 +143,7 @@ def gradients(
     )
 
 
-# For each stage: the complaints of `strict` about a gradient that is not there, and about one that has no graph.
+# For each stage: the errors of `strict` for a missing gradient, and for a gradient without a graph.
 _INDEPENDENT = {
     "back": "The output of the user-provided function is independent of input {0}. This is not allowed in strict mode.",
     "back_trick": "The gradient with respect to the input is independent of entry {0} in the grad_outputs when using the "
@@ -162,7 +162,7 @@ def filled(
     create_graph: bool,
     stage: str,
 ) -> Tensors:
-    """Gradients with zeros where there is none."""
+    """Gradients, with zeros for missing ones."""
     filled = []
     for position, (each, its) in enumerate(zip(gradients, like, strict=True)):
         if each is None and strict:
@@ -178,5 +178,5 @@ def filled(
 
 
 def unpacked(results: Tensors, several: bool) -> Any:
-    """Several results, or the one there is."""
+    """All results if several, else the single one."""
     return results if several else results[0]

@@ -1,4 +1,4 @@
-"""Anomaly mode: an error in a walk backward names the forward line that it comes from, and NaN is an error."""
+"""Anomaly mode: an error in backward names its forward line, and NaN is an error."""
 
 import warnings
 from typing import Any
@@ -14,7 +14,7 @@ def __dir__() -> list[str]:
 
 
 class set_detect_anomaly:
-    """Switch anomaly mode on or off: at once, and until the end of the block where it is used as one.
+    """Switch anomaly mode on or off at once. As a context manager, restore it at the end of the block.
 
     Args:
         mode: on or off.
@@ -35,7 +35,7 @@ class set_detect_anomaly:
 
 
 class detect_anomaly:
-    """A block in which errors on the way back name the forward line they come from, and NaN is an error.
+    """A block in which an error in backward names its forward line, and NaN is an error.
 
     >>> import warnings
     >>> import funcgrad.torch as torch

@@ -1,4 +1,4 @@
-"""Forward mode: dual tensors, which carry a tangent along through every op."""
+"""Forward mode: dual tensors, which carry a tangent through every op."""
 
 from contextlib import ContextDecorator
 from typing import Any, NamedTuple
@@ -11,13 +11,13 @@ from funcgrad.torch._tensor.tangent_checks import check_dtypes, check_sizes
 from funcgrad.torch._tensor.tensor import Tensor, tensor_of
 from funcgrad.torch._tensor.view import written_view
 
-# What stand in the graph for the step into a dual tensor and out of it.
+# The ops whose nodes mark the step into a dual tensor and out of it in the graph.
 _VIEW = Op("view", lambda x: x, label="ViewBackward0")
 _PRIMAL = Op("primal", lambda x: x, label="Identity")
 
 
 class UnpackedDualTensor(NamedTuple):
-    """What `unpack_dual` returns: the tensor without its tangent, and the tangent, None where there is none."""
+    """The result of `unpack_dual`: the tensor without its tangent, and the tangent, or None."""
 
     primal: Tensor
     tangent: Tensor | None
@@ -27,7 +27,7 @@ def enter_dual_level() -> int:
     """Begin to carry tangents; returns the level's number.
 
     Raises:
-        RuntimeError: that has begun already; `torch.func.jvp` nests, this does not.
+        RuntimeError: a level is entered already; these levels do not nest, unlike `torch.func.jvp`.
 
     Behaviour: https://pytorch.org/docs/stable/generated/torch.autograd.forward_ad.enter_dual_level.html
     """
@@ -54,11 +54,11 @@ def exit_dual_level(*, level: int | None = None) -> None:
 
 
 def make_dual(tensor: Tensor, tangent: Tensor, *, level: int | None = None) -> Tensor:
-    """The tensor with a tangent of its shape, which ops carry along.
+    """The tensor with a tangent of its shape; ops carry the tangent along.
 
     Raises:
         RuntimeError: no level was entered, the tensor has a tangent, or the sizes differ.
-        ValueError: one is of a dtype without derivatives.
+        ValueError: tensor or tangent has a dtype without derivatives.
 
     >>> import funcgrad.torch as torch
     >>> from funcgrad.torch.autograd import forward_ad
@@ -98,7 +98,7 @@ def make_dual(tensor: Tensor, tangent: Tensor, *, level: int | None = None) -> T
 
 
 def _edged(op: Op, tensor: Tensor) -> Tensor:
-    """A tensor without elements that a view's op stands between, in the graph, and the one given."""
+    """A tensor without elements. In the graph, a view's node lies between it and the given tensor."""
     made = object.__new__(Tensor)
     made._node, made._nr = None, 0
     if local.recorder.grad_enabled and tensor._node is not None:
@@ -107,7 +107,7 @@ def _edged(op: Op, tensor: Tensor) -> Tensor:
 
 
 def unpack_dual(tensor: Any, *, level: int | None = None) -> UnpackedDualTensor:
-    """The tensor without its tangent, and the tangent; None where it has none, or no level was entered.
+    """The tensor without its tangent, and the tangent; None if it has none, or no level was entered.
 
     Raises:
         RuntimeError: there is no such level.
@@ -140,7 +140,7 @@ def unpack_dual(tensor: Any, *, level: int | None = None) -> UnpackedDualTensor:
 
 
 def _viewed_tangent(storage: Storage) -> Variable | None:
-    """For a view of a dual tensor, the view of its tangent, where that lies in memory alike; else None."""
+    """For a view of a dual tensor, the same view of the tangent if its storage allows that; else None."""
     if type(storage) is not ViewStorage or not isinstance(storage.viewed, DualStorage):
         return None
     whole = storage.viewed.tangent
@@ -154,7 +154,7 @@ def _viewed_tangent(storage: Storage) -> Variable | None:
 
 
 class dual_level(ContextDecorator):
-    """Tangents are carried inside the block, or the decorated function, and dropped at its end.
+    """Ops carry tangents inside the block, or the decorated function. Its end drops all tangents.
 
     Behaviour: https://pytorch.org/docs/stable/generated/torch.autograd.forward_ad.dual_level.html
     """
@@ -171,7 +171,7 @@ def _is_fwd_grad_enabled() -> bool:
 
 
 class _set_fwd_grad_enabled(ContextDecorator):
-    """Whether ops carry tangents on: from now, and until the end of the block where it is used as one."""
+    """Switch tangents through ops on or off at once. As a context manager, restore it at the end of the block."""
 
     def __init__(self, mode: bool) -> None:
         self.before = local.recorder.forward_enabled

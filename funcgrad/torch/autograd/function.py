@@ -1,4 +1,4 @@
-"""Custom functions: `torch.autograd.Function`, whose derivative is written by whoever writes it.
+"""Custom functions: `torch.autograd.Function`, with a derivative written by the user.
 
 Behaviour: https://pytorch.org/docs/stable/notes/extending.html and https://pytorch.org/docs/stable/autograd.html#function
 """
@@ -27,7 +27,7 @@ def __dir__() -> list[str]:
 
 
 class Function:
-    """A function with a derivative of its own: write `forward` and `backward` as static methods, and call `apply`.
+    """A function with its own derivative: write `forward` and `backward` as static methods, and call `apply`.
 
     `forward(ctx, *args)`, or `forward(*args)` with `setup_context(ctx, inputs, output)`, computes without a graph;
     `backward(ctx, *grad_outputs)` returns a gradient, or None, for each argument of `forward`.
@@ -56,14 +56,14 @@ class Function:
     _node: ClassVar[type[CustomNode]] = CustomNode
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Make the types of the function's context and node, named as PyTorch names them."""
+        """Make the types of the function's context and node, named as in PyTorch."""
         super().__init_subclass__(**kwargs)
         name, names = f"{cls.__name__}Backward", {"__module__": "torch.autograd.function"}
         cls._backward_cls = type(name, (BackwardCFunction,), dict(names))
         cls._node = type(name, (CustomNode,), {**names, "__slots__": ()})
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """Nothing; a function is never made an object.
+        """Do nothing: a function needs no instance.
 
         Warns:
             DeprecationWarning: always.
@@ -93,7 +93,7 @@ class Function:
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> Any:
-        """Keep what `backward` needs; to be overridden where `forward` takes no `ctx`."""
+        """Save data for `backward`; to be overridden if `forward` takes no `ctx`."""
         raise NotImplementedError("setup_context is not implemented.")
 
     @staticmethod
@@ -135,7 +135,7 @@ class Function:
 
     @classmethod
     def apply(cls, *args: Any, **kwargs: Any) -> Any:
-        """Call the function, leaving a node behind where a gradient is wanted."""
+        """Call the function, and record a node if a gradient is wanted."""
         sets_up = cls.setup_context is not Function.setup_context
         if sets_up:
             bound = inspect.signature(cls.forward).bind(*args, **kwargs)
@@ -154,22 +154,22 @@ class Function:
 
     @staticmethod
     def _made_of(name: str, methods: dict[str, Any]) -> type["Function"]:
-        """Another function, made of these methods."""
+        """A new function made of these methods."""
         return type(name, (Function,), methods)
 
     @classmethod
     def _new_context(cls, args: tuple[Any, ...] = ()) -> BackwardCFunction:
-        """A context of its own, for methods called apart from a call of the function."""
+        """A new context, for methods called outside a call of the function."""
         return cls._node(cls, args, False).face
 
     @classmethod
     def _run(
         cls, sets_up: bool, args: tuple[Any, ...], forward: Callable[..., Any] | None = None
     ) -> tuple[Any, FunctionCtx]:
-        """The results of a call, and its context; `forward` takes the place of the function's own."""
+        """The results of a call, and its context; `forward` replaces the function's own."""
         wanted = any(isinstance(arg, Tensor) and arg.requires_grad for arg in args)
         records = local.recorder.grad_enabled and wanted
-        # Before the function may write to its arguments.
+        # Before the function can write to its arguments.
         node = cls._node(cls, args, records)
         ctx = node.face
         if records and local.recorder.observer is not None:
@@ -187,16 +187,16 @@ class Function:
         wrapped = _wrap(node, ctx, args, outputs, records)
         if records:
             node.save(ctx.to_save or (), outputs, wrapped)
-        # What was marked leads back to the node.
+        # The marked tensors hold the node.
         ctx.to_save = ctx.dirty_tensors = ctx.non_differentiable = None
         return (tuple(wrapped) if isinstance(output, tuple) else wrapped[0]), ctx
 
 
 class InplaceFunction(Function):
-    """A function that may write to its arguments; here for old code's sake alone.
+    """A function that may write to its arguments; only for old code.
 
     Args:
-        inplace: whether it does.
+        inplace: whether the function writes to its arguments.
     """
 
     def __init__(self, inplace: bool = False) -> None:
@@ -207,10 +207,10 @@ class InplaceFunction(Function):
 def _placed(
     function: Callable[..., Any], args: Any, kwargs: dict[str, Any], skipped: int
 ) -> tuple[Any, ...]:
-    """The arguments in order, those given by name included.
+    """The arguments in order, including arguments given by name.
 
     Raises:
-        TypeError: there is no such name, or one before it was not given.
+        TypeError: there is no such name, or an earlier argument is missing.
     """
     by_position = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     parameters = inspect.signature(function).parameters.values()
@@ -233,7 +233,7 @@ def _check_marks(ctx: FunctionCtx) -> None:
     """Check that only tensors were saved and marked.
 
     Raises:
-        TypeError, RuntimeError: something else was.
+        TypeError, RuntimeError: an object that is not a tensor was.
     """
     for position, each in enumerate(ctx.to_save or ()):
         if not (each is None or isinstance(each, Tensor)):
@@ -255,7 +255,7 @@ def _check_marks(ctx: FunctionCtx) -> None:
 
 
 def _among(tensor: Any, group: Any) -> bool:
-    """Whether a tensor is one of a group: the same object, since `==` is an op of tensors."""
+    """Whether a tensor is one of a group, by identity, since `==` is an op of tensors."""
     return any(tensor is each for each in group or ())
 
 
@@ -266,7 +266,7 @@ def _wrap(
     outputs: tuple[Any, ...],
     records: bool,
 ) -> list[Any]:
-    """The results as the caller gets them, each with its place in the graph."""
+    """The results for the caller, each with its edge in the graph."""
     for dirty in ctx.dirty_tensors or ():
         if not _among(dirty, args):
             warnings.warn(
@@ -311,10 +311,10 @@ def _wrap(
 def _move(
     output: Tensor, node: CustomNode, number: int, args: tuple[Any, ...], several: int
 ) -> None:
-    """Let a tensor that the function wrote to come from its node.
+    """Make the function's node the `grad_fn` of a tensor that it changed in place.
 
     Raises:
-        RuntimeError: it must not be written, or is a view, and not the only result.
+        RuntimeError: the tensor must not be written, or it is a view and there are other results.
     """
     if output.requires_grad and not output._is_result():
         raise RuntimeError(
@@ -341,14 +341,14 @@ def _without_gradient(output: Tensor, given: bool) -> Tensor:
     """A result that no gradient flows through."""
     if not output.requires_grad:
         return output
-    # Whether an argument requires grad is not the function's to change.
+    # The function must not change whether an argument requires grad.
     if given:
         return output.detach()
     return output if output._is_view() else detach_(output)
 
 
 def once_differentiable(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Decorate a `backward` that computes without a graph, so that differentiating its result is an error, not a zero.
+    """Decorate a `backward` that makes no graph. Differentiating its result is then an error, not a zero.
 
     Behaviour: https://pytorch.org/docs/stable/generated/torch.autograd.function.once_differentiable.html
     """
@@ -363,7 +363,7 @@ def once_differentiable(function: Callable[..., Any]) -> Callable[..., Any]:
             return outputs
         several = isinstance(outputs, tuple)
         results = outputs if several else (outputs,)
-        # As in PyTorch, nothing but leaves that nobody has is behind the node: `backward` meets it, `grad` goes past it.
+        # As in PyTorch, only leaves that nobody holds are behind the node: `backward` runs it, `grad` skips it.
         types = [
             result._storage.value.aval if isinstance(result, Tensor) else None for result in results
         ]

@@ -1,6 +1,6 @@
 """Jacobians, Hessians and their products with vectors, on the graph: PyTorch's `torch.autograd.functional`.
 
-`torch.func` has the same as functions of functions.
+`torch.func` has the same as function transforms.
 """
 
 from collections.abc import Callable, Sequence
@@ -50,11 +50,11 @@ def vjp(
         inputs: its arguments, one tensor or a tuple.
         v: the vector, shaped as the outputs; may be None for a single element.
         create_graph: make both differentiable.
-        strict: raise where an output does not depend on an input, in place of zeros.
+        strict: raise if an output does not depend on an input, in place of zeros.
 
     Raises:
-        TypeError: something is no tensor.
-        RuntimeError: `v` does not fit, or what `strict` refuses.
+        TypeError: an input, output or vector is not a tensor.
+        RuntimeError: `v` does not fit, or `strict` refuses a gradient.
 
     >>> import funcgrad.torch as torch
     >>> torch.autograd.functional.vjp(lambda x: x**2, torch.tensor([1.0, 2.0]), torch.ones(2))
@@ -117,7 +117,7 @@ def _product(
     create_graph: bool,
     stage: str,
 ) -> Tensors:
-    """What is pulled back from `ends` to `starts` for the cotangents `v`; zeros, like others, where nothing is."""
+    """The gradients at `starts` for cotangents `v` of `ends`; zeros like `like` if there are none."""
     with set_grad_enabled(create_graph or local.recorder.grad_enabled):
         found = gradients(ends, starts, v, create_graph=create_graph)
         product = filled(found, like, strict, create_graph, stage)
@@ -139,15 +139,15 @@ def jacobian(
 
     Args:
         func, inputs, create_graph, strict: as of `vjp`.
-        vectorize: all rows at once by `vmap`, in place of one walk for each.
+        vectorize: compute all rows at once by `vmap`, in place of one backward for each.
         strategy: "reverse-mode", row by row; or "forward-mode", column by column, with `vectorize` only.
 
     Returns:
-        One tensor, of the output's shape and then the input's; for several outputs a tuple; for several inputs, tuples.
+        One tensor, with the output's shape and then the input's. Several outputs or several inputs give (nested) tuples.
 
     Raises:
         AssertionError: there is no such strategy.
-        NotImplementedError, RuntimeError: options that do not go together.
+        NotImplementedError, RuntimeError: the options do not go together.
 
     >>> import funcgrad.torch as torch
     >>> torch.autograd.functional.jacobian(lambda x: x**2, torch.tensor([1.0, 2.0]))
@@ -187,7 +187,7 @@ def jacobian(
 def _rows_at_once(
     outputs: Tensors, inputs: Tensors, create_graph: bool, strict: bool
 ) -> list[Tensors]:
-    """For each output, the Jacobian by each input; every row by one batched walk."""
+    """For each output, the Jacobian by each input; all rows by one batched backward."""
     ((cotangents, rows),) = basis(outputs)
     found = gradients(outputs, inputs, cotangents, create_graph=create_graph, is_grads_batched=True)
     shapes = [tuple(each.shape) for each in outputs]
@@ -201,7 +201,7 @@ def _rows_at_once(
 def _row_by_row(
     outputs: Tensors, inputs: Tensors, create_graph: bool, strict: bool
 ) -> list[Tensors]:
-    """For each output, the Jacobian by each input; every row by a walk of its own."""
+    """For each output, the Jacobian by each input; one backward for each row."""
     jacobians = []
     for position, output in enumerate(outputs):
         rows: list[list[Tensor]] = [[] for _ in inputs]
@@ -232,7 +232,7 @@ def _row_by_row(
 
 
 def _forward_jacobian(func: Callable[..., Any], inputs: Any, strict: bool, vectorize: bool) -> Any:
-    """The Jacobian by dual tensors, every column by one batched run."""
+    """The Jacobian by dual tensors; all columns by one batched run."""
     if strict:
         raise RuntimeError(
             'torch.autograd.functional.jacobian: `strict=True` and `strategy="forward-mode"` are not supported '
@@ -259,17 +259,17 @@ def _forward_jacobian(func: Callable[..., Any], inputs: Any, strict: bool, vecto
 
     ((directions, _),) = basis(starts)
     jacobians: Any = [split_columns(each, starts) for each in vmap(columns)(tuple(directions))]
-    # Lists where there are several inputs, as PyTorch has it for this strategy.
+    # Lists for several inputs, as in PyTorch for this strategy.
     if not several_inputs:
         jacobians = tuple([blocks[0] for blocks in jacobians])
     return unpacked(jacobians, several[0])
 
 
 def _scalar(outputs: Any, called: str, strict: bool) -> Tensor:
-    """The one element that a function returned.
+    """Check that a function returned one element, and return it.
 
     Raises:
-        RuntimeError: it returned something else.
+        RuntimeError: the function returned another number of tensors or elements.
     """
     several, tensors = checked(outputs, called, strict)
     if several:
@@ -386,7 +386,7 @@ def hvp(
 def _slopes(
     func: Callable[..., Any], inputs: Any, v: Any, create_graph: bool, strict: bool, called: str
 ) -> tuple[bool, Tensors, Any, Tensor, tuple[Tensor | None, ...]]:
-    """What both products with a Hessian start from: the inputs, the vector, the function's value and its gradient."""
+    """The start of both products with a Hessian: the inputs, the vector, the function's value and its gradient."""
     several, starts = started(inputs, called, create_graph)
     v = input_vector(v, starts, several, create_graph, called)
     output = _scalar(func(*starts), called, strict)

@@ -1,4 +1,4 @@
-"""The grad modes: whether ops leave graph nodes behind, in this thread, for a block or a decorated function."""
+"""The grad modes: whether ops record graph nodes in this thread, for a block or a decorated function."""
 
 import functools
 import inspect
@@ -25,7 +25,7 @@ def __dir__() -> list[str]:
 
 
 class _Mode:
-    """A mode of this thread as a context manager and a decorator; of a generator, the mode of its body."""
+    """A mode of this thread as a context manager and a decorator. For a generator it holds in the body."""
 
     def __enter__(self) -> None:
         raise NotImplementedError
@@ -68,12 +68,12 @@ class _Mode:
 
 class _WithoutArguments(_Mode):
     def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
-        """Decorate at once where it is given a function: `@no_grad` without parentheses."""
+        """Given a function, decorate it at once: `@no_grad` without parentheses."""
         return object.__new__(cls) if function is None else cls()(function)
 
 
 def _in_mode(body: Any, clone: Callable[[], _Mode]) -> Any:
-    """Drive a generator so that its body runs in a mode, and whoever consumes it does not."""
+    """Drive a generator so that its body runs in a mode; its consumer does not."""
     try:
         with clone():
             made = next(body)
@@ -102,7 +102,7 @@ def _set_grad_enabled(enabled: bool) -> None:
 
 
 class no_grad(_WithoutArguments):
-    """Ops in the block, or in the decorated function, leave no graph behind.
+    """Ops in the block, or in the decorated function, record no graph.
 
     >>> import funcgrad.torch as torch
     >>> w = torch.ones(1, requires_grad=True)
@@ -125,7 +125,7 @@ class no_grad(_WithoutArguments):
 
 
 class enable_grad(_WithoutArguments):
-    """Ops in the block, or in the decorated function, leave a graph behind, also inside `no_grad`."""
+    """Ops in the block, or in the decorated function, record a graph, also inside `no_grad`."""
 
     def __enter__(self) -> None:
         self.prev = is_grad_enabled()
@@ -136,10 +136,10 @@ class enable_grad(_WithoutArguments):
 
 
 class set_grad_enabled(_Mode):
-    """Set the grad mode: at once, and until the end of the block where it is used as one.
+    """Set the grad mode at once. As a context manager, restore it at the end of the block.
 
     Raises:
-        TypeError: the mode is no bool.
+        TypeError: the mode is not a bool.
     """
 
     def __init__(self, mode: bool) -> None:
@@ -152,7 +152,7 @@ class set_grad_enabled(_Mode):
         _set_grad_enabled(mode)
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Decorate: the mode holds in the function, not from here on."""
+        """Decorate: the mode holds inside the function, not from now on."""
         _set_grad_enabled(self.prev)
         return super().__call__(function)
 
@@ -171,7 +171,7 @@ class set_grad_enabled(_Mode):
 
 
 class inference_mode(_Mode):
-    """Like `no_grad`; and the tensors made in the block can never be part of a graph, nor count their writes.
+    """Like `no_grad`. Also, tensors made in the block can never be part of a graph, and do not count their writes.
 
     Args:
         mode: whether to switch the mode on, or off inside a block of it; or a function to decorate.
@@ -186,7 +186,7 @@ class inference_mode(_Mode):
     """
 
     def __new__(cls, mode: Any = True) -> Any:
-        """Decorate at once where it is given a function."""
+        """Given a function, decorate it at once."""
         return object.__new__(cls) if isinstance(mode, bool) else cls()(mode)
 
     def __init__(self, mode: Any = True) -> None:
@@ -198,7 +198,7 @@ class inference_mode(_Mode):
 
     def __enter__(self) -> None:
         self.before = is_grad_enabled(), inference.switch(self.mode)
-        # Ops see the recorder's mode, the user the other, which says nothing in inference mode.
+        # Ops read the recorder's mode. The user sees the other one, which has no effect in inference mode.
         local.recorder.grad_enabled = not self.mode
         inference.state.grad_mode = not self.mode
 
@@ -210,9 +210,9 @@ class inference_mode(_Mode):
 
 
 class set_multithreading_enabled(_Mode):
-    """Whether several threads may walk one graph backward: noted for this thread, and no more.
+    """Store whether several threads may run one backward, for this thread; it has no other effect.
 
-    A walk stays in its thread in any case, and what it computes runs on as many as XLA likes.
+    Backward always stays in its thread, and XLA decides on the threads for the computation.
     """
 
     def __init__(self, mode: bool) -> None:

@@ -55,15 +55,15 @@ def gradcheck(
 
     Args:
         func: takes tensors, returns one or a tuple of them.
-        inputs: its arguments, one tensor or a tuple; of float64 or complex128, or differences tell little.
+        inputs: its arguments, one tensor or a tuple; float64 or complex128, since differences need the precision.
         eps: the step of the differences.
-        atol, rtol: how far both may be apart, as in `numpy.allclose`.
-        raise_exception: raise where a check fails, in place of returning False.
-        nondet_tol: how far two walks over the same graph may be apart.
-        check_undefined_grad: check that gradients that are not there count as zeros.
+        atol, rtol: the tolerances, as in `numpy.allclose`.
+        raise_exception: raise if a check fails, in place of returning False.
+        nondet_tol: the tolerance between two runs of backward over the same graph.
+        check_undefined_grad: check that missing gradients count as zeros.
         check_grad_dtypes: check that a gradient has its input's dtype.
         check_batched_grad, check_batched_forward_grad: check gradients and tangents under `vmap`.
-        check_forward_ad, check_backward_ad: which of the two modes are checked.
+        check_forward_ad, check_backward_ad: whether to check each of the two modes.
         fast_mode: check a random projection of the Jacobian in place of all of it.
         masked: compare the product with zero cotangents approximately.
 
@@ -136,10 +136,10 @@ def gradgradcheck(
     """Check the gradients of gradients against central differences.
 
     Args:
-        func, inputs: as of `gradcheck`, which says what the other options mean.
+        func, inputs: as of `gradcheck`, which explains the other options.
         grad_outputs: the cotangents of the outputs; random ones if None.
-        gen_non_contig_grad_outputs: taken for PyTorch's sake, without effect: memory has no gaps here.
-        check_fwd_over_rev, check_rev_over_rev: which mode the gradient is differentiated in.
+        gen_non_contig_grad_outputs: accepted for PyTorch's sake, without effect: memory has no gaps here.
+        check_fwd_over_rev, check_rev_over_rev: the modes in which to differentiate the gradient.
 
     >>> import funcgrad.torch as torch
     >>> x = torch.tensor([0.5, 2.0], dtype=torch.float64, requires_grad=True)

@@ -40,7 +40,7 @@ Node.register(NodeFace)
 
 
 def get_gradient_edge(tensor: Tensor) -> GradientEdge:
-    """The edge that the gradient of a tensor flows along.
+    """The edge of a tensor's gradient.
 
     Raises:
         RuntimeError: the tensor does not require grad.
@@ -55,10 +55,10 @@ def get_gradient_edge(tensor: Tensor) -> GradientEdge:
 
 
 def increment_version(tensor: Tensor | Iterable[Tensor]) -> None:
-    """Count one in-place write of a tensor, or of each of several, that autograd could not see.
+    """Count one in-place write, which autograd could not see, for a tensor or for each of several.
 
     Raises:
-        RuntimeError: something else is among them.
+        RuntimeError: one of them is not a tensor.
 
     Behaviour: https://pytorch.org/docs/stable/generated/torch.autograd.graph.increment_version.html
     """
@@ -77,14 +77,14 @@ def increment_version(tensor: Tensor | Iterable[Tensor]) -> None:
 
 
 class saved_tensors_hooks:
-    """A block in which what the way back saves is handed to `pack`, and asked of `unpack` when it is needed.
+    """A block in which each saved tensor goes to `pack_hook`; `unpack_hook` gives it back when backward needs it.
 
     Args:
         pack_hook: takes a tensor, which it must not change, and returns anything.
-        unpack_hook: takes what `pack_hook` returned, and returns a tensor of the same elements.
+        unpack_hook: takes the result of `pack_hook`, and returns a tensor of the same elements.
 
-    Which tensors are saved follows from the derivatives here: of `exp`, say, PyTorch saves the result, and this
-    package the argument.
+    The derivatives decide which tensors are saved. They may differ from PyTorch's: for `exp` PyTorch saves the result,
+    and this package the argument.
 
     >>> import funcgrad.torch as torch
     >>> w = torch.tensor([1.0, 2.0], requires_grad=True)
@@ -121,10 +121,10 @@ class saved_tensors_hooks:
 
 
 class save_on_cpu(saved_tensors_hooks):
-    """A block in which what the way back saves waits in the host's memory.
+    """A block in which saved tensors are moved to the host's memory until backward.
 
     Args:
-        pin_memory: taken for PyTorch's sake; JAX decides how it copies.
+        pin_memory: accepted for PyTorch's sake; JAX decides how it copies.
         device_type: likewise.
 
     Behaviour: https://pytorch.org/docs/stable/autograd.html#torch.autograd.graph.save_on_cpu
@@ -142,13 +142,13 @@ class save_on_cpu(saved_tensors_hooks):
 
 
 class _Mutable:
-    """What `allow_mutation_on_saved_tensors` gives: whether its block is still on."""
+    """The value of an `allow_mutation_on_saved_tensors` block; knows whether the block is still on."""
 
     def __init__(self) -> None:
         self.on = True
 
     def clear(self) -> None:
-        """Let go of what was saved."""
+        """Release the saved tensors."""
         self.on = False
 
 
@@ -161,10 +161,10 @@ _allowed = _Allowed()
 
 @contextmanager
 def allow_mutation_on_saved_tensors() -> Iterator[_Mutable]:
-    """A block in which what the way back needs may be changed in place: it is used as it was.
+    """A block in which saved tensors may be changed in place. Backward uses the elements as they were saved.
 
     Raises:
-        RuntimeError: the block is in another.
+        RuntimeError: the block is inside another one.
 
     >>> import funcgrad.torch as torch
     >>> w = torch.tensor([1.0, 2.0], requires_grad=True)
@@ -190,7 +190,7 @@ def allow_mutation_on_saved_tensors() -> Iterator[_Mutable]:
             )
         return kept
 
-    # Values never change: a tensor of the value is what was saved, whatever is written to its memory.
+    # Values never change: a tensor of the value keeps the saved elements, even after writes to the memory.
     with saved_tensors_hooks(lambda tensor: tensor_of(tensor._storage.value), unpack):
         _allowed.on = True
         try:
@@ -215,12 +215,12 @@ class _MultiHandle(RemovableHandle):
 def register_multi_grad_hook(
     tensors: Sequence[Tensor], fn: Callable[..., None], *, mode: str = "all"
 ) -> RemovableHandle:
-    """Call `fn` once in each walk: with all the gradients of `tensors`, or with the first of them.
+    """Call `fn` once in each backward: with all the gradients of `tensors`, or with the first one.
 
     Args:
         tensors: tensors that require grad.
-        fn: takes, in mode "all", a list with a gradient for each tensor, None for those that the walk does not
-            reach; in mode "any", the first gradient computed.
+        fn: takes, in mode "all", a list with a gradient for each tensor, None if backward does not
+            reach it; in mode "any", the first gradient computed.
         mode: "all" or "any".
 
     Raises:
@@ -236,7 +236,7 @@ def register_multi_grad_hook(
         given = [(tensor, node) for tensor, node in given if node is not None]
     nodes = [node for _, node in given]
     assert all(node is not None for node in nodes), "Expected gradient function to be set"
-    # Of the walk under way: which it is, and what of it has been seen.
+    # The present walk, and the gradients seen in it.
     walks: dict[int, list[Any]] = {}
 
     def seen(number: int, gradient: Tensor) -> None:

@@ -1,4 +1,4 @@
-"""PyTorch's name for a tensor with a gradient from before tensors had one: code that still uses it runs."""
+"""`Variable`, PyTorch's old name for a tensor with a gradient; old code still runs."""
 
 import warnings
 from typing import Any
@@ -19,16 +19,16 @@ class _AnyTensor(type):
 
 
 class Variable(metaclass=_AnyTensor):
-    """Makes a tensor that shares its elements with another, and has no history; every tensor is an instance.
+    """Makes a tensor that shares its storage with another, and has no history. Every tensor is an instance.
 
     Args:
         data: the other tensor; an empty one if None.
-        requires_grad: whether the new one gathers a gradient.
+        requires_grad: whether the new tensor requires grad.
         volatile: has no effect.
 
     Raises:
-        TypeError: the data are no tensor.
-        RuntimeError: a gradient is asked for and the dtype has none.
+        TypeError: `data` is not a tensor.
+        RuntimeError: `requires_grad` is set and the dtype has no gradients.
 
     >>> import funcgrad.torch as torch
     >>> x = torch.autograd.Variable(torch.ones(2), requires_grad=True)

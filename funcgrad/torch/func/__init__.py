@@ -1,7 +1,7 @@
 """PyTorch's `torch.func`: transformations of functions, which nest at will.
 
-Each is a level of the engine (`engine.levels`), on which every op of the function is taken apart by JAX's own transformation
-of it: `jax.vjp`, `jax.jvp`, `jax.vmap`. Outer graphs stay: results are differentiable with respect to whatever requires grad.
+Each is a level of the engine (`engine.levels`). At a level JAX transforms every op of the function: `jax.vjp`, `jax.jvp`
+or `jax.vmap`. Outer graphs stay: results are differentiable with respect to outer tensors that require grad.
 """
 
 from funcgrad.torch._func.batching import vmap

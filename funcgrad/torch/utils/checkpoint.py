@@ -1,7 +1,7 @@
-"""Checkpoints: forward values that are computed again on the way back, in place of being kept.
+"""Checkpoints: backward computes forward values again, so that they need not be saved.
 
-PyTorch's two variants: one runs the function without a graph, and again inside a custom function's `backward`; the other lets
-it leave its graph, with what the graph saves replaced by the promise to compute it again.
+There are PyTorch's two variants. One runs the function without a graph, and again inside a custom function's `backward`.
+The other records the graph, with holders in place of the saved tensors, which are computed again on request.
 """
 
 import warnings
@@ -41,11 +41,11 @@ _Contexts = tuple[AbstractContextManager[Any], AbstractContextManager[Any]]
 
 
 class CheckpointError(RuntimeError):
-    """The function did not do the same when it was run again."""
+    """The function did not do the same when it ran again."""
 
 
 class _Settings:
-    """What the two context managers below set, None where they do not: see there."""
+    """The settings of the two context managers below; None if not set."""
 
     early_stop: bool | None = None
     debug: bool | None = None
@@ -53,7 +53,7 @@ class _Settings:
 
 @contextmanager
 def set_checkpoint_early_stop(enable: bool) -> Iterator[None]:
-    """Inside the block, whether running again stops as soon as all that is needed is there, whatever calls say.
+    """A block that decides whether recomputation stops once all needed tensors exist. It overrides the calls' own option.
 
     Behaviour: https://pytorch.org/docs/stable/checkpoint.html#torch.utils.checkpoint.set_checkpoint_early_stop
     """
@@ -66,7 +66,7 @@ def set_checkpoint_early_stop(enable: bool) -> Iterator[None]:
 
 @contextmanager
 def set_checkpoint_debug_enabled(enabled: bool | None) -> Iterator[None]:
-    """Inside the block, whether complaints list what was saved, whatever calls say.
+    """A block that decides whether errors list the saved tensors. It overrides the calls' own option.
 
     Behaviour: https://pytorch.org/docs/stable/checkpoint.html#torch.utils.checkpoint.set_checkpoint_debug_enabled
     """
@@ -78,11 +78,11 @@ def set_checkpoint_debug_enabled(enabled: bool | None) -> Iterator[None]:
 
 
 def noop_context_fn() -> _Contexts:
-    """No contexts: what `context_fn` is if nothing is said."""
+    """Two empty contexts: the default of `context_fn`."""
     return nullcontext(), nullcontext()
 
 
-# What is noted down of a saved tensor, to be compared.
+# The facts of a saved tensor that are compared between the two runs.
 _CHECKS: dict[str, Callable[[Tensor], Aval | None]] = {
     "default": lambda tensor: aval_of(tensor._storage),
     "none": lambda _: None,
@@ -90,7 +90,7 @@ _CHECKS: dict[str, Callable[[Tensor], Aval | None]] = {
 
 
 def _told(note: Aval | None) -> dict[str, Any] | None:
-    """A note as complaints tell it."""
+    """A note in the form for errors."""
     if note is None:
         return None
     dtype, device = from_numpy_dtype(note.dtype), device_of(note)
@@ -99,7 +99,7 @@ def _told(note: Aval | None) -> dict[str, Any] | None:
 
 @contextmanager
 def _random_numbers(state: Any) -> Iterator[None]:
-    """The stream of random numbers from `state` on inside the block; as it was after it. None: let it be."""
+    """A block whose random numbers start from `state`; its end restores the generator. None: no effect."""
     if state is None:
         yield
         return
@@ -115,11 +115,11 @@ def _random_numbers(state: Any) -> Iterator[None]:
 
 
 class CheckpointFunction(Function):
-    """A function run without a graph, and run again with one on the way back."""
+    """A function run without a graph, and run again with one in backward."""
 
     @staticmethod
     def forward(ctx: Any, run_function: Callable[..., Any], preserve: bool, *args: Any) -> Any:
-        """Run it, keeping its arguments alone."""
+        """Run the function, and save only its arguments."""
         if not any(isinstance(arg, Tensor) and arg.requires_grad for arg in args):
             warnings.warn(
                 "None of the inputs have requires_grad=True. Gradients will be None", stacklevel=4
@@ -133,7 +133,7 @@ class CheckpointFunction(Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> Any:
-        """Run it again, and walk back through that."""
+        """Run the function again with a graph, and run backward through it."""
         walk: Any = local.recorder.walking
         if walk is not None and walk.partial:
             raise RuntimeError(
@@ -165,7 +165,7 @@ class CheckpointFunction(Function):
 
 
 class _Holder:
-    """Stands in the graph for a tensor that it would have saved."""
+    """Stands in the graph for a saved tensor."""
 
     __slots__ = ("__weakref__",)
 
@@ -174,16 +174,16 @@ _KEPT = object()  # stands for a tensor among arguments
 
 
 class _StopRecomputationError(Exception):
-    """All that is needed was computed again."""
+    """All needed tensors have been computed again."""
 
 
 class _Again:
-    """What one walk has had computed again.
+    """The tensors computed again for one walk.
 
     Attributes:
-        count: how many tensors were saved.
-        tensors: those that the graph still needs, by what stands for them.
-        unpacked: what the walk has taken.
+        count: the number of tensors saved in the second run.
+        tensors: the tensors that the graph still needs, by holder.
+        unpacked: the holders that the walk has unpacked.
     """
 
     def __init__(self) -> None:
@@ -193,11 +193,11 @@ class _Again:
 
 
 class _Arguments(Function):
-    """Keeps tensors as any node keeps what it saved: hooks get them, and a change in place is noticed."""
+    """Saves tensors as any node does: hooks get them, and a change in place is an error."""
 
     @staticmethod
     def forward(ctx: Any, leaf: Tensor, *tensors: Tensor) -> Tensor:
-        """Keep them; the result is there for its node alone."""
+        """Save the tensors; only the node of the result is used."""
         ctx.save_for_backward(*tensors)
         return leaf.detach()
 
@@ -210,10 +210,10 @@ class _Frame:
     """One checkpointed call.
 
     Attributes:
-        args: what the function is called with; the tensors among it are kept by a node.
-        holders: what stands in the graph, in the order of saving; held by the graph alone.
-        notes: what `determinism_check` notes down of each.
-        again: for each walk under way, what it has had computed again.
+        args: the function's arguments; a node saves the tensors among them.
+        holders: weak references to the holders, in the order of saving; only the graph keeps holders alive.
+        notes: for each saved tensor, the facts that `determinism_check` compares.
+        again: for each present walk, the tensors computed again.
     """
 
     def __init__(
@@ -240,17 +240,17 @@ class _Frame:
         self.lenient = False
 
     def pack(self, tensor: Tensor) -> _Holder:
-        """Put a holder in the graph, in the forward run."""
+        """Replace a saved tensor by a holder, in the forward run."""
         holder = _Holder()
         self.holders.append(ref(holder))
         self.notes.append(self.note(tensor))
         return holder
 
     def unpack(self, holder: _Holder) -> Tensor:
-        """Give the tensor that a holder stands for, computing all of them again for the walk that asks first."""
+        """Return the tensor of a holder. The first request of a walk computes all tensors again."""
         walk: Any = local.recorder.walking
         if walk is None:
-            walk = Walk()  # asked outside of a walk: by somebody who looks at saved tensors
+            walk = Walk()  # outside of a walk, when a user reads saved tensors
         again = self.again.get(walk)
         if again is None:
             again = self.again[walk] = _Again()
@@ -265,7 +265,7 @@ class _Frame:
         return again.tensors.pop(holder)
 
     def recompute(self, again: _Again) -> None:
-        """Run the function again, and check that it saved the same."""
+        """Run the function again, and check that it saves the same."""
         tensors = iter(() if self.kept is None else self.kept.saved_tensors)
         args = [next(tensors) if arg is _KEPT else arg for arg in self.args]
         notes: list[Aval | None] = []
@@ -298,7 +298,7 @@ class _Frame:
             self.check(again, notes)
 
     def check(self, again: _Again, notes: list[Aval | None]) -> None:
-        """Check that as many tensors of the same types were saved as before."""
+        """Check that both runs saved the same number of tensors, of the same types."""
         saved = ""
         if self.debug:
             saved = _LISTED.format(list(map(_told, self.notes)), list(map(_told, notes)))
@@ -348,21 +348,21 @@ def checkpoint(
     early_stop: bool = True,
     **kwargs: Any,
 ) -> Any:
-    """Call a function whose values are computed again on the way back, in place of being kept.
+    """Call a function without saving its inner values; backward computes them again.
 
     Args:
-        function: what to call with `args` and `kwargs`.
-        use_reentrant: which variant: True for the older, which takes no keywords and works with `backward()` of all
-            leaves alone; False for the one recommended. If None, the older, with a warning.
-        context_fn: gives two contexts: for the first run, and for each that computes again.
+        function: called with `args` and `kwargs`.
+        use_reentrant: True for the older variant, which takes no keywords and works only with `backward()` of all
+            leaves; False for the recommended variant. None: the older variant, with a warning.
+        context_fn: returns two contexts: one for the first run, one for each recomputation.
         determinism_check: "default" compares shapes, dtypes and devices of both runs, "none" only their number.
-        debug: list in complaints what was saved.
-        early_stop: stop running again as soon as all that is needed is there.
-        kwargs: for the function; `preserve_rng_state=False` lets random numbers differ when it runs again.
+        debug: list the saved tensors in errors.
+        early_stop: stop the recomputation once all needed tensors exist.
+        kwargs: for the function; `preserve_rng_state=False` lets random numbers differ in the recomputation.
 
     Raises:
-        ValueError: options that the variant does not take.
-        CheckpointError: on the way back, where the function did not do the same.
+        ValueError: the variant does not take these options.
+        CheckpointError: in backward, if the function did not do the same again.
 
     >>> import funcgrad.torch as torch
     >>> x = torch.tensor([1.0, 2.0], requires_grad=True)
@@ -422,17 +422,17 @@ def checkpoint_sequential(
     use_reentrant: bool | None = None,
     **kwargs: Any,
 ) -> Any:
-    """Call functions one after the other, in segments, all but the last of which are checkpointed.
+    """Call functions one after the other, in segments. All segments but the last are checkpointed.
 
     Args:
-        functions: each takes what the one before returned; a sequence, or an object with `children()`.
-        segments: how many segments there are.
-        input: what the first takes.
+        functions: each takes the result of the one before; a sequence, or an object with `children()`.
+        segments: the number of segments.
+        input: the argument of the first function.
         use_reentrant: as of `checkpoint`.
         kwargs: `preserve_rng_state`.
 
     Raises:
-        ValueError: another keyword.
+        ValueError: there is another keyword.
 
     Behaviour: https://pytorch.org/docs/stable/checkpoint.html#torch.utils.checkpoint.checkpoint_sequential
     """

@@ -1,4 +1,4 @@
-"""PyTorch's `torch.utils.hooks`: what registering a hook returns, and hooks that pickling leaves behind."""
+"""PyTorch's `torch.utils.hooks`: the handle of a registered hook, and hooks that pickling drops."""
 
 import warnings
 from typing import Any
@@ -15,16 +15,16 @@ def __dir__() -> list[str]:
 
 
 def unserializable_hook(f: Any) -> Any:
-    """Mark a hook that is expected to be left behind when its tensor is pickled."""
+    """Mark a hook so that pickling its tensor drops it without a warning."""
     f.__torch_unserializable__ = True
     return f
 
 
 def warn_if_has_hooks(tensor: Tensor) -> None:
-    """Warn of the hooks of a tensor that pickling it leaves behind.
+    """Warn of a tensor's hooks that pickling drops.
 
     Warns:
-        UserWarning: there is one that is not marked by `unserializable_hook`.
+        UserWarning: a hook is not marked by `unserializable_hook`.
     """
     hooks = hooked.get(tensor._node) if tensor.requires_grad else None
     of_tensor: Any = None if hooks is None else hooks.arriving.get(tensor._nr)

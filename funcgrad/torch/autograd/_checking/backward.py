@@ -1,4 +1,4 @@
-"""Gradients against differences, all of the Jacobian or a projection of it."""
+"""Gradients compared with differences: the whole Jacobian, or a projection of it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -32,16 +32,16 @@ from funcgrad.torch.autograd._checking.numerical import (
 
 
 def check_backward(options: Check, func: Callable[..., Any], inputs: tuple[Any, ...]) -> None:
-    """Check gradients against differences of the function, or of the parts of its complex outputs.
+    """Check gradients against differences of the function. A complex output is checked by its parts.
 
     Raises:
-        GradcheckError: they are apart.
+        GradcheckError: gradients and differences disagree.
     """
     outputs = as_tuple(func(*inputs))
     if not any(each.dtype.is_complex for each in outputs):
         _compare_backward(options, func, inputs, "")
         return
-    # Differences are of real functions: the two parts of a complex output are checked one by one.
+    # Differences need real functions, so the two parts of a complex output are checked one by one.
     for op, part in ((IMAGINARY, "imaginary"), (REAL, "real")):
 
         def of_part(*args: Any, op: Op = op) -> tuple[Tensor, ...]:
@@ -85,7 +85,7 @@ def _compare_backward(
 def pulled_back(
     options: Check, output: Tensor, starts: list[Tensor], cotangents: list[np.ndarray]
 ) -> list[np.ndarray]:
-    """For each input, the gradients for cotangents of one output, side by side; the walk has to repeat itself."""
+    """For each input, the gradients for cotangents of one output, as columns. A second backward must agree."""
 
     def once() -> tuple[list[np.ndarray], bool, bool]:
         columns: list[list[np.ndarray]] = [[] for _ in starts]

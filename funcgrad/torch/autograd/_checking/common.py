@@ -1,4 +1,4 @@
-"""What all parts of `gradcheck` need: its options, its error, and which tensors are differentiated."""
+"""Shared by all parts of `gradcheck`: its options, its error, and the choice of differentiated tensors."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -14,11 +14,11 @@ from funcgrad.torch.autograd._checking.numerical import allclose, as_tuple, of_a
 
 
 class GradcheckError(RuntimeError):
-    """What `gradcheck` raises where a derivative is wrong."""
+    """`gradcheck` raises this for a wrong derivative."""
 
 
 class Check(NamedTuple):
-    """What all parts of a check need."""
+    """The options of a check, shared by its parts."""
 
     eps: float
     rtol: float
@@ -35,7 +35,7 @@ zeros_like = CREATION["zeros_like"]
 
 
 def requires_grad(each: Any) -> bool:
-    """Whether something is a tensor that requires grad."""
+    """Whether `each` is a tensor that requires grad."""
     return isinstance(each, Tensor) and each.requires_grad
 
 
@@ -45,7 +45,7 @@ def differentiable(outputs: Any) -> tuple[Tensor, ...]:
 
 
 def differentiated(inputs: Sequence[Any]) -> list[Tensor]:
-    """The inputs that are differentiated with respect to."""
+    """The inputs to differentiate with respect to."""
     return [each for each in inputs if requires_grad(each)]
 
 
@@ -58,7 +58,7 @@ def mismatch(
     part: str,
     mode: str = "",
 ) -> str:
-    """PyTorch's words for two Jacobians that are not the same."""
+    """PyTorch's words for two Jacobians that differ."""
     prefix = f"While considering the {part} part of complex {of} only, " if of else ""
     return (
         f"{prefix}Jacobian {mode}mismatch for output {output} with respect to input {input},\n"
@@ -79,7 +79,7 @@ _FAST_ONLY = (
 
 
 def in_slow_mode(options: Check, found: np.ndarray, expected: np.ndarray) -> str:
-    """PyTorch's words, after those for projections that are not the same, for the whole Jacobians."""
+    """PyTorch's words about the whole Jacobians, appended to the message that projections differ."""
     note = _SLOWLY.format(of_array(expected), of_array(found), np.abs(expected - found).max())
     return note + _FAST_ONLY if allclose(found, expected, options.rtol, options.atol) else note
 

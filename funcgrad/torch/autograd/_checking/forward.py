@@ -1,4 +1,4 @@
-"""Tangents against differences."""
+"""Tangents compared with differences."""
 
 from collections.abc import Callable
 from functools import partial
@@ -36,10 +36,10 @@ from funcgrad.torch.autograd._checking.numerical import (
 def check_forward(
     options: Check, func: Callable[..., Any], inputs: tuple[Any, ...], check_undefined: bool
 ) -> None:
-    """Check tangents against differences of the function, or of it by the parts of complex inputs.
+    """Check tangents against differences of the function. A complex input is varied by its parts.
 
     Raises:
-        GradcheckError: they are apart.
+        GradcheckError: tangents and differences disagree.
     """
 
     def is_complex(each: Any) -> bool:
@@ -120,7 +120,7 @@ def _pushed_forward(
     start: Tensor,
     direction: np.ndarray,
 ) -> list[np.ndarray]:
-    """The tangents of the outputs, flat, for one tangent of one input; those of the other inputs are zero."""
+    """The flat tangents of the outputs for one tangent of one input; other inputs have zero tangents."""
     with forward_ad.dual_level():
         duals = [
             forward_ad.make_dual(
@@ -146,7 +146,7 @@ def _pushed_forward(
 
 
 def check_undefined_tangents(func: Callable[..., Any], inputs: tuple[Any, ...]) -> None:
-    """Check that a tangent that is not there counts as zeros."""
+    """Check that a missing tangent counts as zeros."""
     generator = Generator()
     tangents = {
         k: of_array(

@@ -1,4 +1,4 @@
-"""Derivatives by central differences, as NumPy arrays: what `gradcheck` compares gradients with."""
+"""Derivatives by central differences, as NumPy arrays. `gradcheck` compares gradients with them."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from funcgrad.torch._tensor.tensor import Tensor, place, tensor_of
 
 
 def as_tuple(given: Any) -> tuple[Any, ...]:
-    """One thing, or several in a tuple or list, as a tuple."""
+    """One item, or a tuple or list of several, as a tuple."""
     return tuple(given) if isinstance(given, (tuple, list)) else (given,)
 
 
@@ -20,7 +20,7 @@ def values(tensor: Tensor) -> np.ndarray:
 
 
 def of_array(array: Any, like: Tensor | None = None) -> Tensor:
-    """A tensor of these elements, on the device of another."""
+    """A tensor of these elements, on the device of `like`."""
     bound = None if like is None else like._storage.value.aval.device
     return tensor_of(
         place(np.asarray(array), None if bound is None or like is None else like.device)
@@ -28,7 +28,7 @@ def of_array(array: Any, like: Tensor | None = None) -> Tensor:
 
 
 def allclose(a: Any, b: Any, rtol: float, atol: float) -> bool:
-    """Whether two arrays are close, by the second's size.
+    """Whether two arrays are close, relative to the second.
 
     Raises:
         RuntimeError: a tolerance is negative.
@@ -48,7 +48,7 @@ def differs(a: np.ndarray, b: np.ndarray, atol: float) -> bool:
 
 @contextmanager
 def _holding(tensor: Tensor, array: np.ndarray) -> Iterator[None]:
-    """Other elements in a tensor inside the block, behind autograd's back."""
+    """A block in which a tensor holds other elements; autograd does not notice."""
     storage = tensor.data._storage
     before = storage.value
     storage.value = of_array(array, tensor)._storage.value
@@ -66,7 +66,7 @@ def _change(
     size: float,
     index: tuple[int, ...] | None,
 ) -> list[np.ndarray]:
-    """How the outputs change with `start` along `step`, each flat, over twice `size`."""
+    """The flat change of each output when `start` moves by `step` both ways, divided by twice `size`."""
     at = values(start)
     found = []
     for moved in (at - step, at + step):
@@ -100,7 +100,7 @@ def jacobian(
     outputs: tuple[Tensor, ...],
     eps: float,
 ) -> list[np.ndarray]:
-    """For each of the outputs, its derivatives by the elements of one input: a row for each of these."""
+    """For each output, its derivatives with respect to one input: a row for each element of the input."""
     shape = tuple(start.shape)
     is_complex = start.dtype.is_complex
     rows: list[list[np.ndarray]] = [[] for _ in outputs]
@@ -117,14 +117,14 @@ def jacobian(
 
 
 def stacked(rows: list[np.ndarray], length: int) -> np.ndarray:
-    """A matrix of rows of a length; there may be none."""
+    """A matrix of rows of this length; there may be no rows."""
     return np.array(rows).reshape(len(rows), length)
 
 
 def projected(
     func: Callable[..., Any], inputs: tuple[Any, ...], start: Tensor, direction: Any, eps: float
 ) -> list[np.ndarray]:
-    """How each output changes with one input along a direction; along two, for the parts of a complex input."""
+    """The derivative of each output along a direction of one input; along two for the parts of a complex input."""
     shape = tuple(start.shape)
     if not isinstance(direction, tuple):
         return _change(func, inputs, start, eps * direction.reshape(shape), eps, None)

@@ -1,4 +1,4 @@
-"""What gradients promise beside their values: under `vmap`, of zeros, and where they are not there."""
+"""Promises of gradients besides their values: under `vmap`, for zero cotangents, and for missing cotangents."""
 
 import warnings
 from collections.abc import Callable
@@ -30,7 +30,7 @@ _BATCHED_FORWARD = (
 def _compare_batched(
     each: Callable[[Tensor], tuple[Tensor, ...]], like: Tensor, output: int | None, note: str
 ) -> None:
-    """Check that a function of cotangents or tangents does under `vmap` what it does one by one."""
+    """Check that a function of cotangents or tangents gives the same under `vmap` as one by one."""
     given = [CREATION["randn_like"](like) for _ in range(2)]
     expected = [stack(parts) for parts in zip(*map(each, given), strict=True)]
     try:
@@ -87,7 +87,7 @@ def check_batched_forward(func: Callable[..., Any], inputs: tuple[Any, ...]) -> 
 
 
 def check_multiplied(outputs: tuple[Tensor, ...], inputs: tuple[Any, ...], masked: bool) -> None:
-    """Check that cotangents of zeros give gradients of zeros, of the inputs' types."""
+    """Check that zero cotangents give zero gradients of the inputs' types."""
     if not outputs:
         return
     starts = differentiated(inputs)
@@ -121,7 +121,7 @@ _NOTES = (
 def check_undefined(
     func: Callable[..., Any], outputs: tuple[Tensor, ...], inputs: tuple[Any, ...]
 ) -> None:
-    """Check that cotangents that are not there count as zeros: of all outputs, then of each alone."""
+    """Check that missing cotangents count as zeros: of all outputs, then of each output alone."""
     if not outputs:
         return
     starts = differentiated(inputs)

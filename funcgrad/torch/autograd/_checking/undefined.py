@@ -1,4 +1,4 @@
-"""A step of the graph that lets no gradient through, for checks of what is behind it."""
+"""A node that lets no gradient through, for checks of the nodes behind it."""
 
 from collections.abc import Sequence
 
@@ -7,17 +7,17 @@ from funcgrad.torch._tensor.tensor import Tensor
 
 
 class UndefinedGrad(FunctionNode):
-    """Pulls any cotangent back to one that is not there."""
+    """Pulls any cotangent back to a missing one."""
 
     __slots__ = ()
 
     def pull_back(self, cotangents: Sequence[Variable | None]) -> list[None]:
-        """Nothing."""
+        """Return no gradient."""
         return [None]
 
 
 def undefined(tensor: Tensor) -> Tensor:
-    """The tensor, with a step behind it that lets no gradient through."""
+    """The tensor, with a node behind it that lets no gradient through."""
     made = object.__new__(Tensor)
     made._storage = tensor._storage
     made._node, made._nr = (
