@@ -173,7 +173,8 @@ def _as_items(key: Any) -> Sequence[Any]:
     """The items of an index. A list stands for a tuple if `_is_item` holds for one of its elements."""
     if isinstance(key, tuple):
         return key
-    if isinstance(key, list) and len(key) < 32 and any(map(_is_item, key)):
+    text = isinstance(key, str)  # refused later; its characters are items, being texts themselves
+    if (text or isinstance(key, list)) and 0 < len(key) < 32 and (text or any(map(_is_item, key))):
         warnings.warn(
             "Using a non-tuple sequence for multidimensional indexing is deprecated and will be changed in pytorch 2.9; use "
             "x[tuple(seq)] instead of x[seq]. In pytorch 2.9 this will be interpreted as tensor index, "
@@ -181,7 +182,7 @@ def _as_items(key: Any) -> Sequence[Any]:
             UserWarning,
             stacklevel=4,
         )
-        return key
+        return (key,) if text else key
     return (key,)
 
 

@@ -1,5 +1,6 @@
 """The elements of a new tensor, from Python's numbers, sequences and arrays, with the dtype that PyTorch infers."""
 
+import warnings
 from collections.abc import Iterable
 from functools import reduce
 from math import isfinite
@@ -112,6 +113,13 @@ def _scalar(data: Any) -> Any:
     if isinstance(data, jax.Array):
         found = np.asarray(data)[()]
         return bool(found) if isinstance(found, np.bool_) else found
+    if data.requires_grad:
+        warnings.warn(
+            "Converting a tensor with requires_grad=True to a scalar may lead to unexpected behavior.\nConsider using "
+            "tensor.detach() first.",
+            UserWarning,
+            stacklevel=2,
+        )
     if data.numel() != 1:
         raise ValueError("only one element tensors can be converted to Python scalars")
     found = np.asarray(concrete(data._array(), NO_STORAGE if data.ndim else ITEM)).reshape(())[()]
