@@ -2,6 +2,7 @@
 
 import array
 import collections
+import inspect
 import warnings
 
 import numpy as np
@@ -282,3 +283,36 @@ def test_an_empty_tensor_in_a_format_is_written_in_it():
         return [(each.stride(), each.is_contiguous(), each.tolist()) for each in (x, y, z, again)]
 
     assert program(ours) == program(theirs)
+
+
+# Arguments of PyTorch's schemas that are not taken, with the reason.
+NOT_TAKEN = {
+    "names": "JAX's arrays have no named dimensions",
+    "self": "the name in Python is `input`, or it goes before the dot",
+    "from": "no name for a parameter in Python, but taken",
+    "src": "the name in Python is `other`",
+}
+FACTORIES = [
+    *("arange", "empty", "empty_strided", "eye", "full", "linspace", "logspace", "ones", "rand"),
+    *("randint", "randn", "randperm", "scalar_tensor", "zeros", "clone", "fill", "empty_like"),
+    *("full_like", "ones_like", "rand_like", "randint_like", "randn_like", "zeros_like"),
+]
+METHODS = [
+    *("new_empty", "new_empty_strided", "new_full", "new_ones", "new_zeros", "contiguous"),
+    *("bernoulli_", "cauchy_", "exponential_", "geometric_", "log_normal_", "normal_", "copy_"),
+    *("random_", "uniform_", "fill_", "zero_", "type_as", "is_contiguous", "is_pinned"),
+]
+
+
+@pytest.mark.parametrize("name", [*FACTORIES, *METHODS])
+def test_every_argument_of_pytorchs_schemas_is_taken(name):
+    taken = inspect.signature(getattr(ours if name in FACTORIES else ours.Tensor, name)).parameters
+    named = {
+        each.name
+        for schema in theirs._C._jit_get_schemas_for_operator(f"aten::{name}")
+        for each in schema.arguments
+        # Those that are written to are `out=`.
+        if not (each.alias_info is not None and each.alias_info.is_write and each.name != "self")
+    }
+    assert named
+    assert named - taken.keys() - NOT_TAKEN.keys() == set()
