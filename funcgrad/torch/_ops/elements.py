@@ -88,6 +88,13 @@ def _flatten(data: Any, shape: tuple[int, ...], flat: list[Any], dim: int = 0) -
         TypeError, ValueError: they have another.
     """
     if dim == len(shape):
+        if isinstance(data, Tensor) and data.requires_grad:
+            warnings.warn(
+                "Converting a tensor with requires_grad=True to a scalar may lead to unexpected behavior.\n"
+                "Consider using tensor.detach() first.",
+                UserWarning,
+                stacklevel=2,
+            )
         flat.append(_scalar(data) if isinstance(data, (Tensor, jax.Array)) else data)
         return
     if isinstance(data, Tensor):
@@ -113,13 +120,6 @@ def _scalar(data: Any) -> Any:
     if isinstance(data, jax.Array):
         found = np.asarray(data)[()]
         return bool(found) if isinstance(found, np.bool_) else found
-    if data.requires_grad:
-        warnings.warn(
-            "Converting a tensor with requires_grad=True to a scalar may lead to unexpected behavior.\nConsider using "
-            "tensor.detach() first.",
-            UserWarning,
-            stacklevel=2,
-        )
     if data.numel() != 1:
         raise ValueError("only one element tensors can be converted to Python scalars")
     found = np.asarray(concrete(data._array(), NO_STORAGE if data.ndim else ITEM)).reshape(())[()]
