@@ -156,6 +156,10 @@ class tensortype(type):
         """Make a tensor of the dtype."""
         return made(cls.dtype, args, more, typed=True)
 
+    def __repr__(cls) -> str:
+        """As PyTorch writes it."""
+        return f"<class 'torch.{cls.__name__}'>"
+
     def __instancecheck__(cls, instance: Any) -> bool:
         """Whether it is a tensor of the dtype, on the CPU."""
         return (

@@ -58,11 +58,11 @@ def set_printoptions(
       profile: "default", "short" or "full" sets all options above at once; options given beside it win.
       sci_mode: scientific notation always (True), never (False), or if the values need it (None).
 
-    >>> from funcgrad.torch import float32
-    >>> set_printoptions(precision=2)
-    >>> format_tensor(np.array([1.2345], np.float32), float32)
-    'tensor([1.23])'
-    >>> set_printoptions(profile="default")
+    >>> import funcgrad.torch as torch
+    >>> torch.set_printoptions(precision=2)
+    >>> torch.tensor([1.2345])
+    tensor([1.23])
+    >>> torch.set_printoptions(profile="default")
 
     Behaviour: https://pytorch.org/docs/stable/generated/torch.set_printoptions.html
     """
