@@ -1,10 +1,32 @@
-"""PyTorch's `torch.optim`: optimizers, one file a family."""
+"""PyTorch's `torch.optim`: optimizers, each in PyTorch's module, and the schedules of `lr_scheduler`."""
 
+from funcgrad.torch.optim.adadelta import Adadelta
+from funcgrad.torch.optim.adagrad import Adagrad
 from funcgrad.torch.optim.adam import Adam
+from funcgrad.torch.optim.adamax import Adamax
+from funcgrad.torch.optim.adamw import AdamW
+from funcgrad.torch.optim.asgd import ASGD
+from funcgrad.torch.optim.nadam import NAdam
 from funcgrad.torch.optim.optimizer import Optimizer
+from funcgrad.torch.optim.radam import RAdam
+from funcgrad.torch.optim.rmsprop import RMSprop
+from funcgrad.torch.optim.rprop import Rprop
 from funcgrad.torch.optim.sgd import SGD
 
-__all__ = ["SGD", "Adam", "Optimizer"]
+__all__ = [
+    "ASGD",
+    "SGD",
+    "Adadelta",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Adamax",
+    "NAdam",
+    "Optimizer",
+    "RAdam",
+    "RMSprop",
+    "Rprop",
+]
 
-# As in PyTorch, `torch.optim` shows the optimizers; `torch.optim.adam` is there to be imported.
-del adam, optimizer, sgd  # type: ignore[name-defined]
+# Modules to import from, as in PyTorch, where they are no names of the package either.
+del adadelta, adagrad, adam, adamax, adamw, asgd, nadam, optimizer, radam, rmsprop, rprop, sgd  # type: ignore[name-defined]

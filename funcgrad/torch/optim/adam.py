@@ -1,25 +1,23 @@
 """`torch.optim.Adam`."""
 
 from collections.abc import Iterable
-from functools import cache, partial
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 
-from funcgrad.engine import Op
-from funcgrad.engine.values import with_wide_types
 from funcgrad.torch._tensor.tensor import Tensor
-from funcgrad.torch.optim.optimizer import Optimizer, _change, _zeros
+from funcgrad.torch.optim._arithmetic import add, addcdiv, addcmul, div, lerp, mul, sqrt
+from funcgrad.torch.optim._updating import (
+    Rule,
+    Updating,
+    check_betas,
+    check_fused,
+    check_not_negative,
+    variant,
+)
 
-__all__ = ["Adam"]
 
-
-def __dir__() -> list[str]:
-    return __all__
-
-
-class Adam(Optimizer):
+class Adam(Updating):
     """Adam (D. Kingma, J. Ba, "Adam: A Method for Stochastic Optimization", 2014).
 
     Definition: https://pytorch.org/docs/stable/generated/torch.optim.Adam.html
@@ -28,59 +26,78 @@ class Adam(Optimizer):
     def __init__(
         self,
         params: Iterable[Any],
-        lr: float = 1e-3,
-        betas: tuple[float, float] = (0.9, 0.999),
+        lr: float | Tensor = 1e-3,
+        betas: tuple[float | Tensor, float | Tensor] = (0.9, 0.999),
         eps: float = 1e-8,
-        weight_decay: float = 0.0,
+        weight_decay: float = 0,
+        amsgrad: bool = False,
         *,
+        foreach: bool | None = None,
         maximize: bool = False,
+        capturable: bool = False,
+        differentiable: bool = False,
+        fused: bool | None = None,
+        decoupled_weight_decay: bool = False,
     ) -> None:
-        if lr < 0:
-            raise ValueError(f"Invalid learning rate: {lr}")
-        if eps < 0:
-            raise ValueError(f"Invalid epsilon value: {eps}")
-        for position, beta in enumerate(betas):
-            if not 0.0 <= beta < 1.0:
-                raise ValueError(f"Invalid beta parameter at index {position}: {beta}")
-        super().__init__(
-            params,
-            {
-                "lr": lr,
-                "betas": betas,
-                "eps": eps,
-                "weight_decay": weight_decay,
-                "maximize": maximize,
-            },
-        )
+        if foreach and not capturable:
+            _refuse_tensors({"lr": lr, "betas[0]": betas[0], "betas[1]": betas[1]})
+        check_not_negative(lr=lr, eps=eps)
+        check_betas(betas)
+        check_not_negative(weight_decay=weight_decay)
+        if len({isinstance(beta, Tensor) for beta in betas}) != 1 or not all(
+            isinstance(beta, (float, Tensor)) for beta in betas
+        ):
+            raise ValueError("betas must be either both floats or both Tensors")
+        for k, beta in enumerate(betas):
+            if isinstance(beta, Tensor) and beta.numel() != 1:
+                raise ValueError(f"Tensor betas[{k}] must be 1-element")
+        defaults = {
+            "lr": lr,
+            "betas": tuple(
+                beta.squeeze() if isinstance(beta, Tensor) else beta  # type: ignore[attr-defined]
+                for beta in betas
+            ),
+            "eps": eps,
+            "weight_decay": weight_decay,
+            "amsgrad": amsgrad,
+            "maximize": maximize,
+            "foreach": foreach,
+            "capturable": capturable,
+            "differentiable": differentiable,
+            "fused": fused,
+            "decoupled_weight_decay": decoupled_weight_decay,
+        }
+        super().__init__(params, defaults)
+        check_fused(defaults)
 
-    def _update(self, parameter: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
+    def _buffers(self, group: dict[str, Any]) -> tuple[str, ...]:
+        names = ("exp_avg", "exp_avg_sq")
+        return (*names, "max_exp_avg_sq") if group["amsgrad"] else names
+
+    def _rule(
+        self, group: dict[str, Any], held: dict[str, Any], fresh: bool
+    ) -> tuple[Rule, list[Any]]:
         first, second = group["betas"]
-        if not state:
-            state.update(step=0, exp_avg=_zeros(parameter), exp_avg_sq=_zeros(parameter))
-        corrections = _corrections
-        if isinstance(group["lr"], jax.Array):  # inside `funcgrad.pure`
-            corrections = partial(with_wide_types, _corrections)
-        state["step"], size, root = corrections(state["step"], group["lr"], first, second)
-        _change(
-            _adam(group["maximize"]),
-            [parameter, parameter.grad, state["exp_avg"], state["exp_avg_sq"]],
-            [size, group["weight_decay"], 1 - first, second, 1 - second, root, group["eps"]],
-        )
+        step = float(held["step"])
+        size = group["lr"] / (1 - first**step)
+        root = (1 - second**step) ** 0.5
+        rule = variant(_adam, amsgrad=bool(group["amsgrad"]))
+        return rule, [1 - first, second, 1 - second, root, group["eps"], -size]
 
 
-def _corrections(step: Any, rate: Any, first: float, second: float) -> tuple[Any, Any, Any]:
-    """The number of this step, its size, and the root of the square's divisor; step and rate may be arrays."""
-    step = step + 1
-    return step, rate / (1 - first**step), (1 - second**step) ** 0.5
+def _refuse_tensors(options: dict[str, Any]) -> None:
+    for name, option in options.items():
+        if isinstance(option, Tensor):
+            raise ValueError(
+                f"{name} as a Tensor is not supported for capturable=False and foreach=True"
+            )
 
 
-@cache
-def _adam(maximize: bool) -> Op:
-    def descend(p: Any, g: Any, mean: Any, square: Any, *numbers: Any) -> Any:
-        size, decay, fresh, keep, fresh_square, root, eps = numbers
-        g = (-g if maximize else g) + decay * p
-        mean = mean + fresh * (g - mean)
-        square = keep * square + fresh_square * g * g
-        return p - size * mean / (jnp.sqrt(square) / root + eps), mean, square
-
-    return Op("adam", descend)
+def _adam(p: Any, g: Any, mean: Any, square: Any, *rest: Any, amsgrad: bool) -> Any:
+    *peak, share, keep, square_share, root, eps, size = rest
+    mean = lerp(mean, g, share)
+    square = addcmul(mul(square, keep), g, g, square_share)
+    if amsgrad:
+        peak = [jnp.maximum(peak[0], square)]
+    scale = add(div(sqrt(peak[0] if amsgrad else square), root), eps)
+    return addcdiv(p, mean, scale, size), mean, square, *peak

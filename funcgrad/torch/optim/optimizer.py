@@ -1,127 +1,363 @@
-"""Optimizers as PyTorch defines them: state held by the optimizer, parameters changed in place."""
+"""The base of all optimizers: groups of parameters, state dicts and hooks. `_updating` holds the step that ours share.
 
+Behaviour: https://pytorch.org/docs/stable/optim.html#base-class
+"""
+
+import functools
 import warnings
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from copy import deepcopy
+from itertools import chain
 from typing import Any
 
-import jax
+from funcgrad.engine.nodes import HookTable
+from funcgrad.torch._autograd.hooks import RemovableHandle
+from funcgrad.torch._tensor.tensor import Tensor
 
-from funcgrad.engine import Aval, Op, Storage, Value, Variable, grad_mode, local, record
-from funcgrad.engine.ops import zeros_like
-from funcgrad.engine.values import with_wide_types
-from funcgrad.torch._tensor.in_place import write
-from funcgrad.torch._tensor.operands import number
-from funcgrad.torch._tensor.tensor import Tensor, tensor_of
-
-__all__ = ["Optimizer"]
+__all__ = ["Optimizer", "register_optimizer_step_post_hook", "register_optimizer_step_pre_hook"]
 
 
-def __dir__() -> list[str]:
-    return __all__
+class _RequiredParameter:
+    """Marks an option that every group has to set."""
+
+    def __repr__(self) -> str:
+        return "<required parameter>"
+
+
+required = _RequiredParameter()
+_before_all = HookTable()
+_after_all = HookTable()
+
+
+def _register(table: HookTable, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
+    handle = RemovableHandle(table)
+    later = dict(table) if prepend else {}
+    for key in later:
+        del table[key]
+    table[handle.id] = hook
+    table.update(later)
+    return handle
+
+
+def register_optimizer_step_pre_hook(hook: Callable[..., Any]) -> RemovableHandle:
+    """Call `hook(optimizer, args, kwargs)` before each step of every optimizer; see `register_step_pre_hook`."""
+    return _register(_before_all, hook)
+
+
+def register_optimizer_step_post_hook(hook: Callable[..., Any]) -> RemovableHandle:
+    """Call `hook(optimizer, args, kwargs)` after each step of every optimizer."""
+    return _register(_after_all, hook)
+
+
+def _with_hooks(step: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(step)
+    def hooked(*args: Any, **kwargs: Any) -> Any:
+        optimizer = args[0]
+        before, after = optimizer._optimizer_step_pre_hooks, optimizer._optimizer_step_post_hooks
+        for hook in [*_before_all.values(), *before.values()]:
+            given = hook(optimizer, args, kwargs)
+            if given is None:
+                continue
+            if not isinstance(given, tuple) or len(given) != 2:
+                raise RuntimeError(
+                    f"{step} must return None or a tuple of (new_args, new_kwargs), but got {given}."
+                )
+            args, kwargs = given
+        result = step(*args, **kwargs)
+        for hook in [*after.values(), *_after_all.values()]:
+            hook(optimizer, args, kwargs)
+        return result
+
+    hooked.hooked = True  # type: ignore[attr-defined]
+    return hooked
+
+
+def _typename(thing: Any) -> str:
+    """A type as PyTorch's messages name it."""
+    if isinstance(thing, Tensor):
+        return thing.dtype.legacy_name
+    named = thing if hasattr(thing, "__qualname__") else type(thing)
+    module = "" if named.__module__ == "builtins" else f"{named.__module__}."
+    return f"{module}{named.__qualname__}"
 
 
 class Optimizer:
-    """What every optimizer has: the parameters, their state, and `zero_grad`.
+    """What every optimizer has. One of your own defines `step`, which reads `param_groups` and `state`.
 
     Args:
-        params: tensors that require grad, or groups of them as dicts with their own options.
+        params: tensors, pairs of a name and a tensor, or groups of them as dicts with options of their own.
         defaults: the options of groups that do not set them.
+
+    Raises:
+        TypeError, ValueError: see `add_param_group`.
+
+    >>> import funcgrad.torch as torch
+    >>> class Descent(torch.optim.Optimizer):
+    ...     def step(self):
+    ...         for group in self.param_groups:
+    ...             for parameter in group["params"]:
+    ...                 parameter.data -= group["lr"] * parameter.grad
+    >>> w = torch.ones(2, requires_grad=True)
+    >>> (w * w).sum().backward()
+    >>> Descent([w], {"lr": 0.25}).step()
+    >>> w.data
+    tensor([0.5000, 0.5000])
     """
 
+    _optimizer_step_pre_hooks: HookTable
+    _optimizer_step_post_hooks: HookTable
+    _optimizer_state_dict_pre_hooks: HookTable
+    _optimizer_state_dict_post_hooks: HookTable
+    _optimizer_load_state_dict_pre_hooks: HookTable
+    _optimizer_load_state_dict_post_hooks: HookTable
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "step" in vars(cls):
+            cls.step = _with_hooks(cls.step)  # type: ignore[method-assign]
+
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
+        self.defaults = defaults
+        self._add_tables()
         if isinstance(params, Tensor):
             raise TypeError(
-                "params argument given to the optimizer should be an iterable of Tensors or dicts, but got Tensor"
+                "params argument given to the optimizer should be an iterable of Tensors or dicts, but got "
+                + _typename(params)
             )
-        given = list(params)
-        if not given:
-            raise ValueError("optimizer got an empty parameter list")
-        groups = given if isinstance(given[0], dict) else [{"params": given}]
-        self.defaults = defaults
-        self.state: dict[Tensor, dict[str, Any]] = {}
+        self.state: defaultdict[Any, dict[str, Any]] = defaultdict(dict)
         self.param_groups: list[dict[str, Any]] = []
-        seen: set[Tensor] = set()
-        for group in groups:
-            tensors = (
-                [group["params"]] if isinstance(group["params"], Tensor) else list(group["params"])
+        groups = list(params)
+        if not groups:
+            raise ValueError("optimizer got an empty parameter list")
+        for group in groups if isinstance(groups[0], dict) else [{"params": groups}]:
+            self.add_param_group(group)
+
+    def _add_tables(self) -> None:
+        for name in Optimizer.__annotations__:
+            vars(self).setdefault(name, HookTable())
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in ("defaults", "state", "param_groups")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._add_tables()
+        self.defaults.setdefault("differentiable", False)
+
+    def __repr__(self) -> str:
+        lines = [f"{type(self).__name__} ("]
+        for k, group in enumerate(self.param_groups):
+            lines.append(f"Parameter Group {k}")
+            lines += [f"    {name}: {group[name]}" for name in sorted(group) if name != "params"]
+        return "\n".join([*lines, ")"])
+
+    # -- hooks ----------------------------------------------------------------------------------------------------
+
+    def register_step_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """Call `hook(optimizer, args, kwargs)` before each step; it may return other `(args, kwargs)`."""
+        return _register(self._optimizer_step_pre_hooks, hook)
+
+    def register_step_post_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """Call `hook(optimizer, args, kwargs)` after each step."""
+        return _register(self._optimizer_step_post_hooks, hook)
+
+    def register_state_dict_pre_hook(
+        self, hook: Callable[..., Any], prepend: bool = False
+    ) -> RemovableHandle:
+        """Call `hook(optimizer)` before `state_dict`; with `prepend`, before the other hooks."""
+        return _register(self._optimizer_state_dict_pre_hooks, hook, prepend)
+
+    def register_state_dict_post_hook(
+        self, hook: Callable[..., Any], prepend: bool = False
+    ) -> RemovableHandle:
+        """Call `hook(optimizer, state_dict)` after `state_dict`; it may return another one."""
+        return _register(self._optimizer_state_dict_post_hooks, hook, prepend)
+
+    def register_load_state_dict_pre_hook(
+        self, hook: Callable[..., Any], prepend: bool = False
+    ) -> RemovableHandle:
+        """Call `hook(optimizer, state_dict)` before `load_state_dict`; it may return another one."""
+        return _register(self._optimizer_load_state_dict_pre_hooks, hook, prepend)
+
+    def register_load_state_dict_post_hook(
+        self, hook: Callable[..., Any], prepend: bool = False
+    ) -> RemovableHandle:
+        """Call `hook(optimizer)` after `load_state_dict`."""
+        return _register(self._optimizer_load_state_dict_post_hooks, hook, prepend)
+
+    # -- state ----------------------------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state and the groups, with parameters numbered in order; PyTorch's optimizers read it.
+
+        The tensors in it are the optimizer's own: later steps change them.
+        """
+        for hook in self._optimizer_state_dict_pre_hooks.values():
+            hook(self)
+        numbers: dict[int, int] = {}
+        groups, start = [], 0
+        for group in self.param_groups:
+            for k, parameter in enumerate(group["params"], start):
+                numbers.setdefault(id(parameter), k)
+            start += len(group["params"])
+            options = {name: option for name, option in group.items() if name != "params"}
+            groups.append({**options, "params": [numbers[id(each)] for each in group["params"]]})
+        state = {
+            numbers[id(key)] if isinstance(key, Tensor) else key: held
+            for key, held in self.state.items()
+        }
+        made = {"state": state, "param_groups": groups}
+        for hook in self._optimizer_state_dict_post_hooks.values():
+            changed = hook(self, made)
+            made = made if changed is None else changed
+        return made
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over what `state_dict` gave, of this optimizer or of one with groups of the same sizes.
+
+        Floating-point state takes the parameter's dtype, but for `step`.
+
+        Raises:
+            ValueError: the groups are others in number or size.
+        """
+        state_dict = state_dict.copy()
+        for hook in self._optimizer_load_state_dict_pre_hooks.values():
+            changed = hook(self, state_dict)
+            state_dict = state_dict if changed is None else changed
+        saved = deepcopy(state_dict["param_groups"])
+        if len(self.param_groups) != len(saved):
+            raise ValueError("loaded state dict has a different number of parameter groups")
+        pairs = list(zip(self.param_groups, saved, strict=True))
+        if any(len(mine["params"]) != len(given["params"]) for mine, given in pairs):
+            raise ValueError(
+                "loaded state dict contains a parameter group that doesn't match the size of optimizer's group"
             )
-            for tensor in tensors:
-                if not isinstance(tensor, Tensor):
-                    raise TypeError(
-                        f"optimizer can only optimize Tensors, but one of the params is {type(tensor)}"
-                    )
-                if not tensor.is_leaf:
-                    raise ValueError("can't optimize a non-leaf Tensor")
-            if len(set(tensors)) < len(tensors):
-                warnings.warn(
-                    "optimizer contains a parameter group with duplicate parameters; in future, this will cause an error; "
-                    "see github.com/pytorch/pytorch/issues/40967 for more information",
-                    stacklevel=3,
+        parameters: dict[Any, tuple[Tensor, dict[str, Any]]] = {}
+        for mine, given in pairs:
+            for number, parameter in zip(given["params"], mine["params"], strict=True):
+                parameters[number] = parameter, given
+        state: defaultdict[Any, dict[str, Any]] = defaultdict(dict)
+        for key, held in state_dict["state"].items():
+            if key in parameters:
+                state[parameters[key][0]] = _fitted(held, *parameters[key])
+            else:
+                state[key] = held
+        for mine, given in pairs:
+            given["params"] = mine["params"]
+            if "param_names" in mine:
+                given.setdefault("param_names", mine["param_names"])
+        self.__setstate__({"state": state, "param_groups": saved})
+        for hook in self._optimizer_load_state_dict_post_hooks.values():
+            hook(self)
+
+    # -- parameters -----------------------------------------------------------------------------------------------
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Add parameters, with options of their own.
+
+        Args:
+            param_group: `"params"`, a tensor or several, and options; those it leaves out are the defaults.
+
+        Raises:
+            TypeError: it is no dict, its parameters are no tensors, or they have no order.
+            ValueError: a parameter is a result, belongs to another group, or only some have names; or an option that
+                every group has to set is missing.
+
+        Warns:
+            UserWarning: a parameter comes twice.
+        """
+        if not isinstance(param_group, dict):
+            raise TypeError(f"param_group must be a dict, but got {type(param_group)}")
+        given = param_group["params"]
+        if isinstance(given, set):
+            raise TypeError(
+                "optimizer parameters need to be organized in ordered collections, but the ordering of tensors in sets "
+                "will change between runs. Please use a list instead."
+            )
+        given = [given] if isinstance(given, Tensor) else list(given)
+        names = [each[0] for each in given if isinstance(each, tuple)]
+        params = [each[1] if isinstance(each, tuple) else each for each in given]
+        param_group["params"] = params
+        if names:
+            if len(names) != len(params):
+                raise ValueError(
+                    "all optimizer params should be with/without names. Some param names are missing"
                 )
-            if not seen.isdisjoint(tensors):
-                raise ValueError("some parameters appear in more than one parameter group")
-            seen.update(tensors)
-            self.param_groups.append({**defaults, **group, "params": tensors})
+            param_group["param_names"] = names
+        for parameter in params:
+            self._check_parameter(parameter)
+        for name, default in self.defaults.items():
+            if default is required and name not in param_group:
+                raise ValueError(
+                    f"parameter group didn't specify a value of required optimization parameter {name}"
+                )
+            param_group.setdefault(name, default)
+        if len(params) != len(set(params)):
+            warnings.warn(
+                "optimizer contains a parameter group with duplicate parameters; in future, this will cause an error; "
+                "see github.com/pytorch/pytorch/issues/40967 for more information",
+                stacklevel=3,
+            )
+        for group in self.param_groups:
+            if ("param_names" in param_group) != ("param_names" in group):
+                how = "with" if "param_names" in param_group else "without"
+                raise ValueError(
+                    "all optimizer param groups should be with/without names. cannot add param group "
+                    f"{how} names to the optimizer"
+                )
+        if not set(params).isdisjoint(self._parameters()):
+            raise ValueError("some parameters appear in more than one parameter group")
+        self.param_groups.append(param_group)
+
+    def _check_parameter(self, parameter: Any) -> None:
+        if not isinstance(parameter, Tensor):
+            raise TypeError(
+                f"optimizer can only optimize Tensors, but one of the params is {_typename(parameter)}"
+            )
+        allowed = self.defaults.get("differentiable") or parameter.is_leaf or parameter.retains_grad
+        if not allowed:
+            raise ValueError("can't optimize a non-leaf Tensor")
+
+    def _parameters(self) -> Iterator[Tensor]:
+        return chain.from_iterable(group["params"] for group in self.param_groups)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients, or set them to zero."""
-        self._tell()
-        for group in self.param_groups:
-            for parameter in group["params"]:
-                if set_to_none:
-                    parameter.grad = None
-                elif parameter.grad is not None:
-                    parameter.grad = parameter.grad.detach()
-                    parameter.grad.zero_()
+        for parameter in self._parameters():
+            grad = parameter.grad
+            if grad is None:
+                continue
+            if set_to_none:
+                parameter.grad = None
+                continue
+            if grad.grad_fn is None:
+                grad.requires_grad_(False)
+            else:
+                grad.detach_()  # type: ignore[attr-defined]
+            grad.zero_()  # type: ignore[attr-defined]
 
-    def step(self) -> None:
-        """Change every parameter that has a gradient."""
-        self._tell()
-        with grad_mode(False):
-            for group in self.param_groups:
-                for parameter in group["params"]:
-                    if parameter.grad is not None:
-                        self._update(parameter, self.state.setdefault(parameter, {}), group)
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Change the parameters.
 
-    def _tell(self) -> None:
-        """Tell who watches that the parameters, or their gradients, are about to be changed."""
-        watch = local.recorder.watch
-        if watch is not None:
-            for group in self.param_groups:
-                for parameter in group["params"]:
-                    watch.writes(parameter, f"the optimizer {type(self).__name__}")
-
-    def _update(self, parameter: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
+        Args:
+            closure: evaluates the loss, and its gradients anew; what it returns is returned.
+        """
         raise NotImplementedError
 
 
-def _change(op: Op, tensors: list[Any], numbers: list[float]) -> None:
-    """Record one op on a parameter, its gradient and its state, and write its results in place.
-
-    The op takes the parameter, the gradient, the state's tensors and the numbers, and returns new
-    elements for the parameter and the state: one op a parameter, however long the formula.
-    """
-    parameter = tensors[0]
-    scalar = Aval((), parameter._storage.value.aval.dtype)
-    arguments = [*tensors, *(_number(each, scalar) for each in numbers)]
-    targets = [parameter, *tensors[2:]]
-    while True:
-        before = parameter._storage.value
-        results = record(op, arguments)
-        first, *others = results if len(targets) > 1 else [results]
-        # Several threads may train the same parameters, each with an optimizer of its own.
-        if write(parameter, first, before):
-            break
-    for target, result in zip(targets[1:], others, strict=True):
-        write(target, result)
-
-
-def _number(value: Any, scalar: Aval) -> Variable:
-    """A number of an option or a state, which is an array inside `funcgrad.pure`."""
-    if isinstance(value, jax.Array):
-        return Variable(Storage(Value.of(with_wide_types(value.astype, scalar.dtype))))
-    return number(value, scalar)
-
-
-def _zeros(parameter: Tensor) -> Tensor:
-    return tensor_of(record(zeros_like, (parameter,))[0])
+def _fitted(held: Any, parameter: Tensor, group: dict[str, Any], name: Any = None) -> Any:
+    """Loaded state as the parameter needs it."""
+    if isinstance(held, Tensor):
+        if name == "step":
+            wide = group.get("capturable") or group.get("fused")
+            return held.float() if wide else held  # type: ignore[attr-defined]
+        if parameter.dtype.is_floating_point:
+            held = held.to(dtype=parameter.dtype)  # type: ignore[attr-defined]
+        same = held.device == parameter.device
+        return held if same else held.to(device=parameter.device)  # type: ignore[attr-defined]
+    if isinstance(held, dict):
+        return {key: _fitted(each, parameter, group, key) for key, each in held.items()}
+    if isinstance(held, Iterable):
+        return type(held)(_fitted(each, parameter, group) for each in held)  # type: ignore[call-arg]
+    return held

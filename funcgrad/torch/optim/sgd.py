@@ -1,12 +1,17 @@
 """`torch.optim.SGD`."""
 
 from collections.abc import Iterable
-from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
-from funcgrad.engine import Op
 from funcgrad.torch._tensor.tensor import Tensor
-from funcgrad.torch.optim.optimizer import Optimizer, _change, _zeros
+from funcgrad.torch.optim._arithmetic import add, mul
+from funcgrad.torch.optim._updating import (
+    Rule,
+    Updating,
+    check_fused,
+    check_not_negative,
+    variant,
+)
 
 __all__ = ["SGD"]
 
@@ -15,63 +20,64 @@ def __dir__() -> list[str]:
     return __all__
 
 
-class SGD(Optimizer):
+class SGD(Updating):
     """Stochastic gradient descent, with momentum.
 
     Definition: https://pytorch.org/docs/stable/generated/torch.optim.SGD.html
     """
 
+    _held: ClassVar[dict[str, float]] = {}
+
     def __init__(
         self,
         params: Iterable[Any],
-        lr: float = 1e-3,
-        momentum: float = 0.0,
-        dampening: float = 0.0,
-        weight_decay: float = 0.0,
+        lr: float | Tensor = 1e-3,
+        momentum: float = 0,
+        dampening: float = 0,
+        weight_decay: float | Tensor = 0,
         nesterov: bool = False,
         *,
         maximize: bool = False,
+        foreach: bool | None = None,
+        differentiable: bool = False,
+        fused: bool | None = None,
     ) -> None:
-        if lr < 0:
-            raise ValueError(f"Invalid learning rate: {lr}")
-        if momentum < 0:
-            raise ValueError(f"Invalid momentum value: {momentum}")
-        if weight_decay < 0:
-            raise ValueError(f"Invalid weight_decay value: {weight_decay}")
+        check_not_negative(lr=lr, momentum=momentum, weight_decay=weight_decay)
+        defaults = {
+            "lr": lr,
+            "momentum": momentum,
+            "dampening": dampening,
+            "weight_decay": weight_decay,
+            "nesterov": nesterov,
+            "maximize": maximize,
+            "foreach": foreach,
+            "differentiable": differentiable,
+            "fused": fused,
+        }
         if nesterov and (momentum <= 0 or dampening != 0):
             raise ValueError("Nesterov momentum requires a momentum and zero dampening")
-        super().__init__(
-            params,
-            {
-                "lr": lr,
-                "momentum": momentum,
-                "dampening": dampening,
-                "weight_decay": weight_decay,
-                "nesterov": nesterov,
-                "maximize": maximize,
-            },
-        )
+        super().__init__(params, defaults)
+        check_fused(defaults)
 
-    def _update(self, parameter: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
-        tensors = [parameter, parameter.grad]
-        first = group["momentum"] != 0 and "momentum_buffer" not in state
-        if group["momentum"]:
-            if first:
-                state["momentum_buffer"] = _zeros(parameter)
-            tensors.append(state["momentum_buffer"])
-        op = _sgd(bool(group["momentum"]), first, group["nesterov"], group["maximize"])
-        fresh = 1 - group["dampening"]
-        _change(op, tensors, [group["lr"], group["weight_decay"], group["momentum"], fresh])
+    def _buffers(self, group: dict[str, Any]) -> tuple[str, ...]:
+        return ("momentum_buffer",) if group["momentum"] != 0 else ()
+
+    def _rule(
+        self, group: dict[str, Any], held: dict[str, Any], fresh: bool
+    ) -> tuple[Rule, list[Any]]:
+        momentum = group["momentum"]
+        if momentum == 0:
+            return _sgd, [-group["lr"]]
+        rule = variant(_momentum_sgd, nesterov=bool(group["nesterov"]), first=fresh)
+        return rule, [-group["lr"], momentum, 1 - group["dampening"]]
 
 
-@cache
-def _sgd(momentum: bool, first: bool, nesterov: bool, maximize: bool) -> Op:
-    def descend(p: Any, g: Any, *rest: Any) -> Any:
-        rate, decay, factor, fresh = rest[-4:]
-        g = (-g if maximize else g) + decay * p
-        if not momentum:
-            return p - rate * g
-        held = g if first else factor * rest[0] + fresh * g
-        return p - rate * (g + factor * held if nesterov else held), held
+def _sgd(p: Any, g: Any, rate: Any) -> Any:
+    return add(p, g, rate)
 
-    return Op("sgd", descend)
+
+def _momentum_sgd(
+    p: Any, g: Any, kept: Any, rate: Any, momentum: Any, share: Any, *, nesterov: bool, first: bool
+) -> Any:
+    kept = g if first else add(mul(kept, momentum), g, share)
+    return add(p, add(g, kept, momentum) if nesterov else kept, rate), kept

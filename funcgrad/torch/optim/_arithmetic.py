@@ -1,0 +1,73 @@
+"""The elementwise steps that update rules are made of, each rounded as PyTorch's kernel of that name rounds.
+
+A rule that keeps to them gives PyTorch's numbers also in half precision, where each step is computed in float32 and
+rounded to the parameter's dtype.
+"""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from funcgrad.torch._types.dtypes import bfloat16, float16
+
+_HALF = {float16.numpy_dtype, bfloat16.numpy_dtype}
+
+
+def _kernel(function: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
+    @wraps(function)
+    def rounded(first: jax.Array, *others: Any) -> jax.Array:
+        dtype = first.dtype
+        if dtype not in _HALF:
+            return function(first, *others)
+        result = function(*(jnp.asarray(each, jnp.float32) for each in (first, *others)))
+        limits = jnp.finfo(dtype)
+        # Without it XLA may keep the digits that rounding takes away.
+        result = jax.lax.reduce_precision(result, limits.nexp, limits.nmant)
+        return result.astype(dtype)
+
+    return rounded
+
+
+@_kernel
+def add(a: Any, b: Any, alpha: Any = 1) -> Any:
+    """`a + alpha b`."""
+    return a + alpha * b
+
+
+@_kernel
+def mul(a: Any, b: Any) -> Any:
+    """`a b`."""
+    return a * b
+
+
+@_kernel
+def div(a: Any, b: Any) -> Any:
+    """`a / b`."""
+    return a / b
+
+
+@_kernel
+def sqrt(a: Any) -> Any:
+    """The root of `a`."""
+    return jnp.sqrt(a)
+
+
+@_kernel
+def lerp(a: Any, b: Any, weight: Any) -> Any:
+    """`a + weight (b - a)`, exact at a weight of zero and of one."""
+    return jnp.where(weight < 0.5, a + weight * (b - a), b - (1 - weight) * (b - a))
+
+
+@_kernel
+def addcmul(a: Any, b: Any, c: Any, value: Any = 1) -> Any:
+    """`a + value b c`."""
+    return a + value * b * c
+
+
+@_kernel
+def addcdiv(a: Any, b: Any, c: Any, value: Any = 1) -> Any:
+    """`a + value b / c`."""
+    return a + value * b / c

@@ -1,0 +1,68 @@
+"""`torch.optim.ASGD`."""
+
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+from funcgrad.torch._tensor.tensor import Tensor
+from funcgrad.torch.optim._arithmetic import add, mul
+from funcgrad.torch.optim._updating import Rule, Updating, check_not_negative, variant
+
+
+class ASGD(Updating):
+    """Averaged stochastic gradient descent (B. Polyak, A. Juditsky, "Acceleration of Stochastic Approximation by Averaging", 1992).
+
+    Definition: https://pytorch.org/docs/stable/generated/torch.optim.ASGD.html
+    """
+
+    _held: ClassVar[dict[str, float]] = {"step": 0.0, "eta": 0.0, "mu": 1.0}
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float | Tensor = 1e-2,
+        lambd: float = 1e-4,
+        alpha: float = 0.75,
+        t0: float = 1e6,
+        weight_decay: float = 0,
+        foreach: bool | None = None,
+        maximize: bool = False,
+        differentiable: bool = False,
+        capturable: bool = False,
+    ) -> None:
+        check_not_negative(lr=lr, weight_decay=weight_decay)
+        defaults = {
+            "lr": lr,
+            "lambd": lambd,
+            "alpha": alpha,
+            "t0": t0,
+            "weight_decay": weight_decay,
+            "foreach": foreach,
+            "maximize": maximize,
+            "differentiable": differentiable,
+            "capturable": capturable,
+        }
+        super().__init__(params, defaults)
+
+    def _buffers(self, group: dict[str, Any]) -> tuple[str, ...]:
+        return ("ax",)
+
+    def _rule(
+        self, group: dict[str, Any], held: dict[str, Any], fresh: bool
+    ) -> tuple[Rule, list[Any]]:
+        rate, lambd = group["lr"], group["lambd"]
+        eta = float(rate if fresh else held["eta"])
+        if fresh:
+            eta = float(held["eta"].dtype.type(rate))
+        mu = float(held["mu"])
+        step = float(held["step"])
+        held["eta"] = rate / ((1 + lambd * rate * step) ** group["alpha"])
+        held["mu"] = 1 / max(1, step - group["t0"])
+        rule = variant(_asgd, averaging=mu != 1)
+        return rule, [1 - lambd * eta, -eta, mu]
+
+
+def _asgd(
+    p: Any, g: Any, average: Any, keep: Any, rate: Any, share: Any, *, averaging: bool
+) -> Any:
+    p = add(mul(p, keep), g, rate)
+    return p, add(average, mul(add(p, average, -1), share)) if averaging else p

@@ -1,0 +1,86 @@
+"""`torch.optim.RAdam`."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import jax.numpy as jnp
+
+from funcgrad.torch._tensor.tensor import Tensor
+from funcgrad.torch.optim._arithmetic import add, addcmul, div, lerp, mul, sqrt
+from funcgrad.torch.optim._updating import Rule, Updating, check_betas, check_not_negative, variant
+
+
+class RAdam(Updating):
+    """Rectified Adam (L. Liu et al., "On the Variance of the Adaptive Learning Rate and Beyond", 2019).
+
+    Definition: https://pytorch.org/docs/stable/generated/torch.optim.RAdam.html
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float | Tensor = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0,
+        decoupled_weight_decay: bool = False,
+        *,
+        foreach: bool | None = None,
+        maximize: bool = False,
+        capturable: bool = False,
+        differentiable: bool = False,
+    ) -> None:
+        check_not_negative(lr=lr, eps=eps)
+        check_betas(betas)
+        check_not_negative(weight_decay=weight_decay)
+        defaults = {
+            "lr": lr,
+            "betas": betas,
+            "eps": eps,
+            "weight_decay": weight_decay,
+            "maximize": maximize,
+            "foreach": foreach,
+            "capturable": capturable,
+            "decoupled_weight_decay": decoupled_weight_decay,
+            "differentiable": differentiable,
+        }
+        super().__init__(params, defaults)
+
+    def _buffers(self, group: dict[str, Any]) -> tuple[str, ...]:
+        return ("exp_avg", "exp_avg_sq")
+
+    def _rule(
+        self, group: dict[str, Any], held: dict[str, Any], fresh: bool
+    ) -> tuple[Rule, list[Any]]:
+        first, second = group["betas"]
+        step = float(held["step"])
+        correction = 1 - second**step
+        numbers = [1 - first, second, 1 - second, 1 - first**step, group["lr"]]
+        longest = 2 / (1 - second) - 1
+        length = longest - 2 * step * second**step / correction
+        if length <= 5.0:
+            return variant(_radam, rectified=False), numbers
+        rectified = (length - 4) * (length - 2) * longest
+        rectified = (rectified / ((longest - 4) * (longest - 2) * length)) ** 0.5
+        return variant(_radam, rectified=True), [
+            *numbers,
+            group["eps"],
+            correction**0.5,
+            rectified,
+        ]
+
+
+def _radam(p: Any, g: Any, mean: Any, square: Any, *numbers: Any, rectified: bool) -> Any:
+    share, keep, square_share, mean_correction, rate, *more = numbers
+    mean = lerp(mean, g, share)
+    square = addcmul(mul(square, keep), g, g, square_share)
+    change = mul(div(mean, mean_correction), rate)
+    if rectified:
+        eps, root, rectification = more
+        # PyTorch divides the number by the tensor, and rounds the quotient to the tensor's dtype.
+        scale = add(sqrt(square), eps)
+        change = mul(
+            mul(change, div(jnp.broadcast_to(root, scale.shape).astype(scale.dtype), scale)),
+            rectification,
+        )
+    return add(p, change, -1), mean, square
