@@ -1,11 +1,13 @@
 """PyTorch's `torch.optim`: optimizers, each in PyTorch's module, and the schedules of `lr_scheduler`."""
 
+from funcgrad.torch.optim import lr_scheduler
 from funcgrad.torch.optim.adadelta import Adadelta
 from funcgrad.torch.optim.adagrad import Adagrad
 from funcgrad.torch.optim.adam import Adam
 from funcgrad.torch.optim.adamax import Adamax
 from funcgrad.torch.optim.adamw import AdamW
 from funcgrad.torch.optim.asgd import ASGD
+from funcgrad.torch.optim.lbfgs import LBFGS
 from funcgrad.torch.optim.nadam import NAdam
 from funcgrad.torch.optim.optimizer import Optimizer
 from funcgrad.torch.optim.radam import RAdam
@@ -15,6 +17,7 @@ from funcgrad.torch.optim.sgd import SGD
 
 __all__ = [
     "ASGD",
+    "LBFGS",
     "SGD",
     "Adadelta",
     "Adagrad",
@@ -26,7 +29,22 @@ __all__ = [
     "RAdam",
     "RMSprop",
     "Rprop",
+    "lr_scheduler",
 ]
 
 # Modules to import from, as in PyTorch, where they are no names of the package either.
-del adadelta, adagrad, adam, adamax, adamw, asgd, nadam, optimizer, radam, rmsprop, rprop, sgd  # type: ignore[name-defined]
+del (
+    adadelta,
+    adagrad,
+    adam,
+    adamax,
+    adamw,
+    asgd,
+    lbfgs,
+    nadam,
+    optimizer,
+    radam,
+    rmsprop,
+    rprop,
+    sgd,
+)  # type: ignore[name-defined]
