@@ -65,7 +65,7 @@ def strong_wolfe(
         near, far = sorted(point.t for point in bracket)
         if (far - near) * size < _SMALLEST_BRACKET:
             break
-        t = _lowest(*bracket, (near, far))
+        t = _lowest(bracket[0], bracket[1], (near, far))
         margin = 0.1 * (far - near)
         if min(far - t, t - near) < margin:
             # A second step at the edge of the bracket in a row is moved inside.
