@@ -22,13 +22,23 @@ def _kernel(function: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
         dtype = first.dtype
         if dtype not in _HALF:
             return function(first, *others)
-        result = function(*(jnp.asarray(each, jnp.float32) for each in (first, *others)))
-        limits = jnp.finfo(dtype)
-        # Without it XLA may keep the digits that rounding takes away.
-        result = jax.lax.reduce_precision(result, limits.nexp, limits.nmant)
-        return result.astype(dtype)
+        return _rounded(
+            function(*(jnp.asarray(each, jnp.float32) for each in (first, *others))), dtype
+        )
 
     return rounded
+
+
+def _rounded(wide: jax.Array, dtype: Any) -> jax.Array:
+    """Round float32 numbers to half precision. XLA may keep the digits that a mere conversion takes away."""
+    limits = jnp.finfo(dtype)
+    result = jax.lax.reduce_precision(wide, limits.nexp, limits.nmant)
+    if limits.nexp < jnp.finfo(jnp.float32).nexp:
+        # `reduce_precision` gives zero for numbers below the normal ones, which have so many of the smallest in them.
+        least = float(limits.smallest_subnormal)
+        small = jnp.abs(wide) < float(limits.smallest_normal)
+        result = jnp.where(small, jnp.round(wide / least) * least, result)
+    return result.astype(dtype)
 
 
 @_kernel

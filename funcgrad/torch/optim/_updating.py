@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from funcgrad.engine import Aval, Op, Storage, Value, grad_mode, local, record
+from funcgrad.engine import Aval, Op, Storage, Value, Variable, grad_mode, local, record
 from funcgrad.engine.ops import zeros_like
 from funcgrad.torch._tensor.in_place import writable, write
 from funcgrad.torch._tensor.operands import number
@@ -242,13 +242,13 @@ def change(op: Op, parameter: Tensor, grad: Tensor, buffers: list[Tensor], numbe
     writable(parameter)
     kind = parameter.dtype
     scalar = Aval((), _NUMBER_DTYPES.get(kind, kind).numpy_dtype)
-    results = record(
-        op, [parameter, grad, *buffers, *[number(float(each), scalar) for each in numbers]]
-    )
-    if not buffers:
-        write(parameter, results)
-        return
-    for target, result in zip([parameter, *buffers], results, strict=True):
+    targets = [parameter, *buffers]
+    given: list[Variable] = [parameter, grad, *buffers]
+    if local.recorder.grad_enabled:
+        # What the way back needs is what they are now, whatever is written to them.
+        given = [Variable(Storage(each._storage.value), each._node, each._nr) for each in given]
+    results = record(op, [*given, *[number(float(each), scalar) for each in numbers]])
+    for target, result in zip(targets, results if buffers else [results], strict=True):
         write(target, result)
 
 

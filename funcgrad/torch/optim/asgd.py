@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from funcgrad.torch._tensor.tensor import Tensor
+from funcgrad.torch._types.dtypes import get_default_dtype
 from funcgrad.torch.optim._arithmetic import add, mul
 from funcgrad.torch.optim._updating import Rule, Updating, check_not_negative, variant
 
@@ -49,14 +50,12 @@ class ASGD(Updating):
     def _rule(
         self, group: dict[str, Any], held: dict[str, Any], fresh: bool
     ) -> tuple[Rule, list[Any]]:
-        rate, lambd = group["lr"], group["lambd"]
-        eta = float(rate if fresh else held["eta"])
-        if fresh:
-            eta = float(held["eta"].dtype.type(rate))
-        mu = float(held["mu"])
-        step = float(held["step"])
-        held["eta"] = rate / ((1 + lambd * rate * step) ** group["alpha"])
-        held["mu"] = 1 / max(1, step - group["t0"])
+        rate, lambd, step = group["lr"], group["lambd"], float(held["step"])
+        # PyTorch keeps these two in the default dtype, also for a float64 parameter.
+        kept = get_default_dtype().numpy_dtype.type
+        eta, mu = float(kept(rate) if fresh else held["eta"]), float(held["mu"])
+        held["eta"] = kept(rate / ((1 + lambd * rate * step) ** group["alpha"]))
+        held["mu"] = kept(1 / max(1, step - group["t0"]))
         rule = variant(_asgd, averaging=mu != 1)
         return rule, [1 - lambd * eta, -eta, mu]
 

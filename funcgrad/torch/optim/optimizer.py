@@ -146,11 +146,12 @@ class Optimizer:
         self.defaults.setdefault("differentiable", False)
 
     def __repr__(self) -> str:
-        lines = [f"{type(self).__name__} ("]
-        for k, group in enumerate(self.param_groups):
-            lines.append(f"Parameter Group {k}")
-            lines += [f"    {name}: {group[name]}" for name in sorted(group) if name != "params"]
-        return "\n".join([*lines, ")"])
+        groups = [
+            f"Parameter Group {k}\n"
+            + "".join(f"    {name}: {group[name]}\n" for name in sorted(group) if name != "params")
+            for k, group in enumerate(self.param_groups)
+        ]
+        return "\n".join([f"{type(self).__name__} (", *groups]) + ")"
 
     # -- hooks ----------------------------------------------------------------------------------------------------
 
