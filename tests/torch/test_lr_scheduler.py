@@ -92,6 +92,15 @@ SCHEDULES = {
 }
 
 
+def made(torch, case, optimizer):
+    """A schedule; one inside two others warns when it is made, in PyTorch too."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        scheduler = SCHEDULES[case](torch, optimizer)
+    assert len(caught) == (case == "SequentialLR, nested")
+    return scheduler
+
+
 def optimizer_of(torch, name="SGD", rate=0.1, rates=(0.5,)):
     w, b = torch.ones(1, requires_grad=True), torch.ones(1, requires_grad=True)
     options = {"momentum": 0.9} if name == "SGD" else {}
@@ -100,9 +109,9 @@ def optimizer_of(torch, name="SGD", rate=0.1, rates=(0.5,)):
     )
 
 
-def rates_of(torch, schedule, name="SGD", steps=14):
+def rates_of(torch, case, name="SGD", steps=14):
     optimizer = optimizer_of(torch, name)
-    scheduler = schedule(torch, optimizer)
+    scheduler = made(torch, case, optimizer)
     seen = []
     for _ in range(steps):
         seen.extend(
@@ -119,7 +128,7 @@ def rates_of(torch, schedule, name="SGD", steps=14):
 @pytest.mark.parametrize("name", ["SGD", "Adam"])
 @pytest.mark.parametrize("case", SCHEDULES)
 def test_rates_are_pytorchs(case, name):
-    mine, reference = (rates_of(torch, SCHEDULES[case], name) for torch in (ours, theirs))
+    mine, reference = (rates_of(torch, case, name) for torch in (ours, theirs))
     assert mine == pytest.approx(reference, rel=1e-13, abs=1e-15)
 
 
@@ -137,7 +146,7 @@ def test_state_dicts_are_pytorchs_and_are_taken_over(case):
     states = []
     for torch in (ours, theirs):
         optimizer = optimizer_of(torch)
-        scheduler = SCHEDULES[case](torch, optimizer)
+        scheduler = made(torch, case, optimizer)
         for _ in range(4):
             optimizer.step()
             scheduler.step()
@@ -150,7 +159,7 @@ def test_state_dicts_are_pytorchs_and_are_taken_over(case):
         assert mine[key] == held or key in ("_last_lr", "_schedulers")
     # PyTorch's state goes on here as in PyTorch.
     optimizer = optimizer_of(ours)
-    scheduler = SCHEDULES[case](ours, optimizer)
+    scheduler = made(ours, case, optimizer)
     scheduler.load_state_dict(copy.deepcopy(reference))
     assert scheduler.last_epoch == 4 if hasattr(scheduler, "last_epoch") else True
     assert scheduler.get_last_lr() == pytest.approx(reference["_last_lr"])
@@ -158,7 +167,7 @@ def test_state_dicts_are_pytorchs_and_are_taken_over(case):
 
 def test_a_schedule_goes_on_from_its_state():
     optimizer = optimizer_of(ours)
-    expected = rates_of(ours, SCHEDULES["CosineAnnealingLR"], steps=8)[::4]
+    expected = rates_of(ours, "CosineAnnealingLR", steps=8)[::4]
     scheduler = SCHEDULES["CosineAnnealingLR"](ours, optimizer)
     rates = []
     for k in range(8):

@@ -1,4 +1,4 @@
-"""The elementwise steps that update rules are made of, each rounded as PyTorch's kernel of that name rounds.
+"""The elementwise steps that update rules are made of, each rounded as PyTorch's vectorised CPU kernel of that name rounds.
 
 A rule that keeps to them gives PyTorch's numbers also in half precision, where each step is computed in float32 and
 rounded to the parameter's dtype.
@@ -41,9 +41,15 @@ def _rounded(wide: jax.Array, dtype: Any) -> jax.Array:
     return result.astype(dtype)
 
 
-@_kernel
 def add(a: Any, b: Any, alpha: Any = 1) -> Any:
-    """`a + alpha b`."""
+    """`a + alpha b`; the one kernel that rounds numbers, too."""
+    if a.dtype in _HALF:
+        b, alpha = (_rounded(jnp.asarray(each, jnp.float32), a.dtype) for each in (b, alpha))
+    return _add(a, b, alpha)
+
+
+@_kernel
+def _add(a: Any, b: Any, alpha: Any) -> Any:
     return a + alpha * b
 
 

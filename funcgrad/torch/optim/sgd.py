@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
+import jax
+
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch.optim._arithmetic import add, mul
 from funcgrad.torch.optim._updating import (
@@ -79,5 +81,6 @@ def _sgd(p: Any, g: Any, rate: Any) -> Any:
 def _momentum_sgd(
     p: Any, g: Any, kept: Any, rate: Any, momentum: Any, share: Any, *, nesterov: bool, first: bool
 ) -> Any:
-    kept = g if first else add(mul(kept, momentum), g, share)
+    # PyTorch detaches the first buffer.
+    kept = jax.lax.stop_gradient(g) if first else add(mul(kept, momentum), g, share)
     return add(p, add(g, kept, momentum) if nesterov else kept, rate), kept
