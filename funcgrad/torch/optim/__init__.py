@@ -33,18 +33,6 @@ __all__ = [
 ]
 
 # Modules to import from, as in PyTorch, where they are no names of the package either.
-del (
-    adadelta,
-    adagrad,
-    adam,
-    adamax,
-    adamw,
-    asgd,
-    lbfgs,
-    nadam,
-    optimizer,
-    radam,
-    rmsprop,
-    rprop,
-    sgd,
-)  # type: ignore[name-defined]
+for _name in [*__all__, "optimizer"]:
+    if _name != "lr_scheduler":
+        globals().pop(_name.lower(), None)

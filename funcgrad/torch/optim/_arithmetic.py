@@ -66,6 +66,12 @@ def div(a: Any, b: Any) -> Any:
 
 
 @_kernel
+def rdiv(a: Any, b: Any) -> Any:
+    """`b / a`."""
+    return b / a
+
+
+@_kernel
 def sqrt(a: Any) -> Any:
     """The root of `a`."""
     return jnp.sqrt(a)

@@ -14,6 +14,7 @@ import numpy as np
 
 from funcgrad.engine import Aval, Op, Storage, Value, Variable, grad_mode, local, record
 from funcgrad.engine.ops import zeros_like
+from funcgrad.engine.values import is_tracer, with_wide_types
 from funcgrad.torch._tensor.in_place import writable, write
 from funcgrad.torch._tensor.operands import number
 from funcgrad.torch._tensor.tensor import Tensor, tensor_of
@@ -126,6 +127,7 @@ class Updating(Optimizer):
         Args:
             closure: evaluates the loss, and its gradients anew; what it returns is returned.
         """
+        self._tell()
         loss = None
         if closure is not None:
             with grad_mode(True):
@@ -145,16 +147,24 @@ class Updating(Optimizer):
         if fresh:
             self._begin(parameter, group, state)
         held = {name: _read(state[name]) for name in self._held}
-        if held:
-            held["step"] += 1
-        rule, numbers = self._rule(group, held, fresh)
+        plan = self._plan
+        if isinstance(group["lr"], jax.Array) or any(map(is_tracer, held.values())):
+            plan = partial(with_wide_types, plan)  # inside `funcgrad.pure`
+        op, numbers = plan(group, held, fresh)
         for name, value in held.items():
             _write(state[name], value)
+        change(op, parameter, grad, [state[name] for name in names], numbers)
+
+    def _plan(
+        self, group: dict[str, Any], held: dict[str, Any], fresh: bool
+    ) -> tuple[Op, list[Any]]:
+        if held:
+            held["step"] = held["step"] + 1
+        rule, numbers = self._rule(group, held, fresh)
         decay, decoupled = group.get("weight_decay", 0), group.get("decoupled_weight_decay", False)
         if decay != 0:
             numbers.append(1 - group["lr"] * decay if decoupled else decay)
-        op = _op(rule, group["maximize"], bool(decay != 0), decoupled)
-        change(op, parameter, grad, [state[name] for name in names], numbers)
+        return _op(rule, group["maximize"], bool(decay != 0), decoupled), numbers
 
     def _begin(self, parameter: Tensor, group: dict[str, Any], state: dict[str, Any]) -> None:
         """Make the state of a parameter."""
@@ -200,9 +210,20 @@ def _option(name: str, option: Tensor) -> Any:
     return _read(option.detach().reshape(()))  # type: ignore[attr-defined]
 
 
+def wide(value: Any) -> Any:
+    """A number of the state in double precision."""
+    return value.astype(np.float64) if is_tracer(value) else float(value)
+
+
+def choose(condition: Any, a: Any, b: Any) -> Any:
+    """One of two numbers."""
+    return jnp.where(condition, a, b) if is_tracer(condition) else (a if condition else b)
+
+
 def _read(tensor: Tensor) -> Any:
-    """The element of a 0-d tensor, as a NumPy scalar."""
-    return np.asarray(tensor._array())[()]
+    """The element of a 0-d tensor, as a NumPy scalar; inside a transformation of JAX, as its tracer."""
+    array = tensor._array()
+    return array if is_tracer(array) else np.asarray(array)[()]
 
 
 def _write(tensor: Tensor, value: Any) -> None:
@@ -212,18 +233,25 @@ def _write(tensor: Tensor, value: Any) -> None:
     if type(storage) is not Storage or aval.device is not None:
         tensor.fill_(float(value))  # type: ignore[attr-defined]
         return
-    storage.value = Value(aval.dtype.type(value), aval)
+    storage.value = _value(value, aval)
     storage.version += 1
-    if local.recorder.watch is not None:
-        # A compiled function would not count on: let it see the number, which is another in each call.
-        local.recorder.watch.reads(number(float(value), aval))
 
 
 def _scalar(value: float, group: dict[str, Any]) -> Tensor:
     """A 0-d tensor of an optimizer's state; float64 only where that is the default dtype."""
     wide = get_default_dtype() is float64 and not group.get("fused")
-    kind = np.dtype(np.float64 if wide else np.float32)
-    return tensor_of(Value(kind.type(value), Aval((), kind)))
+    return tensor_of(_value(value, Aval((), np.dtype(np.float64 if wide else np.float32))))
+
+
+def _value(value: Any, aval: Aval) -> Value:
+    if isinstance(value, jax.Array):
+        made = Value(with_wide_types(value.astype, aval.dtype), aval)
+    else:
+        made = Value(aval.dtype.type(value), aval)
+    if local.recorder.watch is not None:
+        # A program that repeats the call would not count on: let it be seen that numbers are made.
+        local.recorder.watch.creates(made)
+    return made
 
 
 # -- the op -------------------------------------------------------------------------------------------------------
@@ -242,14 +270,27 @@ def change(op: Op, parameter: Tensor, grad: Tensor, buffers: list[Tensor], numbe
     writable(parameter)
     kind = parameter.dtype
     scalar = Aval((), _NUMBER_DTYPES.get(kind, kind).numpy_dtype)
-    targets = [parameter, *buffers]
-    given: list[Variable] = [parameter, grad, *buffers]
-    if local.recorder.grad_enabled:
-        # What the way back needs is what they are now, whatever is written to them.
-        given = [Variable(Storage(each._storage.value), each._node, each._nr) for each in given]
-    results = record(op, [*given, *[number(float(each), scalar) for each in numbers]])
-    for target, result in zip(targets, results if buffers else [results], strict=True):
+    constants = [_number(each, scalar) for each in numbers]
+    while True:
+        given: list[Variable] = [parameter, grad, *buffers]
+        before = parameter._storage.value
+        if local.recorder.grad_enabled:
+            # What the way back needs is what they are now, whatever is written to them.
+            given = [Variable(Storage(t._storage.value), t._node, t._nr) for t in given]
+        results = record(op, [*given, *constants])
+        first, *others = results if buffers else [results]
+        # Several threads may train the same parameters, each with an optimizer of its own.
+        if write(parameter, first, before):
+            break
+    for target, result in zip(buffers, others, strict=True):
         write(target, result)
+
+
+def _number(value: Any, scalar: Aval) -> Variable:
+    """A number as an input of the op; inside `funcgrad.pure` it can be an array."""
+    if isinstance(value, jax.Array):
+        return Variable(Storage(Value.of(with_wide_types(value.astype, scalar.dtype))))
+    return number(float(value), scalar)
 
 
 @cache

@@ -7,6 +7,12 @@ from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch.optim._arithmetic import add, addcmul, div, mul, sqrt
 from funcgrad.torch.optim._updating import Rule, Updating, check_not_negative
 
+__all__ = ["Adadelta"]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
 
 class Adadelta(Updating):
     """Gradients scaled by the running size of past changes (M. Zeiler, "ADADELTA: An Adaptive Learning Rate Method", 2012).

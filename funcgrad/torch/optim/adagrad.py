@@ -5,7 +5,20 @@ from typing import Any
 
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch.optim._arithmetic import add, addcdiv, addcmul, sqrt
-from funcgrad.torch.optim._updating import Rule, Updating, check_fused, check_not_negative, filled
+from funcgrad.torch.optim._updating import (
+    Rule,
+    Updating,
+    check_fused,
+    check_not_negative,
+    filled,
+    wide,
+)
+
+__all__ = ["Adagrad"]
+
+
+def __dir__() -> list[str]:
+    return __all__
 
 
 class Adagrad(Updating):
@@ -61,7 +74,7 @@ class Adagrad(Updating):
     def _rule(
         self, group: dict[str, Any], held: dict[str, Any], fresh: bool
     ) -> tuple[Rule, list[Any]]:
-        size = group["lr"] / (1 + (float(held["step"]) - 1) * group["lr_decay"])
+        size = group["lr"] / (1 + (wide(held["step"]) - 1) * group["lr_decay"])
         return _adagrad, [group["eps"], -size]
 
 

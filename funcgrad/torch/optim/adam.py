@@ -14,7 +14,14 @@ from funcgrad.torch.optim._updating import (
     check_fused,
     check_not_negative,
     variant,
+    wide,
 )
+
+__all__ = ["Adam"]
+
+
+def __dir__() -> list[str]:
+    return __all__
 
 
 class Adam(Updating):
@@ -78,7 +85,7 @@ class Adam(Updating):
         self, group: dict[str, Any], held: dict[str, Any], fresh: bool
     ) -> tuple[Rule, list[Any]]:
         first, second = group["betas"]
-        step = float(held["step"])
+        step = wide(held["step"])
         size = group["lr"] / (1 - first**step)
         root = (1 - second**step) ** 0.5
         rule = variant(_adam, amsgrad=bool(group["amsgrad"]))

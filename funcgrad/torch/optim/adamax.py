@@ -7,7 +7,13 @@ import jax.numpy as jnp
 
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch.optim._arithmetic import add, addcdiv, lerp, mul
-from funcgrad.torch.optim._updating import Rule, Updating, check_betas, check_not_negative
+from funcgrad.torch.optim._updating import Rule, Updating, check_betas, check_not_negative, wide
+
+__all__ = ["Adamax"]
+
+
+def __dir__() -> list[str]:
+    return __all__
 
 
 class Adamax(Updating):
@@ -51,7 +57,7 @@ class Adamax(Updating):
         self, group: dict[str, Any], held: dict[str, Any], fresh: bool
     ) -> tuple[Rule, list[Any]]:
         first, second = group["betas"]
-        size = group["lr"] / (1 - first ** float(held["step"]))
+        size = group["lr"] / (1 - first ** wide(held["step"]))
         return _adamax, [1 - first, second, group["eps"], -size]
 
 

@@ -6,6 +6,12 @@ from typing import Any
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch.optim.adam import Adam
 
+__all__ = ["AdamW"]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
 
 class AdamW(Adam):
     """Adam whose weight decay stays out of the averages (I. Loshchilov, F. Hutter, "Decoupled Weight Decay

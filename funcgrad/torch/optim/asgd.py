@@ -3,10 +3,17 @@
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
+from funcgrad.engine.values import is_tracer
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch._types.dtypes import get_default_dtype
 from funcgrad.torch.optim._arithmetic import add, mul
-from funcgrad.torch.optim._updating import Rule, Updating, check_not_negative, variant
+from funcgrad.torch.optim._updating import Rule, Updating, check_not_negative, choose, variant, wide
+
+__all__ = ["ASGD"]
+
+
+def __dir__() -> list[str]:
+    return __all__
 
 
 class ASGD(Updating):
@@ -50,14 +57,19 @@ class ASGD(Updating):
     def _rule(
         self, group: dict[str, Any], held: dict[str, Any], fresh: bool
     ) -> tuple[Rule, list[Any]]:
-        rate, lambd, step = group["lr"], group["lambd"], float(held["step"])
-        # PyTorch keeps these two in the default dtype, also for a float64 parameter.
-        kept = get_default_dtype().numpy_dtype.type
-        eta, mu = float(kept(rate) if fresh else held["eta"]), float(held["mu"])
-        held["eta"] = kept(rate / ((1 + lambd * rate * step) ** group["alpha"]))
-        held["mu"] = kept(1 / max(1, step - group["t0"]))
-        rule = variant(_asgd, averaging=mu != 1)
+        rate, lambd, step = group["lr"], group["lambd"], wide(held["step"])
+        eta, mu = wide(_kept(rate) if fresh else held["eta"]), wide(held["mu"])
+        since = step - group["t0"]
+        held["eta"] = _kept(rate / ((1 + lambd * rate * step) ** group["alpha"]))
+        held["mu"] = _kept(1 / choose(since > 1, since, 1))
+        rule = variant(_asgd, averaging=is_tracer(mu) or mu != 1)
         return rule, [1 - lambd * eta, -eta, mu]
+
+
+def _kept(value: Any) -> Any:
+    """PyTorch keeps `eta` and `mu` in the default dtype, also for a float64 parameter."""
+    kind = get_default_dtype().numpy_dtype
+    return value.astype(kind) if is_tracer(value) else kind.type(value)
 
 
 def _asgd(

@@ -12,6 +12,12 @@ from funcgrad.torch.optim._line_search import Point, strong_wolfe
 from funcgrad.torch.optim._updating import check_not_negative
 from funcgrad.torch.optim.optimizer import Optimizer
 
+__all__ = ["LBFGS"]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
 
 class LBFGS(Optimizer):
     """Limited-memory BFGS (J. Nocedal, "Updating Quasi-Newton Matrices with Limited Storage", 1980).
@@ -57,6 +63,7 @@ class LBFGS(Optimizer):
         Returns:
             The loss before the step.
         """
+        self._tell()
         with grad_mode(False), np.errstate(all="ignore"):
             return self._search(closure)
 
@@ -77,9 +84,9 @@ class LBFGS(Optimizer):
             direction = self._direction(state, grad, group["history_size"])
             rate = float(group["lr"])
             start = state["n_iter"] == 1
-            t = float(min(1.0, 1.0 / _read(grad.abs().sum()))) * rate if start else rate  # type: ignore[attr-defined]
+            t = float(min(1.0, 1.0 / _read(grad.abs().sum()))) * rate if start else rate
             state.update(d=direction, t=t, prev_flat_grad=grad, prev_loss=loss)
-            slope = _read(grad.dot(direction))  # type: ignore[attr-defined]
+            slope = _read(grad.dot(direction))
             if slope > -group["tolerance_change"]:
                 break
             before, made = loss, 0
@@ -106,7 +113,7 @@ class LBFGS(Optimizer):
                 k == group["max_iter"]
                 or calls >= group["max_eval"]
                 or _largest(grad) <= group["tolerance_grad"]
-                or _largest(direction.mul(t)) <= group["tolerance_change"]  # type: ignore[attr-defined]
+                or _largest(direction.mul(t)) <= group["tolerance_change"]
                 or abs(loss - before) < group["tolerance_change"]
             ):
                 break

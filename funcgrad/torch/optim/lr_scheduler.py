@@ -40,6 +40,11 @@ __all__ = [
     "StepLR",
 ]
 
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 EPOCH_DEPRECATION_WARNING = (
     "The epoch parameter in `scheduler.step()` was not necessary and is being deprecated where possible. Please use "
     "`scheduler.step()` to step the scheduler. During the deprecation, if epoch is different from None, the closed "
@@ -644,11 +649,12 @@ class CyclicLR(_CycleMomentum):
     def _init_scale_fn(self) -> None:
         if self._scale_fn_custom is not None:
             return
-        self._scale_fn_ref: Callable[[float], float] = {
+        heights: dict[str, Callable[[float], float]] = {
             "triangular": _full_height,
             "triangular2": _halved_height,
             "exp_range": partial(_power, self.gamma),
-        }[self.mode]
+        }
+        self._scale_fn_ref = heights[self.mode]
         self.scale_mode = "iterations" if self.mode == "exp_range" else "cycle"
 
     def scale_fn(self, x: float) -> float:

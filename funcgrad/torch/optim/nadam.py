@@ -5,7 +5,13 @@ from typing import Any, ClassVar
 
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch.optim._arithmetic import add, addcdiv, addcmul, div, lerp, mul, sqrt
-from funcgrad.torch.optim._updating import Rule, Updating, check_betas, check_not_negative
+from funcgrad.torch.optim._updating import Rule, Updating, check_betas, check_not_negative, wide
+
+__all__ = ["NAdam"]
+
+
+def __dir__() -> list[str]:
+    return __all__
 
 
 class NAdam(Updating):
@@ -55,11 +61,11 @@ class NAdam(Updating):
         self, group: dict[str, Any], held: dict[str, Any], fresh: bool
     ) -> tuple[Rule, list[Any]]:
         first, second = group["betas"]
-        step, rate, decay = float(held["step"]), group["lr"], group["momentum_decay"]
+        step, rate, decay = wide(held["step"]), group["lr"], group["momentum_decay"]
         mu = first * (1.0 - 0.5 * (0.96 ** (step * decay)))
         mu_next = first * (1.0 - 0.5 * (0.96 ** ((step + 1) * decay)))
-        held["mu_product"] *= mu
-        product = float(held["mu_product"])
+        held["mu_product"] = held["mu_product"] * mu
+        product = wide(held["mu_product"])
         return _nadam, [
             1 - first,
             second,

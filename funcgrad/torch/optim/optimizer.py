@@ -11,11 +11,16 @@ from copy import deepcopy
 from itertools import chain
 from typing import Any
 
+from funcgrad.engine import local
 from funcgrad.engine.nodes import HookTable
 from funcgrad.torch._autograd.hooks import RemovableHandle
 from funcgrad.torch._tensor.tensor import Tensor
 
 __all__ = ["Optimizer", "register_optimizer_step_post_hook", "register_optimizer_step_pre_hook"]
+
+
+def __dir__() -> list[str]:
+    return __all__
 
 
 class _RequiredParameter:
@@ -316,15 +321,23 @@ class Optimizer:
             raise TypeError(
                 f"optimizer can only optimize Tensors, but one of the params is {_typename(parameter)}"
             )
-        allowed = self.defaults.get("differentiable") or parameter.is_leaf or parameter.retains_grad
-        if not allowed:
+        leaf = parameter.is_leaf or parameter.retains_grad  # type: ignore[attr-defined]
+        if not leaf and not self.defaults.get("differentiable"):
             raise ValueError("can't optimize a non-leaf Tensor")
 
     def _parameters(self) -> Iterator[Tensor]:
         return chain.from_iterable(group["params"] for group in self.param_groups)
 
+    def _tell(self) -> None:
+        """Tell who watches that the parameters, or their gradients, are about to be changed."""
+        watch = local.recorder.watch
+        if watch is not None:
+            for parameter in self._parameters():
+                watch.writes(parameter, f"the optimizer {type(self).__name__}")
+
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients, or set them to zero."""
+        self._tell()
         for parameter in self._parameters():
             grad = parameter.grad
             if grad is None:
@@ -356,7 +369,7 @@ def _fitted(held: Any, parameter: Tensor, group: dict[str, Any], name: Any = Non
         if parameter.dtype.is_floating_point:
             held = held.to(dtype=parameter.dtype)  # type: ignore[attr-defined]
         same = held.device == parameter.device
-        return held if same else held.to(device=parameter.device)  # type: ignore[attr-defined]
+        return held if same else held.to(device=parameter.device)
     if isinstance(held, dict):
         return {key: _fitted(each, parameter, group, key) for key, each in held.items()}
     if isinstance(held, Iterable):

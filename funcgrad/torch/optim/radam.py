@@ -5,9 +5,23 @@ from typing import Any
 
 import jax.numpy as jnp
 
+from funcgrad.engine.values import is_tracer
 from funcgrad.torch._tensor.tensor import Tensor
-from funcgrad.torch.optim._arithmetic import add, addcmul, div, lerp, mul, sqrt
-from funcgrad.torch.optim._updating import Rule, Updating, check_betas, check_not_negative, variant
+from funcgrad.torch.optim._arithmetic import add, addcmul, div, lerp, mul, rdiv, sqrt
+from funcgrad.torch.optim._updating import (
+    Rule,
+    Updating,
+    check_betas,
+    check_not_negative,
+    choose,
+    wide,
+)
+
+__all__ = ["RAdam"]
+
+
+def __dir__() -> list[str]:
+    return __all__
 
 
 class RAdam(Updating):
@@ -53,34 +67,23 @@ class RAdam(Updating):
         self, group: dict[str, Any], held: dict[str, Any], fresh: bool
     ) -> tuple[Rule, list[Any]]:
         first, second = group["betas"]
-        step = float(held["step"])
+        step = wide(held["step"])
         correction = 1 - second**step
         numbers = [1 - first, second, 1 - second, 1 - first**step, group["lr"]]
         longest = 2 / (1 - second) - 1
         length = longest - 2 * step * second**step / correction
-        if length <= 5.0:
-            return variant(_radam, rectified=False), numbers
-        rectified = (length - 4) * (length - 2) * longest
-        rectified = (rectified / ((longest - 4) * (longest - 2) * length)) ** 0.5
-        return variant(_radam, rectified=True), [
-            *numbers,
-            group["eps"],
-            correction**0.5,
-            rectified,
-        ]
+        square: Any = 0.0  # of the rectification; none while the average is short
+        if is_tracer(length) or length > 5.0:
+            square = (length - 4) * (length - 2) * longest
+            square = square / ((longest - 4) * (longest - 2) * length)
+            square = choose(length > 5.0, square, 0.0)
+        return _radam, [*numbers, group["eps"], correction**0.5, square**0.5]
 
 
-def _radam(p: Any, g: Any, mean: Any, square: Any, *numbers: Any, rectified: bool) -> Any:
-    share, keep, square_share, mean_correction, rate, *more = numbers
+def _radam(p: Any, g: Any, mean: Any, square: Any, *numbers: Any) -> Any:
+    share, keep, square_share, mean_correction, rate, eps, root, rectification = numbers
     mean = lerp(mean, g, share)
     square = addcmul(mul(square, keep), g, g, square_share)
     change = mul(div(mean, mean_correction), rate)
-    if rectified:
-        eps, root, rectification = more
-        # PyTorch divides the number by the tensor, and rounds the quotient to the tensor's dtype.
-        scale = add(sqrt(square), eps)
-        change = mul(
-            mul(change, div(jnp.broadcast_to(root, scale.shape).astype(scale.dtype), scale)),
-            rectification,
-        )
-    return add(p, change, -1), mean, square
+    adaptive = mul(mul(change, rdiv(add(sqrt(square), eps), root)), rectification)
+    return add(p, jnp.where(rectification > 0, adaptive, change), -1), mean, square

@@ -7,6 +7,12 @@ from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch.optim._arithmetic import add, addcdiv, addcmul, lerp, mul, sqrt
 from funcgrad.torch.optim._updating import Rule, Updating, check_not_negative, variant
 
+__all__ = ["RMSprop"]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
 
 class RMSprop(Updating):
     """Gradients over their running root mean square (G. Hinton, lecture 6 of "Neural Networks for Machine Learning", 2012).

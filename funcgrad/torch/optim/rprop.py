@@ -6,8 +6,14 @@ from typing import Any
 import jax.numpy as jnp
 
 from funcgrad.torch._tensor.tensor import Tensor
-from funcgrad.torch.optim._arithmetic import addcmul, mul
-from funcgrad.torch.optim._updating import Rule, Updating, check_not_negative, filled
+from funcgrad.torch.optim._arithmetic import add, addcmul, mul
+from funcgrad.torch.optim._updating import Rule, Updating, check_not_negative, variant
+
+__all__ = ["Rprop"]
+
+
+def __dir__() -> list[str]:
+    return __all__
 
 
 class Rprop(Updating):
@@ -45,22 +51,19 @@ class Rprop(Updating):
     def _buffers(self, group: dict[str, Any]) -> tuple[str, ...]:
         return ("prev", "step_size")
 
-    def _start(self, name: str, parameter: Tensor, group: dict[str, Any]) -> Tensor:
-        return filled(parameter, 0 if name == "prev" else float(group["lr"]))
-
     def _rule(
         self, group: dict[str, Any], held: dict[str, Any], fresh: bool
     ) -> tuple[Rule, list[Any]]:
-        return _rprop, [*group["etas"], *group["step_sizes"]]
+        rule = variant(_rprop, first=fresh)
+        return rule, [*group["etas"], *group["step_sizes"], group["lr"]]
 
 
-def _rprop(
-    p: Any, g: Any, before: Any, size: Any, shrink: Any, grow: Any, least: Any, most: Any
-) -> Any:
+def _rprop(p: Any, g: Any, before: Any, size: Any, *numbers: Any, first: bool) -> Any:
+    shrink, grow, least, most, rate = numbers
+    if first:
+        size = add(size, rate)
     turned = jnp.sign(mul(g, before))
-    factor = jnp.where(
-        turned > 0, grow, jnp.where(turned < 0, shrink, jnp.where(turned == 0, 1, turned))
-    )
+    factor = jnp.where(turned > 0, grow, jnp.where(turned < 0, shrink, 1 + turned))
     size = jnp.clip(mul(size, factor), least, most).astype(size.dtype)
     g = jnp.where(turned < 0, 0, g)
     return addcmul(p, jnp.sign(g), size, -1), g, size

@@ -3,9 +3,12 @@
 import copy
 import pickle
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import funcgrad
 import funcgrad.torch as ours
 from funcgrad import engine
 
@@ -305,3 +308,31 @@ def test_a_compiled_step_counts_on(name):
     for _ in range(12):
         step()
     assert optimizer.state[w]["step"].item() == 12.0
+
+
+@pytest.mark.parametrize(("name", "options"), CASES[:-1], ids=IDS[:-1])
+def test_a_pure_step_with_its_state_is_the_step(name, options):
+    def problem():
+        w = ours.tensor([1.0, -2.0], requires_grad=True)
+        optimizer = getattr(ours.optim, name)([w], **options)
+
+        def step(x):
+            optimizer.zero_grad()
+            ((w * x) ** 2).sum().backward()
+            optimizer.step()
+
+        return w, optimizer, step
+
+    w, optimizer, step = problem()
+    for _ in range(7):
+        step(ours.tensor([1.0, 3.0]))
+    mine, other, other_step = problem()
+    pure = funcgrad.pure(other_step, state=other)
+    x = jnp.array([1.0, 3.0])
+    state, _ = jax.jit(pure)(pure.state(), x)
+    state, _ = jax.lax.scan(lambda state, _: pure(state, x), state, length=6)
+    pure.load(state)
+    np.testing.assert_allclose(mine.tolist(), w.tolist(), rtol=1e-5)
+    assert set(other.state[mine]) == set(optimizer.state[w])
+    for key, held in optimizer.state[w].items():
+        np.testing.assert_allclose(other.state[mine][key].tolist(), held.tolist(), rtol=1e-5)
