@@ -66,9 +66,9 @@ def div(a: Any, b: Any) -> Any:
 
 
 @_kernel
-def rdiv(a: Any, b: Any) -> Any:
-    """`b / a`."""
-    return b / a
+def reciprocal(a: Any) -> Any:
+    """`1 / a`."""
+    return 1 / a
 
 
 @_kernel

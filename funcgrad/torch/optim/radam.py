@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from funcgrad.engine.values import is_tracer
 from funcgrad.torch._tensor.tensor import Tensor
-from funcgrad.torch.optim._arithmetic import add, addcmul, div, lerp, mul, rdiv, sqrt
+from funcgrad.torch.optim._arithmetic import add, addcmul, div, lerp, mul, reciprocal, sqrt
 from funcgrad.torch.optim._updating import (
     Rule,
     Updating,
@@ -85,5 +85,5 @@ def _radam(p: Any, g: Any, mean: Any, square: Any, *numbers: Any) -> Any:
     mean = lerp(mean, g, share)
     square = addcmul(mul(square, keep), g, g, square_share)
     change = mul(div(mean, mean_correction), rate)
-    adaptive = mul(mul(change, rdiv(add(sqrt(square), eps), root)), rectification)
+    adaptive = mul(mul(change, mul(reciprocal(add(sqrt(square), eps)), root)), rectification)
     return add(p, jnp.where(rectification > 0, adaptive, change), -1), mean, square

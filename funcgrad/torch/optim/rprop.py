@@ -60,10 +60,13 @@ class Rprop(Updating):
 
 def _rprop(p: Any, g: Any, before: Any, size: Any, *numbers: Any, first: bool) -> Any:
     shrink, grow, least, most, rate = numbers
+    zero = jnp.zeros_like(p)  # added to, it gives numbers the parameter's dtype
     if first:
-        size = add(size, rate)
+        size = add(zero, rate)
     turned = jnp.sign(mul(g, before))
-    factor = jnp.where(turned > 0, grow, jnp.where(turned < 0, shrink, 1 + turned))
-    size = jnp.clip(mul(size, factor), least, most).astype(size.dtype)
+    factor = jnp.where(
+        turned > 0, add(zero, grow), jnp.where(turned < 0, add(zero, shrink), 1 + turned)
+    )
+    size = jnp.clip(mul(size, factor), add(zero, least), add(zero, most))
     g = jnp.where(turned < 0, 0, g)
     return addcmul(p, jnp.sign(g), size, -1), g, size
