@@ -194,6 +194,9 @@ class Watch:
     def escapes(self, variable: Variable) -> None:
         """A variable's array is handed to code that keeps no graph."""
 
+    def depends(self, read: Callable[[], Any]) -> None:
+        """What follows is good for what `read` gives now, which is hashable."""
+
 
 class Observer(Protocol):
     """Told of every graph node; see `Recorder.observer`."""

@@ -44,6 +44,7 @@ class _Watch(Watch):
         self.happened: list[Any] = []
         self.made: set[Value] = set()
         self.read: set[Value] = set()
+        self.guards: list[Callable[[], Any]] = []
         self.continues_graph = False
         self.start = next_sequence()
         self.random = default_generator.get_state().tobytes()
@@ -78,6 +79,11 @@ class _Watch(Watch):
         """Record a run; its values are not from outside."""
         self.made.update(made)
         self.happened.append((state, reason))
+
+    def depends(self, read: Callable[[], Any]) -> None:
+        """Record a reader of numbers from outside."""
+        if read not in self.guards:
+            self.guards.append(read)
 
     def result(self, given: list[Tensor]) -> tuple[Any, ...]:
         """The record of the call. Two calls did the same if their records are equal.
@@ -174,6 +180,7 @@ class CompiledFunction:
             flush("a compiled function ended")
         finally:
             recorder.watch = None
+            self._guards += [read for read in watch.guards if read not in self._guards]
         try:
             seen = watch.result(tensors_in((args, kwargs)))
             if len(self._plans) >= 64:

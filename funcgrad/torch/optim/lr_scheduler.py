@@ -17,6 +17,7 @@ from weakref import ref
 
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch.optim.optimizer import Optimizer
+from funcgrad.torch.optim.optimizer import counted as _counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -207,6 +208,7 @@ class LRScheduler:
 
     def _put(self, rates: Callable[[], list[Any]] | None = None) -> None:
         """Set the groups' rates to what `rates` gives, by default to the next ones."""
+        _counted(self.last_epoch)
         self._get_lr_called_within_step = True
         try:
             values = self.get_lr() if rates is None else rates()

@@ -11,7 +11,9 @@ from copy import deepcopy
 from itertools import chain
 from typing import Any
 
-from funcgrad.engine import local
+import numpy as np
+
+from funcgrad.engine import Aval, Value, local
 from funcgrad.engine.nodes import HookTable
 from funcgrad.torch._autograd.hooks import RemovableHandle
 from funcgrad.torch._tensor.tensor import Tensor
@@ -87,6 +89,13 @@ def _typename(thing: Any) -> str:
     return f"{module}{named.__qualname__}"
 
 
+def counted(number: float) -> None:
+    """Tell who watches of a number that Python counts: a program that repeats the call would not count on."""
+    if local.recorder.watch is not None:
+        kind = np.dtype(np.float64)
+        local.recorder.watch.creates(Value(kind.type(number), Aval((), kind)))
+
+
 class Optimizer:
     """What every optimizer has. One of your own defines `step`, which reads `param_groups` and `state`.
 
@@ -117,6 +126,8 @@ class Optimizer:
     _optimizer_load_state_dict_pre_hooks: HookTable
     _optimizer_load_state_dict_post_hooks: HookTable
 
+    _last_options: tuple[Any, ...] = ()
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "step" in vars(cls):
@@ -140,7 +151,8 @@ class Optimizer:
 
     def _add_tables(self) -> None:
         for name in Optimizer.__annotations__:
-            vars(self).setdefault(name, HookTable())
+            if name.endswith("_hooks"):
+                vars(self).setdefault(name, HookTable())
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in ("defaults", "state", "param_groups")}
@@ -328,10 +340,23 @@ class Optimizer:
     def _parameters(self) -> Iterator[Tensor]:
         return chain.from_iterable(group["params"] for group in self.param_groups)
 
+    def _options(self) -> tuple[Any, ...]:
+        """The numbers in the groups; the same object as long as they are the same."""
+        now = tuple(
+            option.item() if isinstance(option, Tensor) else option
+            for group in self.param_groups
+            for name, option in group.items()
+            if name not in ("params", "param_names")
+        )
+        if now != self._last_options:
+            self._last_options = now
+        return self._last_options
+
     def _tell(self) -> None:
         """Tell who watches that the parameters, or their gradients, are about to be changed."""
         watch = local.recorder.watch
         if watch is not None:
+            watch.depends(self._options)
             for parameter in self._parameters():
                 watch.writes(parameter, f"the optimizer {type(self).__name__}")
 

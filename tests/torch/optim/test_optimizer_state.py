@@ -336,3 +336,50 @@ def test_a_pure_step_with_its_state_is_the_step(name, options):
     assert set(other.state[mine]) == set(optimizer.state[w])
     for key, held in optimizer.state[w].items():
         np.testing.assert_allclose(other.state[mine][key].tolist(), held.tolist(), rtol=1e-5)
+
+
+def descent(schedule_inside):
+    """Losses of compiled and of plain steps whose rate a schedule changes."""
+    w = ours.tensor([1.0, -2.0], requires_grad=True)
+    optimizer = ours.optim.SGD([w], lr=0.1)
+    schedule = ours.optim.lr_scheduler.StepLR(optimizer, 4, gamma=0.1)
+
+    def step():
+        optimizer.zero_grad()
+        (w * w).sum().backward()
+        optimizer.step()
+        if schedule_inside:
+            schedule.step()
+
+    return w, schedule, step
+
+
+@pytest.mark.parametrize("inside", [True, False], ids=["inside", "outside"])
+def test_a_compiled_step_sees_the_rates_that_a_schedule_sets(inside):
+    ends = []
+    for wrap in (ours.compile, lambda step: step):
+        w, schedule, step = descent(inside)
+        step = wrap(step)
+        for _ in range(14):
+            step()
+            if not inside:
+                schedule.step()
+        ends.append(w.tolist())
+    np.testing.assert_allclose(ends[0], ends[1], rtol=1e-6)
+
+
+def test_a_compiled_step_sees_a_rate_that_is_a_tensor():
+    w, rate = ours.tensor([1.0], requires_grad=True), ours.tensor(0.25)
+    optimizer = ours.optim.SGD([w], lr=rate)
+
+    @ours.compile
+    def step():
+        optimizer.zero_grad()
+        w.sum().backward()
+        optimizer.step()
+
+    for _ in range(6):
+        step()
+    rate.fill_(1.0)
+    step()
+    assert w.tolist() == [1.0 - 6 * 0.25 - 1.0]
