@@ -17,7 +17,7 @@ from weakref import ref
 
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch.optim.optimizer import Optimizer
-from funcgrad.torch.optim.optimizer import counted as _counted
+from funcgrad.torch.optim.optimizer import _counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

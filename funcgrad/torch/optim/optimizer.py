@@ -89,7 +89,7 @@ def _typename(thing: Any) -> str:
     return f"{module}{named.__qualname__}"
 
 
-def counted(number: float) -> None:
+def _counted(number: float) -> None:
     """Tell who watches of a number that Python counts: a program that repeats the call would not count on."""
     if local.recorder.watch is not None:
         kind = np.dtype(np.float64)
