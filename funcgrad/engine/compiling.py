@@ -21,7 +21,7 @@ def concrete(function: Callable[..., Any], arrays: list[Any]) -> list[Any]:
 
 def at_once(function: Callable[..., Any], arrays: list[Any]) -> list[Any]:
     """Call a function on arrays while JAX traces something else, without being traced."""
-    with jax.ensure_compile_time_eval():
+    with jax.core.eval_context():
         return with_wide_types(function, *arrays)
 
 
@@ -32,7 +32,7 @@ def placed(array: Any, device: Any = None) -> Any:
     """A copy of an array or number as JAX's, on a device if one is given; a constant also where JAX traces something else."""
     if forked:
         return np.array(array)
-    with jax.enable_x64(True), jax.ensure_compile_time_eval(), lenient():
+    with jax.enable_x64(True), jax.core.eval_context(), lenient():
         made = jnp.array(array)
         return made if device is None else jax.device_put(made, device)
 
@@ -48,7 +48,7 @@ def compiled(
     JAX takes 64-bit types only inside `jax.enable_x64`, and entering that costs as much as half an op.
     So the function is traced inside it, once, and the compiled one enters it only if it has such types.
     """
-    with jax.ensure_compile_time_eval():
+    with jax.core.eval_context():
         jaxpr = with_wide_types(jax.make_jaxpr(function), *arrays)
     jitted = jax.jit(jax.extend.core.jaxpr_as_fun(jaxpr), compiler_options=options)
     if not _has_wide_types(jaxpr.jaxpr):

@@ -128,3 +128,15 @@ def test_float64_arrays_stay_float64():
     out = funcgrad.pure(lambda w: (w * w).sum())(w)
     assert out.dtype == np.float64
     assert float(out) == 5
+
+
+def test_a_number_that_comes_again_inside_a_trace_stays_a_number_outside_it():
+    # JAX's `ensure_compile_time_eval` does not leave the trace in which it runs the rule of a `custom_jvp`.
+    def f(w):
+        return (w * 0.8125 - (w * 0.8125).logsumexp(0)).sum()
+
+    jax.value_and_grad(funcgrad.pure(f))(jnp.array([0.4, 1.6]))
+
+    scaled = torch.compile(lambda t: t * 0.8125)
+    for _ in range(4):
+        assert scaled(torch.tensor([2.0])).tolist() == [1.625]
