@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 from funcgrad.torch._tensor.tensor import Tensor
-from funcgrad.torch.optim.optimizer import Optimizer
-from funcgrad.torch.optim.optimizer import _counted
+from funcgrad.torch.optim.optimizer import Optimizer, _counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
