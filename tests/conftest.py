@@ -15,3 +15,12 @@ def torch():
 
     assert theirs.Tensor  # which skips the test where there is none
     return theirs
+
+
+@pytest.fixture
+def recorded():
+    """Everything is recorded, and nothing runs in the engine's core."""
+    from funcgrad import engine  # here, because most folders load neither library
+
+    with engine.mode("recorded"):
+        yield

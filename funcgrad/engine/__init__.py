@@ -14,7 +14,7 @@ from funcgrad.engine.recording import local
 from funcgrad.engine.remembered import backward, chain_ended, pull
 from funcgrad.engine.reporting import explain, reset_stats, stats
 from funcgrad.engine.settings import settings
-from funcgrad.engine.trace import compute, flush, record
+from funcgrad.engine.trace import compute, end_of_walk, flush, record
 from funcgrad.engine.values import Aval, Constant, Storage, Value
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "backward",
     "chain_ended",
     "compute",
+    "end_of_walk",
     "explain",
     "flush",
     "grad_mode",

@@ -1,7 +1,7 @@
 """Calling and compiling functions of arrays with 64-bit types as they are, whatever JAX is set to or doing."""
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -9,7 +9,9 @@ import jax.extend
 import jax.numpy as jnp
 import numpy as np
 
-from funcgrad.engine.values import is_tracer, with_wide_types
+from funcgrad.engine.kernels import equations
+from funcgrad.engine.settings import settings
+from funcgrad.engine.values import Aval, Value, is_tracer, with_wide_types
 from funcgrad.strictness import lenient
 
 
@@ -19,7 +21,7 @@ def concrete(function: Callable[..., Any], arrays: list[Any]) -> list[Any]:
     return at_once(function, arrays) if outputs and is_tracer(outputs[0]) else outputs
 
 
-def at_once(function: Callable[..., Any], arrays: list[Any]) -> list[Any]:
+def at_once(function: Callable[..., Any], arrays: Sequence[Any]) -> Any:
     """Call a function on arrays while JAX traces something else, without being traced."""
     with jax.core.eval_context():
         return with_wide_types(function, *arrays)
@@ -28,13 +30,44 @@ def at_once(function: Callable[..., Any], arrays: list[Any]) -> list[Any]:
 forked = False  # whether nothing can be computed in this process; see `forking`
 
 
-def placed(array: Any, device: Any = None) -> Any:
-    """A copy of an array or number as JAX's, on a device if one is given; a constant also where JAX traces something else."""
+def placed(array: Any, device: Any = None, *, copy: bool = True) -> Any:
+    """An array or number as JAX's, on a device if one is given; a constant also where JAX traces something else.
+
+    Args:
+        array: the array or number.
+        device: the device.
+        copy: whether it must not share memory with `array`.
+    """
     if forked:
         return np.array(array)
     with jax.enable_x64(True), jax.core.eval_context(), lenient():
-        made = jnp.array(array)
+        if copy:
+            # NumPy copies at once; JAX compiles a program for each shape.
+            array = jnp.array(array) if isinstance(array, jax.Array) else np.array(array)
+        made = jnp.asarray(array)
         return made if device is None else jax.device_put(made, device)
+
+
+def copied(array: Any, device: Any = None) -> Value:
+    """A value with a copy of an array's or number's elements, on a device if one is given.
+
+    In the CPU's memory it is NumPy's array: `recording` makes it JAX's where programs are to read it.
+    """
+    if forked or (settings.core and _in_memory(device) and not _elsewhere(array)):
+        made = np.array(array)
+        return Value(made, Aval(made.shape, made.dtype, device))
+    return Value.of(placed(array, device))
+
+
+def _in_memory(device: Any) -> bool:
+    """Whether a device's arrays are in the CPU's memory."""
+    return device is None or getattr(device, "platform", None) == "cpu"
+
+
+def _elsewhere(array: Any) -> bool:
+    return isinstance(array, jax.Array) and (
+        len(array.devices()) > 1 or not all(map(_in_memory, array.devices()))
+    )
 
 
 _WIDE = frozenset(map(np.dtype, ("int64", "uint64", "float64", "complex128")))
@@ -55,14 +88,6 @@ def compiled(
         return jitted
 
     return functools.partial(with_wide_types, jitted)
-
-
-def equations(jaxpr: Any) -> Iterator[Any]:
-    """All equations of a jaxpr and of those inside it: bodies of loops, branches, functions called."""
-    for equation in jaxpr.eqns:
-        yield equation
-        for inner in jax.extend.core.jaxprs_in_params(equation.params):
-            yield from equations(inner)
 
 
 def _has_wide_types(jaxpr: Any) -> bool:

@@ -13,8 +13,6 @@ class Stats:
         cache_hits: runs that found their program compiled.
         runs: runs of pending ops, of any kind.
         runs_op_by_op: runs that went op by op.
-        runs_interpreted: of these, runs that an interpreter did in one dispatch.
-        interpreters_compiled: interpreters compiled, which run any sequence of some small ops.
         ops_run_singly: ops that ran one by one.
         compile_seconds: time spent compiling, first runs included.
         pending_ops: ops this thread has recorded and not run.
@@ -25,8 +23,6 @@ class Stats:
     cache_hits: int = 0
     runs: int = 0
     runs_op_by_op: int = 0
-    runs_interpreted: int = 0
-    interpreters_compiled: int = 0
     ops_run_singly: int = 0
     compile_seconds: float = 0.0
     pending_ops: int = 0

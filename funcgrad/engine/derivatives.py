@@ -7,17 +7,20 @@ No derivative is written by hand. The backward of op `f` is another op, `jax.vjp
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import partial
+from functools import cache, partial
 from itertools import compress
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.extend.core import jaxpr_as_fun
 from jax.interpreters import partial_eval
 
 from funcgrad.engine.nodes import GraphNode, Saved, Variable, fixed, sequence
-from funcgrad.engine.ops import Op, as_tuple, remember
+from funcgrad.engine.ops import Op, as_tuple, common_device, remember
+from funcgrad.engine.templates import Pattern, Template, pattern_of, structs_of, traced
 from funcgrad.engine.values import Aval, Slot, Value, with_wide_types
 
 _UNKNOWN = object()
@@ -154,8 +157,13 @@ def maker(rule: "Rule") -> Make:
         "    return node\n"
     )
     scope = {"new": object.__new__, "kind": rule.node_type, "rule": rule, "sequence": sequence}
-    exec(source, scope)
+    exec(_compiled(source), scope)
     return scope["make"]  # type: ignore[return-value]
+
+
+@cache
+def _compiled(source: str) -> Any:
+    return compile(source, "<make>", "exec")
 
 
 class Rule:
@@ -227,21 +235,22 @@ class VjpOp(Op):
 
     def __init__(self, rule: Rule, given: tuple[bool, ...]) -> None:
         cotangents = [t for t, g in zip(rule.outputs, given, strict=True) if g]
-        kept = [k % len(rule.avals) for k in rule.op.saves if k < 0 or rule.needed[k]]
-        pull = partial(_pull_back, rule, given)
-        self.gives = (True,) * len(rule.wants)
-        if isinstance(rule.op, VjpOp) and not rule.op.flat:
-            self.gives = _depending(pull, rule.avals, cotangents)
-        if False in self.gives:
-            pull = partial(_only, self.gives, pull)
-        self.uses, function = _of_used(pull, rule.avals, cotangents, kept)
+        pattern, lengths = pattern_of(rule.avals)
+        make = partial(_template, rule, given, pattern)
+        way = rule.op.templates.find(pattern, lengths, make, (rule.needed, given))
+        if way is None:
+            way, _ = _way_back(rule, given, rule.avals, cotangents)
+        self.uses, self.gives = way.uses, way.gives
         super().__init__(
             f"{rule.op.name}_vjp",
-            function,
+            partial(_of_uses, way, rule, given) if way.template is not None else way.function,
             label=f"{rule.op.label}Backward",
             check=partial(_check_cotangents, rule.op.label, cotangents),
             flat=rule.op.flat,
         )
+        if way.template is not None:
+            avals = (*[rule.avals[k] for k in self.uses], *cotangents)
+            self.preset(avals, way.template, lengths, common_device(self.name, avals))
 
     def spread(self, gradients: Sequence[Any]) -> list[Any]:
         """The gradients that it gave, with None for the inputs that it gives none for."""
@@ -249,17 +258,75 @@ class VjpOp(Op):
         return [next(rest) if gives_one else None for gives_one in self.gives]
 
 
+class _Way(NamedTuple):
+    """The way back of an op, for one choice of input types or for all of a pattern.
+
+    Attributes:
+        uses, gives: see `VjpOp`.
+        function: from the inputs used and the cotangents, for this choice.
+        template: the same for a pattern; None for one choice.
+    """
+
+    uses: tuple[int, ...]
+    gives: tuple[bool, ...]
+    function: Callable[..., Any]
+    template: Template | None
+
+
+def _way_back(
+    rule: Any, given: tuple[bool, ...], avals: Sequence[Any], cotangents: Sequence[Any]
+) -> tuple[_Way, Any]:
+    """The way back for types, which may have symbols for lengths, and its jaxpr."""
+    kept = [k % len(avals) for k in rule.op.saves if k < 0 or rule.needed[k]]
+    pull = partial(_pull_back, rule, given)
+    gives = (True,) * len(rule.wants)
+    if isinstance(rule.op, VjpOp) and not rule.op.flat:
+        gives = _depending(pull, avals, cotangents)
+    if False in gives:
+        pull = partial(_only, gives, pull)
+    uses, function, closed = _of_used(pull, avals, cotangents, kept)
+    return _Way(uses, gives, function, None), closed
+
+
+def _template(rule: "Rule", given: tuple[bool, ...], pattern: Pattern) -> _Way | None:
+    """The way back with symbols for lengths; None where the op asks too much of a length."""
+    avals = structs_of(pattern)
+    forward = traced(rule.op.kernel, pattern)
+    if forward is None or not all(given):
+        return None
+    general = SimpleNamespace(
+        op=rule.op, avals=avals, wants=rule.wants, needed=rule.needed, outputs=rule.outputs
+    )
+    try:
+        way, closed = _way_back(general, given, avals, forward.closed.out_avals)
+        return way._replace(template=Template(closed))
+    except Exception:  # whatever it is: traced with numbers, it raises again or does not
+        return None
+
+
+def _of_uses(way: _Way, rule: "Rule", given: tuple[bool, ...], *args: Any) -> Any:
+    """The way back of a template's instance as a function that JAX traces."""
+    inputs: list[Any] = [jnp.zeros(aval.shape, aval.dtype) for aval in rule.avals]
+    count = len(way.uses)
+    for k, array in zip(way.uses, args[:count], strict=True):
+        inputs[k] = array
+    return _only(way.gives, partial(_pull_back, rule, given), *inputs, *args[count:])
+
+
 def _depending(
-    pull: Callable[..., Any], avals: Sequence[Aval], cotangents: Sequence[Aval]
+    pull: Callable[..., Any], avals: Sequence[Any], cotangents: Sequence[Any]
 ) -> tuple[bool, ...]:
     """Which gradients depend on a cotangent. They are linear in the cotangents, so all others are zero."""
-    structs = [aval.struct for aval in (*avals, *cotangents)]
-    jaxpr = with_wide_types(jax.make_jaxpr(pull), *structs).jaxpr
+    jaxpr = with_wide_types(jax.make_jaxpr(pull), *map(_struct, (*avals, *cotangents))).jaxpr
     count = len(jaxpr.outvars)
     return tuple(
         any(partial_eval.dce_jaxpr(jaxpr, [j == k for j in range(count)])[1][len(avals) :])
         for k in range(count)
     )
+
+
+def _struct(aval: Any) -> Any:
+    return jax.ShapeDtypeStruct(aval.shape, aval.dtype)
 
 
 def _only(wanted: tuple[bool, ...], function: Callable[..., Any], *args: Any) -> tuple:
@@ -305,28 +372,33 @@ class JvpOp(Op):
             kept = tuple(t for t, aval in zip(carried, outputs, strict=True) if aval.inexact)
             return kept if len(kept) > 1 else kept[0]
 
-        uses, function = _of_used(full, avals, [avals[k] for k in wants])
+        uses, function, _ = _of_used(full, avals, [avals[k] for k in wants])
         self.uses = uses
         super().__init__(f"{op.name}_jvp", function, label=op.label)
 
 
 def _of_used(
-    full: Callable[..., Any], avals: Sequence[Aval], others: Sequence[Any], kept: Sequence[int] = ()
-) -> tuple[tuple[int, ...], Callable[..., Any]]:
-    """Which of the first arguments a function reads or is to have, and the function of these and of the others."""
-    structs = [aval.struct for aval in (*avals, *others)]
-    jaxpr = with_wide_types(jax.make_jaxpr(full), *structs).jaxpr
+    full: Callable[..., Any], avals: Sequence[Any], others: Sequence[Any], kept: Sequence[int] = ()
+) -> tuple[tuple[int, ...], Callable[..., Any], Any]:
+    """Which of the first arguments a function reads or is to have; the function of these and of the others, and its jaxpr."""
+    closed, out = with_wide_types(
+        jax.make_jaxpr(full, return_shape=True), *map(_struct, (*avals, *others))
+    )
     # Most derivatives read few of the op's inputs; the others need not be kept.
-    _, used = partial_eval.dce_jaxpr(jaxpr, [True] * len(jaxpr.outvars))
+    jaxpr = closed.jaxpr
+    needed, used = partial_eval.dce_jaxpr(jaxpr, [True] * len(jaxpr.outvars))
     uses = tuple(k for k in range(len(avals)) if used[k] or k in kept)
+    invars = [jaxpr.invars[k] for k in uses] + jaxpr.invars[len(avals) :]
+    debug_info = jaxpr.debug_info._replace(arg_names=None, result_paths=None)
+    # What was traced is not traced again.
+    closed = closed.replace(jaxpr=needed.replace(invars=invars, debug_info=debug_info))
+    run = jaxpr_as_fun(closed)
 
     def function(*args: Any) -> Any:
-        inputs: list[Any] = [jnp.zeros(aval.shape, aval.dtype) for aval in avals]
-        for k, array in zip(uses, args, strict=False):
-            inputs[k] = array
-        return full(*inputs, *args[len(uses) :])
+        results = run(*args)
+        return tuple(results) if type(out) is tuple else results[0]
 
-    return uses, function
+    return uses, function, closed
 
 
 def _pull_back(rule: Rule, given: tuple[bool, ...], *args: Any) -> tuple:

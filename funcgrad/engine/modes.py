@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from funcgrad.engine.recording import local
+from funcgrad.engine.recording import Trace, local, starts_eager
 from funcgrad.engine.settings import check_mode, settings
 from funcgrad.engine.trace import flush
 
@@ -20,11 +20,20 @@ def mode(name: str) -> Iterator[None]:
     check_mode(name)
     flush("the engine's mode changed")
     before, settings.mode = settings.mode, name
+    _begin()
     try:
         yield
         flush("the engine's mode changed")
     finally:
         settings.mode = before
+        _begin()
+
+
+def _begin() -> None:
+    """Begin in the tier that the mode says, unless this thread is inside a transformation."""
+    recorder = local.recorder
+    if not recorder.levels:
+        recorder.trace = Trace(starts_eager())
 
 
 @contextmanager

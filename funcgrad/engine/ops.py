@@ -5,11 +5,14 @@ made by whoever needs them.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from funcgrad.engine.kernels import Kernel, numpy_kernel
+from funcgrad.engine.templates import Template, Templates, pattern_of, traced
 from funcgrad.engine.values import Aval, with_wide_types
 
 
@@ -38,29 +41,34 @@ class Op:
             after them comes the last one.
 
     Attributes:
-        kernel: the function, compiled for each choice of input types.
         warm: the input types that there is a kernel for.
         rules: how gradients flow through it, filled by `derivatives.rule_of`.
         derived: the ops made of this one: for batches, and for tangents.
+        calls: how the core calls it, by the types of the arguments; see `eager`.
+        templates: what holds for all lengths of its arguments.
         node_type: the class of its graph nodes; None until `derivatives.node_type_of` makes it.
     """
 
     __slots__ = (
         "__weakref__",
+        "_closed",
+        "_kernel",
+        "_numpy",
         "_types",
+        "calls",
         "check",
         "constants_from",
         "counted",
         "derived",
         "flat",
         "function",
-        "kernel",
         "label",
         "name",
         "named_first",
         "node_type",
         "rules",
         "saves",
+        "templates",
         "warm",
     )
 
@@ -86,15 +94,26 @@ class Op:
         self.constants_from = constants_from
         self.saves = saves
         self.named_first = named_first
-        self.kernel = jax.jit(function)
+        self._kernel: Any = None
         self.node_type: Any = None
         self.warm: set[tuple[Aval, ...]] = set()
         self._types: dict[tuple[Aval, ...], tuple[Aval, ...]] = {}
+        self._closed: dict[tuple[Aval, ...], Any] = {}
+        self._numpy: dict[tuple[Aval, ...], Any] = {}
+        self.calls: dict[Any, Any] = {}
+        self.templates = Templates()
         self.rules: dict[tuple, Any] = {}
         self.derived: dict[tuple, Any] = {}
 
     def __repr__(self) -> str:
         return f"<op {self.name}>"
+
+    @property
+    def kernel(self) -> Callable[..., Any]:
+        """The function, compiled by XLA for each choice of input types."""
+        if self._kernel is None:
+            self._kernel = jax.jit(self.function)
+        return self._kernel
 
     def types(self, avals: tuple[Aval, ...]) -> tuple[Aval, ...]:
         """The types of the outputs, found by tracing the function once for each choice of input types."""
@@ -103,11 +122,43 @@ class Op:
             if self.check is not None:
                 self.check(*avals)
             device = common_device(self.name, avals)
-            structs = [aval.struct for aval in avals]
-            out = with_wide_types(jax.eval_shape, self.kernel, *structs)
-            known = tuple(Aval(leaf.shape, leaf.dtype, device) for leaf in as_tuple(out))
+            pattern, lengths = pattern_of(avals)
+            template = self.templates.find(pattern, lengths, partial(traced, self.kernel, pattern))
+            if template is not None:
+                known = template.types(lengths, device)
+            else:
+                closed = self._trace(avals)
+                known = tuple(Aval(out.shape, out.dtype, device) for out in closed.out_avals)
+                remember(self._closed, avals, closed)
             remember(self._types, avals, known)
         return known
+
+    def preset(
+        self, avals: tuple[Aval, ...], template: Template, lengths: tuple[int, ...], device: Any
+    ) -> None:
+        """For arguments of these types, take the results' types and the core's kernel from a template."""
+        self._types[avals] = template.types(lengths, device)
+        if device is None or _is_cpu(device):
+            self._numpy[avals] = template.kernel(lengths)
+
+    def _trace(self, avals: tuple[Aval, ...]) -> Any:
+        return with_wide_types(jax.make_jaxpr(self.kernel), *[aval.struct for aval in avals])
+
+    def numpy_kernel(self, avals: tuple[Aval, ...]) -> Kernel | None:
+        """The op on NumPy's arrays of these types; None where only XLA computes it."""
+        if avals in self._numpy:
+            return self._numpy[avals]
+        self.types(avals)
+        kernel = None
+        if all(aval.device is None or _is_cpu(aval.device) for aval in avals):
+            pattern, lengths = pattern_of(avals)
+            template = self.templates.find(pattern, lengths, partial(traced, self.kernel, pattern))
+            if template is not None:
+                kernel = template.kernel(lengths)
+            else:
+                closed = self._closed.pop(avals, None)
+                kernel = numpy_kernel(closed or self._trace(avals))
+        return remember(self._numpy, avals, kernel)
 
     def batched(self, axes: tuple[int | None, ...]) -> "Op":
         """The op for batches: `jax.vmap` of it over these axes of its arguments; results are batches along axis 0."""
@@ -116,6 +167,10 @@ class Op:
             known = Op(f"{self.name}_vmap", jax.vmap(self.function, axes), label=self.label)
             remember(self.derived, axes, known)
         return known
+
+
+def _is_cpu(device: Any) -> bool:
+    return getattr(device, "platform", None) == "cpu"
 
 
 def as_tuple(outputs: Any) -> tuple:

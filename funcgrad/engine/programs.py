@@ -5,14 +5,16 @@ Both ways go through the same steps with the same ops, so which one is taken is 
 
 import time
 from collections.abc import Sequence
+from functools import partial
 from itertools import accumulate
+from math import inf
 from typing import Any
 from weakref import ref
 
 import jax
 
 from funcgrad import strictness
-from funcgrad.engine import interpreter
+from funcgrad.engine import background, eager
 from funcgrad.engine.compiling import at_once, compiled, concrete
 from funcgrad.engine.counters import counters, estimate
 from funcgrad.engine.ops import Op
@@ -28,8 +30,8 @@ LOOP_WINDOW = 16
 LOOP_RETURNS = 2
 # Elsewhere, compile once running op by op has cost this fraction of the expected cost of compiling.
 PATIENCE = 0.05
-# So many programs are compiled at first sight where most of their ops would have to be compiled anyway.
-SPECULATIONS = 8
+# The modes in which it is decided here what is compiled.
+POLICY = ("auto", "recorded")
 # More wanted results than this along one path make XLA's fusion recompute each from the start.
 FUSION_DEPTH = 16
 
@@ -39,19 +41,22 @@ Step = tuple[Any, tuple[int, ...]]
 
 
 class Program:
-    """How to compute the wanted positions of one recording."""
+    """How to compute the wanted positions of one recording.
+
+    Attributes:
+        waits: whether it is to be compiled in another thread, and is not yet.
+    """
 
     __slots__ = (
         "compiled",
-        "input_avals",
         "inputs",
         "last_run",
         "returns",
         "spent",
         "state",
         "steps",
+        "waits",
         "wanted",
-        "wanted_avals",
     )
 
     def __init__(self, state: Any, wanted: tuple[int, ...]) -> None:
@@ -59,9 +64,8 @@ class Program:
         self.wanted = wanted
         states = state.lineage()
         self.inputs, self.steps = plan(states, wanted)
-        self.input_avals = [states[p].aval for p in self.inputs]
-        self.wanted_avals = [states[p].aval for p in wanted]
         self.compiled: Any = None
+        self.waits = False
         self.spent = 0.0
         self.returns = 0
         self.last_run = -LOOP_WINDOW
@@ -70,10 +74,27 @@ class Program:
         """Compute the wanted positions from the inputs' arrays, op by op. Under `jax.jit`, the program."""
         return interpret(self.steps, dict(zip(self.inputs, arrays, strict=True)), self.wanted)
 
+    def interpret_in_core(self, arrays: list[Any]) -> list[Any]:
+        """`interpret` on the core's kernels."""
+        stands = dict(zip(self.inputs, arrays, strict=True))
+        for state, dead in self.steps:
+            outputs = eager.run(state.op, state.avals, [stands[p] for p in state.args])
+            if state.outputs is None:
+                stands[state.position] = outputs
+            else:
+                stands.update(enumerate(outputs, state.position))
+            for position in dead:
+                stands.pop(position, None)
+        return [stands[p] for p in self.wanted]
+
     def compile(self, arrays: list[Any]) -> None:
         """Make the whole program one compiled function of arrays like these."""
+        self.compiled = self.compile_for(arrays)
+
+    def compile_for(self, arrays: list[Any]) -> Any:
+        """The whole program as one function that compiles with its first call, on arrays like these."""
         options = {"xla_disable_hlo_passes": "fusion"} if self._fuses_badly() else None
-        self.compiled = compiled(self.interpret, arrays, options)
+        return compiled(self.interpret, arrays, options)
 
     def _fuses_badly(self) -> bool:
         """Whether many wanted results lie behind one another.
@@ -135,19 +156,31 @@ def interpret(steps: list[Step], stands: dict[int, Any], wanted: Sequence[int]) 
 
 
 _recent: dict[Program, None] = {}
-_speculations = 0
 last: tuple[Program, str, str, str] | None = None
 
 
-def run(log: Log, held: dict[int, ref[Value]], reason: str) -> list[Value]:
-    """Compute every value of a recording that somebody still holds; returns these values."""
+def run(
+    log: Log, held: dict[int, ref[Value]], reason: str, when: str = "now"
+) -> tuple[list[Value], Program | None]:
+    """Compute every value of a recording that somebody still holds.
+
+    Args:
+        log, held: the recording's; see `recording.Trace`.
+        reason: for `engine.explain()`.
+        when: a program that is to be compiled is compiled "now", "later" in another thread, or "never".
+
+    Returns:
+        The values, and the program that computed them; None where nothing was held.
+    """
     if strictness.may_stop_a_run():
         with strictness.lenient():
-            return _run(log, held, reason)
-    return _run(log, held, reason)
+            return _run(log, held, reason, when)
+    return _run(log, held, reason, when)
 
 
-def _run(log: Log, held: dict[int, ref[Value]], reason: str) -> list[Value]:
+def _run(
+    log: Log, held: dict[int, ref[Value]], reason: str, when: str
+) -> tuple[list[Value], Program | None]:
     global last
     # A value's own slot does not tell where it stands here: another thread that has computed it may
     # have brought it into its own recording since.
@@ -157,7 +190,7 @@ def _run(log: Log, held: dict[int, ref[Value]], reason: str) -> list[Value]:
         if (value := reference()) is not None and value.array is None
     ]
     if not live:
-        return []
+        return [], None
     state = log[-1][0]
     wanted = tuple([position for position, _ in live])
     program = state.programs.get(wanted) or _new_program(state, wanted)
@@ -170,14 +203,14 @@ def _run(log: Log, held: dict[int, ref[Value]], reason: str) -> list[Value]:
             outputs = at_once(compiled, arrays)
         last = (program, reason, "as one compiled program", "it had been compiled before")
     else:
-        outputs = _run_new(program, [log[p][1] for p in program.inputs], reason)
+        outputs = _run_new(program, [log[p][1] for p in program.inputs], reason, when)
     program.last_run = counters.runs
     for (_, value), array in zip(live, outputs, strict=True):
         value.array = array
         value.trace = None
     if tree.size > settings.state_limit:
         _prune()
-    return [value for _, value in live]
+    return [value for _, value in live], program
 
 
 def evaluate(trace: Any, position: int, value: Value) -> None:
@@ -230,33 +263,31 @@ def _new_program(state: Any, wanted: tuple[int, ...]) -> Program:
     return state.programs.setdefault(wanted, Program(state, wanted))
 
 
-def _run_new(program: Program, arrays: list[Any], reason: str) -> list[Any]:
+def _run_new(program: Program, arrays: list[Any], reason: str, when: str) -> list[Any]:
     """The wanted arrays of a program that is not compiled: compile it now, or run it op by op."""
     global last
-    known = interpreter.encoded(program) if settings.mode == "auto" else None
-    cold = _cold(program) if known is None else set()
-    compiled, why = _decide(program, len(cold), counters.runs)
-    if known is not None and not compiled:
-        outputs = concrete(lambda *given: known[0].run(known[1], given), arrays)
-        counters.runs_op_by_op += 1
-        counters.runs_interpreted += 1
-        counters.ops_run_singly += len(program.steps)
-        last = (program, reason, "op by op, in one dispatch of an interpreter", why)
-        return outputs
+    core = settings.core and settings.mode in POLICY
+    cold = set() if core else _cold(program)
+    compiled, why = _decide(program, counters.runs)
+    if when != "now" and compiled:
+        if when == "later" and not program.waits:
+            program.waits = True
+            background.later(partial(_compile_later, program, arrays))
+        compiled = False
     start = time.perf_counter()
     if compiled:
         program.compile(arrays)
     try:
-        outputs = concrete(program.compiled or program.interpret, arrays)
+        if compiled or not core:
+            outputs = concrete(program.compiled or program.interpret, arrays)
+        else:
+            outputs = program.interpret_in_core(arrays)
     except BaseException:
         program.compiled = None
         raise
     seconds = time.perf_counter() - start
     if compiled:
-        estimate.learn(len(program.steps), seconds)
-        counters.programs_compiled += 1
-        counters.compile_seconds += seconds
-        _keep(program)
+        _compiled(program, seconds)
     else:
         counters.runs_op_by_op += 1
         counters.ops_run_singly += len(program.steps)
@@ -269,14 +300,32 @@ def _run_new(program: Program, arrays: list[Any], reason: str) -> list[Any]:
                 op.warm.add(avals)
         else:
             program.spent += seconds
-            start = time.perf_counter()
-            patience = PATIENCE * estimate.factor
-            if settings.mode == "auto" and interpreter.take_in(program, seconds, patience):
-                counters.interpreters_compiled += 1
-                counters.compile_seconds += time.perf_counter() - start
     how = "as one compiled program, compiled now" if compiled else "op by op"
     last = (program, reason, how, why)
     return outputs
+
+
+def _compiled(program: Program, seconds: float) -> None:
+    estimate.learn(len(program.steps), seconds)
+    counters.programs_compiled += 1
+    counters.compile_seconds += seconds
+    _keep(program)
+
+
+def _compile_later(program: Program, arrays: list[Any]) -> None:
+    """Compile a program in another thread. If that fails, it goes on as before."""
+    start = time.perf_counter()
+    try:
+        with strictness.lenient():
+            made = program.compile_for(arrays)
+            at_once(made, arrays)
+    except Exception:
+        program.spent = -inf
+    else:
+        program.compiled = made
+        _compiled(program, time.perf_counter() - start)
+    finally:
+        program.waits = False
 
 
 def _cold(program: Program) -> set[tuple[Op, Any]]:
@@ -284,9 +333,9 @@ def _cold(program: Program) -> set[tuple[Op, Any]]:
     return {(s.op, s.avals) for s, _ in program.steps if s.avals not in s.op.warm}
 
 
-def _decide(program: Program, cold: int, now: int) -> tuple[bool, str]:
+def _decide(program: Program, now: int) -> tuple[bool, str]:
     """Whether to compile a whole program now, and why or why not."""
-    if settings.mode != "auto":
+    if settings.mode not in POLICY:
         return settings.mode == "compiled", f"the mode is {settings.mode!r}"
     if now - program.last_run <= LOOP_WINDOW:
         program.returns += 1
@@ -295,10 +344,6 @@ def _decide(program: Program, cold: int, now: int) -> tuple[bool, str]:
     price = estimate.compile_seconds(len(program.steps))
     if program.spent > PATIENCE * price:
         return True, f"running it op by op had cost {program.spent * 1e3:.1f} ms"
-    global _speculations
-    if cold * estimate.compile_seconds(1) > price and _speculations < SPECULATIONS:
-        _speculations += 1
-        return True, f"{cold} of its ops would have had to be compiled one by one"
     return False, "its structure has not come back yet"
 
 

@@ -9,6 +9,7 @@ may compute what it needs from a snapshot of it without a lock.
 """
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from types import MappingProxyType
 from typing import Any, ClassVar, Protocol
@@ -17,9 +18,12 @@ from weakref import WeakSet, ref
 from funcgrad.engine.derivatives import Rule
 from funcgrad.engine.nodes import GraphNode, Variable
 from funcgrad.engine.ops import Op
+from funcgrad.engine.settings import settings
 from funcgrad.engine.threads import PerThread
 from funcgrad.engine.values import Aval, Value
 
+# A turn of a loop that has more calls is not looked at as one.
+LONGEST_TURN = 4096
 # Keys of the events that are not ops; the key of an input is its aval.
 LEAF = "leaf"  # a node that gathers a gradient is first used
 NODE = "node"  # a node that an earlier trace made is first used
@@ -155,13 +159,17 @@ class Trace:
             another thread may have brought the same node into its trace since.
         token: names the trace in the slots of values and nodes without keeping it alive.
         failed: whether its run failed.
+        eager: whether ops run at once, in the core, and nothing is recorded.
+        trail: the calls of the core since the loop last turned; see `tiers`.
         chain: the state at the end of the last walk whose gradients have a graph, and a number below that of
             every graph node made since; see `remembered.chain_ended`.
     """
 
-    __slots__ = ("chain", "failed", "held", "log", "nodes", "token")
+    __slots__ = ("chain", "eager", "failed", "held", "log", "nodes", "token", "trail")
 
-    def __init__(self) -> None:
+    def __init__(self, eager: bool = False) -> None:
+        self.eager = eager
+        self.trail: deque[Any] = deque(maxlen=LONGEST_TURN)
         self.token = object()
         self.held: dict[int, ref[Value]] = {}
         self.nodes: dict[int, tuple[ref[GraphNode], int]] = {}
@@ -225,6 +233,7 @@ class Recorder:
         observer: told of graph nodes; a new thread starts with the one that `observing` gives.
         levels: the transformations of functions under way, outermost first; see `levels`.
         walking: the nodes that the walk under way in this thread visits; None outside walks.
+        loop: how this thread's loop turns; see `tiers`.
     """
 
     __slots__ = (
@@ -232,6 +241,7 @@ class Recorder:
         "forward_enabled",
         "grad_enabled",
         "levels",
+        "loop",
         "observer",
         "trace",
         "walking",
@@ -241,13 +251,19 @@ class Recorder:
     observing: ClassVar[Callable[[], "Observer | None"]] = staticmethod(lambda: None)
 
     def __init__(self) -> None:
-        self.trace = Trace()
+        self.trace = Trace(starts_eager())
         self.grad_enabled = True
         self.forward_enabled = True
         self.watch: Watch | None = None
         self.observer = Recorder.observing()
         self.levels: tuple[Any, ...] = ()
         self.walking: Any = None
+        self.loop: Any = None
+
+
+def starts_eager() -> bool:
+    """Whether a thread begins in the core."""
+    return settings.core and settings.mode in ("auto", "eager")
 
 
 class _Local(PerThread):

@@ -15,7 +15,7 @@ from funcgrad.engine.nodes import GraphNode, Leaf, Variable, cut_off, hooked, ne
 from funcgrad.engine.ops import add, ones_like
 from funcgrad.engine.recording import State, Trace, add_to, local
 from funcgrad.engine.settings import settings
-from funcgrad.engine.trace import flush, record, record_values, variables_of
+from funcgrad.engine.trace import end_of_walk, record, record_values, variables_of
 from funcgrad.engine.values import Storage, Value
 
 _sequence = attrgetter("sequence")
@@ -70,7 +70,7 @@ def backward(root: Variable, accumulate: Accumulate, *, retain_graph: bool = Fal
         recorder.grad_enabled = before
     del gathered
     if recorder.walking is None:  # else it runs together with the rest of the walk around this one
-        flush("backward ended")
+        end_of_walk()
 
 
 def pull(

@@ -2,24 +2,27 @@
 
 import os
 
-MODES = ("auto", "op_by_op", "compiled")
+MODES = ("auto", "eager", "recorded", "op_by_op", "compiled")
 
 
 class Settings:
     """Bounds and mode; `engine.settings` is the one instance.
 
     Attributes:
-        mode: "auto" compiles what returns, "op_by_op" never compiles a whole program (for debugging), "compiled"
-            compiles every program at once. The environment variable FUNCGRAD_ENGINE sets it at import.
+        mode: "auto" begins in the core, records and compiles what repeats and takes time; "eager" stays in the core.
+            "recorded" records from the beginning and compiles what returns, "op_by_op" records and compiles no whole program,
+            "compiled" records and compiles every program at once. The environment variable FUNCGRAD_ENGINE sets it at import.
+        core: whether the core computes here: JAX's arrays are in the CPU's memory. Found out with the first op.
         buffer_size: how many events may be pending before they run. Read by every thread.
         state_limit: how many states of recordings are remembered.
         program_limit: how many compiled programs are kept; the least recently used goes first.
     """
 
-    __slots__ = ("buffer_size", "mode", "program_limit", "state_limit")
+    __slots__ = ("buffer_size", "core", "mode", "program_limit", "state_limit")
 
     def __init__(self) -> None:
         self.mode = check_mode(os.environ.get("FUNCGRAD_ENGINE", "auto"))
+        self.core = True
         self.buffer_size = 256
         self.state_limit = 16_384
         self.program_limit = 256

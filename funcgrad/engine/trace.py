@@ -3,15 +3,19 @@
 Where an argument carries a tracer, the op is applied at once instead. `recording` has the data that is written here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 from weakref import ref
 
-from funcgrad.engine import programs
+import jax
+import numpy as np
+
+from funcgrad.engine import eager, programs, tiers
+from funcgrad.engine.compiling import placed
 from funcgrad.engine.derivatives import rule_of
 from funcgrad.engine.nodes import GraphNode, Leaf, Variable
 from funcgrad.engine.ops import Op, as_tuple
-from funcgrad.engine.recording import LEAF, MORE, NODE, Recorder, State, Trace, local
+from funcgrad.engine.recording import LEAF, MORE, NODE, Observer, Recorder, State, Trace, local
 from funcgrad.engine.settings import settings
 from funcgrad.engine.values import NOWHERE, Storage, Value, Wrapped, is_tracer, with_wide_types
 
@@ -39,6 +43,15 @@ def record(op: Op, arguments: Sequence[Variable]) -> Any:
     values = [variable._storage.value for variable in arguments]
     nodes = [variable._node if grad else None for variable in arguments]
     trace = recorder.trace
+    if trace.eager and recorder.watch is None:
+        try:
+            results = eager.call(trace.trail, op, arguments, values, nodes)
+        except eager.NotHereError:
+            results = again(eager.call, values, trace, op, arguments, values, nodes)
+        if results is not None:
+            if recorder.observer is not None:
+                tell(recorder.observer, results, arguments)
+            return results
     token = trace.token
     event: list[Any] = [op]
     try:
@@ -78,6 +91,13 @@ def record_values(op: Op, values: Sequence[Value]) -> list[Value]:
     """`record` from values to values, for ops that want no gradient: most of a walk backward."""
     recorder = local.recorder
     trace = recorder.trace
+    if trace.eager and recorder.watch is None:
+        try:
+            made = eager.call_values(trace.trail, op, values)
+        except eager.NotHereError:
+            made = again(eager.call_values, values, trace, op, values)
+        if made is not None:
+            return made
     token = trace.token
     event: list[Any] = [op]
     try:
@@ -102,6 +122,24 @@ def record_values(op: Op, values: Sequence[Value]) -> list[Value]:
     if log[-1][0].position >= settings.buffer_size:
         flush("the buffer was full")
     return made
+
+
+def again(call: Callable[..., Any], values: Sequence[Value], trace: Trace, *arguments: Any) -> Any:
+    """A call that was not for the core, made again once its values are there. None where it has to be recorded."""
+    if jax.default_backend() != "cpu":
+        tiers.leave_core(local.recorder)
+        return None
+    if any(isinstance(value, Wrapped) or is_tracer(compute(value)) for value in values):
+        return None
+    return call(trace.trail, *arguments)
+
+
+def tell(observer: Observer, results: Any, arguments: Sequence[Variable]) -> None:
+    """Tell an observer of the node that a call by the core has left behind."""
+    nodes = [result[1] for result in (results if type(results) is list else [results])]
+    made = next((node for node in nodes if node is not None), None)
+    if made is not None:
+        observer.made(made, arguments)
 
 
 def _record_more(
@@ -171,6 +209,10 @@ def enter(recorder: Recorder, variable: Variable, value: Value) -> int:
         array = compute(value)
     if recorder.watch is not None:
         recorder.watch.reads(variable)
+    if type(array) is np.ndarray:
+        # The core made it. A program is likely to take it again, and takes JAX's in less time.
+        value.host = array
+        array = value.array = placed(array, value.aval.device, copy=False)
     if is_tracer(array):
         raise TracerFoundError
     trace = recorder.trace
@@ -250,14 +292,28 @@ def flush(reason: str) -> None:
     trace = recorder.trace
     log = trace.log
     if len(log) > 1:
-        recorder.trace = Trace()
+        recorder.trace = Trace(trace.eager)
         try:
-            made = programs.run(log, trace.held, reason)
+            made, program = programs.run(log, trace.held, reason, _when(trace))
         except BaseException:
             trace.failed = True
             raise
+        tiers.ran(recorder, program)
         if recorder.watch is not None:
             recorder.watch.ran(log[-1][0], made, reason)
+
+
+def _when(trace: Trace) -> str:
+    """When programs are compiled: at once, but for those of code that could also run in the core."""
+    if settings.mode != "auto" or not settings.core:
+        return "now"
+    return "never" if trace.eager else "later"
+
+
+def end_of_walk() -> None:
+    """A walk backward has ended, one that was begun by nobody's walk: run what is pending. Here loops turn."""
+    flush("backward ended")
+    tiers.turned(local.recorder)
 
 
 def compute(value: Value) -> Any:

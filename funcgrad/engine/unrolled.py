@@ -2,6 +2,7 @@
 
 from weakref import ref
 
+from funcgrad.engine import eager
 from funcgrad.engine.nodes import Variable
 from funcgrad.engine.ops import Op
 from funcgrad.engine.recording import local
@@ -9,11 +10,13 @@ from funcgrad.engine.settings import settings
 from funcgrad.engine.trace import (
     Result,
     TracerFoundError,
+    again,
     apply_at_once,
     enter,
     enter_node,
     flush,
     new_state,
+    tell,
 )
 from funcgrad.engine.values import Value
 
@@ -21,9 +24,19 @@ from funcgrad.engine.values import Value
 def record_one(op: Op, a: Variable) -> Result:
     """`record(op, (a,))` for an op with one output, unrolled as `record_two`."""
     recorder = local.recorder
+    trace = recorder.trace
+    if trace.eager and recorder.watch is None:
+        grad = recorder.grad_enabled
+        try:
+            found = eager.call_one(trace.trail, op, a, grad)
+        except eager.NotHereError:
+            found = again(eager.call_one, [a._storage.value], trace, op, a, grad)
+        if found is not None:
+            if recorder.observer is not None:
+                tell(recorder.observer, found, (a,))
+            return found
     given = a._storage.value
     node = a._node if recorder.grad_enabled else None
-    trace = recorder.trace
     token = trace.token
     try:
         slot = given.slot
@@ -55,11 +68,22 @@ def record_one(op: Op, a: Variable) -> Result:
 def record_two(op: Op, a: Variable, b: Variable) -> Result:
     """`record(op, (a, b))` for an op with one output, unrolled: the case that a training step is made of."""
     recorder = local.recorder
+    trace = recorder.trace
+    if trace.eager and recorder.watch is None:
+        grad = recorder.grad_enabled
+        try:
+            found = eager.call_two(trace.trail, op, a, b, grad)
+        except eager.NotHereError:
+            values = [a._storage.value, b._storage.value]
+            found = again(eager.call_two, values, trace, op, a, b, grad)
+        if found is not None:
+            if recorder.observer is not None:
+                tell(recorder.observer, found, (a, b))
+            return found
     first, second = a._storage.value, b._storage.value
     first_node = second_node = None
     if recorder.grad_enabled:
         first_node, second_node = a._node, b._node
-    trace = recorder.trace
     token = trace.token
     try:
         slot = first.slot

@@ -82,13 +82,16 @@ class Value:
 
     Attributes:
         array: the array once computed; None while pending.
+        host: NumPy's view of `array`, once the core has asked for it; not there before. See `host_of`.
         aval: its type.
         slot: where it stands: (the token of a trace, its position there). One attribute, so that a thread that brings
             the value into its own trace never leaves another thread half of each.
         trace: while pending, the trace that can compute it.
     """
 
-    __slots__ = ("__weakref__", "array", "aval", "slot", "trace")
+    __slots__ = ("__weakref__", "array", "aval", "host", "slot", "trace")
+
+    host: Any
 
     def __init__(self, array: Any, aval: Aval, slot: Slot = NOWHERE, trace: Any = None) -> None:
         self.array = array
@@ -104,6 +107,15 @@ class Value:
             devices = array.devices()
             device = next(iter(devices)) if len(devices) == 1 else array.sharding
         return cls(array, Aval(array.shape, array.dtype, device))
+
+
+def host_of(value: Value) -> Any:
+    """The array of a value, as NumPy's. It is not to be changed: it may be JAX's own memory."""
+    try:
+        return value.host
+    except AttributeError:
+        host = value.host = np.asarray(value.array)
+        return host
 
 
 class Wrapped(Value):

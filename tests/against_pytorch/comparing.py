@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad import engine
 from tests.against_pytorch.programs import INSTRUCTIONS, START, Program, run, run_machine
 from tests.both_sides import ours, theirs
+from tests.engine_modes import mode as engine_mode
 
 TOLERANCE = 1e-9
 # Where rounding is amplified, PyTorch itself gives other numbers for a start that differs by rounding.
@@ -49,7 +49,7 @@ def difference(program: Program, mode: str, times: int = 1) -> str | None:
     """
     reference = run_machine(theirs, program)
     expected = reference.seen
-    with engine.mode(mode):
+    with engine_mode(mode):
         for _ in range(times):
             found = _first_difference(run(ours, program), expected, None)
             if found is not None:

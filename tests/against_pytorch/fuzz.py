@@ -14,6 +14,7 @@ from collections import Counter
 from tests.against_pytorch import idioms
 from tests.against_pytorch.comparing import difference, skipped, told
 from tests.against_pytorch.programs import INSTRUCTIONS, Program
+from tests.engine_modes import MODES
 
 
 def program_of(seed: int, longest: int) -> list[tuple[int, int]]:
@@ -52,7 +53,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--programs", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0, help="of the first program")
-    parser.add_argument("--mode", default="op_by_op", choices=["op_by_op", "auto", "compiled"])
+    parser.add_argument("--mode", default="op_by_op", choices=MODES)
     parser.add_argument("--times", type=int, default=2, help="how often each runs on the shim")
     parser.add_argument("--longest", type=int, default=20, help="instructions at most")
     parser.add_argument("--failures", type=int, default=1, help="stop after so many")

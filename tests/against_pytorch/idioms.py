@@ -17,7 +17,7 @@ import pytest
 
 import funcgrad
 import funcgrad.torch as ours
-from funcgrad import engine
+from tests.engine_modes import mode as engine_mode
 
 Weights = list[Any]
 # Takes the namespace, the weights and the data; a vector of results, one a row.
@@ -440,7 +440,7 @@ def difference(seed: int, mode: str, times: int = 1) -> str | None:
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         expected = program.train(theirs)
-        with engine.mode(mode):
+        with engine_mode(mode):
             for _ in range(times):
                 found = _compared(program.train(ours), expected)
                 if found is not None:

@@ -10,7 +10,13 @@ pytest.importorskip("torch")
 from tests.against_pytorch.idioms import difference
 
 # Compiling takes its time, so there are fewer of those.
-SEEDS = {"op_by_op": range(12), "auto": range(12, 16), "compiled": range(16, 18)}
+SEEDS = {
+    "eager": range(12),
+    "auto": range(12, 14),
+    "switching": range(14, 18),
+    "op_by_op": range(18, 20),
+    "compiled": range(20, 22),
+}
 
 
 @pytest.mark.parametrize(

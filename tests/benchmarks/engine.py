@@ -113,7 +113,6 @@ def compiled_between(before: engine.Stats, after: engine.Stats) -> str:
     counts = {
         "programs": after.programs_compiled - before.programs_compiled,
         "kernels": after.kernels_compiled - before.kernels_compiled,
-        "interpreters": after.interpreters_compiled - before.interpreters_compiled,
     }
     return " + ".join(f"{count} {what}" for what, count in counts.items() if count) or "nothing"
 

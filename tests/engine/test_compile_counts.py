@@ -9,6 +9,8 @@ from funcgrad import engine
 from funcgrad.engine import programs
 from tests.benchmarks.cases import CASES, changing_graph
 
+pytestmark = pytest.mark.usefixtures("recorded")
+
 # Turns that end with a look at the result, and how many iterations each has.
 WARM_UP, TURNS, ITERATIONS = 6, 4, 5
 LONG = ("chain of 10,000 ops",)

@@ -12,6 +12,8 @@ import funcgrad.torch as torch
 from funcgrad import engine
 from funcgrad.engine import programs, recording
 
+pytestmark = pytest.mark.usefixtures("recorded")
+
 
 @pytest.fixture(autouse=True)
 def nothing_pending():
@@ -154,7 +156,7 @@ def test_structures_that_keep_changing_run_op_by_op_without_compiling():
     assert now.ops_run_singly - before.ops_run_singly == 50 * 13
 
 
-@pytest.mark.parametrize("mode", ["auto", "op_by_op", "compiled"])
+@pytest.mark.parametrize("mode", ["auto", "eager", "recorded", "op_by_op", "compiled"])
 def test_every_mode_computes_the_same(mode):
     with engine.mode("op_by_op"):
         x, y, w = lesson(5, 3, seed=1)
@@ -175,7 +177,10 @@ def test_a_mode_is_kept_to():
         before = engine.stats().ops_run_singly
         torch.ones(2).exp().sin().tolist()
         assert engine.stats().ops_run_singly == before
-    with pytest.raises(ValueError, match="auto, op_by_op, compiled"), engine.mode("fast"):
+    with (
+        pytest.raises(ValueError, match="auto, eager, recorded, op_by_op, compiled"),
+        engine.mode("fast"),
+    ):
         pass
 
 
@@ -240,7 +245,10 @@ def test_the_environment_chooses_the_mode():
         )
 
     assert run("op_by_op").stdout == "op_by_op\n"
-    assert "the engine's mode is one of auto, op_by_op, compiled" in run("fast").stderr
+    assert (
+        "the engine's mode is one of auto, eager, recorded, op_by_op, compiled"
+        in run("fast").stderr
+    )
 
 
 @pytest.mark.parametrize("mode", ["op_by_op", "compiled"])

@@ -10,6 +10,8 @@ import funcgrad.torch as ours
 from funcgrad import engine
 from funcgrad.engine import remembered
 
+pytestmark = pytest.mark.usefixtures("recorded")
+
 ROUNDS = 5  # the first is walked, the second noted, the rest are done again
 
 

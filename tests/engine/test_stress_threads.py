@@ -232,7 +232,7 @@ def test_a_graph_used_by_two_threads_at_any_moment_is_right_in_both():
         shared.clear()
 
 
-def test_a_thread_can_record_at_any_moment_of_another_s_pruning(monkeypatch):
+def test_a_thread_can_record_at_any_moment_of_another_s_pruning(monkeypatch, recorded):
     monkeypatch.setattr(engine.settings, "state_limit", 1)
     start, lengths = torch.tensor([1.0, 2.0]), count(1)
 
@@ -247,7 +247,7 @@ def test_a_thread_can_record_at_any_moment_of_another_s_pruning(monkeypatch):
         assert recording.tree.size < 200
 
 
-def test_a_program_can_be_evicted_at_any_moment(monkeypatch):
+def test_a_program_can_be_evicted_at_any_moment(monkeypatch, recorded):
     monkeypatch.setattr(engine.settings, "program_limit", 1)
     start = torch.tensor([1.0, 2.0])
 

@@ -103,7 +103,7 @@ class Program:
     def run(self, arrays: Sequence[Any]) -> Arrays:
         """The results, computed now."""
         with self.entered(arrays) as (tensors, edges):
-            results = [result._array() for result in self.results(tensors, edges, False)]
+            results = [result._jax_array() for result in self.results(tensors, edges, False)]
             self.walked = keeping.state.walked
         return results
 

@@ -150,7 +150,7 @@ class Objects:
             for each in self.optimizers
         ]
         try:
-            self.put(tree, lambda tensor, _: tensor._array())
+            self.put(tree, lambda tensor, _: tensor._jax_array())
             yield
         finally:
             for tensor, storage, value, version, node, nr, grad in tensors:
@@ -181,7 +181,7 @@ def number_of(tensor: Tensor, before: Any) -> Any:
 
 def array_of(leaf: Any) -> Any:
     """A tensor's elements, or a number as an array."""
-    return leaf._array() if is_tensor(leaf) else with_wide_types(jnp.asarray, leaf)
+    return leaf._jax_array() if is_tensor(leaf) else with_wide_types(jnp.asarray, leaf)
 
 
 def tensor_from(array: Any) -> Tensor:

@@ -251,7 +251,7 @@ def _array(leaf: Any) -> Any:
     watch = local.recorder.watch
     if watch is not None and leaf._node is not None:
         watch.escapes(leaf)
-    return leaf._array()
+    return leaf._jax_array()
 
 
 def _positions(given: Any, name: str) -> tuple[int, ...]:

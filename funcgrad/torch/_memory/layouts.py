@@ -6,7 +6,7 @@ flat array, or a gather.
 """
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from math import prod
 from typing import Any, NamedTuple
 
@@ -123,11 +123,16 @@ def _write_whole(of: Layout) -> Any:
     return lambda array, offset, new: new.reshape(of.shape)
 
 
+# Offsets are never negative.
+_window = partial(lax.dynamic_slice, allow_negative_indices=False)
+_with_window = partial(lax.dynamic_update_slice, allow_negative_indices=False)
+
+
 def _read_range(of: Layout) -> Any:
     count = prod(of.size)
 
     def read(array: Any, offset: Any) -> Any:
-        return lax.dynamic_slice(array.reshape(-1), (offset,), (count,)).reshape(of.size)
+        return _window(array.reshape(-1), (offset,), (count,)).reshape(of.size)
 
     return read
 
@@ -135,7 +140,7 @@ def _read_range(of: Layout) -> Any:
 def _write_range(of: Layout) -> Any:
     def write(array: Any, offset: Any, new: Any) -> Any:
         flat = array.reshape(-1)
-        return lax.dynamic_update_slice(flat, new.reshape(-1), (offset,)).reshape(of.shape)
+        return _with_window(flat, new.reshape(-1), (offset,)).reshape(of.shape)
 
     return write
 
@@ -153,10 +158,17 @@ def _block(of: Layout) -> tuple[Any, Sizes, Sizes, Sizes]:
     strides = contiguous(of.shape).stride
 
     def starts(offset: Any) -> list[Any]:
-        return [
-            offset // step % length if length > 1 else 0
-            for step, length in zip(strides, of.shape, strict=True)
-        ]
+        kind = offset.dtype.type
+        found: list[Any] = []
+        for step, length in zip(strides, of.shape, strict=True):
+            start = kind(0)
+            if length > 1:
+                start = offset if step == 1 else lax.div(offset, kind(step))
+                # The outermost dimension that has several elements is the last to be counted through.
+                if any(n > 1 for n in of.shape[: len(found)]):
+                    start = lax.rem(start, kind(length))
+            found.append(start)
+        return found
 
     return starts, tuple(lengths), order, single
 
@@ -166,14 +178,10 @@ def _read_block(of: Layout) -> Any:
 
     def read(array: Any, offset: Any) -> Any:
         if lengths != of.shape:
-            array = lax.dynamic_slice(array, _alike(starts(offset), offset), lengths)
+            array = _window(array, starts(offset), lengths)
         return jnp.broadcast_to(array.transpose(order).reshape(single), of.size)
 
     return read
-
-
-def _alike(starts: list[Any], offset: Any) -> list[Any]:
-    return [jnp.asarray(start, offset.dtype) for start in starts]
 
 
 def _write_block(of: Layout) -> Any:
@@ -185,7 +193,7 @@ def _write_block(of: Layout) -> Any:
         block = once(new).reshape([lengths[dim] for dim in order]).transpose(back)
         if lengths == of.shape:
             return block
-        return lax.dynamic_update_slice(array, block, _alike(starts(offset), offset))
+        return _with_window(array, block, starts(offset))
 
     return write
 
@@ -223,7 +231,7 @@ def _read_nested(of: Layout) -> Any:
     levels, order, single = _levels(of)
 
     def read(array: Any, offset: Any) -> Any:
-        block = lax.dynamic_slice(array.reshape(-1), (offset,), (_reach(levels),))
+        block = _window(array.reshape(-1), (offset,), (_reach(levels),))
         for step, length, reach in levels:
             block = _split(block, step, length)[..., :reach]
         # The block's dimensions go from the largest stride to the smallest; the view may have another order.
@@ -242,7 +250,7 @@ def _write_nested(of: Layout) -> Any:
 
     def write(array: Any, offset: Any, new: Any) -> Any:
         flat = array.reshape(-1)
-        block = lax.dynamic_slice(flat, (offset,), (_reach(levels),))
+        block = _window(flat, (offset,), (_reach(levels),))
         around = []
         for step, length, reach in levels:
             split = _split(block, step, length)
@@ -252,7 +260,7 @@ def _write_nested(of: Layout) -> Any:
         for split, count in reversed(around):
             whole = jnp.concatenate([made, split[..., made.shape[-1] :]], -1)
             made = whole.reshape(*whole.shape[:-2], -1)[..., :count]
-        return lax.dynamic_update_slice(flat, made, (offset,)).reshape(of.shape)
+        return _with_window(flat, made, (offset,)).reshape(of.shape)
 
     return write
 

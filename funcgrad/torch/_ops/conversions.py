@@ -212,7 +212,7 @@ def converted(
     if where is not None and device_of(where) != self.device:
         target = device_of(where).jax_device()
         moved = tensor_of(*record(_cast(wanted.numpy_dtype, None), (self,)))
-        moved._storage.value = Value.of(jax.device_put(moved._array(), target))
+        moved._storage.value = Value.of(jax.device_put(moved._jax_array(), target))
         if local.recorder.watch is not None:
             local.recorder.watch.applied([moved._storage.value])
         return in_format(moved, memory_format)

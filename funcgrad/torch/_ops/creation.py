@@ -425,12 +425,12 @@ def _dlpack(self: Tensor, **asked_for: Any) -> Any:
     """
     if self.requires_grad:
         raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
-    return self._array().__dlpack__(**asked_for)
+    return self._jax_array().__dlpack__(**asked_for)
 
 
 def _dlpack_device(self: Tensor) -> Any:
     """DLPack's name for where the elements are."""
-    return self._array().__dlpack_device__()
+    return self._jax_array().__dlpack_device__()
 
 
 def _array_wrap(

@@ -28,7 +28,6 @@ MASKS = {"torch.bool", "torch.uint8", "bool", "uint8"}
 
 def _places(tensor: Tensor, of: Geometry, dim: int) -> list[Tensor]:
     """The index tensors for `tensor`: itself, or for a mask the indices of its set places, one tensor for each dimension."""
-    value = tensor._storage.value
     if str(tensor.dtype) not in MASKS:
         return [tensor]
     if tensor.dtype is uint8:
@@ -37,15 +36,26 @@ def _places(tensor: Tensor, of: Geometry, dim: int) -> list[Tensor]:
             UserWarning,
             stacklevel=2,
         )
-    shape = value.aval.shape
+    _check_mask(tensor, of, dim)
+    array = np.asarray(concrete(tensor._array(), MASK))
+    return [place_of_mask(tensor, each) for each in np.nonzero(array)]
+
+
+def _check_mask(mask: Tensor, of: Geometry, dim: int) -> None:
+    """Check that a mask has the shape of the dimensions that it indexes, from `dim` on.
+
+    Raises:
+        IndexError: it has another.
+    """
+    shape = mask._storage.value.aval.shape
+    if dim + len(shape) > len(of.size):
+        raise IndexError(f"too many indices for tensor of dimension {len(of.size)}")
     for k, length in enumerate(shape):
         if of.size[dim + k] != length:
             raise IndexError(
                 f"The shape of the mask {list(shape)} at index {k} does not match the shape of the indexed tensor "
                 f"{list(of.size)} at index {dim + k}"
             )
-    array = np.asarray(concrete(tensor._array(), MASK))
-    return [place_of_mask(tensor, each) for each in np.nonzero(array)]
 
 
 class _MaskStorage(Storage):
@@ -228,6 +238,17 @@ def _scatter_in_memory(of: Geometry, dims: tuple[int, ...], accumulate: bool) ->
     return Op("index_put", function, label="IndexPutBackward0", counted=2, saves=(-1,))
 
 
+@lru_cache(maxsize=1024)
+def _fill(dim: int) -> Op:
+    """`_scatter` of one value at a mask's set places, from `dim` on. No place is looked up, so the shapes do not change."""
+
+    def function(x: Any, value: Any, mask: Any) -> Any:
+        after = x.ndim - dim - mask.ndim
+        return jnp.where(mask.reshape(mask.shape + (1,) * after), value.reshape(()), x)
+
+    return Op("index_put", function, label="IndexPutBackward0", counted=2, saves=(-1,))
+
+
 def check_same_dtype(target: Tensor, value: Tensor) -> None:
     """Check that the target and the value have the same dtype.
 
@@ -259,6 +280,15 @@ def index_put(target: Tensor, arrays: Sequence[Any], value: Tensor, accumulate: 
             "operation. This also applies to advanced indexing e.g. tensor[indices] = tensor",
             stacklevel=3,
         )
+    if single and value.ndim < 2 and _is_mask(given[0]) and given[0].ndim and not of.repeats:
+        dim = next(k for k, each in enumerate(arrays) if each is not None)
+        _check_mask(given[0], of, dim)
+        check_no_overlap(target, value, whole=True)
+        if local.recorder.levels:
+            check_transformed(target, [given[0]], "index_put_")
+        if value.ndim:
+            check_same_dtype(target, value)
+        return in_place(_fill(dim), target, value, given[0])
     dims, tensors = _checked(of, arrays)
     for each in (*tensors, value):
         check_no_overlap(target, each, whole=True)

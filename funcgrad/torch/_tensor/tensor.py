@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from funcgrad.engine import Aval, Leaf, Storage, Value, Variable, compiling, compute, local
-from funcgrad.engine.compiling import placed
+from funcgrad.engine.compiling import copied, placed
 from funcgrad.engine.levels import duals
 from funcgrad.engine.values import Wrapped, is_tracer
 from funcgrad.torch._levels import refusals
@@ -376,8 +376,16 @@ class Tensor(Variable):
     # -- its elements ---------------------------------------------------------------------------------------------
 
     def _array(self) -> Any:
-        """The elements as a JAX array, computed if they were pending; a tracer inside a JAX transformation."""
+        """The elements as NumPy's or JAX's array, computed if they were pending; a tracer inside a JAX transformation."""
         return compute(self._storage.value)
+
+    def _jax_array(self) -> Any:
+        """The elements as a JAX array, or a tracer."""
+        value = self._storage.value
+        array = compute(value)
+        if isinstance(array, (np.ndarray, np.generic)):
+            return placed(array, value.aval.device, copy=False)
+        return array
 
     def numpy(self, *, force: bool = False) -> np.ndarray:
         """The elements as a NumPy array, read-only.
@@ -392,7 +400,9 @@ class Tensor(Variable):
         array = self._array()
         if is_transformed(array):
             raise RuntimeError(refusals.NO_STORAGE)
-        return np.asarray(concrete(array, refusals.NO_STORAGE))
+        elements = np.asarray(concrete(array, refusals.NO_STORAGE)).view()
+        elements.flags.writeable = False
+        return elements
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         """The elements, for NumPy's functions."""
@@ -412,7 +422,7 @@ class Tensor(Variable):
                 "Can't make a JAX array of a Tensor that requires grad, whose gradient would be lost. Put the tensor "
                 "on the left of an operator, use torch.from_jax(function), or tensor.detach()."
             )
-        return self._array()
+        return self._jax_array()
 
     def __reversed__(self) -> "Tensor":
         """The rows in reversed order; a 0-d tensor itself."""
@@ -593,7 +603,7 @@ def place(array: Any, where: "device | str | int | None" = None) -> Value:
     """A value with a copy of a NumPy or JAX array's elements; on the device `where` if it is given."""
     if is_tracer(array):
         return Value.of(array)
-    value = Value.of(placed(array, None if where is None else device(where).jax_device()))
+    value = copied(array, None if where is None else device(where).jax_device())
     # A forked process has no watch here, so that it can unpack tensors which other processes send.
     watch = None if compiling.forked else local.recorder.watch
     if watch is not None:

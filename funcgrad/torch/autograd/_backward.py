@@ -97,7 +97,7 @@ def backward(
         raise as_pytorch(error) from None
     keeping.fix(freed)
     if local.recorder.walking is None:  # else it runs with the rest of the outer walk
-        engine.flush("backward ended")
+        engine.end_of_walk()
 
 
 def grad(
@@ -173,7 +173,7 @@ def grad(
     if materialize_grads:
         found = _materialized(found, wanted, create_graph)
     if local.recorder.walking is None and (not create_graph or engine.chain_ended()):
-        engine.flush("backward ended")
+        engine.end_of_walk()
     return dict(zip(inputs, found, strict=True)) if type(inputs) is dict else found
 
 

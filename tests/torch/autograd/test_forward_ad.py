@@ -209,7 +209,7 @@ def test_complaint_is_pytorchs(case):
             forward_ad(t).exit_dual_level()
 
 
-def test_plain_ops_are_recorded_as_ever_while_a_level_is_there():
+def test_plain_ops_are_recorded_as_ever_while_a_level_is_there(recorded):
     from funcgrad.engine import stats
 
     with forward_ad(ours).dual_level():

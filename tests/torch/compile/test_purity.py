@@ -97,7 +97,7 @@ def test_pytrees_and_other_arguments_pass():
     np.testing.assert_allclose(out["sum"], 3 * w, rtol=1e-6)
 
 
-def test_a_pending_tensor_captured_by_a_traced_function_is_a_constant():
+def test_a_pending_tensor_captured_by_a_traced_function_is_a_constant(recorded):
     captured = torch.ones(3) * 2 + 1
     assert engine.stats().pending_ops >= 2
     w, _, _ = data()

@@ -258,7 +258,7 @@ def test_tensors_in_a_state_dict_are_the_optimizers_own():
 
 
 @pytest.mark.parametrize(("name", "options"), CASES[:-1], ids=IDS[:-1])
-def test_a_rate_that_decays_compiles_nothing(name, options):
+def test_a_rate_that_decays_compiles_nothing(name, options, recorded):
     w = ours.tensor([1.0, -2.0], requires_grad=True)
     optimizer = getattr(ours.optim, name)([w], **options)
     schedule = ours.optim.lr_scheduler.ExponentialLR(optimizer, 0.9)
@@ -281,7 +281,7 @@ def test_a_rate_that_decays_compiles_nothing(name, options):
 
 
 @pytest.mark.parametrize(("name", "options"), CASES[:-1], ids=IDS[:-1])
-def test_a_step_is_one_op_a_parameter(name, options):
+def test_a_step_is_one_op_a_parameter(name, options, recorded):
     parameters = [ours.ones(size, requires_grad=True) for size in (1, 2, 3)]
     optimizer = getattr(ours.optim, name)(parameters, **options)
     for k in range(2):

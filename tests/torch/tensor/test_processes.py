@@ -69,7 +69,7 @@ def test_processes_forked_later_say_at_once_what_to_do(tmp_path):
 
 
 @needs_fork
-def test_a_forked_process_reads_what_was_computed():
+def test_a_forked_process_reads_what_was_computed(recorded):
     computed = torch.ones(1000).cumsum(0)[-1:].clone()
     computed.tolist()
     pending = torch.ones(2) * 2

@@ -34,7 +34,7 @@ def first_line(words):
 
 
 def x(t):
-    return t.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    return t.tensor([1.0, 2.0, 3.0], dtype=t.float64, requires_grad=True)
 
 
 class Counted:
@@ -407,7 +407,7 @@ def test_an_argument_may_be_a_dual_tensor():
     def call(t, c):
         forward_ad = t.autograd.forward_ad
         with forward_ad.dual_level():
-            dual = forward_ad.make_dual(x(t).detach(), t.ones(3))
+            dual = forward_ad.make_dual(x(t).detach(), t.ones(3, dtype=t.float64))
             return tuple(forward_ad.unpack_dual(c.checkpoint(Counted(), dual, use_reentrant=False)))
 
     check(call)

@@ -1,0 +1,224 @@
+"""The core: calling an op finds its kernel by the types of the arguments, runs it, and leaves a graph node behind.
+
+Nothing is recorded and nothing compiled, so code that runs once, or that differs each time, is as fast as it can be. Code
+that repeats is recorded instead (`trace`) once `tiers` finds that this pays.
+"""
+
+from collections.abc import Callable, Sequence
+from contextvars import copy_context
+from functools import partial
+from math import prod
+from typing import Any, Protocol
+
+import jax
+import numpy as np
+
+from funcgrad.engine.compiling import at_once
+from funcgrad.engine.derivatives import rule_of
+from funcgrad.engine.nodes import GraphNode, Variable
+from funcgrad.engine.ops import Op, as_tuple, remember
+from funcgrad.engine.threads import PerThread
+from funcgrad.engine.values import (
+    NOWHERE,
+    Aval,
+    Value,
+    Wrapped,
+    host_of,
+    is_tracer,
+    with_wide_types,
+)
+from funcgrad.strictness import lenient
+
+Result = tuple[Value, GraphNode | None, int]
+
+
+# About what a compiled program saves: for each element read or written between ops, and for each kernel of XLA's.
+ELEMENT_SECONDS, DISPATCH_SECONDS = 0.7e-9, 15e-6
+
+
+class Trail(Protocol):
+    """Where calls are noted."""
+
+    def append(self, call: "Call", /) -> None:
+        """Note a call."""
+
+
+class NotHereError(Exception):
+    """This call is not for the core: an argument is pending or a tracer, or arrays are not in the CPU's memory."""
+
+
+class _Quiet(PerThread):
+    """Runs kernels without NumPy's warnings of overflow and division: XLA gives none.
+
+    Attributes:
+        run: `run(kernel, *arrays)`; the setting holds inside it alone.
+    """
+
+    def __init__(self) -> None:
+        context = copy_context()
+        context.run(np.seterr, all="ignore")
+        self.run = context.run
+
+
+_quiet = _Quiet()
+
+
+class Call:
+    """How an op is called on arguments of some types, some of which want a gradient.
+
+    Attributes:
+        kernel: computes the op on arrays of these types.
+        of_numpy: whether it takes NumPy's arrays alone.
+        avals: the types of the results.
+        rule: how its graph node is made; None where there is none.
+        gain: seconds that a compiled program around it may save.
+    """
+
+    __slots__ = ("avals", "gain", "kernel", "of_numpy", "rule")
+
+    def __init__(self, op: Op, avals: tuple[Aval, ...], wants: tuple[bool, ...]) -> None:
+        if jax.default_backend() != "cpu":
+            raise NotHereError
+        self.avals = op.types(avals)
+        self.rule = rule_of(op, avals, wants)
+        kernel = op.numpy_kernel(avals)
+        self.of_numpy = kernel is not None
+        self.kernel: Callable[..., Any] = kernel or partial(_on_xla, op.kernel)
+        self.gain = DISPATCH_SECONDS
+        if kernel is not None:
+            elements = sum(prod(aval.shape) for aval in (*avals, *self.avals))
+            self.gain = ELEMENT_SECONDS * elements * kernel.fuses
+
+
+def _on_xla(kernel: Callable[..., Any], *arrays: Any) -> Any:
+    """The results of a kernel of XLA's, with 64-bit types as they are, also while JAX traces something else."""
+    with lenient():
+        outputs = with_wide_types(kernel, *arrays)
+        return at_once(kernel, arrays) if is_tracer(as_tuple(outputs)[0]) else outputs
+
+
+def array_of(value: Value, of_numpy: bool) -> Any:
+    """The array of a value that has one, NumPy's if asked for.
+
+    Raises:
+        NotHereError: it is pending, or a tracer, or wrapped for a level.
+    """
+    array = value.array
+    if array is None or is_tracer(array) or isinstance(value, Wrapped):
+        raise NotHereError
+    return host_of(value) if of_numpy else array
+
+
+_NUMPY = frozenset({np.ndarray, *(np.dtype(kind).type for kind in "?bhilqBHILQefdFD")})
+
+
+def call_one(trail: Trail, op: Op, a: Variable, grad: bool) -> Result:
+    """Call an op that has one argument and one result.
+
+    Args:
+        trail: where the call is noted; so in the functions below.
+        op: the op.
+        a: its argument.
+        grad: whether a graph node is left behind where the argument wants a gradient.
+    """
+    given = a._storage.value
+    node = a._node if grad else None
+    key = (given.aval, node is None)
+    call = op.calls.get(key)
+    if call is None:
+        call = _made(op, key, (given.aval,), (node is not None,))
+    array = given.array
+    if type(array) not in _NUMPY or type(given) is not Value:
+        array = array_of(given, call.of_numpy)
+    trail.append(call)
+    value = Value(_quiet.run(call.kernel, array), call.avals[0])
+    rule = call.rule
+    return value, None if rule is None else rule.make((a,), (given,), (node,), NOWHERE), 0
+
+
+def call_two(trail: Trail, op: Op, a: Variable, b: Variable, grad: bool) -> Result:
+    """Call an op that has two arguments and one result."""
+    first, second = a._storage.value, b._storage.value
+    first_node = second_node = None
+    if grad:
+        first_node, second_node = a._node, b._node
+    key = (first.aval, first_node is None, second.aval, second_node is None)
+    call = op.calls.get(key)
+    if call is None:
+        wants = (first_node is not None, second_node is not None)
+        call = _made(op, key, (first.aval, second.aval), wants)
+    x, y = first.array, second.array
+    if type(x) not in _NUMPY or type(first) is not Value:
+        x = array_of(first, call.of_numpy)
+    if type(y) not in _NUMPY or type(second) is not Value:
+        y = array_of(second, call.of_numpy)
+    trail.append(call)
+    value = Value(_quiet.run(call.kernel, x, y), call.avals[0])
+    rule = call.rule
+    if rule is None:
+        return value, None, 0
+    made = rule.make((a, b), (first, second), (first_node, second_node), NOWHERE)
+    return value, made, 0
+
+
+def call(
+    trail: Trail,
+    op: Op,
+    arguments: Sequence[Variable],
+    values: Sequence[Value],
+    nodes: Any,
+) -> Any:
+    """Call an op. Takes the values and nodes of its arguments, which another thread may change; returns what `record` does."""
+    avals = tuple([value.aval for value in values])
+    wants = tuple([node is not None for node in nodes])
+    found = op.calls.get((avals, wants)) or _made(op, (avals, wants), avals, wants)
+    trail.append(found)
+    outputs = _run(found, values)
+    made = None
+    if found.rule is not None:
+        made = found.rule.make(arguments, values, nodes, NOWHERE)
+    if len(found.avals) == 1:
+        return Value(outputs, found.avals[0]), made, 0
+    return [
+        (Value(array, aval), made if aval.inexact else None, number)
+        for number, (array, aval) in enumerate(zip(outputs, found.avals, strict=True))
+    ]
+
+
+def call_values(trail: Trail, op: Op, values: Sequence[Value]) -> list[Value]:
+    """Call an op from values to values; no gradient is wanted."""
+    key = tuple([value.aval for value in values])
+    found = op.calls.get(key) or _made(op, key, key, (False,) * len(key))
+    trail.append(found)
+    outputs = _run(found, values)
+    if len(found.avals) == 1:
+        return [Value(outputs, found.avals[0])]
+    return [Value(array, aval) for array, aval in zip(outputs, found.avals, strict=True)]
+
+
+def run(op: Op, avals: tuple[Aval, ...], arrays: Sequence[Any]) -> Any:
+    """The results of an op as arrays, one or a tuple of several."""
+    found = op.calls.get(avals) or _made(op, avals, avals, (False,) * len(avals))
+    if found.of_numpy:
+        arrays = [each if type(each) in _NUMPY else np.asarray(each) for each in arrays]
+    return _one_or_several(found, _quiet.run(found.kernel, *arrays))
+
+
+def _made(op: Op, key: Any, avals: tuple[Aval, ...], wants: tuple[bool, ...]) -> Call:
+    return remember(op.calls, key, Call(op, avals, wants))
+
+
+def _run(call: Call, values: Sequence[Value]) -> Any:
+    arrays = []
+    for value in values:
+        array = value.array
+        if type(array) not in _NUMPY or type(value) is not Value:
+            array = array_of(value, call.of_numpy)
+        arrays.append(array)
+    return _one_or_several(call, _quiet.run(call.kernel, *arrays))
+
+
+def _one_or_several(call: Call, outputs: Any) -> Any:
+    if len(call.avals) > 1 or type(outputs) not in (tuple, list):
+        return outputs
+    return outputs[0]

@@ -1,0 +1,333 @@
+"""An op's kernel on a CPU: a Python function of NumPy calls, written from the op's jaxpr.
+
+On small arrays such a function takes as long as PyTorch's op does, and it compiles nothing, so code that runs once costs
+little. Ops that NumPy has no equal of keep XLA's kernel. `numpy_rules` has the table from JAX's primitives to NumPy.
+"""
+
+import importlib
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from jax.extend.core import Literal, jaxprs_in_params
+
+from funcgrad.engine.numpy_rules import DIMENSIONS, ELEMENTWISE, RULES, SPECIAL, NoRuleError
+
+
+class Kernel(Protocol):
+    """A function of arrays.
+
+    Attributes:
+        fuses: see `fuses`.
+    """
+
+    fuses: bool
+
+    def __call__(self, *arrays: Any) -> Any:
+        """One array, or a tuple of several."""
+
+
+# Makes an object that a kernel refers to, from the lengths.
+Later = Callable[[dict[str, Any]], Any]
+
+_NAME = re.compile(r"\bv\d+\b")
+
+_DTYPES = frozenset(
+    map(
+        np.dtype, ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
+    )
+) | {np.dtype("float32"), np.dtype("float64")}
+
+# Equations that only call another jaxpr: the parameter that holds it.
+_CALLS = {
+    "jit": "jaxpr",
+    "pjit": "jaxpr",
+    "closed_call": "call_jaxpr",
+    "core_call": "call_jaxpr",
+    "custom_jvp_call": "call_jaxpr",
+    "custom_vjp_call": "call_jaxpr",
+    "custom_vjp_call_jaxpr": "fun_jaxpr",
+    "remat": "jaxpr",
+    "remat2": "jaxpr",
+    "checkpoint": "jaxpr",
+}
+
+
+def supported(dtype: Any) -> bool:
+    """Whether NumPy computes in a dtype as XLA does. Half precision and complex numbers are left to XLA."""
+    return dtype in _DTYPES
+
+
+# Primitives that take their time in one piece, which XLA would not fuse with what is around them.
+_ALONE = frozenset({"dot_general", "sort", "gather", "cumsum", "cumprod", "cumlogsumexp"})
+
+
+def fuses(closed: Any) -> bool:
+    """Whether a closed jaxpr is elementwise work and sums, which a compiled program fuses with its neighbours."""
+    return not any(each.primitive.name in _ALONE for each in equations(closed.jaxpr))
+
+
+def numpy_kernel(closed: Any) -> Kernel | None:
+    """The function of NumPy arrays that a closed jaxpr says; None where a primitive has no rule.
+
+    It takes arrays and gives one array, or a tuple of arrays where there are several outputs. NumPy's scalars stand for
+    arrays without dimensions. It changes no argument. What it returns may share memory with an argument.
+    """
+    written = Written.of(closed)
+    return None if written is None else written.kernel({})
+
+
+class Written:
+    """A kernel's source. Where lengths are symbols in the jaxpr, it makes a kernel for each choice of lengths.
+
+    Attributes:
+        fuses: see `fuses`.
+    """
+
+    def __init__(
+        self, text: str, scope: dict[str, Any], later: dict[str, Later], fused: bool
+    ) -> None:
+        self._code = compile(text, "<kernel>", "exec")
+        self._scope, self._later = scope, later
+        self.fuses = fused
+
+    @classmethod
+    def of(cls, closed: Any) -> "Written | None":
+        """The source of a closed jaxpr; None where a primitive has no rule."""
+        if closed.jaxpr.effects:
+            return None
+        source = Source(closed)
+        try:
+            text = source.text()
+        except NoRuleError:
+            return None
+        return cls(text, source.scope, source.later, fuses(closed))
+
+    def kernel(self, lengths: dict[str, int]) -> Kernel:
+        """The function, for these lengths."""
+        scope = {**self._scope, **lengths}
+        for name, make in self._later.items():
+            scope[name] = make(scope)
+        exec(self._code, scope)
+        kernel: Kernel = scope["kernel"]
+        kernel.fuses = self.fuses
+        return kernel
+
+
+def equations(jaxpr: Any) -> Iterator[Any]:
+    """All equations of a jaxpr and of those inside it: bodies of loops, branches, functions called."""
+    for equation in jaxpr.eqns:
+        yield equation
+        for inner in jaxprs_in_params(equation.params):
+            yield from equations(inner)
+
+
+class Source:
+    """The Python source of a kernel, while it is being written.
+
+    A value that is the same along an axis is kept short (`compact`) as long as elementwise lines take it: NumPy broadcasts
+    there by itself.
+
+    Attributes:
+        scope: the globals of the source.
+        later: the ones that depend on lengths.
+    """
+
+    def __init__(self, closed: Any) -> None:
+        self.closed = closed
+        # Some numbers in a jaxpr are NumPy's, and print so; and lengths are printed with these functions.
+        self.scope: dict[str, Any] = {"np": np, **DIMENSIONS}
+        self.later: dict[str, Later] = {}
+        # Each with the name that it makes or fills.
+        self._lines: list[tuple[str, str]] = []
+        self._names: dict[Any, str] = {}
+        self._compact: dict[Any, tuple[int, ...]] = {}
+        self._count = 0
+        self._full: dict[Any, str] = {}
+
+    def text(self) -> str:
+        """The source of the function `kernel`."""
+        jaxpr = self.closed.jaxpr
+        arguments = [self._new_name(each) for each in jaxpr.invars]
+        for variable, array in zip(jaxpr.constvars, self.closed.consts, strict=True):
+            self._names[variable] = self.constant(np.asarray(array)[()])
+        for variable in (*jaxpr.invars, *jaxpr.constvars):
+            self._check(variable)
+        self._write(jaxpr.eqns)
+        returned = ", ".join(self.arrays(jaxpr.outvars))
+        lines = "".join(f"    {line}\n" for line in self._needed(returned))
+        if "^" in lines:
+            raise NoRuleError  # a power of a length
+        return f"def kernel({', '.join(arguments)}):\n{lines}    return {returned}\n"
+
+    def _needed(self, returned: str) -> list[str]:
+        """The lines that what is returned depends on."""
+        needed = set(_NAME.findall(returned))
+        lines = []
+        for name, text in reversed(self._lines):
+            if name in needed:
+                needed.update(_NAME.findall(text))
+                lines.append(text)
+        return lines[::-1]
+
+    def _write(self, equations: Sequence[Any]) -> None:
+        for equation in equations:
+            name = equation.primitive.name
+            called = _CALLS.get(name)
+            if called is not None:
+                self._write_call(equation, equation.params[called])
+                continue
+            for variable in equation.outvars:
+                self._check(variable)
+            if name in ELEMENTWISE:
+                self.elementwise(equation, ELEMENTWISE[name])
+            elif name in SPECIAL:
+                special = importlib.import_module("scipy.special")
+                self.elementwise(equation, getattr(special, SPECIAL[name]))
+            elif name in RULES:
+                RULES[name](self, equation)
+            else:
+                raise NoRuleError
+
+    def _write_call(self, equation: Any, inner: Any) -> None:
+        jaxpr = getattr(inner, "jaxpr", inner)
+        for variable, array in zip(jaxpr.constvars, getattr(inner, "consts", ()), strict=True):
+            self._names[variable] = self.constant(np.asarray(array)[()])
+        for variable, given in zip(jaxpr.invars, equation.invars, strict=True):
+            self.alias(variable, given)
+        self._write(jaxpr.eqns)
+        for variable, made in zip(equation.outvars, jaxpr.outvars, strict=True):
+            self.alias(variable, made)
+
+    @staticmethod
+    def _check(variable: Any) -> None:
+        if not supported(getattr(variable.aval, "dtype", None)):
+            raise NoRuleError
+
+    # Names.
+
+    def _new_name(self, variable: Any = None) -> str:
+        self._count += 1
+        name = f"v{self._count}"
+        if variable is not None:
+            self._names[variable] = name
+            self._compact.pop(variable, None)
+            self._full.pop(variable, None)
+        return name
+
+    def name(self, atom: Any) -> str:
+        """The name of a value as it stands, short or not."""
+        if isinstance(atom, Literal):
+            self._check(atom)
+            dtype: Any = getattr(atom.aval, "dtype", None)
+            return self.constant(np.asarray(atom.val, dtype)[()])
+        return self._names[atom]
+
+    def constant(self, thing: Any) -> str:
+        """The name of an object that the source refers to."""
+        name = f"c{len(self.scope) + len(self.later)}"
+        self.scope[name] = thing
+        return name
+
+    def constant_later(self, make: Later) -> str:
+        """The name of an object that is made from the lengths."""
+        name = f"c{len(self.scope) + len(self.later)}"
+        self.later[name] = make
+        return name
+
+    def function(self, function: Callable[..., Any]) -> str:
+        """The name of a function that the source calls."""
+        for name, known in self.scope.items():
+            if known is function:
+                return name
+        return self.constant(function)
+
+    def alias(self, variable: Any, given: Any) -> None:
+        """Let a variable be another one."""
+        self._names[variable] = self.name(given)
+        self._compact.pop(variable, None)
+        self._full.pop(variable, None)
+        if not isinstance(given, Literal) and given in self._compact:
+            self._compact[variable] = self._compact[given]
+        if not isinstance(given, Literal) and given in self._full:
+            self._full[variable] = self._full[given]
+
+    def alias_name(self, variable: Any, name: str) -> None:
+        """Let a variable be the object of this name."""
+        self._names[variable] = name
+        self._compact.pop(variable, None)
+        self._full.pop(variable, None)
+
+    # Lines.
+
+    def line(self, text: str) -> str:
+        """Add a line that gives a new name to an expression; returns the name."""
+        made = self._new_name()
+        self._lines.append((made, f"{made} = {text}"))
+        return made
+
+    def fill(self, name: str, text: str) -> None:
+        """Add a line that fills the array of a name: `text` is what follows the name."""
+        self._lines.append((name, f"{name}{text}"))
+
+    def assign(self, equation: Any, text: str, like: Sequence[Any] | None = None) -> None:
+        """Let an equation's one output be an expression; with `like`, elementwise of these."""
+        (variable,) = equation.outvars
+        shape = None
+        if like is not None:
+            shape = _broadcast(*[self._shape(atom) for atom in like])
+        self.assign_one(variable, text)
+        if shape is not None and shape != variable.aval.shape:
+            self._compact[variable] = shape
+
+    def assign_one(self, variable: Any, text: str) -> None:
+        """Let a variable be an expression."""
+        name = self._new_name(variable)
+        self._lines.append((name, f"{name} = {text}"))
+
+    def elementwise(self, equation: Any, function: Callable[..., Any]) -> None:
+        """Let an equation's output be a function of its arguments, element by element."""
+        given = ", ".join(self.elements(equation.invars))
+        self.assign(equation, f"{self.function(function)}({given})", like=equation.invars)
+
+    # Values that are the same along an axis.
+
+    def compact(self, variable: Any, name: str, shape: tuple[int, ...]) -> None:
+        """Let a variable be a value of fewer elements, which broadcasts to the variable's shape."""
+        self.alias_name(variable, name)
+        if shape != variable.aval.shape:
+            self._compact[variable] = shape
+
+    def _shape(self, atom: Any) -> tuple[int, ...]:
+        if isinstance(atom, Literal):
+            return ()
+        return self._compact.get(atom, atom.aval.shape)
+
+    def elements(self, atoms: Sequence[Any]) -> list[str]:
+        """The names of values for an elementwise line, short ones as they are."""
+        return [self.name(atom) for atom in atoms]
+
+    def arrays(self, atoms: Sequence[Any]) -> list[str]:
+        """The names of values in their whole shape."""
+        return [self._whole(atom) for atom in atoms]
+
+    def _whole(self, atom: Any) -> str:
+        name = self.name(atom)
+        if isinstance(atom, Literal) or atom not in self._compact:
+            return name
+        known = self._full.get(atom)
+        if known is None:
+            made = self.line(
+                f"{self.function(np.empty)}({atom.aval.shape}, {self.constant(atom.aval.dtype)})"
+            )
+            self.fill(made, f"[...] = {name}")
+            known = self._full[atom] = made
+        return known
+
+
+def _broadcast(*shapes: tuple[Any, ...]) -> tuple[Any, ...]:
+    """`np.broadcast_shapes` for shapes that are known to fit, and may be of symbols."""
+    ndim = max(map(len, shapes))
+    aligned = [(1,) * (ndim - len(shape)) + shape for shape in shapes]
+    return tuple(next((n for n in lengths if n != 1), 1) for lengths in zip(*aligned, strict=True))

@@ -1,0 +1,178 @@
+"""The two tiers, and when a thread's code moves from one to the other. The choice is about time, never about meaning.
+
+Code begins in the core (`eager`). A turn of a loop is what lies between two walks backward. A turn that comes back, with the
+same calls in the same order, is recorded once its turns have taken as long as compiling is expected to. What was recorded is
+compiled in another thread while the core goes on. Then a few turns run as the compiled program, and the faster tier stays.
+"""
+
+import time
+from statistics import median
+from typing import Any
+
+from funcgrad.engine.counters import estimate
+from funcgrad.engine.ops import remember
+from funcgrad.engine.programs import Program
+from funcgrad.engine.recording import LONGEST_TURN, Recorder, Trace, starts_eager
+from funcgrad.engine.settings import settings
+
+# A turn is recorded only where a compiled program may save so much of its time. Recording costs Python as much as the core
+# does, and products of matrices take as long in a program; what it saves is the memory traffic between elementwise ops.
+GAIN = 0.3
+# A loop is expected to go on for as long as it has run. Compiling takes one of two cores from it, and so counts so much.
+WEIGHT = 2.0
+# So many turns are recorded, so that their program is seen to come back; and so many are timed.
+RECORDED_TURNS, TIMED_TURNS = 6, 8
+# The recorded tier is left once so many runs in a row found no compiled program.
+MISSES = 4
+
+
+class Turn:
+    """What is known of one kind of turn.
+
+    Attributes:
+        seconds: of its last turns in the core.
+        spent: seconds spent on it in the core, since it was last looked at.
+        price: seconds that compiling is expected to take, or more where it was tried in vain.
+        programs: its programs that are being compiled.
+        stays: whether it stays in the core, which was found faster.
+    """
+
+    __slots__ = ("price", "programs", "seconds", "spent", "stays")
+
+    def __init__(self, calls: int) -> None:
+        self.seconds: list[float] = []
+        self.spent = 0.0
+        self.price = estimate.compile_seconds(calls)
+        self.programs: set[Program] = set()
+        self.stays = False
+
+    def note(self, seconds: float) -> None:
+        """Take in how long a turn in the core took."""
+        self.spent += seconds
+        self.seconds.append(seconds)
+        if len(self.seconds) > 32:
+            del self.seconds[:16]
+
+    def wait(self) -> None:
+        """Look at it again only after it has taken some times as long."""
+        self.price *= 4
+        self.spent = 0.0
+
+
+class Loop:
+    """How a thread's loop turns.
+
+    Attributes:
+        turns: the kinds of turns seen, by their calls.
+        at: when the last turn ended.
+        turn: the kind that is recorded now; None in the core.
+        left: how many more turns are recorded before it is decided how to go on; None once it is.
+        timed: seconds of the turns of a compiled program; None where turns are not timed.
+        misses: how many runs in a row found no compiled program.
+    """
+
+    __slots__ = ("at", "left", "misses", "timed", "turn", "turns")
+
+    def __init__(self) -> None:
+        self.turns: dict[tuple[Any, ...], Turn] = {}
+        self.at = time.perf_counter()
+        self.turn: Turn | None = None
+        self.left: int | None = None
+        self.timed: list[float] | None = None
+        self.misses = 0
+
+
+def turned(recorder: Recorder) -> None:
+    """A walk backward has ended, and nothing is pending."""
+    loop = recorder.loop
+    if loop is None:
+        loop = recorder.loop = Loop()
+    now = time.perf_counter()
+    seconds, loop.at = now - loop.at, now
+    trace = recorder.trace
+    if trace.eager:
+        _turned_in_core(recorder, loop, trace, seconds)
+    elif loop.turn is not None and not recorder.levels:
+        _turned_recorded(recorder, loop, loop.turn, seconds)
+
+
+def _turned_in_core(recorder: Recorder, loop: Loop, trace: Trace, seconds: float) -> None:
+    calls = tuple(trace.trail)
+    trace.trail.clear()
+    if len(calls) == LONGEST_TURN:
+        return
+    turn = loop.turns.get(calls)
+    if turn is None:
+        # Its first turn builds kernels, which takes longer.
+        remember(loop.turns, calls, Turn(len(calls)), 128)
+        return
+    turn.note(seconds)
+    if turn.stays or settings.mode != "auto" or recorder.watch is not None:
+        return
+    if turn.programs:
+        if all(not program.waits for program in turn.programs):
+            turn.programs.clear()
+            _record(recorder, loop, turn, TIMED_TURNS, [])
+    elif turn.spent > turn.price:
+        share = min(sum(call.gain for call in calls) / median(turn.seconds), 0.8)
+        if share < GAIN:
+            turn.wait()
+        elif share * turn.spent > WEIGHT * turn.price:
+            _record(recorder, loop, turn, RECORDED_TURNS, None)
+
+
+def _record(
+    recorder: Recorder, loop: Loop, turn: Turn, turns: int, timed: list[float] | None
+) -> None:
+    loop.turn, loop.left, loop.timed, loop.misses = turn, turns, timed, 0
+    recorder.trace = Trace()
+
+
+def _turned_recorded(recorder: Recorder, loop: Loop, turn: Turn, seconds: float) -> None:
+    if loop.left is None:
+        return
+    loop.left -= 1
+    if loop.timed is not None:
+        loop.timed.append(seconds)
+    if loop.left:
+        return
+    loop.left = None
+    if loop.timed is None:
+        if not turn.programs:
+            turn.wait()
+        enter_core(recorder)
+        return
+    # The first turns still take in arrays of the core's.
+    turn.stays = median(loop.timed[2:]) > median(turn.seconds)
+    if turn.stays:
+        enter_core(recorder)
+
+
+def ran(recorder: Recorder, program: Program | None) -> None:
+    """A recording was run, as this program."""
+    loop = recorder.loop
+    if loop is None or loop.turn is None or program is None or recorder.trace.eager:
+        return
+    if program.compiled is not None:
+        loop.misses = 0
+        return
+    if program.waits:
+        loop.turn.programs.add(program)
+    loop.misses += 1
+    if loop.misses >= MISSES and (loop.left is None or loop.timed is not None):
+        loop.turn.wait()
+        enter_core(recorder)
+
+
+def enter_core(recorder: Recorder) -> None:
+    """Go on in the core; nothing is pending."""
+    if recorder.loop is not None:
+        recorder.loop.turn = None
+    if not recorder.levels:
+        recorder.trace = Trace(starts_eager())
+
+
+def leave_core(recorder: Recorder) -> None:
+    """Record everything from now on, in this thread and in those to come: arrays are not in the CPU's memory."""
+    settings.core = False
+    recorder.trace.eager = False

@@ -1,0 +1,152 @@
+"""Kernels of NumPy calls give what XLA gives: the same dtypes and shapes, values to rounding, at the edges too."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+
+from funcgrad.engine.kernels import numpy_kernel
+from funcgrad.engine.values import with_wide_types
+
+RNG = np.random.default_rng(0)
+F = RNG.normal(size=(4, 3)).astype(np.float32)
+D = RNG.normal(size=(3, 4))
+V = np.array([1.5, -2.5, 0.5], np.float32)
+EDGES = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 0.5, 1.5, 2.5, -0.5, -1.5, 1e38], np.float32)
+N = np.array([7, -7, 0, 5, -(2**31), 2**31 - 1], np.int32)
+J = np.array([2, 2, 0, -3, -1, 0], np.int32)
+B = np.array([True, False, True])
+POSITIONS = np.array([2, 0, 2, -1, 9], np.int32)
+
+CASES = {
+    "product of a matrix and a vector": (lambda x, v: x @ v, F, V),
+    "product transposed": (lambda x, y: x.T @ y, F, F),
+    "product of both transposed": (lambda x, y: x.T @ y.T, F, D.astype(np.float32)),
+    "products of a batch": (lambda x: jnp.einsum("bij,bjk->bik", x, x), F.reshape(3, 2, 2)),
+    "contraction of two axes": (lambda x: jnp.einsum("ijk,ijl->kl", x, x), F.reshape(2, 2, 3)),
+    "outer product": (lambda v: jnp.einsum("i,j->ij", v, v), V),
+    "diagonal of a product": (lambda x: jnp.einsum("ij,ij->i", x, x), F),
+    "product of integers": (lambda x: x @ x, N[:3]),
+    "mean and deviation": (lambda x: (x.mean(0), x.std(1)), F),
+    "softmax": (lambda x: jax.nn.softmax(x, axis=1), F),
+    "gradient of log_softmax": (jax.grad(lambda x: jax.nn.log_softmax(x, axis=1)[0, 1]), F),
+    "gradient of the largest": (jax.grad(lambda x: x.max(1).sum()), F),
+    "sums of nothing": (lambda x: (x[:0].sum(0), x[:0].prod(0)), F),
+    "largest of nothing, with a start": (lambda x: x[:0].max(0, initial=-jnp.inf), F),
+    "sum along the first of many": (lambda x: x.sum(0), np.full((3001, 2), 0.1, np.float32)),
+    "sum of bytes wraps": (lambda x: x.sum(dtype=jnp.uint8), np.full(5, 200, np.uint8)),
+    "any and all": (lambda b: (b.any(), b.all(), (~b).sum()), B),
+    "positions of extremes": (lambda x: (x.argmax(), x.argmin(), jnp.argmax(x[3:])), EDGES),
+    "running sums": (lambda x: (jnp.cumsum(x, 0), lax.cumsum(x, 1, reverse=True)), F),
+    "running extremes": (
+        lambda x: (lax.cummax(x, 0), lax.cumprod(x, 1), lax.cumlogsumexp(x, 0)),
+        F,
+    ),
+    "sorted": (lambda x: (jnp.sort(x, 0), jnp.argsort(x, 1)), F),
+    "sorted with NaN": (lambda x: jnp.sort(x), EDGES),
+    "sorted by two keys": (lambda x, y: lax.sort((x, y, x + y), num_keys=2), J, N),
+    "comparisons at the edges": (lambda x: (x < 1, x == x, x != 0.5, jnp.isfinite(x)), EDGES),
+    "extremes at the edges": (lambda x: (jnp.maximum(x, 1), jnp.minimum(x, 1)), EDGES),
+    "clamped at the edges": (lambda x: lax.clamp(np.float32(-1), x, np.float32(1)), EDGES),
+    "rounded to even": (lambda x: lax.round(x, lax.RoundingMethod.TO_NEAREST_EVEN), EDGES),
+    "rounded away": (lambda x: lax.round(x, lax.RoundingMethod.AWAY_FROM_ZERO), EDGES),
+    "signs and parts": (lambda x: (jnp.sign(x), jnp.floor(x), jnp.ceil(x), jnp.abs(x)), EDGES),
+    "floats to integers": (lambda x: x.astype(jnp.int32), EDGES),
+    "floats to bytes": (lambda x: x.astype(jnp.uint8), np.array([0.5, 255.0, 254.9], np.float32)),
+    "floats to wide integers": (lambda x: x.astype(jnp.int64), EDGES),
+    "floats to bools and back": (lambda x: x.astype(bool).astype(jnp.float32), EDGES),
+    "quotients of integers": (lambda x, y: lax.div(x, y), N, J),
+    "remainders of integers": (lambda x, y: lax.rem(x, y), N, J),
+    "remainders of floats": (lambda x: lax.rem(x, np.float32(0.7)), EDGES),
+    "whole quotients": (lambda x, y: (x // y, x % y), N[:2], J[:2]),
+    "powers": (lambda x: (x**2, x**3, x**-2, x**0.5, jnp.abs(x) ** 1.3), F),
+    "bits": (lambda x, y: (x & y, x | y, x ^ y, ~x, x << 2, x >> 1), N, J),
+    "roots and logistics": (lambda x: (lax.rsqrt(x * x), jax.nn.sigmoid(x), jnp.cbrt(x)), F),
+    "special functions": (lambda x: (lax.erf(x), lax.erfc(x), lax.lgamma(jnp.abs(x) + 1)), F),
+    "exponentials": (lambda x: (jnp.exp(x), jnp.expm1(x), jnp.log1p(jnp.abs(x)), jnp.tanh(x)), F),
+    "trigonometry": (lambda x: (jnp.sin(x), jnp.arctan2(x, x + 1), jnp.arcsinh(x)), F),
+    "chosen": (lambda x: jnp.where(x > 0, x, 0.0), F),
+    "padded": (lambda x: lax.pad(x, np.float32(9), ((-1, 2, 1), (1, -2, 0))), F),
+    "padded, cut to nothing": (lambda x: lax.pad(x, np.float32(9), ((-3, -1, 0), (1, 1, 2))), F),
+    "padded inside and cut": (lambda x: lax.pad(x, np.float32(9), ((-3, 1, 2), (2, -4, 1))), F),
+    "slices": (
+        lambda x: (x[1:3], x[::-1, ::2], x[None, 0], lax.slice(x, (0, 1), (4, 3), (2, 1))),
+        F,
+    ),
+    "window that is moved inside": (
+        lambda x, i: lax.dynamic_slice(x, (i, i), (2, 2)),
+        F,
+        np.int32(3),
+    ),
+    "window written": (
+        lambda x, i: lax.dynamic_update_slice(x, x[:2, :2] * 2, (i, i)),
+        F,
+        np.int32(9),
+    ),
+    "joined and parted": (lambda x: jnp.split(jnp.concatenate([x, x * 2]), [3, 5]), F),
+    "counted": (lambda x: jnp.tril(x) + lax.broadcasted_iota(jnp.float32, (4, 3), 0), F),
+    "looked up": (lambda x, i: x[i[:3]], F, POSITIONS),
+    "looked up outside, filled": (lambda x, i: x.at[i].get(mode="fill"), F, POSITIONS),
+    "looked up outside, clipped": (lambda x, i: x.at[:, i].get(mode="clip"), F, POSITIONS),
+    "looked up along an axis": (lambda x: jnp.take_along_axis(x, jnp.argsort(x, 1), 1), F),
+    "looked up by two indices": (lambda x, i: x[i[:3], i[1:4]], F, POSITIONS),
+    "gradient of what was looked up": (
+        jax.grad(lambda x, i: (x[i[:3]] ** 2).sum()),
+        F,
+        POSITIONS,
+    ),
+    "put": (lambda x, i: x.at[i[:2]].set(5.0), F, POSITIONS),
+    "put outside": (lambda x, i: x.at[i].set(5.0, mode="drop"), F, POSITIONS),
+    "added at repeated places": (lambda x, i: x.at[i].add(1.0), F, POSITIONS),
+    "largest at places": (lambda x, i: x.at[1, i[:3]].max(0.0), F, POSITIONS),
+    "product at places": (lambda x, i: x.at[:, i[:3]].multiply(2.0), F, POSITIONS),
+    "float64 stays": (lambda x: (x @ x.T, x.sum(), jnp.tanh(x)), D),
+    "the same along an axis": (lambda x: (jnp.ones_like(x) * x[:1] + x[:, :1], x[:1] * 2), F),
+    "of numbers without dimensions": (lambda x: (x * 2 + 1).reshape(1, 1), np.float32(3)),
+    "an argument itself": (lambda x, y: (x, y), F, V),
+}
+
+
+def both(function, *arrays):
+    closed = with_wide_types(jax.make_jaxpr(function), *arrays)
+    kernel = numpy_kernel(closed)
+    expected = jax.tree.leaves(with_wide_types(jax.jit(function), *arrays))
+    return kernel, expected
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_kernel_gives_what_xla_gives(case):
+    function, *arrays = CASES[case]
+    kernel, expected = both(function, *arrays)
+    kept = [np.array(array) for array in arrays]
+    with np.errstate(all="ignore"):
+        results = kernel(*arrays)
+    results = results if isinstance(results, tuple) else (results,)
+    assert len(results) == len(expected)
+    for mine, theirs in zip(results, expected, strict=True):
+        assert (mine.shape, mine.dtype) == (theirs.shape, theirs.dtype)
+        np.testing.assert_allclose(mine, theirs, rtol=3e-6, atol=1e-6)
+    for array, before in zip(arrays, kept, strict=True):
+        np.testing.assert_array_equal(array, before)
+
+
+@pytest.mark.parametrize(
+    ("function", "array"),
+    [
+        (lambda x: x * 2, F.astype(np.complex64)),
+        (lambda x: x.sum(), F.astype(np.float16)),
+        (lambda x: x * 2, jnp.asarray(F, jnp.bfloat16)),
+        (lambda x: lax.while_loop(lambda y: y.sum() < 100, lambda y: y * 2, jnp.abs(x)), F),
+        (lambda x: jnp.linalg.inv(x @ x.T + jnp.eye(4)), F),
+    ],
+    ids=["complex numbers", "half precision", "bfloat16", "a loop", "a factorisation"],
+)
+def test_what_numpy_does_not_compute_as_xla_does_is_left_to_xla(function, array):
+    assert numpy_kernel(with_wide_types(jax.make_jaxpr(function), array)) is None
+
+
+def test_a_long_sum_is_as_exact_as_xlas():
+    x = RNG.random((200_000, 2)).astype(np.float32)
+    kernel, _ = both(lambda x: x.sum(0), x)
+    np.testing.assert_allclose(kernel(x), x.astype(np.float64).sum(0), rtol=2e-7)
