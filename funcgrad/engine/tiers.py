@@ -18,8 +18,8 @@ from funcgrad.engine.settings import settings
 # A turn is recorded only where a compiled program may save so much of its time. Recording costs Python as much as the core
 # does, and products of matrices take as long in a program; what it saves is the memory traffic between elementwise ops.
 GAIN = 0.3
-# A loop is expected to go on for as long as it has run. Compiling takes one of two cores from it, and so counts so much.
-WEIGHT = 2.0
+# A loop is expected to go on for as long as it has run. Compiling takes a core from it meanwhile, and counts so much.
+WEIGHT = 4.0
 # So many turns are recorded, so that their program is seen to come back; and so many are timed.
 RECORDED_TURNS, TIMED_TURNS = 6, 8
 # The recorded tier is left once so many runs in a row found no compiled program.
