@@ -12,8 +12,7 @@ from typing import Any, NamedTuple
 import jax
 from jax import export
 
-from funcgrad.engine.kernels import Kernel, Written
-from funcgrad.engine.numpy_rules import DIMENSIONS
+from funcgrad.engine.kernels import DIMENSIONS, Kernel, Written
 from funcgrad.engine.values import Aval, with_wide_types
 
 

@@ -1,7 +1,7 @@
 """An op's kernel on a CPU: a Python function of NumPy calls, written from the op's jaxpr.
 
 On small arrays such a function takes as long as PyTorch's op does, and it compiles nothing, so code that runs once costs
-little. Ops that NumPy has no equal of keep XLA's kernel. `numpy_rules` has the table from JAX's primitives to NumPy.
+little. Ops that NumPy has no equal of keep XLA's kernel. `table` leads from JAX's primitives to NumPy.
 """
 
 import importlib
@@ -12,7 +12,8 @@ from typing import Any, Protocol
 import numpy as np
 from jax.extend.core import Literal, jaxprs_in_params
 
-from funcgrad.engine.numpy_rules import DIMENSIONS, ELEMENTWISE, RULES, SPECIAL, NoRuleError
+from funcgrad.engine.kernels.elementwise import ELEMENTWISE, SPECIAL
+from funcgrad.engine.kernels.table import DIMENSIONS, RULES, NoRuleError
 
 
 class Kernel(Protocol):

@@ -1,0 +1,222 @@
+"""Primitives that sort, and that look up or change elements at positions."""
+
+from copy import copy
+from typing import Any
+
+import numpy as np
+
+from funcgrad.engine.kernels.table import NoRuleError, highest, lowest, number, rule
+
+
+@rule("sort")
+def _(source: Any, equation: Any) -> None:
+    axis, keys = equation.params["dimension"], equation.params["num_keys"]
+    given = source.arrays(equation.invars)
+    if len(given) == 1:
+        source.assign(equation, f"{source.function(np.sort)}({given[0]}, {axis}, 'stable')")
+        return
+    order = source.line(f"{source.function(order_of)}({axis}, {', '.join(given[:keys])})")
+    for made, x in zip(equation.outvars, given, strict=True):
+        source.assign_one(made, f"{source.function(np.take_along_axis)}({x}, {order}, {axis})")
+
+
+def order_of(axis: int, *keys: Any) -> Any:
+    """The positions in which the keys are sorted along an axis; the first key counts most."""
+    if len(keys) == 1:
+        return np.argsort(keys[0], axis, "stable")
+    return np.lexsort(keys[::-1], axis)
+
+
+def _mode(equation: Any) -> str:
+    mode = equation.params["mode"]
+    name = "clip" if mode is None else mode.name.lower()
+    return "clip" if name == "promise_in_bounds" else name
+
+
+@rule("gather")
+def _(source: Any, equation: Any) -> None:
+    numbers, sizes = equation.params["dimension_numbers"], equation.params["slice_sizes"]
+    mode = _mode(equation)
+    shape = equation.invars[0].aval.shape
+    fill = None
+    if mode == "fill_or_drop":
+        fill = equation.params["fill_value"]
+        dtype = equation.outvars[0].aval.dtype
+        if fill is None:
+            fill = (
+                np.nan
+                if dtype.kind == "f"
+                else lowest(dtype)
+                if dtype.kind == "i"
+                else highest(dtype)
+            )
+        fill = dtype.type(fill)
+    x, indices = source.arrays(equation.invars)
+    gone = (*numbers.collapsed_slice_dims, *numbers.operand_batching_dims)
+    along = dict(
+        zip(numbers.operand_batching_dims, numbers.start_indices_batching_dims, strict=True)
+    )
+    looked_up = Places(shape, sizes, numbers.start_index_map, gone, along, mode)
+    name = source.constant_later(looked_up.sized)
+    made = equation.outvars[0].aval
+    rank = equation.invars[1].aval.ndim - 1
+    inner = [d for d in range(len(shape)) if d not in gone]
+    order = _output_order(looked_up, inner, numbers.offset_dims, rank, made.ndim)
+    line = f"{name}.gather({x}, {indices}, {source.constant(fill)})"
+    source.assign(equation, line if order is None else f"{line}.transpose({order})")
+
+
+def _output_order(
+    places: "Places", inner: list[int], offset_dims: Any, rank: int, ndim: int
+) -> tuple[int, ...] | None:
+    """How the axes (batch, windows of indexed dims, whole dims) are to stand; None where they do."""
+    standing = [*(d for d in places.indexed if d in inner), *places.whole]
+    at = {d: rank + k for k, d in enumerate(standing)}
+    order: list[int] = [-1] * ndim
+    for d, position in zip(inner, offset_dims, strict=True):
+        order[position] = at[d]
+    batch = iter(range(rank))
+    order = [next(batch) if each < 0 else each for each in order]
+    return None if order == list(range(ndim)) else tuple(order)
+
+
+class Places:
+    """Where the windows of a gather or scatter lie in an array.
+
+    Args:
+        shape: the array's.
+        sizes: the window's.
+        mapped: which dimension each column of the indices is for.
+        collapsed: dimensions in which the window has one element and the result none.
+        along: dimensions of a batch, each with the axis of the indices that counts along it.
+        mode: "clip" moves a window inside, "fill_or_drop" leaves it out.
+    """
+
+    def __init__(
+        self, shape: Any, sizes: Any, mapped: Any, collapsed: Any, along: dict[int, int], mode: str
+    ) -> None:
+        self.shape, self.sizes, self.mapped, self.mode = shape, sizes, tuple(mapped), mode
+        self.along = along
+        self.indexed = sorted([*self.mapped, *along])
+        self.whole = [d for d in range(len(shape)) if d not in self.indexed]
+        if any(sizes[d] != shape[d] for d in self.whole):
+            raise NoRuleError
+        self.windows = [d for d in self.indexed if d not in collapsed]
+        order = (*self.indexed, *self.whole)
+        self.order = None if order == tuple(range(len(shape))) else order
+
+    def sized(self, lengths: dict[str, Any]) -> "Places":
+        """The same, with numbers for lengths."""
+        made = copy(self)
+        made.shape = tuple([number(each, lengths) for each in self.shape])
+        made.sizes = tuple([number(each, lengths) for each in self.sizes])
+        return made
+
+    def find(self, indices: Any) -> tuple[tuple[Any, ...], Any]:
+        """An index array for each indexed dimension, and which windows lie inside; None if all do."""
+        inside = None
+        found = []
+        rank = indices.ndim - 1 + len(self.windows)
+        for d in self.indexed:
+            if d in self.along:
+                lengths = [1] * rank
+                lengths[self.along[d]] = self.shape[d]
+                found.append(np.arange(self.shape[d]).reshape(lengths))
+                continue
+            start = indices[..., self.mapped.index(d)]
+            limit = self.shape[d] - self.sizes[d]
+            if self.mode == "clip":
+                start = np.clip(start, 0, max(limit, 0))
+            else:
+                fits = (start >= 0) & (start <= limit)
+                if not fits.all():
+                    inside = fits if inside is None else inside & fits
+                    start = np.where(fits, start, 0)
+            start = start.astype(np.intp, copy=False)
+            start = start.reshape(start.shape + (1,) * len(self.windows))
+            if d in self.windows:
+                steps = [1] * rank
+                steps[indices.ndim - 1 + self.windows.index(d)] = self.sizes[d]
+                start = start + np.arange(self.sizes[d]).reshape(steps)
+            found.append(start)
+        return tuple(found), inside
+
+    def gather(self, x: Any, indices: Any, fill: Any) -> Any:
+        """The windows: axes of the indices, then of windows in indexed dimensions, then whole dimensions."""
+        places, inside = self.find(indices)
+        if self.order is not None:
+            x = x.transpose(self.order)
+        if 0 in x.shape[: len(places)]:
+            # Nothing lies inside.
+            lengths = np.broadcast_shapes(*[each.shape for each in places])
+            return np.full(
+                (*lengths, *x.shape[len(places) :]), fill if fill is not None else 0, x.dtype
+            )
+        made = x[places] if places else x[None][np.zeros(indices.shape[:-1], np.intp)]
+        if inside is not None:
+            made = np.where(
+                inside.reshape(inside.shape + (1,) * (made.ndim - inside.ndim)), made, fill
+            )
+        return made
+
+    def scatter(self, function: Any, x: Any, indices: Any, updates: Any) -> Any:
+        """`x` with updates put in; `updates` has the axes that `gather` gives."""
+        made = np.array(x)
+        places, inside = self.find(indices)
+        target = made if self.order is None else made.transpose(self.order)
+        if 0 in target.shape[: len(places)]:
+            return made
+        if inside is not None:
+            lengths = np.broadcast_shapes(*[each.shape for each in places])
+            places = tuple([np.broadcast_to(each, lengths)[inside] for each in places])
+            updates = updates[inside]
+        if not places:
+            places = (Ellipsis,)
+        if function is None:
+            target[places] = updates
+        else:
+            function.at(target, places, updates)
+        return made
+
+
+def _scattered(function: Any, name: str) -> None:
+    @rule(name)
+    def _(source: Any, equation: Any) -> None:
+        numbers = equation.params["dimension_numbers"]
+        x, indices, updates = equation.invars
+        shape = x.aval.shape
+        inserted = (*numbers.inserted_window_dims, *numbers.operand_batching_dims)
+        along = dict(
+            zip(numbers.operand_batching_dims, numbers.scatter_indices_batching_dims, strict=True)
+        )
+        rank = indices.aval.ndim - 1
+        inner = [d for d in range(len(shape)) if d not in inserted]
+        sizes = [1] * len(shape)
+        for d, position in zip(inner, numbers.update_window_dims, strict=True):
+            sizes[d] = updates.aval.shape[position]
+        places = Places(
+            shape,
+            tuple(sizes),
+            numbers.scatter_dims_to_operand_dims,
+            inserted,
+            along,
+            _mode(equation),
+        )
+        order = _output_order(places, inner, numbers.update_window_dims, rank, updates.aval.ndim)
+        a, b, c = source.arrays(equation.invars)
+        if order is not None:
+            c = f"{c}.transpose({tuple(np.argsort(order).tolist())})"
+        called = source.constant(function)
+        name = source.constant_later(places.sized)
+        source.assign(equation, f"{name}.scatter({called}, {a}, {b}, {c})")
+
+
+_scattered(None, "scatter")
+_scattered(np.add, "scatter-add")
+_scattered(np.add, "scatter_add")
+_scattered(np.multiply, "scatter-mul")
+_scattered(np.multiply, "scatter_mul")
+_scattered(np.minimum, "scatter-min")
+_scattered(np.minimum, "scatter_min")
+_scattered(np.maximum, "scatter-max")
+_scattered(np.maximum, "scatter_max")
