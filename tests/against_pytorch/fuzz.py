@@ -53,7 +53,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--programs", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0, help="of the first program")
-    parser.add_argument("--mode", default="op_by_op", choices=MODES)
+    parser.add_argument("--mode", default="eager", choices=MODES)
     parser.add_argument("--times", type=int, default=2, help="how often each runs on the shim")
     parser.add_argument("--longest", type=int, default=20, help="instructions at most")
     parser.add_argument("--failures", type=int, default=1, help="stop after so many")
