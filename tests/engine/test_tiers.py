@@ -3,6 +3,7 @@
 import threading
 import time
 
+import jax
 import numpy as np
 import pytest
 
@@ -33,9 +34,9 @@ def all_done():
     assert done.wait(60)
 
 
-def training(steps, change_at=None):
+def training(steps, change_at=None, rows=20):
     rng = np.random.default_rng(0)
-    x, y = (torch.tensor(rng.normal(size=shape).astype(np.float32)) for shape in ((20, 3), (20,)))
+    x, y = (torch.tensor(rng.normal(size=shape).astype(np.float32)) for shape in ((rows, 3), (rows,)))
     w = torch.zeros(3, requires_grad=True)
     losses = []
     for k in range(steps):
@@ -118,3 +119,17 @@ def test_background_work_is_done_in_its_order():
     background.later(lambda: done.append(2))
     all_done()
     assert done == [1, 2]
+
+
+def test_where_arrays_are_not_in_the_cpus_memory_everything_is_recorded(monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    monkeypatch.setattr(engine.settings, "core", True)
+    with engine.mode("auto"):
+        before = engine.stats()
+        losses, _ = training(10, rows=29)
+        assert not engine.settings.core
+        assert engine.stats().runs > before.runs
+        monkeypatch.undo()
+    with engine.mode("eager"):
+        expected, _ = training(10, rows=29)
+    np.testing.assert_allclose(losses, expected, rtol=1e-4)
