@@ -36,7 +36,9 @@ def all_done():
 
 def training(steps, change_at=None, rows=20):
     rng = np.random.default_rng(0)
-    x, y = (torch.tensor(rng.normal(size=shape).astype(np.float32)) for shape in ((rows, 3), (rows,)))
+    x, y = (
+        torch.tensor(rng.normal(size=shape).astype(np.float32)) for shape in ((rows, 3), (rows,))
+    )
     w = torch.zeros(3, requires_grad=True)
     losses = []
     for k in range(steps):
