@@ -80,7 +80,7 @@ def asked(
     freed = (
         []
         if retain_graph
-        else [root[0] if isinstance(root, tuple) else root._node for root in roots]
+        else [root[0] if isinstance(root, tuple) else root._current_node() for root in roots]
     )
     return True, create_graph or state.every_graph, freed
 

@@ -18,11 +18,12 @@ from funcgrad.torch._memory.formats import (
     preserve_format,
     strided,
 )
-from funcgrad.torch._memory.storages import aval_of, geometry_of
+from funcgrad.torch._memory.storages import geometry_of
 from funcgrad.torch._tensor.in_place import in_place, writable
 from funcgrad.torch._tensor.operands import (
     NUMBERS,
     check_broadcast,
+    check_result_fits,
     in_format,
     number,
     stored_number,
@@ -87,8 +88,8 @@ def _copy(aval: Aval) -> Op:
 
 def copy_of(source: Tensor) -> Tensor:
     """A differentiable copy, recorded as `copy_` into an empty tensor."""
-    empty = Constant(source._storage.value)  # never read, so any value of this type will do
-    return tensor_of(*record(_copy(source._storage.value.aval), (Variable(empty), source)))
+    empty = Constant(source._storage.read())  # never read, so any value of this type will do
+    return tensor_of(*record(_copy(source._storage.aval), (Variable(empty), source)))
 
 
 def clone(input: Tensor, *, memory_format: memory_format | None = None) -> Tensor:
@@ -212,9 +213,9 @@ def converted(
     if where is not None and device_of(where) != self.device:
         target = device_of(where).jax_device()
         moved = tensor_of(*record(_cast(wanted.numpy_dtype, None), (self,)))
-        moved._storage.value = Value.of(jax.device_put(moved._jax_array(), target))
+        moved._storage.write(Value.of(jax.device_put(moved._jax_array(), target)))
         if local.recorder.watch is not None:
-            local.recorder.watch.applied([moved._storage.value])
+            local.recorder.watch.applied([moved._storage.read()])
         return in_format(moved, memory_format)
     if wanted is not self.dtype:
         made = tensor_of(*record(_cast(wanted.numpy_dtype, None), (self,)))
@@ -274,7 +275,7 @@ def type_as(self: Tensor, other: Tensor) -> Tensor:
 
 def fill_(self: Tensor, value: Any) -> Tensor:
     """Set every element to a number or to a 0-d tensor."""
-    aval = aval_of(self._storage)
+    aval = self._storage.aval
     if isinstance(value, Tensor):
         if value._storage.memory is self._storage.memory:
             value = clone(value)
@@ -302,7 +303,7 @@ def fill_(self: Tensor, value: Any) -> Tensor:
 def zero_(self: Tensor) -> Tensor:
     """Set every element to zero."""
     writable(self, repeats=True)
-    return in_place(_zero(aval_of(self._storage)), self)
+    return in_place(_zero(self._storage.aval), self)
 
 
 def _same_elements(self: Tensor, other: Variable) -> bool:
@@ -313,7 +314,7 @@ def _same_elements(self: Tensor, other: Variable) -> bool:
 
 def copy_(self: Tensor, other: Any, non_blocking: bool = False) -> Tensor:
     """Set the elements to those of another tensor, converted and broadcast."""
-    aval = aval_of(self._storage)
+    aval = self._storage.aval
     if isinstance(other, NUMBERS):
         other = number(other, Aval((), aval.dtype))
     elif not isinstance(other, Tensor):
@@ -321,17 +322,13 @@ def copy_(self: Tensor, other: Any, non_blocking: bool = False) -> Tensor:
             f"copy_(): argument 'other' (position 1) must be Tensor, not {kind_of(other)}"
         )
     writable(self, other, repeats=_same_elements(self, other), name="copy_")
-    given = other._storage.value.aval
+    given = other._storage.aval
     if given.dtype.kind == "c" and aval.dtype.kind not in "cb":
         warnings.warn(
             "Casting complex values to real discards the imaginary part", UserWarning, stacklevel=2
         )
     check_broadcast(aval, given)
-    if np.broadcast_shapes(aval.shape, given.shape) != aval.shape:
-        raise RuntimeError(
-            f"output with shape {list(aval.shape)} doesn't match the broadcast shape "
-            f"{list(np.broadcast_shapes(aval.shape, given.shape))}"
-        )
+    check_result_fits(aval.shape, np.broadcast_shapes(aval.shape, given.shape))
     return in_place(_copy(aval), self, other)
 
 

@@ -54,7 +54,7 @@ def asked(made: Tensor, requires_grad: bool | None, function: str = "") -> Tenso
         RuntimeError: the dtype has no gradients.
     """
     _check_bool(function, "requires_grad", requires_grad)
-    if requires_grad and not made._storage.value.aval.inexact:
+    if requires_grad and not made._storage.aval.inexact:
         raise RuntimeError("Only Tensors of floating point and complex dtype can require gradients")
     made.requires_grad = bool(requires_grad)
     return made
@@ -231,9 +231,9 @@ def integer(function: str, name: str, position: int, given: Any) -> int:
 
 def _beside(made: Tensor, other: Tensor, where: Where) -> Tensor:
     """Put a new tensor on the device of `other`, and inside `vmap` into the batches of `other`."""
-    value = other._storage.value
+    value = other._storage.read()
     if isinstance(value, Wrapped):
-        return tensor_of(as_batched(made._storage.value, value))
+        return tensor_of(as_batched(made._storage.read(), value))
     if where is None and value.aval.device is not None:
         return tensor_of(lifted(place(made._array(), other.device)))
     return made
@@ -264,7 +264,7 @@ def _like(name: str) -> None:
         given = (shape, *args) if name == "full" else (*args, shape)
         made = FUNCTIONS[name](*given, dtype=wanted, device=device, **more)
         # Random numbers are already in the batches with different randomness.
-        if name not in _DRAWN or not isinstance(input._storage.value, Wrapped):
+        if name not in _DRAWN or not isinstance(input._storage.read(), Wrapped):
             made = _beside(made, input, device)
         return asked(in_format(made, memory_format, input), requires_grad, f"{name}_like")
 
@@ -351,7 +351,7 @@ def tensor(
             UserWarning,
             stacklevel=2,
         )
-        if isinstance(data._storage.value, Wrapped):
+        if isinstance(data._storage.read(), Wrapped):
             copied: Any = data.detach()
             copied = copied.clone() if wanted is None else to(copied, wanted)
             return copied.requires_grad_() if requires_grad else copied
@@ -500,7 +500,7 @@ def empty_strided(
         )
     zeros = np.zeros(lies.end, (dtype or get_default_dtype()).numpy_dtype)
     made = _wrap(zeros, None, False)
-    if isinstance(made._storage.value, Wrapped):
+    if isinstance(made._storage.read(), Wrapped):
         raise NotImplementedError("empty_strided inside a transformation of torch.func")
     made._storage = view_of(made._storage, lies)
     return made

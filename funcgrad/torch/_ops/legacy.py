@@ -14,7 +14,7 @@ from funcgrad.torch._tensor.registry import publish_all
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch._tensor.view import geometry
 from funcgrad.torch._types.devices import device as device_of
-from funcgrad.torch._types.dtypes import C_NAMES, dtype, get_default_dtype
+from funcgrad.torch._types.dtypes import dtype, get_default_dtype, kernel_name
 from funcgrad.torch._types.numbers import kind_of
 from funcgrad.torch._types.size import Size
 
@@ -59,10 +59,9 @@ def made(wanted: dtype, args: tuple[Any, ...], more: dict[str, Any], typed: bool
         return FUNCTIONS["zeros"](0, dtype=wanted)
     if isinstance(first, Tensor):
         if typed and first.dtype is not wanted:
-            names = [
-                C_NAMES[each].replace("long long", "long int") for each in (wanted, first.dtype)
-            ]
-            raise TypeError(f"expected a tensor of dtype {names[0]} (got {names[1]})")
+            raise TypeError(
+                f"expected a tensor of dtype {kernel_name(wanted)} (got {kernel_name(first.dtype)})"
+            )
         return ALIAS.view(first, geometry(first))
     if isinstance(first, Size):
         return FUNCTIONS["zeros"](first, dtype=wanted)
@@ -107,7 +106,7 @@ def as_kind(of: Tensor, cls: type) -> Any:
         return of
     found: Any = object.__new__(cls)
     found._storage = of._storage
-    found._node, found._nr = of._node, of._nr
+    found._set_edge(*of._edge())
     return found
 
 

@@ -205,7 +205,7 @@ def tensor_backward(
         gradient is not None
         or create_graph is not False
         or inputs is not None
-        or self._node is None
+        or self._current_node() is None
         or local.recorder.levels
         or keeping.state.keeps
     ):

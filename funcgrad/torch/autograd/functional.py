@@ -313,7 +313,7 @@ def hessian(
         if outer_jacobian_strategy == "forward-mode":
             # Not by `requires_grad_`, which is refused inside the `vmap` of the outer Jacobian.
             for each in given:
-                each._node = each._node or AccumulateGrad(each)
+                each._set_edge(each._current_node() or AccumulateGrad(each), each._nr)
         found = jacobian(scalar, given, create_graph=True)
         check_strict(found, "jacobian", strict)
         return found

@@ -21,7 +21,7 @@ def values(tensor: Tensor) -> np.ndarray:
 
 def of_array(array: Any, like: Tensor | None = None) -> Tensor:
     """A tensor of these elements, on the device of `like`."""
-    bound = None if like is None else like._storage.value.aval.device
+    bound = None if like is None else like._storage.aval.device
     return tensor_of(
         place(np.asarray(array), None if bound is None or like is None else like.device)
     )
@@ -50,12 +50,12 @@ def differs(a: np.ndarray, b: np.ndarray, atol: float) -> bool:
 def _holding(tensor: Tensor, array: np.ndarray) -> Iterator[None]:
     """A block in which a tensor holds other elements; autograd does not notice."""
     storage = tensor.data._storage
-    before = storage.value
-    storage.value = of_array(array, tensor)._storage.value
+    before = storage.read()
+    storage.write(of_array(array, tensor)._storage.read())
     try:
         yield
     finally:
-        storage.value = before
+        storage.write(before)
 
 
 def _change(
