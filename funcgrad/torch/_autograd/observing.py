@@ -64,7 +64,7 @@ def set_anomaly(enabled: bool, check_nan: bool) -> None:
                 recorder.observer = None
 
 
-def hooks_on() -> Sequence[tuple[Pack, Unpack]]:
+def active_hooks() -> Sequence[tuple[Pack, Unpack]]:
     """The active saved-tensor hooks of this thread, innermost last."""
     observer: Any = local.recorder.observer
     return () if observer is None else observer.hooks
@@ -94,7 +94,7 @@ def saved_entry(tensor: Tensor) -> tuple[Any, Storage, int, Any]:
         RuntimeError: a hook changed the tensor in place.
     """
     storage = tensor._storage
-    hooks = hooks_on()
+    hooks = active_hooks()
     if not hooks:
         value = storage.read()
         return value, storage, storage.version, value
@@ -260,7 +260,7 @@ def disable_saved_tensors_hooks(error_message: str) -> Iterator[None]:
 
     Behaviour: https://pytorch.org/docs/stable/autograd.html#torch.autograd.graph.disable_saved_tensors_hooks
     """
-    if hooks_on():
+    if active_hooks():
         raise RuntimeError(error_message)
     before, disabled.reason = disabled.reason, error_message
     try:

@@ -56,10 +56,10 @@ def jvp(
 
     Behaviour: https://pytorch.org/docs/stable/generated/torch.func.jvp.html
     """
-    return jvp_of(func, primals, tangents, None, strict, has_aux)
+    return jvp_at(func, primals, tangents, None, strict, has_aux)
 
 
-def jvp_of(
+def jvp_at(
     func: Callable[..., Any],
     primals: Any,
     tangents: Any,
@@ -182,7 +182,7 @@ def jacfwd(
         ((directions, _),) = basis(flat)
 
         def push(tangents: Any) -> Any:
-            output = jvp_of(func, args, tangents, argnums, has_aux=has_aux)
+            output = jvp_at(func, args, tangents, argnums, has_aux=has_aux)
             check_real(output[0], "jacfwd", "outputs")
             return output[1:] if has_aux else output[1]
 

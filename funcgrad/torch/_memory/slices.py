@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from funcgrad.engine import GraphNode, Op, Storage
 from funcgrad.engine.derivatives import Node, node_type_of
 from funcgrad.torch._memory.bits import as_complex, as_pairs
-from funcgrad.torch._memory.layouts import Layout, layout, reader, writer
+from funcgrad.torch._memory.layouts import Layout, layout_of, reader, writer
 from funcgrad.torch._memory.storages import ViewStorage
 
 # For a base that is not the plain memory: its layout (None for all of the memory) and offset. Then "real" or "complex" if the
@@ -25,7 +25,7 @@ def relative(around: Storage, storage: ViewStorage) -> tuple[Layout, Around]:
         return storage.layout, (around.layout, around.geometry.offset, kind)
     if kind:
         return storage.layout, (None, 0, kind)
-    return layout(around.aval.shape, storage.geometry), None
+    return layout_of(around.aval.shape, storage.geometry), None
 
 
 # For each way to see a memory: the function, and its inverse.

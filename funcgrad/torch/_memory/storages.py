@@ -21,7 +21,7 @@ from funcgrad.engine.values import Indirect
 from funcgrad.torch._memory.bits import PUT_BACK, seen_op
 from funcgrad.torch._memory.constants import index_variable
 from funcgrad.torch._memory.geometry import Geometry, Sizes, contiguous
-from funcgrad.torch._memory.layouts import Layout, layout, reader, writer
+from funcgrad.torch._memory.layouts import Layout, layout_of, reader, writer
 
 # A write replaces the whole memory, even if it changes only some elements. So a writer holds this lock while it stores the
 # new memory, and checks that the memory is still the one it read. Otherwise another thread's write would be lost.
@@ -220,7 +220,7 @@ class ViewStorage(Indirect):
             held = source.aval
             aval, shape = Aval(geometry.size, held.dtype, held.device), held.shape
         self.aval = aval  # type: ignore[misc]
-        self.layout: Layout = layout(shape, geometry)
+        self.layout: Layout = layout_of(shape, geometry)
         self.offset = index_variable(geometry.offset)
         self.cached: tuple[Value, Value] | None = None
         self.creation: Creation | None = None

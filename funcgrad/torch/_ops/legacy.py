@@ -24,7 +24,9 @@ _FORMS = (
 )
 
 
-def made(wanted: dtype, args: tuple[Any, ...], more: dict[str, Any], typed: bool = False) -> Tensor:
+def constructed(
+    wanted: dtype, args: tuple[Any, ...], more: dict[str, Any], typed: bool = False
+) -> Tensor:
     """The tensor of an old constructor's call: empty, of a size, of data, or with another tensor's elements.
 
     Args:
@@ -97,7 +99,7 @@ def _sizes(args: tuple[Any, ...]) -> tuple[int, ...]:
 
 def _new(cls: type, *args: Any, **more: Any) -> Any:
     """`torch.Tensor(...)`, also for a subclass."""
-    return as_kind(made(get_default_dtype(), args, more), cls)
+    return as_kind(constructed(get_default_dtype(), args, more), cls)
 
 
 def as_kind(of: Tensor, cls: type) -> Any:
@@ -135,7 +137,7 @@ def _as_subclass(self: Tensor, cls: type) -> Any:
 
 def _new_of(self: Tensor, *args: Any, **more: Any) -> Tensor:
     """As `torch.Tensor(...)`, of this tensor's dtype."""
-    return made(self.dtype, args, more)
+    return constructed(self.dtype, args, more)
 
 
 class tensortype(type):
@@ -153,7 +155,7 @@ class tensortype(type):
 
     def __call__(cls, *args: Any, **more: Any) -> Tensor:
         """Make a tensor of the dtype."""
-        return made(cls.dtype, args, more, typed=True)
+        return constructed(cls.dtype, args, more, typed=True)
 
     def __repr__(cls) -> str:
         """As PyTorch writes it."""
