@@ -89,10 +89,10 @@ def record_two(op: Op, a: Variable, b: Variable) -> Result:
     # After the reading, which may record an op itself.
     trace = recorder.trace
     if trace.eager and recorder.watch is None:
-        given = (first, second, first_node, second_node)
         try:
-            found = eager.call_two(trace.trail, op, a, b, *given)
+            found = eager.call_two(trace.trail, op, a, b, first, second, first_node, second_node)
         except eager.NotHereError:
+            given = (first, second, first_node, second_node)
             found = again(eager.call_two, [first, second], trace, op, a, b, *given)
         if found is not None:
             if recorder.observer is not None:
