@@ -100,6 +100,26 @@ def test_importing_the_shim_loads_no_optax_and_compiles_nothing():
     assert "optax" not in loaded
 
 
+# -- views ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_shim_reads_storages_and_nodes_by_methods():
+    """A view has neither `_storage.value` nor `_node`: reading it can record an op, and so is a call."""
+    found = [
+        f"{path.relative_to(ROOT)}: {line.strip()}"
+        for path in ROOT.rglob("*.py")
+        for line in path.read_text().splitlines()
+        if "_storage.value" in line
+    ]
+    assert not found
+    view = ours.ones(2)[:1]
+    assert view._storage.value is None
+    with pytest.raises(AttributeError):
+        _ = view._node
+    with pytest.raises(AttributeError):
+        view._storage.value = ours.ones(1)._storage.read()
+
+
 # -- attributes -------------------------------------------------------------------------------------------------------
 
 # Words that an engine, a view or a storage might keep for itself.

@@ -18,7 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Args:
-        arguments: what follows the command's name; None for those of this process.
+        arguments: the arguments after the command's name; None for this process's own.
 
     Returns:
         The exit status.
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status: int = options.run(options)
         sys.stdout.flush()
     except BrokenPipeError:
-        # Whoever read the output has enough; keep Python from complaining about it while it ends.
+        # The reader of the output has closed it; keep Python from complaining while it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:

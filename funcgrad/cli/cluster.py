@@ -1,7 +1,7 @@
 """`--distributed`: one run in several processes, which start together and stop together.
 
-JAX's runtime notices when one of them is lost. It tells so by an error from whatever the others compute
-together, or by ending them; here that becomes a message and an exit status.
+JAX's runtime notices when one of them is lost. It raises an error in the others' next common computation, or
+ends them; here that becomes a message and an exit status.
 """
 
 import argparse
@@ -57,7 +57,7 @@ def wanted(options: argparse.Namespace) -> bool:
 
 
 def problem(options: argparse.Namespace) -> str | None:
-    """Return what is wrong with the options, or None."""
+    """Return a complaint about the options, or None."""
     given = (options.coordinator, options.processes, options.process_id)
     if any(value is not None for value in given) and None in given:
         return "--coordinator, --processes and --process-id go together"
@@ -146,7 +146,7 @@ def supervised(command: str, work: Callable[[], int]) -> int:
 
 
 def _end_with_parent(alive: int) -> None:
-    """End this process when the pipe's other end is closed, as it is when its holder is killed."""
+    """End this process when the pipe's other end is closed, also because its holder was killed."""
 
     def wait() -> None:
         os.read(alive, 1)

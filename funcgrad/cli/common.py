@@ -1,4 +1,4 @@
-"""What all commands share: exit statuses, and how bad input is answered."""
+"""Shared by all commands: exit statuses, and the answer to bad input."""
 
 import argparse
 import sys

@@ -14,7 +14,7 @@ from funcgrad.cli import cluster
 from funcgrad.cli.common import DISAGREEMENT, Commands, note, refuse
 
 _OPTIMIZERS = ("sgd", "momentum", "adam")
-# What a training goes by unless told otherwise. The exact answer has no use for any of these.
+# A training's defaults. The exact answer uses none of them.
 _TRAINING: dict[str, Any] = {"learning_rate": 0.01, "epochs": 10, "batch_size": 1024, "seed": 0}
 
 
@@ -71,7 +71,7 @@ def add_command(commands: Commands) -> None:
         type=int,
         default=256,
         metavar="MIB",
-        help="a bound on what is held in memory at any time, rows and sums (default: %(default)s)",
+        help="a bound on the rows and sums held in memory at any time (default: %(default)s)",
     )
     parser.add_argument("--quiet", action="store_true", help="no progress bar and no report")
     training = parser.add_argument_group("training, instead of the exact answer")
@@ -80,7 +80,7 @@ def add_command(commands: Commands) -> None:
         ("learning_rate", float, "RATE", ""),
         ("epochs", int, "N", "how often to go through the rows "),
         ("batch_size", int, "ROWS", "rows in each step, over all processes "),
-        ("seed", int, "N", "what the order of the rows is drawn from "),
+        ("seed", int, "N", "the seed for the order of the rows "),
     ):
         training.add_argument(
             f"--{name.replace('_', '-')}",

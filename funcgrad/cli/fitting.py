@@ -1,4 +1,4 @@
-"""What `funcgrad fit` does once its options are read: sums, then the exact answer or a training."""
+"""`funcgrad fit` after its options are read: sums, then the exact answer or a training."""
 
 import argparse
 import hashlib
@@ -101,15 +101,15 @@ def run(options: argparse.Namespace) -> str | None:
     try:
         model, dropped = _fitted(options, stream, batches, open_stream, mesh, checkpoints)
     except (DataError, Divergence) as error:
-        # Nobody could go on from these, and the next run would be refused because of them. A checkpoint
-        # that was there before the data was refused stays: it may be that of another run.
+        # No run could go on from these, and they would make the next run refuse. A checkpoint that was there
+        # before the data was refused stays: it may belong to another run.
         everything = [own(each) for each in checkpoints if each is not None]
         for checkpoint in everything if isinstance(error, Divergence) else fresh:
             checkpoint.remove()
         raise
     if first:
         save_model(options.out, model)
-    # No process removes what it could go on from before the model is there.
+    # The model is saved before any process removes the checkpoint that it could go on from.
     multihost_utils.sync_global_devices("the model is saved")
     for checkpoint in filter(None, checkpoints):
         own(checkpoint).remove()
@@ -130,7 +130,7 @@ def _fitted(
     common = {"mesh": mesh, "resume": options.resume, "progress": progress}
     try:
         with warnings.catch_warnings():
-            # An error follows, which says it with what to do.
+            # An error follows, which says what to do.
             warnings.filterwarnings("ignore", "the sums are not finite", RuntimeWarning)
             sums = moments_of_batches(stream, checkpoint=checkpoints[0], **common)
     except ValueError as error:
@@ -236,7 +236,7 @@ def _train(
     checkpoint: Checkpoint | None,
     common: dict[str, Any],
 ) -> Linear:
-    """Train on standardised features and targets; return the params for the data as it is."""
+    """Train on standardised features and targets; return the params for the data as given."""
     rows = float(sums.rows)
     shift, scale = np.asarray(sums.x_mean), scale_of(sums) / np.sqrt(rows)
     y_shift = float(sums.y_mean)

@@ -24,7 +24,7 @@ from funcgrad.datasets import DataError
 from funcgrad.files import ArchiveError, open_regular, read_archive, replacing
 
 _FORMAT = "funcgrad linear model 1"
-# A bound on what a model's file may unpack to: a million features with short names.
+# A bound on a model file's unpacked size: a million features with short names.
 _LARGEST = 1 << 26
 # The kind of each array, its number of axes, and whether its numbers must be finite. R² is NaN where the
 # target is constant, and the loss infinite where its square does not fit float64.

@@ -60,5 +60,5 @@ def pytorch_name(device: jax.Device) -> str | None:
 
 
 def on_host() -> AbstractContextManager[object]:
-    """Compute what checks the comparison on the CPU, where there is one, whatever is compared."""
+    """A block whose computations run on the CPU, if there is one: the checks of a comparison."""
     return jax.default_device(devices().get("cpu"))

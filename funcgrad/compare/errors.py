@@ -2,4 +2,4 @@
 
 
 class OptionError(ValueError):
-    """A comparison was asked for something that it cannot do; the message says what it can."""
+    """A comparison cannot do what was asked; the message names the choices."""

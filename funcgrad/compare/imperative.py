@@ -12,12 +12,12 @@ from funcgrad.compare.session import Session
 
 
 def prepare(torch: Any, device: str, problem: Problem) -> Session:
-    """Place the data on a device and return what trains there.
+    """Place the data on a device, and return the session that trains there.
 
     Args:
         torch: the module, PyTorch's or ours.
         device: its name of the device.
-        problem: what to train.
+        problem: the problem to train on.
     """
     x = torch.tensor(problem.x, device=device)
     y = torch.tensor(problem.y, device=device)

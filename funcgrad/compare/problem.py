@@ -40,8 +40,8 @@ class Problem:
         x: the standardised features: every column has mean 0 and standard deviation 1.
         y: the target, in its own unit.
         initial: the weights and the bias that training starts from.
-        exact: those with the smallest loss on x and y, in float64.
-        unique: whether no others have that loss.
+        exact: the parameters with the smallest loss on x and y, in float64.
+        unique: whether no other parameters have that loss.
         curvature: the largest eigenvalue of the loss's Hessian.
         optimizer: the algorithm.
         learning_rate: its learning rate.
@@ -88,12 +88,12 @@ def make_problem(
     device: str | None = None,
     seed: int = 0,
 ) -> Problem:
-    """Check what was asked for, standardise the features and draw the initial parameters.
+    """Check the options, standardise the features and draw the initial parameters.
 
-    These are uniform within ±1/√features, as those of PyTorch's `Linear`, from NumPy's
+    These are uniform within ±1/√features, like the parameters of PyTorch's `Linear`, from NumPy's
     `default_rng(seed)`: the weights, then the bias, drawn in float64 and rounded.
 
-    Args and errors are those of `compare`.
+    Args and errors: as for `compare`.
 
     >>> import numpy as np
     >>> from funcgrad.compare.problem import make_problem

@@ -1,4 +1,4 @@
-"""What a backend makes of a problem: the same two questions for all."""
+"""A problem on a backend: the same two functions for all backends."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -10,8 +10,8 @@ class Session(NamedTuple):
     """A problem that a backend has placed on its device and can run any number of times.
 
     Attributes:
-        train: takes so many steps from the initial parameters and returns the last ones once they
-            are back on the host; this is what is timed.
+        train: takes so many steps from the initial parameters, and returns the last parameters once they
+            are back on the host. Its calls are timed.
         value_and_grad: the loss and its gradient at any parameters.
     """
 

@@ -19,7 +19,7 @@ from funcgrad.files import ArchiveError, open_regular, read_archive
 
 DELIMITERS = ",;\t"
 MISSING = {"", "na", "n/a", "nan", "null", "none", "?", "."}
-# Bounds on what is read whole: the table as float64, in bytes, and a line of text, in characters.
+# Bounds on whatever is read at once: the table as float64, in bytes, and a line of text, in characters.
 _LARGEST = 1 << 30
 _LONGEST_LINE = 1 << 24
 _SHOWN = 60

@@ -1,7 +1,6 @@
 """Finding the parts of a table: one file, or a folder of files of one kind with the same columns.
 
-A folder is searched as pyarrow's datasets do, partitions such as `year=2024/` included: what their names
-say are columns too.
+A folder is searched as pyarrow's datasets do. Partitions such as `year=2024/` are columns too.
 """
 
 import math
@@ -48,7 +47,7 @@ class Table:
 
     Attributes:
         path: the file or folder it was opened from.
-        names: its columns: those of the parts, then those of the partitions.
+        names: its columns: first the parts' columns, then the partitions'.
     """
 
     def __init__(self, path: str | Path, memory: int) -> None:
@@ -56,7 +55,7 @@ class Table:
 
         Args:
             path: the file or folder.
-            memory: a bound, in bytes, on what a file's names and a line of it may take.
+            memory: a bound, in bytes, on a file's names and on a line of it.
 
         Raises:
             DataError: it cannot be read, or its files do not make one table.
@@ -75,7 +74,7 @@ class Table:
 
     @property
     def identity(self) -> dict[str, dict[str, Any]]:
-        """What tells each file from another, by its path within the table."""
+        """For each file, by its path within the table: its identity."""
         content = self.size <= _CHEAP
         return {
             str(part.path.relative_to(self.path) if part.path != self.path else self.path.name): (
@@ -149,7 +148,7 @@ class Table:
 
 
 def _find(path: Path) -> Iterator[tuple[Path, dict[str, str | None]]]:
-    """Yield the files of a table, with what the names of their folders say."""
+    """Yield the files of a table, each with the partitions that its folders name."""
     if not path.exists():
         raise DataError(f"there is no file or folder {path}")
     if not path.is_dir():
@@ -167,7 +166,7 @@ def _find(path: Path) -> Iterator[tuple[Path, dict[str, str | None]]]:
 
 
 def _partitions(path: Path, file: Path) -> dict[str, str | None]:
-    """Return what the folders between a table's own and a file say, such as {"year": "2024"}."""
+    """Return the partitions that the folders between a table's own and a file name, such as {"year": "2024"}."""
     said: dict[str, str | None] = {}
     for folder in file.relative_to(path).parts[:-1]:
         name, equals, value = map(unquote, folder.partition("="))
@@ -185,7 +184,7 @@ def _is_data(relative: Path, file: Path) -> bool:
 
 
 def _number(name: str, value: str | None) -> float:
-    """Return what a partition's name says, as a number."""
+    """Return the value in a partition's name, as a number."""
     try:
         return math.nan if value is None else float(value)
     except ValueError:

@@ -35,8 +35,8 @@ class ReferenceProblem(NamedTuple):
         y: the targets, shape (rows,).
         degree: of the polynomial in the one feature; None where the features stand for themselves.
         intercept: whether the model has one.
-        coefficients: the intercept first, then those of the features or of the rising powers.
-        standard_errors: theirs, in the same order.
+        coefficients: the intercept first, then one for each feature or rising power.
+        standard_errors: of the coefficients, in the same order.
         residual_standard_deviation: √(Σ residual² / (rows - parameters)).
         r_squared: about the mean with an intercept, about zero without.
     """

@@ -1,7 +1,7 @@
 """One file of a table, opened so that any run of its rows can be read without the rest.
 
-What a run is depends on the kind of file; what comes out of each is the same: columns of numbers with
-NaN where a value is missing. Nothing here decides which values are acceptable.
+A run is counted in rows or in bytes, by the kind of file. Every kind yields the same: columns of numbers,
+with NaN where a value is missing. Nothing here decides which values are acceptable.
 """
 
 import hashlib
@@ -37,7 +37,7 @@ class Part(ABC):
         names: its columns, in order.
         rows: how many rows it holds; None for a kind that tells only when it is read.
         size: its size in bytes when it was opened.
-        memory: a bound, in bytes, on what opening it may take.
+        memory: a bound, in bytes, on the memory for opening it.
     """
 
     path: Path
@@ -71,7 +71,7 @@ class Part(ABC):
         """Yield the rows of a span in order, the columns asked for, at most about so many rows at once.
 
         Raises:
-            DataError: a value is not a number, or the file is not what it was when it was opened.
+            DataError: a value is not a number, or the file changed since it was opened.
         """
 
     @abstractmethod
@@ -79,7 +79,7 @@ class Part(ABC):
         """Return how many rows of the part lie before a span, for messages."""
 
     def identity(self, *, content: bool) -> dict[str, Any]:
-        """Return what tells the file from others as JSON values: by content, or by size, time and inode."""
+        """Return the file's identity as JSON values: by content, or by size, time and inode."""
         if content:
             with self.open() as file:
                 return {"sha256": hashlib.file_digest(file, "sha256").hexdigest()}
@@ -114,7 +114,7 @@ class Part(ABC):
         raise DataError(f"{self.path} {wrong}")
 
     def check_size(self) -> None:
-        """Raise a DataError if the file is gone, or not what it was at first."""
+        """Raise a DataError if the file is gone, or changed since it was opened."""
         self.open().close()
 
 

@@ -1,4 +1,4 @@
-"""Reading ahead in a thread, so that reading overlaps with what is done with the rows."""
+"""Reading ahead in a thread, so that reading overlaps with the work on the rows."""
 
 import atexit
 import queue

@@ -1,6 +1,6 @@
 """Batches of rows from files of any size, within a bound on memory.
 
-A `Stream` reads ahead in a thread, refuses what is not a number where it stands, and can begin again at any
+A `Stream` reads ahead in a thread. It refuses a value that is not a number, and says where it is. It can begin again at any
 batch it has given, in any epoch: the order of the rows follows from the seed and the epoch alone.
 """
 
@@ -26,8 +26,8 @@ Batch = tuple[Float[np.ndarray, "rows features"], Float[np.ndarray, " rows"] | N
 class Position(NamedTuple):
     """Where in an epoch the next batch begins, a pytree that can be saved.
 
-    Rows are gathered in windows, each shuffled on its own. The position is that of the window, with the
-    batches of it that are done.
+    Rows are gathered in windows, each shuffled on its own. The position names the window, and counts its
+    batches that are done.
 
     Attributes:
         window: how many windows came before.
@@ -85,12 +85,12 @@ class Stream:
             features: the columns of x, in order; None for all but the target.
             dtype: of the arrays, float32 or float64.
             batch_rows: rows in a batch; by default as many as the memory allows, at most 65536.
-            seed: what the order of the rows is drawn from, anew for each `epoch`: the blocks that the files
+            seed: decides the order of the rows, drawn anew for each `epoch`: the blocks that the files
                 are read in are shuffled, and so are the rows within windows of a quarter of the memory.
                 Rows of different windows meet in no batch. None keeps the files' order.
             missing: "refuse" raises where a value is missing; "drop" leaves out such rows.
-            memory: a bound, in bytes, on the rows held at any time, those of a training loop included, and
-                on what the files' own descriptions may take: names of columns, a line, a list of arrays.
+            memory: a bound, in bytes, on the rows held at any time, a training loop's rows included, and on
+                the files' own descriptions: names of columns, a line, a list of arrays.
                 Parquet's decoder holds about 4 MiB more for each column.
             share: (index, count): only the index-th of count parts of the rows, for several processes.
 
@@ -170,7 +170,7 @@ class Stream:
 
     @property
     def fingerprint(self) -> dict[str, Any]:
-        """What tells this stream from another: files, columns, and what decides the order.
+        """Tells this stream from another: files, columns, and the parameters of the order.
 
         Files are told apart by their content up to 64 MiB, all together; larger ones by size, time and
         inode.
@@ -250,7 +250,7 @@ class Stream:
     def _chunks(
         self, blocks: Sequence[Block], start: Position
     ) -> Iterator[tuple[np.ndarray, Position]]:
-        """Yield what is read, with the position after it but for the window and the carry."""
+        """Yield tables as they are read, with the position after each but for the window and the carry."""
         at = start
         for done in range(start.block, len(blocks)):
             block, row = blocks[done], 0

@@ -112,17 +112,16 @@ def array_of(value: Value, of_numpy: bool) -> Any:
 _NUMPY = frozenset({np.ndarray, *(np.dtype(kind).type for kind in "?bhilqBHILQefdFD")})
 
 
-def call_one(trail: Trail, op: Op, a: Variable, grad: bool) -> Result:
+def call_one(trail: Trail, op: Op, a: Variable, given: Value, node: Any) -> Result:
     """Call an op that has one argument and one result.
 
     Args:
         trail: where the call is noted; so in the functions below.
         op: the op.
         a: its argument.
-        grad: whether a graph node is left behind where the argument wants a gradient.
+        given: the argument's value, which another thread may change; so its node.
+        node: the argument's graph node if it wants a gradient.
     """
-    given = a._storage.value
-    node = a._node if grad else None
     key = (given.aval, node is None)
     call = op.calls.get(key)
     if call is None:
@@ -136,12 +135,17 @@ def call_one(trail: Trail, op: Op, a: Variable, grad: bool) -> Result:
     return value, None if rule is None else rule.make((a,), (given,), (node,), NOWHERE), 0
 
 
-def call_two(trail: Trail, op: Op, a: Variable, b: Variable, grad: bool) -> Result:
-    """Call an op that has two arguments and one result."""
-    first, second = a._storage.value, b._storage.value
-    first_node = second_node = None
-    if grad:
-        first_node, second_node = a._node, b._node
+def call_two(
+    trail: Trail,
+    op: Op,
+    a: Variable,
+    b: Variable,
+    first: Value,
+    second: Value,
+    first_node: Any,
+    second_node: Any,
+) -> Result:
+    """Call an op that has two arguments and one result. Takes their values and nodes, as `call_one`."""
     key = (first.aval, first_node is None, second.aval, second_node is None)
     call = op.calls.get(key)
     if call is None:

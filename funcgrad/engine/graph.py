@@ -71,7 +71,7 @@ class ModifiedError(RuntimeError):
         of_result: bool = False,
     ) -> None:
         super().__init__(
-            f"a {storage.value.aval!r} needed for a gradient has been modified by an inplace operation: it is at version "
+            f"a {storage.aval!r} needed for a gradient has been modified by an inplace operation: it is at version "
             f"{storage.version}; expected version {expected} instead"
         )
         self.storage, self.expected, self.source = storage, expected, source
@@ -91,7 +91,7 @@ def into(accumulate: Accumulate) -> Take:
         if gradient is None:
             accumulate(leaf, None, None, 0)
         else:
-            accumulate(leaf, gradient._storage.value, gradient._node, gradient._nr)
+            accumulate(leaf, gradient._storage.read(), *gradient._edge())
 
     return take
 
@@ -120,7 +120,7 @@ def walk(
     """
     if captures is not None:
         towards = [node for node, _ in captures]
-    waiting = _dependencies([root._node for root, _ in roots], towards)
+    waiting = _dependencies([root._current_node() for root, _ in roots], towards)
     recorder = local.recorder
     around, recorder.walking = recorder.walking, waiting
     before, recorder.grad_enabled = recorder.grad_enabled, create_graph
@@ -141,7 +141,7 @@ NESTED = 20
 
 def _traced(roots: Sequence[tuple[Variable, Variable]]) -> bool:
     """Whether JAX traces these variables, or anything else: it does so in one thread."""
-    arrays = [behind(each._storage.value).array for root in roots for each in root]
+    arrays = [behind(each._storage.read()).array for root in roots for each in root]
     return any(map(is_tracer, [*arrays, jax.lax.full((), 0.0)]))
 
 
@@ -205,9 +205,10 @@ def _walk(
         return gradients
 
     for root, cotangent in roots:
-        if root._node in waiting:
-            arrive(root._node, root._nr, cotangent)
-    for node in {root._node for root, _ in roots}:
+        node, nr = root._edge()
+        if node in waiting:
+            arrive(node, nr, cotangent)
+    for node in {root._current_node() for root, _ in roots}:
         if waiting.get(node) == 0:
             heappush(ready, (-node.sequence, next(order), node))
     while ready:
@@ -301,16 +302,16 @@ def pull_back(node: Any, cotangents: Sequence[Variable | None]) -> Sequence[Vari
         if storage.version != version:
             _check_saved(node)
         values.append(
-            value.unpack() if type(value) is Packed else storage.value if held is value else value
+            value.unpack() if type(value) is Packed else storage.read() if held is value else value
         )
-        storages.append(storage if values[-1] is storage.value else Storage(values[-1]))
+        storages.append(storage if values[-1] is storage.read() else Storage(values[-1]))
     positions = rule.saves
     if not all_given:
         kept = [k in vjp.uses for k in positions]
         values, storages = list(compress(values, kept)), list(compress(storages, kept))
         positions = vjp.uses
     if not local.recorder.grad_enabled:
-        values += [cotangent._storage.value for cotangent in cotangents if cotangent is not None]
+        values += [cotangent._storage.read() for cotangent in cotangents if cotangent is not None]
         return vjp.spread([Variable(Storage(value)) for value in record_values(vjp, values)])
     edges = dict(zip(rule.wants, node.edges, strict=True))
     arguments = [
@@ -342,7 +343,7 @@ def _check_saved(node: Any) -> None:
             if not (cut and watched):
                 of_result |= watched
                 if of_result:
-                    source, nr = node if storage.value.aval.inexact else None, 0
+                    source, nr = node if storage.aval.inexact else None, 0
                 raise ModifiedError(storage, expected, (source, nr), of_result)
         if cut:
             raise RuntimeError(DETACHED)

@@ -55,7 +55,7 @@ class AnyLevel:
         levels = local.recorder.levels
         level: Any = levels[-1] if levels else None
         for argument in arguments:
-            value = argument._storage.value
+            value = argument._storage.read()
             if isinstance(value, Wrapped):
                 belongs = value.level
                 if isinstance(belongs, DualLevel):
@@ -76,11 +76,11 @@ class AnyLevel:
             NoElementsError: it is a batch.
             RuntimeError: it is one of a batch that is no more.
         """
-        inner = value = settled(Variable(Storage(value)))._storage.value
+        inner = value = settled(Variable(Storage(value)))._storage.read()
         while isinstance(inner, Wrapped):
             if inner.axis is not None:
                 raise NoElementsError(NoElementsError.__doc__)
-            inner = inner.inner._storage.value
+            inner = inner.inner._storage.read()
         return all_elements(value)
 
 
@@ -135,12 +135,12 @@ class Level(AnyLevel):
 
     def holds(self, variable: Variable) -> bool:
         """Whether a variable's value belongs to this level."""
-        value = variable._storage.value
+        value = variable._storage.read()
         return isinstance(value, Wrapped) and value.level is self
 
     def wrap(self, inner: Variable) -> Value:
         """A variable of the next level out as a value of this one."""
-        return Wrapped(self, inner, inner._storage.value.aval)
+        return Wrapped(self, inner, inner._storage.aval)
 
 
 class GradLevel(Level):
@@ -150,7 +150,7 @@ class GradLevel(Level):
         """Record the op further out, and leave a node here where a gradient is wanted here."""
         own = [self.holds(a) for a in arguments]
         inner = [
-            a._storage.value.inner if held else a  # type: ignore[attr-defined]
+            a._storage.read().inner if held else a  # type: ignore[attr-defined]
             for a, held in zip(arguments, own, strict=True)
         ]
         made: Any = None
@@ -175,10 +175,10 @@ class GradLevel(Level):
 
     def saved_from_outside(self, variable: Variable, entry: Any) -> Any:
         """The entry that a node here saves for a variable from further out; it keeps the edge to the graph there."""
-        if variable._node is None:
+        if variable._current_node() is None:
             return entry
         value, storage, version, held = entry
-        kept = Variable(Storage(value), variable._node, variable._nr)
+        kept = Variable(Storage(value), *variable._edge())
         return self.wrap(kept), storage, version, held
 
 
@@ -187,7 +187,7 @@ class TangentLevel(Level):
 
     def wrap_dual(self, primal: Variable, tangent: Variable | None) -> Value:
         """Primal and tangent of the next level out as one value of this one."""
-        return Wrapped(self, primal, primal._storage.value.aval, tangent=tangent)
+        return Wrapped(self, primal, primal._storage.aval, tangent=tangent)
 
     def apply(self, op: Op, arguments: Sequence[Variable]) -> list[Result]:
         """Record the op and its `jax.jvp` further out."""
@@ -203,7 +203,7 @@ class TangentLevel(Level):
         self, arguments: Sequence[Variable]
     ) -> tuple[list[Variable], list[Variable | None]]:
         """The primals and tangents of variables."""
-        held = [a._storage.value if self.holds(a) else None for a in arguments]
+        held = [a._storage.read() if self.holds(a) else None for a in arguments]
         primals = [a if v is None else v.inner for a, v in zip(arguments, held, strict=True)]  # type: ignore[attr-defined]
         return primals, [None if v is None else v.tangent for v in held]  # type: ignore[attr-defined]
 
@@ -222,19 +222,18 @@ class BatchLevel(Level):
 
     def wrap_batch(self, inner: Variable, axis: int) -> Value:
         """A variable of the next level out as a batch along `axis`."""
-        aval = inner._storage.value.aval
+        aval = inner._storage.aval
         shape = aval.shape[:axis] + aval.shape[axis + 1 :]
         return Wrapped(self, inner, Aval(shape, aval.dtype, aval.device), axis=axis)
 
     def apply(self, op: Op, arguments: Sequence[Variable]) -> list[Result]:
         """Record the op's `jax.vmap` further out; an op on no batch is recorded as it is."""
-        held: list[Any] = [a._storage.value if self.holds(a) else None for a in arguments]
+        held: list[Any] = [a._storage.read() if self.holds(a) else None for a in arguments]
         if all(value is None for value in held):
             return [
-                (each._storage.value, each._node, each._nr)
-                for each in self.record_below(op, arguments)
+                (each._storage.read(), *each._edge()) for each in self.record_below(op, arguments)
             ]
-        op.types(tuple([a._storage.value.aval for a in arguments]))
+        op.types(tuple([a._storage.aval for a in arguments]))
         axes = tuple([None if value is None else value.axis for value in held])
         inner = [a if v is None else v.inner for a, v in zip(arguments, held, strict=True)]
         outputs = self.record_below(op.batched(axes), inner)
@@ -262,7 +261,7 @@ class DualLevel(AnyLevel):
         held: list[Any] = [self.of(a) for a in arguments]
         # Differentiated in turn, a tangent leads back through the primals' own edges.
         primals = [
-            a if v is None else Variable(v.inner._storage, a._node, a._nr)
+            a if v is None else Variable(v.inner._storage, *a._edge())
             for a, v in zip(arguments, held, strict=True)
         ]
         made = node_of(op, arguments) if local.recorder.grad_enabled else None
@@ -277,14 +276,14 @@ class DualLevel(AnyLevel):
             tangents = [None if v is None else v.tangent for v in held]
             carried = tangents_of(op, primals, tangents, len(outputs))
         values = [
-            primal._storage.value if t is None else self.wrap_dual(primal._storage.value, t)
+            primal._storage.read() if t is None else self.wrap_dual(primal._storage.read(), t)
             for primal, t in zip(outputs, carried, strict=True)
         ]
         return with_edges(values, made)
 
     def of(self, variable: Variable) -> "Wrapped | None":
         """A variable's value where it is dual."""
-        value = variable._storage.value
+        value = variable._storage.read()
         return value if isinstance(value, Wrapped) and value.level is self else None
 
 
@@ -304,15 +303,15 @@ def settled(variable: Variable) -> Variable:
     Raises:
         RuntimeError: it is one of a batch that is no more.
     """
-    value = variable._storage.value
+    value = variable._storage.read()
     while isinstance(value, Wrapped) and not value.level.alive:
         if value.axis is not None:
             raise RuntimeError(ESCAPED)
         if isinstance(value.level, DualLevel):
-            variable = Variable(value.inner._storage, variable._node, variable._nr)
+            variable = Variable(value.inner._storage, *variable._edge())
         else:
             variable = value.inner
-        value = variable._storage.value
+        value = variable._storage.read()
     return variable
 
 
@@ -320,7 +319,7 @@ def without_history(value: Value) -> Value:
     """A value without graphs and tangents at any level."""
     if not isinstance(value, Wrapped):
         return value
-    inner = without_history(value.inner._storage.value)
+    inner = without_history(value.inner._storage.read())
     if isinstance(value.level, DualLevel):
         return inner
     return Wrapped(value.level, Variable(Storage(inner)), value.aval, axis=value.axis)
@@ -349,8 +348,8 @@ def where(value: Value) -> AbstractContextManager[None]:
 
 def node_of(op: Op, arguments: Sequence[Variable]) -> GraphNode | None:
     """The graph node that an op leaves behind; None where no argument wants a gradient."""
-    nodes = [a._node for a in arguments]
-    values = [a._storage.value for a in arguments]
+    nodes = [a._current_node() for a in arguments]
+    values = [a._storage.read() for a in arguments]
     rule = rule_of(
         op, tuple([value.aval for value in values]), tuple([node is not None for node in nodes])
     )
@@ -370,7 +369,7 @@ def tangents_of(
     given = tuple([t is not None for t in tangents])
     if True not in given:
         return [None] * count
-    avals = tuple([p._storage.value.aval for p in primals])
+    avals = tuple([p._storage.aval for p in primals])
     derivative = jvp_of(op, avals, given)
     if derivative is None:
         return [None] * count

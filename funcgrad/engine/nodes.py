@@ -110,6 +110,18 @@ class Variable:
         self._node: Any = node
         self._nr = nr
 
+    def _current_node(self) -> Any:
+        """The node that its value comes from. A view may have to make it anew, because its base was written."""
+        return self._node
+
+    def _edge(self) -> tuple[Any, int]:
+        """Its node, and which of the node's outputs it is."""
+        return self._current_node(), self._nr
+
+    def _set_edge(self, node: GraphNode | None, nr: int = 0) -> None:
+        """Let it come from another node."""
+        self._node, self._nr = node, nr
+
 
 class Moved(NamedTuple):
     """Where writes in place have taken a variable in the graph, from where it was; in sequence numbers of nodes.
@@ -177,7 +189,7 @@ class Leaf(GraphNode):
     def types(self) -> tuple[Aval | None, ...]:
         """The type of the variable, while there is one."""
         variable = self.variable
-        return (None if variable is None else variable._storage.value.aval,)
+        return (None if variable is None else variable._storage.aval,)
 
 
 class HookTable(dict[Any, Callable[..., Any]]):
@@ -226,5 +238,5 @@ def hooks_of(node: GraphNode) -> Hooks:
 def behind(value: Value) -> Value:
     """The plain value that a value is wrapped around."""
     while isinstance(value, Wrapped):
-        value = value.inner._storage.value
+        value = value.inner._storage.read()
     return value

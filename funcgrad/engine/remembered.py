@@ -93,7 +93,7 @@ def pull(
     if recorder.observer is not None:
         return None
     leaves: list[Leaf] = []
-    nodes = _plain_graph(root._node, leaves)
+    nodes = _plain_graph(root._current_node(), leaves)
     if nodes is None:
         return None
     leading = None
@@ -170,7 +170,7 @@ def _plain_graph(root: GraphNode, leaves: list[Any]) -> list[Any] | None:
         saved = node.saved
         if saved:
             for _, storage, version, held in saved:
-                if storage.version != version or storage.value is not held:
+                if storage.version != version or (storage.value or storage.read()) is not held:
                     return None
         elif saved is None:
             return None
@@ -191,7 +191,7 @@ def _plain_graph(root: GraphNode, leaves: list[Any]) -> list[Any] | None:
 
 def _place(token: object, root: Variable, leaves: list[Leaf] | None, create_graph: bool) -> Any:
     """Where a walk begins in the trace of this token, and which leaves it is to reach if not all; None where it is elsewhere."""
-    slot, value_slot = root._node.slot, root._storage.value.slot
+    slot, value_slot = root._current_node().slot, root._storage.read().slot
     if slot[0] is not token or value_slot[0] is not token:
         return None
     if leaves is None:
@@ -252,7 +252,7 @@ def _replay_graph(
             if each.saved:
                 each.saved = None
     return [
-        (leaf, variables[k]._storage.value, variables[k]._node, variables[k]._nr)
+        (leaf, variables[k]._storage.value, *variables[k]._edge())
         for leaf, k in zip(leaves, pullback.gradients, strict=True)
         if k is not None
     ]
@@ -312,7 +312,7 @@ def _remembered(
     ops = [state for state, _ in entries if state.op is not None]
     if not notes.usual or len(ops) != 1 + len(notes.steps):
         return None
-    standing = {each._storage.value.slot[1]: k for k, each in enumerate(notes.variables)}
+    standing = {each._storage.read().slot[1]: k for k, each in enumerate(notes.variables)}
     return GraphPullback(
         entries,
         [(state, *step) for state, step in zip(ops[1:], notes.steps, strict=True)],
@@ -361,13 +361,14 @@ def _straight(
     pull, plus = (_pull_variables, _plus) if create_graph else (_pull_values, _plus_values)
     if notes is not None:
         pull, plus = notes.pull, notes.plus  # type: ignore[assignment]
-    first: Any = _ones_like(root) if cotangent is None else cotangent._storage.value
+    first: Any = _ones_like(root) if cotangent is None else cotangent._storage.read()
     if create_graph:
         first = Variable(Storage(first)) if cotangent is None else cotangent
     if notes is not None:
         notes.variables.append(first)
-    arrived: dict[GraphNode, list[Any]] = {root._node: [None] * root._node.outputs}
-    arrived[root._node][root._nr] = first
+    start, number = root._edge()
+    arrived: dict[GraphNode, list[Any]] = {start: [None] * start.outputs}
+    arrived[start][number] = first
     # A node's inputs were made before it.
     for node in sorted(nodes, key=_sequence, reverse=True):
         cotangents: Any = arrived.pop(node, None)
@@ -384,7 +385,7 @@ def _straight(
                 held = slots[nr]
                 slots[nr] = gradient if held is None else plus(held, gradient)
     if create_graph:
-        return {leaf: (v._storage.value, v._node, v._nr) for leaf, (v,) in arrived.items()}
+        return {leaf: (v._storage.read(), *v._edge()) for leaf, (v,) in arrived.items()}
     return {leaf: (value, None, 0) for leaf, (value,) in arrived.items()}
 
 
@@ -430,4 +431,4 @@ def _plus(a: Variable, b: Variable) -> Variable:
 
 
 def _ones_like(root: Variable) -> Value:
-    return record_values(ones_like, [root._storage.value])[0]
+    return record_values(ones_like, [root._storage.read()])[0]

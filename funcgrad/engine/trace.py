@@ -40,8 +40,8 @@ def record(op: Op, arguments: Sequence[Variable]) -> Any:
     recorder = local.recorder
     grad = recorder.grad_enabled
     # Read before the trace: reading the value of a view may record an op itself.
-    values = [variable._storage.value for variable in arguments]
-    nodes = [variable._node if grad else None for variable in arguments]
+    values = [variable._storage.read() for variable in arguments]
+    nodes = [variable._current_node() if grad else None for variable in arguments]
     trace = recorder.trace
     if trace.eager and recorder.watch is None:
         try:
@@ -255,10 +255,11 @@ def apply_at_once(op: Op, arguments: Sequence[Variable]) -> Any:
     if recorder.watch is not None:
         for variable in arguments:
             recorder.watch.reads(variable)
-            if recorder.grad_enabled and variable._node is not None:
-                recorder.watch.meets(variable._node)
-    values = [variable._storage.value for variable in arguments]
-    nodes = [variable._node if recorder.grad_enabled else None for variable in arguments]
+            node = variable._current_node() if recorder.grad_enabled else None
+            if node is not None:
+                recorder.watch.meets(node)
+    values = [variable._storage.read() for variable in arguments]
+    nodes = [variable._current_node() if recorder.grad_enabled else None for variable in arguments]
     avals = tuple(value.aval for value in values)
     op.types(avals)
     rule = rule_of(op, avals, tuple(node is not None for node in nodes))
@@ -276,7 +277,7 @@ def apply_at_once(op: Op, arguments: Sequence[Variable]) -> Any:
 def _level_of(arguments: Sequence[Variable]) -> Any:
     """A level that an argument belongs to; None where they are plain."""
     for argument in arguments:
-        value = argument._storage.value
+        value = argument._storage.read()
         if isinstance(value, Wrapped):
             return value.level
     return None

@@ -24,19 +24,24 @@ from funcgrad.engine.values import Value
 def record_one(op: Op, a: Variable) -> Result:
     """`record(op, (a,))` for an op with one output, unrolled as `record_two`."""
     recorder = local.recorder
+    grad = recorder.grad_enabled
+    given = a._storage.value
+    if given is None:  # a view
+        given = a._storage.read()
+        node = a._current_node() if grad else None
+    else:
+        node = a._node if grad else None
+    # After the reading, which may record an op itself.
     trace = recorder.trace
     if trace.eager and recorder.watch is None:
-        grad = recorder.grad_enabled
         try:
-            found = eager.call_one(trace.trail, op, a, grad)
+            found = eager.call_one(trace.trail, op, a, given, node)
         except eager.NotHereError:
-            found = again(eager.call_one, [a._storage.value], trace, op, a, grad)
+            found = again(eager.call_one, [given], trace, op, a, given, node)
         if found is not None:
             if recorder.observer is not None:
                 tell(recorder.observer, found, (a,))
             return found
-    given = a._storage.value
-    node = a._node if recorder.grad_enabled else None
     token = trace.token
     try:
         slot = given.slot
@@ -68,22 +73,31 @@ def record_one(op: Op, a: Variable) -> Result:
 def record_two(op: Op, a: Variable, b: Variable) -> Result:
     """`record(op, (a, b))` for an op with one output, unrolled: the case that a training step is made of."""
     recorder = local.recorder
+    grad = recorder.grad_enabled
+    first, second = a._storage.value, b._storage.value
+    first_node = second_node = None
+    if first is None:  # a view
+        first = a._storage.read()
+        first_node = a._current_node() if grad else None
+    elif grad:
+        first_node = a._node
+    if second is None:
+        second = b._storage.read()
+        second_node = b._current_node() if grad else None
+    elif grad:
+        second_node = b._node
+    # After the reading, which may record an op itself.
     trace = recorder.trace
     if trace.eager and recorder.watch is None:
-        grad = recorder.grad_enabled
         try:
-            found = eager.call_two(trace.trail, op, a, b, grad)
+            found = eager.call_two(trace.trail, op, a, b, first, second, first_node, second_node)
         except eager.NotHereError:
-            values = [a._storage.value, b._storage.value]
-            found = again(eager.call_two, values, trace, op, a, b, grad)
+            given = (first, second, first_node, second_node)
+            found = again(eager.call_two, [first, second], trace, op, a, b, *given)
         if found is not None:
             if recorder.observer is not None:
                 tell(recorder.observer, found, (a, b))
             return found
-    first, second = a._storage.value, b._storage.value
-    first_node = second_node = None
-    if recorder.grad_enabled:
-        first_node, second_node = a._node, b._node
     token = trace.token
     try:
         slot = first.slot

@@ -196,6 +196,14 @@ class Storage:
         self.value = value
         self.version = 0
 
+    def read(self) -> Value:
+        """The value it holds now; a view records the op that reads its elements."""
+        return self.value
+
+    def write(self, value: Value) -> None:
+        """Hold another value from now on; a view records the op that changes the elements it is a view of."""
+        self.value = value
+
     @property
     def aval(self) -> Aval:
         """The type of its elements."""
@@ -219,6 +227,30 @@ class Storage:
     def changed(self, version: Any) -> tuple["Storage", int, bool]:
         """The storage that changed since `version`, the version it had then, and whether it is one watched besides this one."""
         return self, version, False
+
+
+class Indirect(Storage):
+    """Base of the storages that find their value elsewhere, such as a view's. Only `read` and `write` reach it.
+
+    `storage.value or storage.read()` reads any storage, a plain one without a call. `(storage.value or storage).aval` is its
+    type. Every op does both, so they are worth their length where ops are called; elsewhere use `read` and `aval`.
+    """
+
+    __slots__ = ()
+    value: Any = None
+
+    def read(self) -> Value:
+        """The value, from where it is held."""
+        raise NotImplementedError
+
+    def write(self, value: Value) -> None:
+        """Put another value where it is held."""
+        raise NotImplementedError
+
+    @property
+    def aval(self) -> Aval:
+        """The type of its elements."""
+        return self.read().aval
 
 
 class Constant(Storage):

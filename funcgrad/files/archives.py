@@ -1,6 +1,6 @@
 """NumPy's `.npy` and `.npz`, read with suspicion: nothing is believed before the file is known to hold it.
 
-NumPy's own reader allocates what a header says, unpacks what an archive says, and reads headers of any
+NumPy's own reader trusts the sizes in headers and archives, and reads headers of any
 length. Here every size is checked against a bound, or against the file, before it is used.
 """
 
@@ -49,8 +49,8 @@ class Header(NamedTuple):
 def doubted() -> Iterator[None]:
     """Turn whatever a parser raises into an ArchiveError.
 
-    Parsers raise the most diverse errors on bytes that nobody thought of: struct.error, KeyError,
-    NotImplementedError, RuntimeError, zlib.error, ... Errors of the disk stay what they are.
+    Parsers raise many kinds of errors on unexpected bytes: struct.error, KeyError, NotImplementedError,
+    RuntimeError, zlib.error, ... Errors of the disk stay as they are.
     """
     try:
         yield
@@ -92,7 +92,7 @@ def members_of(file: BinaryIO, *, memory: int) -> list[zipfile.ZipInfo]:
 
     Args:
         file: the archive.
-        memory: a bound, in bytes, on what the list of members may take.
+        memory: a bound, in bytes, on the list of members.
 
     Raises:
         ArchiveError: it is none, is damaged, or has members that no NumPy wrote, or too many.
@@ -124,7 +124,7 @@ def read_archive(file: BinaryIO, *, limit: int) -> dict[str, np.ndarray]:
 
     Args:
         file: the archive.
-        limit: a bound, in bytes, on what it may unpack to.
+        limit: a bound, in bytes, on its unpacked size.
 
     Raises:
         ArchiveError: it is not an archive of arrays of plain values, is damaged, or exceeds the limit.

@@ -19,7 +19,7 @@ def locked(path: Path) -> Iterator[None]:
     the folder not be written to, nothing is held.
 
     Raises:
-        BlockingIOError: somebody else holds it.
+        BlockingIOError: another process holds it.
     """
     descriptor = None
     if fcntl is not None:

@@ -1,4 +1,4 @@
-"""The one way in which this package writes a file: whole or not at all, and never over what it reads."""
+"""The one way in which this package writes a file: whole or not at all, and never over a file that it reads."""
 
 import errno
 import glob
@@ -17,7 +17,7 @@ _TOKEN = 8
 
 
 class OverlapError(ValueError):
-    """A command would write over what it reads, or write one file twice."""
+    """A command would write over a file that it reads, or write one file twice."""
 
 
 @contextmanager
@@ -25,8 +25,8 @@ def replacing(path: str | Path, *, keep: str | Path | None = None) -> Iterator[B
     """Give a file to write to, which takes the place of `path` when the block ends without an error.
 
     The new content goes to a file of its own beside the target, `NAME.*.partial`, which is created there and
-    then, synced, and moved into place. So the target is at any moment what it was, or all of what was
-    written. An error leaves no trace; a process that is killed may leave the `.partial` file, which may be
+    then, synced, and moved into place. So at any moment the target has its old content or all of the new. An
+    error leaves no trace; a process that is killed may leave the `.partial` file, which may be
     deleted.
 
     A symbolic link is followed: the file that it names is replaced, and the link stays. A link to nothing is
@@ -35,7 +35,7 @@ def replacing(path: str | Path, *, keep: str | Path | None = None) -> Iterator[B
 
     Args:
         path: the target.
-        keep: where to move what was at `path` before. Then `path` must be a regular file, or not exist.
+        keep: where to move the old file at `path`. Then `path` must be a regular file, or not exist.
 
     Raises:
         OSError: the target is refused, or cannot be written.
@@ -73,7 +73,7 @@ def replacing(path: str | Path, *, keep: str | Path | None = None) -> Iterator[B
 
 
 def remove_leftovers(path: Path) -> None:
-    """Delete what processes that were killed left beside a target, which nobody is writing now."""
+    """Delete the files that killed processes left beside a target; nobody may be writing it now."""
     pattern = f"{glob.escape(path.name)}.{'[0-9a-f]' * 2 * _TOKEN}.partial"
     for leftover in path.parent.glob(pattern):
         leftover.unlink(missing_ok=True)
@@ -133,7 +133,7 @@ def target_of(path: Path) -> Path:
     """Return the path to write to, which is the file's own where a link is given.
 
     Raises:
-        OSError: what is there can neither be replaced nor written to.
+        OSError: the path can neither be replaced nor written to.
     """
     if path.is_symlink():
         if not path.exists():

@@ -18,7 +18,7 @@ def largest_eigenvalue(
     """Return the largest eigenvalue of the Hessian of `loss`.
 
     The Hessian is `2 / (rows * outputs) * XᵀX`, once for each output, where X is x with a column of
-    ones where the model has a bias. Neither its values nor those of the targets matter. The
+    ones where the model has a bias. Neither the params' values nor the targets matter. The
     eigenvalues come from XᵀX or XXᵀ, whichever is smaller.
 
     Args:
@@ -96,7 +96,7 @@ def largest_stable_learning_rate(
     `1 - learning_rate * eigenvalue`, which must lie within (-1, 1). It holds for full-batch
     gradient descent without momentum. (Y. Nesterov, "Lectures on Convex Optimization", 2018, 1.2.3.)
 
-    Args and errors are those of `largest_eigenvalue`.
+    Args and errors: as for `largest_eigenvalue`.
 
     >>> import jax.numpy as jnp
     >>> from funcgrad import regression

@@ -21,7 +21,7 @@ def value_and_grad(
 ) -> tuple[Float[Array, ""], ParamsT]:
     """Return the loss and its gradient, a pytree like params, from one compiled program.
 
-    Args and errors are those of `loss`.
+    Args and errors: as for `loss`.
 
     >>> import jax.numpy as jnp
     >>> from funcgrad import regression

@@ -25,8 +25,8 @@ _FEWEST_PASSES = 2
 _MOST_REFINED_ERRORS = 1 << 23
 # Columns whose Gram matrix has eigenvalues within this ratio are independent beyond doubt.
 _INDEPENDENT = 1e-6
-# A column computed from the others, and rounded, is this near to them, whatever the number of rows: the answer
-# would be that of the rounding.
+# A column computed from the others, and rounded, is this near to them, whatever the number of rows. The answer
+# would then depend on the rounding alone.
 _ROUNDED = 8 * np.finfo(np.float64).eps
 
 
@@ -62,12 +62,12 @@ def least_squares(
 ) -> LeastSquares:
     """Return the parameters that minimise `loss`, the smallest ones where several do.
 
-    QR of the scaled columns, then iterative refinement with residuals in two floats: the answer is
-    that of exact arithmetic on the numbers given, rounded once to the dtype of the data. Computed in float64
-    whatever the dtype, on the device of the data; NumPy arrays in float64 give float64. Columns depend on
-    one another where the condition number of the columns, scaled to one size, is 5e14 or more: there
-    rounding of the data would be all that the answer tells. The answer is then the smallest weights of
-    the many, not refined; the bias is not among what is made small.
+    QR of the scaled columns, then iterative refinement with residuals in two floats: the answer equals
+    exact arithmetic on the numbers given, rounded once to the dtype of the data. Computed in float64
+    whatever the dtype, on the device of the data; NumPy arrays in float64 give float64. Columns count as
+    dependent where the condition number of the columns, scaled to one size, is 5e14 or more: the answer
+    would then depend only on how the data was rounded. So it is the smallest of the many possible weights,
+    not refined; the bias need not be small.
 
     Args:
         x: the design matrix, shape (rows, features), or `TwoFloats` of that shape (see `powers`).
@@ -105,7 +105,7 @@ def least_squares(
 
 
 def rows_and_targets(x: Any, y: Any) -> tuple[TwoFloats, Array, Any]:
-    """Return the design matrix and the targets in float64, and the dtype that both were; errors are those of `least_squares`."""
+    """Return the design matrix and the targets in float64, and the dtype that both were; errors: as for `least_squares`."""
     low: Any
     x, low = x if isinstance(x, TwoFloats) else (x, 0.0)
     x, y = jnp.asarray(numbers("x", x)), jnp.asarray(numbers("y", y))
@@ -156,7 +156,7 @@ def solve(x: TwoFloats, y: Array, ones: Array | None) -> tuple[LeastSquares, tup
     finite = jnp.isfinite(x.high).all(), jnp.isfinite(y).all()
     intercept = ones is not None
     if ones is not None:
-        # First, so that the factor of the other columns is that of the centred ones.
+        # The intercept comes first, so that the factor of the other columns is the centred columns' factor.
         x = TwoFloats(jnp.hstack([ones, x.high]), jnp.hstack([jnp.zeros_like(ones), x.low]))
     targets = y if y.ndim == 2 else y[:, None]
     rows, unknowns = x.high.shape
@@ -174,7 +174,7 @@ def solve(x: TwoFloats, y: Array, ones: Array | None) -> tuple[LeastSquares, tup
     if rows < unknowns:
         solution = few()
     else:
-        # Between rounding and what is surely above it, the columns themselves tell.
+        # A singular value neither clearly rounding nor clearly above it: the columns themselves decide.
         doubtful = (singular[-1] <= smallest) & (singular[-1] > epsilon**2 * singular[0])
         start = jax.lax.cond(
             doubtful, lambda: _sharpened(r, design, right), lambda: _started(r, c, design)
@@ -244,8 +244,7 @@ def _smallest(
 ) -> _Solution:
     """Solve by the singular values that are significant, for the smallest unscaled weights.
 
-    An intercept, which comes first, is left out of what is smallest: below its row the factor is that of
-    the centred columns.
+    An intercept comes first and need not be small: below its row the factor is the centred columns' factor.
     """
     first = int(intercept)
     u, singular, vt = jnp.linalg.svd(r[first:, first:], full_matrices=False)
@@ -253,7 +252,7 @@ def _smallest(
     inverse = jnp.where(significant, 1 / jnp.where(significant, singular, 1), 0)
     column = scale[first:, None]
     solver = (vt.T * inverse) / column
-    # Scaling has bent the rows' space: what lies outside the one of the unscaled rows is dropped.
+    # Scaling has bent the rows' space: the part outside the space of the unscaled rows is dropped.
     rows_space, _ = jnp.linalg.qr(column * vt.T)
     rows_space = jnp.where(significant, rows_space, 0)
     solver = column * (rows_space @ (rows_space.T @ solver))
@@ -295,8 +294,8 @@ def _started(r: Array, c: Array, design: TwoFloats) -> _Start:
 def _sharpened(r: Array, design: TwoFloats, right: Array) -> _Start:
     """Return a better start, for columns so nearly dependent that the factor is half rounding.
 
-    X r⁻¹ is computed in two floats, so it is what it is said to be. Where its columns are independent,
-    those of X are, and its own factor corrects r. (T. Ogita, "Accurate matrix factorization: inverse
+    X r⁻¹ is computed in two floats, so its error is negligible. Where its columns are independent, the
+    columns of X are too, and its own factor corrects r. (T. Ogita, "Accurate matrix factorization: inverse
     LU and inverse QR factorizations", SIAM J. Matrix Anal. Appl. 31, 2010.)
     """
     inverse = jax.scipy.linalg.solve_triangular(r, jnp.eye(len(r), dtype=r.dtype))
@@ -315,7 +314,7 @@ def _sharpened(r: Array, design: TwoFloats, right: Array) -> _Start:
 def _refined(begun: _Start, design: TwoFloats, right: Float[Array, "rows outputs"]) -> _Solution:
     """Solve [I X; Xᵀ 0] [residual; weights] = [right; 0] to the last digit.
 
-    Columns for the unit vectors, whose weights are those of (XᵀX)⁻¹, stand beside the outputs.
+    Beside the outputs stand columns for the unit vectors; their weights give (XᵀX)⁻¹.
     """
     r, q, weights, _ = begun
     rows, unknowns = design.high.shape

@@ -226,13 +226,13 @@ def _square_of_residual(prediction: Array, y: Array) -> Array:
 def mean_loss(error: RowError) -> Callable[[Params, ArrayLike, ArrayLike], Float[Array, ""]]:
     """Return the loss (params, x, y) -> the mean of an error of the linear prediction.
 
-    It is what `jnp.mean(error(predict(params, x), y))` is, for `fit` or `jax.grad`; on a CPU its gradient
-    takes one reading of the rows instead of two. The same function gives the same loss again, so that
-    a second fit does not compile.
+    The loss equals `jnp.mean(error(predict(params, x), y))`, and serves `fit` and `jax.grad`; on a CPU its
+    gradient reads the rows once instead of twice. The same function gives the same loss again, so a
+    second fit does not compile.
 
     Args:
         error: an elementwise function (prediction, y) -> error, such as `optax.losses.huber_loss` or
-            `optax.losses.sigmoid_binary_cross_entropy`; what it closes over is not differentiated.
+            `optax.losses.sigmoid_binary_cross_entropy`; values that it closes over are not differentiated.
 
     Raises (the loss):
         ValueError: if the shapes do not fit, or there are no rows.

@@ -1,8 +1,8 @@
 """A mean over rows of a function of the linear prediction, its gradient from one reading of the rows.
 
 Reverse mode reads the design matrix twice, for the prediction and for its transposed product. On a CPU the
-matrix is larger than the cache and reading it is what costs, so here each block of rows serves for both
-while it is in cache. Everything else (small data, several devices, other kinds of them, derivatives by
+matrix is larger than the cache, and most of the time goes into reading it. So here each block of rows serves for
+both while it is in cache. Everything else (small data, several devices, other kinds of them, derivatives by
 the data, derivatives of the gradient) takes the plain form; both are the same function.
 """
 

@@ -31,9 +31,9 @@ def ridge(
 ) -> Params:
     """Return the params that minimise Σ (y - prediction)² + penalty · Σ weights², in float64.
 
-    The penalty's scale is that of scikit-learn's `Ridge`; the bias is not penalised. From rows the answer is
-    that of exact arithmetic, rounded, as `least_squares` has it. From sums it is that of the normal
-    equations, which square the condition of the data and lose its digits.
+    The penalty has the scale of scikit-learn's `Ridge`; the bias is not penalised. From rows the answer equals
+    exact arithmetic, rounded, as in `least_squares`. From sums it solves the normal equations, which square
+    the condition of the data and lose digits.
 
     Args:
         data: the `moments` of the data; or its rows, a pair (x, y) as for `least_squares`.
@@ -75,7 +75,7 @@ def ridge(
 
 
 def _ridge_of_rows(x: Any, y: Any, penalty: Any, *, intercept: bool) -> Params:
-    """Solve least squares on more rows: for each weight one that wants it to be zero."""
+    """Solve least squares with one more row for each weight, which pulls it towards zero."""
     with own_work():
         design, y, _ = rows_and_targets(x, y)
         finite = jnp.isfinite(design.high).all() & jnp.isfinite(y).all()
@@ -113,9 +113,9 @@ def lasso(
 ) -> Params:
     """Return the params that minimise Σ (y - prediction)² / (2 rows) + penalty · Σ |weights|, in float64.
 
-    The penalty's scale is that of scikit-learn's `Lasso`; the bias is not penalised. Coordinate descent,
-    which the units of the columns do not slow down, with the exact answer for the signs it has come to; until
-    the duality gap tells how far the answer is at most.
+    The penalty has the scale of scikit-learn's `Lasso`; the bias is not penalised. Coordinate descent, which
+    the units of the columns do not slow down, with the exact answer for the signs found so far. It stops when the
+    duality gap, a bound on the distance to the minimum, is within the tolerance.
 
     Args:
         sums: the `moments` of the data.
@@ -188,7 +188,7 @@ def _ridge(sums: Moments, penalty: Array, *, intercept: bool) -> tuple[Params, A
     gram, right, _ = _quadratic(sums, intercept=intercept)
     gram = gram + penalty * jnp.eye(len(gram))
     diagonal = jnp.diagonal(gram)
-    # Columns of one size, so that their units decide neither the digits nor what is told of them.
+    # Columns of one size, so that neither the digits nor the warning about them depend on units.
     scale = jax.lax.rsqrt(jnp.where(diagonal > 0, diagonal, 1))
     scaled = gram * jnp.multiply.outer(scale, scale)
     eigenvalues = jnp.linalg.eigvalsh(scaled)
@@ -224,7 +224,7 @@ def _lasso(
         column = gram[:, index]
         size, before = column[index], state.weights[index]
         slope = state.towards[index] + size * before
-        # What is left beside the projection on the dual norm's ball is the l1 norm's proximal operator.
+        # The l1 norm's proximal operator: the value less its projection on the dual norm's ball.
         pulled = slope - optax.projections.projection_box(slope, -threshold, threshold)
         after = jnp.where(size > 0, pulled / jnp.where(size > 0, size, 1), 0)
         towards = state.towards - jnp.multiply.outer(column, after - before)
@@ -277,7 +277,7 @@ def _duality_gap(problem: _Quadratic, weights: Array, threshold: Array) -> Float
     towards = problem.right - problem.gram @ weights
     with_targets = problem.squares - (weights * problem.right).sum(axis=0)
     residual = with_targets - (weights * towards).sum(axis=0)
-    # Where the penalty is small beside the data, what is left of them may be no more than rounding.
+    # Where the penalty is small beside the data, these differences may be no more than rounding.
     size_of_terms = jnp.abs(problem.right) + jnp.abs(problem.gram) @ jnp.abs(weights)
     rounding = 8 * jnp.finfo(towards.dtype).eps * size_of_terms
     largest = jnp.maximum(jnp.abs(towards) - rounding, 0).max(axis=0)

@@ -6,7 +6,7 @@ The rule: the dtype of the arrays given, NumPy's or JAX's, is the dtype computed
 - NumPy's integers and booleans become the floating dtype that holds them: float32 up to 16 bits, float64
   above. Integers beyond 2**53, which float64 does not hold, are refused; so are long doubles.
 - Lists are read as NumPy reads them. Python's numbers take the dtype of the arrays beside them.
-- JAX's arrays are promoted as JAX promotes them. Among tracers theirs decide: a trace has its dtype already.
+- JAX's arrays are promoted as JAX promotes them. If some are tracers, their dtype decides: the trace has it already.
 """
 
 from collections.abc import Callable
@@ -94,7 +94,7 @@ def numbers(name: str, value: Any) -> Any:
     """Return data as an array of a floating dtype, or as JAX's array that it is already.
 
     Args:
-        name: what a message calls it.
+        name: its name in a message.
         value: an array, or anything that NumPy makes one of; None stays None.
 
     Raises:

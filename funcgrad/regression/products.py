@@ -45,5 +45,5 @@ def _block_of(x: Array, weights: Array) -> int | None:
 
 
 def on_one_cpu() -> bool:
-    """Return whether what is computed runs on one CPU device, with all its cores."""
+    """Return whether JAX computes on one CPU device, with all its cores."""
     return jax.default_backend() == "cpu" and jax.device_count() == 1

@@ -1,6 +1,6 @@
 """The sums that least squares needs of its data: all a regression learns from, whatever the rows.
 
-What is done with them lives with the functions that take them in the place of rows.
+The functions that take sums in place of rows live in the other modules.
 """
 
 import warnings
@@ -28,11 +28,11 @@ _BLOCK = 4096
 )
 @dataclass(frozen=True)
 class Moments:
-    """The sums of a data set, in float64; `a + b` are those of the rows of both.
+    """The sums of a data set, in float64; `a + b` has the sums over the rows of both.
 
-    They stand for the rows themselves: `loss(params, moments, None)` is the mean squared error over all
-    of them, and so are its gradient, `step`, `largest_eigenvalue` and a `fit`, at a cost that does not
-    depend on how many they are. The sum is associative to rounding. Where JAX's default is 32 bits, own
+    They replace the rows: `loss(params, moments, None)` is the mean squared error over all rows. Its
+    gradient, `step`, `largest_eigenvalue` and `fit` take them too, at a cost that does not depend on the
+    number of rows. The sum is associative to rounding. Where JAX's default is 32 bits, own
     arithmetic on the attributes needs `jax.enable_x64` or NumPy.
 
     Attributes:

@@ -1,7 +1,7 @@
 """Sums and products of float64 numbers held as two floats, to about 32 decimal digits.
 
-Only what iterative refinement needs. Every intermediate product below fits in one float64, so neither a
-compiler that fuses multiplications with additions nor the order of a sum changes what is promised.
+Here is only the arithmetic that iterative refinement needs. Every intermediate product fits in one float64, so the
+promised digits hold even if the compiler fuses multiplications with additions or reorders a sum.
 """
 
 from typing import NamedTuple
@@ -18,7 +18,7 @@ class TwoFloats(NamedTuple):
 
     Attributes:
         high: the numbers rounded to float64, of any shape.
-        low: what the rounding left over, of the same shape.
+        low: the rounding error, of the same shape.
     """
 
     high: Float[Array, "..."]
@@ -36,8 +36,8 @@ def two_product(a: Array, b: Array) -> TwoFloats:
     """Return a * b to 103 bits: the low part's two additions round, each to at most 2**-104 of the product.
 
     Dekker's products of halves ("A floating-point technique for extending the available precision",
-    1971), with the halves cut by a mask: his way of cutting them, a rounded product minus itself, is
-    what a fused multiply-add would spoil.
+    1971), with the halves cut by a mask. A fused multiply-add would spoil his way of cutting them, a rounded
+    product minus itself.
     """
     a_high, a_low = _halves(a)
     b_high, b_low = _halves(b)

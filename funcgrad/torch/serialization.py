@@ -49,14 +49,14 @@ def _deepcopy(self: Tensor, memo: dict[int, Any]) -> Tensor:
             "If you were attempting to deepcopy a module, this may be because of a torch.nn.utils.weight_norm "
             "usage, see https://github.com/pytorch/pytorch/pull/103001"
         )
-    refusals.check_storage(self._storage.value)
+    refusals.check_storage(self._storage.read())
     # Values never change, so a new storage is enough for a copy. Tensors that share a storage also share one
     # in the copy, if one `deepcopy` copies them.
     memory = apart(self._storage).memory
     known = id(memory) in memo
-    copied = memo.setdefault(id(memory), Storage(memory.value))
+    copied = memo.setdefault(id(memory), Storage(memory.read()))
     if type(self._storage) is ViewStorage and type(self._storage.viewed) is Reinterpreted:
-        copied = Storage(self._storage.value)
+        copied = Storage(self._storage.read())
     elif type(self._storage) is ViewStorage:
         copied = ViewStorage(copied, DataStorage(copied), self._storage.geometry)
     elif known:
@@ -70,14 +70,14 @@ def _deepcopy(self: Tensor, memo: dict[int, Any]) -> Tensor:
 
 def _reduce(self: Tensor, protocol: Any) -> tuple[Any, ...]:
     """The pickled form of a tensor: its elements, and whether it requires grad."""
-    refusals.check_storage(self._storage.value)
+    refusals.check_storage(self._storage.read())
     warn_if_has_hooks(self)
     storage: Any = self._storage
     elements, geometry = self._array(), None
     strided = type(storage) is ViewStorage and type(storage.viewed) is not Reinterpreted
     if strided and not storage.geometry.is_contiguous:
         # In memory order, so that the strides come back.
-        elements, geometry = compute(storage.viewed.value), storage.geometry
+        elements, geometry = compute(storage.viewed.read()), storage.geometry
     return _rebuild, (
         np.asarray(elements),
         self.requires_grad,
@@ -95,7 +95,7 @@ def _rebuild(
     """Rebuild a pickled tensor, without history and gradient, as in PyTorch."""
     made = tensor_of(place(elements))
     if geometry is not None:
-        memory = Storage(made._storage.value)
+        memory = Storage(made._storage.read())
         made = without_history(ViewStorage(memory, DataStorage(memory), geometry))
     vars(made).update(attributes or {})
     made.requires_grad = requires_grad

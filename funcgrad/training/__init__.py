@@ -1,6 +1,6 @@
 """Training for any pure loss `(params, x, y) -> scalar`: the loop, its batches, its progress.
 
-What a loss computes is none of its business; the regression's loss lives in `funcgrad.regression`.
+It asks nothing else of a loss; the regression's loss lives in `funcgrad.regression`.
 """
 
 from funcgrad.training.checkpoints import Checkpoint, CheckpointError, CheckpointWarning

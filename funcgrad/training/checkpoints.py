@@ -1,7 +1,7 @@
 """Checkpoints: a run's arrays in one file that is whole or not there, with the one before it kept.
 
-What the arrays mean is for the loop that saves them; here they are written so that a process killed, or a
-disk full, at any moment leaves one that can be read.
+The loop that saves the arrays knows their meaning. Here they are written so that one readable file is left,
+even if the process is killed or the disk is full at any moment.
 """
 
 import hashlib
@@ -45,7 +45,7 @@ class CheckpointWarning(RuntimeWarning):
 class Checkpoint:
     """Where a run saves itself, and how often.
 
-    The file holds a line that names the format, the SHA-256 of what follows, and a NumPy `.npz` archive.
+    The file holds a line that names the format, the SHA-256 of the rest, and a NumPy `.npz` archive.
     It is written beside its place, synced, and moved there; the one it replaces stays as
     `PATH.previous`. A path that is a symbolic link to a file stands for that file.
 
@@ -137,7 +137,7 @@ class Checkpoint:
         return usable[0] if usable else None
 
     def read(self, identity: Mapping[str, Any]) -> tuple[list[dict[str, np.ndarray]], list[str]]:
-        """Return what can be used, the last saved first, and why anything else cannot."""
+        """Return the usable checkpoints, the last saved first, and why any other is not."""
         usable, refused = [], []
         for path in (self.path, self.previous):
             try:
@@ -157,7 +157,7 @@ class Checkpoint:
         return Checkpoint(self.path.with_name(name), seconds=self.seconds)
 
     def remove(self) -> None:
-        """Delete the checkpoint, the one before it, and what is left of one that was never finished."""
+        """Delete the checkpoint, the one before it, and the leftovers of one that was never finished."""
         self.path.unlink(missing_ok=True)
         self.previous.unlink(missing_ok=True)
         remove_leftovers(self.path)
@@ -198,7 +198,7 @@ def _unpacked(content: bytes, identity: Mapping[str, Any]) -> dict[str, np.ndarr
 def _differences(
     saved: Mapping[str, Any], wanted: Mapping[str, Any], within: str = ""
 ) -> Iterator[tuple[str, Any, Any]]:
-    """Yield what differs: its name, and both values."""
+    """Yield each difference: its name, and both values."""
     for key in {**saved, **wanted}:
         name, there, here = f"{within}{key}", saved.get(key), wanted.get(key)
         if isinstance(there, dict) and isinstance(here, dict):

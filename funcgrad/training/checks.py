@@ -1,4 +1,4 @@
-"""What `fit` refuses before it compiles anything, each with a message that says what to give instead."""
+"""The arguments that `fit` refuses before it compiles anything, with messages that say what to give instead."""
 
 import math
 from collections.abc import Mapping

@@ -92,15 +92,15 @@ def fit(
         checkpoint: where to save the run, and how often; a path saves every 30 seconds, and at the end.
             In several processes, data in memory is saved after each `progress_every` steps.
         resume: go on from the checkpoint if there is one, of the same loss, optimizer, start and data.
-            More steps or epochs may be asked for than before. The result is then, bit for bit, that of
-            the run without the interruption. A stream goes on where it was; another iterable's first
+            More steps or epochs may be asked for than before. The result then equals, bit for bit, the
+            result of a run without the interruption. A stream goes on where it was; another iterable's first
             batches are skipped.
         progress: True shows a bar (needs tqdm); a function is called with a `Progress`, or, for batches,
             a `StreamProgress`.
         progress_every: steps between two reports, which run compiled; a hundredth of `steps` unless given.
 
     Returns:
-        A `FitResult`. For batches, `loss` and `gradient_norm` are those of the last one, before its step,
+        A `FitResult`. For batches, `loss` and `gradient_norm` belong to the last one, before its step,
         and `converged` is false.
 
     Raises:

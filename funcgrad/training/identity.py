@@ -1,4 +1,4 @@
-"""What tells a run from another, so that none goes on from where another was: constants, arrays, functions."""
+"""Tells runs apart by their constants, arrays and functions, so that none resumes from the checkpoint of another."""
 
 import hashlib
 import types
@@ -18,9 +18,9 @@ _CHEAP = 1 << 26
 def constants_of(value: Any) -> dict[str, Any]:
     """Return every number in a function or optimizer, by where it is, as JSON values.
 
-    A function's numbers are those of its defaults, of its code, and of what it closes over: functions,
-    arrays, tuples, dictionaries and pytrees, as deep as they go. What it takes from its module is known by
-    the name alone, and so is any other object.
+    A function's numbers are in its defaults, in its code, and in the objects it closes over: functions,
+    arrays, tuples, dictionaries and pytrees, as deep as they go. Names that it takes from its module stand
+    for themselves, and so does any other object.
 
     >>> from functools import partial
     >>> constants_of(partial(pow, exp=3))
@@ -30,8 +30,10 @@ def constants_of(value: Any) -> dict[str, Any]:
 
 
 def digest_of(tree: PyTree) -> list[str]:
-    """Return the dtype, shape and a digest of each array of a pytree: of its bytes, or of some rows where it
-    is large. Of arrays that lie in several processes it is that of the part here.
+    """Return the dtype, shape and a digest of each array of a pytree.
+
+    The digest is over its bytes, or over some rows of a large array; if the array lies in several processes, over the
+    part in this one.
     """
     return [_digest(leaf) for leaf in jax.tree.leaves(tree)]
 
@@ -55,7 +57,7 @@ def _constants(value: Any, name: str, seen: set[int]) -> Iterator[tuple[str, Any
 
 
 def _parts(value: Any) -> Iterator[tuple[str, Any]]:
-    """Yield what may hold numbers in a value, by name."""
+    """Yield the parts of a value that may hold numbers, by name."""
     if isinstance(value, partial):
         yield from _parts_of_partial(value)
     elif isinstance(value, types.MethodType):

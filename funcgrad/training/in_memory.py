@@ -48,7 +48,7 @@ def fit_rows(
     progress: bool | Report = False,
     progress_every: int | None = None,
 ) -> FitResult:
-    """Train on x and y in one compiled loop on the device; arguments are those of `fit`."""
+    """Train on x and y in one compiled loop on the device; arguments: as for `fit`."""
     check_numbers(steps, tolerance, progress_every)
     assert steps is not None
     check_optimizer(optimizer, learning_rate)

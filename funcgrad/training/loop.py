@@ -17,7 +17,7 @@ Optimizer: TypeAlias = optax.GradientTransformation | Callable[..., optax.Gradie
 
 
 class Data(NamedTuple):
-    """What every step reads and none changes."""
+    """The inputs that every step reads and none changes."""
 
     x: PyTree
     y: PyTree
@@ -27,7 +27,7 @@ class Data(NamedTuple):
 
 
 class State(NamedTuple):
-    """What one step hands to the next; `value`, `grads` and `norm` belong to `params`."""
+    """The state that one step hands to the next; `value`, `grads` and `norm` belong to `params`."""
 
     params: PyTree
     optimizer_state: PyTree
@@ -65,7 +65,7 @@ def gradient_norm(grads: PyTree) -> Float[Array, ""]:
 def transformation(
     optimizer: Optimizer, learning_rate: Float[Array, ""] | None
 ) -> optax.GradientTransformationExtraArgs:
-    """Return the optimizer with its learning rate, ready for what a line search asks of `update`."""
+    """Return the optimizer with its learning rate, ready for the extra arguments that a line search gives to `update`."""
     given: Any = optimizer
     made = given if learning_rate is None else given(learning_rate)
     return optax.with_extra_args_support(made)
@@ -133,7 +133,7 @@ def program(loss: Loss, optimizer: Optimizer, batch_size: int | None) -> Program
             state.grads,
             state.optimizer_state,
             state.params,
-            # What optimizers with a line search ask for; the others ignore it.
+            # Optimizers with a line search need these; the others ignore them.
             value=state.value,
             grad=state.grads,
             value_fn=lambda params: loss(params, *batch_at(state.steps, state.order, data)),

@@ -44,7 +44,7 @@ def advance_in_pieces(
     """Take all steps, or those until it stops by itself, and return the last state.
 
     Args:
-        compiled, state, data: the program, where it begins, and what it reads. The state is donated.
+        compiled, state, data: the program, its first state, and its inputs. The state is donated.
         steps: how many to take in all.
         every: after how many steps to call `listen`; also after the last.
         listen: called with the state reached, which is donated to the next piece; or None.

@@ -22,7 +22,7 @@ class StreamProgress(NamedTuple):
         epoch: the epoch under way; the first is 0.
         rows: the rows used so far, over all epochs.
         rows_per_second: the speed since the run began, or was resumed.
-        seconds_left: until the last epoch ends at that speed; None where the rows there are is not known.
+        seconds_left: until the last epoch ends at that speed; None if the number of rows is not known.
         loss: the last loss there is, NaN before the first and where none is computed.
     """
 
@@ -39,7 +39,7 @@ StreamReport = Callable[[StreamProgress], object]
 
 @contextmanager
 def reporting(progress: bool | Report, steps: int) -> Iterator[Report | None]:
-    """Yield what `fit` calls to report: a tqdm bar for True, the function given, None for False."""
+    """Yield the function that `fit` reports to: a tqdm bar for True, the function given, None for False."""
     if not progress:
         yield None
     elif callable(progress):
@@ -60,7 +60,7 @@ class RowMeter:
     Args:
         report: what to call.
         expected: about how many rows the whole run has, or None.
-        rows: those used before, by the run that this one resumes.
+        rows: the rows already used by the run that this one resumes.
     """
 
     _SECONDS = 0.1
@@ -89,7 +89,7 @@ class RowMeter:
 def reporting_rows(
     progress: bool | StreamReport, expected: int | None
 ) -> Iterator[StreamReport | None]:
-    """Yield what a run over batches calls to report; for True a tqdm bar of rows, with the time left."""
+    """Yield the function that a run over batches reports to; for True a tqdm bar of rows, with the time left."""
     if not progress:
         yield None
     elif callable(progress):

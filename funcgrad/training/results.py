@@ -1,4 +1,4 @@
-"""What a training run gives back."""
+"""The result of a training run, and its warnings."""
 
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ class ConvergenceWarning(RuntimeWarning):
 
 
 class FitResult(NamedTuple):
-    """What `fit` returns, a pytree.
+    """The result of `fit`, a pytree.
 
     Attributes:
         params: the trained parameters, a pytree like those given.

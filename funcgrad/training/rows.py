@@ -17,8 +17,8 @@ from jaxtyping import Array, Bool, Float, PyTree
 from funcgrad.training.loop import Loss
 from funcgrad.training.placement import automatic
 
-# How many rows tell a mean from another loss, how far from the start it is looked at as well, and what rounding
-# of any dtype, as a share of the largest number, leaves equal.
+# To tell a mean from another loss: the number of rows tried, the distance from the start of a second try, and the
+# relative difference that counts as rounding, in any dtype.
 _ROWS_TO_COMPARE = 3
 _AWAY = 0.25
 _ROUNDING = 0.03
@@ -41,7 +41,7 @@ def row_weighted(loss: Loss) -> WeightedLoss:
     Array(2.5, dtype=float32)
     """
 
-    # What the regression's own losses have: several times faster than a row on its own, many times.
+    # The regression's own losses have it. It is several times faster than calling the loss for each row.
     by_row = getattr(loss, "by_row", None)
 
     def weighted(params: Any, x: Any, y: Any, weights: Array) -> Array:

@@ -1,4 +1,4 @@
-"""Turns the pytrees of a loop into the arrays of a checkpoint, and back to exactly what they were."""
+"""Turns the pytrees of a loop into the arrays of a checkpoint, and back, bit for bit."""
 
 import warnings
 from collections.abc import Iterator, Mapping
@@ -39,7 +39,7 @@ class Saving:
                 f"the checkpoint {self._own.path} is after {int(whole)} steps, which is more than the "
                 f"{self._steps} to take"
             )
-        # The room for losses is that of the steps asked for, which may be more now.
+        # There is room for one loss a step. More steps may be asked for now than when it was saved.
         stored, room = saved.get(losses), np.asarray(state.losses)
         if stored is not None and stored.ndim == 1 and stored.dtype == room.dtype:
             room = np.full_like(room, np.nan)
@@ -73,7 +73,7 @@ def held(checkpoint: Checkpoint | str | Path | None) -> Iterator[Checkpoint | No
 def identity_of(
     loss: Any, state: PyTree, learning_rate: jax.Array | None, optimizer: Any, **more: Any
 ) -> dict[str, Any]:
-    """Return what tells a run from another.
+    """Return the identity of a run, as JSON values.
 
     Its loss and optimizer by name and by their constants, what its state looks like, and more.
     """
@@ -176,7 +176,7 @@ def load_own(
 def load_common(
     checkpoint: Checkpoint, identity: Mapping[str, Any], *, resume: bool
 ) -> dict[str, np.ndarray] | None:
-    """Return the last saved arrays that every process has, by their "steps"; None where nobody saved.
+    """Return the last saved arrays that every process has, by their "steps"; None if no process saved.
 
     Raises:
         CheckpointError: in every process, if one of them has checkpoints and none that can be used, if
@@ -189,7 +189,7 @@ def load_common(
     found = bool(np.any(with_one))
     _refuse_unasked(checkpoint, found, resume=resume)
     if found and not np.all(with_one):
-        # Such as one killed before its first: the others' cannot be gone on from.
+        # One was killed before its first save, for example: the run cannot go on from the others' alone.
         without = np.flatnonzero(~np.asarray(with_one)).tolist()
         warnings.warn(
             f"processes {without} have no checkpoint, so the run begins anew",

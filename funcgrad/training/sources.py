@@ -17,7 +17,7 @@ Source = Batches | Callable[[int], Batches]
 
 
 class Counted(Iterator[tuple[PyTree, PyTree]]):
-    """The batches of any iterable; its position is how many are done, and to go there is to skip them."""
+    """The batches of any iterable; its position is the number of batches done, which are skipped to go there."""
 
     def __init__(self, batches: Batches, position: np.ndarray | None) -> None:
         self.position = np.asarray(0 if position is None else position)
@@ -34,11 +34,11 @@ class Counted(Iterator[tuple[PyTree, PyTree]]):
         return pair
 
     def close(self) -> None:
-        """Do nothing: what was given is the caller's."""
+        """Do nothing: the iterable belongs to the caller."""
 
 
 def is_stream(source: Any) -> bool:
-    """Return whether a source's epochs can begin anywhere, as those of a `datasets.Stream` can."""
+    """Return whether a source's epochs can begin anywhere, like the epochs of a `datasets.Stream`."""
     return hasattr(source, "epoch")
 
 

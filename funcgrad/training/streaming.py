@@ -1,4 +1,4 @@
-"""What `fit` does with batches that arrive: one step for each, from files of any size."""
+"""`fit` for batches that arrive one by one, from files of any size: one step for each."""
 
 import math
 import warnings
@@ -58,14 +58,14 @@ _IN_FLIGHT = 2
 
 
 class Trained(NamedTuple):
-    """What one step hands to the next."""
+    """The state that one step hands to the next."""
 
     params: PyTree
     optimizer_state: PyTree
 
 
 class Outcome(NamedTuple):
-    """What the host is told of a step.
+    """A step's report to the host.
 
     Attributes:
         value, norm: the loss before the step, and the norm of its gradient.
@@ -136,7 +136,7 @@ def fit_batches(
     resume: bool = False,
     progress: bool | StreamReport = False,
 ) -> FitResult:
-    """Take one gradient step for each batch, while the next are read; arguments are those of `fit`.
+    """Take one gradient step for each batch, while the next are read; arguments: as for `fit`.
 
     The program is compiled once for each shape of batch, and kept by the identity of `loss` and `optimizer`.
     """
@@ -182,7 +182,7 @@ def fit_batches(
 
 
 class _Run:
-    """A run under way: the state on the device, and what the host knows of it."""
+    """A run under way: the state on the device, and the host's counts."""
 
     def __init__(
         self,
@@ -213,7 +213,7 @@ class _Run:
         return len(self.losses)
 
     def identity(self, batches: Any) -> dict[str, Any]:
-        """Return what tells this run from another."""
+        """Return the identity of this run."""
         return identity_of(
             self.loss,
             self.state,
@@ -286,7 +286,7 @@ class _Run:
         self.pending.append(outcome)
 
     def _hear(self) -> None:
-        """Wait for the oldest step in flight, and note what came of it."""
+        """Wait for the oldest step in flight, and note its outcome."""
         outcome = self.pending.popleft()
         self.save_asked |= outcome.save_asked is not None and bool(outcome.save_asked)
         if outcome.rows is not None and not float(outcome.rows):
@@ -330,7 +330,7 @@ class _Run:
         self.position = free_arrays(arrays, "position", position) if within else None
 
     def result(self) -> FitResult:
-        """Return what the run came to."""
+        """Return the run's result."""
         dtype = self.dtype
         return FitResult(
             params=self.state.params,

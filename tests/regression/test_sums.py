@@ -38,7 +38,7 @@ def in_numpy(x, y):
     return Moments(len(x), x_mean, y_mean, x.T @ x, x.T @ y, (y**2).sum(axis=0))
 
 
-def assert_same(got, wanted, tolerance):
+def assert_moments_agree(got, wanted, tolerance):
     """Within a tolerance relative to the largest that each sum could be."""
     x_size, y_size = np.sqrt(np.diag(wanted.xx)), np.sqrt(wanted.yy)
     sizes = {
@@ -62,7 +62,7 @@ def test_sums_are_those_of_the_definition(rows, outputs):
     x, y = data(rows, outputs=outputs)
     sums = regression.moments(x, y)
     assert all(getattr(sums, name).dtype == np.float64 for name in FIELDS)
-    assert_same(sums, in_numpy(x, y), 1e-14)
+    assert_moments_agree(sums, in_numpy(x, y), 1e-14)
 
 
 def test_float32_rows_far_from_zero_keep_the_digits_of_rational_arithmetic():
@@ -96,8 +96,8 @@ def test_however_the_rows_are_divided_the_sum_of_sums_is_that_of_all(sizes, seed
         for end, size in zip(ends, sizes, strict=True)
     ]
     whole = in_numpy(x, y)
-    assert_same(reduce(operator.add, parts), whole, 1e-13)
-    assert_same(reduce(lambda right, left: left + right, reversed(parts)), whole, 1e-13)
+    assert_moments_agree(reduce(operator.add, parts), whole, 1e-13)
+    assert_moments_agree(reduce(lambda right, left: left + right, reversed(parts)), whole, 1e-13)
 
 
 def test_sums_add_up_inside_jit_and_over_a_mapped_axis():
@@ -105,7 +105,7 @@ def test_sums_add_up_inside_jit_and_over_a_mapped_axis():
     stacked = jax.jit(jax.vmap(regression.moments))(x.reshape(4, 15, 4), y.reshape(4, 15))
     parts = [jax.tree.map(lambda leaf, i=i: leaf[i], stacked) for i in range(4)]
     total = jax.jit(lambda a, b, c, d: (a + b) + (c + d))(*parts)
-    assert_same(total, in_numpy(x, y), 1e-14)
+    assert_moments_agree(total, in_numpy(x, y), 1e-14)
     assert total.xx.dtype == np.float64
 
 
@@ -113,7 +113,9 @@ def test_rows_of_weight_zero_count_for_nothing_and_of_weight_two_twice():
     x, y = data(5000)
     weights = np.random.default_rng(1).integers(0, 3, size=5000)
     sums = regression.moments(x, y, weights)
-    assert_same(sums, in_numpy(np.repeat(x, weights, axis=0), np.repeat(y, weights)), 1e-14)
+    assert_moments_agree(
+        sums, in_numpy(np.repeat(x, weights, axis=0), np.repeat(y, weights)), 1e-14
+    )
 
 
 def test_float32_squares_out_of_range_do_no_harm():
@@ -252,7 +254,7 @@ def test_rows_on_eight_devices_give_the_sums_of_one():
     assert report["devices"] == 8
     x, y = data(40_000, outputs=(2,))
     for placement, leaves in report["sums"].items():
-        assert_same(Moments(*map(np.asarray, leaves)), in_numpy(x, y), 1e-14), placement
+        assert_moments_agree(Moments(*map(np.asarray, leaves)), in_numpy(x, y), 1e-14), placement
     # A gather of the rows would hold all of them on each device.
     assert report["largest gathered"] < x.nbytes / 8
 

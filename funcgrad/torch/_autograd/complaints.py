@@ -7,7 +7,7 @@ from funcgrad.engine.graph import DETACHED
 from funcgrad.engine.nodes import Moved
 from funcgrad.torch._autograd.observing import Anomaly
 from funcgrad.torch._memory.slices import type_of_write
-from funcgrad.torch._memory.storages import aval_of, is_view
+from funcgrad.torch._memory.storages import is_view
 from funcgrad.torch._tensor.view import BASE_MODIFIED, UNTRACKED, refusal
 from funcgrad.torch._types.dtypes import from_numpy_dtype
 from funcgrad.torch._types.node_names import op_name, short_name
@@ -18,7 +18,7 @@ def as_pytorch(error: RuntimeError) -> RuntimeError:
     if not isinstance(error, ModifiedError):
         return RuntimeError(str(error))
     storage, (source, nr) = error.storage, error.source
-    aval = aval_of(storage)
+    aval = storage.aval
     if not error.of_result and _has_node(storage, source):
         refused = refusal(storage, source, nr, BASE_MODIFIED)
         if refused:
@@ -55,7 +55,7 @@ def _maker(error: ModifiedError) -> str | None:
     if is_view(storage) and _has_node(storage, source):
         return f"output 0 of {op_name(storage.remade_by)}"
     variable = source.reference() if isinstance(source, Leaf) else None
-    if variable is not None and variable._node is source:
+    if variable is not None and variable._current_node() is source:
         return ""  # still a leaf: the write went through another tensor of this memory
     moved, at = moved_of(storage), inf if source is None else source.sequence
     if moved is not None and (at in moved.starts or moved.first <= at <= moved.last):

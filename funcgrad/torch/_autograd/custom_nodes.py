@@ -14,11 +14,10 @@ from funcgrad.engine import Aval, FreedError, FunctionNode, ModifiedError, Stora
 from funcgrad.engine.nodes import Edge, Packed, fixed
 from funcgrad.torch._autograd.complaints import as_pytorch, moved_of
 from funcgrad.torch._autograd.edges import NodeFace
-from funcgrad.torch._autograd.hooks import as_tensor
 from funcgrad.torch._autograd.observing import saved_entry
 from funcgrad.torch._autograd.saved_attributes import SavedTensor
 from funcgrad.torch._autograd.shaping import as_gradient_of
-from funcgrad.torch._tensor.tensor import Tensor, place, tensor_of
+from funcgrad.torch._tensor.tensor import Tensor, place, tensor_of, tensor_of_variable
 
 
 class FunctionCtx:
@@ -137,7 +136,7 @@ class CustomNode(FunctionNode):
     def __init__(self, function: Any, args: tuple[Any, ...], records: bool) -> None:
         needed = tuple(isinstance(arg, Tensor) and arg.requires_grad for arg in args)
         edges: tuple[Edge, ...] = tuple(
-            (arg._node, arg._nr) for arg, need in zip(args, needed, strict=True) if records and need
+            arg._edge() for arg, need in zip(args, needed, strict=True) if records and need
         )
         super().__init__(edges, ())
         self.function = function
@@ -146,8 +145,7 @@ class CustomNode(FunctionNode):
             arg.requires_grad for arg in args if records and isinstance(arg, Tensor)
         )
         self.avals: tuple[Aval | None, ...] = tuple(
-            arg._storage.value.aval if need else None
-            for arg, need in zip(args, needed, strict=True)
+            arg._storage.aval if need else None for arg, need in zip(args, needed, strict=True)
         )
         self.without_gradient: tuple[int, ...] = ()
         self.entries: Any = ()
@@ -179,7 +177,7 @@ class CustomNode(FunctionNode):
     def returned(self, outputs: tuple[Any, ...], without: tuple[int, ...]) -> None:
         """Record the results of `forward`, and the positions of those that no gradient flows through."""
         self._types = tuple(
-            output._storage.value.aval if isinstance(output, Tensor) else None for output in outputs
+            output._storage.aval if isinstance(output, Tensor) else None for output in outputs
         )
         self.without_gradient = without
 
@@ -196,11 +194,11 @@ class CustomNode(FunctionNode):
                 continue
             entries.append(saved_entry(tensor))
             number = next((k for k, output in enumerate(outputs) if output is tensor), None)
-            own = number is not None and wrapped[number]._node is self
+            own = number is not None and wrapped[number]._current_node() is self
             if own:
                 kept.append((_OWN, number))
             elif type(entries[-1][0]) is Packed:
-                kept.append((tensor._node, tensor._nr))  # the hooks keep the tensor itself
+                kept.append(tensor._edge())  # the hooks keep the tensor itself
             else:
                 kept.append(tensor)
         self.entries, self.kept = tuple(entries), tuple(kept)
@@ -211,7 +209,7 @@ class CustomNode(FunctionNode):
         for k, (entry, before) in enumerate(zip(entries, self.entries or (), strict=True)):
             kept = self.kept[k]
             if entry is not before and isinstance(kept, Tensor):
-                self.kept = (*self.kept[:k], (kept._node, kept._nr), *self.kept[k + 1 :])
+                self.kept = (*self.kept[:k], kept._edge(), *self.kept[k + 1 :])
         if entries:
             self.entries = entries
 
@@ -232,7 +230,7 @@ class CustomNode(FunctionNode):
         def one(number: int) -> SavedTensor:
             def put(entry: Any) -> None:
                 kept = self.kept[number]
-                edge = (kept._node, kept._nr) if isinstance(kept, Tensor) else kept
+                edge = kept._edge() if isinstance(kept, Tensor) else kept
                 self.kept = (*self.kept[:number], edge, *self.kept[number + 1 :])
                 self.entries = (*self.entries[:number], entry, *self.entries[number + 1 :])
 
@@ -249,7 +247,7 @@ class CustomNode(FunctionNode):
             value = value.unpack()
             storage = Storage(value)
         elif storage.version != version:
-            maker, moved = self if own else kept.grad_fn and kept._node, moved_of(storage)
+            maker, moved = self if own else kept.grad_fn and kept._current_node(), moved_of(storage)
             if maker is None and moved is not None and moved.node_type is None:
                 own, maker = True, self  # PyTorch names the function if the tensor was detached
             source = (maker, kept._nr if isinstance(kept, Tensor) else kept[1])
@@ -270,7 +268,7 @@ class CustomNode(FunctionNode):
             if number in self.without_gradient and not ctx._materialize_non_diff_grads:
                 zeros = False
             if cotangent is not None:
-                given.append(as_tensor(cotangent))
+                given.append(tensor_of_variable(cotangent))
             else:
                 given.append(_zeros(aval) if zeros else None)
         gradients = self.function._backward(ctx, *given)

@@ -10,7 +10,7 @@ from funcgrad.engine.nodes import HookTable, hooked, hooks_of
 from funcgrad.torch._levels.refusals import RETAIN, refuse_inside
 from funcgrad.torch._tensor.rebasing import _retain_at
 from funcgrad.torch._tensor.registry import publish_all
-from funcgrad.torch._tensor.tensor import Tensor, tensor_of
+from funcgrad.torch._tensor.tensor import Tensor, tensor_of_variable
 from funcgrad.torch._tensor.view import UNTRACKED
 from funcgrad.torch._types.dtypes import from_numpy_dtype
 
@@ -41,13 +41,6 @@ def _name(hook: Any) -> str:
     return getattr(hook, "__name__", type(hook).__name__)
 
 
-def as_tensor(variable: Variable) -> Tensor:
-    """A variable of the engine as a tensor."""
-    if isinstance(variable, Tensor):
-        return variable
-    return tensor_of(variable._storage.value, variable._node, variable._nr)
-
-
 def _replacement(hook: Any, result: Any, given: Variable | None) -> Variable:
     """Check a hook's result for one gradient, and return it.
 
@@ -59,7 +52,7 @@ def _replacement(hook: Any, result: Any, given: Variable | None) -> Variable:
         raise TypeError(f"expected Variable, but hook returned '{type(result).__name__}'")
     if given is None:
         raise RuntimeError("can't replace a None gradient with a non-None value")
-    before, after = given._storage.value.aval, result._storage.value.aval
+    before, after = given._storage.aval, result._storage.aval
     if before.dtype != after.dtype:
         was, got = (from_numpy_dtype(aval.dtype).legacy_name for aval in (before, after))
         raise RuntimeError(
@@ -92,7 +85,7 @@ def _replacements(hook: Any, result: Any, given: list[Variable | None]) -> list[
 
 def _shown(variables: list[Variable | None]) -> tuple[Tensor | None, ...]:
     """Gradients as tensors for a hook. They replace the list's items, so that the hook's in-place changes count."""
-    variables[:] = [None if each is None else as_tensor(each) for each in variables]
+    variables[:] = [None if each is None else tensor_of_variable(each) for each in variables]
     return tuple(variables)  # type: ignore[arg-type]
 
 
@@ -111,7 +104,7 @@ class _TensorHooks:
             given: Any = cotangents[self.number]
             if given is not None:
                 # The hook's in-place changes count.
-                cotangents[self.number] = given = as_tensor(given)
+                cotangents[self.number] = given = tensor_of_variable(given)
             result = hook(given)
             if result is not None:
                 cotangents[self.number] = _replacement(hook, result, given)
@@ -120,10 +113,10 @@ class _TensorHooks:
 def hooks_on(tensor: Tensor) -> HookTable:
     """The table of hooks of a tensor that requires grad; new hooks go into it."""
     # No gradient ever arrives at a view that requires grad only because its base does.
-    if tensor._node is UNTRACKED:
+    node, number = tensor._edge()
+    if node is UNTRACKED:
         return HookTable()
-    arriving: Any = hooks_of(tensor._node).arriving
-    number = tensor._nr
+    arriving: Any = hooks_of(node).arriving
     return arriving.setdefault(number, arriving.get(number) or _TensorHooks(number)).table
 
 
@@ -145,7 +138,7 @@ def register_hook(self: Tensor, hook: Callable[[Tensor], Tensor | None]) -> Remo
 
     Behaviour: https://pytorch.org/docs/stable/generated/torch.Tensor.register_hook.html
     """
-    if self._node is None:
+    if self._current_node() is None:
         raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
     table = hooks_on(self)
     handle = RemovableHandle(table)
@@ -161,13 +154,14 @@ def retain_grad(self: Tensor) -> None:
 
     Behaviour: https://pytorch.org/docs/stable/generated/torch.Tensor.retain_grad.html
     """
-    if self._node is None:
+    node, number = self._edge()
+    if node is None:
         raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
     refuse_inside(RETAIN)
     # No gradient ever arrives at a view that requires grad only because its base does.
-    if self.is_leaf or self._node is UNTRACKED or retains_grad(self):
+    if self.is_leaf or node is UNTRACKED or retains_grad(self):
         return
-    self._retained = (ref(self._node), self._nr)
+    self._retained = (ref(node), number)
     _retain_at(self)
 
 
@@ -186,7 +180,7 @@ def register_post_accumulate_grad_hook(
 
     Behaviour: https://pytorch.org/docs/stable/generated/torch.Tensor.register_post_accumulate_grad_hook.html
     """
-    if self._node is None:
+    if self._current_node() is None:
         raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
     if not self.is_leaf:
         raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
@@ -274,15 +268,16 @@ def register_prehook(self: GraphNode, hook: Callable[..., Any]) -> RemovableHand
 
 def _backward_hooks(self: Tensor) -> HookTable | None:
     """The hooks of a tensor, by number; None if it has none."""
-    if self._node is None or self._node is UNTRACKED or self._node not in hooked:
+    node, number = self._edge()
+    if node is None or node is UNTRACKED or node not in hooked:
         return None
-    held: Any = hooked[self._node].arriving.get(self._nr)
+    held: Any = hooked[node].arriving.get(number)
     return None if held is None else held.table or None
 
 
 def _set_backward_hooks(self: Tensor, hooks: dict[Any, Any] | None) -> None:
     """Replace the hooks of a tensor."""
-    if self._node is not None:
+    if self._current_node() is not None:
         table = hooks_on(self)
         table.clear()
         table.update(hooks or {})

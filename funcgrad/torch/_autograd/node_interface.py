@@ -13,7 +13,7 @@ from funcgrad.torch._autograd.complaints import as_pytorch
 from funcgrad.torch._autograd.observing import metadata
 from funcgrad.torch._autograd.saved_attributes import attributes_of, saved_attribute
 from funcgrad.torch._autograd.walking import accumulate
-from funcgrad.torch._tensor.tensor import AccumulateGrad, Tensor, device_of
+from funcgrad.torch._tensor.tensor import AccumulateGrad, Tensor, device_of, tensor_of_variable
 from funcgrad.torch._types.devices import device
 from funcgrad.torch._types.dtypes import dtype, from_numpy_dtype
 from funcgrad.torch._types.node_names import node_name
@@ -47,7 +47,7 @@ def _input_metadata(self: GraphNode) -> list[InputMetadata | None]:
     return known
 
 
-def _call(self: Any, *gradients: Tensor | None, **named: Any) -> Any:
+def _pull_back(self: Any, *gradients: Tensor | None, **named: Any) -> Any:
     """Run the node backward on the gradients of its outputs; returns one gradient, or a tuple of them."""
     if named:
         raise TypeError("keyword arguments are not supported")
@@ -59,7 +59,7 @@ def _call(self: Any, *gradients: Tensor | None, **named: Any) -> Any:
     if isinstance(self, Leaf):
         if gradients[0] is not None:
             given = gradients[0]
-            accumulate(self, given._storage.value, given._node, given._nr)
+            accumulate(self, given._storage.read(), *given._edge())
         return ()
     try:
         found = pull_back(self, gradients)
@@ -68,7 +68,7 @@ def _call(self: Any, *gradients: Tensor | None, **named: Any) -> Any:
     total, places = hooks.places_of(self)
     results: list[Tensor | None] = [None] * total
     for place, gradient in zip(places, found, strict=True):
-        results[place] = None if gradient is None else hooks.as_tensor(gradient)
+        results[place] = None if gradient is None else tensor_of_variable(gradient)
     return results[0] if total == 1 else tuple(results)
 
 
@@ -92,12 +92,12 @@ _INTERFACE: dict[type, dict[str, Any]] = {
         "__reduce_ex__": _refuse_copy,
     },
     Node: {
-        "__call__": _call,
+        "__call__": _pull_back,
         "__init__": _refuse_new,
         "__getattr__": saved_attribute,
         "__dir__": attributes_of,
     },
-    AccumulateGrad: {"__call__": _call},
+    AccumulateGrad: {"__call__": _pull_back},
 }
 for _kind, _methods in _INTERFACE.items():
     for _method_name, _method in _methods.items():

@@ -16,7 +16,6 @@ from funcgrad.engine import Constant, GraphNode, Node, Storage, Value, Variable,
 from funcgrad.engine.nodes import Packed, behind
 from funcgrad.engine.recording import Recorder, recorders
 from funcgrad.engine.threads import PerThread
-from funcgrad.torch._memory.storages import aval_of
 from funcgrad.torch._ops.conversions import to
 from funcgrad.torch._tensor.registry import FUNCTIONS
 from funcgrad.torch._tensor.tensor import Tensor, tensor_of
@@ -65,7 +64,7 @@ def set_anomaly(enabled: bool, check_nan: bool) -> None:
                 recorder.observer = None
 
 
-def hooks_on() -> Sequence[tuple[Pack, Unpack]]:
+def active_hooks() -> Sequence[tuple[Pack, Unpack]]:
     """The active saved-tensor hooks of this thread, innermost last."""
     observer: Any = local.recorder.observer
     return () if observer is None else observer.hooks
@@ -95,9 +94,9 @@ def saved_entry(tensor: Tensor) -> tuple[Any, Storage, int, Any]:
         RuntimeError: a hook changed the tensor in place.
     """
     storage = tensor._storage
-    hooks = hooks_on()
+    hooks = active_hooks()
     if not hooks:
-        value = storage.value
+        value = storage.read()
         return value, storage, storage.version, value
     return packed(tensor, *hooks[-1]).saved
 
@@ -108,7 +107,7 @@ def packed(tensor: Tensor, pack: Pack, unpack: Unpack) -> Packed:
     Raises:
         RuntimeError: the hook changed the tensor in place.
     """
-    storage, aval = tensor._storage, aval_of(tensor._storage)
+    storage, aval = tensor._storage, tensor._storage.aval
     version = storage.version
     with grad_mode(False):
         held = pack(tensor)
@@ -126,7 +125,7 @@ def packed(tensor: Tensor, pack: Pack, unpack: Unpack) -> Packed:
                 "Output of saved tensor unpack_hook expected to be a Tensor but got result of type "
                 f"{type(result).__name__}"
             )
-        found = aval_of(result._storage)
+        found = result._storage.aval
         if found.shape != aval.shape:
             raise RuntimeError(
                 f"saved tensor unpack_hook returned a tensor of shape {list(found.shape)} where one of shape "
@@ -139,7 +138,7 @@ def packed(tensor: Tensor, pack: Pack, unpack: Unpack) -> Packed:
         if found.dtype != aval.dtype:
             with grad_mode(False):
                 result = to(result, from_numpy_dtype(aval.dtype))
-        return result._storage.value
+        return result._storage.read()
 
     return Packed(unpacked)
 
@@ -200,10 +199,10 @@ class Observer:
         if not (Anomaly.enabled and Anomaly.check_nan):
             return
         for number, gradient in enumerate(gradients):
-            if gradient is None or not gradient._storage.value.aval.inexact:
+            if gradient is None or not gradient._storage.aval.inexact:
                 continue
             with grad_mode(False):
-                plain = tensor_of(behind(gradient._storage.value))  # the whole batch
+                plain = tensor_of(behind(gradient._storage.read()))  # the whole batch
                 found = FUNCTIONS["any"](FUNCTIONS["isnan"](plain)).item()
             if found:
                 _warn_of(node)
@@ -261,7 +260,7 @@ def disable_saved_tensors_hooks(error_message: str) -> Iterator[None]:
 
     Behaviour: https://pytorch.org/docs/stable/autograd.html#torch.autograd.graph.disable_saved_tensors_hooks
     """
-    if hooks_on():
+    if active_hooks():
         raise RuntimeError(error_message)
     before, disabled.reason = disabled.reason, error_message
     try:

@@ -169,7 +169,7 @@ def pairs_of(
         raise RuntimeError(f"got {len(roots)} tensors and {len(cotangents)} gradients")
     pairs: list[tuple[Variable, Variable]] = []
     for position, (root, cotangent) in enumerate(zip(roots, cotangents, strict=True)):
-        if (root.node if isinstance(root, GradientEdge) else root._node) is None:
+        if (root.node if isinstance(root, GradientEdge) else root._current_node()) is None:
             raise RuntimeError(
                 f"element {position} of tensors does not require grad and does not have a grad_fn"
             )
@@ -179,9 +179,9 @@ def pairs_of(
             aval = node.types[root.output_nr]
             variable = Variable(cotangent._storage, node, root.output_nr)
         else:
-            aval, variable = root._storage.value.aval, root
+            aval, variable = root._storage.aval, root
         given = cotangent if create_graph else cotangent.detach()
-        if given._storage.value.aval.dtype != aval.dtype:
+        if given._storage.aval.dtype != aval.dtype:
             given = as_gradient_of(aval, given, "backward", position)  # type: ignore[assignment]
         pairs.append((variable, given))
     return pairs
@@ -210,10 +210,11 @@ def edges_of(inputs: Sequence[Any], *, gather: bool = False) -> list[Edge]:
         elif isinstance(each, Tensor):
             if gather:
                 retain_grad(each)
-            if each._node is None:
+            edge = each._edge()
+            if edge[0] is None:
                 raise RuntimeError("One of the differentiated Tensors does not require grad")
             # No edge leads to a view that requires grad only because its base does.
-            edges.append((Leaf(each), 0) if each._node is UNTRACKED else (each._node, each._nr))
+            edges.append((Leaf(each), 0) if edge[0] is UNTRACKED else edge)
         else:
             raise RuntimeError(
                 f"all inputs have to be Tensors or GradientEdges, but got {type(each).__name__}"

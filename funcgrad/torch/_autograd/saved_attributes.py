@@ -127,10 +127,9 @@ def _number(node: Any, place: int) -> int | None:
 def _tensor_of(storage: Storage, source: GraphNode | None, nr: int) -> Tensor | None:
     """Find the live tensor with this storage and this edge, or None. Nodes hold no tensors, so the gc is searched."""
     for each in gc.get_referrers(storage):
-        if isinstance(each, Tensor) and each._storage is storage:
-            own = getattr(each, "_own_node", each._node)
-            if own is source and each._nr == nr:
-                return each
+        is_of_storage = isinstance(each, Tensor) and each._storage is storage
+        if is_of_storage and each._known_edge() == (source, nr):
+            return each
     return None
 
 

@@ -38,7 +38,7 @@ def as_gradient_of(aval: Aval, gradient: Tensor, function: str, position: int) -
     Raises:
         RuntimeError: the gradient has another shape, or just one of gradient and variable is complex.
     """
-    given = gradient._storage.value.aval
+    given = gradient._storage.aval
     if given.shape == aval.shape and given.dtype == aval.dtype:
         return gradient
     lead = len(given.shape) - len(aval.shape)

@@ -50,10 +50,11 @@ def accumulate(leaf: Leaf, value: Value | None, node: Any, nr: int) -> None:
         variable = leaf.variable
         if variable is None:
             return
-    if variable._node is not leaf:
-        if variable._node is None:
+    node_now = variable._current_node()
+    if node_now is not leaf:
+        if node_now is None:
             return  # `requires_grad` was switched off since
-        if type(leaf) is not Leaf and not isinstance(variable._node, Leaf):
+        if type(leaf) is not Leaf and not isinstance(node_now, Leaf):
             raise RuntimeError("leaf variable has been moved into the graph interior")
     if value is not None:
         with _adding:
@@ -81,7 +82,7 @@ def _add(variable: Any, value: Value, node: Any, nr: int) -> None:
         storage = held._storage
         if type(storage) is not Storage or storage.value.aval is not value.aval:
             value = _addable(held, value)
-        storage.value = record(add, (held, Variable(Storage(value))))[0]
+        storage.write(record(add, (held, Variable(Storage(value))))[0])
         storage.version += 1
 
 
@@ -91,10 +92,10 @@ def _addable(held: Tensor, value: Value) -> Value:
     Raises:
         RuntimeError: the shapes differ, since the leaf or its gradient was changed; or the held one may not be written.
     """
-    aval = held._storage.value.aval
+    aval = held._storage.aval
     check_broadcast(aval, value.aval)
     writable(held)
-    return to(tensor_of(value), held.dtype)._storage.value if aval is not value.aval else value
+    return to(tensor_of(value), held.dtype)._storage.read() if aval is not value.aval else value
 
 
 def gradients(
@@ -145,19 +146,17 @@ def gradients(
                     "allow_unused=True if this is the desired behavior."
                 )
     return tuple(
-        tensor_of(found[edge]._storage.value, found[edge]._node, found[edge]._nr)
-        if edge in found
-        else None
+        tensor_of(found[edge]._storage.read(), *found[edge]._edge()) if edge in found else None
         for edge in edges
     )
 
 
 def _has_graph(root: Any) -> bool:
-    return isinstance(root, Tensor) and root._node is not None
+    return isinstance(root, Tensor) and root._current_node() is not None
 
 
 def _check_scalar(root: Tensor) -> None:
-    aval = root._storage.value.aval
+    aval = root._storage.aval
     if aval not in _SCALARS:
         check_scalar(root)
         remember(_SCALARS, aval, None)

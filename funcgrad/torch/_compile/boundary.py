@@ -38,7 +38,7 @@ class Boundary(Watch):
     def _is_outside(self, variable: Variable) -> bool:
         memory: Any = variable._storage.memory
         value: Any = memory.logical if type(memory) is OrderedStorage else None
-        value = value or memory.value
+        value = value or memory.read()
         if isinstance(value, Wrapped):
             return False
         # Pending values were recorded inside: none were pending when the call began.
@@ -109,7 +109,7 @@ class Boundary(Watch):
         Raises:
             RuntimeError: JAX has asked for its gradient.
         """
-        if keeping.differentiated(variable._node):
+        if keeping.differentiated(variable._current_node()):
             raise RuntimeError(
                 f"{_described(variable)} is handed to a function of JAX, which leaves no graph behind, and its gradient "
                 "is wanted: make the function an op by `torch.from_jax`, or hand over its detach()"

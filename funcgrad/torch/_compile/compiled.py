@@ -23,10 +23,10 @@ from funcgrad.torch._compile.plan import (
     CannotCompileError,
     Plan,
     cell,
-    is_tensor,
     tensors_in,
 )
 from funcgrad.torch._random.generator import default_generator
+from funcgrad.torch._tensor.layout import is_tensor
 from funcgrad.torch._tensor.registry import publish_all
 from funcgrad.torch._tensor.tensor import Tensor
 
@@ -52,7 +52,7 @@ class _Watch(Watch):
     def reads(self, variable: Variable) -> None:
         """Record a storage from outside, or the number read."""
         storage = variable._storage.memory
-        value = storage.value
+        value = storage.read()
         if value in self.made:
             return
         if type(variable) is not Variable:
@@ -157,7 +157,7 @@ class CompiledFunction:
         tensors = [leaf for leaf in leaves if isinstance(leaf, Tensor)]
         kinds = tuple(
             [
-                (leaf._storage.value.aval, leaf._node is None)
+                (leaf._storage.aval, leaf._current_node() is None)
                 if isinstance(leaf, Tensor)
                 else _exactly(leaf)
                 for leaf in leaves
@@ -217,7 +217,7 @@ def _exactly(leaf: Any) -> Any:
 
 
 def _inside_a_trace(tensors: list[Tensor]) -> bool:
-    return any(is_tracer(tensor._storage.value.array) for tensor in tensors)
+    return any(is_tracer(tensor._storage.read().array) for tensor in tensors)
 
 
 def _guards(function: Callable[..., Any]) -> list[Callable[[], Any]]:

@@ -124,7 +124,7 @@ class Program:
             edges = {
                 k: _edge(tensor)
                 for k, tensor in enumerate(tensors)
-                if self.transformed and tensor._storage.value.aval.inexact
+                if self.transformed and tensor._storage.aval.inexact
             }
             yield tensors, edges
 
@@ -175,7 +175,9 @@ class Program:
         if not self.walked:
             return [(self._of(inexact, False), inexact)]
         with self.entered(primals) as (tensors, edges):
-            tape = [result._node is not None for result in self.results(tensors, edges, True)]
+            tape = [
+                result._current_node() is not None for result in self.results(tensors, edges, True)
+            ]
         parts = []
         for every_graph in (False, True):
             outputs = [k for k in inexact if tape[k] is not every_graph]
@@ -231,7 +233,7 @@ class Program:
         """The results with their graph, ready for a walk backward to the wanted inputs."""
         with keeping.leading(edges[k][0] for k in wanted):
             results = self.results(tensors, edges, True)
-        keeping.fix([result._node for result in results], modified=True)
+        keeping.fix([result._current_node() for result in results], modified=True)
         return results
 
     def _split(self, tensors: Tensors) -> tuple[Tensors, Tensors]:
@@ -250,16 +252,20 @@ class Program:
 
 def _edge(tensor: Tensor) -> Edge:
     """The edge of an input. A tensor with a node keeps it; any other gets an `ArgumentNode`."""
-    if tensor._node is None:
-        tensor._node, tensor._nr = ArgumentNode(tensor._storage.value.aval), 0
-    return tensor._node, tensor._nr
+    if tensor._current_node() is None:
+        tensor._set_edge(ArgumentNode(tensor._storage.aval))
+    return tensor._edge()
 
 
 def _pulled(
     results: Tensors, cotangents: Tensors, ends: Sequence[Edge], graph: bool
 ) -> list[Tensor | None]:
     """The gradients that arrive at these edges; None if none does."""
-    pairs = [pair for pair in zip(results, cotangents, strict=True) if pair[0]._node is not None]
+    pairs = [
+        pair
+        for pair in zip(results, cotangents, strict=True)
+        if pair[0]._current_node() is not None
+    ]
     leaves = [getattr(node, "leaf", None) for node, _ in ends]
     captures = [*ends, *[(leaf, 0) for leaf in leaves if leaf is not None]]
     found: dict[Edge, Variable | None] = {}
@@ -275,9 +281,7 @@ def _pulled(
     def gathered(end: Edge, leaf: Any) -> Tensor | None:
         parts = [found.get(end), None if leaf is None else found.get((leaf, 0))]
         tensors = [
-            tensor_of(part._storage.value, part._node, part._nr)
-            for part in parts
-            if part is not None
+            tensor_of(part._storage.read(), *part._edge()) for part in parts if part is not None
         ]
         if len(tensors) == 2:
             return tensor_of(*record(add, tensors))
@@ -295,9 +299,11 @@ def _check_linear(
         NotImplementedError: a hook or a custom backward is not linear, so there is no tangent.
     """
     # Only a hook can add a term of its own. Without hooks, an added constant is just the zeros of a missing gradient.
-    has_hooks = any(node in hooked for node in keeping.graph_of([r._node for r in results]))
+    has_hooks = any(
+        node in hooked for node in keeping.graph_of([r._current_node() for r in results])
+    )
     follows = set(ends)
-    nodes = keeping.graph_of([each._node for each in pulled if each is not None])
+    nodes = keeping.graph_of([each._current_node() for each in pulled if each is not None])
     for node in sorted(nodes, key=lambda node: node.sequence):
         which = [source in follows for source, _ in node.edges]
         if True not in which:
@@ -332,7 +338,7 @@ _CONJUGATE = Op("conj", jnp.conj)
 
 def _conjugated(tensor: Tensor) -> Tensor:
     """The conjugate of a complex gradient. It converts between the conventions of JAX and PyTorch, both ways."""
-    if tensor._storage.value.aval.dtype.kind != "c":
+    if tensor._storage.aval.dtype.kind != "c":
         return tensor
     return tensor_of(*record(_CONJUGATE, (tensor,)))
 

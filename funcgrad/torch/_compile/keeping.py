@@ -70,7 +70,7 @@ def graph_of(roots: Iterable[GraphNode | None]) -> Iterator[GraphNode]:
                 stack.append(source)
 
 
-def asked(
+def walk_options(
     roots: Iterable[Any], retain_graph: bool, create_graph: bool
 ) -> tuple[bool, bool, list[GraphNode]]:
     """Returns `retain_graph` and `create_graph` for the walk, and the roots from which to `fix` the graph afterwards."""
@@ -80,7 +80,7 @@ def asked(
     freed = (
         []
         if retain_graph
-        else [root[0] if isinstance(root, tuple) else root._node for root in roots]
+        else [root[0] if isinstance(root, tuple) else root._current_node() for root in roots]
     )
     return True, create_graph or state.every_graph, freed
 

@@ -10,9 +10,9 @@ import numpy as np
 
 from funcgrad.engine import Value
 from funcgrad.engine.values import with_wide_types
-from funcgrad.torch._compile.plan import is_tensor
 from funcgrad.torch._memory.storages import DataStorage
 from funcgrad.torch._random.generator import Generator
+from funcgrad.torch._tensor.layout import is_tensor
 from funcgrad.torch._tensor.tensor import Tensor, tensor_of
 
 # Optimizers live in a room above this one, so they are recognised by these attributes, not imported.
@@ -114,7 +114,7 @@ class Objects:
         """Put these tensors into the objects. `number(new, old)` turns a stand-in tensor into a number, given the old one."""
         for tensor, given, grad in zip(self.tensors, tree["tensors"], tree["grads"], strict=True):
             storage = tensor._storage
-            storage.value = given._storage.value
+            storage.write(given._storage.read())
             storage.version += 1
             tensor._grad = grad
         for optimizer, held in zip(self.optimizers, tree["optimizers"], strict=True):
@@ -137,10 +137,9 @@ class Objects:
             (
                 t,
                 t._storage,
-                t._storage.memory.value,
+                t._storage.memory.read(),
                 t._storage.version,
-                t._node,
-                t._nr,
+                t._edge(),
                 t._grad,
             )
             for t in self.tensors
@@ -153,9 +152,11 @@ class Objects:
             self.put(tree, lambda tensor, _: tensor._jax_array())
             yield
         finally:
-            for tensor, storage, value, version, node, nr, grad in tensors:
-                tensor._storage, tensor._node, tensor._nr = storage, node, nr
-                storage.memory.value, storage.version, tensor._grad = value, version, grad
+            for tensor, storage, value, version, edge, grad in tensors:
+                tensor._storage = storage
+                tensor._set_edge(*edge)
+                storage.memory.write(value)
+                storage.version, tensor._grad = version, grad
             for optimizer, state, groups in optimizers:
                 optimizer.state.clear()
                 optimizer.state.update(state)

@@ -13,6 +13,7 @@ from funcgrad.engine import Aval, GraphNode, Leaf, Storage, Value, Variable, com
 from funcgrad.engine.compiling import compiled
 from funcgrad.engine.recording import State, Trace, Watch
 from funcgrad.engine.values import is_tracer
+from funcgrad.torch._tensor.layout import is_tensor
 from funcgrad.torch._tensor.tensor import Tensor
 
 NUMBERS = (bool, int, float, complex, str, type(None))
@@ -34,7 +35,7 @@ class _TracingWatch(Watch):
         Raises:
             CannotCompileError: the array belongs to a tensor, not to a Python number.
         """
-        value = variable._storage.value
+        value = variable._storage.read()
         if type(variable) is not Variable and not (is_tracer(value.array) or value in self.created):
             raise CannotCompileError("it reads a tensor that it did not read before")
 
@@ -90,8 +91,8 @@ class Plan:
         ]
         given = [cell(tensor) for tensor in tensors_in((args, kwargs))]
         storages = self._storages(given)
-        self.avals = [storage.value.aval for storage in storages]
-        arrays = [compute(storage.value) for storage in storages]
+        self.avals = [storage.aval for storage in storages]
+        arrays = [compute(storage.read()) for storage in storages]
         self.program = compiled(lambda *traced: self._trace(function, args, kwargs, traced), arrays)
         source = _Source(self, [(s, each) for s in captured for each in captured[s]], len(given))
         self.run = source.of_storages()
@@ -106,25 +107,26 @@ class Plan:
     def _trace(self, function: Callable, args: tuple, kwargs: dict, traced: Any) -> list[Any]:
         """Run the function on tracers, restore all state, and return the program's outputs."""
         storages = self._storages([cell(tensor) for tensor in tensors_in((args, kwargs))])
-        before = [(storage, storage.value, storage.version) for storage in storages]
+        before = [(storage, storage.read(), storage.version) for storage in storages]
         grads = [(variable(), variable()._grad) for variable, _ in self.leaves]
-        nodes = [(tensor, tensor._node, tensor._nr) for tensor in tensors_in((args, kwargs))]
+        nodes = [(tensor, *tensor._edge()) for tensor in tensors_in((args, kwargs))]
         recorder = local.recorder
         held, recorder.trace, recorder.watch = recorder.trace, Trace(), _TracingWatch()
         try:
             inputs = [Value.of(tracer) for tracer in traced]
             for storage, value in zip(storages, inputs, strict=True):
-                storage.value = value
+                storage.write(value)
             output = function(*args, **kwargs)
             return self._collect(output, storages, inputs, before, grads)
         finally:
             recorder.trace, recorder.watch = held, None
             for storage, value, version in before:
-                storage.value, storage.version = value, version
+                storage.write(value)
+                storage.version = version
             for variable, grad in grads:
                 variable._grad = grad
             for tensor, node, nr in nodes:
-                tensor._node, tensor._nr = node, nr
+                tensor._set_edge(node, nr)
 
     def _collect(
         self, output: Any, storages: list[Storage], inputs: list[Value], before: Any, grads: Any
@@ -140,12 +142,12 @@ class Plan:
             return Value.of(results[-1]).aval
 
         self.changed = [
-            (k, storage.version - before[k][2], returned(storage.value))
+            (k, storage.version - before[k][2], returned(storage.read()))
             for k, storage in enumerate(storages)
-            if storage.value is not inputs[k]
+            if storage.read() is not inputs[k]
         ]
         self.new_grads = [
-            (k, returned(variable._grad._storage.value))
+            (k, returned(variable._grad._storage.read()))
             for k, (variable, old) in enumerate(grads)
             if variable._grad is not None and variable._grad is not old
         ]
@@ -155,7 +157,7 @@ class Plan:
             if variable._grad is None and old is not None
         ]
         self.output = [None if is_tensor(leaf) else (leaf,) for leaf in leaves]
-        self.output_types = [returned(leaf._storage.value) for leaf in leaves if is_tensor(leaf)]
+        self.output_types = [returned(leaf._storage.read()) for leaf in leaves if is_tensor(leaf)]
         self.single = is_tensor(output)
         return results
 
@@ -213,7 +215,7 @@ class _Source:
         ]
         for k, aval in enumerate(self.plan.avals):
             lines += [
-                f"value{k} = s{k}.value",
+                f"value{k} = s{k}.read()",
                 f"if value{k}.aval is not {self._name(aval)}: return NotImplemented",
                 f"a{k} = value{k}.array",
             ]
@@ -229,7 +231,7 @@ class _Source:
         arguments = ", ".join(f"a{k}" for k in range(len(plan.avals)))
         lines = [f"[{', '.join(f'r{k}' for k in range(count))}] = program({arguments})"]
         for k, writes, aval in plan.changed:
-            lines.append(f"s{k}.value = Value({next(results)}, {self._name(aval)})")
+            lines.append(f"s{k}.write(Value({next(results)}, {self._name(aval)}))")
             lines.append(f"s{k}.version += {writes}")
         for k, aval in plan.new_grads:
             lines += [*self._tensor(next(results), aval), f"leaf{k}._grad = made"]
@@ -273,7 +275,7 @@ class _Source:
         for k, arg in enumerate(args):
             if type(arg) is Tensor and type(arg._storage) is Storage:
                 storage = f"s{len(self.plan.captured) + len(storages)}"
-                other = "is not" if arg._node is None else "is"
+                other = "is not" if arg._current_node() is None else "is"
                 same = "".join(f" or {storage} is {each}" for each in storages)
                 lines += [
                     f"if type(t{k}) is not Tensor or t{k}._node {other} None: {unless}",
@@ -291,11 +293,6 @@ class _Source:
         lines = [f"def function({argument}):", *head, *self.body]
         exec("\n    ".join(lines), self.scope)
         return self.scope.pop("function")
-
-
-def is_tensor(leaf: Any) -> bool:
-    """Whether a leaf of a pytree is a tensor."""
-    return isinstance(leaf, Tensor)
 
 
 def tensors_in(tree: Any) -> list[Tensor]:

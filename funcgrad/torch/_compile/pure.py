@@ -16,7 +16,8 @@ from funcgrad.engine import Value, grad_mode, local
 from funcgrad.torch._compile.boundary import guarded
 from funcgrad.torch._compile.derivatives import Program
 from funcgrad.torch._compile.objects import Objects, array_of, number_of, tensor_from
-from funcgrad.torch._compile.plan import is_tensor, tensors_in
+from funcgrad.torch._compile.plan import tensors_in
+from funcgrad.torch._tensor.layout import is_tensor
 from funcgrad.torch._tensor.tensor import Tensor, tensor_of
 
 
@@ -204,11 +205,11 @@ class _Call:
         *args, kwargs = self._filled(tensors)
         if self.objects is not None:
             del args[0]
-        held = [[(t, t._storage.value) for t in tensors_in(arg)] for arg in args]
+        held = [[(t, t._storage.read()) for t in tensors_in(arg)] for arg in args]
         with grad_mode(self.graphs):
             output = self.function(*args, **kwargs)
         for k, before in enumerate(held):
-            if k not in self.updated and any(t._storage.value is not value for t, value in before):
+            if k not in self.updated and any(t._storage.read() is not value for t, value in before):
                 raise ValueError(
                     f"argument {k} was changed in place: name its position in `updates`, so that the pure function "
                     "can return its new elements"
@@ -249,7 +250,7 @@ def _array(leaf: Any) -> Any:
     if not isinstance(leaf, Tensor):
         return leaf
     watch = local.recorder.watch
-    if watch is not None and leaf._node is not None:
+    if watch is not None and leaf._current_node() is not None:
         watch.escapes(leaf)
     return leaf._jax_array()
 

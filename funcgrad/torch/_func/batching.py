@@ -7,7 +7,7 @@ from typing import Any
 
 from funcgrad.engine.levels import BatchLevel
 from funcgrad.engine.values import Wrapped
-from funcgrad.torch._func.inputs import InputStorage, as_tensor, enter, looked_at
+from funcgrad.torch._func.inputs import InputStorage, enter, looked_at, settled_tensor
 from funcgrad.torch._memory.geometry import wrap_dim
 from funcgrad.torch._ops.views.views import expand, movedim
 from funcgrad.torch._random.generator import default_generator
@@ -87,15 +87,15 @@ def batch_of(level: BatchLevel, tensor: Tensor, dim: int) -> Tensor:
 def unbatch(level: BatchLevel, tensor: Tensor, dim: int) -> Tensor:
     """A result of a mapped function, with the batch along `dim`."""
     storage = tensor._storage
-    value = storage.value
+    value = storage.read()
     dim = wrap_dim(dim, len(value.aval.shape) + 1)
     if isinstance(value, Wrapped) and value.level is level and value.axis is not None:
         if isinstance(storage, InputStorage):
             # The function returned an argument: give the tensor itself, or a view of it.
             given = storage.tensor
             return given if value.axis == dim else movedim(given, value.axis, dim)
-        return as_tensor(move_axis(value.inner, value.axis, dim))
-    repeated = expand(as_tensor(tensor), level.size, *value.aval.shape)
+        return settled_tensor(move_axis(value.inner, value.axis, dim))
+    repeated = expand(settled_tensor(tensor), level.size, *value.aval.shape)
     return movedim(repeated, 0, dim) if dim else repeated
 
 
@@ -188,7 +188,7 @@ def _unbatched(level: BatchLevel, output: Any, out_dims: Any, name: str) -> Any:
     results = []
     for leaf, dim in zip(flat, dims, strict=True):
         if dim is None:
-            value = leaf._storage.value if isinstance(leaf, Tensor) else None
+            value = leaf._storage.read() if isinstance(leaf, Tensor) else None
             if isinstance(value, Wrapped) and value.level is level:
                 raise ValueError(
                     f"vmap({name}, ...): `{name}` can not return a BatchedTensor when out_dim is None"

@@ -10,7 +10,7 @@ from funcgrad.engine import Storage, Value, local
 from funcgrad.engine.levels import BatchLevel, DualLevel, GradLevel, Level, TangentLevel
 from funcgrad.engine.values import Wrapped
 from funcgrad.torch._func.batching import batch_of
-from funcgrad.torch._func.inputs import as_tensor, leave, looked_at
+from funcgrad.torch._func.inputs import leave, looked_at, settled_tensor
 from funcgrad.torch._levels.storages import DetachedStorage, dual_of
 from funcgrad.torch._ops.creation import FUNCTIONS as CREATION
 from funcgrad.torch._tensor.axes import expand, move_axis
@@ -40,7 +40,9 @@ class _Context:
         setattr(self.context, name, value)
 
 
-def apply(cls: Any, args: tuple[Any, ...], sets_up: bool, run: Callable[..., Any]) -> Any:
+def apply_transformed(
+    cls: Any, args: tuple[Any, ...], sets_up: bool, run: Callable[..., Any]
+) -> Any:
     """Call a custom function inside a transformation or on dual tensors.
 
     Args:
@@ -95,7 +97,7 @@ def _brought_in(
         if same is None:
             same = tensor_of(wrap(each, number))
         elif each._storage.version:
-            same._storage.value = wrap(each, number)
+            same._storage.write(wrap(each, number))
         made.append(same)
     return tuple(made) if isinstance(output, tuple) else made[0]
 
@@ -222,7 +224,7 @@ def _with_tangents(level: DualLevel, cls: Any, args: tuple[Any, ...], run: Any) 
     """Call the function on dual tensors: the usual call, then its `jvp` for the tangents."""
     held = [dual_of(arg) if isinstance(arg, Tensor) else None for arg in args]
     tangents = [
-        None if value is None or value.tangent is None else as_tensor(value.tangent)
+        None if value is None or value.tangent is None else settled_tensor(value.tangent)
         for value in held
     ]
     enabled, local.recorder.forward_enabled = local.recorder.forward_enabled, False
@@ -240,9 +242,9 @@ def _with_tangents(level: DualLevel, cls: Any, args: tuple[Any, ...], run: Any) 
         local.recorder.forward_enabled = enabled
     for each, tangent in zip(outputs, carried, strict=True):
         if tangent is not None and isinstance(each, Tensor):
-            value = each._storage.value
+            value = each._storage.read()
             primal = (
-                value.inner._storage.value
+                value.inner._storage.read()
                 if isinstance(value, Wrapped) and value.level is level
                 else value
             )
@@ -250,7 +252,7 @@ def _with_tangents(level: DualLevel, cls: Any, args: tuple[Any, ...], run: Any) 
             if isinstance(each._storage, DetachedStorage):
                 each._storage = Storage(dual)  # the argument's elements, with a new tangent
             else:
-                each._storage.value = dual
+                each._storage.write(dual)
     return output
 
 
@@ -258,9 +260,10 @@ def _pushed_forward(level: TangentLevel, cls: Any, args: tuple[Any, ...]) -> Any
     """The function called one level further out, and its `jvp` there."""
     primals = _taken_out(level, args)
     held: list[Any] = [
-        arg._storage.value if isinstance(arg, Tensor) and level.holds(arg) else None for arg in args
+        arg._storage.read() if isinstance(arg, Tensor) and level.holds(arg) else None
+        for arg in args
     ]
-    tangents = [None if v is None or v.tangent is None else as_tensor(v.tangent) for v in held]
+    tangents = [None if v is None or v.tangent is None else settled_tensor(v.tangent) for v in held]
     with level.below():
         output = cls.apply(*primals)
         outputs = _as_tuple(output)
@@ -320,7 +323,7 @@ def _over_batch(level: BatchLevel, cls: Any, args: tuple[Any, ...]) -> Any:
 
     def wrap(each: Any, number: int) -> Value:
         dim = dims[number]
-        return each._storage.value if dim is None else level.wrap_batch(each, dim % each.ndim)
+        return each._storage.read() if dim is None else level.wrap_batch(each, dim % each.ndim)
 
     return unflatten(list(_brought_in(tuple(flat), inner, args, wrap)), spec)
 
@@ -328,7 +331,7 @@ def _over_batch(level: BatchLevel, cls: Any, args: tuple[Any, ...]) -> Any:
 def _axis(level: BatchLevel, arg: Any) -> int | None:
     if not isinstance(arg, Tensor):
         return None
-    value = arg._storage.value
+    value = arg._storage.read()
     return value.axis if isinstance(value, Wrapped) and value.level is level else None
 
 

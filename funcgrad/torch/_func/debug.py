@@ -3,7 +3,7 @@
 from typing import Any
 
 from funcgrad.engine.values import Wrapped
-from funcgrad.torch._func.inputs import as_tensor
+from funcgrad.torch._func.inputs import settled_tensor
 
 
 def debug_unwrap(tensor: Any, *, recurse: bool = True) -> Any:
@@ -21,8 +21,8 @@ def debug_unwrap(tensor: Any, *, recurse: bool = True) -> Any:
 
     Behaviour: https://pytorch.org/docs/stable/generated/torch.func.debug_unwrap.html
     """
-    value = tensor._storage.value
+    value = tensor._storage.read()
     if not isinstance(value, Wrapped):
         return tensor
-    inner = as_tensor(value.inner)
+    inner = settled_tensor(value.inner)
     return debug_unwrap(inner) if recurse else inner

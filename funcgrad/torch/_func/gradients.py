@@ -43,10 +43,10 @@ def _differentiable(tree: Any) -> list[Tensor]:
     for leaf in leaves:
         if not isinstance(leaf, Tensor):
             raise ValueError(f"Thing passed to transform API must be Tensor, got {type(leaf)}")
-        if not leaf._storage.value.aval.inexact:
+        if not leaf._storage.aval.inexact:
             raise RuntimeError("only Tensors of floating point dtype can require gradients")
-        if leaf._node is None:
-            leaf._node = AccumulateGrad(leaf)
+        if leaf._current_node() is None:
+            leaf._set_edge(AccumulateGrad(leaf))
     return leaves
 
 
@@ -191,7 +191,7 @@ def vjp_of(
         outputs, output_spec = flatten(output)
         check_tensors(outputs, "vjp(f, *primals)")
         for each in outputs:
-            if not each._storage.value.aval.inexact:
+            if not each._storage.aval.inexact:
                 raise RuntimeError(
                     "vjp(f, ...): All outputs of f must be floating-point or complex Tensors, got Tensor with dtype "
                     f"{each.dtype}"
@@ -238,7 +238,7 @@ def basis(
 
 def like(tensor: Tensor, array: np.ndarray) -> Tensor:
     """A tensor of these elements on the device of another."""
-    bound = tensor._storage.value.aval.device
+    bound = tensor._storage.aval.device
     return tensor_of(place(array, None if bound is None else tensor.device))
 
 

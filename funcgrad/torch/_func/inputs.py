@@ -3,16 +3,16 @@
 from collections.abc import Callable
 from typing import Any
 
-from funcgrad.engine import Storage, Value, Variable
+from funcgrad.engine import Value, Variable
 from funcgrad.engine.levels import (
     Level,
     settled,
 )
-from funcgrad.engine.values import Wrapped
+from funcgrad.engine.values import Indirect, Wrapped
 from funcgrad.torch._levels.storages import _along
 from funcgrad.torch._memory.storages import ViewStorage
 from funcgrad.torch._tensor.in_place import writable, write
-from funcgrad.torch._tensor.tensor import Tensor, tensor_of
+from funcgrad.torch._tensor.tensor import Tensor, tensor_of, tensor_of_variable
 from funcgrad.torch._types.trees import flatten, leaves_of, tree_map
 
 
@@ -29,12 +29,9 @@ def enter_all(level: Level, tree: Any) -> Any:
     return tree_map(lambda leaf: enter(level, leaf) if isinstance(leaf, Tensor) else leaf, tree)
 
 
-def as_tensor(variable: Variable) -> Tensor:
+def settled_tensor(variable: Variable) -> Tensor:
     """A variable as a tensor, unwrapped from levels that have ended."""
-    variable = settled(variable)
-    if isinstance(variable, Tensor):
-        return variable
-    return tensor_of(variable._storage.value, variable._node, variable._nr)
+    return tensor_of_variable(settled(variable))
 
 
 def looked_at(tree: Any) -> Any:
@@ -43,16 +40,16 @@ def looked_at(tree: Any) -> Any:
     def each(leaf: Any) -> Any:
         if not isinstance(leaf, Tensor) or type(leaf._storage) is not ViewStorage:
             return leaf
-        return tensor_of(leaf._storage.value, leaf._node, leaf._nr)
+        return tensor_of(leaf._storage.read(), *leaf._edge())
 
     return tree_map(each, tree)
 
 
 def leave(level: Level, tensor: Tensor) -> Tensor:
     """Bring a tensor of this level to the next level out."""
-    value = tensor._storage.value
+    value = tensor._storage.read()
     if isinstance(value, Wrapped) and value.level is level:
-        return as_tensor(value.inner)
+        return settled_tensor(value.inner)
     return tensor
 
 
@@ -147,7 +144,6 @@ def check_real(tree: Any, name: str, what: str) -> None:
 
 
 __all__ = [
-    "as_tensor",
     "check_real",
     "check_tensors",
     "chosen",
@@ -159,10 +155,11 @@ __all__ = [
     "looked_at",
     "output_and_aux",
     "positions",
+    "settled_tensor",
 ]
 
 
-class InputStorage(Storage):
+class InputStorage(Indirect):
     """The storage of a transformed function's argument. Writes to it also change the given tensor."""
 
     __slots__ = ("cached", "level", "seen", "tensor", "wrap")
@@ -173,26 +170,25 @@ class InputStorage(Storage):
         self.cached: Any = None
         self.version = 0
 
-    @property
-    def value(self) -> Value:
+    def read(self) -> Value:
         """The given tensor's value at this level."""
-        value = self.tensor._storage.value
+        value = self.tensor._storage.read()
         if value is not self.seen:
             self.seen, self.cached = value, self.wrap(self.tensor)
         return self.cached
 
-    @value.setter
-    def value(self, value: Any) -> None:
+    def write(self, value: Any) -> None:
+        """Write the value to the outer tensor."""
         target = self.tensor
         if not (isinstance(value, Wrapped) and value.level is self.level):
             write(target, (value, None, 0))
             return
-        axis = self.value.axis  # type: ignore[attr-defined]
+        axis = self.read().axis  # type: ignore[attr-defined]
         inner = _along(self.level, value, axis)
         with self.level.below():
             writable(target)
-            write(target, (inner._storage.value, inner._node, inner._nr))
+            write(target, (inner._storage.read(), *inner._edge()))
         # A batch along another axis is read again, along the argument's axis.
         self.seen, self.cached = (
-            (target._storage.value, value) if value.axis == axis else (None, None)
+            (target._storage.read(), value) if value.axis == axis else (None, None)
         )

@@ -10,7 +10,6 @@ from funcgrad.engine.values import Wrapped
 from funcgrad.torch._func.batching import vmap
 from funcgrad.torch._func.gradients import Argnums, basis, jacrev, split_columns, vjp
 from funcgrad.torch._func.inputs import (
-    as_tensor,
     check_real,
     check_tensors,
     chosen,
@@ -20,6 +19,7 @@ from funcgrad.torch._func.inputs import (
     looked_at,
     output_and_aux,
     positions,
+    settled_tensor,
 )
 from funcgrad.torch._ops.creation import FUNCTIONS as CREATION
 from funcgrad.torch._tensor.axes import select
@@ -56,10 +56,10 @@ def jvp(
 
     Behaviour: https://pytorch.org/docs/stable/generated/torch.func.jvp.html
     """
-    return jvp_of(func, primals, tangents, None, strict, has_aux)
+    return jvp_at(func, primals, tangents, None, strict, has_aux)
 
 
-def jvp_of(
+def jvp_at(
     func: Callable[..., Any],
     primals: Any,
     tangents: Any,
@@ -113,7 +113,8 @@ def jvp_of(
         local.recorder.forward_enabled = before
     values = unflatten([value for value, _ in pairs], output_spec)
     carried = unflatten(
-        [CREATION["zeros_like"](v) if t is None else as_tensor(t) for v, t in pairs], output_spec
+        [CREATION["zeros_like"](v) if t is None else settled_tensor(t) for v, t in pairs],
+        output_spec,
     )
     return (values, carried, aux) if has_aux else (values, carried)
 
@@ -133,9 +134,9 @@ def _dual(level: TangentLevel, primal: Tensor, tangent: Tensor) -> Tensor:
 
 
 def _taken_apart(level: TangentLevel, tensor: Tensor, strict: bool) -> tuple[Tensor, Any]:
-    value = tensor._storage.value
+    value = tensor._storage.read()
     if isinstance(value, Wrapped) and value.level is level:
-        primal, tangent = as_tensor(value.inner), value.tangent
+        primal, tangent = settled_tensor(value.inner), value.tangent
     else:
         primal, tangent = tensor, None
     if tangent is None and strict:
@@ -181,7 +182,7 @@ def jacfwd(
         ((directions, _),) = basis(flat)
 
         def push(tangents: Any) -> Any:
-            output = jvp_of(func, args, tangents, argnums, has_aux=has_aux)
+            output = jvp_at(func, args, tangents, argnums, has_aux=has_aux)
             check_real(output[0], "jacfwd", "outputs")
             return output[1:] if has_aux else output[1]
 

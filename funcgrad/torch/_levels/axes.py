@@ -6,12 +6,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from funcgrad.engine import Op, Storage, Variable, record
-
-
-def _call(op: Op, variable: Variable) -> Variable:
-    value, node, nr = record(op, (variable,))
-    return Variable(Storage(value), node, nr)
+from funcgrad.engine import Op, Variable, record
+from funcgrad.engine.graph import made
 
 
 @lru_cache(maxsize=1024)
@@ -70,9 +66,9 @@ def stack_op(axis: int) -> Op:
 
 def move_axis(variable: Any, source: int, target: int) -> Any:
     """The variable with an axis moved."""
-    return variable if source == target else _call(move_op(source, target), variable)
+    return variable if source == target else made(record(move_op(source, target), (variable,)))
 
 
 def expand(variable: Variable, size: int, axis: int) -> Variable:
     """The variable repeated along a new axis."""
-    return _call(expand_op(size, axis), variable)
+    return made(record(expand_op(size, axis), (variable,)))

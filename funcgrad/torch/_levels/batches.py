@@ -11,7 +11,7 @@ from funcgrad.torch._levels.axes import expand
 
 def lifted(value: Value) -> Value:
     """Lift a new value to the level of the running transformation, so that its function may write to it."""
-    return lift(Variable(Storage(value)))._storage.value if local.recorder.levels else value
+    return lift(Variable(Storage(value)))._storage.read() if local.recorder.levels else value
 
 
 RANDOM = (
@@ -40,7 +40,7 @@ def _batches_of(value: Value) -> list[BatchLevel]:
     while isinstance(value, Wrapped):
         if value.axis is not None:
             found.append(value.level)
-        value = value.inner._storage.value
+        value = value.inner._storage.read()
     return found
 
 
@@ -55,7 +55,7 @@ def as_batched(value: Value, like: Value) -> Value:
     if not batches:
         return value
     while isinstance(value, Wrapped):
-        value = value.inner._storage.value
+        value = value.inner._storage.read()
     made: Any = Variable(Storage(value))
     with local.recorder.levels[0].below():
         for level in batches:
@@ -75,7 +75,7 @@ def check_drawn_in_place(target: Variable) -> tuple[int, ...]:
         for level in local.recorder.levels
         if isinstance(level, BatchLevel) and level.randomness == "different"
     ]
-    held = _batches_of(target._storage.value)
+    held = _batches_of(target._storage.read())
     if not all(level in held for level in wanting):
         raise RuntimeError(
             "vmap: Cannot ask for different inplace randomness on an unbatched tensor. This will appear like same "
@@ -98,4 +98,4 @@ def _through_levels(variable: Variable, batches: Sequence[Any]) -> Value:
             variable = Variable(Storage(level.wrap(variable)))
         elif level in batches:
             variable = Variable(Storage(level.wrap_batch(variable, 0)))
-    return variable._storage.value
+    return variable._storage.read()

@@ -130,7 +130,7 @@ def check_transformed(target: Variable, others: Sequence[Variable] = (), name: s
     if local.recorder.levels:
         check_captured(target)
         for other in others:
-            check_not_batched(target, other._storage.value, name)
+            check_not_batched(target, other._storage.read(), name)
 
 
 def check_captured(target: Variable) -> None:
@@ -139,7 +139,7 @@ def check_captured(target: Variable) -> None:
     Raises:
         RuntimeError: the tensor is from outside, and the transformation asks for a gradient or a tangent.
     """
-    value = target._storage.value
+    value = target._storage.read()
     for level in reversed(local.recorder.levels):
         held = isinstance(value, Wrapped) and value.level is level
         if not isinstance(level, BatchLevel):
@@ -147,7 +147,7 @@ def check_captured(target: Variable) -> None:
                 raise RuntimeError(CAPTURED)
             return
         if held:
-            value = value.inner._storage.value  # type: ignore[attr-defined]
+            value = value.inner._storage.read()  # type: ignore[attr-defined]
 
 
 # In-place ops with a rule in PyTorch's `vmap`, by their names in errors. For other ops the error names the level too.
@@ -165,7 +165,7 @@ def check_not_batched(target: Variable, value: Value, name: str = "") -> None:
     """
     batches = _batches_of(value)
     if batches:
-        held = _batches_of(target._storage.value)
+        held = _batches_of(target._storage.read())
         missing = [level for level in reversed(batches) if level not in held]
         if missing and name in ("", "add_"):
             shape = list(value.aval.shape)

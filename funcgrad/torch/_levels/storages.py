@@ -5,11 +5,11 @@ from typing import Any
 from funcgrad.engine import Leaf, Storage, Value, Variable, local, record
 from funcgrad.engine.levels import DualLevel, without_history
 from funcgrad.engine.ops import zeros_like
-from funcgrad.engine.values import Wrapped
+from funcgrad.engine.values import Indirect, Wrapped
 from funcgrad.torch._levels.axes import expand, move_axis
 
 
-class DetachedStorage(Storage):
+class DetachedStorage(Indirect):
     """Another storage's value, without history at any level. Writes go through to that storage."""
 
     __slots__ = ("cached", "seen", "source")
@@ -19,17 +19,16 @@ class DetachedStorage(Storage):
         self.seen: Any = None
         self.cached: Any = None
 
-    @property
-    def value(self) -> Value:
+    def read(self) -> Value:
         """The shared storage's value, detached."""
-        value = self.source.value
+        value = self.source.read()
         if value is not self.seen:
             self.seen, self.cached = value, without_history(value)
         return self.cached
 
-    @value.setter
-    def value(self, value: Value) -> None:
-        self.source.value = rewritten(self.source.value, value, tangents=True)
+    def write(self, value: Value) -> None:
+        """Change the shared storage's elements; its edges and tangents at other levels stay."""
+        self.source.write(rewritten(self.source.read(), value, tangents=True))
 
     @property
     def version(self) -> int:
@@ -49,13 +48,13 @@ def rewritten(held: Value, value: Value, *, tangents: bool) -> Value:
     if is_dual(held):
         if is_dual(value) or not tangents:
             return value
-        inner = rewritten(held.inner._storage.value, value, tangents=True)
+        inner = rewritten(held.inner._storage.read(), value, tangents=True)
         return level.wrap_dual(inner, held.tangent)
     if not (isinstance(value, Wrapped) and value.level is level):
         return value
     new = _along(level, value, held.axis)
-    inner = rewritten(held.inner._storage.value, new._storage.value, tangents=tangents)
-    kept = Variable(Storage(inner), held.inner._node, held.inner._nr)
+    inner = rewritten(held.inner._storage.read(), new._storage.read(), tangents=tangents)
+    kept = Variable(Storage(inner), *held.inner._edge())
     return Wrapped(
         level, kept, held.aval, axis=held.axis, tangent=held.tangent if tangents else value.tangent
     )
@@ -72,37 +71,37 @@ def _along(level: Any, value: Wrapped, axis: int | None) -> Any:
         return move_axis(inner, value.axis, axis)  # type: ignore[arg-type]
 
 
-class DualStorage(Storage):
+class DualStorage(Indirect):
     """A tensor's storage with a tangent. It shares both: writes here change them, and their writes show here."""
 
     __slots__ = ("cached", "level", "of_leaf", "seen", "source", "tangent")
 
     def __init__(self, level: DualLevel, tensor: Variable, tangent: Variable) -> None:
         self.level, self.source, self.tangent = level, tensor._storage, tangent
-        self.of_leaf = isinstance(tensor._node, Leaf)
+        self.of_leaf = isinstance(tensor._current_node(), Leaf)
         self.seen: Any = None
         self.cached: Any = None
 
-    @property
-    def value(self) -> Value:
+    def read(self) -> Value:
         """The source's value, with the tangent."""
-        value = self.source.value
+        value = self.source.read()
         if not self.level.alive:
             return value
         if value is not self.seen:
             self.seen, self.cached = value, self.level.wrap_dual(value, self.tangent)
         return self.cached
 
-    @value.setter
-    def value(self, value: Any) -> None:
+    def write(self, value: Any) -> None:
+        """Change the source's elements, and the tangent's if the value has one."""
         if is_dual(value):
             carried, held = value.tangent, self.tangent
-            held._storage.value = carried._storage.value
+            held._storage.write(carried._storage.read())
             held._storage.version += 1
-            if carried._node is not None:
-                held._node, held._nr = carried._node, carried._nr
-            value = value.inner._storage.value
-        self.source.value, self.seen = value, None
+            if carried._current_node() is not None:
+                held._set_edge(*carried._edge())
+            value = value.inner._storage.read()
+        self.source.write(value)
+        self.seen = None
 
     @property
     def version(self) -> int:
@@ -116,7 +115,7 @@ class DualStorage(Storage):
 
 def dual_of(variable: Variable) -> Wrapped | None:
     """A variable's value if it has a live tangent of `forward_ad`, else None."""
-    value = variable._storage.value
+    value = variable._storage.read()
     return value if is_dual(value) and value.level.alive else None  # type: ignore[return-value, attr-defined]
 
 

@@ -26,7 +26,8 @@ def constant(value: Any, aval: Aval, convert: Callable[[Any, np.dtype], Any]) ->
     """
     known = _constants.get((aval, value))
     if known is not None:
-        held = known._storage.value
+        storage = known._storage
+        held = storage.value or storage.read()
         if not isinstance(held.array, jax.Array):
             # A number that comes again is likely to come often, and an array on the device costs less per call.
             held.array = placed(held.array)
@@ -39,7 +40,7 @@ def constant(value: Any, aval: Aval, convert: Callable[[Any, np.dtype], Any]) ->
     return made
 
 
-def place(index: int) -> Variable:
+def index_variable(index: int) -> Variable:
     """An index or an offset as a 0-d variable, so that all its values share a program."""
     return constant(index, _INT32 if index <= _WIDEST else _INT64, _as_scalar)
 

@@ -25,7 +25,7 @@ class Layout(NamedTuple):
     way: str
 
 
-def layout(shape: Sizes, view: Geometry) -> Layout:
+def layout_of(shape: Sizes, view: Geometry) -> Layout:
     """The layout of a view in an array."""
     return Layout(shape, view.size, view.stride, _way(shape, view))
 

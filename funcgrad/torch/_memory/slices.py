@@ -9,8 +9,8 @@ import jax.numpy as jnp
 from funcgrad.engine import GraphNode, Op, Storage
 from funcgrad.engine.derivatives import Node, node_type_of
 from funcgrad.torch._memory.bits import as_complex, as_pairs
-from funcgrad.torch._memory.layouts import Layout, layout, reader, writer
-from funcgrad.torch._memory.storages import ViewStorage, aval_of
+from funcgrad.torch._memory.layouts import Layout, layout_of, reader, writer
+from funcgrad.torch._memory.storages import ViewStorage
 
 # For a base that is not the plain memory: its layout (None for all of the memory) and offset. Then "real" or "complex" if the
 # view sees the memory's elements so, else "".
@@ -19,13 +19,13 @@ Around = tuple[Layout | None, int, str] | None
 
 def relative(around: Storage, storage: ViewStorage) -> tuple[Layout, Around]:
     """The view's layout in its base, whose storage is `around`; or in the memory, with the base's place in the memory."""
-    given, wanted = aval_of(around).dtype, storage.aval.dtype
+    given, wanted = around.aval.dtype, storage.aval.dtype
     kind = "" if given == wanted else "complex" if wanted.kind == "c" else "real"
     if type(around) is ViewStorage:
         return storage.layout, (around.layout, around.geometry.offset, kind)
     if kind:
         return storage.layout, (None, 0, kind)
-    return layout(around.value.aval.shape, storage.geometry), None
+    return layout_of(around.aval.shape, storage.geometry), None
 
 
 # For each way to see a memory: the function, and its inverse.

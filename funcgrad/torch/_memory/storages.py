@@ -17,17 +17,18 @@ from funcgrad.engine.levels import where
 from funcgrad.engine.recording import local
 from funcgrad.engine.trace import record
 from funcgrad.engine.unrolled import record_one, record_two
+from funcgrad.engine.values import Indirect
 from funcgrad.torch._memory.bits import PUT_BACK, seen_op
-from funcgrad.torch._memory.constants import place
+from funcgrad.torch._memory.constants import index_variable
 from funcgrad.torch._memory.geometry import Geometry, Sizes, contiguous
-from funcgrad.torch._memory.layouts import Layout, layout, reader, writer
+from funcgrad.torch._memory.layouts import Layout, layout_of, reader, writer
 
 # A write replaces the whole memory, even if it changes only some elements. So a writer holds this lock while it stores the
 # new memory, and checks that the memory is still the one it read. Otherwise another thread's write would be lost.
 writing = threading.RLock()
 
 
-class DataStorage(Storage):
+class DataStorage(Indirect):
     """All elements of another storage, with a version counter of its own; `.data` has this storage.
 
     A write through it changes the other storage. As in PyTorch, no check of saved tensors notices.
@@ -47,16 +48,22 @@ class DataStorage(Storage):
     viewed = memory
 
     @property
-    def value(self) -> Value:
+    def aval(self) -> Aval:
+        """The type of the shared storage's elements."""
+        source = self.source
+        return (source.value or source).aval
+
+    def read(self) -> Value:
         """The shared storage's value."""
-        return self.source.value
+        source = self.source
+        return source.value or source.read()
 
-    @value.setter
-    def value(self, value: Value) -> None:
-        self.source.value = value
+    def write(self, value: Value) -> None:
+        """Change the shared storage's value."""
+        self.source.write(value)
 
 
-class OrderedStorage(Storage):
+class OrderedStorage(Indirect):
     """The memory of a result that PyTorch lays out in another order than its indices.
 
     Attributes:
@@ -78,12 +85,11 @@ class OrderedStorage(Storage):
     def aval(self) -> Aval:
         """The type of the memory; it needs no elements."""
         if self.logical is None:
-            return self.value.aval
+            return self.read().aval
         aval = self.logical.aval
         return Aval(tuple([aval.shape[k] for k in self.order]), aval.dtype, aval.device)
 
-    @property
-    def value(self) -> Value:
+    def read(self) -> Value:
         """The elements in the memory's order."""
         held = self.held
         if held is None:
@@ -91,8 +97,8 @@ class OrderedStorage(Storage):
             held = self.held = record_one(_in_order(self.order), Variable(Storage(logical)))[0]
         return held
 
-    @value.setter
-    def value(self, value: Value) -> None:
+    def write(self, value: Value) -> None:
+        """Hold new elements, given in the memory's order."""
         self.held, self.logical = value, None
 
 
@@ -101,7 +107,7 @@ def _in_order(order: tuple[int, ...]) -> Op:
     return Op("transpose", lambda x: x.transpose(order))
 
 
-class Reinterpreted(Storage):
+class Reinterpreted(Indirect):
     """A memory's bits as elements of another dtype.
 
     Attributes:
@@ -129,18 +135,17 @@ class Reinterpreted(Storage):
         count = prod(aval.shape) * aval.dtype.itemsize // self.dtype.itemsize
         return Aval((count,), self.dtype, aval.device)
 
-    @property
-    def value(self) -> Value:
+    def read(self) -> Value:
         """The reinterpreted elements, in one dimension."""
-        held = self.of.value
+        held = self.of.read()
         if self.cached is None or self.cached[0] is not held:
             self.cached = held, record_one(seen_op(self.dtype), self.whole)[0]
         return self.cached[1]
 
-    @value.setter
-    def value(self, value: Value) -> None:
+    def write(self, value: Value) -> None:
+        """Change the memory's bits to those of the new elements."""
         new = Variable(Storage(value))
-        self.of.value = record_two(PUT_BACK, self.whole, new)[0]
+        self.of.write(record_two(PUT_BACK, self.whole, new)[0])
 
 
 class Creation(Enum):
@@ -175,7 +180,7 @@ class Memory(Variable):
     __slots__ = ()
 
 
-class ViewStorage(Storage):
+class ViewStorage(Indirect):
     """Some of the elements of a memory, in some order.
 
     Attributes:
@@ -215,8 +220,8 @@ class ViewStorage(Storage):
             held = source.aval
             aval, shape = Aval(geometry.size, held.dtype, held.device), held.shape
         self.aval = aval  # type: ignore[misc]
-        self.layout: Layout = layout(shape, geometry)
-        self.offset = place(geometry.offset)
+        self.layout: Layout = layout_of(shape, geometry)
+        self.offset = index_variable(geometry.offset)
         self.cached: tuple[Value, Value] | None = None
         self.creation: Creation | None = None
         self.remade_by = "AsStridedBackward0"
@@ -231,8 +236,7 @@ class ViewStorage(Storage):
         """The plain storage that holds the elements."""
         return self.held._storage.memory
 
-    @property
-    def value(self) -> Value:
+    def read(self) -> Value:
         """The elements, read from the present memory."""
         cached, source = self.cached, self.held._storage
         if type(source) is OrderedStorage and source.logical is not None:
@@ -240,7 +244,7 @@ class ViewStorage(Storage):
             if self.geometry is source.geometry:
                 return held
         else:
-            held = source.value
+            held = source.value or source.read()
         if cached is not None and cached[0] is held:
             return cached[1]
         if local.recorder.levels:
@@ -251,8 +255,8 @@ class ViewStorage(Storage):
         self.cached = held, value
         return value
 
-    @value.setter
-    def value(self, value: Value) -> None:
+    def write(self, value: Value) -> None:
+        """Put the new elements into the memory."""
         source = self.held._storage
         if type(source) is OrderedStorage and self.geometry is source.geometry:
             source.logical, source.held = value, None
@@ -260,7 +264,7 @@ class ViewStorage(Storage):
         new = Variable(Storage(value))
         with writing:
             held = record(write_op(self.layout), (self.held, new, self.offset))[0]
-            self.held._storage.value = held
+            self.held._storage.write(held)
         self.cached = held, value
 
     @property
@@ -284,11 +288,6 @@ def write_op(of: Layout) -> Op:
     """The op (memory, new elements of a view, offset) -> new memory."""
     write = writer(of)
     return Op("write view", lambda array, new, offset: write(array, offset, new))
-
-
-def aval_of(storage: Storage) -> Aval:
-    """The type of a storage's elements. It is `storage.aval`; the exact type test is for speed, as every op calls this."""
-    return storage.aval if type(storage) is ViewStorage else storage.value.aval
 
 
 def is_view(storage: Storage) -> TypeGuard[ViewStorage]:

@@ -350,9 +350,7 @@ def norm(
     order = 2.0 if p in ("fro", None) else float(p)
     if order == 0 and input.requires_grad and local.recorder.grad_enabled:
         result = _norm(input.detach(), order, dim, keepdim)
-        result._node = LinalgVectorNormBackward0(
-            ((input._node, input._nr),), (result._storage.value.aval,)
-        )
+        result._node = LinalgVectorNormBackward0((input._edge(),), (result._storage.aval,))
         return result
     return _norm(input, order, dim, keepdim)
 

@@ -16,9 +16,9 @@ from funcgrad.torch._levels.batches import is_batched
 from funcgrad.torch._levels.refusals import MASK
 from funcgrad.torch._memory import geometry as geometries
 from funcgrad.torch._memory.geometry import Geometry
-from funcgrad.torch._memory.storages import Creation, aval_of
+from funcgrad.torch._memory.storages import Creation
 from funcgrad.torch._ops.conversions import copy_, fill_
-from funcgrad.torch._ops.index_put import MASKS, check_same_dtype, gather, index_put, put_in_copy
+from funcgrad.torch._ops.index_put import MASKS, check_same_dtype, index_put, put_in_copy, read_at
 from funcgrad.torch._ops.views import views
 from funcgrad.torch._ops.views.complaining import complained
 from funcgrad.torch._tensor.operands import number, stored_number
@@ -52,7 +52,7 @@ def get_item(self: Tensor, key: Any) -> Tensor:
     steps, arrays, _ = _read(of, key)
     made = _stepped(self, steps)
     if arrays:
-        return gather(made, arrays)
+        return read_at(made, arrays)
     return views.alias(self) if made is self else made
 
 
@@ -82,14 +82,14 @@ def set_item(self: Tensor, key: Any, value: Any) -> None:
 def _value(self: Tensor, value: Any) -> Tensor:
     if isinstance(value, Tensor):
         return value
-    aval = aval_of(self._storage)
+    aval = self._storage.aval
     if isinstance(value, _NUMBERS):
         if isinstance(value, int) and not -(2**63) <= value < 2**63:
             raise ValueError("Overflow when unpacking long long")
         # For these two dtypes PyTorch stores infinity if a number does not fit.
         convert = number if aval.dtype.name in ("float16", "bfloat16") else stored_number
         held = convert(value, Aval((), aval.dtype))._storage
-        made = tensor_of(held.value)
+        made = tensor_of(held.read())
         made._storage = held
         return made
     raise TypeError(f"can't assign a {_type_name(value)} to a torch.{self.dtype.scalar_type}Tensor")
@@ -131,7 +131,7 @@ def _read(of: Geometry, key: Any) -> tuple[list[Step], list[Any], Geometry]:
 
     def taken(step: Step) -> None:
         nonlocal of
-        of = _apply(of, step)
+        of = _changed(of, step)
         steps.append(step)
 
     def gathered(*by: Any) -> None:
@@ -157,9 +157,9 @@ def _read(of: Geometry, key: Any) -> tuple[list[Step], list[Any], Geometry]:
             taken((_UNSQUEEZE, dim))
             gathered(place(np.zeros(int(item), np.int64)))
         else:
-            tensor = _as_tensor(item)
-            aval = tensor._storage.value.aval
-            if aval.shape or (is_batched(tensor._storage.value) and aval.dtype.kind in "iu"):
+            tensor = _index_tensor(item)
+            aval = tensor._storage.aval
+            if aval.shape or (is_batched(tensor._storage.read()) and aval.dtype.kind in "iu"):
                 gathered(tensor, *[None] * (_dims_of(tensor) - 1))
             elif aval.dtype.kind == "b" or aval.dtype == np.uint8:
                 taken((_UNSQUEEZE, dim))
@@ -202,9 +202,9 @@ def _dims_of(item: Any) -> int:
     return 1
 
 
-def _as_tensor(item: Any) -> Tensor:
+def _index_tensor(item: Any) -> Tensor:
     if isinstance(item, Tensor):
-        kind = item._storage.value.aval.dtype
+        kind = item._storage.aval.dtype
         if kind.name not in ("bool", "uint8", "int32", "int64"):
             raise IndexError("tensors used as indices must be long, int, byte or bool tensors")
         return item
@@ -268,7 +268,7 @@ def _is_whole(item: slice, length: int) -> bool:
     return start == 0 and stop >= length and item.step in (None, 1)
 
 
-def _apply(of: Geometry, step: Step) -> Geometry:
+def _changed(of: Geometry, step: Step) -> Geometry:
     return _GEOMETRIES[step[0]](of, *step[1:])
 
 
@@ -296,7 +296,7 @@ def _target(self: Tensor, steps: Sequence[Step]) -> Tensor:
         return _stepped(self, steps)  # the recorded view raises PyTorch's error, with its own name
     of = geometry(self)
     for step in steps:
-        of = _apply(of, step)
+        of = _changed(of, step)
     return written_view(self, of)
 
 

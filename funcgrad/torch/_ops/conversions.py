@@ -18,17 +18,18 @@ from funcgrad.torch._memory.formats import (
     preserve_format,
     strided,
 )
-from funcgrad.torch._memory.storages import aval_of, geometry_of
+from funcgrad.torch._memory.storages import geometry_of
 from funcgrad.torch._tensor.in_place import in_place, writable
 from funcgrad.torch._tensor.operands import (
     NUMBERS,
     check_broadcast,
+    check_result_fits,
     in_format,
     number,
     stored_number,
 )
 from funcgrad.torch._tensor.rebasing import CLONE
-from funcgrad.torch._tensor.registry import publish_all
+from funcgrad.torch._tensor.registry import publish, published
 from funcgrad.torch._tensor.tensor import Tensor, tensor_of
 from funcgrad.torch._tensor.view import geometry
 from funcgrad.torch._types import dtypes
@@ -87,16 +88,18 @@ def _copy(aval: Aval) -> Op:
 
 def copy_of(source: Tensor) -> Tensor:
     """A differentiable copy, recorded as `copy_` into an empty tensor."""
-    empty = Constant(source._storage.value)  # never read, so any value of this type will do
-    return tensor_of(*record(_copy(source._storage.value.aval), (Variable(empty), source)))
+    empty = Constant(source._storage.read())  # never read, so any value of this type will do
+    return tensor_of(*record(_copy(source._storage.aval), (Variable(empty), source)))
 
 
+@published()
 def clone(input: Tensor, *, memory_format: memory_format | None = None) -> Tensor:
     """A differentiable copy."""
     check_format("clone", memory_format)
     return in_format(tensor_of(*record(CLONE, (input,))), memory_format, input)
 
 
+@published(function=False)
 def contiguous(input: Tensor, memory_format: memory_format = contiguous_format) -> Tensor:
     """The tensor itself if its elements lie in memory in order, else a copy."""
     check_format("contiguous", memory_format)
@@ -107,6 +110,7 @@ def contiguous(input: Tensor, memory_format: memory_format = contiguous_format) 
     )
 
 
+@published(function=False)
 def is_contiguous(self: Tensor, memory_format: memory_format = contiguous_format) -> bool:
     """Whether the elements lie one after another in memory, in the order of a format."""
     check_format("is_contiguous", memory_format)
@@ -168,6 +172,7 @@ def _kind(of: Any) -> str:
     return repr(kind.__name__)[1:-1] if kind is not dtypes.dtype else "torch.dtype"
 
 
+@published(function=False)
 def to(self: Tensor, *args: Any, **more: Any) -> Tensor:
     """The tensor in another dtype, on another device, or with those of another tensor; itself if nothing changes.
 
@@ -212,9 +217,9 @@ def converted(
     if where is not None and device_of(where) != self.device:
         target = device_of(where).jax_device()
         moved = tensor_of(*record(_cast(wanted.numpy_dtype, None), (self,)))
-        moved._storage.value = Value.of(jax.device_put(moved._jax_array(), target))
+        moved._storage.write(Value.of(jax.device_put(moved._jax_array(), target)))
         if local.recorder.watch is not None:
-            local.recorder.watch.applied([moved._storage.value])
+            local.recorder.watch.applied([moved._storage.read()])
         return in_format(moved, memory_format)
     if wanted is not self.dtype:
         made = tensor_of(*record(_cast(wanted.numpy_dtype, None), (self,)))
@@ -225,6 +230,7 @@ def converted(
     return self
 
 
+@published("type", function=False)
 def type_(self: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
     """The name of the tensor's type; or the tensor converted to another type.
 
@@ -263,6 +269,7 @@ def type_name(of: Tensor) -> str:
     return f"torch.{where}{of.dtype.scalar_type}Tensor"
 
 
+@published(function=False)
 def type_as(self: Tensor, other: Tensor) -> Tensor:
     """The tensor in the dtype and on the device of another."""
     if not isinstance(other, Tensor):
@@ -272,9 +279,10 @@ def type_as(self: Tensor, other: Tensor) -> Tensor:
     return converted(self, other.dtype, other.device)
 
 
+@published(function=False)
 def fill_(self: Tensor, value: Any) -> Tensor:
     """Set every element to a number or to a 0-d tensor."""
-    aval = aval_of(self._storage)
+    aval = self._storage.aval
     if isinstance(value, Tensor):
         if value._storage.memory is self._storage.memory:
             value = clone(value)
@@ -299,10 +307,11 @@ def fill_(self: Tensor, value: Any) -> Tensor:
     return in_place(_fill(aval, "FillBackward2"), self, stored)
 
 
+@published(function=False)
 def zero_(self: Tensor) -> Tensor:
     """Set every element to zero."""
     writable(self, repeats=True)
-    return in_place(_zero(aval_of(self._storage)), self)
+    return in_place(_zero(self._storage.aval), self)
 
 
 def _same_elements(self: Tensor, other: Variable) -> bool:
@@ -311,9 +320,10 @@ def _same_elements(self: Tensor, other: Variable) -> bool:
     return a.memory is b.memory and geometry_of(a) == geometry_of(b)
 
 
+@published(function=False)
 def copy_(self: Tensor, other: Any, non_blocking: bool = False) -> Tensor:
     """Set the elements to those of another tensor, converted and broadcast."""
-    aval = aval_of(self._storage)
+    aval = self._storage.aval
     if isinstance(other, NUMBERS):
         other = number(other, Aval((), aval.dtype))
     elif not isinstance(other, Tensor):
@@ -321,17 +331,13 @@ def copy_(self: Tensor, other: Any, non_blocking: bool = False) -> Tensor:
             f"copy_(): argument 'other' (position 1) must be Tensor, not {kind_of(other)}"
         )
     writable(self, other, repeats=_same_elements(self, other), name="copy_")
-    given = other._storage.value.aval
+    given = other._storage.aval
     if given.dtype.kind == "c" and aval.dtype.kind not in "cb":
         warnings.warn(
             "Casting complex values to real discards the imaginary part", UserWarning, stacklevel=2
         )
     check_broadcast(aval, given)
-    if np.broadcast_shapes(aval.shape, given.shape) != aval.shape:
-        raise RuntimeError(
-            f"output with shape {list(aval.shape)} doesn't match the broadcast shape "
-            f"{list(np.broadcast_shapes(aval.shape, given.shape))}"
-        )
+    check_result_fits(aval.shape, np.broadcast_shapes(aval.shape, given.shape))
     return in_place(_copy(aval), self, other)
 
 
@@ -346,12 +352,14 @@ def _to(name: str, wanted: dtype) -> Any:
     return convert
 
 
+@published(function=False)
 def cpu(self: Tensor, memory_format: memory_format = preserve_format) -> Tensor:
     """The tensor on the CPU."""
     check_format("cpu", memory_format)
     return converted(self, self.dtype, "cpu", memory_format=memory_format)
 
 
+@published(function=False)
 def cuda(
     self: Tensor,
     device: Any = None,
@@ -368,6 +376,7 @@ def cuda(
     return converted(self, self.dtype, where, memory_format=memory_format)
 
 
+@published(method=False)
 def fill(input: Tensor, value: Any) -> Tensor:
     """A tensor like another, filled with a number or the one element of a tensor."""
     return fill_(clone(input), value)
@@ -387,21 +396,6 @@ _NAMED = {
     "cfloat": "complex64",
     "cdouble": "complex128",
 }
-publish_all(
-    {"clone": clone, "fill": fill},
-    {
-        "clone": clone,
-        "contiguous": contiguous,
-        "copy_": copy_,
-        "cpu": cpu,
-        "cuda": cuda,
-        "fill_": fill_,
-        "is_contiguous": is_contiguous,
-        "layout": property(lambda self: strided),
-        "to": to,
-        "type": type_,
-        "type_as": type_as,
-        "zero_": zero_,
-        **{name: _to(name, getattr(dtypes, of)) for name, of in _NAMED.items()},
-    },
-)
+for _name, _of in _NAMED.items():
+    publish(_to(_name, getattr(dtypes, _of)), _name, function=False)
+publish(property(lambda self: strided), "layout", function=False)

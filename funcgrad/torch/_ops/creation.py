@@ -54,7 +54,7 @@ def asked(made: Tensor, requires_grad: bool | None, function: str = "") -> Tenso
         RuntimeError: the dtype has no gradients.
     """
     _check_bool(function, "requires_grad", requires_grad)
-    if requires_grad and not made._storage.value.aval.inexact:
+    if requires_grad and not made._storage.aval.inexact:
         raise RuntimeError("Only Tensors of floating point and complex dtype can require gradients")
     made.requires_grad = bool(requires_grad)
     return made
@@ -89,6 +89,8 @@ def check_storing(function: str, wanted: Any, pin_memory: Any) -> None:
         )
 
 
+FUNCTIONS: dict[str, Callable[..., Any]] = {}
+METHODS: dict[str, Any] = {}
 _KEYWORDS: dict[str, Any] = {
     "out": None,
     "dtype": None,
@@ -99,26 +101,59 @@ _KEYWORDS: dict[str, Any] = {
 }
 
 
-def signature_of(make: Callable[..., Any], without: Iterable[str], keywords: Iterable[str]) -> Any:
-    """A function's signature without some of its parameters and with keywords of all factories."""
-    given = [
-        each.replace(annotation=inspect.Parameter.empty)
-        for name, each in inspect.signature(make).parameters.items()
-        if name not in without and each.kind is not inspect.Parameter.VAR_KEYWORD
-    ]
-    more = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=_KEYWORDS.get(name))
-        for name in keywords
-    ]
-    return inspect.Signature(given + more)
+def _signature(make: Callable[..., Any], names: Sequence[str], keywords: Iterable[str]) -> Any:
+    """The signature that users see.
+
+    Args:
+        make: the function, whose `dtype` is among the keywords.
+        names: of the arguments that it takes as `*args` and `**more`; without them its own parameters stand.
+        keywords: of the result.
+    """
+    positional, by_name = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
+    hidden = (inspect.Parameter.VAR_KEYWORD, *([inspect.Parameter.VAR_POSITIONAL] if names else []))
+    return inspect.Signature(
+        [
+            *[inspect.Parameter(each, positional, default=None) for each in names],
+            *[
+                each.replace(annotation=inspect.Parameter.empty)
+                for name, each in inspect.signature(make).parameters.items()
+                if name != "dtype" and each.kind not in hidden
+            ],
+            *[inspect.Parameter(each, by_name, default=_KEYWORDS.get(each)) for each in keywords],
+        ]
+    )
 
 
-def factory(make: Callable[..., Any]) -> Callable[..., Tensor]:
-    """A function that makes tensors, with all of PyTorch's keywords.
+def factory(
+    make: Callable[..., Any] | None = None,
+    *,
+    names: Sequence[str] = (),
+    keywords: Sequence[str] = (),
+    like: bool = False,
+    new: bool = False,
+) -> Any:
+    """Declare a function that makes tensors, with all of PyTorch's keywords; a decorator with or without arguments.
 
     Args:
         make: takes its own arguments and `dtype`, a dtype or None, and gives a NumPy array or a tensor.
+        names: of the arguments that `make` takes as `*args`, for the signature.
+        keywords: that `make` takes as `**more`, for the signature.
+        like: whether there is a function `<name>_like`.
+        new: whether there is a method `new_<name>`.
     """
+    if make is None:
+        return functools.partial(factory, names=names, keywords=keywords, like=like, new=new)
+    name, function = make.__name__, _with_keywords(make)
+    function.__signature__ = _signature(make, names, (*_KEYWORDS, *keywords))  # type: ignore[attr-defined]
+    FUNCTIONS[name] = function
+    if like:
+        FUNCTIONS[f"{name}_like"] = _like(name)
+    if new:
+        METHODS[f"new_{name}"] = _new(name)
+    return function
+
+
+def _with_keywords(make: Callable[..., Any]) -> Callable[..., Tensor]:
     name = make.__name__
 
     def function(
@@ -148,9 +183,7 @@ def factory(make: Callable[..., Any]) -> Callable[..., Tensor]:
         return stored if requires_grad is False else asked(stored, requires_grad, name)
 
     functools.update_wrapper(function, make)
-    function.__signature__ = signature_of(make, ("dtype",), _KEYWORDS)  # type: ignore[attr-defined]
     del function.__wrapped__  # type: ignore[attr-defined]
-    FUNCTIONS[name] = function
     return function
 
 
@@ -231,16 +264,16 @@ def integer(function: str, name: str, position: int, given: Any) -> int:
 
 def _beside(made: Tensor, other: Tensor, where: Where) -> Tensor:
     """Put a new tensor on the device of `other`, and inside `vmap` into the batches of `other`."""
-    value = other._storage.value
+    value = other._storage.read()
     if isinstance(value, Wrapped):
-        return tensor_of(as_batched(made._storage.value, value))
+        return tensor_of(as_batched(made._storage.read(), value))
     if where is None and value.aval.device is not None:
         return tensor_of(lifted(place(made._array(), other.device)))
     return made
 
 
-def _like(name: str) -> None:
-    """Declare `<name>_like`, of a factory whose first argument is the size."""
+def _like(name: str) -> Callable[..., Tensor]:
+    """`<name>_like`, for a factory whose first argument is the size."""
 
     def function(
         input: Tensor,
@@ -264,7 +297,7 @@ def _like(name: str) -> None:
         given = (shape, *args) if name == "full" else (*args, shape)
         made = FUNCTIONS[name](*given, dtype=wanted, device=device, **more)
         # Random numbers are already in the batches with different randomness.
-        if name not in _DRAWN or not isinstance(input._storage.value, Wrapped):
+        if name not in _DRAWN or not isinstance(input._storage.read(), Wrapped):
             made = _beside(made, input, device)
         return asked(in_format(made, memory_format, input), requires_grad, f"{name}_like")
 
@@ -277,7 +310,7 @@ def _like(name: str) -> None:
         inspect.Parameter("memory_format", inspect.Parameter.KEYWORD_ONLY, default=None),
     ]
     function.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    FUNCTIONS[function.__name__] = function
+    return function
 
 
 _DRAWN = ("rand", "randn", "randint")
@@ -311,8 +344,6 @@ def _new(name: str) -> Callable[..., Tensor]:
 
 
 # ------------------------------------------------------------------------------------------- from data
-
-FUNCTIONS: dict[str, Callable[..., Any]] = {}
 
 
 def tensor(
@@ -351,7 +382,7 @@ def tensor(
             UserWarning,
             stacklevel=2,
         )
-        if isinstance(data._storage.value, Wrapped):
+        if isinstance(data._storage.read(), Wrapped):
             copied: Any = data.detach()
             copied = copied.clone() if wanted is None else to(copied, wanted)
             return copied.requires_grad_() if requires_grad else copied
@@ -441,12 +472,13 @@ def _array_wrap(
 
 
 FUNCTIONS |= {each.__name__: each for each in (tensor, as_tensor, asarray, from_numpy, from_dlpack)}
+METHODS["new_tensor"] = _new("tensor")
 
 
 # ------------------------------------------------------------------------------------------- filled
 
 
-@factory
+@factory(like=True, new=True)
 def full(size: Sequence[int], fill_value: Any, *, dtype: dtype | None = None) -> np.ndarray:
     """A tensor filled with one number; `dtype` follows the number if None."""
     value = _number("full", "fill_value", 2, fill_value)
@@ -474,12 +506,11 @@ def _filled(name: str, number: int) -> None:
     fill.__doc__ = (
         f"A tensor of {number}s; zeros too for `empty`, whose elements nobody may rely on."
     )
-    made = factory(fill)
-    keywords = [*_KEYWORDS, *(["memory_format"] if name == "empty" else [])]
-    made.__signature__ = signature_of(fill, ("dtype",), keywords)  # type: ignore[attr-defined]
+    keywords = ("memory_format",) if name == "empty" else ()
+    factory(fill, keywords=keywords, like=True, new=True)
 
 
-@factory
+@factory(new=True)
 def empty_strided(
     size: Sequence[int], stride: Sequence[int], *, dtype: dtype | None = None
 ) -> Tensor:
@@ -500,7 +531,7 @@ def empty_strided(
         )
     zeros = np.zeros(lies.end, (dtype or get_default_dtype()).numpy_dtype)
     made = _wrap(zeros, None, False)
-    if isinstance(made._storage.value, Wrapped):
+    if isinstance(made._storage.read(), Wrapped):
         raise NotImplementedError("empty_strided inside a transformation of torch.func")
     made._storage = view_of(made._storage, lies)
     return made
@@ -527,7 +558,7 @@ def eye(n: int, m: int | None = None, *, dtype: dtype | None = None) -> np.ndarr
 # ------------------------------------------------------------------------------------------- in steps
 
 
-@factory
+@factory(names=("start", "end", "step"))
 def arange(*bounds: Any, dtype: dtype | None = None, **more: Any) -> np.ndarray:
     """Numbers from `start` (0 if only one is given) to `end`, `step` apart, `end` not included.
 
@@ -697,11 +728,10 @@ def _random(name: str, draw: Callable[..., np.ndarray]) -> None:
 
     sample.__name__ = sample.__qualname__ = name
     sample.__doc__ = f"Random numbers as `torch.{name}` gives for the same seed."
-    made = factory(sample)
-    made.__signature__ = signature_of(sample, ("dtype",), _KEYWORDS)  # type: ignore[attr-defined]
+    factory(sample, like=True)
 
 
-@factory
+@factory(names=("low", "high", "size"), like=True)
 def randint(
     *bounds: Any, generator: Generator | None = None, dtype: dtype | None = None, **more: Any
 ) -> Any:
@@ -755,33 +785,9 @@ for _name, _number_ in (("zeros", 0), ("ones", 1), ("empty", 0)):
     _filled(_name, _number_)
 for _name, _draw in (("rand", distributions.uniform), ("randn", distributions.normal)):
     _random(_name, _draw)
-# The functions take these by position as `*args`, so their signatures must be given here.
-for _name, _arguments in (
-    ("arange", ("start", "end", "step")),
-    ("randint", ("low", "high", "size")),
-):
-    _made: Any = FUNCTIONS[_name]
-    _made.__signature__ = inspect.Signature(
-        [
-            *[
-                inspect.Parameter(each, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=None)
-                for each in _arguments
-            ],
-            *[
-                each
-                for each in _made.__signature__.parameters.values()
-                if each.kind is inspect.Parameter.KEYWORD_ONLY
-            ],
-        ]
-    )
-for _name in ("full", "zeros", "ones", "empty", "rand", "randn", "randint"):
-    _like(_name)
 publish_all(
     FUNCTIONS,
-    {
-        f"new_{name}": _new(name)
-        for name in ("empty", "empty_strided", "full", "ones", "tensor", "zeros")
-    }
+    METHODS
     | {
         "__array_wrap__": _array_wrap,
         "__dlpack__": _dlpack,

@@ -13,7 +13,7 @@ import numpy as np
 from funcgrad.engine import Aval, Leaf, Op, Storage, Variable
 from funcgrad.engine.ops import remember
 from funcgrad.engine.unrolled import record_one, record_two
-from funcgrad.torch._memory.storages import DataStorage, ViewStorage, aval_of
+from funcgrad.torch._memory.storages import DataStorage, ViewStorage
 from funcgrad.torch._ops.out import CASTS, store
 from funcgrad.torch._ops.row import BOOL, FLOAT, Argument, Role, Row, named
 from funcgrad.torch._ops.undifferentiable import without_derivative
@@ -189,7 +189,7 @@ class Elementwise:
 
     def for_types(self, *operands: Variable) -> Op:
         """The op for tensors of these types."""
-        avals = tuple(operand._storage.value.aval for operand in operands)
+        avals = tuple(operand._storage.aval for operand in operands)
         compute = self.computed_in(operands)
         same = all(aval.dtype == compute.numpy_dtype for aval in avals)
         op = self.op(None if same else compute, None)
@@ -198,13 +198,13 @@ class Elementwise:
     def number_type(self, a: Variable, value: Any) -> Aval:
         """The type that a Python number takes beside `a`."""
         if self.row.check is not None:
-            self.row.check(aval_of(a._storage), Aval((), promoted((value,)).numpy_dtype))
+            self.row.check(a._storage.aval, Aval((), promoted((value,)).numpy_dtype))
         aval = Aval((), self.computed_in((a, value)).numpy_dtype)
-        return remember(self.numbers, (aval_of(a._storage), type(value)), aval)
+        return remember(self.numbers, (a._storage.aval, type(value)), aval)
 
     def number_beside(self, a: Variable, value: Any) -> Variable:
         """A Python number as a 0-d variable beside `a`."""
-        aval = self.numbers.get((aval_of(a._storage), type(value))) or self.number_type(a, value)
+        aval = self.numbers.get((a._storage.aval, type(value))) or self.number_type(a, value)
         return self.number(value, aval)
 
     # -- functions and operators ----------------------------------------------------------------------------------
@@ -220,9 +220,10 @@ class Elementwise:
                 )
             if out is not None:
                 return store(name, out, (input,), lambda: function(input))
-            op = by_types.get((input._storage.value.aval,)) or self.for_types(input)
+            storage = input._storage
+            op = by_types.get(((storage.value or storage).aval,)) or self.for_types(input)
             result = tensor_of(*record_one(op, input))
-            if type(input._storage) is ViewStorage:
+            if type(storage) is ViewStorage:
                 laid_out(result, input)
             if saves_result:
                 watch(result._node, result._storage)
@@ -273,7 +274,7 @@ class Elementwise:
             self.guard(first, second)
 
         def compute() -> Tensor:
-            avals = (first._storage.value.aval, second._storage.value.aval)
+            avals = (first._storage.aval, second._storage.aval)
             op = self.by_types.get(avals) or self.for_types(first, second)
             result = tensor_of(*record_two(op, first, second))
             if type(first._storage) is ViewStorage or type(second._storage) is ViewStorage:
@@ -305,16 +306,19 @@ class Elementwise:
             if isinstance(other, Tensor):
                 second: Any = other
             elif isinstance(other, NUMBERS):
-                aval = numbers.get((self_._storage.value.aval, type(other)))
+                mine = self_._storage
+                aval = numbers.get(((mine.value or mine).aval, type(other)))
                 second = number(other, aval or self.number_type(self_, other))
             else:
                 second = of_array(other, arrays)
                 if second is None:
                     return NotImplemented
-            avals = (self_._storage.value.aval, second._storage.value.aval)
+            mine, its = self_._storage, second._storage
+            # `mine.aval` without a call, if the storage is plain.
+            avals = ((mine.value or mine).aval, (its.value or its).aval)
             op = by_types.get(avals) or self.for_types(self_, second)
             result = tensor_of(*record_two(op, self_, second))
-            if type(self_._storage) is ViewStorage or type(second._storage) is ViewStorage:
+            if type(mine) is ViewStorage or type(its) is ViewStorage:
                 laid_out(result, self_, second)
             return result
 
@@ -360,7 +364,7 @@ class Elementwise:
         if self.guard is not None:
             self.guard(a, *given)
         writable(a, *given, name=f"{row.title}_")
-        avals = (aval_of(a._storage), *[other._storage.value.aval for other in given])
+        avals = (a._storage.aval, *[other._storage.aval for other in given])
         op = self.in_place_by_types.get(avals) or self.for_in_place((a, *given), avals)
         watches = row.watches if saves is None else saves.split()
         both = "self" in watches and "result" in watches
@@ -404,23 +408,23 @@ class Elementwise:
             if isinstance(other, Tensor):
                 second: Any = other
             elif isinstance(other, NUMBERS):
-                aval = numbers.get((self_._storage.value.aval, type(other)))
+                aval = numbers.get((self_._storage.aval, type(other)))
                 second = number(other, aval or self.number_type(self_, other))
             else:
                 second = of_array(other)
                 if second is None:
                     return NotImplemented
-            node = self_._node
+            node = self_._current_node()
             if (
                 type(self_._storage) not in _APART
                 or type(second._storage) not in _APART
                 or (node is not None and isinstance(node, Leaf))
             ):
                 writable(self_, second, name=name)
-            before = self_._storage.value
-            avals = (before.aval, second._storage.value.aval)
+            before = self_._storage.read()
+            avals = (before.aval, second._storage.aval)
             op = in_place_by_types.get(avals) or self.for_in_place((self_, second), avals)
-            plain = node is None and second._node is None
+            plain = node is None and second._current_node() is None
             first = self_ if plain else as_it_was(self_)
             if write(self_, record_two(op, first, second), before):
                 return self_

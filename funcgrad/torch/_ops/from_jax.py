@@ -8,8 +8,9 @@ import jax
 
 from funcgrad.engine import Op, record
 from funcgrad.engine.ops import remember
+from funcgrad.torch._tensor.layout import is_tensor
 from funcgrad.torch._tensor.registry import publish_all
-from funcgrad.torch._tensor.tensor import Tensor, tensor_of
+from funcgrad.torch._tensor.tensor import tensor_of
 
 _TENSOR = object()  # stands for a tensor among the arguments' leaves
 
@@ -64,8 +65,8 @@ def from_jax(function: Callable[..., Any], name: str | None = None) -> Callable[
 
     @functools.wraps(function)
     def op(*args: Any, **kwargs: Any) -> Any:
-        leaves, structure = jax.tree.flatten((args, kwargs), is_leaf=_is_tensor)
-        constants = tuple(_TENSOR if _is_tensor(leaf) else leaf for leaf in leaves)
+        leaves, structure = jax.tree.flatten((args, kwargs), is_leaf=is_tensor)
+        constants = tuple(_TENSOR if is_tensor(leaf) else leaf for leaf in leaves)
         # Equal numbers of different types, such as 1 and 1.0, are different constants.
         key = structure, constants, tuple(map(type, constants))
         try:
@@ -75,17 +76,13 @@ def from_jax(function: Callable[..., Any], name: str | None = None) -> Callable[
                 f"{title}: what is no tensor among the arguments is a constant, and has to be hashable ({error}); give "
                 "arrays as tensors"
             ) from None
-        results = record(known[0], [leaf for leaf in leaves if _is_tensor(leaf)])
+        results = record(known[0], [leaf for leaf in leaves if is_tensor(leaf)])
         if type(results) is tuple:
             results = [results]
         tensors = [tensor_of(*result) for result in results]
         return jax.tree.unflatten(known[1]["results"], tensors)
 
     return op
-
-
-def _is_tensor(leaf: Any) -> bool:
-    return isinstance(leaf, Tensor)
 
 
 publish_all({"from_jax": from_jax}, {})

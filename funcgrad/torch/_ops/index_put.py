@@ -47,7 +47,7 @@ def _check_mask(mask: Tensor, of: Geometry, dim: int) -> None:
     Raises:
         IndexError: it has another.
     """
-    shape = mask._storage.value.aval.shape
+    shape = mask._storage.aval.shape
     if dim + len(shape) > len(of.size):
         raise IndexError(f"too many indices for tensor of dimension {len(of.size)}")
     for k, length in enumerate(shape):
@@ -106,7 +106,7 @@ def _checked(of: Geometry, arrays: Sequence[Any]) -> tuple[tuple[int, ...], list
 
 
 def _is_mask(array: Any) -> bool:
-    return array._storage.value.aval.dtype.kind == "b" if isinstance(array, Tensor) else False
+    return array._storage.aval.dtype.kind == "b" if isinstance(array, Tensor) else False
 
 
 def _check_ranges(of: Geometry, dims: tuple[int, ...], tensors: Sequence[Tensor]) -> None:
@@ -134,7 +134,7 @@ def first_outside(tensor: Tensor, low: int, high: int) -> int | None:
 
     The result is None if there is none, or if the values are not known.
     """
-    value = behind(tensor._storage.value)
+    value = behind(tensor._storage.read())
     if value.array is None and local.recorder.watch is not None:
         return None  # reading the values would keep `torch.compile` from compiling
     array = all_elements(value)
@@ -167,7 +167,7 @@ def _gathered_shape(
 
 
 @lru_cache(maxsize=1024)
-def _gather(dims: tuple[int, ...]) -> Op:
+def _reading(dims: tuple[int, ...]) -> Op:
     # Indices are saved even if they are empty, so that backward has something to free.
     return Op(
         "index",
@@ -178,11 +178,11 @@ def _gather(dims: tuple[int, ...]) -> Op:
     )
 
 
-def gather(input: Tensor, arrays: Sequence[Any]) -> Tensor:
+def read_at(input: Tensor, arrays: Sequence[Any]) -> Tensor:
     """The elements at the places that index tensors name, one for each dimension or None."""
     dims, tensors = _checked(geometry(input), arrays)
     _check_ranges(geometry(input), dims, tensors)
-    return tensor_of(*record(_gather(dims), (input, *tensors)))
+    return tensor_of(*record(_reading(dims), (input, *tensors)))
 
 
 def put(dims: tuple[int, ...], x: Any, value: Any, *arrays: Any) -> Any:

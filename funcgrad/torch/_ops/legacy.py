@@ -14,7 +14,7 @@ from funcgrad.torch._tensor.registry import publish_all
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch._tensor.view import geometry
 from funcgrad.torch._types.devices import device as device_of
-from funcgrad.torch._types.dtypes import C_NAMES, dtype, get_default_dtype
+from funcgrad.torch._types.dtypes import dtype, get_default_dtype, kernel_name
 from funcgrad.torch._types.numbers import kind_of
 from funcgrad.torch._types.size import Size
 
@@ -24,7 +24,9 @@ _FORMS = (
 )
 
 
-def made(wanted: dtype, args: tuple[Any, ...], more: dict[str, Any], typed: bool = False) -> Tensor:
+def constructed(
+    wanted: dtype, args: tuple[Any, ...], more: dict[str, Any], typed: bool = False
+) -> Tensor:
     """The tensor of an old constructor's call: empty, of a size, of data, or with another tensor's elements.
 
     Args:
@@ -59,10 +61,9 @@ def made(wanted: dtype, args: tuple[Any, ...], more: dict[str, Any], typed: bool
         return FUNCTIONS["zeros"](0, dtype=wanted)
     if isinstance(first, Tensor):
         if typed and first.dtype is not wanted:
-            names = [
-                C_NAMES[each].replace("long long", "long int") for each in (wanted, first.dtype)
-            ]
-            raise TypeError(f"expected a tensor of dtype {names[0]} (got {names[1]})")
+            raise TypeError(
+                f"expected a tensor of dtype {kernel_name(wanted)} (got {kernel_name(first.dtype)})"
+            )
         return ALIAS.view(first, geometry(first))
     if isinstance(first, Size):
         return FUNCTIONS["zeros"](first, dtype=wanted)
@@ -98,7 +99,7 @@ def _sizes(args: tuple[Any, ...]) -> tuple[int, ...]:
 
 def _new(cls: type, *args: Any, **more: Any) -> Any:
     """`torch.Tensor(...)`, also for a subclass."""
-    return as_kind(made(get_default_dtype(), args, more), cls)
+    return as_kind(constructed(get_default_dtype(), args, more), cls)
 
 
 def as_kind(of: Tensor, cls: type) -> Any:
@@ -107,7 +108,7 @@ def as_kind(of: Tensor, cls: type) -> Any:
         return of
     found: Any = object.__new__(cls)
     found._storage = of._storage
-    found._node, found._nr = of._node, of._nr
+    found._set_edge(*of._edge())
     return found
 
 
@@ -136,7 +137,7 @@ def _as_subclass(self: Tensor, cls: type) -> Any:
 
 def _new_of(self: Tensor, *args: Any, **more: Any) -> Tensor:
     """As `torch.Tensor(...)`, of this tensor's dtype."""
-    return made(self.dtype, args, more)
+    return constructed(self.dtype, args, more)
 
 
 class tensortype(type):
@@ -154,7 +155,7 @@ class tensortype(type):
 
     def __call__(cls, *args: Any, **more: Any) -> Tensor:
         """Make a tensor of the dtype."""
-        return made(cls.dtype, args, more, typed=True)
+        return constructed(cls.dtype, args, more, typed=True)
 
     def __repr__(cls) -> str:
         """As PyTorch writes it."""

@@ -178,7 +178,7 @@ def _operator(self: Tensor, other: Any) -> Any:
         other = of_array(other)
         if other is None:
             return NotImplemented
-    dims = len(self._storage.value.aval.shape), len(other._storage.value.aval.shape)
+    dims = len(self._storage.aval.shape), len(other._storage.aval.shape)
     if dims == (1, 2):
         # As in PyTorch: the vector becomes a matrix of one row, and the result loses its first dimension in place.
         return squeeze_(tensor_of(*record(_MM, (views.unsqueeze(self, 0), other))), 0)

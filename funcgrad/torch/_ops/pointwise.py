@@ -331,7 +331,7 @@ publish(round_, function=False)
 
 def _check_zero(input: Any, other: Any) -> None:
     """Refuse to divide an integer by zero. Divisors with unknown values, such as tracers, pass."""
-    values = [each._storage.value for each in (input, other)]
+    values = [each._storage.read() for each in (input, other)]
     kinds = {value.aval.dtype.kind for value in values}
     if kinds == {"b"} or any(v.aval.inexact or isinstance(v, Wrapped) for v in values):
         return
@@ -530,7 +530,7 @@ def positive(input: Any) -> Any:
     Raises:
         RuntimeError: its elements are bools.
     """
-    if input._storage.value.aval.dtype == bool:
+    if input._storage.aval.dtype == bool:
         raise RuntimeError("The `+` operator, on a bool tensor is not supported.")
     return input
 

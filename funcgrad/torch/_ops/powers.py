@@ -105,7 +105,8 @@ _static: dict[tuple[Aval, type, Any], Op] = forgotten_with_default_dtype({})
 
 def _power_op(input: Tensor, exponent: Any) -> tuple[Op, tuple[Any, ...]]:
     """The op that raises `input` to a Python number, and the op's arguments after `input`."""
-    key = (input._storage.value.aval, type(exponent), exponent)
+    storage = input._storage
+    key = ((storage.value or storage).aval, type(exponent), exponent)
     known = _static.get(key)
     if known is not None:
         return known, ()

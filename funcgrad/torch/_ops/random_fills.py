@@ -10,7 +10,6 @@ import numpy as np
 from funcgrad.engine import Op, Storage, Variable, local
 from funcgrad.torch._levels.batches import check_drawn_in_place, of_batches
 from funcgrad.torch._levels.refusals import NO_STORAGE
-from funcgrad.torch._memory.storages import aval_of
 from funcgrad.torch._ops.row import named
 from funcgrad.torch._ops.views.views import expand
 from funcgrad.torch._random import distributions
@@ -129,7 +128,7 @@ def _drawn(self: Tensor, draw: Callable[[tuple[int, ...], list[int]], np.ndarray
         self: the tensor.
         draw: gives them for the shape in that order, and the dimensions' order.
     """
-    aval = aval_of(self._storage)
+    aval = self._storage.aval
     of = geometry(self)
     order = sorted(range(len(of.size)), key=lambda k: (-of.stride[k], k))
     batches = check_drawn_in_place(self) if local.recorder.levels else ()

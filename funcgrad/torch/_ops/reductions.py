@@ -122,14 +122,16 @@ def _function(over_all: Row, over_dims: Row) -> Callable[..., Tensor]:
                 lambda: reduce(input, dim, keepdim, dtype=dtype),
                 over_all.out,
             )
-        if dim is None and dtype is None and not keepdim and input._storage.value.aval in plain:
+        storage = input._storage
+        aval = (storage.value or storage).aval
+        if dim is None and dtype is None and not keepdim and aval in plain:
             result = tensor_of(*record_one(plain_op, input))
             if saves_result:
                 watch(result._node, result._storage, arguments=True)
             return result
         stored = _stored(over_all, input, dtype)
         if stored is None:
-            remember(plain, input._storage.value.aval, None)
+            remember(plain, aval, None)
         dims = wrapped_dims(dim, input.ndim)
         if not dims and (dim is not None or keepdim):
             dims = tuple(range(input.ndim))  # an empty list of dimensions means all of them

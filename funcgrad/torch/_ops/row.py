@@ -21,7 +21,6 @@ import numpy as np
 from funcgrad.engine import Aval, Op, Variable, grad_mode, record
 from funcgrad.engine.ops import remember
 from funcgrad.torch._memory.geometry import wrap_dim
-from funcgrad.torch._memory.storages import aval_of
 from funcgrad.torch._ops.out import store
 from funcgrad.torch._tensor.in_place import in_place, watch, writable
 from funcgrad.torch._tensor.operands import (
@@ -345,28 +344,28 @@ class Row:
     def __call__(self, *args: Any, out: Any = None, **kwargs: Any) -> Any:
         """The op as a function."""
         if out is None:
-            return self._apply(self.bound(args, kwargs), None)
+            return self._recorded(self.bound(args, kwargs), None)
         if not self.out:
             raise TypeError(f"{self.title}() got an unexpected keyword argument 'out'")
         return self._store(out, self.bound(args, kwargs))
 
     def stored(self, target: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """The op with its result stored in its first argument."""
-        return self._apply(self.bound((target, *args), kwargs), target)
+        return self._recorded(self.bound((target, *args), kwargs), target)
 
     def _store(self, out: Any, values: list[Any]) -> Any:
         several = values[self.several] if self.several is not None else ()
         tensors = [*values, *several]
         if self.result is None or not isinstance(out, (tuple, list)):
-            return store(self.title, out, tensors, lambda: self._apply(values, None), self.out)
+            return store(self.title, out, tensors, lambda: self._recorded(values, None), self.out)
         with grad_mode(False):
-            found = self._apply(values, None)
+            found = self._recorded(values, None)
         if len(out) != len(found):
             raise TypeError(f"expected tuple of {len(found)} elements but got {len(out)}")
         pairs = zip(out, found, strict=True)
         return self.result(*[store(self.title, each, tensors, partial(_same, of), self.out) for each, of in pairs])  # fmt: skip
 
-    def _apply(self, values: list[Any], target: Tensor | None) -> Any:
+    def _recorded(self, values: list[Any], target: Tensor | None) -> Any:
         self._check_tensors(values)
         several = () if self.several is None else values[self.several]
         tensors = (*[values[k] for k in self.arrays], *several)
@@ -439,7 +438,7 @@ class Row:
     def _in_place(self, target: Tensor, tensors: list[Variable], static: Any, given: Any, computed: Any) -> Tensor:  # fmt: skip
         others = tensors[1:]
         writable(target, *others, name=f"{self.title}_")
-        avals = (aval_of(target._storage), *[each._storage.value.aval for each in others])
+        avals = (target._storage.aval, *[each._storage.aval for each in others])
         wanted = None
         if computed is not None:
             wanted = computed.numpy_dtype

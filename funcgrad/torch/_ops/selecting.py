@@ -117,7 +117,7 @@ def masked_select(input: Tensor, mask: Tensor, *, out: Tensor | None = None) -> 
         return store("masked_select", out, (input, mask), lambda: masked_select(input, mask), words)
     if mask.dtype is not bool_:
         raise RuntimeError("masked_select: expected BoolTensor for mask")
-    check_broadcast(input._storage.value.aval, mask._storage.value.aval)
+    check_broadcast(input._storage.aval, mask._storage.aval)
     shape = np.broadcast_shapes(tuple(input.shape), tuple(mask.shape))
     array = np.asarray(concrete(mask._array(), MASK_SELECTED))
     places = np.nonzero(np.broadcast_to(array, shape or (1,)))

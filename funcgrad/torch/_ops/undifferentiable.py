@@ -31,14 +31,16 @@ def without_derivative(name: str, compute: Callable[[], Any], *operands: Any) ->
         compute: returns the result.
         operands: the op's operands; the result requires grad if one of these tensors does.
     """
-    wanted = [each for each in operands if isinstance(each, Tensor) and each._node is not None]
+    wanted = [
+        each for each in operands if isinstance(each, Tensor) and each._current_node() is not None
+    ]
     if not (wanted and local.recorder.grad_enabled):
         return compute()
     with grad_mode(False):
         result = compute()
-    if isinstance(result, Tensor) and result._storage.value.aval.inexact:
-        edges = tuple([(each._node, each._nr) for each in wanted])
-        node = NotImplemented(edges, (result._storage.value.aval,))
+    if isinstance(result, Tensor) and result._storage.aval.inexact:
+        edges = tuple([each._edge() for each in wanted])
+        node = NotImplemented(edges, (result._storage.aval,))
         node.op = name
         result._node, result._nr = node, 0
     return result

@@ -27,29 +27,13 @@ from funcgrad.torch._types.dtypes import (
     float64,
     from_numpy_dtype,
     get_default_dtype,
-    int8,
-    int16,
-    int32,
     int64,
-    uint8,
+    kernel_name,
 )
 from funcgrad.torch._types.limits import finfo, iinfo
 
 Shape = int | Sequence[int]
 
-# The names of element types in PyTorch's messages.
-_C_NAMES = {
-    uint8: "unsigned char",
-    int8: "signed char",
-    int16: "short int",
-    int32: "int",
-    int64: "long",
-    float16: "c10::Half",
-    bfloat16: "c10::BFloat16",
-    float32: "float",
-    float64: "double",
-    bool_: "bool",
-}
 # A floating-point type holds every integer up to 2 to this power.
 _DIGITS = {float16: 11, bfloat16: 8, float32: 24, float64: 53}
 
@@ -103,7 +87,7 @@ def uniform(
     _require_floating(dtype, "check_uniform_bounds")
     for name, bound in {"from": low, "to": high}.items():
         if not abs(bound) <= finfo(dtype).max:
-            raise RuntimeError(f"{name} is out of bounds for {_C_NAMES[dtype]}")
+            raise RuntimeError(f"{name} is out of bounds for {kernel_name(dtype)}")
     if not low <= high:
         raise RuntimeError(
             f"uniform_ expects to return a [from, to) range, but found from={low:g} > to={high:g}"
@@ -282,13 +266,13 @@ def _check_held(low: int, last: int, dtype: dtype) -> None:
     bounds = {"from": low, "to - 1": last}
     for name, value in bounds.items():
         if not smallest <= value <= largest:
-            raise RuntimeError(f"{name} is out of bounds for {_C_NAMES[dtype]}")
+            raise RuntimeError(f"{name} is out of bounds for {kernel_name(dtype)}")
     for name, value in bounds.items():
         if limits and abs(value) > 2 ** _DIGITS[dtype]:
             power = f"2^{_DIGITS[dtype]}"
             warnings.warn(
                 f"{name} is out of bounds [-({power}), {power}]. Due to precision limitations "
-                f"{_C_NAMES[dtype]} can support discrete uniform distribution only within this "
+                f"{kernel_name(dtype)} can support discrete uniform distribution only within this "
                 "range.",
                 stacklevel=4,
             )
@@ -402,7 +386,7 @@ def cauchy(
 ) -> np.ndarray:
     """`Tensor.cauchy_(median, sigma)`; arguments and errors as for `exponential`."""
     dtype = dtype or get_default_dtype()
-    _require_continuous("Cauchy", dtype, _C_NAMES.get(dtype, dtype.scalar_type))
+    _require_continuous("Cauchy", dtype, kernel_name(dtype))
     _require_positive("cauchy_", "sigma", sigma)
     return _transformed(
         lambda u: median + sigma * math.tan(math.pi * (u - 0.5)), shape, dtype, generator

@@ -6,11 +6,11 @@ from typing import Any
 from funcgrad.engine import Leaf, Op, Storage, Value, Variable, local, record
 from funcgrad.engine.levels import duals
 from funcgrad.engine.nodes import Packed
-from funcgrad.engine.values import Wrapped
+from funcgrad.engine.values import Indirect, Wrapped
 from funcgrad.torch._levels.refusals import check_not_batched, check_transformed
 from funcgrad.torch._levels.storages import rewritten, still_dual
-from funcgrad.torch._memory.inference import InferenceStorage
 from funcgrad.torch._memory.inference import enabled as inferring
+from funcgrad.torch._memory.inference import is_of_inference
 from funcgrad.torch._memory.storages import ViewStorage, geometry_of, writing
 from funcgrad.torch._tensor.rebasing import rebase
 from funcgrad.torch._tensor.tensor import Tensor
@@ -39,7 +39,7 @@ def in_place(
 
 def _write(op: Op, target: Tensor, others: Sequence[Variable]) -> Any:
     """Record `op` on a tensor that is not a view, and store the result there; returns the new node, or None."""
-    before = target._storage.value
+    before = target._storage.read()
     result = record(op, (as_it_was(target), *others))
     if not write(target, result, before):
         with writing:
@@ -67,14 +67,14 @@ def write(target: Tensor, result: tuple[Value, Any, int], before: Value | None =
     if isinstance(value, Wrapped):
         check_not_batched(target, value)
         if not local.recorder.grad_enabled:
-            value = rewritten(storage.value, value, tangents=False)
+            value = rewritten(storage.read(), value, tangents=False)
     elif duals:
-        value = still_dual(storage.value, value)
+        value = still_dual(storage.read(), value)
     keep_apart(node)
     with writing:
-        if before is not None and storage.value is not before:
+        if before is not None and storage.read() is not before:
             return False
-        storage.value = value
+        storage.write(value)
         storage.version += 1
         if node is not None:
             rebase(target, node, nr)
@@ -106,11 +106,11 @@ def watch(node: Any, *watched: Storage, arguments: bool = False) -> None:
         node.saved = ((value, both, both.version, held), *rest)
         return
     storage = watched[0] if len(watched) == 1 else Watched(watched)
-    version, held = storage.version, storage.value
+    version, held = storage.version, storage.read()
     node.saved = tuple([(value, storage, version, held) for value, *_ in node.saved])
 
 
-class Watched(Storage):
+class Watched(Indirect):
     """Several storages that must not be changed; the node's saved value is the first one's."""
 
     __slots__ = ("parts",)
@@ -118,10 +118,9 @@ class Watched(Storage):
     def __init__(self, parts: Sequence[Storage]) -> None:
         self.parts = parts
 
-    @property
-    def value(self) -> Value:  # type: ignore[override]
+    def read(self) -> Value:
         """The first storage's value."""
-        return self.parts[0].value
+        return self.parts[0].read()
 
     @property
     def version(self) -> Any:  # type: ignore[override]
@@ -144,10 +143,7 @@ def writable(target: Tensor, *others: Variable, repeats: bool = False, name: str
     """
     if local.recorder.watch is not None:
         local.recorder.watch.writes(target)
-    kind = type(target._storage)
-    if kind is ViewStorage:
-        kind = type(target._storage.memory)
-    if kind is InferenceStorage and not inferring():
+    if is_of_inference(target._storage) and not inferring():
         raise RuntimeError(
             "Inplace update to inference tensor outside InferenceMode is not allowed.You can make a clone to get a "
             "normal tensor before doing inplace update.See https://github.com/pytorch/rfcs/pull/17 for more details."
@@ -155,7 +151,7 @@ def writable(target: Tensor, *others: Variable, repeats: bool = False, name: str
     if local.recorder.grad_enabled:
         if type(target) is ViewTensor:
             target._check_writable(others)
-        elif isinstance(target._node, Leaf):
+        elif isinstance(target._current_node(), Leaf):
             raise RuntimeError(
                 "a leaf Variable that requires grad is being used in an in-place operation."
             )

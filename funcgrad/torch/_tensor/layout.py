@@ -30,7 +30,7 @@ def is_set_to(self: Tensor, tensor: Tensor) -> bool:
 
 def data_ptr(self: Tensor) -> int:
     """A number for the first element's place in memory; tensors that share this place have the same number."""
-    if is_transformed(self._storage.value):
+    if is_transformed(self._storage.read()):
         raise RuntimeError(NO_STORAGE)
     return data_pointer(self._storage, self.dtype.itemsize)
 
@@ -48,7 +48,7 @@ class UntypedStorage:
 
     def nbytes(self) -> int:
         """The number of bytes."""
-        return Size(self._memory.value.aval.shape).numel() * self._itemsize
+        return Size(self._memory.aval.shape).numel() * self._itemsize
 
     size = nbytes
 
@@ -102,7 +102,7 @@ class TypedStorage:
 
 def _untyped_storage(self: Tensor) -> UntypedStorage:
     """The memory of the tensor's elements."""
-    check_storage(self._storage.value)
+    check_storage(self._storage.read())
     return UntypedStorage(self)
 
 
@@ -112,7 +112,7 @@ def _typed_storage(self: Tensor) -> TypedStorage:
     Warns:
         UserWarning: once, that PyTorch will remove it.
     """
-    check_storage(self._storage.value)
+    check_storage(self._storage.read())
     if not TypedStorage._warned:
         warnings.warn(_REMOVED, UserWarning, stacklevel=2)
         TypedStorage._warned = True

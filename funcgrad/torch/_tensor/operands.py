@@ -12,7 +12,7 @@ from funcgrad.engine import Aval, Op, Storage, Value, Variable, record
 from funcgrad.torch._memory.constants import constant
 from funcgrad.torch._memory.formats import geometry_in, memory_format, preserve_format
 from funcgrad.torch._memory.result_order import in_geometry, result_storage
-from funcgrad.torch._memory.storages import ViewStorage, aval_of
+from funcgrad.torch._memory.storages import ViewStorage
 from funcgrad.torch._tensor.tensor import Tensor, place, tensor_of
 from funcgrad.torch._types.dtypes import bool_, dtype, from_numpy_dtype, result_dtype
 from funcgrad.torch._types.numbers import as_scalar, check_fits
@@ -68,7 +68,7 @@ def of_array(given: Any, kinds: Any = jax.Array) -> Any:
 
 def promoted(operands: tuple[Any, ...]) -> dtype:
     """The dtype in which PyTorch computes on these tensors and Python numbers."""
-    avals = [aval_of(each._storage) for each in operands if isinstance(each, Variable)]
+    avals = [each._storage.aval for each in operands if isinstance(each, Variable)]
     return result_dtype(
         [from_numpy_dtype(aval.dtype) for aval in avals if aval.shape],
         [from_numpy_dtype(aval.dtype) for aval in avals if not aval.shape],
@@ -82,9 +82,9 @@ def laid_out(result: Tensor, *operands: Variable) -> Tensor:
     Only views among the operands can lie in another order than their indices.
     """
     # Inference tensors and batched values are left as they are.
-    plain = type(result._storage) is Storage and type(result._storage.value) is Value
+    plain = type(result._storage) is Storage and type(result._storage.read()) is Value
     if plain and any(type(each._storage) is ViewStorage for each in operands):
-        storage = result_storage(result._storage.value, operands)
+        storage = result_storage(result._storage.read(), operands)
         if storage is not None:
             result._storage = storage
     return result
@@ -107,9 +107,9 @@ def in_format(result: Tensor, wanted: memory_format | None, like: Tensor | None 
     if (
         made is not None
         and type(result._storage) is Storage
-        and type(result._storage.value) is Value
+        and type(result._storage.read()) is Value
     ):
-        result._storage = in_geometry(result._storage.value, made)
+        result._storage = in_geometry(result._storage.read(), made)
     return result
 
 

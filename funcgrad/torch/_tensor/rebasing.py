@@ -30,28 +30,31 @@ def note_move(storage: Storage, before: GraphNode | None, node: GraphNode | None
 def rebase(tensor: Tensor, node: GraphNode, nr: int) -> None:
     """Give a tensor that is not a view its new node after a write in place."""
     note_move(tensor._storage, tensor._node, node, nr)
-    tensor._node, tensor._nr = node, nr
+    tensor._set_edge(node, nr)
     if tensor._retained is not None:
         move_retained(tensor)
 
 
 def _retain_at(tensor: Tensor) -> None:
-    reference, number = ref(tensor), tensor._nr
+    reference = ref(tensor)
+    node, number = tensor._edge()
 
     def arriving(cotangents: list[Variable | None]) -> None:
         target, given = reference(), cotangents[number]
         if target is not None and given is not None:
             held = target._grad
-            gradient: Any = tensor_of(given._storage.value, given._node, given._nr)
+            gradient: Any = tensor_of(given._storage.read(), *given._edge())
             if held is not None:
                 target._grad = held + gradient
             else:
                 # Values never change, so only a gradient with a graph needs a copy: for its node.
                 target._grad = (
-                    gradient if given._node is None else tensor_of(*record(CLONE, (gradient,)))
+                    gradient
+                    if given._current_node() is None
+                    else tensor_of(*record(CLONE, (gradient,)))
                 )
 
-    hooks_of(tensor._node).retaining[number, id(tensor)] = arriving
+    hooks_of(node).retaining[number, id(tensor)] = arriving
 
 
 def move_retained(tensor: Tensor) -> None:
@@ -60,5 +63,6 @@ def move_retained(tensor: Tensor) -> None:
     before = node()
     if before is not None:
         hooks_of(before).retaining.pop((number, id(tensor)), None)
-    tensor._retained = (ref(tensor._node), tensor._nr)
+    at, nr = tensor._edge()
+    tensor._retained = (ref(at), nr)
     _retain_at(tensor)

@@ -8,7 +8,6 @@ import numpy as np
 from funcgrad.engine import FunctionNode, Storage, Variable, local
 from funcgrad.torch._memory import geometry as geometries
 from funcgrad.torch._memory.storages import (
-    aval_of,
     shared,
     view_of,
 )
@@ -116,8 +115,8 @@ def set_(self: Tensor, source: Tensor | None = None) -> Tensor:
     if wanted and type(self) is ViewTensor:
         raise RuntimeError("set_: a view that requires grad cannot be set to another memory")
     if wanted:
-        given = [(each._node, each._nr) for each in (self, source) if each._node is not None]
-        rebase(self, _NotImplementedNode(tuple(given), (aval_of(source._storage),)), 0)
+        given = [each._edge() for each in (self, source) if each._current_node() is not None]
+        rebase(self, _NotImplementedNode(tuple(given), (source._storage.aval,)), 0)
     self._move_to(shared(self._storage, source._storage))
     self._storage.version += 1
     return self

@@ -10,7 +10,7 @@ def check_dtypes(primal: Tensor, tangent: Tensor) -> None:
         ValueError: a dtype is neither floating point nor complex.
     """
     for what, tensor in (("primal", primal), ("tangent", tangent)):
-        if not tensor._storage.value.aval.inexact:
+        if not tensor._storage.aval.inexact:
             raise ValueError(
                 f"Expected {what} to be floating point or complex, but got: {tensor.dtype}"
             )

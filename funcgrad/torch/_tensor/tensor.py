@@ -18,13 +18,12 @@ from funcgrad.torch._memory import inference
 from funcgrad.torch._memory.storages import (
     DataStorage,
     ViewStorage,
-    aval_of,
     data_of,
     geometry_of,
 )
 from funcgrad.torch._tensor import printing
 from funcgrad.torch._types.devices import device
-from funcgrad.torch._types.dtypes import C_NAMES, dtype, from_numpy_dtype
+from funcgrad.torch._types.dtypes import dtype, from_numpy_dtype, kernel_name
 from funcgrad.torch._types.size import Size
 
 _new = object.__new__
@@ -103,7 +102,7 @@ class Tensor(Variable):
     @property
     def shape(self) -> Size:
         """The lengths of its dimensions."""
-        return Size(self._storage.value.aval.shape)
+        return Size(self._storage.aval.shape)
 
     def size(self, dim: int | None = None) -> Any:
         """The shape, or the length of dimension `dim`."""
@@ -112,7 +111,7 @@ class Tensor(Variable):
     @property
     def ndim(self) -> int:
         """The number of dimensions."""
-        return len(self._storage.value.aval.shape)
+        return len(self._storage.aval.shape)
 
     def dim(self) -> int:
         """The number of dimensions."""
@@ -125,12 +124,12 @@ class Tensor(Variable):
     @property
     def dtype(self) -> dtype:
         """The type of its elements."""
-        return from_numpy_dtype(self._storage.value.aval.dtype)
+        return from_numpy_dtype(self._storage.aval.dtype)
 
     @property
     def device(self) -> device:
         """The device of the elements; for a pending tensor, the device where they will be computed."""
-        return device_of(self._storage.value.aval)
+        return device_of(self._storage.aval)
 
     # -- its place in the graph -----------------------------------------------------------------------------------
 
@@ -151,9 +150,10 @@ class Tensor(Variable):
 
     def _ask(self, wanted: bool) -> None:
         """Ask for a gradient, or stop asking."""
-        if self._node is not None and self._node.begins:
+        node = self._current_node()
+        if node is not None and node.begins:
             # An argument of a function that JAX differentiates: now the function itself asks for a gradient, or for none.
-            self._node = self._node.lead(AccumulateGrad(self)) if wanted else None
+            self._set_edge(node.lead(AccumulateGrad(self)) if wanted else None, self._nr)
         elif not self.is_leaf:
             if not wanted:
                 raise RuntimeError(
@@ -161,10 +161,10 @@ class Tensor(Variable):
                     "variable in a subgraph that doesn't require differentiation use var_no_grad = var.detach()."
                 )
         elif not wanted:
-            if self._node is not None:
-                self._former, self._node = self._node, None
-                self._former.release()
-        elif self._node is None:
+            if node is not None:
+                self._former, self._node = node, None
+                node.release()
+        elif node is None:
             self._check_may_require_grad()
             if self._former is None:
                 self._node = AccumulateGrad(self)
@@ -173,7 +173,7 @@ class Tensor(Variable):
                 self._node.keep(self)
 
     def _check_may_require_grad(self) -> None:
-        if not aval_of(self._storage).inexact:
+        if not self._storage.aval.inexact:
             raise RuntimeError("only Tensors of floating point dtype can require gradients")
         if inference.is_of_inference(self._storage) and not inference.enabled():
             raise RuntimeError(
@@ -199,8 +199,12 @@ class Tensor(Variable):
     @property
     def is_leaf(self) -> bool:
         """True unless a recorded op made the tensor."""
-        node = self._node
+        node = self._current_node()
         return node is None or isinstance(node, Leaf) or node.begins
+
+    def _known_edge(self) -> tuple[Any, int]:
+        """Its edge as it was last known. A view does not make its node anew for this."""
+        return self._node, self._nr
 
     def _is_result(self) -> bool:
         """True if a recorded op made the tensor. A view answers without making its node anew."""
@@ -209,7 +213,8 @@ class Tensor(Variable):
     @property
     def grad_fn(self) -> Any:
         """The graph node of the op that made it; None for a leaf."""
-        return None if self.is_leaf else self._node.face
+        node = self._current_node()
+        return None if node is None or isinstance(node, Leaf) or node.begins else node.face
 
     @property
     def _grad_fn(self) -> Any:
@@ -273,10 +278,8 @@ class Tensor(Variable):
                     f"'{list(self.shape)}'. Please ensure that the gradient and the tensor are the same size"
                 )
             if grad.dtype is not self.dtype:
-                name = C_NAMES[grad.dtype]
-                name = {"short": "short int", "long long": "long int"}.get(name, name)
                 raise RuntimeError(
-                    f"attempting to assign a gradient with dtype '{name}' to a tensor with grad_dtype "
+                    f"attempting to assign a gradient with dtype '{kernel_name(grad.dtype)}' to a tensor with grad_dtype "
                     f"'{self.dtype.scalar_type}'. The gradient must match the tensor's grad_dtype (defaults to the "
                     "tensor's dtype). You can set the tensor's grad_dtype attribute with a specific dtype, or None to "
                     "allow any dtype. Set grad_dtype with caution. Diverging the dtypes of a tensor and its gradient "
@@ -315,7 +318,7 @@ class Tensor(Variable):
         storage = self._storage
         if type(storage) is Storage and not (duals or local.recorder.levels):
             return without_history(DataStorage(storage))
-        refusals.refuse_data(storage.value, reading=True)
+        refusals.refuse_data(storage.read(), reading=True)
         return without_history(data_of(apart(storage)))
 
     @data.setter
@@ -323,14 +326,14 @@ class Tensor(Variable):
         if not isinstance(source, Tensor):
             raise TypeError(f"Variable data has to be a tensor, but got {type(source).__name__}")
         _tell(self)
-        refusals.refuse_data(self._storage.value, reading=False)
+        refusals.refuse_data(self._storage.read(), reading=False)
         storage, given = self._storage, source._storage
         # `x.data += y` assigns the changed `.data` back: nothing is left to do.
         if (type(given) is DataStorage and given.source is storage) or (
             given.memory is storage.memory and geometry_of(given) == geometry_of(storage)
         ):
             return
-        if self.requires_grad and not aval_of(source._storage).inexact:
+        if self.requires_grad and not source._storage.aval.inexact:
             raise RuntimeError(
                 "data set to a tensor that requires gradients must be floating point or complex dtype"
             )
@@ -352,8 +355,8 @@ class Tensor(Variable):
         if type(storage) is ViewStorage:
             storage.creation = getattr(self._storage, "creation", None)
         self._storage = storage
-        if not self._is_view() and type(self._node) is AccumulateGrad:
-            self._node.keep(self)
+        if not self._is_view() and type(node := self._current_node()) is AccumulateGrad:
+            node.keep(self)
 
     def detach(self) -> "Tensor":
         """The same elements without history; an in-place change of one tensor shows in the other."""
@@ -377,11 +380,11 @@ class Tensor(Variable):
 
     def _array(self) -> Any:
         """The elements as NumPy's or JAX's array, computed if they were pending; a tracer inside a JAX transformation."""
-        return compute(self._storage.value)
+        return compute(self._storage.read())
 
     def _jax_array(self) -> Any:
         """The elements as a JAX array, or a tracer."""
-        value = self._storage.value
+        value = self._storage.read()
         array = compute(value)
         if isinstance(array, (np.ndarray, np.generic)):
             return placed(array, value.aval.device, copy=False)
@@ -393,7 +396,7 @@ class Tensor(Variable):
         Raises:
             RuntimeError: the tensor requires grad, grad mode is on, and `force` is not set.
         """
-        if self._node is not None and local.recorder.grad_enabled and not force:
+        if self._current_node() is not None and local.recorder.grad_enabled and not force:
             raise RuntimeError(
                 "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
             )
@@ -415,9 +418,9 @@ class Tensor(Variable):
             RuntimeError: the tensor requires grad and grad mode is on: the gradient would be lost.
         """
         watch = local.recorder.watch
-        if watch is not None and self._node is not None:
+        if watch is not None and self._current_node() is not None:
             watch.escapes(self)
-        if self._node is not None and local.recorder.grad_enabled:
+        if self._current_node() is not None and local.recorder.grad_enabled:
             raise RuntimeError(
                 "Can't make a JAX array of a Tensor that requires grad, whose gradient would be lost. Put the tensor "
                 "on the left of an operator, use torch.from_jax(function), or tensor.detach()."
@@ -464,7 +467,7 @@ class Tensor(Variable):
 
     def __index__(self) -> int:
         """The one element of an integer tensor."""
-        if self._storage.value.aval.inexact or self.numel() != 1:
+        if self._storage.aval.inexact or self.numel() != 1:
             raise TypeError("only integer tensors of a single element can be converted to an index")
         return self._number(int)
 
@@ -490,7 +493,7 @@ class Tensor(Variable):
 
     def __len__(self) -> int:
         """The length of the first dimension."""
-        shape = self._storage.value.aval.shape
+        shape = self._storage.aval.shape
         if not shape:
             raise TypeError("len() of a 0-d tensor")
         return shape[0]
@@ -503,7 +506,7 @@ class Tensor(Variable):
 
     def __repr__(self) -> str:
         """PyTorch's printed form."""
-        value = self._storage.value
+        value = self._storage.read()
         # A tensor that has escaped its batch can still be printed.
         escaped = isinstance(value, Wrapped) and value.axis is not None
         array: Any = value if escaped else self._array()
@@ -511,14 +514,14 @@ class Tensor(Variable):
         if isinstance(array, Wrapped):
             inner = array.inner
             if not is_dual(array):
-                printed = repr(tensor_of(inner._storage.value, inner._node, inner._nr))
+                printed = repr(tensor_of(inner._storage.read(), *inner._edge()))
                 return refusals.describe(array, printed)
             carried: Any = array.tangent
-            tangent = repr(tensor_of(carried._storage.value, carried._node, carried._nr))
+            tangent = repr(tensor_of(carried._storage.read(), *carried._edge()))
             array = concrete(array, refusals.NO_STORAGE)
         if is_tracer(array):
             return f"tensor({array})"
-        bound = self._storage.value.aval.device
+        bound = self._storage.aval.device
         try:
             grad_fn = self.grad_fn
             name = None if grad_fn is None else type(grad_fn).__name__
@@ -587,9 +590,16 @@ def tensor_of(value: Value, node: Any = None, nr: int = 0) -> Tensor:
     return tensor
 
 
+def tensor_of_variable(variable: Variable) -> Tensor:
+    """A variable of the engine as a tensor."""
+    if isinstance(variable, Tensor):
+        return variable
+    return tensor_of(variable._storage.read(), *variable._edge())
+
+
 def apart(storage: Storage) -> Storage:
     """The storage for a detached tensor. Inside transformations a value has a history of its own, which this hides."""
-    if (local.recorder.levels or duals) and isinstance(storage.value, Wrapped):
+    if (local.recorder.levels or duals) and isinstance(storage.read(), Wrapped):
         return DetachedStorage(storage)
     return storage
 

@@ -4,8 +4,7 @@ How PyTorch does it: https://github.com/pytorch/pytorch/blob/main/torch/csrc/aut
 """
 
 from collections.abc import Sequence
-from math import inf
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
@@ -26,22 +25,20 @@ from funcgrad.engine.nodes import next_sequence
 from funcgrad.torch._levels.refusals import REQUIRES_GRAD
 from funcgrad.torch._memory import geometry as geometries
 from funcgrad.torch._memory import inference
-from funcgrad.torch._memory.constants import place
+from funcgrad.torch._memory.constants import index_variable
 from funcgrad.torch._memory.slices import as_strided, copy_slices, relative
 from funcgrad.torch._memory.storages import (
     Creation,
     ViewStorage,
-    aval_of,
     geometry_of,
     reinterpreted,
     view_of,
     writing,
 )
+from funcgrad.torch._tensor.operands import call
 from funcgrad.torch._tensor.rebasing import move_retained, rebase
-from funcgrad.torch._tensor.tensor import AccumulateGrad, Tensor, tensor_of
-from funcgrad.torch._types.dtypes import dtype, from_numpy_dtype
+from funcgrad.torch._tensor.tensor import AccumulateGrad, Tensor
 from funcgrad.torch._types.node_names import short_name
-from funcgrad.torch._types.size import Size
 
 _new = object.__new__
 
@@ -83,9 +80,20 @@ class _Nobody:
 
 # The node of a view that requires grad only because its base does. As in PyTorch, its gradients are lost.
 UNTRACKED = AccumulateGrad(_Nobody())  # type: ignore[arg-type]
-# Placeholder for the node of a view written in place; the node is made on demand.
-_REBASED = GraphNode()
-_REBASED.edges, _REBASED.saved, _REBASED.sequence = (), (), inf
+
+
+class Unmade(NamedTuple):
+    """Stands for the node of a view that was written in place. The node is made when it is asked for.
+
+    Attributes:
+        edge: the base's edge after the write; None if the base still has it then.
+        version: the version after the write.
+        sequence: the sequence number of the node, as if it were made at the write.
+    """
+
+    edge: tuple[GraphNode, int] | None = None
+    version: int = 0
+    sequence: float = 0
 
 
 class AsStridedBackward0(FunctionNode):
@@ -106,8 +114,8 @@ class CopySlices(FunctionNode):
     def __init__(self, within: FunctionNode, position: int, view: "ViewTensor") -> None:
         base, storage = view._viewed, view._storage
         edges = list(within.edges)
-        edges[position] = (base._node or UNTRACKED, base._nr)
-        super().__init__(tuple(edges), (aval_of(base._storage),))
+        edges[position] = (base._node or UNTRACKED, base._nr)  # a base is no view
+        super().__init__(tuple(edges), (base._storage.aval,))
         self.within: FunctionNode | None = within
         self.position = position
         self.way, self.offset = relative(base._storage, storage), storage.offset  # type: ignore[arg-type, attr-defined]
@@ -141,11 +149,6 @@ class CopySlices(FunctionNode):
         return gradients
 
 
-def call(op: Op, *arguments: Variable) -> Tensor:
-    """Record an op with one output; returns its tensor."""
-    return tensor_of(*record(op, arguments))
-
-
 _PUT = Op("put", lambda _, new: new)
 _CLEAR = Op("clear", jnp.zeros_like)
 
@@ -155,15 +158,15 @@ class ViewTensor(Tensor):
 
     Attributes:
         _viewed: the base, which is not a view itself.
+        _known_node: the view's node as it was last made, or `Unmade`; None if it has none of its own.
+        _known_version: the version of the memory for which that node is right.
     """
 
     _viewed: Tensor
-    _own_node: Any
-    _own_nr: int
-    _seen: int
-    # After a write in place: the base's node and output number, the version after the write, and the sequence number for
-    # the view's own node, which is made later.
-    _written: tuple[GraphNode, int, int, float] | None = None
+    _known_node: GraphNode | Unmade | None
+    _known_version: int
+    # Only `_current_node` and `_set_edge` know a view's node, so reading or assigning the attribute is an error.
+    _node = property()
 
     @property  # type: ignore[misc]
     def __class__(self) -> type:
@@ -179,60 +182,35 @@ class ViewTensor(Tensor):
     def _creation(self, creation: Creation) -> None:
         self._storage.creation = creation  # type: ignore[attr-defined]
 
-    # -- shape and dtype, without reading the elements ------------------------------------------------------------
-
-    @property
-    def shape(self) -> Size:
-        """The lengths of its dimensions."""
-        return Size(aval_of(self._storage).shape)
-
-    @property
-    def ndim(self) -> int:
-        """The number of dimensions."""
-        return len(aval_of(self._storage).shape)
-
-    @property
-    def dtype(self) -> dtype:
-        """The type of its elements."""
-        return from_numpy_dtype(aval_of(self._storage).dtype)
-
     # -- its place in the graph -----------------------------------------------------------------------------------
 
-    @property
-    def _node(self) -> Any:
+    def _current_node(self) -> Any:
         """The view's node. It is made anew if the base was written in place since it was last made.
 
         Raises:
             RuntimeError: it must be made anew, and the view was made without grad mode or by an op with several outputs.
         """
-        known, base = self._own_node, self._viewed
+        known, base = self._known_node, self._viewed
         if base._node is None and (known is None or isinstance(known, Leaf)):
             return known
         if known is None and inference.is_of_inference(self._storage):
             return None
-        if known is _REBASED or self._seen != self._storage.version:
+        if type(known) is Unmade or self._known_version != self._storage.version:
             self._check_creation(BASE_MODIFIED)
-            self._rebase()
-            known = self._own_node
+            self._make_node()
+            known = self._known_node
         return UNTRACKED if known is None else known
 
-    @_node.setter
-    def _node(self, node: Any) -> None:
-        self._own_node = node
+    def _set_edge(self, node: GraphNode | None, nr: int = 0) -> None:
+        self._known_node, self._nr = node, nr
 
-    @property
-    def _nr(self) -> int:
-        """The view's position among the node's outputs."""
-        return self._own_nr
-
-    @_nr.setter
-    def _nr(self, nr: int) -> None:
-        self._own_nr = nr
+    def _known_edge(self) -> tuple[Any, int]:
+        return self._known_node, self._nr
 
     @Tensor.requires_grad.getter  # type: ignore[attr-defined]
     def requires_grad(self) -> bool:
         """Whether a gradient flows to it."""
-        if self._own_node is not None:
+        if self._known_node is not None:
             return True
         # A view of an inference tensor does not follow its base in the graph.
         return self._viewed._node is not None and not inference.is_of_inference(self._storage)
@@ -240,29 +218,18 @@ class ViewTensor(Tensor):
     def _ask(self, wanted: bool) -> None:
         if wanted and local.recorder.levels:
             raise RuntimeError(REQUIRES_GRAD)
-        if wanted and self.is_leaf and self._own_node is None:
-            # Not `_node`: the property would give the untracked node.
-            self._check_may_require_grad()
-            self._own_node = self._former or AccumulateGrad(self)
-        elif not wanted and self.is_leaf:
-            self._former, self._own_node = self._own_node or self._former, None
-        elif not wanted:
+        node = self._current_node()
+        if not self.is_leaf or (node is not None and node.begins):
             super()._ask(wanted)
-
-    @property
-    def is_leaf(self) -> bool:
-        """True unless a recorded op made the view."""
-        node = self._node
-        return node is None or isinstance(node, Leaf)
+        elif not wanted:
+            self._former, self._known_node = self._known_node or self._former, None
+        elif self._known_node is None:
+            # Not `node is None`: the untracked node, which follows from the base, is not the view's own.
+            self._check_may_require_grad()
+            self._known_node = self._former or AccumulateGrad(self)
 
     def _is_result(self) -> bool:
-        return self._own_node is not None and not isinstance(self._own_node, Leaf)
-
-    @property
-    def grad_fn(self) -> Any:
-        """The graph node of the op that made it; None for a leaf."""
-        node = self._node
-        return None if node is None or isinstance(node, Leaf) else node.face
+        return self._known_node is not None and not isinstance(self._known_node, Leaf)
 
     @property
     def _base(self) -> Tensor | None:
@@ -272,27 +239,29 @@ class ViewTensor(Tensor):
         # PyTorch does not track views of inference tensors.
         return not inference.is_of_inference(self._storage)
 
-    def _rebase(self) -> None:
+    def _make_node(self) -> None:
+        """Make the view's node anew: the node of the op that reads the view from its base."""
         storage: Any = self._storage
         base: Variable = self._viewed
-        sequence = None
-        if self._written is not None and self._own_node is _REBASED:
-            node, nr, version, number = self._written
-            if version == storage.version:
-                # This holds even if the base was detached since.
-                base, sequence = Variable(base._storage, node, nr), number
-        self._written = None
-        with where(self._viewed._storage.value), grad_mode(True):
+        known, sequence = self._known_node, None
+        if (
+            isinstance(known, Unmade)
+            and known.edge is not None
+            and known.version == storage.version
+        ):
+            # This holds even if the base was detached since.
+            base, sequence = Variable(base._storage, *known.edge), known.sequence
+        with where(self._viewed._storage.read()), grad_mode(True):
             op = as_strided(*relative(self._viewed._storage, storage), storage.remade_by)
-            value, self._own_node, self._own_nr = record(op, (base, storage.offset))
-        if self._own_node is None:
-            self._own_node = AsStridedBackward0(((UNTRACKED, 0),), (aval_of(storage),))
+            value, self._known_node, self._nr = record(op, (base, storage.offset))
+        if self._known_node is None:
+            self._known_node = AsStridedBackward0(((UNTRACKED, 0),), (storage.aval,))
         if sequence is not None:
-            self._own_node.sequence = sequence
-        held = storage.viewed.value
+            self._known_node.sequence = sequence  # type: ignore[misc]
+        held = storage.viewed.read()
         if storage.cached is None or storage.cached[0] is not held:
             storage.cached = held, value
-        self._seen = storage.version
+        self._known_version = storage.version
         if self._retained is not None:
             move_retained(self)
 
@@ -314,13 +283,13 @@ class ViewTensor(Tensor):
         Args:
             node, nr: the base's node after the write, and the base's position among its outputs.
         """
-        self._own_node, self._written = _REBASED, (node, nr, self._storage.version, next_sequence())
+        self._known_node = Unmade((node, nr), self._storage.version, next_sequence())
         if self._retained is not None:
             move_retained(self)
 
     def _see_version(self) -> None:
         """Mark the present node as valid for the present version."""
-        self._seen = self._storage.version
+        self._known_version = self._storage.version
 
     # -- writing to it --------------------------------------------------------------------------------------------
 
@@ -339,7 +308,7 @@ class ViewTensor(Tensor):
                 )
 
     def _check_creation(self, modified: str) -> None:
-        refused = refusal(self._storage, self._own_node, self._own_nr, modified)
+        refused = refusal(self._storage, self._known_node, self._nr, modified)
         if refused:
             raise RuntimeError(refused)
 
@@ -371,22 +340,22 @@ class ViewTensor(Tensor):
         base = self._viewed
         if local.recorder.grad_enabled and base._storage.memory is storage.memory:
             target, whole = base._storage, base
-            before, source = target.value, base._node
+            before, source = target.read(), base._node
             arguments = (as_it_was(base), *others, storage.offset)
             value, node, nr = record(copy_slices(op, *relative(base._storage, storage)), arguments)
             keep_apart(node)
         else:
             target, whole = storage.viewed, None
-            before, source = target.value, None
+            before, source = target.read(), None
             with grad_mode(False):
                 arguments = (storage.held, *others, storage.offset)
                 value, node, nr = record(copy_slices(op, storage.layout, None), arguments)
         with writing:
             if not alone and (
-                target.value is not before or (whole is not None and whole._node is not source)
+                target.read() is not before or (whole is not None and whole._node is not source)
             ):
                 return False, None
-            target.value = value
+            target.write(value)
             storage.counter.version += 1
             storage.cached = None  # the old elements are out of date
             if node is not None:
@@ -410,7 +379,7 @@ def as_it_was(target: Variable) -> Variable:
     """
     if local.recorder.observer is None:
         return target
-    return Variable(Storage(target._storage.value), target._node, target._nr)
+    return Variable(Storage(target._storage.read()), *target._edge())
 
 
 def keep_apart(node: Any) -> None:
@@ -429,11 +398,11 @@ def view_tensor(
     """The tensor of a view of `input`."""
     made = _new(ViewTensor)
     made._storage = storage
-    made._own_node, made._own_nr = node, nr
+    made._known_node, made._nr = node, nr
     try:
-        made._seen = storage.version
+        made._known_version = storage.version
     except RuntimeError:  # an inference tensor has no version, and never a node
-        made._seen = 0
+        made._known_version = 0
     if type(input) is ViewTensor:
         made._viewed = input._viewed
         creation = input._creation if creation is Creation.PLAIN else creation
@@ -462,9 +431,9 @@ def make_view(input: Tensor, geometry: Any, op: Op, places: tuple[int, ...] = ()
     storage = view_of(input._storage, geometry)
     node, nr = None, 0
     if _leaves_node(input):
-        arguments = (input, *map(place, places)) if places else (input,)
+        arguments = (input, *map(index_variable, places)) if places else (input,)
         value, node, nr = record(op, arguments)
-        storage.cached = storage.viewed.value, value
+        storage.cached = storage.viewed.read(), value
     return view_tensor(input, storage, node, nr, made_now())
 
 
@@ -472,14 +441,14 @@ def _leaves_node(input: Tensor) -> bool:
     """Whether a new view of a tensor gets a node. A view of an inference tensor gets none."""
     return (
         local.recorder.grad_enabled
-        and input._node is not None
+        and input._current_node() is not None
         and not inference.is_of_inference(input._storage)
     )
 
 
 def written_view(input: Tensor, geometry: Any) -> Tensor:
     """A view that is only written to, so that it needs no recorded op."""
-    node = None if not input.requires_grad else _REBASED
+    node = Unmade() if input.requires_grad else None
     return view_tensor(input, view_of(input._storage, geometry), node, 0, made_now())
 
 
@@ -490,7 +459,7 @@ def make_reinterpreted(input: Tensor, geometry: Any, dtype: Any, op: Op) -> Tens
     node, nr = None, 0
     if _leaves_node(input):
         value, node, nr = record(op, (input,))
-        storage.cached = storage.viewed.value, value
+        storage.cached = storage.viewed.read(), value
     return view_tensor(input, storage, node, nr, made_now())
 
 
@@ -509,7 +478,7 @@ def make_views(input: Tensor, geometries: Sequence[Any], op: Op) -> tuple[Tensor
         return tuple([view_tensor(input, each, None, 0, creation) for each in storages])
     results = record(op, (input,))
     results = [results] if type(results) is tuple else results
-    held = storages[0].viewed.value
+    held = storages[0].viewed.read()
     tensors = []
     for storage, (value, node, nr) in zip(storages, results, strict=True):
         storage.cached = held, value

@@ -24,8 +24,10 @@ from funcgrad.torch._autograd.requests import (
 )
 from funcgrad.torch._autograd.walking import Tensors, _check_scalar, accumulate, gradients
 from funcgrad.torch._compile import keeping
+from funcgrad.torch._func.batching import over_cotangents
 from funcgrad.torch._levels.refusals import BACKWARD, refuse_inside
 from funcgrad.torch._memory.inference import enabled as inferring
+from funcgrad.torch._ops.creation import FUNCTIONS as CREATION
 from funcgrad.torch._tensor.registry import publish_all
 from funcgrad.torch._tensor.tensor import Tensor
 
@@ -82,7 +84,7 @@ def backward(
     if create_graph:
         warnings.warn(_CYCLE, stacklevel=2)
         create_graph = not inferring()
-    retain_graph, create_graph, freed = keeping.asked(roots, retain_graph, create_graph)
+    retain_graph, create_graph, freed = keeping.walk_options(roots, retain_graph, create_graph)
     pairs = pairs_of(roots, cotangents, create_graph)
     towards = None if wanted is None else [node for node, _ in edges_of(wanted, gather=True)]
     try:
@@ -153,7 +155,7 @@ def grad(
         )
     create_graph = as_flag(create_graph)
     retain_graph = create_graph if retain_graph is None else as_flag(retain_graph)
-    retain_graph, create_graph, freed = keeping.asked(roots, retain_graph, create_graph)
+    retain_graph, create_graph, freed = keeping.walk_options(roots, retain_graph, create_graph)
     walk = partial(
         gradients,
         roots,
@@ -164,8 +166,6 @@ def grad(
     )
     found: tuple[Tensor | None, ...]
     if is_grads_batched:
-        from funcgrad.torch._func.batching import over_cotangents
-
         found = over_cotangents(walk, cotangents_of(roots, grad_outputs, batched=True))
     else:
         found = walk(grad_outputs)
@@ -180,14 +180,12 @@ def grad(
 def _materialized(
     found: tuple[Tensor | None, ...], inputs: Sequence[Any], create_graph: bool
 ) -> tuple[Tensor | None, ...]:
-    from funcgrad.torch._ops.creation import FUNCTIONS
-
     pairs = list(zip(found, inputs, strict=True))
     if any(each is None and isinstance(x, GradientEdge) for each, x in pairs):
         raise RuntimeError(
             "materialize_grads cannot be used when the given input is a GradientEdge"
         )
-    zeros_like: Callable[..., Tensor] = FUNCTIONS["zeros_like"]
+    zeros_like: Callable[..., Tensor] = CREATION["zeros_like"]
     return tuple(
         [zeros_like(x, requires_grad=create_graph) if each is None else each for each, x in pairs]
     )
@@ -205,7 +203,7 @@ def tensor_backward(
         gradient is not None
         or create_graph is not False
         or inputs is not None
-        or self._node is None
+        or self._current_node() is None
         or local.recorder.levels
         or keeping.state.keeps
     ):

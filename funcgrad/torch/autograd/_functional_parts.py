@@ -12,7 +12,7 @@ Tensors = tuple[Tensor, ...]
 zeros_like = CREATION["zeros_like"]
 
 
-def as_tuple(given: Any, what: str, called: str | None) -> tuple[bool, Tensors]:
+def tensors_of(given: Any, what: str, called: str | None) -> tuple[bool, Tensors]:
     """Whether a tuple was given, and the tensors as one.
 
     Raises:
@@ -32,13 +32,13 @@ def as_tuple(given: Any, what: str, called: str | None) -> tuple[bool, Tensors]:
 
 def started(inputs: Any, called: str, create_graph: bool) -> tuple[bool, Tensors]:
     """Whether several inputs were given, and the inputs prepared as starts of the graph; see `prepared`."""
-    several, tensors = as_tuple(inputs, "inputs", called)
+    several, tensors = tensors_of(inputs, "inputs", called)
     return several, prepared(tensors, create_graph, need_graph=True)
 
 
 def checked(outputs: Any, called: str, strict: bool) -> tuple[bool, Tensors]:
     """Whether a function returned several tensors, and the tensors."""
-    several, tensors = as_tuple(outputs, "outputs of the user-provided function", called)
+    several, tensors = tensors_of(outputs, "outputs of the user-provided function", called)
     check_strict(tensors, "outputs", strict)
     return several, tensors
 
@@ -63,7 +63,7 @@ def without_graph(results: Any, create_graph: bool) -> Any:
 
 def vector(v: Any, like: Tensors, several: bool, create_graph: bool, called: str) -> Tensors:
     """The vector of a product, checked against the tensors `like`."""
-    _, tensors = as_tuple(v, "v", called)
+    _, tensors = tensors_of(v, "v", called)
     tensors = prepared(tensors, create_graph, need_graph=False)
     if len(tensors) != len(like):
         raise RuntimeError(
@@ -124,7 +124,7 @@ def check_strict(tensors: Sequence[Tensor | None], kind: str, strict: bool) -> N
             raise RuntimeError(_NOT_DIFFERENTIABLE[kind].format(position))
 
 
-def gradients(
+def gradients_of(
     outputs: Sequence[Tensor | None],
     inputs: Sequence[Tensor],
     cotangents: Sequence[Tensor] | None = None,
@@ -155,7 +155,7 @@ _INDEPENDENT = {
 }
 
 
-def filled(
+def zeros_for_missing(
     gradients: Sequence[Tensor | None],
     like: Sequence[Tensor],
     strict: bool,

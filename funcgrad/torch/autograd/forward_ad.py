@@ -101,7 +101,7 @@ def _edged(op: Op, tensor: Tensor) -> Tensor:
     """A tensor without elements. In the graph, a view's node lies between it and the given tensor."""
     made = object.__new__(Tensor)
     made._node, made._nr = None, 0
-    if local.recorder.grad_enabled and tensor._node is not None:
+    if local.recorder.grad_enabled and tensor._current_node() is not None:
         made._node = node_of(op, (tensor,))
     return made
 
@@ -135,7 +135,7 @@ def unpack_dual(tensor: Any, *, level: int | None = None) -> UnpackedDualTensor:
     if tangent is None:
         tangent = value.tangent
     if not isinstance(tangent, Tensor):
-        tangent = tensor_of(tangent._storage.value, tangent._node, tangent._nr)
+        tangent = tensor_of(tangent._storage.read(), *tangent._edge())
     return UnpackedDualTensor(primal, tangent)
 
 
@@ -146,7 +146,7 @@ def _viewed_tangent(storage: Storage) -> Variable | None:
     whole = storage.viewed.tangent
     if (
         not isinstance(whole, Tensor)
-        or whole._node is not None
+        or whole._current_node() is not None
         or type(whole._storage) is not Storage
     ):
         return None

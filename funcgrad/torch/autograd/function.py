@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from funcgrad.engine import grad_mode, local
 from funcgrad.engine.levels import duals
 from funcgrad.torch._autograd.custom_nodes import BackwardCFunction, CustomNode, Error, FunctionCtx
-from funcgrad.torch._func.custom_functions import apply as apply_transformed
+from funcgrad.torch._func.custom_functions import apply_transformed
 from funcgrad.torch._memory.storages import Creation
 from funcgrad.torch._ops.views.reshaped_in_place import detach_
 from funcgrad.torch._tensor.rebasing import rebase
@@ -289,11 +289,11 @@ def _wrap(
             output._storage.version += 1
         elif given and not (records and output.requires_grad and number in node.without_gradient):
             output = view_of_itself(output) if local.recorder.grad_enabled else output.detach()
-        if records and output._storage.value.aval.inexact and number not in node.without_gradient:
+        if records and output._storage.aval.inexact and number not in node.without_gradient:
             if dirty:
                 _move(output, node, number, args, len(outputs))
             else:
-                output._node, output._nr = node, number
+                output._set_edge(node, number)
         else:
             output = _without_gradient(output, given)
         if type(output) is ViewTensor and not dirty:
@@ -364,14 +364,14 @@ def once_differentiable(function: Callable[..., Any]) -> Callable[..., Any]:
         several = isinstance(outputs, tuple)
         results = outputs if several else (outputs,)
         # As in PyTorch, only leaves that nobody holds are behind the node: `backward` runs it, `grad` skips it.
-        types = [
-            result._storage.value.aval if isinstance(result, Tensor) else None for result in results
-        ]
+        types = [result._storage.aval if isinstance(result, Tensor) else None for result in results]
         behind = [result for result in results if isinstance(result, Tensor)]
         edges = [(AccumulateGrad(without_history(each._storage)), 0) for each in behind]
         node = Error(tuple(edges), tuple(types))
         made = tuple(
-            tensor_of(result._storage.value, node, number) if isinstance(result, Tensor) else result
+            tensor_of(result._storage.read(), node, number)
+            if isinstance(result, Tensor)
+            else result
             for number, result in enumerate(results)
         )
         return made if several else made[0]

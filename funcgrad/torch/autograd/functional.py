@@ -15,16 +15,16 @@ from funcgrad.torch._tensor.tensor import AccumulateGrad, Tensor
 from funcgrad.torch.autograd import forward_ad
 from funcgrad.torch.autograd._functional_parts import (
     Tensors,
-    as_tuple,
     check_strict,
     checked,
-    filled,
-    gradients,
+    gradients_of,
     input_vector,
     started,
+    tensors_of,
     unpacked,
     vector,
     without_graph,
+    zeros_for_missing,
     zeros_like,
 )
 from funcgrad.torch.autograd.grad_mode import enable_grad, set_grad_enabled
@@ -102,7 +102,7 @@ def jvp(
         v = input_vector(v, starts, several_inputs, create_graph, "jvp")
         several, outputs = checked(func(*starts), "jvp", strict)
         cotangents = tuple([zeros_like(each, requires_grad=True) for each in outputs])
-        pulled = gradients(outputs, starts, cotangents, create_graph=True)
+        pulled = gradients_of(outputs, starts, cotangents, create_graph=True)
         check_strict(pulled, "grad_inputs", strict)
     product = _product(pulled, cotangents, v, outputs, strict, create_graph, "back_trick")
     return unpacked(without_graph(outputs, create_graph), several), unpacked(product, several)
@@ -119,8 +119,8 @@ def _product(
 ) -> Tensors:
     """The gradients at `starts` for cotangents `v` of `ends`; zeros like `like` if there are none."""
     with set_grad_enabled(create_graph or local.recorder.grad_enabled):
-        found = gradients(ends, starts, v, create_graph=create_graph)
-        product = filled(found, like, strict, create_graph, stage)
+        found = gradients_of(ends, starts, v, create_graph=create_graph)
+        product = zeros_for_missing(found, like, strict, create_graph, stage)
     return without_graph(product, create_graph)
 
 
@@ -189,7 +189,9 @@ def _rows_at_once(
 ) -> list[Tensors]:
     """For each output, the Jacobian by each input; all rows by one batched backward."""
     ((cotangents, rows),) = basis(outputs)
-    found = gradients(outputs, inputs, cotangents, create_graph=create_graph, is_grads_batched=True)
+    found = gradients_of(
+        outputs, inputs, cotangents, create_graph=create_graph, is_grads_batched=True
+    )
     shapes = [tuple(each.shape) for each in outputs]
     blocks = [
         split_rows(expand(zeros_like(its), rows, 0) if each is None else each, shapes)
@@ -207,7 +209,7 @@ def _row_by_row(
         rows: list[list[Tensor]] = [[] for _ in inputs]
         for element in range(output.numel()):
             one = select(reshape(output, (-1,)), element)
-            found = gradients((one,), inputs, retain_graph=True, create_graph=create_graph)
+            found = gradients_of((one,), inputs, retain_graph=True, create_graph=create_graph)
             for k, (each, its) in enumerate(zip(found, inputs, strict=True)):
                 if each is None and strict:
                     raise RuntimeError(
@@ -238,7 +240,7 @@ def _forward_jacobian(func: Callable[..., Any], inputs: Any, strict: bool, vecto
             'torch.autograd.functional.jacobian: `strict=True` and `strategy="forward-mode"` are not supported '
             'together (yet). Please either set `strict=False` or `strategy="reverse-mode"`.'
         )
-    several_inputs, starts = as_tuple(inputs, "inputs", "jacobian")
+    several_inputs, starts = tensors_of(inputs, "inputs", "jacobian")
     if not vectorize:
         raise NotImplementedError(
             "Computing Jacobian using forward-AD or forward-over-reverse Hessian isonly implemented for "
@@ -249,7 +251,7 @@ def _forward_jacobian(func: Callable[..., Any], inputs: Any, strict: bool, vecto
     def columns(tangents: Tensors) -> Tensors:
         with forward_ad.dual_level():
             duals = [forward_ad.make_dual(p, t) for p, t in zip(starts, tangents, strict=True)]
-            many, outputs = as_tuple(func(*duals), "outputs", None)
+            many, outputs = tensors_of(func(*duals), "outputs", None)
             several.append(many)
             carried = []
             for each in outputs:
@@ -302,7 +304,7 @@ def hessian(
 
     Behaviour: https://pytorch.org/docs/stable/generated/torch.autograd.functional.hessian.html
     """
-    several_inputs, starts = as_tuple(inputs, "inputs", "hessian")
+    several_inputs, starts = tensors_of(inputs, "inputs", "hessian")
     if outer_jacobian_strategy not in _STRATEGIES:
         raise AssertionError('Expected strategy to be either "forward-mode" or "reverse-mode".')
 
@@ -313,7 +315,7 @@ def hessian(
         if outer_jacobian_strategy == "forward-mode":
             # Not by `requires_grad_`, which is refused inside the `vmap` of the outer Jacobian.
             for each in given:
-                each._node = each._node or AccumulateGrad(each)
+                each._set_edge(each._current_node() or AccumulateGrad(each), each._nr)
         found = jacobian(scalar, given, create_graph=True)
         check_strict(found, "jacobian", strict)
         return found
@@ -377,7 +379,7 @@ def hvp(
     with enable_grad():
         several, starts, v, output, slopes = _slopes(func, inputs, v, create_graph, strict, "hvp")
         cotangents = tuple([zeros_like(each, requires_grad=True) for each in starts])
-        pulled = gradients(slopes, starts, cotangents, create_graph=True)
+        pulled = gradients_of(slopes, starts, cotangents, create_graph=True)
         check_strict(slopes, "hessian", strict)
     product = _product(pulled, cotangents, v, starts, strict, create_graph, "double_back_trick")
     return without_graph(output, create_graph), unpacked(product, several)
@@ -390,6 +392,6 @@ def _slopes(
     several, starts = started(inputs, called, create_graph)
     v = input_vector(v, starts, several, create_graph, called)
     output = _scalar(func(*starts), called, strict)
-    slopes = gradients((output,), starts, create_graph=True)
+    slopes = gradients_of((output,), starts, create_graph=True)
     check_strict(slopes, "jacobian", strict)
     return several, starts, v, output, slopes

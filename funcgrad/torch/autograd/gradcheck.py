@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.engine.ops import as_tuple
 from funcgrad.torch._ops.creation import FUNCTIONS as CREATION
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch.autograd._backward import grad
@@ -14,14 +15,13 @@ from funcgrad.torch.autograd._checking.common import (
     Check,
     GradcheckError,
     differentiable,
-    differentiated,
     requires_grad,
+    starts_among,
 )
 from funcgrad.torch.autograd._checking.forward import check_forward
-from funcgrad.torch.autograd._checking.numerical import as_tuple
 from funcgrad.torch.autograd._checking.promises import (
-    check_batched,
     check_batched_forward,
+    check_batched_gradients,
     check_multiplied,
     check_undefined,
 )
@@ -103,7 +103,7 @@ def gradcheck(
             check_batched_forward(func, given)
         if check_backward_ad:
             for position, output in enumerate(outputs if check_batched_grad else ()):
-                check_batched(given, output, position)
+                check_batched_gradients(given, output, position)
             check_multiplied(outputs, given, options.masked)
             if check_undefined_grad:
                 check_undefined(func, outputs, given)
@@ -224,7 +224,7 @@ def _check_inputs(inputs: Sequence[Any]) -> None:
                 "non-overlapping to be able to compute the numerical gradients correctly. You should call .contiguous "
                 "on the input before passing it to gradcheck."
             )
-    if not differentiated(inputs):
+    if not starts_among(inputs):
         raise ValueError(
             "gradcheck expects at least one input tensor to require gradient, but none of them have "
             "requires_grad=True."

@@ -51,7 +51,8 @@ def get_gradient_edge(tensor: Tensor) -> GradientEdge:
         raise RuntimeError(
             "It is not possible to get the gradient edge for a Tensor that does not require gradients"
         )
-    return GradientEdge(tensor._node.face, tensor._nr)
+    node, number = tensor._edge()
+    return GradientEdge(node.face, number)
 
 
 def increment_version(tensor: Tensor | Iterable[Tensor]) -> None:
@@ -191,7 +192,7 @@ def allow_mutation_on_saved_tensors() -> Iterator[_Mutable]:
         return kept
 
     # Values never change: a tensor of the value keeps the saved elements, even after writes to the memory.
-    with saved_tensors_hooks(lambda tensor: tensor_of(tensor._storage.value), unpack):
+    with saved_tensors_hooks(lambda tensor: tensor_of(tensor._storage.read()), unpack):
         _allowed.on = True
         try:
             yield block
@@ -231,7 +232,9 @@ def register_multi_grad_hook(
     if mode not in ("all", "any"):
         raise ValueError(f"Expects mode to be one of ('all', 'any') but got {mode}")
     lock = threading.Lock()
-    given = [(tensor, tensor._node if tensor.requires_grad else None) for tensor in tensors]
+    given = [
+        (tensor, tensor._current_node() if tensor.requires_grad else None) for tensor in tensors
+    ]
     if mode == "any":
         given = [(tensor, node) for tensor, node in given if node is not None]
     nodes = [node for _, node in given]

@@ -229,11 +229,11 @@ def _read(tensor: Tensor) -> Any:
 def _write(tensor: Tensor, value: Any) -> None:
     """Store a number in a 0-d tensor. Nothing is recorded, so that reading it again runs nothing."""
     storage = tensor._storage
-    aval = storage.value.aval
+    aval = storage.aval
     if type(storage) is not Storage or aval.device is not None:
         tensor.fill_(float(value))  # type: ignore[attr-defined]
         return
-    storage.value = _value(value, aval)
+    storage.write(_value(value, aval))
     storage.version += 1
 
 
@@ -273,10 +273,10 @@ def change(op: Op, parameter: Tensor, grad: Tensor, buffers: list[Tensor], numbe
     constants = [_number(each, scalar) for each in numbers]
     while True:
         given: list[Variable] = [parameter, grad, *buffers]
-        before = parameter._storage.value
+        before = parameter._storage.read()
         if local.recorder.grad_enabled:
             # What the way back needs is what they are now, whatever is written to them.
-            given = [Variable(Storage(t._storage.value), t._node, t._nr) for t in given]
+            given = [Variable(Storage(t._storage.read()), *t._edge()) for t in given]
         results = record(op, [*given, *constants])
         first, *others = results if buffers else [results]
         # Several threads may train the same parameters, each with an optimizer of its own.

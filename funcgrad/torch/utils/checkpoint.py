@@ -12,7 +12,6 @@ from weakref import WeakKeyDictionary, ref
 
 from funcgrad.engine import Aval, grad_mode, local
 from funcgrad.engine.graph import Walk
-from funcgrad.torch._memory.storages import aval_of
 from funcgrad.torch._ops.creation import FUNCTIONS as CREATION
 from funcgrad.torch._random.generator import default_generator
 from funcgrad.torch._tensor.tensor import Tensor, device_of
@@ -84,7 +83,7 @@ def noop_context_fn() -> _Contexts:
 
 # The facts of a saved tensor that are compared between the two runs.
 _CHECKS: dict[str, Callable[[Tensor], Aval | None]] = {
-    "default": lambda tensor: aval_of(tensor._storage),
+    "default": lambda tensor: tensor._storage.aval,
     "none": lambda _: None,
 }
 

@@ -26,7 +26,7 @@ def warn_if_has_hooks(tensor: Tensor) -> None:
     Warns:
         UserWarning: a hook is not marked by `unserializable_hook`.
     """
-    hooks = hooked.get(tensor._node) if tensor.requires_grad else None
+    hooks = hooked.get(tensor._current_node()) if tensor.requires_grad else None
     of_tensor: Any = None if hooks is None else hooks.arriving.get(tensor._nr)
     for hook in () if of_tensor is None else of_tensor.table.values():
         if not hasattr(hook, "__torch_unserializable__"):

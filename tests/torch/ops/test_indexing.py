@@ -192,7 +192,7 @@ def outcome(torch, source):
     return y.detach().numpy(), stride, node, y._version, y._is_view(), *grads
 
 
-def assert_alike(source):
+def assert_source_alike(source):
     with engine.mode("op_by_op"):
         mine = outcome(ours, source)
     expected = outcome(theirs, source)
@@ -215,10 +215,10 @@ made_up = settings(
 @made_up
 @given(changes, expressions)
 def test_any_index_reads_what_it_reads_in_pytorch(change, expression):
-    assert_alike(f"x = l * 1\ny = x{change}[{expression}]")
+    assert_source_alike(f"x = l * 1\ny = x{change}[{expression}]")
 
 
 @made_up
 @given(changes, expressions, st.sampled_from(["2.5", "v", "x.detach().clone()[0, 0, 0]"]))
 def test_any_index_writes_what_it_writes_in_pytorch(change, expression, value):
-    assert_alike(f"x = y = l * 1\nx{change}[{expression}] = {value}")
+    assert_source_alike(f"x = y = l * 1\nx{change}[{expression}] = {value}")

@@ -22,7 +22,7 @@ def sample(name: str, shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
     return elements * 4 - 2
 
 
-def assert_same(mine, reference, steps: int = 4):
+def assert_like_reference(mine, reference, steps: int = 4):
     """Same shape, dtype, flags and node, and values within `steps` of the dtype's spacing."""
     assert tuple(mine.shape) == tuple(reference.shape)
     assert str(mine.dtype) == str(reference.dtype)
@@ -50,14 +50,14 @@ def check(function, *arrays, dtype: str = "float64", steps: int = 4, grad: bool 
         result = function(torch, *tensors)
         sides.append((tensors, result))
     (mine, my_result), (reference, their_result) = sides
-    assert_same(my_result, their_result, steps)
+    assert_like_reference(my_result, their_result, steps)
     if their_result.requires_grad:
         for result in (my_result, their_result):
             result.sum().backward()
         for a, b in zip(mine, reference, strict=True):
             assert (a.grad is None) == (b.grad is None)
             if b.grad is not None:
-                assert_same(a.grad, b.grad, steps)
+                assert_like_reference(a.grad, b.grad, steps)
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
@@ -114,7 +114,7 @@ def test_python_numbers_promote_as_in_pytorch(expression, dtype, number):
     if isinstance(reference, str):
         assert mine == reference
     else:
-        assert_same(mine, reference)
+        assert_like_reference(mine, reference)
 
 
 @pytest.mark.parametrize("exponent", [0, 1, 2, 3, -1, -2, 0.5, -0.5, 1.7, 40, 2.0])
@@ -155,8 +155,8 @@ def test_reduction_over_dimensions(row, arguments):
 def test_integers_sum_in_int64():
     for dtype in ("bool", "uint8", "int32"):
         x = np.ones((2, 3), dtype)
-        assert_same(ours.tensor(x).sum(), theirs.tensor(x).sum())
-        assert_same(ours.tensor(x).sum(0), theirs.tensor(x).sum(0))
+        assert_like_reference(ours.tensor(x).sum(), theirs.tensor(x).sum())
+        assert_like_reference(ours.tensor(x).sum(0), theirs.tensor(x).sum(0))
 
 
 @pytest.mark.parametrize(

@@ -489,7 +489,7 @@ WRONG_CALLS = [
     ("exponential", "exponential_", (0.0,), "float32"),
     ("exponential", "exponential_", (1.0,), "int32"),
     ("cauchy", "cauchy_", (0.0, 0.0), "float32"),
-    ("cauchy", "cauchy_", (0.0, 1.0), "int32"),
+    *[("cauchy", "cauchy_", (0.0, 1.0), name) for name in ("int16", "int32", "int64", "complex64")],
     ("log_normal", "log_normal_", (0.0, 0.0), "float32"),
     ("log_normal", "log_normal_", (0.0, 1.0), "bool"),
     ("geometric", "geometric_", (0.0,), "float32"),

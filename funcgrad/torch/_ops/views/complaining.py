@@ -17,7 +17,7 @@ def complained(function: Callable[..., Any]) -> Callable[..., Any]:
             return function(input, *args, **kwargs)
         except Exception:
             if isinstance(input, Tensor) and local.recorder.grad_enabled:
-                input._node  # noqa: B018
+                input._current_node()
             raise
 
     return wrapper

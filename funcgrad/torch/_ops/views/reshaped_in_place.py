@@ -34,10 +34,10 @@ def _method(name: str, change: Callable[..., Change]) -> Callable[..., Tensor]:
         if self.requires_grad:
             value, node, nr = record(row.op(*static), (self,))
             if node is not None and type(self) is ViewTensor:
-                self._node, self._nr = node, nr
+                self._set_edge(node, nr)
             elif node is not None:
                 rebase(self, node, nr)
-            storage.cached = storage.viewed.value, value
+            storage.cached = storage.viewed.read(), value
         self._move_to(storage)
         storage.version += 1
         if node is not None and type(self) is ViewTensor:
@@ -90,27 +90,28 @@ def detach_(self: Tensor) -> Tensor:
         return self  # in inference mode autograd is off, and the tensor stays as it is
     if local.recorder.levels:
         check_captured(self)
-    if self._is_view() or is_batched(self._storage.value):
+    if self._is_view() or is_batched(self._storage.read()):
         raise RuntimeError(
             "Can't detach views in-place. Use detach() instead. If you are using DistributedDataParallel (DDP) for "
             "training, and gradient_as_bucket_view is set as True, gradients are views of DDP buckets, and hence "
             "detach_() cannot be called on these gradients. To fix this error, please refer to the "
             "Optimizer.zero_grad() function in torch/optim/optimizer.py as the solution."
         )
-    node = self._node
+    node = self._current_node()
     if isinstance(node, Leaf):
         self.requires_grad = False
     elif node is not None:
         cut_off.setdefault(node, set()).add(self._nr)
         note_move(self._storage, node, None, 0)
-        self._node, self._nr, self._former = None, 0, None
+        self._set_edge(None)
+        self._former = None
         if node in hooked and node.outputs == 1 and self._retained is None:
             # The tensor keeps its hooks, in case it requires grad again.
             self._former = AccumulateGrad(self)
             self._former.release()
             hooks_of(self._former).arriving = hooked[node].arriving
-    if is_dual(self._storage.value):
-        self._storage.value = without_history(self._storage.value)
+    if is_dual(self._storage.read()):
+        self._storage.write(without_history(self._storage.read()))
     return self
 
 

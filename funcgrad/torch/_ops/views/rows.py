@@ -13,7 +13,7 @@ from jax import lax
 
 from funcgrad.torch._memory import geometry as geometries
 from funcgrad.torch._memory.geometry import Geometry
-from funcgrad.torch._memory.layouts import layout, reader
+from funcgrad.torch._memory.layouts import layout_of, reader
 from funcgrad.torch._ops.row import Array, Factor, Role, Row, arguments_of
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch._tensor.view import geometry, make_view
@@ -148,13 +148,13 @@ def DIAGONAL(input: Array, offset: int, dim1: int, dim2: int) -> Any:
 def UNFOLD(input: Array, dim: int, size: int, step: int) -> Any:
     """Windows along a dimension."""
     made = geometries.unfold(geometries.contiguous(input.shape), dim, size, step)
-    return reader(layout(input.shape, made))(input, jnp.int32(0))
+    return reader(layout_of(input.shape, made))(input, jnp.int32(0))
 
 
 @view_row("as_strided", "AsStridedBackward1")
 def AS_STRIDED_IN_PLACE(input: Array, view: Geometry) -> Any:
     """Any places of the input's memory."""
-    return reader(layout(input.shape, view))(input, jnp.int32(view.offset))
+    return reader(layout_of(input.shape, view))(input, jnp.int32(view.offset))
 
 
 # ------------------------------------------------------------------------------------------- several views

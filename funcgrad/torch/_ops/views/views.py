@@ -7,7 +7,7 @@ from typing import Any
 
 from funcgrad.engine import local, record
 from funcgrad.torch._memory import geometry as geometries
-from funcgrad.torch._memory.constants import place
+from funcgrad.torch._memory.constants import index_variable
 from funcgrad.torch._memory.geometry import Geometry, infer_size, wrap_dim
 from funcgrad.torch._memory.slices import as_strided as as_strided_op
 from funcgrad.torch._memory.storages import ViewStorage, view_of
@@ -360,12 +360,12 @@ def as_strided(
     around = input._storage
     storage = view_of(around, made)
     node, nr = None, 0
-    if local.recorder.grad_enabled and input._node is not None:
+    if local.recorder.grad_enabled and input._current_node() is not None:
         inside = (
             (around.layout, around.geometry.offset, "") if type(around) is ViewStorage else None
         )
         recorded = as_strided_op(storage.layout, inside)
-        _, node, nr = record(recorded, (input, place(made.offset)))
+        _, node, nr = record(recorded, (input, index_variable(made.offset)))
     return view_tensor(input, storage, node, nr, made_now())
 
 
@@ -390,7 +390,7 @@ def strided_geometry(input: Tensor, size: Any, stride: Any, storage_offset: Any)
     if made.offset < 0:
         raise RuntimeError(f"Tensor: invalid storage offset {made.offset}")
     itemsize = input.dtype.itemsize
-    held = Size(input._storage.memory.value.aval.shape).numel() * itemsize
+    held = Size(input._storage.memory.aval.shape).numel() * itemsize
     if 0 not in made.size and made.end * itemsize > held:
         raise RuntimeError(
             f"setStorage: sizes {list(made.size)}, strides {list(made.stride)}, storage offset {made.offset}, and "

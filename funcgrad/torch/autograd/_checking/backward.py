@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad.engine import Op
+from funcgrad.engine.ops import as_tuple
 from funcgrad.torch._random.generator import Generator
 from funcgrad.torch._tensor.operands import call
 from funcgrad.torch._tensor.tensor import Tensor
@@ -16,16 +17,15 @@ from funcgrad.torch.autograd._checking.common import (
     REAL,
     Check,
     GradcheckError,
-    differentiated,
     in_slow_mode,
     mismatch,
+    starts_among,
     unit_vector,
 )
 from funcgrad.torch.autograd._checking.numerical import (
     allclose,
-    as_tuple,
     differs,
-    of_array,
+    from_elements,
     stacked,
     values,
 )
@@ -60,7 +60,7 @@ def _compare_backward(
 ) -> None:
     results = as_tuple(func(*inputs))
     kept = [k for k, each in enumerate(results) if each.requires_grad]
-    starts = differentiated(inputs)
+    starts = starts_among(inputs)
     if options.fast:
         compare_projected(options, func, inputs, results, kept, part)
         return
@@ -94,7 +94,7 @@ def pulled_back(
             found = grad(
                 output,
                 starts,
-                of_array(cotangent.reshape(tuple(output.shape)), output),
+                from_elements(cotangent.reshape(tuple(output.shape)), output),
                 retain_graph=True,
                 allow_unused=True,
             )
@@ -134,7 +134,7 @@ def compare_projected(
     part: str,
 ) -> None:
     """Check one random projection of each block of the Jacobian."""
-    generator, starts = Generator(), differentiated(inputs)
+    generator, starts = Generator(), starts_among(inputs)
     directions = []
     for start in starts:
         direction: Any = unit_vector(start, generator)

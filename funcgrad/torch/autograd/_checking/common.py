@@ -7,10 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from funcgrad.engine import Op
+from funcgrad.engine.ops import as_tuple
 from funcgrad.torch._ops.creation import FUNCTIONS as CREATION
 from funcgrad.torch._random.generator import Generator
 from funcgrad.torch._tensor.tensor import Tensor
-from funcgrad.torch.autograd._checking.numerical import allclose, as_tuple, of_array, values
+from funcgrad.torch.autograd._checking.numerical import allclose, from_elements, values
 
 
 class GradcheckError(RuntimeError):
@@ -44,7 +45,7 @@ def differentiable(outputs: Any) -> tuple[Tensor, ...]:
     return tuple([each for each in as_tuple(outputs) if each.requires_grad])
 
 
-def differentiated(inputs: Sequence[Any]) -> list[Tensor]:
+def starts_among(inputs: Sequence[Any]) -> list[Tensor]:
     """The inputs to differentiate with respect to."""
     return [each for each in inputs if requires_grad(each)]
 
@@ -62,7 +63,7 @@ def mismatch(
     prefix = f"While considering the {part} part of complex {of} only, " if of else ""
     return (
         f"{prefix}Jacobian {mode}mismatch for output {output} with respect to input {input},\n"
-        f"numerical:{of_array(expected)}\nanalytical:{of_array(found)}\n"
+        f"numerical:{from_elements(expected)}\nanalytical:{from_elements(found)}\n"
     )
 
 
@@ -80,7 +81,9 @@ _FAST_ONLY = (
 
 def in_slow_mode(options: Check, found: np.ndarray, expected: np.ndarray) -> str:
     """PyTorch's words about the whole Jacobians, appended to the message that projections differ."""
-    note = _SLOWLY.format(of_array(expected), of_array(found), np.abs(expected - found).max())
+    note = _SLOWLY.format(
+        from_elements(expected), from_elements(found), np.abs(expected - found).max()
+    )
     return note + _FAST_ONLY if allclose(found, expected, options.rtol, options.atol) else note
 
 

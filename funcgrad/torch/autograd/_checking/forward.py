@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad.engine import Op
+from funcgrad.engine.ops import as_tuple
 from funcgrad.torch._random.generator import Generator
 from funcgrad.torch._tensor.operands import call
 from funcgrad.torch._tensor.tensor import Tensor
@@ -17,17 +18,16 @@ from funcgrad.torch.autograd._checking.common import (
     REAL,
     Check,
     GradcheckError,
-    differentiated,
     in_slow_mode,
     mismatch,
     requires_grad,
+    starts_among,
     unit_vector,
     zeros_like,
 )
 from funcgrad.torch.autograd._checking.numerical import (
     allclose,
-    as_tuple,
-    of_array,
+    from_elements,
     stacked,
     values,
 )
@@ -87,7 +87,7 @@ def _compare_forward(
         pushed = [push(each) for each in np.eye(start.numel())]
         return [stacked([row[k] for row in pushed], its.numel()) for k, its in enumerate(results)]
 
-    for j, start in enumerate(differentiated(inputs)):
+    for j, start in enumerate(starts_among(inputs)):
         if options.fast:
             direction = unit_vector(start, generator)
             expected = numerical.projected(func, inputs, start, direction, options.eps)
@@ -125,7 +125,9 @@ def _pushed_forward(
         duals = [
             forward_ad.make_dual(
                 each.detach(),
-                of_array(direction.reshape(tuple(each.shape)).astype(each.dtype.numpy_dtype), each)
+                from_elements(
+                    direction.reshape(tuple(each.shape)).astype(each.dtype.numpy_dtype), each
+                )
                 if each is start
                 else zeros_like(each),
             )
@@ -149,7 +151,7 @@ def check_undefined_tangents(func: Callable[..., Any], inputs: tuple[Any, ...]) 
     """Check that a missing tangent counts as zeros."""
     generator = Generator()
     tangents = {
-        k: of_array(
+        k: from_elements(
             unit_vector(each, generator).reshape(tuple(each.shape)).astype(each.dtype.numpy_dtype),
             each,
         )
@@ -181,7 +183,7 @@ def check_undefined_tangents(func: Callable[..., Any], inputs: tuple[Any, ...]) 
                     inputs[left_out],
                     " has an undefined tangent value. ",
                     " Got: ",
-                    of_array(a),
+                    from_elements(a),
                     " but expected: ",
-                    of_array(b),
+                    from_elements(b),
                 )

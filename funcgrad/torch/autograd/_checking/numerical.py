@@ -6,12 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.engine.ops import as_tuple
 from funcgrad.torch._tensor.tensor import Tensor, place, tensor_of
-
-
-def as_tuple(given: Any) -> tuple[Any, ...]:
-    """One item, or a tuple or list of several, as a tuple."""
-    return tuple(given) if isinstance(given, (tuple, list)) else (given,)
 
 
 def values(tensor: Tensor) -> np.ndarray:
@@ -19,9 +15,9 @@ def values(tensor: Tensor) -> np.ndarray:
     return np.array(tensor.detach().numpy())
 
 
-def of_array(array: Any, like: Tensor | None = None) -> Tensor:
+def from_elements(array: Any, like: Tensor | None = None) -> Tensor:
     """A tensor of these elements, on the device of `like`."""
-    bound = None if like is None else like._storage.value.aval.device
+    bound = None if like is None else like._storage.aval.device
     return tensor_of(
         place(np.asarray(array), None if bound is None or like is None else like.device)
     )
@@ -50,12 +46,12 @@ def differs(a: np.ndarray, b: np.ndarray, atol: float) -> bool:
 def _holding(tensor: Tensor, array: np.ndarray) -> Iterator[None]:
     """A block in which a tensor holds other elements; autograd does not notice."""
     storage = tensor.data._storage
-    before = storage.value
-    storage.value = of_array(array, tensor)._storage.value
+    before = storage.read()
+    storage.write(from_elements(array, tensor)._storage.read())
     try:
         yield
     finally:
-        storage.value = before
+        storage.write(before)
 
 
 def _change(

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.engine.ops import as_tuple
 from funcgrad.torch._func.batching import vmap
 from funcgrad.torch._ops.creation import FUNCTIONS as CREATION
 from funcgrad.torch._tensor.axes import stack
@@ -15,10 +16,10 @@ from funcgrad.torch.autograd._backward import grad
 from funcgrad.torch.autograd._checking.common import (
     GradcheckError,
     differentiable,
-    differentiated,
+    starts_among,
     zeros_like,
 )
-from funcgrad.torch.autograd._checking.numerical import as_tuple, values
+from funcgrad.torch.autograd._checking.numerical import values
 from funcgrad.torch.autograd._checking.undefined import undefined
 
 _BATCHED = "gradcheck or gradgradcheck failed while testing batched gradient computation."
@@ -47,9 +48,9 @@ def _compare_batched(
             )
 
 
-def check_batched(inputs: tuple[Any, ...], output: Tensor, position: int) -> None:
+def check_batched_gradients(inputs: tuple[Any, ...], output: Tensor, position: int) -> None:
     """Check that gradients are the same under `vmap`."""
-    starts = differentiated(inputs)
+    starts = starts_among(inputs)
 
     def pulled(cotangent: Tensor) -> tuple[Tensor, ...]:
         found = grad(output, starts, cotangent, retain_graph=True, allow_unused=True)
@@ -65,7 +66,7 @@ def check_batched(inputs: tuple[Any, ...], output: Tensor, position: int) -> Non
 
 def check_batched_forward(func: Callable[..., Any], inputs: tuple[Any, ...]) -> None:
     """Check that tangents are the same under `vmap`."""
-    for start in differentiated(inputs):
+    for start in starts_among(inputs):
 
         def pushed(tangent: Tensor, start: Tensor = start) -> tuple[Tensor, ...]:
             with forward_ad.dual_level():
@@ -90,7 +91,7 @@ def check_multiplied(outputs: tuple[Tensor, ...], inputs: tuple[Any, ...], maske
     """Check that zero cotangents give zero gradients of the inputs' types."""
     if not outputs:
         return
-    starts = differentiated(inputs)
+    starts = starts_among(inputs)
     zeros = [zeros_like(each) for each in outputs]
     found = grad(outputs, starts, zeros, retain_graph=True, allow_unused=True)
     for gradient, start in zip(found, starts, strict=True):
@@ -124,7 +125,7 @@ def check_undefined(
     """Check that missing cotangents count as zeros: of all outputs, then of each output alone."""
     if not outputs:
         return
-    starts = differentiated(inputs)
+    starts = starts_among(inputs)
     alone: list[set[int]] = [{k} for k in range(len(outputs))] if len(outputs) > 1 else []
     for left_out in [set(range(len(outputs))), *alone]:
         roots = [

@@ -20,8 +20,5 @@ def undefined(tensor: Tensor) -> Tensor:
     """The tensor, with a node behind it that lets no gradient through."""
     made = object.__new__(Tensor)
     made._storage = tensor._storage
-    made._node, made._nr = (
-        UndefinedGrad(((tensor._node, tensor._nr),), (tensor._storage.value.aval,)),
-        0,
-    )
+    made._set_edge(UndefinedGrad((tensor._edge(),), (tensor._storage.aval,)))
     return made
