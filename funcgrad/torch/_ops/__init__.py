@@ -9,6 +9,7 @@ from funcgrad.torch._ops import (
     index_put,
     joining,
     legacy,
+    linear,
     matmul,
     pointwise,
     powers,
