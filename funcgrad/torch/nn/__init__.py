@@ -1,6 +1,6 @@
 """PyTorch's `torch.nn`: modules, the functions under them, and initial values. It is loaded when it is first used."""
 
-from funcgrad.torch.nn import functional, init, modules, parameter
+from funcgrad.torch.nn import functional, init, modules, parameter, utils
 from funcgrad.torch.nn.modules import *  # noqa: F403
 from funcgrad.torch.nn.modules import __all__ as _modules
 from funcgrad.torch.nn.parameter import (
@@ -20,4 +20,5 @@ __all__ = [  # noqa: PLE0604
     "init",
     "modules",
     "parameter",
+    "utils",
 ]

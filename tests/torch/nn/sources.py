@@ -7,7 +7,7 @@ import textwrap
 import warnings
 from typing import Any
 
-from tests.both_sides import MISTAKES, every_warning, ours, theirs
+from tests.both_sides import MISTAKES, assert_same, every_warning, ours, theirs
 
 # Programs begin with this.
 START = """
@@ -60,3 +60,14 @@ def assert_prints_the_same(text: str) -> None:
         expected = printed(theirs, text)
     assert expected
     assert printed(ours, text) == expected
+
+
+def assert_sees_the_same(text: str, rtol: float = 1e-5, atol: float = 1e-6) -> None:
+    """The program gives `see` the same things on both sides, tensors to rounding; see `tests.both_sides`."""
+
+    def program(torch: Any, see: Any) -> None:
+        scope: dict[str, Any] = {"torch": torch, "see": see, "__name__": "program"}
+        exec(START, scope)
+        exec(textwrap.dedent(text), scope)
+
+    assert_same(program, rtol, atol)
