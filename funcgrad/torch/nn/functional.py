@@ -42,6 +42,8 @@ from funcgrad.torch.nn._activations import (
     tanh,
     tanhshrink,
 )
+from funcgrad.torch.nn._class_losses import cross_entropy, nll_loss
+from funcgrad.torch.nn._distribution_losses import gaussian_nll_loss, kl_div, poisson_nll_loss
 from funcgrad.torch.nn._dropouts import (
     alpha_dropout,
     dropout,
@@ -53,14 +55,9 @@ from funcgrad.torch.nn._dropouts import (
 from funcgrad.torch.nn._losses import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
-    cross_entropy,
-    gaussian_nll_loss,
     huber_loss,
-    kl_div,
     l1_loss,
     mse_loss,
-    nll_loss,
-    poisson_nll_loss,
     smooth_l1_loss,
 )
 from funcgrad.torch.nn._margin_losses import (

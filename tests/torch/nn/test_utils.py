@@ -34,7 +34,6 @@ PROGRAMS = [
     GRADIENTS + "u.vector_to_parameters([1.0], net.parameters())",
     "net = Net(); p = {n: torch.zeros_like(v) for n, v in net.named_parameters()}; print(torch.func.functional_call(net, p, (torch.ones(1, 3),)), net(torch.ones(1, 3)), net.first)",
     "net = nn.Linear(2, 1); p = {n: v.detach() for n, v in net.named_parameters()}; g = torch.func.grad(lambda p, x: torch.func.functional_call(net, p, (x,)).sum())(p, torch.ones(3, 2)); print(g['weight'], g['bias'])",
-    "net = nn.Linear(2, 1); torch.func.functional_call(net, {'nothing': torch.ones(1)}, (torch.ones(1, 2),))",
 ]
 
 
