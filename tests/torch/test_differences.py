@@ -275,10 +275,40 @@ def dimension_named_under_vmap(torch):
     torch.func.vmap(lambda x: x + torch.ones(5))(torch.ones(2, 3))
 
 
+def node_behind_linear(torch):
+    return type(torch.nn.Linear(2, 1)(torch.ones(1, 2)).grad_fn.next_functions[2][0]).__name__
+
+
+def weight_changed_before_backward(torch):
+    layer = torch.nn.Linear(3, 2)
+    loss = layer(leaf(torch, 1, 3)).sum()
+    with torch.no_grad():
+        layer.weight.add_(1)
+    loss.backward()
+
+
+def node_behind_a_loss(torch):
+    loss = torch.nn.functional.poisson_nll_loss(leaf(torch), torch.ones(2))
+    return type(loss.grad_fn.next_functions[0][0]).__name__
+
+
+def sparse_embedding(torch):
+    return torch.nn.Embedding(2, 1, sparse=True)(torch.tensor([1])).shape
+
+
+def uninitialized(torch):
+    torch.nn.LazyLinear(2).weight + 1
+
+
 # Of each program, what comes of it on the shim and in PyTorch: a value, or a part of the error's words.
 GROWS, MODIFIED = "do not grow", "modified by an inplace operation"
 REPEATED = "more than one element of the written-to tensor refers to a single memory location"
 TABLE = {
+    sparse_embedding: ("sparse gradients", (1, 1)),
+    node_behind_linear: ("AccumulateGrad", "TBackward0"),
+    weight_changed_before_backward: ("[torch.FloatTensor [2, 3]]", "[torch.FloatTensor [3, 2]]"),
+    node_behind_a_loss: ("AccumulateGrad", "SubBackward0"),
+    uninitialized: ("parameter in an op", "parameter in <method 'add'"),
     complex_adjoint: ("conjugated views are not there", (2, 2)),
     saved_dimension: ("has no attribute '_saved_dim'", (0,)),
     other_grad_dtype: ("a gradient of another dtype", None),

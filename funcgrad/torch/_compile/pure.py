@@ -15,8 +15,18 @@ import numpy as np
 from funcgrad.engine import Value, grad_mode, local
 from funcgrad.torch._compile.boundary import guarded
 from funcgrad.torch._compile.derivatives import Program
+from funcgrad.torch._compile.modules import (
+    array_of_key,
+    check_names,
+    held,
+    is_module,
+    key_of,
+    load,
+    swapped,
+)
 from funcgrad.torch._compile.objects import Objects, array_of, number_of, tensor_from
 from funcgrad.torch._compile.plan import tensors_in
+from funcgrad.torch._random.keys import drawing_from
 from funcgrad.torch._tensor.layout import is_tensor
 from funcgrad.torch._tensor.tensor import Tensor, tensor_of
 
@@ -51,6 +61,11 @@ def pure(
             pytree of arrays, and `load(state)` puts such a pytree back. The pytree includes gradients and learning rates;
             other options are part of the program. The first step of an optimizer adds gradients and buffers, and so
             changes the pytree's structure: begin a `jax.lax.scan` after one step.
+
+    **A module** of `torch.nn` in place of the function gives `(parameters, buffers, *args, random_key=None, **kwargs) ->
+    (output, buffers)`, where parameters and buffers are dictionaries of arrays by name. Dropout draws from `random_key`, a
+    key of `jax.random`. The function has three methods: `parameters()` and `buffers()` return the module's, and
+    `load(parameters, buffers)` puts arrays back into the module.
 
     Returns:
         A function of arrays (or tensors, whose arrays are taken) that returns arrays.
@@ -91,9 +106,27 @@ def pure(
     >>> pure_step.load(state)
     >>> w.tolist()
     [1.0]
+
+    A module, trained by `jax.grad`:
+
+    >>> module = torch.nn.Linear(1, 1)
+    >>> forward = funcgrad.pure(module)
+    >>> def loss(parameters, x, y):
+    ...     prediction, _ = forward(parameters, forward.buffers(), x)
+    ...     return ((prediction - y) ** 2).mean()
+    >>> gradients = jax.grad(loss)(forward.parameters(), jnp.ones((2, 1)), jnp.ones((2, 1)))
+    >>> sorted(gradients)
+    ['bias', 'weight']
+    >>> forward.load({"bias": jnp.ones(1), "weight": jnp.zeros((1, 1))})
+    >>> module.bias.data
+    tensor([1.])
     """
     if not callable(function):
         raise TypeError(f"pure takes a function, not {function!r}")
+    if state is None and is_module(function):
+        if requires_grad != () or updates != ():
+            raise ValueError("a module's parameters and buffers are arguments already")
+        return _pure_module(function)
     wants_grad = _positions(requires_grad, "requires_grad")
     updated = _positions(updates, "updates")
     objects = None if state is None else Objects(state)
@@ -119,6 +152,36 @@ def pure(
         purified.state = lambda: objects.tree(array_of)  # type: ignore[attr-defined]
         purified.load = functools.partial(_load, objects)  # type: ignore[attr-defined]
     return purified
+
+
+def _pure_module(module: Any) -> Callable[..., Any]:
+    """The pure function of a module; see `pure`."""
+
+    def call(
+        parameters: Any, buffers: Any, key: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        with swapped(module, {**parameters, **buffers}), drawing_from(key_of(key)):
+            return module(*args, **kwargs), held(module, "buffers")
+
+    purified = pure(call, updates=1)
+
+    @functools.wraps(module.forward)
+    def forward(
+        parameters: Any, buffers: Any, *args: Any, random_key: Any = None, **kwargs: Any
+    ) -> Any:
+        check_names(module, parameters, buffers)
+        key = None if random_key is None else array_of_key(random_key)
+        (output, after), _ = purified(dict(parameters), dict(buffers), key, args, kwargs)
+        return output, after
+
+    forward.parameters = lambda: _arrays(module, "parameters")  # type: ignore[attr-defined]
+    forward.buffers = lambda: _arrays(module, "buffers")  # type: ignore[attr-defined]
+    forward.load = functools.partial(load, module)  # type: ignore[attr-defined]
+    return forward
+
+
+def _arrays(module: Any, kind: str) -> dict[str, Any]:
+    return {name: tensor._array() for name, tensor in held(module, kind).items()}
 
 
 def _load(objects: Objects, state: Any) -> None:

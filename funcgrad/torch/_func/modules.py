@@ -139,13 +139,23 @@ def _swapped(module: Any, tensors: dict[str, Tensor], given: dict[str, Tensor]) 
             if own is None and not hasattr(holder, attribute):
                 raise AttributeError(f"{_name(holder)} has no attribute `{attribute}`")
             before.append((holder, attribute, name, own))
-            setattr(holder, attribute, tensor)
+            _put(holder, attribute, tensor)
         yield
     finally:
         for holder, attribute, name, own in reversed(before):
             if name in given:
                 given[name] = getattr(holder, attribute)
-            setattr(holder, attribute, own)
+            _put(holder, attribute, own)
+
+
+def _put(holder: Any, attribute: str, tensor: Any) -> None:
+    """Set an attribute; of a module of `torch.nn`, which takes only parameters by assignment, in its own table."""
+    for place in ("_parameters", "_buffers"):
+        table = getattr(holder, place, None)
+        if isinstance(table, dict) and attribute in table:
+            table[attribute] = tensor
+            return
+    setattr(holder, attribute, tensor)
 
 
 def _holder(module: Any, name: str) -> tuple[Any, str]:

@@ -1,14 +1,19 @@
 """The ops: one declaration an op, one file for each kind of op. Importing this room publishes them all."""
 
 from funcgrad.torch._ops import (
+    activations,
     along_a_dim,
     brackets,
     conversions,
     creation,
+    distances,
+    dropout,
+    embedding,
     from_jax,
     index_put,
     joining,
     legacy,
+    linear,
     matmul,
     pointwise,
     powers,

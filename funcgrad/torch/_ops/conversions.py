@@ -122,7 +122,7 @@ def is_contiguous(self: Tensor, memory_format: memory_format = contiguous_format
     return of.is_contiguous
 
 
-def _parsed(args: tuple[Any, ...], more: dict[str, Any]) -> dict[str, Any]:
+def parsed_target(args: tuple[Any, ...], more: dict[str, Any]) -> dict[str, Any]:
     """The arguments of `Tensor.to`, of its three forms: (device, dtype), (dtype), (other); non_blocking, copy.
 
     Raises:
@@ -183,7 +183,7 @@ def to(self: Tensor, *args: Any, **more: Any) -> Tensor:
     Raises:
         TypeError: the arguments are of no form.
     """
-    given = _parsed(args, more)
+    given = parsed_target(args, more)
     check_format("to", given.get("memory_format"))
     where, wanted = given.get("device"), given.get("dtype")
     wanted = self.dtype if wanted is None else as_dtype(wanted, "to")

@@ -134,15 +134,21 @@ def first_outside(tensor: Tensor, low: int, high: int) -> int | None:
 
     The result is None if there is none, or if the values are not known.
     """
+    array = elements_to_check(tensor)
+    if array is None:
+        return None
+    elements = array.reshape(-1)
+    outside = (elements < low) | (elements >= high)
+    return int(elements[outside][0]) if outside.any() else None
+
+
+def elements_to_check(tensor: Tensor) -> np.ndarray | None:
+    """The elements, for an error that depends on them; inside `vmap`, those of the whole batch. None if they are not known."""
     value = behind(tensor._storage.read())
     if value.array is None and local.recorder.watch is not None:
         return None  # reading the values would keep `torch.compile` from compiling
     array = all_elements(value)
-    if is_tracer(array):
-        return None
-    elements = np.asarray(array).reshape(-1)
-    outside = (elements < low) | (elements >= high)
-    return int(elements[outside][0]) if outside.any() else None
+    return None if is_tracer(array) else np.asarray(array)
 
 
 def _at(dims: tuple[int, ...], arrays: Sequence[Any]) -> tuple[Any, ...]:

@@ -117,12 +117,15 @@ def _make_subclass(cls: type, data: Tensor, require_grad: bool = False) -> Any:
 
     Raises:
         TypeError: the class does not inherit from `Tensor`.
+        RuntimeError: the dtype has no gradients.
     """
     if not issubclass(cls, Tensor):
         raise TypeError(
             "Creating a Tensor subclass from a class that does not inherit from Tensor is not possible. Make sure your "
             "class inherits from Tensor."
         )
+    if require_grad and not (data.dtype.is_floating_point or data.dtype.is_complex):
+        raise RuntimeError("Only Tensors of floating point and complex dtype can require gradients")
     found = as_kind(data.detach(), cls)
     found.requires_grad = require_grad
     return found

@@ -14,6 +14,7 @@ from funcgrad.torch._ops.row import named
 from funcgrad.torch._ops.views.views import expand
 from funcgrad.torch._random import distributions
 from funcgrad.torch._random.generator import Generator
+from funcgrad.torch._random.keys import drawn_from_key
 from funcgrad.torch._tensor.in_place import in_place, writable
 from funcgrad.torch._tensor.registry import publish
 from funcgrad.torch._tensor.tensor import Tensor, concrete, place
@@ -74,6 +75,10 @@ def _drawing(
             value if value is None else _as(kind, name, argument, k, value)
             for k, (argument, value) in enumerate(given.items(), start=1)
         ]
+        aval = self._storage.aval
+        of_key = drawn_from_key(name, aval.shape, aval.dtype, *values)
+        if of_key is not None and generator is None:
+            return in_place(_replace(label), self, Variable(Storage(place(of_key))))
         new = _drawn(
             self, lambda shape, _: draw(shape, *values, dtype=self.dtype, generator=generator)
         )

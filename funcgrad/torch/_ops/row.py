@@ -405,7 +405,7 @@ class Row:
         for k, (argument, value) in enumerate(zip(self.arguments, values, strict=True)):
             role = argument.role
             if role is Role.ARRAY or role is Role.INDEX:
-                fits = isinstance(value, Tensor)
+                fits = isinstance(value, Tensor) or (value is None and argument.default is None)
             elif role is Role.OPERAND:
                 fits = value is None or isinstance(value, (Tensor, *NUMBERS))
             else:

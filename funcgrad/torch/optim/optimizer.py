@@ -17,6 +17,7 @@ from funcgrad.engine import Aval, Value, local
 from funcgrad.engine.nodes import HookTable
 from funcgrad.torch._autograd.hooks import RemovableHandle
 from funcgrad.torch._tensor.tensor import Tensor
+from funcgrad.torch._tensor.typename import typename
 
 __all__ = ["Optimizer", "register_optimizer_step_post_hook", "register_optimizer_step_pre_hook"]
 
@@ -80,15 +81,6 @@ def _with_hooks(step: Callable[..., Any]) -> Callable[..., Any]:
     return hooked
 
 
-def _typename(thing: Any) -> str:
-    """A type as PyTorch's messages name it."""
-    if isinstance(thing, Tensor):
-        return thing.dtype.legacy_name
-    named = thing if hasattr(thing, "__qualname__") else type(thing)
-    module = "" if named.__module__ == "builtins" else f"{named.__module__}."
-    return f"{module}{named.__qualname__}"
-
-
 def _counted(number: float) -> None:
     """Tell who watches of a number that Python counts: a program that repeats the call would not count on."""
     if local.recorder.watch is not None:
@@ -139,7 +131,7 @@ class Optimizer:
         if isinstance(params, Tensor):
             raise TypeError(
                 "params argument given to the optimizer should be an iterable of Tensors or dicts, but got "
-                + _typename(params)
+                + typename(params)
             )
         self.state: defaultdict[Any, dict[str, Any]] = defaultdict(dict)
         self.param_groups: list[dict[str, Any]] = []
@@ -331,7 +323,7 @@ class Optimizer:
     def _check_parameter(self, parameter: Any) -> None:
         if not isinstance(parameter, Tensor):
             raise TypeError(
-                f"optimizer can only optimize Tensors, but one of the params is {_typename(parameter)}"
+                f"optimizer can only optimize Tensors, but one of the params is {typename(parameter)}"
             )
         leaf = parameter.is_leaf or parameter.retains_grad  # type: ignore[attr-defined]
         if not leaf and not self.defaults.get("differentiable"):

@@ -1,0 +1,442 @@
+"""Losses.
+
+Behaviour: https://pytorch.org/docs/stable/nn.html#loss-functions
+"""
+
+import warnings
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from funcgrad.torch._tensor.tensor import Tensor
+from funcgrad.torch.nn import functional
+from funcgrad.torch.nn._reduction import legacy_get_string
+from funcgrad.torch.nn.modules.distance import PairwiseDistance
+from funcgrad.torch.nn.modules.module import Module
+
+__all__ = [
+    "BCELoss",
+    "BCEWithLogitsLoss",
+    "CosineEmbeddingLoss",
+    "CrossEntropyLoss",
+    "GaussianNLLLoss",
+    "HingeEmbeddingLoss",
+    "HuberLoss",
+    "KLDivLoss",
+    "L1Loss",
+    "MSELoss",
+    "MarginRankingLoss",
+    "MultiLabelMarginLoss",
+    "MultiLabelSoftMarginLoss",
+    "MultiMarginLoss",
+    "NLLLoss",
+    "NLLLoss2d",
+    "PoissonNLLLoss",
+    "SmoothL1Loss",
+    "SoftMarginLoss",
+    "TripletMarginLoss",
+    "TripletMarginWithDistanceLoss",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+class _Loss(Module):
+    """A loss function, whose options are the module's attributes.
+
+    Args:
+        size_average, reduce: deprecated.
+        reduction: "none", "mean" or "sum".
+
+    Attributes:
+        _options: the names of the attributes that the function takes.
+    """
+
+    _function: ClassVar[Callable[..., Tensor]]
+    _options: ClassVar[tuple[str, ...]] = ("reduction",)
+
+    def __init__(
+        self,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__()
+        if size_average is not None or reduce is not None:
+            reduction = legacy_get_string(size_average, reduce, 3)
+        self.reduction = reduction
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """The loss."""
+        return self._of(input, target)
+
+    def _of(self, *tensors: Any) -> Tensor:
+        options = {name: getattr(self, name) for name in self._options}
+        return type(self)._function(*tensors, **options)
+
+
+class _WeightedLoss(_Loss):
+    """A loss with a weight for each class or each element, which is a buffer."""
+
+    weight: Tensor | None
+    _options: ClassVar[tuple[str, ...]] = ("weight", "reduction")
+
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(size_average, reduce, reduction)
+        self.register_buffer("weight", weight)
+
+
+class L1Loss(_Loss):
+    """The absolute differences of input and target; see `functional.l1_loss`."""
+
+    _function = functional.l1_loss
+
+
+class MSELoss(_Loss):
+    """The squared differences of input and target; see `functional.mse_loss`.
+
+    >>> import funcgrad.torch as torch
+    >>> torch.nn.MSELoss()(torch.tensor([1.0, 2.0]), torch.tensor([1.0, 4.0]))
+    tensor(2.)
+    """
+
+    _function = functional.mse_loss
+
+
+class SoftMarginLoss(_Loss):
+    """`log(1 + exp(-target * input))`; see `functional.soft_margin_loss`."""
+
+    _function = functional.soft_margin_loss
+
+
+class MultiLabelMarginLoss(_Loss):
+    """How far classes that do not apply come near those that do; see `functional.multilabel_margin_loss`."""
+
+    _function = functional.multilabel_margin_loss
+
+
+class BCELoss(_WeightedLoss):
+    """The cross entropy of probabilities of one class out of two; see `functional.binary_cross_entropy`."""
+
+    _function = functional.binary_cross_entropy
+
+
+class MultiLabelSoftMarginLoss(_WeightedLoss):
+    """The mean cross entropy of one yes or no for each class; see `functional.multilabel_soft_margin_loss`."""
+
+    _function = functional.multilabel_soft_margin_loss
+
+
+class BCEWithLogitsLoss(_Loss):
+    """The cross entropy of logits of one class out of two; see `functional.binary_cross_entropy_with_logits`."""
+
+    _function = functional.binary_cross_entropy_with_logits
+    _options = ("weight", "pos_weight", "reduction")
+
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+        pos_weight: Tensor | None = None,
+    ) -> None:
+        super().__init__(size_average, reduce, reduction)
+        self.register_buffer("weight", weight)
+        self.register_buffer("pos_weight", pos_weight)
+
+
+class NLLLoss(_WeightedLoss):
+    """The negative log likelihood of classes; see `functional.nll_loss`."""
+
+    _function = functional.nll_loss
+    _options = ("weight", "ignore_index", "reduction")
+
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        size_average: bool | None = None,
+        ignore_index: int = -100,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(weight, size_average, reduce, reduction)
+        self.ignore_index = ignore_index
+
+
+class NLLLoss2d(NLLLoss):
+    """`NLLLoss` under its old name.
+
+    Warns:
+        FutureWarning: always.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        warnings.warn(
+            "`NLLLoss2d` has been deprecated. Please use `NLLLoss` instead as a drop-in replacement and see "
+            "https://pytorch.org/docs/main/nn.html#torch.nn.NLLLoss for more details.",
+            FutureWarning,
+            stacklevel=2,
+        )
+        super().__init__(*args, **kwargs)
+
+
+class CrossEntropyLoss(_WeightedLoss):
+    """The cross entropy of the softmax of logits; see `functional.cross_entropy`.
+
+    >>> import funcgrad.torch as torch
+    >>> torch.nn.CrossEntropyLoss()(torch.tensor([[0.0, 0.0]]), torch.tensor([1]))
+    tensor(0.6931)
+    """
+
+    _function = functional.cross_entropy
+    _options = ("weight", "ignore_index", "reduction", "label_smoothing")
+
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        size_average: bool | None = None,
+        ignore_index: int = -100,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+        label_smoothing: float = 0.0,
+    ) -> None:
+        super().__init__(weight, size_average, reduce, reduction)
+        self.ignore_index, self.label_smoothing = ignore_index, label_smoothing
+
+
+class PoissonNLLLoss(_Loss):
+    """The negative log likelihood of counts; see `functional.poisson_nll_loss`."""
+
+    _function = functional.poisson_nll_loss
+    _options = ("log_input", "full", "eps", "reduction")
+
+    def __init__(
+        self,
+        log_input: bool = True,
+        full: bool = False,
+        size_average: bool | None = None,
+        eps: float = 1e-8,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(size_average, reduce, reduction)
+        self.log_input, self.full, self.eps = log_input, full, eps
+
+    def forward(self, log_input: Tensor, target: Tensor) -> Tensor:
+        """The loss."""
+        return self._of(log_input, target)
+
+
+class GaussianNLLLoss(_Loss):
+    """The negative log likelihood of numbers; see `functional.gaussian_nll_loss`."""
+
+    _function = functional.gaussian_nll_loss
+    _options = ("full", "eps", "reduction")
+
+    def __init__(self, *, full: bool = False, eps: float = 1e-6, reduction: str = "mean") -> None:
+        super().__init__(None, None, reduction)
+        self.full, self.eps = full, eps
+
+    def forward(self, input: Tensor, target: Tensor, var: Any) -> Tensor:  # type: ignore[override]
+        """The loss."""
+        return self._of(input, target, var)
+
+
+class KLDivLoss(_Loss):
+    """The Kullback-Leibler divergence; see `functional.kl_div`."""
+
+    _function = functional.kl_div
+    _options = ("reduction", "log_target")
+
+    def __init__(
+        self,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+        log_target: bool = False,
+    ) -> None:
+        super().__init__(size_average, reduce, reduction)
+        self.log_target = log_target
+
+
+class SmoothL1Loss(_Loss):
+    """As `L1Loss`, but quadratic for small differences; see `functional.smooth_l1_loss`."""
+
+    _function = functional.smooth_l1_loss
+    _options = ("reduction", "beta")
+
+    def __init__(
+        self,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+        beta: float = 1.0,
+    ) -> None:
+        super().__init__(size_average, reduce, reduction)
+        self.beta = beta
+
+
+class HuberLoss(_Loss):
+    """Quadratic for small differences and linear beyond; see `functional.huber_loss`.
+
+    Raises:
+        TypeError: `delta` is no number.
+    """
+
+    _function = functional.huber_loss
+    _options = ("reduction", "delta")
+
+    def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
+        if not isinstance(delta, (float, int)):
+            raise TypeError(f"delta must be a float or int, got: {type(delta)}")
+        super().__init__(reduction=reduction)
+        self.delta = delta
+
+
+class HingeEmbeddingLoss(_Loss):
+    """The input, or how far it is below a margin; see `functional.hinge_embedding_loss`."""
+
+    _function = functional.hinge_embedding_loss
+    _options = ("margin", "reduction")
+
+    def __init__(
+        self,
+        margin: float = 1.0,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(size_average, reduce, reduction)
+        self.margin = margin
+
+
+class _OfTwoInputs(_Loss):
+    """A loss of two inputs and a target, with a margin of zero."""
+
+    _options = ("margin", "reduction")
+
+    def __init__(
+        self,
+        margin: float = 0.0,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(size_average, reduce, reduction)
+        self.margin = margin
+
+    def forward(self, input1: Tensor, input2: Tensor, target: Tensor) -> Tensor:  # type: ignore[override]
+        """The loss."""
+        return self._of(input1, input2, target)
+
+
+class CosineEmbeddingLoss(_OfTwoInputs):
+    """How far the cosine is from its target; see `functional.cosine_embedding_loss`."""
+
+    _function = functional.cosine_embedding_loss
+
+
+class MarginRankingLoss(_OfTwoInputs):
+    """How far two scores are from their order; see `functional.margin_ranking_loss`."""
+
+    _function = functional.margin_ranking_loss
+
+
+class MultiMarginLoss(_WeightedLoss):
+    """How far other classes come near the right one; see `functional.multi_margin_loss`.
+
+    Raises:
+        ValueError: `p` is neither 1 nor 2, or the weights are no vector.
+    """
+
+    _function = functional.multi_margin_loss
+    _options = ("p", "margin", "weight", "reduction")
+
+    def __init__(
+        self,
+        p: int = 1,
+        margin: float = 1.0,
+        weight: Tensor | None = None,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(weight, size_average, reduce, reduction)
+        if p not in (1, 2):
+            raise ValueError("only p == 1 and p == 2 supported")
+        if weight is not None and weight.ndim != 1:
+            raise ValueError(
+                f"MultiMarginLoss: expected weight to be None or 1D tensor, got {weight.ndim}D instead"
+            )
+        self.p, self.margin = p, margin
+
+
+class _Triplet(_Loss):
+    """A loss of an anchor, a positive and a negative."""
+
+    def _check(self, margin: float) -> None:
+        if margin <= 0:
+            raise ValueError(
+                f"{type(self).__name__}: expected margin to be greater than 0, got {margin} instead"
+            )
+
+    def forward(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor:  # type: ignore[override]
+        """The loss."""
+        return self._of(anchor, positive, negative)
+
+
+class TripletMarginLoss(_Triplet):
+    """How much farther the negative has to be; see `functional.triplet_margin_loss`.
+
+    Raises:
+        ValueError: the margin is not positive.
+    """
+
+    _function = functional.triplet_margin_loss
+    _options = ("margin", "p", "eps", "swap", "reduction")
+
+    def __init__(
+        self,
+        margin: float = 1.0,
+        p: float = 2.0,
+        eps: float = 1e-6,
+        swap: bool = False,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(size_average, reduce, reduction)
+        self._check(margin)
+        self.margin, self.p, self.eps, self.swap = margin, p, eps, swap
+
+
+class TripletMarginWithDistanceLoss(_Triplet):
+    """As `TripletMarginLoss`, with any distance; see `functional.triplet_margin_with_distance_loss`.
+
+    Raises:
+        ValueError: the margin is not positive.
+    """
+
+    _function = functional.triplet_margin_with_distance_loss
+    _options = ("distance_function", "margin", "swap", "reduction")
+
+    def __init__(
+        self,
+        *,
+        distance_function: Callable[[Tensor, Tensor], Tensor] | None = None,
+        margin: float = 1.0,
+        swap: bool = False,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(None, None, reduction)
+        self._check(margin)
+        self.distance_function = distance_function or PairwiseDistance()
+        self.margin, self.swap = margin, swap

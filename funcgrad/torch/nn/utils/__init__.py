@@ -1,0 +1,24 @@
+"""PyTorch's `torch.nn.utils`: gradients clipped, parameters as a vector, and parametrized ones."""
+
+from funcgrad.torch.nn.utils.clip_grad import (
+    _clip_grads_with_norm_ as clip_grads_with_norm_,
+)
+from funcgrad.torch.nn.utils.clip_grad import (
+    _get_total_norm as get_total_norm,
+)
+from funcgrad.torch.nn.utils.clip_grad import (
+    clip_grad_norm,
+    clip_grad_norm_,
+    clip_grad_value_,
+)
+from funcgrad.torch.nn.utils.convert_parameters import parameters_to_vector, vector_to_parameters
+
+__all__ = [
+    "clip_grad_norm",
+    "clip_grad_norm_",
+    "clip_grad_value_",
+    "clip_grads_with_norm_",
+    "get_total_norm",
+    "parameters_to_vector",
+    "vector_to_parameters",
+]

@@ -1,0 +1,179 @@
+"""PyTorch's own table of modules, `module_db`: every sample is run on PyTorch and on the shim.
+
+    python -m tests.against_pytorch.module_db [--names Linear,ReLU]
+
+prints how many samples of how many modules agree: results, gradients of inputs and of parameters, printed form, keys of the
+state, and initial values.
+"""
+
+import argparse
+import copy
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch as theirs
+
+import funcgrad.torch as ours
+
+
+def _infos() -> list[Any]:
+    from torch.testing._internal.common_modules import module_db  # takes seconds to load
+
+    return module_db
+
+
+def converted(thing: Any) -> Any:
+    """The same thing of the shim: tensors, modules and dtypes by their parts, anything else as it is."""
+    if isinstance(thing, theirs.Tensor):
+        made = ours.tensor(thing.detach().numpy(), dtype=converted(thing.dtype))
+        if isinstance(thing, theirs.nn.Parameter):
+            return ours.nn.Parameter(made, thing.requires_grad)
+        return made.requires_grad_(thing.requires_grad)
+    if isinstance(thing, theirs.dtype):
+        return getattr(ours, str(thing).split(".")[1])
+    if isinstance(thing, theirs.device):
+        return ours.device(str(thing))
+    if isinstance(thing, (list, tuple)) and type(thing) in (list, tuple):
+        return type(thing)([converted(each) for each in thing])
+    if isinstance(thing, dict):
+        return {key: converted(each) for key, each in thing.items()}
+    return thing
+
+
+class _Side:
+    """One sample on one side.
+
+    Attributes:
+        module: the module.
+        results: what its call returned, flat.
+        gradients: of the inputs and parameters.
+    """
+
+    def __init__(self, torch: Any, kind: type, sample: Any, give: Any, training: bool) -> None:
+        made, given = sample.constructor_input, sample.forward_input
+        torch.manual_seed(0)
+        options = give(copy.deepcopy(made.kwargs))
+        self.module = kind(*give(copy.deepcopy(made.args)), **options)
+        self.initial = {name: each.detach().numpy().copy() for name, each in self.module.state_dict().items()}  # fmt: skip
+        self.module.train(training)
+        args, kwargs = leaves(give, given.args), leaves(give, given.kwargs)
+        result = self.module(*args, **kwargs)
+        self.results = [each for each in flat(result) if isinstance(each, torch.Tensor)]
+        wanting = [each for each in self.results if each.requires_grad]
+        if wanting:
+            total = sum((each * each).sum() for each in wanting)
+            (total.real if total.is_complex() else total).backward()
+        tensors = [each for each in flat([args, kwargs]) if isinstance(each, torch.Tensor) and each.is_leaf]  # fmt: skip
+        self.gradients = [each.grad for each in [*tensors, *self.module.parameters()]]
+
+
+def leaves(give: Any, thing: Any) -> Any:
+    """Arguments of one side, with results of ops as leaves."""
+    if isinstance(thing, theirs.Tensor):
+        return give(thing.detach().clone().requires_grad_(thing.requires_grad))
+    if type(thing) in (list, tuple):
+        return type(thing)([leaves(give, each) for each in thing])
+    if isinstance(thing, dict):
+        return {key: leaves(give, each) for key, each in thing.items()}
+    return give(thing)
+
+
+def flat(thing: Any) -> Iterator[Any]:
+    """The leaves of nested lists, tuples and dictionaries."""
+    if isinstance(thing, dict):
+        thing = list(thing.values())
+    if isinstance(thing, (list, tuple)):
+        for each in thing:
+            yield from flat(each)
+    else:
+        yield thing
+
+
+def differences(kind: str, sample: Any, training: bool) -> list[str]:
+    """How the two sides differ on a sample; empty if they agree."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        expected = _Side(theirs, getattr(theirs.nn, kind), sample, copy.deepcopy, training)
+        try:
+            mine = _Side(ours, getattr(ours.nn, kind), sample, converted, training)
+        except Exception as error:
+            return [f"{type(error).__name__}: {error}"]
+    found = []
+    if repr(mine.module).replace("funcgrad.torch", "torch") != repr(expected.module):
+        found.append(f"printed as {mine.module!r}, not {expected.module!r}")
+    if list(mine.initial) != list(expected.initial):
+        found.append(f"state keys {list(mine.initial)}")
+    else:
+        found += [
+            f"initial {name}"
+            for name, each in expected.initial.items()
+            if not np.array_equal(each, mine.initial[name], equal_nan=True)
+        ]
+    for what in ("results", "gradients"):
+        found += _apart(what, getattr(mine, what), getattr(expected, what))
+    return found
+
+
+def _apart(what: str, mine: list[Any], expected: list[Any]) -> list[str]:
+    if len(mine) != len(expected):
+        return [f"{len(mine)} {what}, not {len(expected)}"]
+    found = []
+    for k, (one, other) in enumerate(zip(mine, expected, strict=True)):
+        if one is None or other is None:
+            if one is not other:
+                found.append(f"{what}[{k}] is {one}, not {other}")
+            continue
+        a, b = (each.detach().numpy() for each in (one, other))
+        if a.dtype != b.dtype or a.shape != b.shape:
+            found.append(f"{what}[{k}] is {a.dtype}{a.shape}, not {b.dtype}{b.shape}")
+        elif not np.allclose(a, b, rtol=1e-4, atol=1e-5 * max(1, np.abs(b).max(initial=0)), equal_nan=True):  # fmt: skip
+            found.append(f"{what}[{k}] differs by {np.nanmax(np.abs(a - b)):.1e}")
+    return found
+
+
+def cases(names: set[str] | None = None) -> Iterator[tuple[str, Any, bool]]:
+    """Every module that the shim has, with each sample, in training and in evaluation."""
+    for info in _infos():
+        kind = info.module_cls.__name__
+        if info.module_cls.__module__.startswith("torch.nn.modules") and (
+            names is None or kind in names
+        ):
+            for training in (True, False):
+                theirs.manual_seed(1)
+                samples = info.module_inputs_func(
+                    info, device="cpu", dtype=theirs.float32, requires_grad=True, training=training
+                )
+                for sample in samples:
+                    yield kind, sample, training
+
+
+def main() -> None:
+    """Print the tally."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--names")
+    given = parser.parse_args().names
+    names = set(given.split(",")) if given else None
+    offered: dict[str, list[int]] = {}
+    lacking = set()
+    for kind, sample, training in cases(names):
+        if not hasattr(ours.nn, kind):
+            lacking.add(kind)
+            continue
+        if sample.forward_input is None:
+            continue
+        count = offered.setdefault(kind, [0, 0])
+        count[0] += 1
+        found = differences(kind, sample, training)
+        count[1] += not found
+        if found:
+            print(kind, sample.constructor_input.args, sample.constructor_input.kwargs, found)
+    agree, samples = (sum(each[k] for each in offered.values()) for k in (1, 0))
+    print(
+        f"{len(offered)} modules, {samples} samples, {agree} agree; not offered: {sorted(lacking)}"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,32 @@
+"""Training scripts in the manner of tutorials print on the shim what they print on PyTorch; numbers may differ in the last digits."""
+
+import contextlib
+import io
+import re
+import warnings
+from pathlib import Path
+
+import pytest
+
+from tests.both_sides import ours, theirs
+
+SCRIPTS = sorted((Path(__file__).parent / "scripts").glob("*.py"))
+NUMBER = re.compile(r"-?\d+\.\d+(?:e[-+]\d+)?")
+
+
+def printed(torch, script):
+    """What a script prints when `torch` is this side."""
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        exec(compile(script.read_text(), script.name, "exec"), {"torch": torch, "__name__": "__main__"})  # fmt: skip
+    return out.getvalue().replace("funcgrad.torch", "torch")
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
+def test_a_script_prints_what_it_prints_on_pytorch(script):
+    expected, mine = printed(theirs, script), printed(ours, script)
+    assert len(expected.splitlines()) > 3
+    assert NUMBER.sub("#", mine) == NUMBER.sub("#", expected)
+    for a, b in zip(NUMBER.findall(mine), NUMBER.findall(expected), strict=True):
+        assert float(a) == pytest.approx(float(b), rel=1e-3, abs=2e-4), expected
