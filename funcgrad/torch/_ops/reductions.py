@@ -13,6 +13,7 @@ from funcgrad.engine.unrolled import record_one
 from funcgrad.torch._ops.out import CASTS, store
 from funcgrad.torch._ops.row import (
     BOOL,
+    FLOAT,
     INEXACT,
     SAME,
     WIDE,
@@ -29,7 +30,14 @@ from funcgrad.torch._ops.row import (
 from funcgrad.torch._tensor.in_place import watch
 from funcgrad.torch._tensor.registry import publish
 from funcgrad.torch._tensor.tensor import Tensor, tensor_of
-from funcgrad.torch._types.dtypes import as_dtype, bool_, dtype, int64, uint8
+from funcgrad.torch._types.dtypes import (
+    as_dtype,
+    bool_,
+    dtype,
+    get_default_dtype,
+    int64,
+    uint8,
+)
 
 Dims = int | tuple[int, ...] | list[int] | None
 
@@ -50,7 +58,7 @@ def reduction(
         name: PyTorch's name.
         function: the JAX function of (x, axis, keepdims).
         nodes: the graph node's names: over all dimensions, and over some.
-        rule: the dtype rule: `WIDE`, `INEXACT`, `SAME` or `BOOL`.
+        rule: the dtype rule: `WIDE`, `INEXACT`, `FLOAT`, `SAME` or `BOOL`.
         saves, refuses, out: as in `Row`.
     """
 
@@ -89,6 +97,8 @@ def _stored(row: Row, input: Tensor, wanted: dtype | None) -> dtype | None:
         return given
     if row.dtype is WIDE and not inexact:
         return int64
+    if row.dtype is FLOAT and not inexact:
+        return get_default_dtype()
     if row.dtype is BOOL and given is not uint8:
         return bool_
     return None
@@ -169,9 +179,7 @@ reduction(
     refuses=(no_kernel("c", "min_values_cpu"),),
     out=_SAME_OUT,
 )
-reduction(
-    "logsumexp", jax.scipy.special.logsumexp, ("LogsumexpBackward0",) * 2, INEXACT, saves=_BOTH
-)
+reduction("logsumexp", jax.scipy.special.logsumexp, ("LogsumexpBackward0",) * 2, FLOAT, saves=_BOTH)
 reduction(
     "all",
     jnp.all,

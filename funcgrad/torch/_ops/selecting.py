@@ -1,5 +1,6 @@
 """Ops that gather or put elements by masks and by index tensors. One row an op."""
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,7 @@ from funcgrad.engine.values import is_tracer
 from funcgrad.torch._levels.refusals import DYNAMIC_SHAPE, MASK_SELECTED
 from funcgrad.torch._memory.geometry import permute, wrap_dim
 from funcgrad.torch._memory.storages import view_of
+from funcgrad.torch._ops.conversions import to
 from funcgrad.torch._ops.index_put import first_outside, place_of_mask, put
 from funcgrad.torch._ops.out import EXACT, store
 from funcgrad.torch._ops.row import PROMOTED, Array, Dim, Factor, Index, Indices, Operand, op
@@ -20,7 +22,8 @@ from funcgrad.torch._tensor.operands import check_broadcast, laid_out
 from funcgrad.torch._tensor.registry import publish
 from funcgrad.torch._tensor.tensor import Tensor, concrete, place, tensor_of, without_history
 from funcgrad.torch._tensor.view import geometry
-from funcgrad.torch._types.dtypes import bool_, int64, kernel_name
+from funcgrad.torch._types.dtypes import bool_, int64, kernel_name, uint8
+from funcgrad.torch._types.numbers import kind_of
 
 # ------------------------------------------------------------------------------------------- where
 
@@ -30,7 +33,7 @@ def _check_where(a: Aval, b: Aval, condition: Aval) -> None:
     check_broadcast(condition, Aval(np.broadcast_shapes(a.shape, b.shape), a.dtype))
 
 
-@op("where.self", "WhereBackward0", dtype=PROMOTED, check=_check_where)
+@op("where.self", "WhereBackward0", dtype=PROMOTED, check=_check_where, fits=False)
 def _where(condition: Index, input: Operand, other: Operand) -> Any:
     return jnp.where(condition, input, other)
 
@@ -45,12 +48,23 @@ def where(
     >>> torch.where(x > 0, x, 0.0)
     tensor([0., 2.])
     """
+    if not isinstance(condition, Tensor):
+        raise TypeError(
+            f"where(): argument 'condition' (position 1) must be Tensor, not {kind_of(condition)}"
+        )
     if input is None and other is None:
         return _nonzero("where", condition, True)
     if out is not None:
         given = (condition, input, other)
         words = "Expected out type to be {Wanted} but got {Given}"
         return store("where", out, given, lambda: where(condition, input, other), words)
+    if condition.dtype is uint8:
+        warnings.warn(
+            "where received a uint8 condition tensor. This behavior is deprecated and will be removed in a future version "
+            "of PyTorch. Use a boolean condition instead.",
+            stacklevel=2,
+        )
+        condition = to(condition, bool_)
     if condition.dtype is not bool_:
         raise RuntimeError(
             "where expected condition to be a boolean tensor, but got a tensor with dtype "
@@ -436,23 +450,23 @@ def _vector(name: str, index: Tensor) -> Tensor:
 
 
 def _check_add(input: Tensor, dim: int, index: Tensor, source: Tensor, alpha: Any) -> Any:
+    index = _vector("index_add", index)
+    sizes, given = list(input.shape), list(source.shape)
+    if index.numel() != (given[dim] if dim < len(given) else 1):
+        raise RuntimeError(
+            f"index_add_(): Number of indices ({index.numel()}) should be equal to source.size(dim): "
+            f"({given[dim] if given else 1}), for dim: {dim}"
+        )
     if source.dtype is not input.dtype:
         raise RuntimeError(
             f"index_add_(): self ({input.dtype.scalar_type}) and source ({source.dtype.scalar_type}) must have the same "
             "scalar type"
         )
-    index = _vector("index_add", index)
-    sizes, given = list(input.shape), list(source.shape)
     same = sizes[:dim] + sizes[dim + 1 :] == given[:dim] + given[dim + 1 :]
     if input.ndim and not (same and len(sizes) == len(given)):
         raise RuntimeError(
             "source tensor shape must match self tensor shape, excluding the specified dimension. Got self.shape = "
             f"{sizes} source.shape = {given}"
-        )
-    if index.numel() != (given[dim] if given else 1):
-        raise RuntimeError(
-            f"index_add_(): Number of indices ({index.numel()}) should be equal to source.size(dim): "
-            f"({given[dim] if given else 1}), for dim: {dim}"
         )
     _check_bounds(index, _length(input, dim), lambda bad: IndexError("index out of range in self"))
     return [input, dim, index, source, alpha]

@@ -45,6 +45,7 @@ def _check_alpha(input: Any, other: Any, alpha: Any) -> None:
     "add.alpha",
     "AddBackward0",
     dtype=PROMOTED,
+    accumulates=True,
     check=check_broadcast,
     prepare=_check_alpha,
     laid_out=CASTS,
@@ -58,6 +59,7 @@ def _add(input: Array, other: Operand, *, alpha: Factor) -> Any:
     "sub.alpha",
     "SubBackward0",
     dtype=PROMOTED,
+    accumulates=True,
     check=check_broadcast,
     prepare=_check_alpha,
     laid_out=CASTS,
@@ -88,7 +90,7 @@ def _publish_scaled(
         )
 
     names = (name, {"add": "add", "sub": "subtract"}[name])
-    publish(named(function, name), *dict.fromkeys(names))
+    publish(named(function, name), *dict.fromkeys(names), checks_input=True)
     plain.publish_in_place(stored, tuple(dict.fromkeys(names)))
     for each in (*operators, *reflected):
         publish(plain.operator(), each, function=False)
@@ -119,6 +121,8 @@ def _check_division(input: Any, tensor1: Any, tensor2: Any, value: Any) -> None:
     "addcdiv",
     "AddcdivBackward0",
     dtype=PROMOTED,
+    accumulates=True,
+    exact_numbers=True,
     check=check_broadcast,
     prepare=_check_division,
     named_first=(1,),
@@ -135,6 +139,8 @@ def addcdiv(input: Array, tensor1: Array, tensor2: Array, *, value: Factor = 1) 
     "addcmul",
     "AddcmulBackward0",
     dtype=PROMOTED,
+    accumulates=True,
+    exact_numbers=True,
     refuses=(no_kernel("b", "addcmul_cpu_out"),),
     check=check_broadcast,
     named_first=(1,),
@@ -180,6 +186,7 @@ def _check_same_dtype(input: Tensor, end: Tensor, weight: Any) -> None:
     "lerp.Tensor",
     "LerpBackward1",
     dtype=PROMOTED,
+    accumulates=True,
     check=check_broadcast,
     prepare=_check_same_dtype,
     named_first=(1, 0),
@@ -194,6 +201,8 @@ def _lerp_tensor(input: Array, end: Array, weight: Array) -> Any:
     "lerp.Scalar",
     "LerpBackward0",
     dtype=PROMOTED,
+    accumulates=True,
+    exact_numbers=True,
     check=check_broadcast,
     prepare=_check_same_dtype,
     laid_out=CASTS,
