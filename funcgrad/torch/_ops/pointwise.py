@@ -212,9 +212,9 @@ RSUB = two(
     lambda a, b: b - a,
     "RsubBackward1",
     SAME,
+    public=False,
     in_place=False,
     check=check_subtraction,
-    operators=("__rsub__",),
 )
 MUL = two(
     "mul",

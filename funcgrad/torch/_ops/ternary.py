@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from funcgrad.torch._ops.elementwise import Elementwise
 from funcgrad.torch._ops.out import CASTS, store
-from funcgrad.torch._ops.pointwise import ADD, SUB
+from funcgrad.torch._ops.pointwise import ADD, RSUB, SUB, check_subtraction
 from funcgrad.torch._ops.row import (
     PROMOTED,
     Array,
@@ -98,6 +98,32 @@ def _publish_scaled(
 
 _publish_scaled(ADD, _add, ("__add__",), ("__radd__",))
 _publish_scaled(SUB, _sub, ("__sub__",), ())
+
+
+@op(
+    "rsub.alpha",
+    "RsubBackward0",
+    node_of_number="RsubBackward1",
+    dtype=PROMOTED,
+    accumulates=True,
+    check=check_subtraction,
+    prepare=_check_alpha,
+    laid_out=CASTS,
+)
+def _rsub(input: Array, other: Operand, *, alpha: Factor) -> Any:
+    return other - alpha * input
+
+
+def rsub(input: Tensor, other: Any, *, alpha: Any = 1) -> Tensor:
+    """`other - alpha * input`, element by element."""
+    if alpha == 1 and not isinstance(other, Tensor):
+        return _RSUB(input, other)
+    return _rsub(input, other, alpha=alpha)
+
+
+_RSUB = RSUB.binary()
+publish(rsub, method=False)
+publish(RSUB.operator(), "__rsub__", function=False)
 
 
 # ------------------------------------------------------------------------------------------- with a factor

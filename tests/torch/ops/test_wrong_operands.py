@@ -26,6 +26,8 @@ from tests.both_sides import assert_same, ours, outcome, theirs
         "torch.meshgrid(torch.ones(2), 3, indexing='ij')",
         "torch.meshgrid(torch.ones(2), torch.ones(2), indexing='yx')",
         "torch.where(3)",
+        "torch.arange(5.0).masked_scatter(torch.tensor([True, False]), torch.arange(9.0))",
+        "torch.ones(2).long().masked_fill(torch.tensor(True), torch.tensor(1j))",
     ],
 )
 def test_operands_that_do_not_fit_are_refused_in_pytorchs_words(call):
@@ -67,6 +69,8 @@ def test_a_function_without_its_input_is_refused():
         "r = torch.tensor([1, 2]).logsumexp(0)",
         "r = torch.tensor([True, False]).logsumexp(0)",
         "r = torch.linspace(-1, 1, 7)",
+        "r = w.masked_scatter(m, torch.arange(6.0))",
+        "r = torch.ones(2).masked_fill(torch.tensor(True), torch.tensor(0j))",
     ],
 )
 def test_warnings_and_results_are_pytorchs(program):
