@@ -305,9 +305,11 @@ class Elementwise:
         return without_derivative(self.row.title, compute, first, second)
 
     def reflected(self) -> Callable[[Any, Any], Any]:
-        """The operator for a number on the left."""
+        """The operator for a number on the left, or for a tensor that a caller gives it."""
 
         def method(self_: Any, other: Any) -> Any:
+            if isinstance(other, Tensor):
+                return self.computed(other, self_)
             if isinstance(other, NUMBERS):
                 return self.computed(self.number_beside(self_, other), self_)
             return NotImplemented
