@@ -1,5 +1,6 @@
 """Sums, means and the like: ops that reduce dimensions. One row an op."""
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -155,11 +156,19 @@ def _function(over_all: Row, over_dims: Row) -> Callable[..., Tensor]:
     return reduce
 
 
+def _mean(x: Any, axis: Any, keepdims: bool) -> Any:
+    """The sum divided by the count, in float64: XLA multiplies by the reciprocal of a count that it knows."""
+    total = jnp.sum(x, axis=axis, keepdims=keepdims)
+    dims = range(x.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    count = math.prod([x.shape[k] for k in dims])
+    return (total.astype(np.promote_types(x.dtype, np.float64)) / count).astype(x.dtype)
+
+
 _BOTH = "self result"
 _SAME_OUT = "Expected the dtype for input and out to match, but got {Wanted} for input's dtype and {Given} for out's dtype."
 _BOOL_OUT = "{name} only supports bool tensor for result, got: {{Given}}"
 reduction("sum", jnp.sum, ("SumBackward0", "SumBackward1"), WIDE)
-reduction("mean", jnp.mean, ("MeanBackward0", "MeanBackward1"), INEXACT)
+reduction("mean", _mean, ("MeanBackward0", "MeanBackward1"), INEXACT)
 reduction("prod", jnp.prod, ("ProdBackward0", "ProdBackward1"), WIDE, saves=_BOTH)
 reduction(
     "amax",
