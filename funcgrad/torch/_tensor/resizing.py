@@ -163,7 +163,7 @@ def set_(
     if wanted and type(self) is ViewTensor:
         raise RuntimeError("set_: a view that requires grad cannot be set to another memory")
     if wanted:
-        given = [(each._node, each._nr) for each in (self, source) if each._node is not None]
+        given = [each._edge() for each in (self, source) if each._current_node() is not None]
         rebase(self, _NotImplementedNode(tuple(given), (memory.aval,)), 0)
     self._move_to(shared(self._storage, memory))
     self._storage.version += 1
