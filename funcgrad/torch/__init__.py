@@ -21,6 +21,7 @@ from funcgrad.torch import (
     autograd,
     func,
     optim,
+    return_types,
     serialization,
     utils,
 )

@@ -73,6 +73,22 @@ def array_written(torch):
     return x.tolist()
 
 
+def unlike_an_array(torch):
+    return np.array(torch.ones(2) != np.array([1.0, 2.0])).tolist()
+
+
+def array_reversed(torch):
+    return torch.tensor(np.arange(3)[::-1]).tolist()
+
+
+def two_numbers_added(torch):
+    return torch.add(2, 3).item()
+
+
+def set_to_more(torch):
+    return torch.zeros(0).set_(torch.ones(2), 0, (3,)).shape
+
+
 def numbers_written(torch):
     x = torch.ones(2)
     x.numpy()[0] = 5
@@ -319,6 +335,10 @@ TABLE = {
     greater_zero: ("0.0", "-0.0"),
     sum_of_minus_zero: ("-0.0", "0.0"),
     array_written: ([1.0, 1.0], [5.0, 1.0]),
+    unlike_an_array: ([False, True], True),
+    array_reversed: ([2, 1, 0], "negative strides"),
+    two_numbers_added: ("must be Tensor, not int", 5),
+    set_to_more: (GROWS, (3,)),
     numbers_written: ("read-only", [5.0, 1.0]),
     compared_with_a_large_number: ("without overflow", [False]),
     added_to_itself_transposed: ([[0.0, 6.0], [6.0, 12.0]], [[0.0, 6.0], [10.0, 12.0]]),

@@ -26,6 +26,7 @@ class FunctionCtx:
     Attributes:
         needs_input_grad: for each argument, whether it needs a gradient.
         to_save, dirty_tensors, non_differentiable: the tensors saved and marked, until `forward` returns.
+        primals_of_jvp: the arguments, inside `funcgrad.pure` of a function that has a `jvp`.
     """
 
     needs_input_grad: tuple[bool, ...] = ()
@@ -33,6 +34,7 @@ class FunctionCtx:
     dirty_tensors: tuple[Any, ...] | None = None
     non_differentiable: tuple[Any, ...] | None = None
     saved_for_forward: tuple[Any, ...] = ()
+    primals_of_jvp: tuple[Any, ...] | None = None
     materialize_grads = True
     _materialize_non_diff_grads = True
 

@@ -122,7 +122,7 @@ class Program:
             grad_mode(True),
         ):
             edges = {
-                k: _edge(tensor)
+                k: edge_of(tensor)
                 for k, tensor in enumerate(tensors)
                 if self.transformed and tensor._storage.aval.inexact
             }
@@ -198,7 +198,7 @@ class Program:
             given, cotangents = self._split(tensors)
             results = self._tape(given, edges, wanted)
             cotangents = [_conjugated(each) for each in cotangents]
-            pulled = _pulled(results, cotangents, [edges[k] for k in wanted], graph)
+            pulled = pull(results, cotangents, [edges[k] for k in wanted], graph)
             return [
                 _zeros(tensors[k]) if gradient is None else _conjugated(gradient)
                 for k, gradient in zip(wanted, pulled, strict=True)
@@ -213,15 +213,15 @@ class Program:
             given, tangents = self._split(tensors)
             results = self._tape(given, edges, wanted)
             cotangents = [_zeros(result).requires_grad_() for result in results]
-            ends = [_edge(each) for each in cotangents]
-            pulled = _pulled(results, cotangents, [edges[k] for k in wanted], True)
+            ends = [edge_of(each) for each in cotangents]
+            pulled = pull(results, cotangents, [edges[k] for k in wanted], True)
             _check_linear(results, pulled, [node for node, _ in ends])
             pairs = [
                 (gradient, tangent)
                 for gradient, tangent in zip(pulled, tangents, strict=True)
                 if gradient is not None
             ]
-            pushed = _pulled([a for a, _ in pairs], [b for _, b in pairs], ends, graph)
+            pushed = pull([a for a, _ in pairs], [b for _, b in pairs], ends, graph)
             return [
                 _zeros(result) if tangent is None else tangent
                 for result, tangent in zip(results, pushed, strict=True)
@@ -250,14 +250,14 @@ class Program:
         return Program(body, enter, self.count + more, every_graph=self.every_graph)
 
 
-def _edge(tensor: Tensor) -> Edge:
+def edge_of(tensor: Tensor) -> Edge:
     """The edge of an input. A tensor with a node keeps it; any other gets an `ArgumentNode`."""
     if tensor._current_node() is None:
         tensor._set_edge(ArgumentNode(tensor._storage.aval))
     return tensor._edge()
 
 
-def _pulled(
+def pull(
     results: Tensors, cotangents: Tensors, ends: Sequence[Edge], graph: bool
 ) -> list[Tensor | None]:
     """The gradients that arrive at these edges; None if none does."""

@@ -49,7 +49,8 @@ def pure(
 
     **State** from outside is not touched. It is an error to write to a tensor that is not an argument, to ask for its
     gradient, or to draw random numbers inside a transformation. With `state`, outside tensors and optimizers go in and
-    come out as arrays.
+    come out as arrays. A generator cannot, because its numbers are drawn outside of JAX: draw them outside the function, and
+    pass them as an argument.
 
     Args:
         function: takes and returns tensors, in any pytree; anything that is not an array passes unchanged.

@@ -6,9 +6,10 @@ PyTorch's design: https://docs.pytorch.org/docs/stable/notes/extending.func.html
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from funcgrad.engine import Storage, Value, local
+from funcgrad.engine import Storage, Value, grad_mode, local
 from funcgrad.engine.levels import BatchLevel, DualLevel, GradLevel, Level, TangentLevel
 from funcgrad.engine.values import Wrapped
+from funcgrad.torch._compile.derivatives import edge_of, pull
 from funcgrad.torch._func.batching import batch_of
 from funcgrad.torch._func.inputs import leave, looked_at, settled_tensor
 from funcgrad.torch._levels.storages import DetachedStorage, dual_of
@@ -129,6 +130,34 @@ def _tangents(ctx: Any, primals: Sequence[Any], tangents: Sequence[Any]) -> list
         else tangent
         for primal, tangent in zip(primals, tangents, strict=True)
     ]
+
+
+def transposed(cls: Any, ctx: Any, primals: Sequence[Any], cotangents: Sequence[Any]) -> Any:
+    """The gradients of a function that has only a `jvp`: its transpose, since tangents are linear.
+
+    Args:
+        cls: the function.
+        ctx: its context.
+        primals: its arguments.
+        cotangents: the gradients of its results.
+    """
+    graph = local.recorder.grad_enabled
+    with grad_mode(True):
+        given = _tangents(ctx, primals, [None] * len(primals))
+        ends = {
+            k: edge_of(each.requires_grad_())
+            for k, each in enumerate(given)
+            if isinstance(each, Tensor) and each._storage.value.aval.inexact
+        }
+        carried = _as_tuple(cls.jvp(_Context(ctx, ctx.saved_for_forward), *given))
+    pairs = [
+        (tangent, cotangent)
+        for tangent, cotangent in zip(carried, cotangents, strict=True)
+        if isinstance(tangent, Tensor) and cotangent is not None
+    ]
+    found = pull([a for a, _ in pairs], [b for _, b in pairs], list(ends.values()), graph)
+    gradients = dict(zip(ends, found, strict=True))
+    return tuple([gradients.get(k) for k in range(len(primals))])
 
 
 def _checked(carried: Any, outputs: Sequence[Any]) -> list[Any]:

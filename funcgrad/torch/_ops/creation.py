@@ -426,7 +426,7 @@ def from_numpy(ndarray: np.ndarray, /) -> Tensor:
     """A copy of a NumPy array as a tensor. PyTorch shares the memory; JAX's arrays are immutable, so here it is a copy.
 
     Raises:
-        TypeError: `array` is not a NumPy array, or PyTorch does not have its dtype.
+        TypeError: `ndarray` is not a NumPy array, or PyTorch does not have its dtype.
     """
     if not isinstance(ndarray, np.ndarray):
         raise TypeError(f"expected np.ndarray (got {kind_of(ndarray)})")
@@ -653,16 +653,18 @@ def _spaced(
 
 
 def _steps(first: Any, last: Any, count: int) -> np.ndarray:
-    """Numbers from `start` to `end`. As in PyTorch, they are computed from either end to the middle, in the dtype itself.
+    """Numbers from `start` to `end`. As in PyTorch, they are computed from either end to the middle.
 
-    Integers are counted in float64, and to be cut.
+    PyTorch multiplies and adds with one rounding (fused), which a wider type gives here. Integers are counted in float64,
+    and to be cut.
     """
     kind = np.float64 if first.dtype.kind in "iu" else first.dtype.type
+    wide = {np.float32: np.float64, np.float64: np.longdouble}.get(kind, kind)
     first, last, places = kind(first), kind(last), np.arange(count)
     with np.errstate(all="ignore"):
-        step = kind((last - first) / kind(max(count - 1, 1)))
-        up = first + step * places.astype(kind)
-        down = last - step * (count - 1 - places).astype(kind)
+        step = wide(kind((last - first) / kind(max(count - 1, 1))))
+        up = wide(first) + step * places.astype(wide)
+        down = wide(last) - step * (count - 1 - places).astype(wide)
         return np.where(places < max(count // 2, count == 1), up, down).astype(kind)
 
 

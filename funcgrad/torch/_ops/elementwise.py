@@ -15,7 +15,16 @@ from funcgrad.engine.ops import remember
 from funcgrad.engine.unrolled import record_one, record_two
 from funcgrad.torch._memory.storages import DataStorage, ViewStorage
 from funcgrad.torch._ops.out import CASTS, store
-from funcgrad.torch._ops.row import BOOL, FLOAT, Argument, Role, Row, named
+from funcgrad.torch._ops.row import (
+    BOOL,
+    FLOAT,
+    HALF,
+    Argument,
+    Role,
+    Row,
+    accumulating,
+    named,
+)
 from funcgrad.torch._ops.undifferentiable import without_derivative
 from funcgrad.torch._tensor.in_place import in_place, watch, writable, write
 from funcgrad.torch._tensor.operands import (
@@ -23,11 +32,11 @@ from funcgrad.torch._tensor.operands import (
     check_broadcast,
     check_castable,
     check_result_fits,
+    compared_number,
     laid_out,
     number,
     of_array,
     promoted,
-    stored_number,
 )
 from funcgrad.torch._tensor.registry import publish
 from funcgrad.torch._tensor.tensor import Tensor, tensor_of
@@ -119,15 +128,14 @@ class Elementwise:
         self.in_place_by_types: dict[tuple[Aval, ...], Op] = forgotten_with_default_dtype({})
         self.numbers: dict[tuple[Aval, type], Aval] = forgotten_with_default_dtype({})
         self.saves_result = "result" in row.watches
-        # A comparison takes only a number that fits the dtype: one that wrapped around would compare as another number.
-        self.number = stored_number if row.dtype is BOOL else number
+        self.number = compared_number if row.dtype is BOOL else number
 
     def publish(self, names: tuple[str, ...], reflected: tuple[str, ...]) -> None:
         """Publish the op as a function, a method, an operator, and in place."""
         row = self.row
         unary = len(row.arguments) == 1
         function = named(self.unary() if unary else self.binary(), row.name, _own_doc(row.function))
-        publish(function, *names)
+        publish(function, *names, checks_input=True)
         for each in row.operators:
             publish(function if unary else self.operator(), each, function=False)
         for each in reflected:
@@ -153,12 +161,19 @@ class Elementwise:
         known = self.ops.get((compute, store))
         if known is None:
             row = self.row
-            function, masked = row.function, row.masked
+            # Half precision is rounded once, at the end, as in PyTorch's kernels.
+            function, masked = accumulating(row.function), row.masked
+            exact = row.exact_numbers and compute is not None and compute.numpy_dtype in HALF
 
             def cast(*arrays: Any) -> Any:
                 bools = [array.dtype == bool for array in arrays]
                 if compute is not None:
-                    arrays = tuple(array.astype(compute.numpy_dtype) for array in arrays)
+                    arrays = tuple(
+                        array
+                        if exact and array.dtype == np.float32 and not array.ndim
+                        else array.astype(compute.numpy_dtype)
+                        for array in arrays
+                    )
                 if masked is not None and any(bools) and not all(bools):
                     mask, other = arrays if bools[0] else arrays[::-1]
                     result = masked(mask != 0, other)
@@ -199,7 +214,11 @@ class Elementwise:
         """The type that a Python number takes beside `a`."""
         if self.row.check is not None:
             self.row.check(a._storage.aval, Aval((), promoted((value,)).numpy_dtype))
-        aval = Aval((), self.computed_in((a, value)).numpy_dtype)
+        dtype = self.computed_in((a, value)).numpy_dtype
+        # Beside a 0-d tensor a wider number would decide the dtype.
+        if self.row.exact_numbers and dtype in HALF and a._storage.aval.shape:
+            dtype = np.dtype(np.float32)
+        aval = Aval((), dtype)
         return remember(self.numbers, (a._storage.aval, type(value)), aval)
 
     def number_beside(self, a: Variable, value: Any) -> Variable:
@@ -286,9 +305,11 @@ class Elementwise:
         return without_derivative(self.row.title, compute, first, second)
 
     def reflected(self) -> Callable[[Any, Any], Any]:
-        """The operator for a number on the left."""
+        """The operator for a number on the left, or for a tensor that a caller gives it."""
 
         def method(self_: Any, other: Any) -> Any:
+            if isinstance(other, Tensor):
+                return self.computed(other, self_)
             if isinstance(other, NUMBERS):
                 return self.computed(self.number_beside(self_, other), self_)
             return NotImplemented

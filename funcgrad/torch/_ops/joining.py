@@ -1,5 +1,6 @@
 """Ops that join tensors, repeat one, or reorder its elements."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from operator import index
 from typing import Any
@@ -13,6 +14,7 @@ from funcgrad.torch._ops.row import PROMOTED, Array, Arrays, Dim, Dims, op
 from funcgrad.torch._ops.views import views
 from funcgrad.torch._tensor.registry import publish
 from funcgrad.torch._tensor.tensor import Tensor
+from funcgrad.torch._types.numbers import kind_of
 from funcgrad.torch._types.variadic import variadic
 
 Tensors = Sequence[Tensor]
@@ -286,15 +288,36 @@ def tile(input: Tensor, *dims: Any) -> Tensor:
 publish(tile)
 
 
-def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
-    """Vectors expanded over a grid, one dimension for each vector."""
+def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
+    """Vectors expanded over a grid, one dimension for each vector.
+
+    Args:
+        tensors: the vectors, or one sequence of them.
+        indexing: "ij", or "xy" to swap the first two dimensions.
+
+    Warns:
+        UserWarning: no `indexing` is given; it is "ij" then.
+    """
     given = (
         list(tensors[0]) if len(tensors) == 1 and not isinstance(tensors[0], Tensor) else tensors
     )
-    swap = indexing == "xy" and len(given) > 1
+    if indexing is None:
+        warnings.warn(
+            "torch.meshgrid: in an upcoming release, it will be required to pass the indexing argument.",
+            stacklevel=2,
+        )
     if not given:
         raise RuntimeError("meshgrid expects a non-empty TensorList")
-    for each in given:
+    if indexing not in (None, "ij", "xy"):
+        raise RuntimeError(
+            f'torch.meshgrid: indexing must be one of "xy" or "ij", but received: {indexing}'
+        )
+    swap = indexing == "xy" and len(given) > 1
+    for k, each in enumerate(given):
+        if not isinstance(each, Tensor):
+            raise TypeError(
+                f"expected Tensor as element {k} in argument 0, but got {kind_of(each)}"
+            )
         if each.dtype is not given[0].dtype:
             raise RuntimeError("meshgrid expects all tensors to have the same dtype")
         if each.ndim > 1:

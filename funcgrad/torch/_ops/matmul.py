@@ -1,10 +1,12 @@
 """Matrix products. The operands' dimensions decide which product `@` is; PyTorch's errors refuse operands that do not fit."""
 
+import math
 from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from funcgrad.engine import Aval, record
 from funcgrad.engine.unrolled import record_two
@@ -12,10 +14,10 @@ from funcgrad.torch._ops.out import EXACT, store
 from funcgrad.torch._ops.row import Array, no_kernel, op
 from funcgrad.torch._ops.views import views
 from funcgrad.torch._ops.views.reshaped_in_place import squeeze_
-from funcgrad.torch._tensor.operands import of_array
+from funcgrad.torch._tensor.operands import check_broadcast, of_array
 from funcgrad.torch._tensor.registry import publish
 from funcgrad.torch._tensor.tensor import Tensor, tensor_of
-from funcgrad.torch._types.dtypes import C_NAMES, from_numpy_dtype
+from funcgrad.torch._types.dtypes import from_numpy_dtype, kernel_name
 
 
 def _name(aval: Aval) -> str:
@@ -23,7 +25,7 @@ def _name(aval: Aval) -> str:
 
 
 def _c_name(aval: Aval) -> str:
-    return C_NAMES[from_numpy_dtype(aval.dtype)]
+    return kernel_name(from_numpy_dtype(aval.dtype))
 
 
 def check_dot(a: Aval, b: Aval) -> None:
@@ -74,14 +76,29 @@ def check_mm(a: Aval, b: Aval) -> None:
 
 
 def check_batched(a: Aval, b: Aval) -> None:
-    """Check stacks of matrices for `@`."""
-    inner = b.shape[-2] if len(b.shape) > 1 else b.shape[0]
-    if a.shape[-1] != inner:
-        raise RuntimeError(
-            f"mat1 and mat2 shapes cannot be multiplied ({'x'.join(map(str, a.shape))} and "
-            f"{'x'.join(map(str, b.shape))})"
-        )
-    _check_same_dtype(a, b)
+    """Check operands of `@` of which one is a stack of matrices.
+
+    A stack times a matrix or a vector is one product: PyTorch folds the stack into one matrix.
+    """
+    rows, inner = math.prod(a.shape[:-1]), a.shape[-1]
+    if len(b.shape) == 1:
+        if inner != b.shape[0]:
+            raise RuntimeError(
+                f"size mismatch, got input ({rows}), mat ({rows}x{inner}), vec ({b.shape[0]})"
+            )
+        _check_same_dtype(a, b)
+    elif len(b.shape) == 2:
+        check_mm(Aval((rows, inner), a.dtype), b)
+    else:
+        check_broadcast(Aval(a.shape[:-2], a.dtype), Aval(b.shape[:-2], a.dtype))
+        count = math.prod(np.broadcast_shapes(a.shape[:-2], b.shape[:-2]))
+        if inner != b.shape[-2]:
+            raise RuntimeError(
+                f"Expected size for first two dimensions of batch2 tensor to be: [{count}, {inner}] but got: [{count}, "
+                f"{b.shape[-2]}]."
+            )
+        if a.dtype != b.dtype:
+            raise RuntimeError(f"expected scalar type {_name(a)} but found {_name(b)}")
 
 
 def _check_same_dtype(a: Aval, b: Aval) -> None:

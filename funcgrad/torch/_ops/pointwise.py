@@ -212,9 +212,9 @@ RSUB = two(
     lambda a, b: b - a,
     "RsubBackward1",
     SAME,
+    public=False,
     in_place=False,
     check=check_subtraction,
-    operators=("__rsub__",),
 )
 MUL = two(
     "mul",
@@ -227,6 +227,7 @@ MUL = two(
     in_place_operator="__imul__",
     saves="self other",
     masked=_masked,
+    exact_numbers=True,
 )
 two(
     "maximum",
@@ -371,6 +372,7 @@ _DIV = two(
     operators=("__truediv__",),
     in_place_operator="__itruediv__",
     saves="self other",
+    exact_numbers=True,
 )
 _DIVISIONS = {
     None: _DIV,
@@ -381,6 +383,7 @@ _DIVISIONS = {
         SAME,
         public=False,
         numbers="either",
+        exact_numbers=True,
         refuses=(no_kernel("bc", "div_floor_cpu"),),
     ),
     "trunc": _division(
@@ -415,8 +418,8 @@ def div_(self: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
     return _DIVISIONS[rounding_mode].in_place(self, other)
 
 
-publish(div, "div", "divide")
-publish(_DIVIDE[None], "true_divide")
+publish(div, "div", "divide", checks_input=True)
+publish(_DIVIDE[None], "true_divide", checks_input=True)
 _DIV.publish_in_place(div_, ("div", "divide", "true_divide"))
 publish(_DIV.operator(), "__truediv__", function=False)
 
@@ -436,6 +439,7 @@ _division(
     "NotImplemented",
     SAME,
     numbers="either",
+    exact_numbers=True,
     differentiable=False,
     operators=("__floordiv__",),
     reflected=("__rfloordiv__",),

@@ -13,7 +13,7 @@ from funcgrad.engine.ops import remember
 from funcgrad.engine.unrolled import record_one
 from funcgrad.torch._ops.elementwise import elementwise, operator
 from funcgrad.torch._ops.out import store
-from funcgrad.torch._ops.row import SAME, Array, no_kernel, op
+from funcgrad.torch._ops.row import SAME, Array, accumulating, no_kernel, op
 from funcgrad.torch._tensor.in_place import in_place, watch, writable
 from funcgrad.torch._tensor.operands import (
     NUMBERS,
@@ -26,6 +26,7 @@ from funcgrad.torch._tensor.operands import (
 from funcgrad.torch._tensor.registry import publish
 from funcgrad.torch._tensor.tensor import Tensor, tensor_of
 from funcgrad.torch._types.dtypes import forgotten_with_default_dtype
+from funcgrad.torch._types.numbers import kind_of
 
 # Powers with integer exponents up to this one are computed by multiplication.
 _LARGEST_STATIC = 16
@@ -87,7 +88,9 @@ def _static_power(input: Array, exponent: float, dtype: np.dtype) -> Any:
     x = input.astype(dtype)
     if dtype.kind == "b":
         return jnp.logical_or(x, exponent == 0)
-    return jnp.sqrt(x) if exponent == 0.5 else jax.lax.integer_pow(x, int(exponent))
+    if exponent == 0.5:
+        return jnp.sqrt(x)
+    return accumulating(partial(jax.lax.integer_pow, y=int(exponent)))(x)
 
 
 @op("pow.Tensor_Scalar_input", "PowBackward0", saves="self")
@@ -142,6 +145,11 @@ def pow(input: Any, exponent: Any, *, out: Tensor | None = None) -> Tensor:
     if isinstance(input, Tensor):
         result = tensor_of(*record(_of_tensors.for_types(input, exponent), (input, exponent)))
     else:
+        for name, position, each in (("exponent", 2, exponent), ("input", 1, input)):
+            if not isinstance(each, (Tensor, *(NUMBERS if position == 1 else ()))):
+                raise TypeError(
+                    f"pow(): argument '{name}' (position {position}) must be Tensor, not {kind_of(each)}"
+                )
         dtype = promoted((input, exponent)).numpy_dtype
         base = number(input, Aval((), dtype))
         if dtype.kind in "iu":
@@ -172,7 +180,7 @@ def _in_place_operator(self: Tensor, exponent: Any) -> Any:
     return NotImplemented if given is None else pow_(self, given)
 
 
-publish(pow)
+publish(pow, checks_input=True)
 publish(pow_, function=False)
 publish(_operator, "__pow__", function=False)
 publish(_in_place_operator, "__ipow__", function=False)

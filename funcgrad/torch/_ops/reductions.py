@@ -1,5 +1,6 @@
 """Sums, means and the like: ops that reduce dimensions. One row an op."""
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -13,6 +14,7 @@ from funcgrad.engine.unrolled import record_one
 from funcgrad.torch._ops.out import CASTS, store
 from funcgrad.torch._ops.row import (
     BOOL,
+    FLOAT,
     INEXACT,
     SAME,
     WIDE,
@@ -29,7 +31,14 @@ from funcgrad.torch._ops.row import (
 from funcgrad.torch._tensor.in_place import watch
 from funcgrad.torch._tensor.registry import publish
 from funcgrad.torch._tensor.tensor import Tensor, tensor_of
-from funcgrad.torch._types.dtypes import as_dtype, bool_, dtype, int64, uint8
+from funcgrad.torch._types.dtypes import (
+    as_dtype,
+    bool_,
+    dtype,
+    get_default_dtype,
+    int64,
+    uint8,
+)
 
 Dims = int | tuple[int, ...] | list[int] | None
 
@@ -50,7 +59,7 @@ def reduction(
         name: PyTorch's name.
         function: the JAX function of (x, axis, keepdims).
         nodes: the graph node's names: over all dimensions, and over some.
-        rule: the dtype rule: `WIDE`, `INEXACT`, `SAME` or `BOOL`.
+        rule: the dtype rule: `WIDE`, `INEXACT`, `FLOAT`, `SAME` or `BOOL`.
         saves, refuses, out: as in `Row`.
     """
 
@@ -89,6 +98,8 @@ def _stored(row: Row, input: Tensor, wanted: dtype | None) -> dtype | None:
         return given
     if row.dtype is WIDE and not inexact:
         return int64
+    if row.dtype is FLOAT and not inexact:
+        return get_default_dtype()
     if row.dtype is BOOL and given is not uint8:
         return bool_
     return None
@@ -145,11 +156,19 @@ def _function(over_all: Row, over_dims: Row) -> Callable[..., Tensor]:
     return reduce
 
 
+def _mean(x: Any, axis: Any, keepdims: bool) -> Any:
+    """The sum divided by the count, in float64: XLA multiplies by the reciprocal of a count that it knows."""
+    total = jnp.sum(x, axis=axis, keepdims=keepdims)
+    dims = range(x.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    count = math.prod([x.shape[k] for k in dims])
+    return (total.astype(np.promote_types(x.dtype, np.float64)) / count).astype(x.dtype)
+
+
 _BOTH = "self result"
 _SAME_OUT = "Expected the dtype for input and out to match, but got {Wanted} for input's dtype and {Given} for out's dtype."
 _BOOL_OUT = "{name} only supports bool tensor for result, got: {{Given}}"
 reduction("sum", jnp.sum, ("SumBackward0", "SumBackward1"), WIDE)
-reduction("mean", jnp.mean, ("MeanBackward0", "MeanBackward1"), INEXACT)
+reduction("mean", _mean, ("MeanBackward0", "MeanBackward1"), INEXACT)
 reduction("prod", jnp.prod, ("ProdBackward0", "ProdBackward1"), WIDE, saves=_BOTH)
 reduction(
     "amax",
@@ -169,9 +188,7 @@ reduction(
     refuses=(no_kernel("c", "min_values_cpu"),),
     out=_SAME_OUT,
 )
-reduction(
-    "logsumexp", jax.scipy.special.logsumexp, ("LogsumexpBackward0",) * 2, INEXACT, saves=_BOTH
-)
+reduction("logsumexp", jax.scipy.special.logsumexp, ("LogsumexpBackward0",) * 2, FLOAT, saves=_BOTH)
 reduction(
     "all",
     jnp.all,

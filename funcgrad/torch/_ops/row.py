@@ -27,6 +27,7 @@ from funcgrad.torch._tensor.operands import (
     NUMBERS,
     check_castable,
     check_result_fits,
+    compared_number,
     laid_out,
     promoted,
     stored_number,
@@ -150,6 +151,8 @@ class Row:
         in_place: whether there is a `name_`.
         out: empty if the op takes no `out=`; else `CASTS`, or the error's text for an `out` of another dtype.
         accumulates: whether float16 and bfloat16 are computed in float32, as PyTorch's kernels accumulate.
+        fits: whether a floating-point number must fit the dtype; else it becomes infinite.
+        exact_numbers: whether a number beside a tensor of half precision is not rounded to half precision.
         operators: the operators that it implements.
         returns: the names of the results, if it returns several tensors.
         flat: whether the second derivative is zeros instead of None, as in PyTorch; see `engine.Op`.
@@ -173,6 +176,8 @@ class Row:
     in_place: bool = False
     out: str = ""
     accumulates: bool = False
+    exact_numbers: bool = False
+    fits: bool = True
     operators: tuple[str, ...] = ()
     returns: tuple[str, ...] = ()
     flat: bool = False
@@ -245,19 +250,22 @@ class Row:
                 arrays = tuple(
                     [
                         a
-                        if k < len(present) and roles[present[k]] is Role.INDEX
+                        if k < len(present) and self._is_kept(roles[present[k]], computed)
                         else a.astype(computed)
                         for k, a in enumerate(arrays)
                     ]
                 )
+            made = compute(*arrays)
+            return made if stored is None else made.astype(stored)
+
+        def compute(*arrays: Any) -> Any:
             found = {names[k]: array for k, array in zip(present, arrays, strict=False)}
             if several is not None:
                 found[several] = arrays[len(present) :]
-            made = self.function(**found, **bound)
-            return made if stored is None else made.astype(stored)
+            return self.function(**found, **bound)
 
         if self.accumulates:
-            function = accumulating(function)
+            compute = accumulating(compute)
         of = [roles[k] for k in present]
         kinds = [given[self.arrays.index(k)] for k in present if given and roles[k] is Role.OPERAND]
         of_number = bool(self.node_of_number) and "" not in kinds
@@ -284,6 +292,11 @@ class Row:
             named_first=self.named_first,
             flat=self.flat,
         )
+
+    def _is_kept(self, role: Role, computed: np.dtype) -> bool:
+        """Whether an argument is not converted to the dtype of the computation."""
+        exact = role is Role.FACTOR and self.exact_numbers and computed in HALF
+        return exact or role is Role.INDEX
 
     def _is_given(self, k: int, given: tuple[Any, ...]) -> bool:
         return not given or given[self.arrays.index(k)] is not None
@@ -422,7 +435,8 @@ class Row:
         """The tensor arguments, with numbers made 0-d variables of a dtype; and the form in which each was given."""
         tensors: list[Variable] = []
         given: list[Any] = []
-        aval = Aval((), to.numpy_dtype)
+        exact = self.exact_numbers and to.numpy_dtype in HALF
+        aval = Aval((), np.dtype(np.float32) if exact else to.numpy_dtype)
         for k in self.arrays:
             value = values[k]
             if isinstance(value, Tensor):
@@ -431,7 +445,7 @@ class Row:
             elif value is None:
                 given.append(None)
             else:
-                tensors.append(stored_number(value, aval))
+                tensors.append((stored_number if self.fits else compared_number)(value, aval))
                 given.append("number")
         return tensors, tuple(given)
 
@@ -474,11 +488,11 @@ class Row:
 
 
 def accumulating(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function`, computed in float32 if its first array is in half precision."""
+    """`function`, computed in float32 if an array is in half precision."""
 
     def wide(*arrays: Any) -> Any:
-        half = arrays[0].dtype
-        if half not in _HALF:
+        half = next((a.dtype for a in arrays if a.dtype in HALF), None)
+        if half is None:
             return function(*arrays)
         made = function(*[a.astype(np.float32) if a.dtype == half else a for a in arrays])
         return jax.tree.map(lambda a: a.astype(half) if a.dtype == np.float32 else a, made)
@@ -486,7 +500,7 @@ def accumulating(function: Callable[..., Any]) -> Callable[..., Any]:
     return wide
 
 
-_HALF = (dtypes.float16.numpy_dtype, dtypes.bfloat16.numpy_dtype)
+HALF = (dtypes.float16.numpy_dtype, dtypes.bfloat16.numpy_dtype)
 ROWS: dict[str, Row] = {}
 
 
@@ -512,11 +526,12 @@ def _return_type(name: str, fields: tuple[str, ...]) -> Any:
     """The named tuple that `torch.return_types` has for an op."""
 
     def show(self: Any) -> str:
-        listed = ",\n".join(f"{key}={getattr(self, key)}" for key in fields)
+        listed = ",\n".join(f"{key}={getattr(self, key)!r}" for key in fields)
         return f"torch.return_types.{name}(\n{listed})"
 
     kind = namedtuple(name, fields)  # type: ignore[misc]
-    return type(name, (kind,), {"__slots__": (), "__repr__": show})
+    facts = {"__slots__": (), "__repr__": show, "__module__": "funcgrad.torch.return_types"}
+    return type(name, (kind,), facts)
 
 
 def in_pytorchs_names(name: str, given: dict[str, Any]) -> dict[str, Any]:
@@ -608,7 +623,9 @@ def publish_row(
         return row.stored(self, *args, **kwargs)
 
     call.__signature__ = row.signature()  # type: ignore[attr-defined]
-    publish(named(call, row.title, doc), *names, function=function, method=method)
+    publish(
+        named(call, row.title, doc), *names, function=function, method=method, checks_input=True
+    )
     if row.in_place:
         call_in_place.__signature__ = row.signature(in_place=True)  # type: ignore[attr-defined]
         stored = named(

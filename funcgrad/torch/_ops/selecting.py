@@ -1,26 +1,30 @@
 """Ops that gather or put elements by masks and by index tensors. One row an op."""
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
-from funcgrad.engine import Aval
+from funcgrad.engine import Aval, local
 from funcgrad.engine.values import is_tracer
 from funcgrad.torch._levels.refusals import DYNAMIC_SHAPE, MASK_SELECTED
 from funcgrad.torch._memory.geometry import permute, wrap_dim
 from funcgrad.torch._memory.storages import view_of
+from funcgrad.torch._ops.conversions import to
 from funcgrad.torch._ops.index_put import first_outside, place_of_mask, put
 from funcgrad.torch._ops.out import EXACT, store
 from funcgrad.torch._ops.row import PROMOTED, Array, Dim, Factor, Index, Indices, Operand, op
+from funcgrad.torch._ops.undifferentiable import without_derivative
 from funcgrad.torch._ops.views.splitting import unbind
 from funcgrad.torch._ops.views.views import expand, reshape
 from funcgrad.torch._tensor.operands import check_broadcast, laid_out
 from funcgrad.torch._tensor.registry import publish
 from funcgrad.torch._tensor.tensor import Tensor, concrete, place, tensor_of, without_history
 from funcgrad.torch._tensor.view import geometry
-from funcgrad.torch._types.dtypes import bool_, int64, kernel_name
+from funcgrad.torch._types.dtypes import bool_, int64, kernel_name, uint8
+from funcgrad.torch._types.numbers import check_fits, kind_of
 
 # ------------------------------------------------------------------------------------------- where
 
@@ -30,7 +34,7 @@ def _check_where(a: Aval, b: Aval, condition: Aval) -> None:
     check_broadcast(condition, Aval(np.broadcast_shapes(a.shape, b.shape), a.dtype))
 
 
-@op("where.self", "WhereBackward0", dtype=PROMOTED, check=_check_where)
+@op("where.self", "WhereBackward0", dtype=PROMOTED, check=_check_where, fits=False)
 def _where(condition: Index, input: Operand, other: Operand) -> Any:
     return jnp.where(condition, input, other)
 
@@ -45,12 +49,23 @@ def where(
     >>> torch.where(x > 0, x, 0.0)
     tensor([0., 2.])
     """
+    if not isinstance(condition, Tensor):
+        raise TypeError(
+            f"where(): argument 'condition' (position 1) must be Tensor, not {kind_of(condition)}"
+        )
     if input is None and other is None:
         return _nonzero("where", condition, True)
     if out is not None:
         given = (condition, input, other)
         words = "Expected out type to be {Wanted} but got {Given}"
         return store("where", out, given, lambda: where(condition, input, other), words)
+    if condition.dtype is uint8:
+        warnings.warn(
+            "where received a uint8 condition tensor. This behavior is deprecated and will be removed in a future version "
+            "of PyTorch. Use a boolean condition instead.",
+            stacklevel=2,
+        )
+        condition = to(condition, bool_)
     if condition.dtype is not bool_:
         raise RuntimeError(
             "where expected condition to be a boolean tensor, but got a tensor with dtype "
@@ -138,6 +153,9 @@ def _check_fill(input: Tensor, mask: Tensor, value: Any) -> None:
             "masked_fill_ only supports a 0-dimensional value tensor, but got tensor with "
             f"{value.ndim} dimension(s)."
         )
+    if isinstance(value, Tensor) and value.dtype.is_complex and not input.dtype.is_complex:
+        array = value._array()
+        check_fits(1j if is_tracer(array) else array.item(), input.dtype.numpy_dtype)
 
 
 @op(
@@ -150,7 +168,8 @@ def _check_fill(input: Tensor, mask: Tensor, value: Any) -> None:
 )
 def masked_fill(input: Array, mask: Index, value: Operand) -> Any:
     """A copy of the tensor with a number where a mask is set."""
-    return jnp.where(mask, value.astype(input.dtype), input)
+    real = jnp.iscomplexobj(value) and not jnp.iscomplexobj(input)
+    return jnp.where(mask, (value.real if real else value).astype(input.dtype), input)
 
 
 def _check_scattered(input: Tensor, mask: Tensor, source: Tensor) -> None:
@@ -163,17 +182,24 @@ def _check_scattered(input: Tensor, mask: Tensor, source: Tensor) -> None:
         raise RuntimeError(
             f"masked_scatter_ only supports boolean masks, but got mask with dtype {mask.dtype.scalar_type}"
         )
+    check_broadcast(mask._storage.value.aval, input._storage.value.aval)
     array = mask._array()
     if not is_tracer(array):
-        count = np.broadcast_to(np.asarray(array), tuple(input.shape)).sum()
+        shape = np.broadcast_shapes(array.shape, tuple(input.shape))
+        count = np.broadcast_to(np.asarray(array), shape).sum()
         if count > source.numel():
             raise RuntimeError("Number of elements of source < number of ones in mask")
 
 
-@op("masked_scatter", "MaskedScatterBackward0", prepare=_check_scattered, in_place=True)
+@op(
+    "masked_scatter",
+    "MaskedScatterBackward0",
+    prepare=_check_scattered,
+    in_place=True,
+)
 def masked_scatter(input: Array, mask: Index, source: Array) -> Any:
     """A copy of the tensor; where the mask is set, it takes the elements of `source` one after another."""
-    mask = jnp.broadcast_to(mask, input.shape)
+    mask, input = jnp.broadcast_arrays(mask, input)
     order = jnp.cumsum(mask.reshape(-1)) - 1
     chosen = source.reshape(-1)[jnp.clip(order, 0, max(source.size - 1, 0))]
     return jnp.where(mask, chosen.reshape(input.shape), input)
@@ -396,6 +422,38 @@ def _scatter(input: Array, dim: Dim, index: Index, src: Operand) -> Any:
     return put(tuple(range(input.ndim)), input, src, *mesh)
 
 
+@op(
+    "scatter.reduce",
+    "NotImplemented",
+    prepare=lambda *given: _check_scatter(*given[:4]),
+    in_place=True,
+    out=EXACT,
+)
+def _scatter_reduced(input: Array, dim: Dim, index: Index, src: Operand, reduce: str) -> Any:
+    src = jnp.broadcast_to(src, index.shape) if not src.ndim else _corner(src, index)
+    places = input.reshape(1) if not input.ndim else input
+    at = places.at[_mesh(index.reshape(src.shape), dim) if input.ndim else index.reshape(1)]
+    values = src.astype(input.dtype)
+    made = at.add(values) if reduce == "add" else at.multiply(values)
+    return made.reshape(input.shape)
+
+
+def _check_reduce(reduce: Any, src: Any) -> None:
+    """Check `scatter`'s way to join elements, and warn of it as PyTorch does.
+
+    Raises:
+        RuntimeError: there is no such way.
+    """
+    if isinstance(src, Tensor):
+        warnings.warn(
+            "The reduce argument of torch.scatter with Tensor src is deprecated and will be removed in a future PyTorch "
+            "release. Use torch.scatter_reduce instead for more reduction options.",
+            stacklevel=3,
+        )
+    if reduce not in ("add", "multiply"):
+        raise RuntimeError("reduce argument must be either add or multiply.")
+
+
 def scatter(
     input: Tensor,
     dim: int,
@@ -403,15 +461,53 @@ def scatter(
     src: Any = None,
     *,
     value: Any = None,
+    reduce: str | None = None,
     out: Tensor | None = None,
 ) -> Tensor:
-    """A copy of the tensor with the elements of `src` at the places that `index` names along a dimension."""
-    return _scatter(input, dim, index, value if src is None else src, out=out)
+    """A copy of the tensor with the elements of `src` at the places that `index` names along a dimension.
+
+    Args:
+        input: the tensor.
+        dim: the dimension.
+        index: the places, integers.
+        src, value: the elements, or one number for all.
+        reduce: "add" or "multiply", to join the elements with those that are there; it has no derivative.
+        out: the tensor to store the result in.
+    """
+    given = value if src is None else src
+    if reduce is None:
+        return _scatter(input, dim, index, given, out=out)
+    _check_reduce(reduce, given)
+    return without_derivative(
+        "scatter",
+        lambda: _scatter_reduced(input, dim, index, given, reduce, out=out),
+        input,
+        given,
+    )
 
 
-def scatter_(self: Tensor, dim: int, index: Tensor, src: Any = None, *, value: Any = None) -> Tensor:  # fmt: skip
-    """`scatter`, stored in the tensor itself."""
-    return _scatter.stored(self, dim, index, value if src is None else src)
+def scatter_(
+    self: Tensor,
+    dim: int,
+    index: Tensor,
+    src: Any = None,
+    *,
+    value: Any = None,
+    reduce: str | None = None,
+) -> Tensor:
+    """`scatter`, stored in the tensor itself.
+
+    Raises:
+        RuntimeError: a gradient is wanted of it with `reduce`, which has no derivative.
+    """
+    given = value if src is None else src
+    if reduce is None:
+        return _scatter.stored(self, dim, index, given)
+    _check_reduce(reduce, given)
+    wants = self.requires_grad or (isinstance(given, Tensor) and given.requires_grad)
+    if wants and local.recorder.grad_enabled:
+        raise RuntimeError("derivative for aten::scatter_ is not implemented")
+    return _scatter_reduced.stored(self, dim, index, given, reduce)
 
 
 publish(scatter)
@@ -436,23 +532,23 @@ def _vector(name: str, index: Tensor) -> Tensor:
 
 
 def _check_add(input: Tensor, dim: int, index: Tensor, source: Tensor, alpha: Any) -> Any:
+    index = _vector("index_add", index)
+    sizes, given = list(input.shape), list(source.shape)
+    if index.numel() != (given[dim] if dim < len(given) else 1):
+        raise RuntimeError(
+            f"index_add_(): Number of indices ({index.numel()}) should be equal to source.size(dim): "
+            f"({given[dim] if given else 1}), for dim: {dim}"
+        )
     if source.dtype is not input.dtype:
         raise RuntimeError(
             f"index_add_(): self ({input.dtype.scalar_type}) and source ({source.dtype.scalar_type}) must have the same "
             "scalar type"
         )
-    index = _vector("index_add", index)
-    sizes, given = list(input.shape), list(source.shape)
     same = sizes[:dim] + sizes[dim + 1 :] == given[:dim] + given[dim + 1 :]
     if input.ndim and not (same and len(sizes) == len(given)):
         raise RuntimeError(
             "source tensor shape must match self tensor shape, excluding the specified dimension. Got self.shape = "
             f"{sizes} source.shape = {given}"
-        )
-    if index.numel() != (given[dim] if given else 1):
-        raise RuntimeError(
-            f"index_add_(): Number of indices ({index.numel()}) should be equal to source.size(dim): "
-            f"({given[dim] if given else 1}), for dim: {dim}"
         )
     _check_bounds(index, _length(input, dim), lambda bad: IndexError("index out of range in self"))
     return [input, dim, index, source, alpha]

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from funcgrad.torch._ops.elementwise import Elementwise
 from funcgrad.torch._ops.out import CASTS, store
-from funcgrad.torch._ops.pointwise import ADD, SUB
+from funcgrad.torch._ops.pointwise import ADD, RSUB, SUB, check_subtraction
 from funcgrad.torch._ops.row import (
     PROMOTED,
     Array,
@@ -45,6 +45,7 @@ def _check_alpha(input: Any, other: Any, alpha: Any) -> None:
     "add.alpha",
     "AddBackward0",
     dtype=PROMOTED,
+    accumulates=True,
     check=check_broadcast,
     prepare=_check_alpha,
     laid_out=CASTS,
@@ -58,6 +59,7 @@ def _add(input: Array, other: Operand, *, alpha: Factor) -> Any:
     "sub.alpha",
     "SubBackward0",
     dtype=PROMOTED,
+    accumulates=True,
     check=check_broadcast,
     prepare=_check_alpha,
     laid_out=CASTS,
@@ -88,7 +90,7 @@ def _publish_scaled(
         )
 
     names = (name, {"add": "add", "sub": "subtract"}[name])
-    publish(named(function, name), *dict.fromkeys(names))
+    publish(named(function, name), *dict.fromkeys(names), checks_input=True)
     plain.publish_in_place(stored, tuple(dict.fromkeys(names)))
     for each in (*operators, *reflected):
         publish(plain.operator(), each, function=False)
@@ -96,6 +98,32 @@ def _publish_scaled(
 
 _publish_scaled(ADD, _add, ("__add__",), ("__radd__",))
 _publish_scaled(SUB, _sub, ("__sub__",), ())
+
+
+@op(
+    "rsub.alpha",
+    "RsubBackward0",
+    node_of_number="RsubBackward1",
+    dtype=PROMOTED,
+    accumulates=True,
+    check=check_subtraction,
+    prepare=_check_alpha,
+    laid_out=CASTS,
+)
+def _rsub(input: Array, other: Operand, *, alpha: Factor) -> Any:
+    return other - alpha * input
+
+
+def rsub(input: Tensor, other: Any, *, alpha: Any = 1) -> Tensor:
+    """`other - alpha * input`, element by element."""
+    if alpha == 1 and not isinstance(other, Tensor):
+        return _RSUB(input, other)
+    return _rsub(input, other, alpha=alpha)
+
+
+_RSUB = RSUB.binary()
+publish(rsub, method=False)
+publish(RSUB.operator(), "__rsub__", function=False)
 
 
 # ------------------------------------------------------------------------------------------- with a factor
@@ -119,6 +147,8 @@ def _check_division(input: Any, tensor1: Any, tensor2: Any, value: Any) -> None:
     "addcdiv",
     "AddcdivBackward0",
     dtype=PROMOTED,
+    accumulates=True,
+    exact_numbers=True,
     check=check_broadcast,
     prepare=_check_division,
     named_first=(1,),
@@ -135,6 +165,8 @@ def addcdiv(input: Array, tensor1: Array, tensor2: Array, *, value: Factor = 1) 
     "addcmul",
     "AddcmulBackward0",
     dtype=PROMOTED,
+    accumulates=True,
+    exact_numbers=True,
     refuses=(no_kernel("b", "addcmul_cpu_out"),),
     check=check_broadcast,
     named_first=(1,),
@@ -180,6 +212,7 @@ def _check_same_dtype(input: Tensor, end: Tensor, weight: Any) -> None:
     "lerp.Tensor",
     "LerpBackward1",
     dtype=PROMOTED,
+    accumulates=True,
     check=check_broadcast,
     prepare=_check_same_dtype,
     named_first=(1, 0),
@@ -194,6 +227,8 @@ def _lerp_tensor(input: Array, end: Array, weight: Array) -> Any:
     "lerp.Scalar",
     "LerpBackward0",
     dtype=PROMOTED,
+    accumulates=True,
+    exact_numbers=True,
     check=check_broadcast,
     prepare=_check_same_dtype,
     laid_out=CASTS,

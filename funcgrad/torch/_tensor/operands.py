@@ -47,6 +47,15 @@ def stored_number(value: Any, aval: Aval) -> Variable:
     return number(value, aval)
 
 
+def compared_number(value: Any, aval: Aval) -> Variable:
+    """`number` for a number beside which elements are compared or chosen: an integer must fit, a float may overflow.
+
+    Raises:
+        OverflowError, RuntimeError: an integer does not fit; wrapped around it would compare as another number.
+    """
+    return (stored_number if aval.dtype.kind in "iu" else number)(value, aval)
+
+
 def of_array(given: Any, kinds: Any = jax.Array) -> Any:
     """An array beside a tensor as a tensor of its elements; None for anything else.
 

@@ -1,9 +1,12 @@
 """The names that users see, `torch.<name>` and `Tensor.<name>`: each is declared once, where it is defined."""
 
+import functools
+import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 from funcgrad.torch._tensor.tensor import Tensor
+from funcgrad.torch._types.numbers import kind_of
 
 Published = TypeVar("Published")
 
@@ -11,29 +14,55 @@ FUNCTIONS: dict[str, Any] = {}
 METHODS: dict[str, Any] = {}
 
 
-def publish(thing: Published, *names: str, function: bool = True, method: bool = True) -> Published:
+def publish(
+    thing: Published,
+    *names: str,
+    function: bool = True,
+    method: bool = True,
+    checks_input: bool = False,
+) -> Published:
     """Publish `thing` as a function of `torch`, as an attribute of `Tensor`, or both.
+
+    As a function it refuses an `input` that is no tensor; as a method it always has one.
 
     Args:
         thing: a function; for an attribute also a property.
         names: its public names; its own name if none is given.
         function: whether to publish it as a function of `torch`.
         method: whether to publish it as an attribute of `Tensor`.
+        checks_input: whether `thing` itself checks its first argument, or also takes a number there.
 
     Raises:
         ValueError: a name is already taken.
     """
+    called = thing if checks_input else of_tensor(thing)
     for name in names or (thing.__name__,):  # type: ignore[attr-defined]
         if function:
             if name in FUNCTIONS:
                 raise ValueError(f"torch.{name} is declared twice")
-            FUNCTIONS[name] = thing
+            FUNCTIONS[name] = called
         if method:
             if name in METHODS or (name in vars(Tensor) and name not in _INHERITED):
                 raise ValueError(f"Tensor.{name} is declared twice")
             METHODS[name] = thing
             setattr(Tensor, name, thing)
     return thing
+
+
+def of_tensor(thing: Any) -> Any:
+    """A function that refuses an `input` that is no tensor; anything whose first argument is not `input` is unchanged."""
+    if not inspect.isfunction(thing) or next(iter(inspect.signature(thing).parameters), "") != "input":  # fmt: skip
+        return thing
+
+    @functools.wraps(thing)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if args and not isinstance(args[0], Tensor):
+            raise TypeError(
+                f"{thing.__name__}(): argument 'input' (position 1) must be Tensor, not {kind_of(args[0])}"
+            )
+        return thing(*args, **kwargs)
+
+    return call
 
 
 # Every class inherits these from `object`.

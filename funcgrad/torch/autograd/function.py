@@ -12,7 +12,8 @@ from typing import Any, ClassVar
 from funcgrad.engine import grad_mode, local
 from funcgrad.engine.levels import duals
 from funcgrad.torch._autograd.custom_nodes import BackwardCFunction, CustomNode, Error, FunctionCtx
-from funcgrad.torch._func.custom_functions import apply_transformed
+from funcgrad.torch._compile import keeping
+from funcgrad.torch._func.custom_functions import apply_transformed, transposed
 from funcgrad.torch._memory.storages import Creation
 from funcgrad.torch._ops.views.reshaped_in_place import detach_
 from funcgrad.torch._tensor.rebasing import rebase
@@ -131,6 +132,8 @@ class Function:
                 "Implementing both 'backward' and 'vjp' for a custom Function is not allowed. You should only "
                 "implement one of them."
             )
+        if ctx.primals_of_jvp is not None and not (has_backward or has_vjp):
+            return transposed(cls, ctx, ctx.primals_of_jvp, gradients)
         return (cls.vjp if has_vjp else cls.backward)(ctx, *gradients)
 
     @classmethod
@@ -172,6 +175,8 @@ class Function:
         # Before the function can write to its arguments.
         node = cls._node(cls, args, records)
         ctx = node.face
+        if keeping.state.keeps and cls.jvp is not Function.jvp:
+            ctx.primals_of_jvp = args
         if records and local.recorder.observer is not None:
             local.recorder.observer.made(node, ())
         output = None if forward is None else forward(*args)

@@ -1,0 +1,39 @@
+"""`resize_`, `resize_as_`, `set_` and `scatter` take all of PyTorch's arguments."""
+
+import pytest
+
+from tests.both_sides import assert_same
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "y = torch.zeros(0).resize_(1, 1, 2, 3, memory_format=torch.channels_last); y.zero_()",
+        "y = torch.arange(6.).resize_(size=(2, 2))",
+        "y = torch.arange(6.).resize_(1, 2, 3, 1, memory_format=torch.channels_last)",
+        "y = torch.arange(6.).resize_(2, 3, memory_format=torch.contiguous_format)",
+        "y = torch.arange(6.).resize_(2, 3, memory_format=torch.preserve_format)",
+        "y = torch.arange(6.).resize_(2, 3, memory_format=torch.channels_last)",
+        "y = torch.arange(6.).resize_as_(torch.ones(2, 3), memory_format=torch.contiguous_format)",
+        "y = torch.arange(6.).resize_as_(n.reshape(4, 3, 2, 1)[:1, :, :, :], memory_format=torch.channels_last)",
+        "s = torch.arange(6.); y = torch.zeros(0); y.set_(s, 1, (2, 2), (2, 1)); y += 10",
+        "s = torch.arange(6.); y = torch.zeros(0); y.set_(s, storage_offset=2, size=(3,))",
+        "s = torch.arange(6.); y = torch.zeros(0); y.set_(s[2:], 1, (2,), (2,))",
+        "s = torch.arange(6.); y = torch.zeros(0); y.set_(s, -1, (2,))",
+        "r = torch.rsub(w, 2, alpha=3)",
+        "r = torch.rsub(w, torch.ones(3), alpha=2)",
+        "r = torch.rsub(w, w)",
+        "r = torch.rsub(w, 2)",
+        "r = 2 - w",
+        "r = torch.rsub(i, 1, alpha=2.5)",
+        "y = torch.zeros(3).scatter(0, torch.tensor([0, 0, 2]), torch.tensor([2., 3., 4.]), reduce='add')",
+        "y = torch.ones(3).scatter(0, torch.tensor([0, 0, 2]), 3, reduce='multiply')",
+        "y = torch.ones(2, 3).scatter_(1, i[:, None], 3., reduce='add')",
+        "y = torch.ones(2, 3).scatter_(1, i[:, None], value=3., reduce='multiply')",
+        "y = torch.ones(3).scatter(0, i, 3., reduce='amax')",
+        "y = (w * 1).scatter(0, i, 3., reduce='add')",
+        "y = torch.tensor(2.).scatter(0, torch.tensor(0), 3., reduce='add')",
+    ],
+)
+def test_arguments_mean_what_they_mean_in_pytorch(program):
+    assert_same(program)

@@ -1,0 +1,110 @@
+"""Operands that do not fit, and everyday prints: the same errors, warnings and texts as PyTorch."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+from tests.both_sides import assert_same, ours, outcome, theirs
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "a @ a",
+        "a @ torch.ones(3, 4, 5)",
+        "a @ torch.ones(5)",
+        "a @ torch.ones(5, 6)",
+        "torch.ones(2, 5) @ a",
+        "a.half() @ a.transpose(1, 2)",
+        "a @ torch.ones(4, 2).double()",
+        "torch.ones(2, 2).mm(torch.ones(2, 2).long())",
+        "torch.ones(2, 1, 3, 4) @ torch.ones(3, 5, 2)",
+        "torch.zeros(2, 3).index_add(0, torch.tensor([0, 1]), torch.ones(3))",
+        "torch.zeros(2, 3).index_add(0, torch.tensor([0]), torch.ones(2, 3))",
+        "torch.zeros(2, 3).index_add(0, torch.tensor([0]), torch.ones(1, 2))",
+        "torch.meshgrid(torch.ones(2), 3, indexing='ij')",
+        "torch.meshgrid(torch.ones(2), torch.ones(2), indexing='yx')",
+        "torch.where(3)",
+        "torch.arange(5.0).masked_scatter(torch.tensor([True, False]), torch.arange(9.0))",
+        "torch.ones(2).long().masked_fill(torch.tensor(True), torch.tensor(1j))",
+    ],
+)
+def test_operands_that_do_not_fit_are_refused_in_pytorchs_words(call):
+    def ran(torch):
+        return eval(call, {"torch": torch, "a": torch.ones(2, 3, 4)})
+
+    assert outcome(ran, ours) == outcome(ran, theirs)
+
+
+OF_ONE_TENSOR = [
+    *("sum", "mean", "prod", "amax", "amin", "std", "var", "argsort", "argwhere", "clone"),
+    *("flatten", "ravel", "squeeze", "t", "unbind", "real", "imag", "numel", "positive"),
+    *("diagonal", "is_complex", "is_floating_point", "view_as_real", "isnan", "exp", "argmax"),
+]
+
+
+@pytest.mark.parametrize("name", OF_ONE_TENSOR)
+@pytest.mark.parametrize("given", [3, [1.0, 2.0], None])
+def test_a_function_refuses_an_input_that_is_no_tensor(name, given):
+    words = f"{name}(): argument 'input' (position 1) must be Tensor, not {type(given).__name__}"
+    assert outcome(getattr(ours, name), given) == (TypeError, words)
+    kind, text = outcome(getattr(theirs, name), given)
+    assert kind is TypeError
+    if "invalid combination" not in text:
+        assert text == words
+
+
+def test_a_function_without_its_input_is_refused():
+    with pytest.raises(TypeError):
+        ours.sum()
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "g = torch.meshgrid(w, w)",
+        "g = torch.meshgrid(w, torch.ones(2), indexing='xy')",
+        "r = torch.where((n > 0).byte(), n, -n)",
+        "r = torch.tensor([1, 2]).logsumexp(0)",
+        "r = torch.tensor([True, False]).logsumexp(0)",
+        "r = torch.linspace(-1, 1, 7)",
+        "r = w.masked_scatter(m, torch.arange(6.0))",
+        "r = torch.ones(2).masked_fill(torch.tensor(True), torch.tensor(0j))",
+    ],
+)
+def test_warnings_and_results_are_pytorchs(program):
+    assert_same(program)
+
+
+def test_linspace_of_floats_has_pytorchs_bits():
+    def points(torch):
+        bounds = [(-1, 1, 7), (-3.14159, 3.14159, 200), (2, -7, 101), (0.1, 0.7, 9), (0, 1, 1000)]
+        dtypes = (torch.float32, torch.float64)
+        return [torch.linspace(*each, dtype=dtype).tolist() for each in bounds for dtype in dtypes]
+
+    assert points(ours) == points(theirs)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "torch.tensor([1.0, 3.0]).max(0)",
+        "torch.ones(2, requires_grad=True).min(0)",
+        "torch.tensor([2.0, 1.0]).sort()",
+        "torch.tensor([[2.0, 1.0]]).topk(1)",
+    ],
+)
+def test_named_results_print_as_in_pytorch(call):
+    def texts(torch):
+        found = eval(call, {"torch": torch})
+        return repr(found), type(found).__module__.removeprefix("funcgrad."), type(found).__name__
+
+    assert texts(ours) == texts(theirs)
+
+
+def test_arrays_with_negative_strides_are_taken():
+    """PyTorch refuses them, since its tensors share an array's memory."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert ours.from_numpy(np.arange(3)[::-1]).tolist() == [2, 1, 0]
