@@ -93,6 +93,7 @@ def _mirrored(kind: str, title: str, dims: int) -> Row:
     @op(
         f"{title.lower()}_pad{dims}d",
         f"{title}Pad{dims}DBackward0",
+        function=False,
         method=False,
         prepare=lambda input, padding: _check_mirrored(kind, dims, input, padding),
     )

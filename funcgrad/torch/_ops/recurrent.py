@@ -187,15 +187,39 @@ def _run_packed(kind: str, data: Any, batch_sizes: Any, state: Sequence[Any], mo
     return (packed.index_select(0, tensor(np.flatnonzero(there.ravel()))), *last)
 
 
+_FACTS = ("hx", "params", "has_biases", "num_layers", "dropout", "train", "bidirectional")
+_OF_PADDED = ("input", *_FACTS, "batch_first")
+_OF_PACKED = ("data", "batch_sizes", *_FACTS)
+
+
+def _named(name: str, names: Sequence[str], args: Sequence[Any], kwargs: dict[str, Any]) -> dict[str, Any]:  # fmt: skip
+    """The arguments by name, in their order.
+
+    Raises:
+        TypeError: one is missing, unknown or given twice.
+    """
+    given = dict(zip(names, args, strict=False))
+    if len(args) > len(names) or set(kwargs) & set(given) or set(kwargs) - set(names):
+        raise TypeError(f"{name}() takes the arguments ({', '.join(names)})")
+    given |= kwargs
+    missing = [each for each in names if each not in given]
+    if missing:
+        listed = ", ".join(f'"{each}"' for each in missing)
+        raise TypeError(f"{name}() missing {len(missing)} required positional arguments: {listed}")
+    return {each: given[each] for each in names}
+
+
 def _public(kind: str) -> None:
-    def function(input: Any, *args: Any) -> tuple[Tensor, ...]:
-        # Third comes `has_biases`, or the parameters of a packed sequence.
-        packed = not isinstance(args[2], (bool, int))
-        hx = args[1] if packed else args[0]
+    def function(*args: Any, **kwargs: Any) -> tuple[Tensor, ...]:
+        # Fourth comes `has_biases`, or the parameters of a packed sequence.
+        packed = "batch_sizes" in kwargs or not isinstance((*args, *[False] * 4)[3], (bool, int))
+        given = _named(kind, _OF_PACKED if packed else _OF_PADDED, args, kwargs)
+        hx = given.pop("hx")
         state = tuple(hx) if kind == "lstm" else (hx,)
         if packed:
-            return _run_packed(kind, input, args[0], state, args[2:])
-        *more, batch_first = args[1:]
+            data, sizes, *more = given.values()
+            return _run_packed(kind, data, sizes, state, more)
+        input, *more, batch_first = given.values()
         if not batch_first:
             return _run(kind, input, state, *more)
         output, *last = _run(kind, input.transpose(0, 1), state, *more)

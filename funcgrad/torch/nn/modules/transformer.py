@@ -28,7 +28,7 @@ __all__ = [
     "TransformerEncoderLayer",
 ]
 
-Activation = str | Callable[[Any], Any]
+_Activation = str | Callable[[Any], Any]
 
 
 def __dir__() -> list[str]:
@@ -42,7 +42,7 @@ def _masks(mask: Any, name: str, padding: Any, like: Tensor) -> tuple[Any, Any]:
     return canonical_mask(mask, name, None, "", like.dtype, False), padding
 
 
-def _activation(given: Activation) -> Callable[[Any], Any]:
+def _activation(given: _Activation) -> Callable[[Any], Any]:
     if not isinstance(given, str):
         return given
     if given not in ("relu", "gelu"):
@@ -111,7 +111,7 @@ class TransformerEncoderLayer(_Layer):
         nhead: int,
         dim_feedforward: int = 2048,
         dropout: float = 0.1,
-        activation: Activation = functional.relu,
+        activation: _Activation = functional.relu,
         layer_norm_eps: float = 1e-5,
         batch_first: bool = False,
         norm_first: bool = False,
@@ -184,7 +184,7 @@ class TransformerDecoderLayer(_Layer):
         nhead: int,
         dim_feedforward: int = 2048,
         dropout: float = 0.1,
-        activation: Activation = functional.relu,
+        activation: _Activation = functional.relu,
         layer_norm_eps: float = 1e-5,
         batch_first: bool = False,
         norm_first: bool = False,
@@ -419,7 +419,7 @@ class Transformer(Module):
         num_decoder_layers: int = 6,
         dim_feedforward: int = 2048,
         dropout: float = 0.1,
-        activation: Activation = functional.relu,
+        activation: _Activation = functional.relu,
         custom_encoder: Any = None,
         custom_decoder: Any = None,
         layer_norm_eps: float = 1e-5,
