@@ -259,7 +259,7 @@ class _LazyNormBase(LazyModuleMixin):
         self.reset_parameters()
 
 
-class LazyBatchNorm1d(_LazyNormBase, _BatchNorm):  # type: ignore[misc]
+class LazyBatchNorm1d(_LazyNormBase, _BatchNorm):
     """A `BatchNorm1d` whose `num_features` are the channels of its first input; the other arguments are the same.
 
     Behaviour: https://pytorch.org/docs/stable/generated/torch.nn.LazyBatchNorm1d.html
@@ -269,7 +269,7 @@ class LazyBatchNorm1d(_LazyNormBase, _BatchNorm):  # type: ignore[misc]
     _ranks = BatchNorm1d._ranks
 
 
-class LazyBatchNorm2d(_LazyNormBase, _BatchNorm):  # type: ignore[misc]
+class LazyBatchNorm2d(_LazyNormBase, _BatchNorm):
     """A `BatchNorm2d` whose `num_features` are the channels of its first input; the other arguments are the same.
 
     Behaviour: https://pytorch.org/docs/stable/generated/torch.nn.LazyBatchNorm2d.html
@@ -279,7 +279,7 @@ class LazyBatchNorm2d(_LazyNormBase, _BatchNorm):  # type: ignore[misc]
     _ranks = BatchNorm2d._ranks
 
 
-class LazyBatchNorm3d(_LazyNormBase, _BatchNorm):  # type: ignore[misc]
+class LazyBatchNorm3d(_LazyNormBase, _BatchNorm):
     """A `BatchNorm3d` whose `num_features` are the channels of its first input; the other arguments are the same.
 
     Behaviour: https://pytorch.org/docs/stable/generated/torch.nn.LazyBatchNorm3d.html

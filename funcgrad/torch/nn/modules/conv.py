@@ -422,7 +422,7 @@ class _LazyConvTransposeNd(_LazyConv):
         self._begin_lazily(out_channels, bias, device, dtype)
 
 
-class LazyConv1d(_LazyConvNd, Conv1d):  # type: ignore[misc]
+class LazyConv1d(_LazyConvNd, Conv1d):
     """A `Conv1d` whose `in_channels` are those of its first input; the other arguments are the same.
 
     Behaviour: https://pytorch.org/docs/stable/generated/torch.nn.LazyConv1d.html
@@ -431,7 +431,7 @@ class LazyConv1d(_LazyConvNd, Conv1d):  # type: ignore[misc]
     cls_to_become = Conv1d
 
 
-class LazyConv2d(_LazyConvNd, Conv2d):  # type: ignore[misc]
+class LazyConv2d(_LazyConvNd, Conv2d):
     """A `Conv2d` whose `in_channels` are those of its first input; the other arguments are the same.
 
     Behaviour: https://pytorch.org/docs/stable/generated/torch.nn.LazyConv2d.html
@@ -440,7 +440,7 @@ class LazyConv2d(_LazyConvNd, Conv2d):  # type: ignore[misc]
     cls_to_become = Conv2d
 
 
-class LazyConv3d(_LazyConvNd, Conv3d):  # type: ignore[misc]
+class LazyConv3d(_LazyConvNd, Conv3d):
     """A `Conv3d` whose `in_channels` are those of its first input; the other arguments are the same.
 
     Behaviour: https://pytorch.org/docs/stable/generated/torch.nn.LazyConv3d.html
@@ -449,7 +449,7 @@ class LazyConv3d(_LazyConvNd, Conv3d):  # type: ignore[misc]
     cls_to_become = Conv3d
 
 
-class LazyConvTranspose1d(_LazyConvTransposeNd, ConvTranspose1d):  # type: ignore[misc]
+class LazyConvTranspose1d(_LazyConvTransposeNd, ConvTranspose1d):
     """A `ConvTranspose1d` whose `in_channels` are those of its first input; the other arguments are the same.
 
     Behaviour: https://pytorch.org/docs/stable/generated/torch.nn.LazyConvTranspose1d.html
@@ -458,7 +458,7 @@ class LazyConvTranspose1d(_LazyConvTransposeNd, ConvTranspose1d):  # type: ignor
     cls_to_become = ConvTranspose1d
 
 
-class LazyConvTranspose2d(_LazyConvTransposeNd, ConvTranspose2d):  # type: ignore[misc]
+class LazyConvTranspose2d(_LazyConvTransposeNd, ConvTranspose2d):
     """A `ConvTranspose2d` whose `in_channels` are those of its first input; the other arguments are the same.
 
     Behaviour: https://pytorch.org/docs/stable/generated/torch.nn.LazyConvTranspose2d.html
@@ -467,7 +467,7 @@ class LazyConvTranspose2d(_LazyConvTransposeNd, ConvTranspose2d):  # type: ignor
     cls_to_become = ConvTranspose2d
 
 
-class LazyConvTranspose3d(_LazyConvTransposeNd, ConvTranspose3d):  # type: ignore[misc]
+class LazyConvTranspose3d(_LazyConvTransposeNd, ConvTranspose3d):
     """A `ConvTranspose3d` whose `in_channels` are those of its first input; the other arguments are the same.
 
     Behaviour: https://pytorch.org/docs/stable/generated/torch.nn.LazyConvTranspose3d.html

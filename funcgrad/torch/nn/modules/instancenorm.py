@@ -177,7 +177,7 @@ class InstanceNorm3d(_InstanceNorm):
     _rank = 4
 
 
-class LazyInstanceNorm1d(_LazyNormBase, _InstanceNorm):  # type: ignore[misc]
+class LazyInstanceNorm1d(_LazyNormBase, _InstanceNorm):
     """An `InstanceNorm1d` whose `num_features` are the channels of its first input; as in PyTorch it is affine by default.
 
     Behaviour: https://pytorch.org/docs/stable/generated/torch.nn.LazyInstanceNorm1d.html
@@ -187,7 +187,7 @@ class LazyInstanceNorm1d(_LazyNormBase, _InstanceNorm):  # type: ignore[misc]
     _rank = InstanceNorm1d._rank
 
 
-class LazyInstanceNorm2d(_LazyNormBase, _InstanceNorm):  # type: ignore[misc]
+class LazyInstanceNorm2d(_LazyNormBase, _InstanceNorm):
     """An `InstanceNorm2d` whose `num_features` are the channels of its first input; as in PyTorch it is affine by default.
 
     Behaviour: https://pytorch.org/docs/stable/generated/torch.nn.LazyInstanceNorm2d.html
@@ -197,7 +197,7 @@ class LazyInstanceNorm2d(_LazyNormBase, _InstanceNorm):  # type: ignore[misc]
     _rank = InstanceNorm2d._rank
 
 
-class LazyInstanceNorm3d(_LazyNormBase, _InstanceNorm):  # type: ignore[misc]
+class LazyInstanceNorm3d(_LazyNormBase, _InstanceNorm):
     """An `InstanceNorm3d` whose `num_features` are the channels of its first input; as in PyTorch it is affine by default.
 
     Behaviour: https://pytorch.org/docs/stable/generated/torch.nn.LazyInstanceNorm3d.html

@@ -255,7 +255,7 @@ def _causal(mask: Any, given: bool | None, length: int) -> bool:
     if given is not None or mask is None:
         return given is True
     wanted = Transformer.generate_square_subsequent_mask(length, dtype=mask.dtype)
-    return mask.shape == wanted.shape and bool((mask == wanted).all())  # type: ignore[attr-defined]
+    return mask.shape == wanted.shape and bool((mask == wanted).all())
 
 
 def _length(x: Tensor, batch_first: bool) -> int:
