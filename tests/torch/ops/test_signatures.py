@@ -19,6 +19,7 @@ NOT_IN_PYTHON = {
 # Made by functions whose signature says nothing: `*args, **kwargs`.
 OF_ANY = {
     *("as_strided_", "squeeze_", "swapaxes_", "swapdims_", "transpose_", "unsqueeze_"),
+    *("gru", "lstm", "rnn_relu", "rnn_tanh"),  # two lists of arguments
     *("random_", "uniform_", "to"),  # `from` is no name for a parameter
 }
 

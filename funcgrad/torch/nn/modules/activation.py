@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import funcgrad.torch as torch
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch.nn import functional, init
+from funcgrad.torch.nn.modules._attention import MultiheadAttention
 from funcgrad.torch.nn.modules.module import Module
 from funcgrad.torch.nn.parameter import Parameter
 
@@ -27,6 +28,7 @@ __all__ = [
     "LogSigmoid",
     "LogSoftmax",
     "Mish",
+    "MultiheadAttention",
     "PReLU",
     "RReLU",
     "ReLU",

@@ -140,6 +140,10 @@ class Bilinear(Module):
         )
 
 
+class NonDynamicallyQuantizableLinear(Linear):
+    """`Linear` by the name that `MultiheadAttention` prints."""
+
+
 class LazyLinear(LazyModuleMixin, Linear):
     """A `Linear` whose `in_features` are those of its first input.
 

@@ -1,5 +1,6 @@
 """PyTorch's `torch.nn.utils`: gradients clipped, parameters as a vector, and parametrized ones."""
 
+from funcgrad.torch.nn.utils import rnn
 from funcgrad.torch.nn.utils.clip_grad import (
     _clip_grads_with_norm_ as clip_grads_with_norm_,
 )
