@@ -147,7 +147,7 @@ def transposed(cls: Any, ctx: Any, primals: Sequence[Any], cotangents: Sequence[
         ends = {
             k: edge_of(each.requires_grad_())
             for k, each in enumerate(given)
-            if isinstance(each, Tensor) and each._storage.value.aval.inexact
+            if isinstance(each, Tensor) and each._storage.aval.inexact
         }
         carried = _as_tuple(cls.jvp(_Context(ctx, ctx.saved_for_forward), *given))
     pairs = [

@@ -116,8 +116,8 @@ def _checked(avals: tuple[Any, Any, Any], static: tuple[Any, ...]) -> None:
 
 
 def _prepared(input: Tensor, weight: Tensor, bias: Tensor | None, *static: Any) -> None:
-    of_bias = None if bias is None else bias._storage.value.aval
-    _checked((input._storage.value.aval, weight._storage.value.aval, of_bias), static)
+    of_bias = None if bias is None else bias._storage.aval
+    _checked((input._storage.aval, weight._storage.aval, of_bias), static)
 
 
 @op(

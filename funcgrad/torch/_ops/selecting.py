@@ -182,7 +182,7 @@ def _check_scattered(input: Tensor, mask: Tensor, source: Tensor) -> None:
         raise RuntimeError(
             f"masked_scatter_ only supports boolean masks, but got mask with dtype {mask.dtype.scalar_type}"
         )
-    check_broadcast(mask._storage.value.aval, input._storage.value.aval)
+    check_broadcast(mask._storage.aval, input._storage.aval)
     array = mask._array()
     if not is_tracer(array):
         shape = np.broadcast_shapes(array.shape, tuple(input.shape))
