@@ -10,7 +10,8 @@
 tensor([...])
 """
 
-from typing import TYPE_CHECKING
+from importlib import import_module as _import_module
+from typing import Any as _Any
 
 from funcgrad.torch import (
     _autograd,
@@ -61,11 +62,18 @@ from funcgrad.torch._types.public_names import name_as_found as _name_as_found
 from funcgrad.torch._types.size import Size
 from funcgrad.torch.func import vmap
 
-if TYPE_CHECKING:
-    from typing import Any
+# Loaded when they are first used, because a program that does not use them should not wait.
+_LATER = ("fft", "linalg", "special")
 
-    # The published functions are put in this namespace below.
-    def __getattr__(name: str) -> Any: ...
+
+def __getattr__(name: str) -> _Any:
+    if name in _LATER:
+        return _import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *_LATER]
 
 
 globals().update(_FUNCTIONS)
