@@ -30,7 +30,16 @@ RELATIVE = {"float32": 2e-4, "complex64": 2e-4, "float64": 1e-7, "complex128": 1
 # Kinds of tensor or of machine that the shim does not have at all, and PyTorch's internals, which nobody calls.
 EXCLUDED = ("sparse.", "jiterator_", "torch.ops", "torch._", "to_sparse", "_", "masked.", "signal.")
 # The elements depend on memory that nobody wrote.
-UNWRITTEN = {"empty", "empty_like", "empty_strided", "empty_permuted", "new_empty", "new_empty_strided", "resize_", "resize_as_"}  # fmt: skip
+UNWRITTEN = {
+    "empty",
+    "empty_like",
+    "empty_strided",
+    "empty_permuted",
+    "new_empty",
+    "new_empty_strided",
+    "resize_",
+    "resize_as_",
+}
 
 
 def infos() -> list[Any]:
@@ -84,8 +93,12 @@ def rebound(function: Any) -> Any:
     if not isinstance(function, types.FunctionType):
         return function
     scope = {**function.__globals__, "torch": ours, "wrapper_set_seed": seeded}
-    cells = function.__closure__ and tuple(types.CellType(to_mine(each.cell_contents)) for each in function.__closure__)
-    made = types.FunctionType(function.__code__, scope, function.__name__, function.__defaults__, cells)
+    cells = function.__closure__ and tuple(
+        types.CellType(to_mine(each.cell_contents)) for each in function.__closure__
+    )
+    made = types.FunctionType(
+        function.__code__, scope, function.__name__, function.__defaults__, cells
+    )
     made.__kwdefaults__ = function.__kwdefaults__
     return made
 
@@ -151,12 +164,17 @@ def weights_of(torch: Any, tensor: Any) -> Any:
     return torch.tensor(numbers, dtype=tensor.dtype)
 
 
-def outcome(torch: Any, call: Callable[..., Any], sample: tuple[Any, ...], process: Any, backward: bool) -> list[Any]:  # fmt: skip
+def outcome(
+    torch: Any, call: Callable[..., Any], sample: tuple[Any, ...], process: Any, backward: bool
+) -> list[Any]:
     """The result's tensors and numbers, then the gradients; or the error that the call raised."""
     args, kwargs = sample
     try:
         torch.manual_seed(0)
         result = flat(torch, call(*args, **kwargs))
+        for each in result:
+            if isinstance(each, ours.Tensor):
+                each.detach().numpy()  # an error that waits would be another sample's
     except Exception as error:
         return [error]
     seen = list(result)
@@ -170,15 +188,16 @@ def outcome(torch: Any, call: Callable[..., Any], sample: tuple[Any, ...], proce
             seen = result = flat(torch, process(*[result if len(result) > 1 else result[0]]))
         except Exception as error:
             return [*seen, error]
-    roots = [
-        each for each in result if isinstance(each, torch.Tensor) and each.requires_grad
-    ]  # fmt: skip
+    roots = [each for each in result if isinstance(each, torch.Tensor) and each.requires_grad]
     if not (backward and inputs and roots):
         return seen
     try:
         found = torch.autograd.grad(
             roots, inputs, [weights_of(torch, each) for each in roots], allow_unused=True
         )
+        for each in found:
+            if isinstance(each, ours.Tensor):
+                each.numpy()
     except Exception as error:
         return [*seen, error]
     return [*seen, *found]
@@ -197,7 +216,10 @@ def difference(name: str, mine: list[Any], expected: list[Any]) -> str:
 
 def brief(things: list[Any]) -> str:
     """Errors by type and words, anything else by its type."""
-    return ", ".join(f"{type(e).__name__}: {str(e)[:120]}" if isinstance(e, Exception) else type(e).__name__ for e in things)  # fmt: skip
+    return ", ".join(
+        f"{type(e).__name__}: {str(e)[:120]}" if isinstance(e, Exception) else type(e).__name__
+        for e in things
+    )
 
 
 def difference_of(name: str, mine: Any, expected: Any) -> str:
@@ -267,7 +289,9 @@ def described(sample: tuple[Any, ...]) -> str:
         return repr(thing)
 
     args, kwargs = sample
-    return ", ".join([*map(one, args), *[f"{key}={one(value)}" for key, value in kwargs.items()]])[:160]  # fmt: skip
+    return ", ".join([*map(one, args), *[f"{key}={one(value)}" for key, value in kwargs.items()]])[
+        :160
+    ]
 
 
 def forms(info: Any, call: Callable[..., Any]) -> Iterator[tuple[str, Any, Any]]:
@@ -278,7 +302,11 @@ def forms(info: Any, call: Callable[..., Any]) -> Iterator[tuple[str, Any, Any]]
         yield f" {inplace.__name__}", inplace, at(ours.Tensor, inplace.__name__) or missing(inplace)
     method = info.method_variant
     if method is not None and isinstance(method, types.MethodDescriptorType):
-        yield f" method {method.__name__}", method, at(ours.Tensor, method.__name__) or missing(method)
+        yield (
+            f" method {method.__name__}",
+            method,
+            at(ours.Tensor, method.__name__) or missing(method),
+        )
 
 
 def missing(of: Any) -> Callable[..., Any]:
@@ -295,7 +323,9 @@ def in_place(method: Callable[..., Any], clone: bool) -> Callable[..., Any]:
     return lambda first, *args, **kwargs: method(first.clone() if clone else first, *args, **kwargs)
 
 
-def tally_of(info: Any, dtypes: tuple[str, ...] = DTYPES, most: int | None = None, errors: bool = True) -> Tally:  # fmt: skip
+def tally_of(
+    info: Any, dtypes: tuple[str, ...] = DTYPES, most: int | None = None, errors: bool = True
+) -> Tally:
     """Run the samples of one op on both sides.
 
     Args:
@@ -327,7 +357,9 @@ def tally_of(info: Any, dtypes: tuple[str, ...] = DTYPES, most: int | None = Non
                     if sample.broadcasts_input or not isinstance(sample.input, theirs.Tensor):
                         continue
                     reference, mine = in_place(reference, True), in_place(mine, True)
-                expected = outcome(theirs, reference, to_theirs(given), process, backward and not label)
+                expected = outcome(
+                    theirs, reference, to_theirs(given), process, backward and not label
+                )
                 got = outcome(ours, mine, to_mine(given), rebound(process), backward and not label)
                 wrong = difference(info.name, got, expected)
                 if wrong:
@@ -382,7 +414,9 @@ def main() -> None:
                     print(f"    {line}", flush=True)
             if given.save:
                 with open(given.save, "w") as file:
-                    json.dump({name: (each.agree, each.samples) for name, each in tallies.items()}, file)
+                    json.dump(
+                        {name: (each.agree, each.samples) for name, each in tallies.items()}, file
+                    )
     for space, names in absent.items():
         print(f"not here, {space}: {' '.join(names)}")
     samples = sum(each.samples for each in tallies.values())
@@ -396,7 +430,9 @@ def main() -> None:
 
 def matches(name: str, wanted: list[str]) -> bool:
     """Whether an op is asked for."""
-    return not wanted or any(name == each or (each.endswith("*") and name.startswith(each[:-1])) for each in wanted)
+    return not wanted or any(
+        name == each or (each.endswith("*") and name.startswith(each[:-1])) for each in wanted
+    )
 
 
 if __name__ == "__main__":

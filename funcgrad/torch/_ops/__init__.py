@@ -3,9 +3,12 @@
 from funcgrad.torch._ops import (
     along_a_dim,
     brackets,
+    comparing,
+    complex_numbers,
     conversions,
     creation,
     from_jax,
+    grids,
     index_put,
     joining,
     legacy,
@@ -14,10 +17,17 @@ from funcgrad.torch._ops import (
     pointwise,
     powers,
     products,
+    random_draws,
     random_fills,
     reductions,
+    running,
+    scattering,
+    searching,
     selecting,
     special_functions,
+    statistics,
     ternary,
     views,
 )
+
+from funcgrad.torch._ops import aliases  # isort: skip

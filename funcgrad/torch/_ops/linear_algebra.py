@@ -107,13 +107,21 @@ def _first_bad(bad: np.ndarray) -> tuple[str, int] | None:
 # ------------------------------------------------------------------------------------------- determinants
 
 
-@apart("linalg_det", "LinalgDetBackward0", saves="A result", prepare=_square("linalg_det"), out=EXACT)  # fmt: skip
+@apart(
+    "linalg_det", "LinalgDetBackward0", saves="A result", prepare=_square("linalg_det"), out=EXACT
+)
 def det(A: Array) -> Any:
     """The determinants of square matrices."""
     return jnp.linalg.det(A)
 
 
-@apart("linalg_slogdet", "LinalgSlogdetBackward0", returns=("sign", "logabsdet"), prepare=_square("linalg_slogdet"), out=EXACT)  # fmt: skip
+@apart(
+    "linalg_slogdet",
+    "LinalgSlogdetBackward0",
+    returns=("sign", "logabsdet"),
+    prepare=_square("linalg_slogdet"),
+    out=EXACT,
+)
 def slogdet(A: Array) -> Any:
     """The signs of the determinants of square matrices, and the logarithms of their sizes."""
     sign, size = jnp.linalg.slogdet(A)
@@ -143,7 +151,13 @@ def _zero_pivot(packed: Any) -> Any:
     return jnp.where(zero.any(-1), first, 0).astype(np.int32)
 
 
-@apart("linalg_inv_ex", "LinalgInvExBackward0", returns=("inverse", "info"), prepare=_square("linalg_inv"), out=EXACT)  # fmt: skip
+@apart(
+    "linalg_inv_ex",
+    "LinalgInvExBackward0",
+    returns=("inverse", "info"),
+    prepare=_square("linalg_inv"),
+    out=EXACT,
+)
 def _inv_ex(A: Array) -> Any:
     return jnp.linalg.inv(A), _zero_pivot(jax.lax.linalg.lu(jax.lax.stop_gradient(A))[0])
 
@@ -223,17 +237,23 @@ def _prepare_solve(A: Tensor, B: Tensor, left: bool, vector: bool) -> None:
     _check_solve("linalg_solve", A, B, left, vector)
 
 
-@apart("linalg_solve_ex", "LinalgSolveExBackward0", prepare=_prepare_solve, returns=("result", "info"))  # fmt: skip
+@apart(
+    "linalg_solve_ex", "LinalgSolveExBackward0", prepare=_prepare_solve, returns=("result", "info")
+)
 def _solve_ex(A: Array, B: Array, left: bool, vector: bool) -> Any:
     flip = partial(jnp.swapaxes, axis1=-1, axis2=-2)
     right = B[..., None] if vector else B
     batch = jnp.broadcast_shapes(A.shape[:-2], right.shape[:-2])
     A, right = (jnp.broadcast_to(each, (*batch, *each.shape[-2:])) for each in (A, right))
     made = jnp.linalg.solve(A, right) if left else flip(jnp.linalg.solve(flip(A), flip(right)))
-    return (made[..., 0] if vector else made), _zero_pivot(jax.lax.linalg.lu(jax.lax.stop_gradient(A))[0])  # fmt: skip
+    return (made[..., 0] if vector else made), _zero_pivot(
+        jax.lax.linalg.lu(jax.lax.stop_gradient(A))[0]
+    )
 
 
-def solve_ex(A: Tensor, B: Tensor, *, left: bool = True, check_errors: bool = False, out: Any = None) -> Any:  # fmt: skip
+def solve_ex(
+    A: Tensor, B: Tensor, *, left: bool = True, check_errors: bool = False, out: Any = None
+) -> Any:
     """The solutions of `A @ X = B`, and for each matrix the number of its first pivot of zero, or 0."""
     made = _solve_ex(A, B, left, _is_vector(A, B), **({} if out is None else {"out": out}))
     if check_errors:
@@ -282,7 +302,13 @@ def _triangular(A: Any, B: Any, lower: bool, unit: bool, transpose: int = 0) -> 
     return triangular(A, B, trans=transpose, lower=lower, unit_diagonal=unit)
 
 
-@apart("linalg_solve_triangular", "LinalgSolveTriangularBackward0", saves="self result", prepare=_prepare_triangular, out=EXACT)  # fmt: skip
+@apart(
+    "linalg_solve_triangular",
+    "LinalgSolveTriangularBackward0",
+    saves="self result",
+    prepare=_prepare_triangular,
+    out=EXACT,
+)
 def solve_triangular(
     A: Array, B: Array, *, upper: bool, left: bool = True, unitriangular: bool = False
 ) -> Any:
@@ -299,12 +325,20 @@ def _prepare_lu(A: Tensor, pivot: bool) -> None:
         raise RuntimeError("linalg.lu_factor: LU without pivoting is not implemented on the CPU")
 
 
-@apart("linalg_lu_factor_ex", "LinalgLuFactorExBackward0", prepare=_prepare_lu, returns=("LU", "pivots", "info"), out=EXACT)  # fmt: skip
+@apart(
+    "linalg_lu_factor_ex",
+    "LinalgLuFactorExBackward0",
+    prepare=_prepare_lu,
+    returns=("LU", "pivots", "info"),
+    out=EXACT,
+)
 def _lu_factor_ex(A: Array, pivot: bool) -> Any:
     return (*_lu(A), _zero_pivot(jax.lax.linalg.lu(jax.lax.stop_gradient(A))[0]))
 
 
-def lu_factor_ex(A: Tensor, *, pivot: bool = True, check_errors: bool = False, out: Any = None) -> Any:  # fmt: skip
+def lu_factor_ex(
+    A: Tensor, *, pivot: bool = True, check_errors: bool = False, out: Any = None
+) -> Any:
     """The LU factorizations in one matrix each, their pivots, and the number of the first pivot of zero, or 0."""
     made = _lu_factor_ex(A, pivot, out=out)
     if check_errors:
@@ -334,10 +368,21 @@ def _stored_pair(name: str, kind: Any, made: tuple[Tensor, ...], input: Tensor, 
     """Results as a named tuple, stored in `out` if it is given."""
     if out is None:
         return kind(*made)
-    return kind(*[store(name, each, (input,), lambda of=of: of, EXACT) for each, of in zip(out, made, strict=True)])  # type: ignore[misc] # fmt: skip
+    return kind(
+        *[
+            store(name, each, (input,), lambda of=of: of, EXACT)
+            for each, of in zip(out, made, strict=True)
+        ]
+    )  # type: ignore[misc]
 
 
-@apart("linalg_lu", "LinalgLuBackward0", prepare=lambda A, pivot: _prepare_lu_parts(A, pivot), returns=("P", "L", "U"), out=EXACT)  # fmt: skip
+@apart(
+    "linalg_lu",
+    "LinalgLuBackward0",
+    prepare=lambda A, pivot: _prepare_lu_parts(A, pivot),
+    returns=("P", "L", "U"),
+    out=EXACT,
+)
 def lu(A: Array, *, pivot: bool = True) -> Any:
     """The factors of `A = P @ L @ U`: a permutation, a lower and an upper triangular matrix."""
     return _unpacked(*_lu(A))
@@ -424,13 +469,15 @@ def lu_solve(
 # ------------------------------------------------------------------------------------------- Cholesky
 
 
-@apart("linalg_cholesky_ex", "LinalgCholeskyExBackward0", saves="L", prepare=_square("linalg_cholesky"), returns=("L",))  # fmt: skip
+@apart(
+    "linalg_cholesky_ex", "LinalgCholeskyExBackward0", saves="L", prepare=_square("linalg_cholesky")
+)
 def _cholesky(A: Array, upper: bool) -> Any:
     # Only one triangle of A is read, and its gradient is symmetric, as in PyTorch.
     flip = partial(jnp.swapaxes, axis1=-1, axis2=-2)
     made = jnp.linalg.cholesky(jnp.conj(flip(A)) if upper else A, symmetrize_input=False)
     made = jnp.tril(made)
-    return (jnp.conj(flip(made)) if upper else made,)
+    return jnp.conj(flip(made)) if upper else made
 
 
 def _minor(A: np.ndarray, upper: bool) -> int:
@@ -447,7 +494,7 @@ def _minor(A: np.ndarray, upper: bool) -> int:
 
 def _factored(A: Tensor, upper: bool) -> tuple[Tensor, np.ndarray]:
     """The Cholesky factors, and the order of the first leading minor that is not positive of each matrix."""
-    (made,) = _cholesky(A, upper)
+    made = _cholesky(A, upper)
     known = elements(made.detach())
     info = np.zeros(tuple(A.shape[:-2]), np.int32)
     if known is not None and not np.isfinite(known).all():
@@ -457,7 +504,9 @@ def _factored(A: Tensor, upper: bool) -> tuple[Tensor, np.ndarray]:
     return made, info
 
 
-def cholesky_ex(A: Tensor, *, upper: bool = False, check_errors: bool = False, out: Any = None) -> Any:  # fmt: skip
+def cholesky_ex(
+    A: Tensor, *, upper: bool = False, check_errors: bool = False, out: Any = None
+) -> Any:
     """The Cholesky factors, and the order of the first leading minor that is not positive, or 0."""
     made, info = _factored(A, upper)
     if check_errors:
@@ -505,7 +554,13 @@ def cholesky_solve(input: Array, input2: Array, upper: bool = False) -> Any:
     return _triangular(input2, half, not upper, False, second)
 
 
-@apart("cholesky_inverse", "CholeskyInverseBackward0", saves="self result", prepare=_square("cholesky_inverse"), out=EXACT)  # fmt: skip
+@apart(
+    "cholesky_inverse",
+    "CholeskyInverseBackward0",
+    saves="self result",
+    prepare=_square("cholesky_inverse"),
+    out=EXACT,
+)
 def cholesky_inverse(input: Array, upper: bool = False) -> Any:
     """The inverse of A, given its Cholesky factor."""
     eye = jnp.broadcast_to(jnp.eye(input.shape[-1], dtype=input.dtype), input.shape)
@@ -542,7 +597,11 @@ def qr(A: Array, mode: str = "reduced") -> Any:
 @apart("geqrf", "GeqrfBackward0", returns=("a", "tau"), prepare=_matrix("geqrf"), out=EXACT)
 def geqrf(input: Array) -> Any:
     """The QR factorization as LAPACK packs it: R and the reflectors in one matrix, and their scales."""
-    return jax.lax.linalg.geqrf(input) if hasattr(jax.lax.linalg, "geqrf") else jnp.linalg.qr(input, "raw")  # fmt: skip
+    return (
+        jax.lax.linalg.geqrf(input)
+        if hasattr(jax.lax.linalg, "geqrf")
+        else jnp.linalg.qr(input, "raw")
+    )
 
 
 def _check_householder(name: str, A: Tensor, tau: Tensor) -> None:
@@ -578,11 +637,19 @@ def _reflected(A: Any, tau: Any) -> Any:
     made = jnp.broadcast_to(jnp.eye(m, n, dtype=A.dtype), A.shape)
     for k in reversed(range(tau.shape[-1])):
         v = jnp.where(jnp.arange(m) == k, 1, jnp.where(jnp.arange(m) > k, A[..., :, k], 0))
-        made = made - tau[..., k, None, None] * v[..., None] * _matmul(jnp.conj(v)[..., None, :], made)  # fmt: skip
+        made = made - tau[..., k, None, None] * v[..., None] * _matmul(
+            jnp.conj(v)[..., None, :], made
+        )
     return made
 
 
-@apart("linalg_householder_product", "LinalgHouseholderProductBackward0", saves="input tau result", prepare=partial(_check_householder, "torch.linalg.householder_product"), out=EXACT)  # fmt: skip
+@apart(
+    "linalg_householder_product",
+    "LinalgHouseholderProductBackward0",
+    saves="input tau result",
+    prepare=partial(_check_householder, "torch.linalg.householder_product"),
+    out=EXACT,
+)
 def householder_product(input: Array, tau: Array) -> Any:
     """The first columns of a product of Householder reflections, whose vectors are columns of `input`."""
     return _reflected(input, tau)
@@ -595,7 +662,14 @@ def _check_svd(A: Tensor, *_: Any) -> None:
     check_matrix("linalg.svd", A)
 
 
-@apart("linalg_svd.uv", "LinalgSvdBackward0", saves="U S Vh", prepare=_check_svd, returns=("U", "S", "Vh"), out=EXACT)  # fmt: skip
+@apart(
+    "linalg_svd.uv",
+    "LinalgSvdBackward0",
+    saves="U S Vh",
+    prepare=_check_svd,
+    returns=("U", "S", "Vh"),
+    out=EXACT,
+)
 def _svd(A: Array, full_matrices: bool = True) -> Any:
     square = A.shape[-1] == A.shape[-2]
     return tuple(jnp.linalg.svd(A, full_matrices=full_matrices and not square))
@@ -617,7 +691,9 @@ def svd(
         driver: for CUDA only.
     """
     if driver is not None:
-        raise RuntimeError("torch.linalg.svd: keyword argument `driver=` is only supported on CUDA inputs with cuSOLVER backend.")  # fmt: skip
+        raise RuntimeError(
+            "torch.linalg.svd: keyword argument `driver=` is only supported on CUDA inputs with cuSOLVER backend."
+        )
     made = _svd(A, full_matrices)
     return _stored_pair("linalg_svd", _SVD, tuple(made), A, out)
 
@@ -625,7 +701,9 @@ def svd(
 def svdvals(A: Tensor, *, driver: str | None = None, out: Tensor | None = None) -> Tensor:
     """The singular values of matrices, the largest first."""
     if driver is not None:
-        raise RuntimeError("torch.linalg.svd: keyword argument `driver=` is only supported on CUDA inputs with cuSOLVER backend.")  # fmt: skip
+        raise RuntimeError(
+            "torch.linalg.svd: keyword argument `driver=` is only supported on CUDA inputs with cuSOLVER backend."
+        )
     return _svdvals(A, out=out)
 
 
@@ -703,7 +781,13 @@ def pinv(
     if rcond is not None:
         atol, rtol = 0.0, rcond
     if out is not None:
-        return store("linalg_pinv", out, (A,), lambda: pinv(A, atol=atol, rtol=rtol, hermitian=hermitian), EXACT)  # fmt: skip
+        return store(
+            "linalg_pinv",
+            out,
+            (A,),
+            lambda: pinv(A, atol=atol, rtol=rtol, hermitian=hermitian),
+            EXACT,
+        )
     check_matrix("linalg.pinv", A)
     if hermitian:
         check_square("linalg.pinv", A)
@@ -746,7 +830,12 @@ def matrix_rank(
     if tol is not None:
         atol, rtol = tol, 0.0
     if out is not None:
-        return store("linalg_matrix_rank", out, (A,), lambda: matrix_rank(A, atol=atol, rtol=rtol, hermitian=hermitian))  # fmt: skip
+        return store(
+            "linalg_matrix_rank",
+            out,
+            (A,),
+            lambda: matrix_rank(A, atol=atol, rtol=rtol, hermitian=hermitian),
+        )
     check_matrix("linalg.matrix_rank", A)
     if hermitian:
         check_square("linalg.matrix_rank", A)
@@ -817,7 +906,11 @@ def lstsq(A: Tensor, B: Tensor, rcond: float | None = None, *, driver: str | Non
     ranks = elements(made.rank)
     residuals = made.residuals if ranks is None or bool((ranks == n).all()) else nothing
     rank = made.rank if driver != "gels" else nothing.to(int64)  # type: ignore[attr-defined]
-    sizes = made.sizes if driver in ("gelsd", "gelss") else (nothing.real if A.dtype.is_complex else nothing)  # fmt: skip
+    sizes = (
+        made.sizes
+        if driver in ("gelsd", "gelss")
+        else (nothing.real if A.dtype.is_complex else nothing)
+    )
     return _LSTSQ(made.solution, residuals, rank, sizes)
 
 
@@ -839,7 +932,14 @@ def _hermitian(A: Any, UPLO: str) -> Any:
     return triangle + jnp.conj(jnp.swapaxes(triangle, -1, -2)) + diagonal[..., None] * eye
 
 
-@apart("linalg_eigh", "LinalgEighBackward0", saves="eigenvalues eigenvectors", prepare=partial(_check_eigh, "linalg.eigh"), returns=("eigenvalues", "eigenvectors"), out=EXACT)  # fmt: skip
+@apart(
+    "linalg_eigh",
+    "LinalgEighBackward0",
+    saves="eigenvalues eigenvectors",
+    prepare=partial(_check_eigh, "linalg.eigh"),
+    returns=("eigenvalues", "eigenvectors"),
+    out=EXACT,
+)
 def eigh(A: Array, UPLO: str = "L") -> Any:
     """The eigenvalues of Hermitian matrices, the smallest first, and their eigenvectors as columns.
 
@@ -858,7 +958,14 @@ def eigvalsh(A: Array, UPLO: str = "L") -> Any:
     return jnp.linalg.eigh(A, UPLO, symmetrize_input=False)[0]
 
 
-@apart("linalg_eig", "LinalgEigBackward0", saves="eigenvalues eigenvectors", prepare=_of(check_square, "linalg.eig"), returns=("eigenvalues", "eigenvectors"), out=EXACT)  # fmt: skip
+@apart(
+    "linalg_eig",
+    "LinalgEigBackward0",
+    saves="eigenvalues eigenvectors",
+    prepare=_of(check_square, "linalg.eig"),
+    returns=("eigenvalues", "eigenvectors"),
+    out=EXACT,
+)
 def eig(A: Array) -> Any:
     """The eigenvalues of square matrices and their eigenvectors as columns, complex."""
     values, vectors = jnp.linalg.eig(A)
@@ -874,7 +981,12 @@ def eigvals(A: Array) -> Any:
 # ------------------------------------------------------------------------------------------- powers, products
 
 
-@apart("linalg_matrix_exp", "LinalgMatrixExpBackward0", saves="self", prepare=lambda input: check_square("linalg.matrix_exp", input))  # fmt: skip
+@apart(
+    "linalg_matrix_exp",
+    "LinalgMatrixExpBackward0",
+    saves="self",
+    prepare=lambda input: check_square("linalg.matrix_exp", input),
+)
 def matrix_exp(input: Array) -> Any:
     """The exponentials of square matrices."""
     return expm(input, max_squarings=48) if input.shape[-1] else input
@@ -890,7 +1002,9 @@ def matrix_power(input: Tensor, n: int, *, out: Tensor | None = None) -> Tensor:
     if out is not None:
         return store("linalg_matrix_power", out, (input,), lambda: matrix_power(input, n), EXACT)
     if input.ndim < 2:
-        raise RuntimeError("linalg.matrix_power: The input tensor A must have at least 2 dimensions.")  # fmt: skip
+        raise RuntimeError(
+            "linalg.matrix_power: The input tensor A must have at least 2 dimensions."
+        )
     if input.shape[-1] != input.shape[-2]:
         raise RuntimeError(
             f"linalg.matrix_power: A must be batches of square matrices, but they are {input.shape[-2]} by "
@@ -952,7 +1066,13 @@ def vecdot(x: Array, y: Array, *, dim: int = -1) -> Any:
 @apart("linalg_vander.n", "CatBackward0")
 def _vander(x: Array, n: int) -> Any:
     whole = x.astype(np.int64) if x.dtype.kind in "iub" else x
-    powers = jnp.concatenate([jnp.ones((*whole.shape, 1), whole.dtype), jnp.broadcast_to(whole[..., None], (*whole.shape, n - 1))], -1)  # fmt: skip
+    powers = jnp.concatenate(
+        [
+            jnp.ones((*whole.shape, 1), whole.dtype),
+            jnp.broadcast_to(whole[..., None], (*whole.shape, n - 1)),
+        ],
+        -1,
+    )
     return jnp.cumprod(powers, -1)
 
 
@@ -1018,7 +1138,13 @@ def vector_norm(
 ) -> Tensor:
     """The `ord`-norms of vectors: of all elements, or along dimensions."""
     if out is not None:
-        return store("linalg_vector_norm", out, (x,), lambda: vector_norm(x, ord, dim, keepdim, dtype=dtype), EXACT)  # fmt: skip
+        return store(
+            "linalg_vector_norm",
+            out,
+            (x,),
+            lambda: vector_norm(x, ord, dim, keepdim, dtype=dtype),
+            EXACT,
+        )
     _check_inexact("linalg.vector_norm", x)
     if dtype is not None:
         _check_dtype("linalg.vector_norm", x, as_dtype(dtype))
@@ -1070,7 +1196,13 @@ def matrix_norm(
 ) -> Tensor:
     """The norms of matrices: "fro", "nuc", 1, -1, 2, -2, inf or -inf."""
     if out is not None:
-        return store("linalg_matrix_norm", out, (A,), lambda: matrix_norm(A, ord, dim, keepdim, dtype=dtype), EXACT)  # fmt: skip
+        return store(
+            "linalg_matrix_norm",
+            out,
+            (A,),
+            lambda: matrix_norm(A, ord, dim, keepdim, dtype=dtype),
+            EXACT,
+        )
     check_matrix("linalg.matrix_norm", A)
     if len(dim) != 2:
         raise RuntimeError(
@@ -1089,7 +1221,11 @@ def matrix_norm(
     if ord == "fro":
         return vector_norm_of(A, 2, (first, second), keepdim)
     if ord == "nuc" or abs(ord) == 2:
-        sizes = svdvals(views.permute(A, [k for k in range(A.ndim) if k not in (first, second)] + [first, second]))  # fmt: skip
+        sizes = svdvals(
+            views.permute(
+                A, [k for k in range(A.ndim) if k not in (first, second)] + [first, second]
+            )
+        )
         made = sizes.sum(-1) if ord == "nuc" else sizes.amax(-1) if ord > 0 else sizes.amin(-1)  # type: ignore[attr-defined]
         if not keepdim:
             return made
@@ -1139,7 +1275,11 @@ def norm(
     if (A.ndim if dims is None else len(dims)) == 2:
         return matrix_norm(A, ord, dims or (0, 1), keepdim, dtype=dtype)
     if isinstance(ord, str):
-        raise RuntimeError(f"linalg.norm: Order {ord} not supported for vectors" if ord not in ("fro", "nuc") else "linalg.matrix_norm: The input tensor A must have at least 2 dimensions.")  # fmt: skip
+        raise RuntimeError(
+            f"linalg.norm: Order {ord} not supported for vectors"
+            if ord not in ("fro", "nuc")
+            else "linalg.matrix_norm: The input tensor A must have at least 2 dimensions."
+        )
     return vector_norm(A, ord, dims, keepdim, dtype=dtype)
 
 
@@ -1210,7 +1350,9 @@ def triangular_solve(
     return _stored_pair("triangular_solve", _TRIANGULAR, (found, A.clone()), input, out)  # type: ignore[attr-defined]
 
 
-def torch_lu_solve(b: Tensor, LU_data: Tensor, LU_pivots: Tensor, *, out: Tensor | None = None) -> Tensor:  # fmt: skip
+def torch_lu_solve(
+    b: Tensor, LU_data: Tensor, LU_pivots: Tensor, *, out: Tensor | None = None
+) -> Tensor:
     """The solutions X of `A @ X = b`, given the LU factorization of A."""
     return lu_solve(LU_data, LU_pivots, b, out=out)
 

@@ -55,7 +55,14 @@ def _check_bmm(a: Aval, b: Aval) -> None:
         raise RuntimeError(f"expected scalar type {_name(a)} but found {_name(b)}")
 
 
-@op("bmm", "BmmBackward0", saves="self mat2", check=_check_bmm, refuses=(no_kernel("b", "bmm"),), out=EXACT)  # fmt: skip
+@op(
+    "bmm",
+    "BmmBackward0",
+    saves="self mat2",
+    check=_check_bmm,
+    refuses=(no_kernel("b", "bmm"),),
+    out=EXACT,
+)
 def bmm(input: Array, mat2: Array) -> Any:
     """The products of the matrices of two stacks, pair by pair.
 
@@ -192,13 +199,19 @@ def addr(input: Array, vec1: Array, vec2: Array, *, beta: Factor = 1, alpha: Fac
 
 
 @_added("baddbmm", "BaddbmmBackward0", check=_check_baddbmm, refuses=(no_kernel("b", "baddbmm"),))
-def baddbmm(input: Array, batch1: Array, batch2: Array, *, beta: Factor = 1, alpha: Factor = 1) -> Any:  # fmt: skip
+def baddbmm(
+    input: Array, batch1: Array, batch2: Array, *, beta: Factor = 1, alpha: Factor = 1
+) -> Any:
     """`beta * input + alpha * bmm(batch1, batch2)`; `input` broadcasts."""
     return _sum(input, _matmul(batch1, batch2), beta, alpha)
 
 
-@_added("addbmm", "AddbmmBackward0", check=_check_addbmm, refuses=(no_kernel("b", "addmm_impl_cpu_"),))  # fmt: skip
-def addbmm(input: Array, batch1: Array, batch2: Array, *, beta: Factor = 1, alpha: Factor = 1) -> Any:  # fmt: skip
+@_added(
+    "addbmm", "AddbmmBackward0", check=_check_addbmm, refuses=(no_kernel("b", "addmm_impl_cpu_"),)
+)
+def addbmm(
+    input: Array, batch1: Array, batch2: Array, *, beta: Factor = 1, alpha: Factor = 1
+) -> Any:
     """`beta * input` and `alpha` times the sum of the products of two stacks of matrices."""
     return _sum(input, _einsum("bij,bjk->ik", batch1, batch2), beta, alpha)
 
@@ -222,7 +235,14 @@ def _check_vdot(a: Aval, b: Aval) -> None:
         )
 
 
-@op("vdot", "VdotBackward0", saves="self other", check=_check_vdot, refuses=(no_kernel("b", "dot"),), out=EXACT)  # fmt: skip
+@op(
+    "vdot",
+    "VdotBackward0",
+    saves="self other",
+    check=_check_vdot,
+    refuses=(no_kernel("b", "dot"),),
+    out=EXACT,
+)
 def vdot(input: Array, other: Array) -> Any:
     """The sum of the products of two vectors' elements, the first vector's conjugated."""
     return _matmul(jnp.conj(input), other)
@@ -235,7 +255,9 @@ def _check_inner(a: Aval, b: Aval) -> None:
             f"{list(a.shape)} and {list(b.shape)}"
         )
     if a.shape and b.shape and a.dtype != b.dtype:
-        raise RuntimeError(f"expected both vectors to have same dtype, but found {_name(a)} and {_name(b)}")  # fmt: skip
+        raise RuntimeError(
+            f"expected both vectors to have same dtype, but found {_name(a)} and {_name(b)}"
+        )
 
 
 @op("inner", "ViewBackward0", dtype=PROMOTED, check=_check_inner, out=EXACT)
@@ -377,7 +399,9 @@ def einsum(*args: Any) -> Tensor:
         ValueError: there is no operand.
     """
     if len(args) < 2:
-        raise ValueError("einsum(): must specify the equation string and at least one operand, or at least one operand and its subscripts list")  # fmt: skip
+        raise ValueError(
+            "einsum(): must specify the equation string and at least one operand, or at least one operand and its subscripts list"
+        )
     if isinstance(args[0], Tensor):
         equation, operands = _sublists(args)
     else:
@@ -448,7 +472,11 @@ publish(einsum, method=False)
 
 def chain_matmul(*matrices: Any, out: Tensor | None = None) -> Tensor:
     """The product of matrices, multiplied in the order that costs least."""
-    given = list(matrices[0]) if len(matrices) == 1 and not isinstance(matrices[0], Tensor) else list(matrices)  # fmt: skip
+    given = (
+        list(matrices[0])
+        if len(matrices) == 1 and not isinstance(matrices[0], Tensor)
+        else list(matrices)
+    )
     if out is not None:
         return store("chain_matmul", out, given, lambda: chain_matmul(*given), EXACT)
     for each in given:
@@ -497,7 +525,16 @@ def _check_cross(input: Tensor, other: Tensor, dim: int) -> Any:
     return [input, other, dim]
 
 
-@apart("linalg_cross", "LinalgCrossBackward0", dtype=PROMOTED, saves="self other", prepare=_check_cross, check=check_broadcast, refuses=(no_kernel("b", "cross"),), out=CASTS)  # fmt: skip
+@apart(
+    "linalg_cross",
+    "LinalgCrossBackward0",
+    dtype=PROMOTED,
+    saves="self other",
+    prepare=_check_cross,
+    check=check_broadcast,
+    refuses=(no_kernel("b", "cross"),),
+    out=CASTS,
+)
 def linalg_cross(input: Array, other: Array, *, dim: int = -1) -> Any:
     """The cross products of vectors of length 3 along a dimension."""
     shape = jnp.broadcast_shapes(input.shape, other.shape)
@@ -505,7 +542,9 @@ def linalg_cross(input: Array, other: Array, *, dim: int = -1) -> Any:
     return jnp.cross(input, other, axis=dim)
 
 
-def cross(input: Tensor, other: Tensor, dim: int | None = None, *, out: Tensor | None = None) -> Tensor:  # fmt: skip
+def cross(
+    input: Tensor, other: Tensor, dim: int | None = None, *, out: Tensor | None = None
+) -> Tensor:
     """The cross products of vectors of length 3 along a dimension: the first of this length, if `dim` is None."""
     if dim is None:
         shape = np.broadcast_shapes(tuple(input.shape), tuple(other.shape))
@@ -548,7 +587,11 @@ def _check_cdist(x1: Tensor, x2: Tensor, p: float, compute_mode: Any) -> Any:
         )
     if p < 0:
         raise RuntimeError("cdist only supports non-negative p values")
-    modes = ("use_mm_for_euclid_dist_if_necessary", "use_mm_for_euclid_dist", "donot_use_mm_for_euclid_dist")  # fmt: skip
+    modes = (
+        "use_mm_for_euclid_dist_if_necessary",
+        "use_mm_for_euclid_dist",
+        "donot_use_mm_for_euclid_dist",
+    )
     if compute_mode not in (None, *modes):
         raise ValueError(f"{compute_mode} is not a valid value for compute_mode")
     return [x1, x2, float(p), None]
@@ -565,7 +608,13 @@ def cdist(
     return lengths(x1[..., :, None, :] - x2[..., None, :, :], p)
 
 
-@op("pdist", "PdistBackward0", method=False, saves="self result", prepare=lambda input, p: _check_pdist(input, p))  # fmt: skip
+@op(
+    "pdist",
+    "PdistBackward0",
+    method=False,
+    saves="self result",
+    prepare=lambda input, p: _check_pdist(input, p),
+)
 def pdist(input: Array, p: float = 2) -> Any:
     """The distances between the rows of a matrix, each pair once."""
     rows, columns = np.triu_indices(input.shape[0], 1)
@@ -582,7 +631,14 @@ def _check_pdist(input: Tensor, p: float) -> Any:
     return [input, float(p)]
 
 
-@op("dist", "DistBackward0", dtype=PROMOTED, saves="self other result", check=check_broadcast, prepare=lambda input, other, p: [input, other, float(p)])  # fmt: skip
+@op(
+    "dist",
+    "DistBackward0",
+    dtype=PROMOTED,
+    saves="self other result",
+    check=check_broadcast,
+    prepare=lambda input, other, p: [input, other, float(p)],
+)
 def dist(input: Array, other: Array, p: float = 2) -> Any:
     """The p-norm of the difference of two tensors."""
     return lengths((input - other).reshape(-1), p)

@@ -82,11 +82,37 @@ def _frac(x: Any) -> Any:
 
 one("frac", _frac, "FracBackward0", SAME, refuses=no_kernels("frac_cpu", "biuc"))
 one("sgn", _sgn, "SgnBackward0", SAME, saves="self")
-one("deg2rad", lambda x: x * np.asarray(np.pi / 180, x.dtype), "Deg2RadBackward0", FLOAT, refuses=not_complex("deg2rad is not supported for complex tensors."))  # fmt: skip
-one("rad2deg", lambda x: x * np.asarray(180 / np.pi, x.dtype), "Rad2DegBackward0", FLOAT, refuses=not_complex("rad2deg is not supported for complex tensors."))  # fmt: skip
-one("signbit", _signbit, "SignbitBackward0", BOOL, in_place=False, refuses=not_complex("signbit is not implemented for complex tensors.", NotImplementedError))  # fmt: skip
+one(
+    "deg2rad",
+    lambda x: x * np.asarray(np.pi / 180, x.dtype),
+    "Deg2RadBackward0",
+    FLOAT,
+    refuses=not_complex("deg2rad is not supported for complex tensors."),
+)
+one(
+    "rad2deg",
+    lambda x: x * np.asarray(180 / np.pi, x.dtype),
+    "Rad2DegBackward0",
+    FLOAT,
+    refuses=not_complex("rad2deg is not supported for complex tensors."),
+)
+one(
+    "signbit",
+    _signbit,
+    "SignbitBackward0",
+    BOOL,
+    in_place=False,
+    refuses=not_complex("signbit is not implemented for complex tensors.", NotImplementedError),
+)
 for _name, _sign_ in (("isneginf", -1), ("isposinf", 1)):
-    one(_name, partial(_infinite, sign=_sign_), f"{_name.capitalize()}Backward0", BOOL, in_place=False, refuses=not_complex(f"{_name} does not support complex inputs."))  # fmt: skip
+    one(
+        _name,
+        partial(_infinite, sign=_sign_),
+        f"{_name.capitalize()}Backward0",
+        BOOL,
+        in_place=False,
+        refuses=not_complex(f"{_name} does not support complex inputs."),
+    )
 one("isreal", lambda x: jnp.imag(x) == 0, "IsrealBackward0", BOOL, in_place=False)
 one("erfc", special.erfc, "ErfcBackward0", FLOAT, saves="self", refuses=no_kernels("erfc_vml_cpu"))
 one(
@@ -135,7 +161,16 @@ one("conj_physical", jnp.conj, "ConjPhysicalBackward0", SAME)
 # ------------------------------------------------------------------------------------------- one operand and settings
 
 
-@op("logit", "LogitBackward0", dtype=FLOAT, saves="self", refuses=no_kernels("logit_cpu"), in_place=True, out=CASTS, laid_out=CASTS)  # fmt: skip
+@op(
+    "logit",
+    "LogitBackward0",
+    dtype=FLOAT,
+    saves="self",
+    refuses=no_kernels("logit_cpu"),
+    in_place=True,
+    out=CASTS,
+    laid_out=CASTS,
+)
 def logit(input: Array, eps: float | None = None) -> Any:
     """The logarithm of the odds `x / (1 - x)`; with `eps`, of the element clamped to [eps, 1 - eps]."""
     x = input
@@ -231,7 +266,16 @@ def _check_mvlgamma(input: Tensor, p: int) -> None:
         raise NotImplementedError(f"\"arange_cpu\" not implemented for '{input.dtype.scalar_type}'")
 
 
-@op("mvlgamma", "MvlgammaBackward0", dtype=FLOAT, saves="self", prepare=_check_mvlgamma, in_place=True, out=CASTS, aliases=())  # fmt: skip
+@op(
+    "mvlgamma",
+    "MvlgammaBackward0",
+    dtype=FLOAT,
+    saves="self",
+    prepare=_check_mvlgamma,
+    in_place=True,
+    out=CASTS,
+    aliases=(),
+)
 def mvlgamma(input: Array, p: int) -> Any:
     """The logarithm of the multivariate gamma function of dimension `p`."""
     halves = jnp.arange(p, dtype=input.dtype) / 2
@@ -308,18 +352,96 @@ def _(primals: Any, tangents: Any) -> Any:
     return _nextafter(x, y), jnp.where(same, 0, tangents[0])
 
 
-two("fmax", _but_nan(jnp.maximum, jnp.greater), "FmaxBackward0", SAME, in_place=False, saves="self other", refuses=not_complex("fmax not implemented for complex tensors."))  # fmt: skip
-two("fmin", _but_nan(jnp.minimum, jnp.less), "FminBackward0", SAME, in_place=False, saves="self other", refuses=not_complex("fmin not implemented for complex tensors."))  # fmt: skip
-two("copysign", _copysign, "CopysignBackward0", FLOAT, numbers="second", refuses=no_kernels("copysign_cpu"))  # fmt: skip
-two("heaviside", _heaviside, "HeavisideBackward0", SAME, other="values", check=_check_heaviside, differentiable=False)  # fmt: skip
-two("hypot", _hypot, "HypotBackward0", SAME, saves="self other result", refuses=no_kernels("hypot_cpu", "biuc"))  # fmt: skip
-two("igamma", special.gammainc, "IgammaBackward0", SAME, saves="self other", refuses=no_kernels("igamma_cpu", "biuc"))  # fmt: skip
-two("igammac", special.gammaincc, "IgammacBackward0", SAME, saves="self other", refuses=no_kernels("igammac_cpu", "biuc"))  # fmt: skip
+two(
+    "fmax",
+    _but_nan(jnp.maximum, jnp.greater),
+    "FmaxBackward0",
+    SAME,
+    in_place=False,
+    saves="self other",
+    refuses=not_complex("fmax not implemented for complex tensors."),
+)
+two(
+    "fmin",
+    _but_nan(jnp.minimum, jnp.less),
+    "FminBackward0",
+    SAME,
+    in_place=False,
+    saves="self other",
+    refuses=not_complex("fmin not implemented for complex tensors."),
+)
+two(
+    "copysign",
+    _copysign,
+    "CopysignBackward0",
+    FLOAT,
+    numbers="second",
+    refuses=no_kernels("copysign_cpu"),
+)
+two(
+    "heaviside",
+    _heaviside,
+    "HeavisideBackward0",
+    SAME,
+    other="values",
+    check=_check_heaviside,
+    differentiable=False,
+)
+two(
+    "hypot",
+    _hypot,
+    "HypotBackward0",
+    SAME,
+    saves="self other result",
+    refuses=no_kernels("hypot_cpu", "biuc"),
+)
+two(
+    "igamma",
+    special.gammainc,
+    "IgammaBackward0",
+    SAME,
+    saves="self other",
+    refuses=no_kernels("igamma_cpu", "biuc"),
+)
+two(
+    "igammac",
+    special.gammaincc,
+    "IgammacBackward0",
+    SAME,
+    saves="self other",
+    refuses=no_kernels("igammac_cpu", "biuc"),
+)
 two("ldexp", lambda x, y: x * jnp.exp2(y), "MulBackward0", FLOAT)
-two("logaddexp", _logaddexp, "LogaddexpBackward0", SAME, in_place=False, saves="self other", refuses=no_kernels("logaddexp_cpu", "biu"))  # fmt: skip
-two("logaddexp2", partial(_logaddexp, base=2), "Logaddexp2Backward0", SAME, in_place=False, saves="self other", refuses=no_kernels("logaddexp2_cpu", "biuc"))  # fmt: skip
-two("nextafter", _nextafter, "NextafterBackward0", SAME, refuses=no_kernels("nextafter_cpu", "biuc"))  # fmt: skip
-two("xlogy", _xlogy, "XlogyBackward0", FLOAT, numbers="either", saves="self other", refuses=no_kernels("xlogy_cpu"))  # fmt: skip
+two(
+    "logaddexp",
+    _logaddexp,
+    "LogaddexpBackward0",
+    SAME,
+    in_place=False,
+    saves="self other",
+    refuses=no_kernels("logaddexp_cpu", "biu"),
+)
+two(
+    "logaddexp2",
+    partial(_logaddexp, base=2),
+    "Logaddexp2Backward0",
+    SAME,
+    in_place=False,
+    saves="self other",
+    refuses=no_kernels("logaddexp2_cpu", "biuc"),
+)
+two(
+    "nextafter", _nextafter, "NextafterBackward0", SAME, refuses=no_kernels("nextafter_cpu", "biuc")
+)
+two(
+    "xlogy",
+    _xlogy,
+    "XlogyBackward0",
+    FLOAT,
+    numbers="either",
+    saves="self other",
+    refuses=no_kernels("xlogy_cpu"),
+)
 two("gcd", jnp.gcd, "NotImplemented", SAME, kind="bits", refuses=no_kernels("gcd_cpu", "bfVc"))
 two("lcm", jnp.lcm, "NotImplemented", SAME, kind="bits", refuses=no_kernels("lcm_cpu", "bfVc"))
 
@@ -361,7 +483,13 @@ publish(float_power)
 publish(float_power_, function=False)
 
 
-@op("frexp", "FrexpBackward0", returns=("mantissa", "exponent"), out=CASTS, refuses=(Refusal("biuc", RuntimeError, "torch.frexp() only supports floating-point dtypes"),))  # fmt: skip
+@op(
+    "frexp",
+    "FrexpBackward0",
+    returns=("mantissa", "exponent"),
+    out=CASTS,
+    refuses=(Refusal("biuc", RuntimeError, "torch.frexp() only supports floating-point dtypes"),),
+)
 def frexp(input: Array) -> Any:
     """Mantissas and exponents: `input == mantissa * 2**exponent`, with mantissas from 0.5 to 1 in size."""
     _, exponent = jnp.frexp(
