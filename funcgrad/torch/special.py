@@ -228,24 +228,3 @@ for _name, _function in {
     ),
 }.items():
     globals()[_name] = _two(_name, _function, "NotImplemented", "n", differentiable=False)
-__all__ = sorted(
-    name
-    for name in globals()
-    if not name.startswith("_")
-    and name
-    not in (
-        "Any",
-        "FLOAT",
-        "FUNCTIONS",
-        "Elementwise",
-        "Tensor",
-        "elementwise",
-        "jax",
-        "jax_special",
-        "jnp",
-        "named",
-        "no_kernel",
-        "np",
-        "partial",
-    )
-)

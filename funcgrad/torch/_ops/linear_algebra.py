@@ -475,7 +475,10 @@ def lu_solve(
 def _cholesky(A: Array, upper: bool) -> Any:
     # Only one triangle of A is read, and its gradient is symmetric, as in PyTorch.
     flip = partial(jnp.swapaxes, axis1=-1, axis2=-2)
-    made = jnp.linalg.cholesky(jnp.conj(flip(A)) if upper else A, symmetrize_input=False)
+    still = jax.lax.stop_gradient
+    symmetric = (A + jnp.conj(flip(A))) / 2
+    whole = _hermitian(still(A), "U" if upper else "L") + symmetric - still(symmetric)
+    made = jnp.linalg.cholesky(whole, symmetrize_input=False)
     made = jnp.tril(made)
     return jnp.conj(flip(made)) if upper else made
 

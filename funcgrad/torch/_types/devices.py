@@ -12,7 +12,7 @@ _DEVICE_TYPES = (
     *("cpu", "cuda", "ipu", "xpu", "mkldnn", "opengl", "opencl", "ideep", "hip", "ve", "fpga"),
     *("maia", "xla", "lazy", "vulkan", "mps", "meta", "hpu", "mtia", "privateuseone", "tpu"),
 )
-_JAX_PLATFORMS = {"cpu": "cpu", "cuda": "gpu", "hip": "gpu", "tpu": "tpu", "xla": None}
+PLATFORMS = {"cpu": "cpu", "cuda": "gpu", "hip": "gpu", "tpu": "tpu", "xla": None}
 _DEVICE_STRING = re.compile(r"([a-zA-Z_]+)(?::(0|[1-9][0-9]*))?")
 
 
@@ -90,10 +90,10 @@ class device:
         """
         import jax
 
-        if self.type not in _JAX_PLATFORMS:
+        if self.type not in PLATFORMS:
             raise RuntimeError(f"JAX has no platform for device type '{self.type}'")
         try:
-            found = jax.local_devices(backend=_JAX_PLATFORMS[self.type])
+            found = jax.local_devices(backend=PLATFORMS[self.type])
         except RuntimeError as error:
             raise RuntimeError(
                 f"device '{self}' is not available: JAX's platform here is "

@@ -1,5 +1,14 @@
 """PyTorch's `torch.utils`, as far as it goes here."""
 
+from importlib import import_module
+from typing import Any
+
 from funcgrad.torch.utils import checkpoint, hooks
 
-__all__ = ["checkpoint", "hooks"]
+__all__ = ["checkpoint", "data", "hooks"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "data":
+        return import_module(f"{__name__}.data")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
