@@ -14,6 +14,7 @@ from funcgrad.torch._ops.out import EXACT
 from funcgrad.torch._ops.row import Array, Row, arguments_of, named
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch._types.dtypes import dtype, get_default_dtype
+from funcgrad.torch._types.missing import no_attribute as _no_attribute
 
 __all__ = [
     "fft",
@@ -277,3 +278,7 @@ def _shift(name: str, half: Callable[[int], int]) -> Callable[..., Tensor]:
 
 fftshift = _shift("fftshift", lambda n: n // 2)
 ifftshift = _shift("ifftshift", lambda n: math.ceil(n / 2))
+
+
+def __getattr__(name: str) -> Any:
+    raise _no_attribute(__name__, name)

@@ -1,5 +1,7 @@
 """`torch.linalg`: PyTorch's names for the ops of linear algebra. They are declared in `_ops.linear_algebra`."""
 
+from typing import Any
+
 from funcgrad.torch._ops.linear_algebra import (
     _LinAlgError,
     cholesky,
@@ -41,6 +43,7 @@ from funcgrad.torch._ops.linear_algebra import (
 )
 from funcgrad.torch._ops.matmul import matmul
 from funcgrad.torch._ops.products import linalg_cross as cross
+from funcgrad.torch._types.missing import no_attribute as _no_attribute
 
 LinAlgError = _LinAlgError
 __all__ = [
@@ -84,3 +87,7 @@ __all__ = [
     "vecdot",
     "vector_norm",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    raise _no_attribute(__name__, name)

@@ -19,6 +19,7 @@ from funcgrad.torch._saving.writing import save
 from funcgrad.torch._tensor.registry import publish_all
 from funcgrad.torch._tensor.tensor import Tensor, apart, place, tensor_of, without_history
 from funcgrad.torch._tensor.view import ViewTensor
+from funcgrad.torch._types.missing import no_attribute as _no_attribute
 from funcgrad.torch.utils.hooks import warn_if_has_hooks
 
 __all__ = [
@@ -121,3 +122,7 @@ publish_all(
     {"save": save, "load": load},
     {"__copy__": _copy, "__deepcopy__": _deepcopy, "__reduce_ex__": _reduce},
 )
+
+
+def __getattr__(name: str) -> Any:
+    raise _no_attribute(__name__, name)

@@ -13,6 +13,7 @@ from funcgrad.torch._ops.row import FLOAT, named, no_kernel
 from funcgrad.torch._ops.special_functions import i0 as _i0
 from funcgrad.torch._tensor.registry import FUNCTIONS
 from funcgrad.torch._tensor.tensor import Tensor
+from funcgrad.torch._types.missing import no_attribute as _no_attribute
 
 # Names of `torch` that this module has too, some under another name.
 _SAME = {
@@ -228,3 +229,7 @@ for _name, _function in {
     ),
 }.items():
     globals()[_name] = _two(_name, _function, "NotImplemented", "n", differentiable=False)
+
+
+def __getattr__(name: str) -> Any:
+    raise _no_attribute(__name__, name)

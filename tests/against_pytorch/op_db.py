@@ -171,7 +171,8 @@ def outcome(
     args, kwargs = sample
     try:
         torch.manual_seed(0)
-        result = flat(torch, call(*args, **kwargs))
+        found = call(*args, **kwargs)
+        result = flat(torch, found)
         for each in result:
             if isinstance(each, ours.Tensor):
                 each.detach().numpy()  # an error that waits would be another sample's
@@ -185,22 +186,22 @@ def outcome(
     ]
     if process is not None:
         try:
-            seen = result = flat(torch, process(*[result if len(result) > 1 else result[0]]))
+            seen = result = flat(torch, process(found))
         except Exception as error:
             return [*seen, error]
     roots = [each for each in result if isinstance(each, torch.Tensor) and each.requires_grad]
     if not (backward and inputs and roots):
         return seen
     try:
-        found = torch.autograd.grad(
+        gradients = torch.autograd.grad(
             roots, inputs, [weights_of(torch, each) for each in roots], allow_unused=True
         )
-        for each in found:
+        for each in gradients:
             if isinstance(each, ours.Tensor):
                 each.numpy()
     except Exception as error:
         return [*seen, error]
-    return [*seen, *found]
+    return [*seen, *gradients]
 
 
 def difference(name: str, mine: list[Any], expected: list[Any]) -> str:
@@ -347,8 +348,7 @@ def tally_of(
         samples = itertools.islice(info.sample_inputs("cpu", dtype, requires_grad=backward), most)
         for sample in samples:
             given = ((sample.input, *sample.args), sample.kwargs)
-            plain = getattr(sample.output_process_fn_grad, "__name__", "") == "<lambda>"
-            process = sample.output_process_fn_grad if plain else None
+            process = sample.output_process_fn_grad
             said = f"{name} ({described(given)})"
             wrong = ""
             for label, reference, mine in forms(info, call):

@@ -24,6 +24,7 @@ from funcgrad.torch._ops import (
     scattering,
     searching,
     selecting,
+    settings,
     special_functions,
     statistics,
     ternary,

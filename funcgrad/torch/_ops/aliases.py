@@ -8,6 +8,7 @@ from funcgrad.torch._ops.joining import vstack
 from funcgrad.torch._ops.row import named
 from funcgrad.torch._tensor.registry import FUNCTIONS, METHODS, publish
 from funcgrad.torch._tensor.tensor import Tensor
+from funcgrad.torch._types.missing import no_tensor_attribute
 
 # PyTorch's other name, and the name under which the op is declared. Functions, methods and methods in place share them.
 ALIASES = {
@@ -342,3 +343,11 @@ for _name in ("chunk", "split", "split_with_sizes"):
     _of = FUNCTIONS.get(_name) or METHODS[_name]
     publish(_of, f"unsafe_{_name}", method=False)
     publish(METHODS[_name], f"unsafe_{_name}", function=False)
+
+
+@_method
+def __getattr__(self: Tensor, name: str) -> Any:
+    """The error for an attribute that is not here."""
+    if name.startswith("__"):
+        raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'", name=name)
+    raise no_tensor_attribute(type(self).__name__, name)

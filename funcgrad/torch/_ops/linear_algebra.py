@@ -112,7 +112,7 @@ def _first_bad(bad: np.ndarray) -> tuple[str, int] | None:
 )
 def det(A: Array) -> Any:
     """The determinants of square matrices."""
-    return jnp.linalg.det(A)
+    return jnp.linalg.det(A) if A.shape[-1] else jnp.ones(A.shape[:-2], A.dtype)
 
 
 @apart(
@@ -475,9 +475,7 @@ def lu_solve(
 def _cholesky(A: Array, upper: bool) -> Any:
     # Only one triangle of A is read, and its gradient is symmetric, as in PyTorch.
     flip = partial(jnp.swapaxes, axis1=-1, axis2=-2)
-    still = jax.lax.stop_gradient
-    symmetric = (A + jnp.conj(flip(A))) / 2
-    whole = _hermitian(still(A), "U" if upper else "L") + symmetric - still(symmetric)
+    whole = _whole((A + jnp.conj(flip(A))) / 2, A, "U" if upper else "L")
     made = jnp.linalg.cholesky(whole, symmetrize_input=False)
     made = jnp.tril(made)
     return jnp.conj(flip(made)) if upper else made
@@ -728,6 +726,8 @@ def torch_svd(input: Tensor, some: bool = True, compute_uv: bool = True, *, out:
 def _pinv(A: Array, atol: Array, rtol: Array, hermitian: bool) -> Any:
     if not A.size:
         return jnp.zeros((*A.shape[:-2], A.shape[-1], A.shape[-2]), A.dtype)
+    if hermitian:
+        A = _whole(A, A, "L")
     still = jax.lax.stop_gradient(A)
     sizes = (
         jnp.abs(jnp.linalg.eigvalsh(still))
@@ -927,6 +927,12 @@ def _check_eigh(name: str, A: Tensor, UPLO: str) -> Any:
     return [A, UPLO.upper()]
 
 
+def _whole(gradient: Any, A: Any, UPLO: str) -> Any:
+    """The whole of Hermitian matrices, given one triangle, with the gradient of another expression in all elements."""
+    still = jax.lax.stop_gradient
+    return _hermitian(still(A), UPLO) + gradient - still(gradient)
+
+
 def _hermitian(A: Any, UPLO: str) -> Any:
     """The whole of a Hermitian matrix, given one triangle."""
     triangle = jnp.tril(A, -1) if UPLO == "L" else jnp.triu(A, 1)
@@ -950,7 +956,7 @@ def eigh(A: Array, UPLO: str = "L") -> Any:
         A: square matrices; only one triangle is read.
         UPLO: "L" for the lower triangle, "U" for the upper one.
     """
-    return tuple(jnp.linalg.eigh(A, UPLO, symmetrize_input=False))
+    return tuple(jnp.linalg.eigh(_whole(A, A, UPLO), symmetrize_input=False))
 
 
 @apart(
@@ -958,7 +964,27 @@ def eigh(A: Array, UPLO: str = "L") -> Any:
 )
 def eigvalsh(A: Array, UPLO: str = "L") -> Any:
     """The eigenvalues of Hermitian matrices, the smallest first."""
-    return jnp.linalg.eigh(A, UPLO, symmetrize_input=False)[0]
+    return jnp.linalg.eigh(_whole(A, A, UPLO), symmetrize_input=False)[0]
+
+
+@jax.custom_jvp
+def _eig(A: Any) -> Any:
+    """Eigenvalues and eigenvectors. JAX leaves out the derivative of the vectors, which is not unique."""
+    values, vectors = jnp.linalg.eig(A)
+    return values, vectors
+
+
+@_eig.defjvp
+def _(primals: Any, tangents: Any) -> Any:
+    """As PyTorch does, vectors keep their length and the phase of their products with themselves."""
+    values, vectors = _eig(*primals)
+    inner = jnp.linalg.solve(vectors, _matmul(tangents[0].astype(vectors.dtype), vectors))
+    same = jnp.eye(values.shape[-1], dtype=bool)
+    gaps = jnp.where(same, 1, values[..., None, :] - values[..., :, None])
+    turned = _matmul(vectors, jnp.where(same, 0, inner / gaps))
+    stretch = jnp.sum(jnp.conj(vectors) * turned, -2, keepdims=True).real
+    along = jnp.diagonal(inner, axis1=-2, axis2=-1)
+    return (values, vectors), (along, turned - vectors * stretch)
 
 
 @apart(
@@ -971,14 +997,13 @@ def eigvalsh(A: Array, UPLO: str = "L") -> Any:
 )
 def eig(A: Array) -> Any:
     """The eigenvalues of square matrices and their eigenvectors as columns, complex."""
-    values, vectors = jnp.linalg.eig(A)
-    return values, vectors
+    return _eig(A)
 
 
 @apart("linalg_eigvals", "LinalgEigBackward0", prepare=_of(check_square, "linalg.eig"), out=EXACT)
 def eigvals(A: Array) -> Any:
     """The eigenvalues of square matrices, complex."""
-    return jnp.linalg.eigvals(A)
+    return _eig(A)[0]
 
 
 # ------------------------------------------------------------------------------------------- powers, products
@@ -1081,6 +1106,8 @@ def _vander(x: Array, n: int) -> Any:
 
 def vander(x: Tensor, *, N: int | None = None) -> Tensor:
     """The Vandermonde matrices of vectors: powers from 0 to N - 1."""
+    if not x.ndim:
+        x = views.reshape(x, 1)
     n = x.shape[-1] if N is None else N
     if n <= 1:
         raise RuntimeError("N must be greater than 1.")

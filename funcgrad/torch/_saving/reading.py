@@ -86,7 +86,35 @@ _ALLOWED: dict[str, Any] = {
     "torch.Size": Size,
     "torch.device": device,
 }
-_OLD = {f"__builtin__.{name}": getattr(builtins, name) for name in ("set", "complex", "bytearray")}
+# Their names in pickles of Python 2's protocols.
+_OLD: dict[str, Any] = {
+    f"__builtin__.{name}": getattr(builtins, name)
+    for name in [
+        "set",
+        "frozenset",
+        "complex",
+        "bytearray",
+        "slice",
+        "dict",
+        "list",
+        "int",
+        "float",
+    ]
+}
+
+
+def _encoded(text: str, encoding: str) -> bytes:
+    """Bytes, which the protocols of Python 2 write as a text.
+
+    Raises:
+        UnpicklingError: another encoding is asked for.
+    """
+    if encoding != "latin1":
+        raise UnpicklingError(f"expected bytes in latin1, got {encoding!r}")
+    return text.encode(encoding)
+
+
+_OLD["_codecs.encode"] = _encoded
 
 
 # ------------------------------------------------------------------------------------------- storages and tensors

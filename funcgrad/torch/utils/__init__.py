@@ -3,6 +3,7 @@
 from importlib import import_module
 from typing import Any
 
+from funcgrad.torch._types.missing import no_attribute as _no_attribute
 from funcgrad.torch.utils import checkpoint, hooks
 
 __all__ = ["checkpoint", "data", "hooks"]
@@ -11,4 +12,4 @@ __all__ = ["checkpoint", "data", "hooks"]
 def __getattr__(name: str) -> Any:
     if name == "data":
         return import_module(f"{__name__}.data")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    raise _no_attribute(__name__, name)

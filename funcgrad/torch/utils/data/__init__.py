@@ -1,5 +1,8 @@
 """`torch.utils.data`: datasets, samplers, and the loader of batches."""
 
+from typing import Any
+
+from funcgrad.torch._types.missing import no_attribute as _no_attribute
 from funcgrad.torch.utils.data import _utils, dataloader, dataset, distributed, sampler
 from funcgrad.torch.utils.data._utils.collate import default_collate, default_convert
 from funcgrad.torch.utils.data._utils.worker import get_worker_info
@@ -45,3 +48,7 @@ __all__ = [
     "get_worker_info",
     "random_split",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    raise _no_attribute(__name__, name)

@@ -439,5 +439,6 @@ class _MultiProcessingDataLoaderIter(_BaseDataLoaderIter):
 
 def _iterator(loader: DataLoader[Any]) -> _BaseDataLoaderIter:
     if loader.num_workers:
+        loader.check_worker_number_rationality()
         return _MultiProcessingDataLoaderIter(loader)
     return _SingleProcessDataLoaderIter(loader)
