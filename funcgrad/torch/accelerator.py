@@ -49,3 +49,7 @@ def current_device_index() -> int:
 def synchronize(device: Any = None) -> None:
     """Wait until it has done its work."""
     jax.device_put(0.0, _require().jax_device()).block_until_ready()
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -280,5 +280,9 @@ fftshift = _shift("fftshift", lambda n: n // 2)
 ifftshift = _shift("ifftshift", lambda n: math.ceil(n / 2))
 
 
+def __dir__() -> list[str]:
+    return __all__
+
+
 def __getattr__(name: str) -> Any:
     raise _no_attribute(__name__, name)

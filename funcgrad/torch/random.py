@@ -24,3 +24,7 @@ def fork_rng(devices: Any = None, enabled: bool = True, **more: Any) -> Iterator
     finally:
         if enabled:
             default_generator.set_state(before)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -219,8 +219,7 @@ _triangle("tril_indices", lambda row, col, offset: np.nonzero(np.tri(row, col, o
 _triangle("triu_indices", lambda row, col, offset: np.nonzero(1 - np.tri(row, col, offset - 1)))
 
 
-@factory
-def range(
+def _inclusive(
     start: float = 0, end: Any = None, step: float = 1, *, dtype: dtype | None = None
 ) -> np.ndarray:
     """Numbers from `start` to `end`, both included; `arange` leaves `end` out, and is the better choice."""
@@ -235,7 +234,8 @@ def range(
     return (start + step * np.arange(count)).astype(wanted)
 
 
-publish(range, method=False)
+_inclusive.__name__ = _inclusive.__qualname__ = "range"
+publish(factory(_inclusive), "range", method=False)
 
 
 def unravel_index(indices: Tensor, shape: Any) -> tuple[Tensor, ...]:

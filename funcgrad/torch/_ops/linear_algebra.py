@@ -595,16 +595,6 @@ def qr(A: Array, mode: str = "reduced") -> Any:
     return tuple(jnp.linalg.qr(A, mode))
 
 
-@apart("geqrf", "GeqrfBackward0", returns=("a", "tau"), prepare=_matrix("geqrf"), out=EXACT)
-def geqrf(input: Array) -> Any:
-    """The QR factorization as LAPACK packs it: R and the reflectors in one matrix, and their scales."""
-    return (
-        jax.lax.linalg.geqrf(input)
-        if hasattr(jax.lax.linalg, "geqrf")
-        else jnp.linalg.qr(input, "raw")
-    )
-
-
 def _check_householder(name: str, A: Tensor, tau: Tensor) -> None:
     if A.ndim < 2:
         raise RuntimeError(f"{name}: input must have at least 2 dimensions.")
@@ -714,7 +704,7 @@ def torch_svd(input: Tensor, some: bool = True, compute_uv: bool = True, *, out:
         raise RuntimeError("linalg.svd: The input tensor A must have at least 2 dimensions.")
     if compute_uv:
         made = _svd(input, not some)
-        parts = (made.U, made.S, made.Vh.mH)
+        parts = (made.U, made.S, FUNCTIONS["conj"](views.transpose(made.Vh, -2, -1)))
     else:
         m, n = input.shape[-2:]
         zeros = [input.new_zeros((*input.shape[:-2], k, k)) for k in (m, n)]  # type: ignore[attr-defined]
@@ -1410,6 +1400,6 @@ for _each in (inverse, pinverse, triangular_solve, matrix_power):
     publish(_each)
 publish(lu_unpack, method=False)
 publish(matrix_exp, "matrix_exp")
-for _each in (cholesky_inverse, cholesky_solve, geqrf):
+for _each in (cholesky_inverse, cholesky_solve):
     publish(_each)
 publish(householder_product, "orgqr")

@@ -524,7 +524,7 @@ def return_type(name: str, fields: tuple[str, ...]) -> Any:
     """The named tuple that `torch.return_types` has for an op."""
 
     def show(self: Any) -> str:
-        listed = ",\n".join(f"{key}={getattr(self, key)}" for key in fields)
+        listed = ",\n".join(f"{key}={getattr(self, key)!r}" for key in fields)
         return f"torch.return_types.{name}(\n{listed})"
 
     kind = namedtuple(name, fields)  # type: ignore[misc]

@@ -12,7 +12,7 @@ from funcgrad.torch._ops.creation import tensor
 from funcgrad.torch._ops.linear_algebra import elements
 from funcgrad.torch._ops.out import store
 from funcgrad.torch._ops.row import Array, Index, op
-from funcgrad.torch._ops.selecting import index_select
+from funcgrad.torch._ops.selecting import gather, index_select
 from funcgrad.torch._ops.undifferentiable import without_derivative
 from funcgrad.torch._ops.views.views import reshape
 from funcgrad.torch._tensor.registry import publish
@@ -23,9 +23,7 @@ from funcgrad.torch._types.dtypes import int32, int64
 
 
 @op("searchsorted.of", "NotImplemented")
-def _searched(sorted_sequence: Index, input: Index, sorter: Index, right: bool, small: bool) -> Any:
-    if sorter is not None:
-        sorted_sequence = jnp.take_along_axis(sorted_sequence, sorter, -1)
+def _searched(sorted_sequence: Index, input: Index, right: bool, small: bool) -> Any:
     side = "right" if right else "left"
 
     def one(row: Any, values: Any) -> Any:
@@ -90,8 +88,10 @@ def searchsorted(
             else tensor(input)
         )  # type: ignore[attr-defined]
     _check_sorted(sorted_sequence, input, sorter)
-    given = (sorted_sequence.detach(), input.detach(), sorter)
-    return _searched(*given, right or side == "right", out_int32)
+    ordered = sorted_sequence.detach()
+    if sorter is not None:
+        ordered = gather(ordered, -1, sorter)
+    return _searched(ordered, input.detach(), right or side == "right", out_int32)
 
 
 def _check_sorted(sorted_sequence: Tensor, input: Tensor, sorter: Tensor | None) -> None:

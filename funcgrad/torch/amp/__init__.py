@@ -127,3 +127,7 @@ class GradScaler:
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Do nothing."""
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -4,6 +4,8 @@ from types import SimpleNamespace
 
 from funcgrad.torch._types.accelerators import count
 
+__all__ = ["is_built", "matmul"]
+
 matmul = SimpleNamespace(
     allow_tf32=False,
     allow_fp16_reduced_precision_reduction=True,
@@ -15,3 +17,7 @@ matmul = SimpleNamespace(
 def is_built() -> bool:
     """Whether JAX has GPUs."""
     return bool(count("cuda"))
+
+
+def __dir__() -> list[str]:
+    return __all__

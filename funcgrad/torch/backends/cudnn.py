@@ -5,6 +5,17 @@ from contextlib import contextmanager
 
 from funcgrad.torch._types.accelerators import count
 
+__all__ = [
+    "allow_tf32",
+    "benchmark",
+    "benchmark_limit",
+    "deterministic",
+    "enabled",
+    "flags",
+    "is_available",
+    "version",
+]
+
 enabled = True
 deterministic = False
 benchmark = False
@@ -31,3 +42,7 @@ def flags(**switches: object) -> Iterator[None]:
         yield
     finally:
         globals().update(before)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -236,5 +236,9 @@ class device:
         """End the block."""
 
 
+def __dir__() -> list[str]:
+    return __all__
+
+
 def __getattr__(name: str) -> Any:
     raise _no_attribute(__name__, name)

@@ -32,3 +32,7 @@ class GradScaler(amp.GradScaler):
             stacklevel=2,
         )
         super().__init__("cuda", *args, **kwargs)
+
+
+def __dir__() -> list[str]:
+    return __all__

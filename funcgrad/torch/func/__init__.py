@@ -4,7 +4,7 @@ Each is a level of the engine (`engine.levels`). At a level JAX transforms every
 or `jax.vmap`. Outer graphs stay: results are differentiable with respect to outer tensors that require grad.
 """
 
-from typing import Any
+from typing import Any as _Any
 
 from funcgrad.torch._func.batching import vmap
 from funcgrad.torch._func.debug import debug_unwrap
@@ -30,5 +30,5 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> _Any:
     raise _no_attribute(__name__, name)

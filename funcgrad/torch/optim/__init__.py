@@ -1,6 +1,6 @@
 """PyTorch's `torch.optim`: optimizers, each in PyTorch's module, and the schedules of `lr_scheduler`."""
 
-from typing import Any
+from typing import Any as _Any
 
 from funcgrad.torch._types.missing import no_attribute as _no_attribute
 from funcgrad.torch.optim import lr_scheduler
@@ -41,5 +41,5 @@ for _name in [*__all__, "optimizer"]:
         globals().pop(_name.lower(), None)
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> _Any:
     raise _no_attribute(__name__, name)

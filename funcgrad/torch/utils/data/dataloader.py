@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
 
+from funcgrad.torch._random.distributions import random
 from funcgrad.torch._random.generator import Generator
 from funcgrad.torch._tensor.registry import FUNCTIONS
 from funcgrad.torch._types.accelerators import accelerator
@@ -21,12 +22,11 @@ from funcgrad.torch.utils.data.sampler import (
     RandomSampler,
     Sampler,
     SequentialSampler,
-    drawn_seed,
 )
 
 __all__ = ["DataLoader", "default_collate", "default_convert", "get_worker_info"]
 
-Batch = TypeVar("Batch", covariant=True)
+_Batch = TypeVar("_Batch", covariant=True)
 
 
 class _Endless(Sampler[None]):
@@ -37,7 +37,7 @@ class _Endless(Sampler[None]):
             yield None
 
 
-class DataLoader(Generic[Batch]):
+class DataLoader(Generic[_Batch]):
     """The batches of a dataset.
 
     Args:
@@ -326,7 +326,7 @@ class _BaseDataLoaderIter:
                 stacklevel=4,
             )
         self._tasks = iter(loader._indices)
-        self._base_seed = drawn_seed(loader.generator)
+        self._base_seed = int(random((), generator=loader.generator))
 
     def __iter__(self) -> "_BaseDataLoaderIter":
         return self
@@ -442,3 +442,7 @@ def _iterator(loader: DataLoader[Any]) -> _BaseDataLoaderIter:
         loader.check_worker_number_rationality()
         return _MultiProcessingDataLoaderIter(loader)
     return _SingleProcessDataLoaderIter(loader)
+
+
+def __dir__() -> list[str]:
+    return __all__

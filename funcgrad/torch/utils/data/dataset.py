@@ -22,10 +22,10 @@ __all__ = [
     "random_split",
 ]
 
-Sample = TypeVar("Sample", covariant=True)
+_Sample = TypeVar("_Sample", covariant=True)
 
 
-class Dataset(Generic[Sample]):
+class Dataset(Generic[_Sample]):
     """Samples by index: a subclass has `__getitem__`, and `__len__` for samplers.
 
     >>> class Squares(Dataset):
@@ -38,7 +38,7 @@ class Dataset(Generic[Sample]):
     [0, 1, 4]
     """
 
-    def __getitem__(self, index: Any) -> Sample:
+    def __getitem__(self, index: Any) -> _Sample:
         """The sample of an index."""
         raise NotImplementedError("Subclasses of Dataset should implement __getitem__.")
 
@@ -47,7 +47,7 @@ class Dataset(Generic[Sample]):
         return ConcatDataset([self, other])
 
 
-class IterableDataset(Dataset[Sample], Iterable[Sample]):
+class IterableDataset(Dataset[_Sample], Iterable[_Sample]):
     """A stream of samples: a subclass has `__iter__`. With several workers each one has the stream, unless it divides it."""
 
     def __add__(self, other: Dataset[Any]) -> "ChainDataset":  # type: ignore[override]
@@ -139,7 +139,7 @@ def _samples(dataset: Any, indices: list[Any]) -> Any:
     return [dataset[index] for index in indices]
 
 
-class ConcatDataset(Dataset[Sample]):
+class ConcatDataset(Dataset[_Sample]):
     """Datasets one after another."""
 
     datasets: list[Dataset[Any]]
@@ -202,7 +202,7 @@ class ChainDataset(IterableDataset[Any]):
         return sum(len(each) for each in self._streams())
 
 
-class Subset(Dataset[Sample]):
+class Subset(Dataset[_Sample]):
     """The samples of a dataset at some indices."""
 
     dataset: Dataset[Any]
@@ -284,3 +284,7 @@ def random_split(
         Subset(dataset, order[int(end - length) : int(end)])
         for end, length in zip(ends, lengths, strict=True)
     ]
+
+
+def __dir__() -> list[str]:
+    return __all__

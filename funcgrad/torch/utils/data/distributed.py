@@ -74,3 +74,7 @@ class DistributedSampler(Sampler[int]):
     def set_epoch(self, epoch: int) -> None:
         """Choose the order of another epoch."""
         self.epoch = epoch
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -4,9 +4,10 @@ import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
+from funcgrad.torch._random.distributions import random
 from funcgrad.torch._random.generator import Generator
 from funcgrad.torch._tensor.registry import FUNCTIONS
-from funcgrad.torch._types.dtypes import float64, int64
+from funcgrad.torch._types.dtypes import float64
 
 __all__ = [
     "BatchSampler",
@@ -17,15 +18,10 @@ __all__ = [
     "WeightedRandomSampler",
 ]
 
-Index = TypeVar("Index", covariant=True)
+_Index = TypeVar("_Index", covariant=True)
 
 
-def drawn_seed(generator: Generator | None) -> int:
-    """A seed as PyTorch draws it: a random number of 63 bits."""
-    return int(FUNCTIONS["empty"]((), dtype=int64).random_(generator=generator).item())
-
-
-class Sampler(Generic[Index]):
+class Sampler(Generic[_Index]):
     """The indices of a dataset in some order: a subclass has `__iter__`, and `__len__` if it knows how many there are."""
 
     def __iter__(self) -> Iterator[Any]:
@@ -91,7 +87,7 @@ class RandomSampler(Sampler[int]):
         n = len(self.data_source)
         generator = self.generator
         if generator is None:
-            generator = Generator().manual_seed(drawn_seed(None))
+            generator = Generator().manual_seed(int(random(())))
         if self.replacement:
             # PyTorch draws 32 at a time.
             full, rest = divmod(self.num_samples, 32)
@@ -204,3 +200,7 @@ class BatchSampler(Sampler[list[int]]):
         """How many batches."""
         count: int = len(self.sampler)  # type: ignore[arg-type]
         return (count if self.drop_last else count + self.batch_size - 1) // self.batch_size
+
+
+def __dir__() -> list[str]:
+    return __all__
