@@ -1,5 +1,6 @@
 """PyTorch's other names for ops, its functions that work in place, and small functions made of other ops."""
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -115,6 +116,7 @@ def _copied(name: str) -> None:
             return None
         return made.clone() if out is None else out.resize_(made.shape).copy_(made)
 
+    function.__signature__ = inspect.signature(view)  # type: ignore[attr-defined]
     doc = f"As `torch.{name}`, with memory of its own."
     publish(named(function, f"{name}_copy", doc), method=False)
 

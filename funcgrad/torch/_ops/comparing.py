@@ -101,10 +101,10 @@ def _kind(number: Any, beside: Tensor) -> dtype:
     return result_type(beside, number)
 
 
-def result_type(tensor1: Any, tensor2: Any) -> dtype:
+def result_type(tensor: Any, other: Any) -> dtype:
     """The dtype in which arithmetic of two operands is computed; each is a tensor or a number."""
-    tensors = [each for each in (tensor1, tensor2) if isinstance(each, Tensor)]
-    numbers = [type(each) for each in (tensor1, tensor2) if isinstance(each, NUMBERS)]
+    tensors = [each for each in (tensor, other) if isinstance(each, Tensor)]
+    numbers = [type(each) for each in (tensor, other) if isinstance(each, NUMBERS)]
     return result_dtype(
         [each.dtype for each in tensors if each.ndim],
         [each.dtype for each in tensors if not each.ndim],

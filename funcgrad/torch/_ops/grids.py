@@ -1,5 +1,6 @@
 """Index grids, products of sets, tensors side by side on a diagonal, and window functions."""
 
+import inspect
 import itertools
 import math
 from collections.abc import Callable
@@ -307,7 +308,15 @@ def _window(
 
     window.__name__ = window.__qualname__ = name
     window.__doc__ = f"A window of this length, as `torch.{name}`; for periodic use if `periodic`."
-    publish(factory(window), method=False)
+    made: Any = factory(window)
+    shown = made.__signature__
+    own = [each for each in shown.parameters.values() if each.kind is not each.VAR_POSITIONAL]
+    more = [
+        inspect.Parameter(each, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default)
+        for each, default in parameters
+    ]
+    made.__signature__ = shown.replace(parameters=[*own[:2], *more, *own[2:]])
+    publish(made, method=False)
 
 
 C_NAME = {"int64": "long", "int32": "int", "bool": "bool"}
