@@ -118,6 +118,7 @@ def _one(name: str, function: Any, kernel: str = "", node: str = "") -> Any:
         operands=1,
         public=False,
         in_place=False,
+        kind="special",
         refuses=(no_kernel("c", words),),
     )
     return named(made.unary(), f"special_{name}", f"As `torch.special.{name}`, element by element.")
@@ -188,6 +189,7 @@ def _two(name: str, function: Any, node: str = "", other: str = "other", **facts
         other=other,
         public=False,
         in_place=False,
+        kind="special",
         numbers="either",
         refuses=(no_kernel("c", f"{name}_cpu"),),
         **facts,

@@ -22,8 +22,8 @@ from funcgrad.torch._tensor.registry import FUNCTIONS, publish
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch._types.dtypes import complex128, float64
 
-one = partial(elementwise, operands=1)
-two = partial(elementwise, operands=2, numbers="neither")
+one = partial(elementwise, operands=1, kind="special")
+two = partial(elementwise, operands=2, numbers="neither", kind="special")
 
 
 def not_complex(words: str, error: type[Exception] = RuntimeError) -> tuple[Refusal, ...]:
@@ -442,8 +442,8 @@ two(
     saves="self other",
     refuses=no_kernels("xlogy_cpu"),
 )
-two("gcd", jnp.gcd, "NotImplemented", SAME, kind="bits", refuses=no_kernels("gcd_cpu", "bfVc"))
-two("lcm", jnp.lcm, "NotImplemented", SAME, kind="bits", refuses=no_kernels("lcm_cpu", "bfVc"))
+two("gcd", jnp.gcd, "NotImplemented", SAME, refuses=no_kernels("gcd_cpu", "bfVc"))
+two("lcm", jnp.lcm, "NotImplemented", SAME, refuses=no_kernels("lcm_cpu", "bfVc"))
 
 
 def _wide(thing: Any, wanted: Any) -> Any:

@@ -48,8 +48,16 @@ def _nanmean(x: Any, axis: Any, keepdims: bool) -> Any:
 
 
 _NO_COMPLEX = Refusal("c", RuntimeError, "nansum does not support complex inputs")
-reduction("nansum", _nansum, ("NansumBackward0",) * 2, WIDE, saves="self", refuses=(_NO_COMPLEX,))
-reduction("nanmean", _nanmean, ("DivBackward0",) * 2, INEXACT)
+reduction(
+    "nansum",
+    _nansum,
+    ("NansumBackward0",) * 2,
+    WIDE,
+    saves="self",
+    refuses=(_NO_COMPLEX,),
+    kind="nan",
+)
+reduction("nanmean", _nanmean, ("DivBackward0",) * 2, INEXACT, kind="nan")
 
 
 @op("count_nonzero.dims", "NotImplemented")
