@@ -10,6 +10,7 @@
 tensor([...])
 """
 
+import math as _math
 from importlib import import_module as _import_module
 from typing import Any as _Any
 
@@ -35,7 +36,7 @@ from funcgrad.torch._memory.formats import (
     strided,
 )
 from funcgrad.torch._memory.formats import layout as _layout
-from funcgrad.torch._random.generator import Generator
+from funcgrad.torch._random.generator import Generator, default_generator
 from funcgrad.torch._tensor.printing import set_printoptions
 from funcgrad.torch._tensor.registry import FUNCTIONS as _FUNCTIONS
 from funcgrad.torch._tensor.tensor import Tensor
@@ -59,18 +60,38 @@ from funcgrad.torch._types.dtypes import (
 )
 from funcgrad.torch._types.dtypes import bool_ as _bool
 from funcgrad.torch._types.limits import finfo, iinfo
+from funcgrad.torch._types.missing import no_attribute as _no_attribute
 from funcgrad.torch._types.public_names import name_as_found as _name_as_found
 from funcgrad.torch._types.size import Size
 from funcgrad.torch.func import vmap
+from funcgrad.torch.version import __version__ as _VERSION
 
 # Loaded when they are first used, because a program that does not use them should not wait.
-_LATER = ("nn",)
+_LATER = (
+    "accelerator",
+    "amp",
+    "backends",
+    "cpu",
+    "cuda",
+    "fft",
+    "linalg",
+    "mps",
+    "nn",
+    "random",
+    "special",
+    "version",
+    "xpu",
+)
 
 
 def __getattr__(name: str) -> _Any:
     if name in _LATER:
         return _import_module(f"{__name__}.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name == "autocast":
+        return _import_module(f"{__name__}.amp").autocast
+    if name.startswith("__"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    raise _no_attribute(__name__, name)
 
 
 def __dir__() -> list[str]:
@@ -78,6 +99,18 @@ def __dir__() -> list[str]:
 
 
 globals().update(_FUNCTIONS)
+__version__ = _VERSION
+e, inf, nan, newaxis, pi = _math.e, _math.inf, _math.nan, None, _math.pi
+
+
+class AcceleratorError(RuntimeError):
+    """An error of a GPU or a TPU."""
+
+
+class OutOfMemoryError(RuntimeError):
+    """A device has not enough memory."""
+
+
 globals().update(
     bool=_bool,
     cdouble=complex128,

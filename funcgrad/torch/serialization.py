@@ -1,4 +1,4 @@
-"""Copies of tensors: `copy`, `deepcopy` and pickling, as in PyTorch."""
+"""Copies of tensors: `copy`, `deepcopy` and pickling, and files: `save` and `load`, as in PyTorch."""
 
 import copy
 from typing import Any
@@ -8,12 +8,28 @@ import numpy as np
 from funcgrad.engine import Storage, compute
 from funcgrad.torch._levels import refusals
 from funcgrad.torch._memory.storages import DataStorage, Reinterpreted, ViewStorage
+from funcgrad.torch._saving.reading import (
+    add_safe_globals,
+    clear_safe_globals,
+    get_safe_globals,
+    load,
+    safe_globals,
+)
+from funcgrad.torch._saving.writing import save
 from funcgrad.torch._tensor.registry import publish_all
 from funcgrad.torch._tensor.tensor import Tensor, apart, place, tensor_of, without_history
 from funcgrad.torch._tensor.view import ViewTensor
+from funcgrad.torch._types.missing import no_attribute as _no_attribute
 from funcgrad.torch.utils.hooks import warn_if_has_hooks
 
-__all__: list[str] = []
+__all__ = [
+    "add_safe_globals",
+    "clear_safe_globals",
+    "get_safe_globals",
+    "load",
+    "safe_globals",
+    "save",
+]
 
 
 def __dir__() -> list[str]:
@@ -102,4 +118,11 @@ def _rebuild(
     return made
 
 
-publish_all({}, {"__copy__": _copy, "__deepcopy__": _deepcopy, "__reduce_ex__": _reduce})
+publish_all(
+    {"save": save, "load": load},
+    {"__copy__": _copy, "__deepcopy__": _deepcopy, "__reduce_ex__": _reduce},
+)
+
+
+def __getattr__(name: str) -> Any:
+    raise _no_attribute(__name__, name)

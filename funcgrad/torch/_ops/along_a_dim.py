@@ -238,7 +238,7 @@ _soft("log_softmax", "LogSoftmaxBackward0", jax.nn.log_softmax)
 # ------------------------------------------------------------------------------------------- spread
 
 
-def _root(total: Any) -> Any:
+def root(total: Any) -> Any:
     """The square root, with PyTorch's slope of zero at zero."""
     return jnp.where(total == 0, 0, jnp.sqrt(jnp.where(total == 0, 1, total)))
 
@@ -250,10 +250,10 @@ def _var(input: Array, dim: Dims, correction: Any, keepdim: bool) -> Any:
 
 @op("std.correction", "StdBackward0", saves="self result", accumulates=True)
 def _std(input: Array, dim: Dims, correction: Any, keepdim: bool) -> Any:
-    return _root(jnp.var(input, axis=dim, ddof=correction, keepdims=keepdim))
+    return root(jnp.var(input, axis=dim, ddof=correction, keepdims=keepdim))
 
 
-def _check_freedom(name: str, shape: Size, dim: Any, correction: float) -> None:
+def check_freedom(name: str, shape: Size, dim: Any, correction: float) -> None:
     """Warn if no degree of freedom is left."""
     dims = wrapped_dims(dim, len(shape))
     reduced = range(len(shape)) if dims is None else dims
@@ -287,7 +287,7 @@ def _spread(name: str, row: Row) -> None:
             raise RuntimeError("std and var only support floating point and complex dtypes")
         if correction is None:
             correction = 0 if unbiased is False else 1
-        _check_freedom(name, input.shape, dim, correction)
+        check_freedom(name, input.shape, dim, correction)
         if out is not None:
             return store(name, out, (input,), lambda: row(input, dim, correction, keepdim))
         return row(input, dim, correction, keepdim)
@@ -308,7 +308,7 @@ _spread("var", _var)
 def _norm(input: Array, order: float, dim: Dims, keepdim: bool) -> Any:
     if order == 2:
         total = jnp.sum(jnp.real(input * jnp.conj(input)), axis=dim, keepdims=keepdim)
-        return _root(total)
+        return root(total)
     size = absolute(input)
     if order == np.inf:
         return jnp.max(size, axis=dim, keepdims=keepdim)

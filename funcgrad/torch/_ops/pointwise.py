@@ -55,7 +55,7 @@ def _square(x: Any) -> Any:
     return jnp.square(x.astype(np.int64) if x.dtype == bool else x)
 
 
-def _sign(x: Any) -> Any:
+def sign(x: Any) -> Any:
     """The sign; as in PyTorch, it is zero for NaN and for either zero."""
     return x if x.dtype == bool else jnp.where((x > 0) | (x < 0), jnp.sign(x), 0)
 
@@ -140,7 +140,7 @@ one(
 )
 one("square", _square, "PowBackward0", SAME)
 one("relu", _relu, "ReluBackward0", SAME, saves="result", flat=True, refuses=_NO_RELU)
-one("sign", _sign, "SignBackward0", SAME, refuses=(_NO_SIGN,))
+one("sign", sign, "SignBackward0", SAME, refuses=(_NO_SIGN,))
 one("floor", jnp.floor, "FloorBackward0", SAME, refuses=_no_rounding("floor"))
 one("ceil", jnp.ceil, "CeilBackward0", SAME, refuses=_no_rounding("ceil"))
 _ROUND = one(

@@ -52,6 +52,7 @@ def reduction(
     saves: str = "",
     refuses: tuple[Refusal, ...] = (),
     out: str = CASTS,
+    kind: str = "reduction",
 ) -> None:
     """Declare a reduction.
 
@@ -61,6 +62,7 @@ def reduction(
         nodes: the graph node's names: over all dimensions, and over some.
         rule: the dtype rule: `WIDE`, `INEXACT`, `FLOAT`, `SAME` or `BOOL`.
         saves, refuses, out: as in `Row`.
+        kind: the table that the rows belong to.
     """
 
     def reduce(input: Array, dim: Any, keepdim: bool, stored: np.dtype | None) -> Any:
@@ -75,9 +77,9 @@ def reduction(
 
     facts: Any = {"dtype": rule, "saves": saves, "refuses": refuses, "out": out}
     over_all, over_dims = (
-        Row(title, node, reduce, arguments_of(reduce), kind=kind, **facts)
-        for title, node, kind in zip(
-            (name, f"{name}.dim"), nodes, ("reduction", "reduction along"), strict=True
+        Row(title, node, reduce, arguments_of(reduce), kind=table, **facts)
+        for title, node, table in zip(
+            (name, f"{name}.dim"), nodes, (kind, f"{kind} along"), strict=True
         )
     )
     doc = f"Over the dimensions `dim` (all of them if None), as `torch.{name}`."

@@ -16,6 +16,7 @@ from functools import partial, reduce
 from typing import Annotated, Any, get_args
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from funcgrad.engine import Aval, Op, Variable, grad_mode, record
@@ -35,7 +36,13 @@ from funcgrad.torch._tensor.operands import (
 from funcgrad.torch._tensor.registry import publish
 from funcgrad.torch._tensor.tensor import Tensor, tensor_of
 from funcgrad.torch._types import dtypes
-from funcgrad.torch._types.dtypes import as_dtype, from_numpy_dtype, int64, promote_types
+from funcgrad.torch._types.dtypes import (
+    as_dtype,
+    from_numpy_dtype,
+    get_default_dtype,
+    int64,
+    promote_types,
+)
 
 # ------------------------------------------------------------------------------------------- arguments
 
@@ -119,7 +126,7 @@ def no_kernel(kinds: str, kernel: str) -> Refusal:
 
 SAME = "same"  # computed in the operands' dtype
 PROMOTED = "promoted"  # the operands are converted to their promoted dtype
-FLOAT = "float"  # integers and bools are computed in the default dtype
+FLOAT = "float"  # as PROMOTED, but integers and bools are computed in the default dtype
 BOOL = "bool"  # the result is bool, and has no gradient
 WIDE = "wide"  # integers and bools are computed in int64
 INEXACT = "inexact"  # only floating point and complex are accepted
@@ -203,7 +210,7 @@ class Row:
             k for k, each in enumerate(given) if each.role not in (*_TENSORS, *_SEQUENCES)
         ]
         self.several = next((k for k, each in enumerate(given) if each.role in _SEQUENCES), None)
-        self.result = _return_type(self.title, self.returns) if self.returns else None
+        self.result = return_type(self.title, self.returns) if self.returns else None
         self.watches = self.saves.split()
         for node in (self.node, self.node_of_number):
             if node and self.watches:
@@ -256,7 +263,10 @@ class Row:
                     ]
                 )
             made = compute(*arrays)
-            return made if stored is None else made.astype(stored)
+            if stored is None or isinstance(made, tuple):
+                return made
+            real = stored.kind == "c" and not jnp.iscomplexobj(made)  # such as a distance
+            return made if real else made.astype(stored)
 
         def compute(*arrays: Any) -> Any:
             found = {names[k]: array for k, array in zip(present, arrays, strict=False)}
@@ -397,7 +407,7 @@ class Row:
         if self.prepare is not None:
             values = self.prepare(*values) or values
         several = () if self.several is None else values[self.several]
-        computed = self._computed(values, several) if self.dtype is PROMOTED else None
+        computed = self._computed(values, several) if self.dtype in (PROMOTED, FLOAT) else None
         to = first.dtype if computed is None and first is not None else computed
         operands, given = self._operands(values, to)  # type: ignore[arg-type]
         static = tuple([values[k] for k in self.static])
@@ -412,7 +422,9 @@ class Row:
         """The dtype that the operands decide together."""
         deciding = (Role.ARRAY, Role.OPERAND)
         operands = [values[k] for k in self.arrays if self.arguments[k].role in deciding]
-        return promoted((*[each for each in operands if each is not None], *several))
+        found = promoted((*[each for each in operands if each is not None], *several))
+        inexact = found.is_floating_point or found.is_complex
+        return found if inexact or self.dtype is PROMOTED else get_default_dtype()
 
     def _check_tensors(self, values: list[Any]) -> None:
         for k, (argument, value) in enumerate(zip(self.arguments, values, strict=True)):
@@ -522,7 +534,7 @@ def _same(of: Tensor) -> Tensor:
     return of
 
 
-def _return_type(name: str, fields: tuple[str, ...]) -> Any:
+def return_type(name: str, fields: tuple[str, ...]) -> Any:
     """The named tuple that `torch.return_types` has for an op."""
 
     def show(self: Any) -> str:
@@ -611,21 +623,41 @@ def op(
     return declare
 
 
+def apart(name: str, node: str, **facts: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Declare an op of a module such as `torch.linalg`: the decorated JAX function becomes the function that users call.
+
+    Args:
+        name: PyTorch's name of the op, such as `linalg_inv`.
+        node: the graph node's name.
+        facts: the row's other fields.
+    """
+
+    def declare(of: Callable[..., Any]) -> Callable[..., Any]:
+        row = Row(name, node, of, arguments_of(of), **facts)
+        return function_of(row, of.__doc__)
+
+    return declare
+
+
+def function_of(row: Row, doc: str | None) -> Callable[..., Any]:
+    """The function of an op that users call."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return row(*args, **kwargs)
+
+    call.__signature__ = row.signature()  # type: ignore[attr-defined]
+    return named(call, row.title, doc)
+
+
 def publish_row(
     row: Row, names: Sequence[str], doc: str | None, *, function: bool = True, method: bool = True
 ) -> None:
     """Publish an op as a function, as a method, and in place."""
 
-    def call(*args: Any, **kwargs: Any) -> Any:
-        return row(*args, **kwargs)
-
     def call_in_place(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         return row.stored(self, *args, **kwargs)
 
-    call.__signature__ = row.signature()  # type: ignore[attr-defined]
-    publish(
-        named(call, row.title, doc), *names, function=function, method=method, checks_input=True
-    )
+    publish(function_of(row, doc), *names, function=function, method=method, checks_input=True)
     if row.in_place:
         call_in_place.__signature__ = row.signature(in_place=True)  # type: ignore[attr-defined]
         stored = named(

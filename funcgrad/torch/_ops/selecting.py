@@ -208,7 +208,7 @@ def masked_scatter(input: Array, mask: Index, source: Array) -> Any:
 # ------------------------------------------------------------------------------------------- checks of indices
 
 
-def _check_bounds(
+def check_bounds(
     index: Tensor, length: int, complain: Callable[[int], Exception], low: int = 0
 ) -> None:
     bad = first_outside(index, low, length)
@@ -226,17 +226,17 @@ def _out_of_bounds(error: type[Exception], dim: int, length: int, called: str = 
     )
 
 
-def _check_index(name: str, input: Tensor, dim: int, index: Tensor) -> None:
+def check_index(name: str, input: Tensor, dim: int, index: Tensor) -> None:
     if index.dtype.name not in ("int32", "int64"):
         raise RuntimeError(f"{name}(): Expected dtype int32/int64 for index")
 
 
-def _check_within(input: Tensor, dim: int, index: Tensor) -> None:
+def check_within(input: Tensor, dim: int, index: Tensor) -> None:
     length = _length(input, dim)
-    _check_bounds(index, length, _out_of_bounds(RuntimeError, dim, length))
+    check_bounds(index, length, _out_of_bounds(RuntimeError, dim, length))
 
 
-def _mesh(index: Any, dim: int) -> tuple[Any, ...]:
+def mesh(index: Any, dim: int) -> tuple[Any, ...]:
     """A key that uses `index` along `dim`, and each place's own position along the other dimensions."""
     return tuple(
         index
@@ -250,7 +250,7 @@ def _mesh(index: Any, dim: int) -> tuple[Any, ...]:
 
 
 def _check_gather(input: Tensor, dim: int, index: Tensor, sparse_grad: bool) -> None:
-    _check_index("gather", input, dim, index)
+    check_index("gather", input, dim, index)
     if max(index.ndim, 1) != max(input.ndim, 1):
         raise RuntimeError("Index tensor must have the same number of dimensions as input tensor")
     for k, (n, m) in enumerate(zip(index.shape, input.shape, strict=False)):
@@ -259,7 +259,7 @@ def _check_gather(input: Tensor, dim: int, index: Tensor, sparse_grad: bool) -> 
                 f"Size does not match at dimension {k} expected index {list(index.shape)} to be no larger than self "
                 f"{list(input.shape)} apart from dimension {dim}"
             )
-    _check_within(input, dim, index)
+    check_within(input, dim, index)
 
 
 @op("gather", "GatherBackward0", keeps=(0,), prepare=_check_gather, out=EXACT)
@@ -267,7 +267,7 @@ def gather(input: Array, dim: Dim, index: Index, *, sparse_grad: bool = False) -
     """The elements that an index tensor names along a dimension."""
     if not index.ndim:
         return input.reshape(-1)[index]
-    return input[_mesh(index, dim)] if input.ndim else input.reshape(1)[index]
+    return input[mesh(index, dim)] if input.ndim else input.reshape(1)[index]
 
 
 def _check_take(input: Tensor, index: Tensor) -> None:
@@ -278,7 +278,7 @@ def _check_take(input: Tensor, index: Tensor) -> None:
     length = input.numel()
     if not length and index.numel():
         raise IndexError("take(): tried to take from an empty tensor")
-    _check_bounds(
+    check_bounds(
         index,
         length,
         lambda bad: IndexError(
@@ -354,7 +354,7 @@ def _check_select(input: Tensor, dim: int, index: Tensor) -> Any:
             f"index_select(): Index to scalar can have only 1 value, got {index.numel()} value(s)"
         )
     length = _length(input, dim)
-    _check_bounds(
+    check_bounds(
         index,
         length,
         lambda bad: (
@@ -380,8 +380,8 @@ def index_select(input: Array, dim: Dim, index: Index) -> Any:
 # ------------------------------------------------------------------------------------------- scatter
 
 
-def _check_scatter(input: Tensor, dim: int, index: Tensor, src: Any) -> None:
-    _check_index("scatter", input, dim, index)
+def check_scatter(input: Tensor, dim: int, index: Tensor, src: Any) -> None:
+    check_index("scatter", input, dim, index)
     if isinstance(src, Tensor):
         if src.dtype is not input.dtype:
             raise RuntimeError("scatter(): Expected self.dtype to be equal to src.dtype")
@@ -399,10 +399,10 @@ def _check_scatter(input: Tensor, dim: int, index: Tensor, src: Any) -> None:
                 f"Expected index {list(index.shape)} to be no larger than self {list(input.shape)} apart from dimension "
                 f"{dim} and to be no larger size than src {list(src.shape)}"
             )
-    _check_within(input, dim, index)
+    check_within(input, dim, index)
 
 
-def _corner(source: Any, index: Any) -> Any:
+def corner(source: Any, index: Any) -> Any:
     return source[tuple([slice(0, n) for n in index.shape])]
 
 
@@ -410,29 +410,29 @@ def _corner(source: Any, index: Any) -> Any:
     "scatter.src",
     "ScatterBackward0",
     node_of_number="ScatterBackward1",
-    prepare=_check_scatter,
+    prepare=check_scatter,
     in_place=True,
     out=EXACT,
 )
 def _scatter(input: Array, dim: Dim, index: Index, src: Operand) -> Any:
     if not input.ndim:
         return src.reshape(()).astype(input.dtype)
-    src = jnp.broadcast_to(src, index.shape) if not src.ndim else _corner(src, index)
-    mesh = jnp.broadcast_arrays(*_mesh(index, dim))
-    return put(tuple(range(input.ndim)), input, src, *mesh)
+    src = jnp.broadcast_to(src, index.shape) if not src.ndim else corner(src, index)
+    places = jnp.broadcast_arrays(*mesh(index, dim))
+    return put(tuple(range(input.ndim)), input, src, *places)
 
 
 @op(
     "scatter.reduce",
     "NotImplemented",
-    prepare=lambda *given: _check_scatter(*given[:4]),
+    prepare=lambda *given: check_scatter(*given[:4]),
     in_place=True,
     out=EXACT,
 )
 def _scatter_reduced(input: Array, dim: Dim, index: Index, src: Operand, reduce: str) -> Any:
-    src = jnp.broadcast_to(src, index.shape) if not src.ndim else _corner(src, index)
+    src = jnp.broadcast_to(src, index.shape) if not src.ndim else corner(src, index)
     places = input.reshape(1) if not input.ndim else input
-    at = places.at[_mesh(index.reshape(src.shape), dim) if input.ndim else index.reshape(1)]
+    at = places.at[mesh(index.reshape(src.shape), dim) if input.ndim else index.reshape(1)]
     values = src.astype(input.dtype)
     made = at.add(values) if reduce == "add" else at.multiply(values)
     return made.reshape(input.shape)
@@ -514,25 +514,25 @@ publish(scatter)
 publish(scatter_, function=False)
 
 
-@op("scatter_add", "ScatterAddBackward0", prepare=_check_scatter, in_place=True, out=EXACT)
+@op("scatter_add", "ScatterAddBackward0", prepare=check_scatter, in_place=True, out=EXACT)
 def scatter_add(input: Array, dim: Dim, index: Index, src: Array) -> Any:
     """A copy of the tensor with the elements of `src` added at the places that `index` names along a dimension."""
     if not input.ndim:
         return input + src.reshape(())
-    return input.at[_mesh(index, dim)].add(_corner(src, index))
+    return input.at[mesh(index, dim)].add(corner(src, index))
 
 
 # ------------------------------------------------------------------------------------------- places along a dimension
 
 
-def _vector(name: str, index: Tensor) -> Tensor:
+def vector(name: str, index: Tensor) -> Tensor:
     if index.ndim > 1:
         raise IndexError(f"{name}(): Index is supposed to be a vector")
     return index if index.ndim else expand(index, 1)
 
 
 def _check_add(input: Tensor, dim: int, index: Tensor, source: Tensor, alpha: Any) -> Any:
-    index = _vector("index_add", index)
+    index = vector("index_add", index)
     sizes, given = list(input.shape), list(source.shape)
     if index.numel() != (given[dim] if dim < len(given) else 1):
         raise RuntimeError(
@@ -550,7 +550,7 @@ def _check_add(input: Tensor, dim: int, index: Tensor, source: Tensor, alpha: An
             "source tensor shape must match self tensor shape, excluding the specified dimension. Got self.shape = "
             f"{sizes} source.shape = {given}"
         )
-    _check_bounds(index, _length(input, dim), lambda bad: IndexError("index out of range in self"))
+    check_bounds(index, _length(input, dim), lambda bad: IndexError("index out of range in self"))
     return [input, dim, index, source, alpha]
 
 
@@ -572,7 +572,7 @@ def _check_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Any:
         raise RuntimeError(
             f"index_copy_(): Expected a long tensor for index, but got {index.dtype.scalar_type}"
         )
-    index, length = _vector("index_copy_", index), _length(input, dim)
+    index, length = vector("index_copy_", index), _length(input, dim)
     if input.ndim and source.ndim:
         slices = [list(x.shape[:dim]) + list(x.shape[dim + 1 :]) for x in (input, source)]
         if slices[0] != slices[1]:
@@ -586,7 +586,7 @@ def _check_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Any:
                 f"index_copy_(): Number of indices ({index.numel()}) should be equal to source.size(dim) "
                 f"({source.shape[dim]})"
             )
-    _check_bounds(index, length, _out_of_bounds(IndexError, dim, length, "index_copy_(): "))
+    check_bounds(index, length, _out_of_bounds(IndexError, dim, length, "index_copy_(): "))
     return [input, dim, index, source]
 
 
@@ -607,9 +607,9 @@ def _check_index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Any
         )
     if index.dtype is not int64:
         raise IndexError("index_fill_(): Expected dtype int64 for index.")
-    index, length = _vector("index_fill_", index), _length(input, dim)
+    index, length = vector("index_fill_", index), _length(input, dim)
     # Unlike the other ops, `index_fill` counts negative indices from the end.
-    _check_bounds(index, length, _out_of_bounds(IndexError, dim, length), -length)
+    check_bounds(index, length, _out_of_bounds(IndexError, dim, length), -length)
     return [input, dim, index, value]
 
 

@@ -514,3 +514,51 @@ def multinomial(
         for row, each in zip(rows, uniforms, strict=True)
     ]
     return np.array(found, np.int64).reshape(*weights.shape[:-1], num_samples)
+
+
+def poisson(rates: np.ndarray, *, generator: Generator | None = None) -> np.ndarray:
+    """`torch.poisson`: numbers of events, drawn with these rates.
+
+    Rates from 10 on are drawn by transformed rejection (W. Hörmann, "The transformed rejection method for generating Poisson
+    random variables", Insurance: Mathematics and Economics 12, 1993), others by a product of uniform numbers.
+
+    Args:
+      rates: floating point, not negative.
+      generator: None is `default_generator`.
+
+    Returns:
+      an array of the shape and dtype of `rates`.
+    """
+    generator = generator or default_generator
+    with generator.lock:
+        made = [_events(rate, generator) for rate in rates.astype(np.float64).reshape(-1).tolist()]
+    return np.array(made, np.float64).reshape(rates.shape).astype(rates.dtype)
+
+
+def _events(rate: float, generator: Generator) -> int:
+    def uniform() -> float:
+        return float(generator.double_uniforms(1)[0])
+
+    if rate == 0:
+        return 0
+    if rate < 10:
+        least, product, count = math.exp(-rate), uniform(), 0
+        while product > least:
+            product *= uniform()
+            count += 1
+        return count
+    root = math.sqrt(rate)
+    b = 0.931 + 2.53 * root
+    a = -0.059 + 0.02483 * b
+    inverse, bound = 1.1239 + 1.1328 / (b - 3.4), 0.9277 - 3.6224 / (b - 2)
+    while True:
+        u, v = uniform() - 0.5, uniform()
+        distance = 0.5 - abs(u)
+        count = math.floor((2 * a / distance + b) * u + rate + 0.43)
+        if distance >= 0.07 and v <= bound:
+            return count
+        if count < 0 or (distance < 0.013 and v > distance):
+            continue
+        left = math.log(v) + math.log(inverse) - math.log(a / (distance * distance) + b)
+        if left <= -rate + count * math.log(rate) - math.lgamma(count + 1):
+            return count

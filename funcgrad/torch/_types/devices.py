@@ -12,7 +12,7 @@ _DEVICE_TYPES = (
     *("cpu", "cuda", "ipu", "xpu", "mkldnn", "opengl", "opencl", "ideep", "hip", "ve", "fpga"),
     *("maia", "xla", "lazy", "vulkan", "mps", "meta", "hpu", "mtia", "privateuseone", "tpu"),
 )
-_JAX_PLATFORMS = {"cpu": "cpu", "cuda": "gpu", "hip": "gpu", "tpu": "tpu", "xla": None}
+PLATFORMS = {"cpu": "cpu", "cuda": "gpu", "hip": "gpu", "tpu": "tpu", "xla": None}
 _DEVICE_STRING = re.compile(r"([a-zA-Z_]+)(?::(0|[1-9][0-9]*))?")
 
 
@@ -84,17 +84,24 @@ class device:
 
         Raises:
           RuntimeError: JAX does not have the platform here, or has too few devices of it.
+          AssertionError: JAX has no GPU, in PyTorch's words.
 
         >>> device("cpu").jax_device().platform
         'cpu'
         """
         import jax
 
-        if self.type not in _JAX_PLATFORMS:
+        if self.type == "mps":
+            raise RuntimeError("PyTorch is not linked with support for mps devices")
+        if self.type == "xpu":
+            raise AssertionError("Torch not compiled with XPU enabled")
+        if self.type not in PLATFORMS:
             raise RuntimeError(f"JAX has no platform for device type '{self.type}'")
         try:
-            found = jax.local_devices(backend=_JAX_PLATFORMS[self.type])
+            found = jax.local_devices(backend=PLATFORMS[self.type])
         except RuntimeError as error:
+            if self.type == "cuda":
+                raise AssertionError("Torch not compiled with CUDA enabled") from error
             raise RuntimeError(
                 f"device '{self}' is not available: JAX's platform here is "
                 f"'{jax.default_backend()}'"

@@ -4,6 +4,7 @@ from typing import Any as _Any
 from typing import NoReturn as _NoReturn
 
 from funcgrad.torch._autograd.switches import is_multithreading_enabled
+from funcgrad.torch._types.missing import no_attribute as _no_attribute
 from funcgrad.torch.autograd import (
     anomaly_mode,
     forward_ad,
@@ -53,3 +54,7 @@ __all__ = [
 def variable(*_: _Any, **__: _Any) -> _NoReturn:
     """Refuse, as PyTorch does."""
     raise RuntimeError("torch.autograd.variable(...) is deprecated, use torch.tensor(...) instead")
+
+
+def __getattr__(name: str) -> _Any:
+    raise _no_attribute(__name__, name)

@@ -1,5 +1,8 @@
 """PyTorch's `torch.optim`: optimizers, each in PyTorch's module, and the schedules of `lr_scheduler`."""
 
+from typing import Any as _Any
+
+from funcgrad.torch._types.missing import no_attribute as _no_attribute
 from funcgrad.torch.optim import lr_scheduler
 from funcgrad.torch.optim.adadelta import Adadelta
 from funcgrad.torch.optim.adagrad import Adagrad
@@ -36,3 +39,7 @@ __all__ = [
 for _name in [*__all__, "optimizer"]:
     if _name != "lr_scheduler":
         globals().pop(_name.lower(), None)
+
+
+def __getattr__(name: str) -> _Any:
+    raise _no_attribute(__name__, name)

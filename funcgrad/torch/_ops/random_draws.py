@@ -1,0 +1,219 @@
+"""Random numbers drawn by the elements of tensors: `bernoulli`, `normal`, `multinomial`, `poisson`, `binomial`."""
+
+from typing import Any
+
+import numpy as np
+
+from funcgrad.torch._levels.refusals import NO_STORAGE
+from funcgrad.torch._ops.creation import asked
+from funcgrad.torch._ops.out import store
+from funcgrad.torch._ops.row import Array, Index, op
+from funcgrad.torch._ops.undifferentiable import without_derivative
+from funcgrad.torch._random import distributions
+from funcgrad.torch._random.generator import Generator, default_generator
+from funcgrad.torch._tensor.operands import check_broadcast
+from funcgrad.torch._tensor.registry import FUNCTIONS, METHODS, publish
+from funcgrad.torch._tensor.tensor import Tensor, concrete, place, tensor_of
+from funcgrad.torch._types.dtypes import as_dtype, get_default_dtype
+
+# The parameters are in the graph, and their gradient is zero.
+
+
+def _constant(name: str, node: str) -> Any:
+    @op(name, node)
+    def drawn(input: Array, numbers: Index) -> Any:
+        return numbers
+
+    return drawn
+
+
+_BERNOULLI, _POISSON = (
+    _constant("bernoulli.drawn", "BernoulliBackward0"),
+    _constant("poisson.drawn", "PoissonBackward0"),
+)
+
+
+def bernoulli(
+    input: Tensor, p: float | None = None, *, generator: Generator | None = None, out: Any = None
+) -> Tensor:
+    """Zeros and ones: one with the probability that the element says, or `p`."""
+    if out is not None:
+        return store("bernoulli", out, (input,), lambda: bernoulli(input, p, generator=generator))
+    empty = FUNCTIONS["empty_like"](input.detach())
+    if p is not None:
+        return without_derivative(
+            "bernoulli", lambda: METHODS["bernoulli_"](empty, p, generator=generator), input
+        )
+    if not input.dtype.is_floating_point:
+        raise NotImplementedError(
+            f"\"bernoulli_tensor_cpu_p_\" not implemented for '{input.dtype.scalar_type}'"
+        )
+    return _BERNOULLI(input, METHODS["bernoulli_"](empty, input.detach(), generator=generator))
+
+
+def _bernoulli_method(
+    self: Tensor, p: float | None = None, *, generator: Generator | None = None
+) -> Tensor:
+    """Zeros and ones: one with the probability that the element says, or `p`."""
+    return bernoulli(self, p, generator=generator)
+
+
+publish(bernoulli, method=False)
+publish(_bernoulli_method, "bernoulli", function=False)
+
+
+def multinomial(
+    input: Tensor,
+    num_samples: int,
+    replacement: bool = False,
+    *,
+    generator: Generator | None = None,
+    out: Tensor | None = None,
+) -> Tensor:
+    """Indices drawn in proportion to the weights of each row.
+
+    Args:
+        input: weights, of one dimension, or of two for several rows.
+        num_samples: how many indices for each row.
+        replacement: whether an index may be drawn again.
+        generator: the source of random numbers.
+        out: the tensor to store in.
+    """
+    if out is not None:
+        words = f"multinomial expects Long tensor out, got: {out.dtype.scalar_type}"
+        return store(
+            "multinomial",
+            out,
+            (),
+            lambda: multinomial(input.detach(), num_samples, replacement, generator=generator),
+            words,
+        )
+    weights = np.asarray(concrete(input.detach()._array(), NO_STORAGE))
+    return tensor_of(
+        place(distributions.multinomial(weights, num_samples, replacement, generator=generator))
+    )
+
+
+publish(multinomial)
+
+
+@op("normal.scaled", "NormalBackward3")
+def _scaled(mean: Array, std: Array, numbers: Index) -> Any:
+    return numbers
+
+
+def normal(
+    mean: Any = 0.0,
+    std: Any = 1.0,
+    size: Any = None,
+    *,
+    generator: Generator | None = None,
+    out: Tensor | None = None,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    pin_memory: bool | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """Normally distributed numbers.
+
+    Args:
+        mean, std: tensors, whose elements are the means and the standard deviations; or, with `size`, numbers.
+        size: the shape, for two numbers.
+        generator: the source of random numbers.
+        out: the tensor to store in.
+        dtype, layout, device, pin_memory, requires_grad: as for `torch.zeros`, with `size`.
+    """
+    if out is not None:
+        return store(
+            "normal",
+            out,
+            (mean, std),
+            lambda: normal(mean, std, size, generator=generator, dtype=dtype or out.dtype),
+        )
+    tensors = [each for each in (mean, std) if isinstance(each, Tensor)]
+    if not isinstance(std, Tensor) and std < 0:
+        raise RuntimeError(f"normal expects std >= 0.0, but found std {std:g}")
+    if not tensors:
+        if size is None:
+            raise TypeError(
+                "normal() received an invalid combination of arguments - got (float, float), but expected one of:\n"
+                " * (Tensor mean, Tensor std, *, torch.Generator generator = None, Tensor out = None)\n"
+                " * (Tensor mean, float std = 1, *, torch.Generator generator = None, Tensor out = None)\n"
+                " * (float mean, Tensor std, *, torch.Generator generator = None, Tensor out = None)\n"
+                " * (float mean, float std, tuple of ints size, *, torch.Generator generator = None, Tensor out = None, "
+                "torch.dtype dtype = None, torch.layout layout = None, torch.device device = None, bool pin_memory = False, "
+                "bool requires_grad = False)\n"
+            )
+        wanted = get_default_dtype() if dtype is None else as_dtype(dtype)
+        empty = FUNCTIONS["empty"](size, dtype=wanted, device=device)
+        return asked(METHODS["normal_"](empty, mean, std, generator=generator), requires_grad)
+    if len(tensors) == 2:
+        check_broadcast(mean._storage.aval, std._storage.aval)
+    shape = np.broadcast_shapes(*[tuple(each.shape) for each in tensors])
+    given = tensors[0].dtype
+    if not (given.is_floating_point or given.is_complex):
+        raise NotImplementedError(
+            f"\"normal_kernel_cpu\" not implemented for '{given.scalar_type}'"
+        )
+    if isinstance(std, Tensor):
+        if std.dtype.is_complex:
+            raise RuntimeError("normal expects standard deviation to be non-complex")
+        if std.numel() and bool((std.detach() < 0).any()):  # type: ignore[attr-defined]
+            raise RuntimeError("normal expects all elements of std >= 0.0")
+    drawn: Any = METHODS["normal_"](FUNCTIONS["empty"](shape, dtype=given), generator=generator)
+    spread, centre = (each.detach() if isinstance(each, Tensor) else each for each in (std, mean))
+    numbers = drawn * spread + centre
+    return _scaled(
+        *[each if isinstance(each, Tensor) else tensors[0].detach() for each in (mean, std)],
+        numbers,
+    )
+
+
+publish(normal, method=False)
+
+
+def _parameters(name: str, *tensors: Tensor) -> list[np.ndarray]:
+    for each in tensors:
+        if not each.dtype.is_floating_point:
+            raise NotImplementedError(
+                f"\"{name}_cpu\" not implemented for '{each.dtype.scalar_type}'"
+            )
+    return [np.asarray(concrete(each.detach()._array(), NO_STORAGE)) for each in tensors]
+
+
+def poisson(input: Tensor, generator: Generator | None = None) -> Tensor:
+    """Numbers of events, drawn with the rates that the elements say."""
+    (rates,) = _parameters("poisson", input)
+    if (rates < 0).any():
+        raise RuntimeError("invalid Poisson rate, expected rate to be non-negative")
+    return _POISSON(input, tensor_of(place(distributions.poisson(rates, generator=generator))))
+
+
+publish(poisson, method=False)
+
+
+def get_rng_state() -> Tensor:
+    """The position of the default stream of random numbers, as bytes in PyTorch's format."""
+    return tensor_of(place(default_generator.get_state()))
+
+
+def set_rng_state(new_state: Tensor) -> None:
+    """Go to a position that `get_rng_state` returned."""
+    if not isinstance(new_state, Tensor):
+        raise TypeError(f"expected a torch.ByteTensor, but got {type(new_state)}")
+    default_generator.set_state(np.asarray(new_state._array()))
+
+
+def seed() -> int:
+    """Start the default stream from an unpredictable seed, and return it."""
+    return default_generator.seed()
+
+
+def initial_seed() -> int:
+    """The seed that started the default stream."""
+    return default_generator.initial_seed()
+
+
+for _each in (get_rng_state, set_rng_state, seed, initial_seed):
+    publish(_each, method=False)

@@ -1,0 +1,619 @@
+"""Order statistics, counts, histograms, covariances, and reductions that pass over NaN."""
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from funcgrad.torch._levels.refusals import DYNAMIC_SHAPE
+from funcgrad.torch._memory.geometry import wrap_dim
+from funcgrad.torch._ops.along_a_dim import check_freedom, root
+from funcgrad.torch._ops.conversions import converted
+from funcgrad.torch._ops.linear_algebra import elements
+from funcgrad.torch._ops.out import EXACT, store
+from funcgrad.torch._ops.reductions import reduction
+from funcgrad.torch._ops.row import (
+    INEXACT,
+    WIDE,
+    Array,
+    Dim,
+    Dims,
+    Index,
+    Refusal,
+    in_pytorchs_names,
+    named,
+    no_kernel,
+    op,
+    return_type,
+    wrapped_dims,
+)
+from funcgrad.torch._tensor.registry import FUNCTIONS, publish
+from funcgrad.torch._tensor.tensor import Tensor, concrete
+from funcgrad.torch._types.dtypes import float32, float64
+
+# ------------------------------------------------------------------------------------------- sums that pass over NaN
+
+
+def _nansum(x: Any, axis: Any, keepdims: bool) -> Any:
+    return jnp.sum(jnp.where(jnp.isnan(x), 0, x), axis=axis, keepdims=keepdims)
+
+
+def _nanmean(x: Any, axis: Any, keepdims: bool) -> Any:
+    count = jnp.sum(~jnp.isnan(x), axis=axis, keepdims=keepdims)
+    return _nansum(x, axis, keepdims) / count
+
+
+_NO_COMPLEX = Refusal("c", RuntimeError, "nansum does not support complex inputs")
+reduction(
+    "nansum",
+    _nansum,
+    ("NansumBackward0",) * 2,
+    WIDE,
+    saves="self",
+    refuses=(_NO_COMPLEX,),
+    kind="nan",
+)
+reduction("nanmean", _nanmean, ("DivBackward0",) * 2, INEXACT, kind="nan")
+
+
+@op("count_nonzero.dims", "NotImplemented")
+def _count(input: Index, dim: tuple[int, ...] | None) -> Any:
+    return jnp.count_nonzero(input, axis=dim if input.ndim else None).astype(np.int64)
+
+
+def count_nonzero(input: Tensor, dim: Any = None) -> Tensor:
+    """How many elements are not zero: of all, or along dimensions."""
+    return _count(input.detach(), wrapped_dims(dim, input.ndim))
+
+
+publish(count_nonzero)
+
+
+def _check_aminmax(input: Tensor, dim: int | None, keepdim: bool) -> None:
+    if dim is None and not input.numel():
+        raise RuntimeError(
+            "aminmax(): cannot compute aminmax over an empty dimension as the operation has no identity."
+        )
+    if dim is not None and input.ndim and not input.shape[dim]:
+        raise IndexError(f"aminmax(): Expected reduction dim {dim} to have non-zero size.")
+
+
+@op(
+    "aminmax.dim",
+    "AminmaxBackward0",
+    returns=("min", "max"),
+    saves="self min max",
+    prepare=_check_aminmax,
+    refuses=(no_kernel("c", "aminmax_kernel"),),
+)
+def _aminmax(input: Array, dim: Dim, keepdim: bool) -> Any:
+    along: Any = {"axis": dim if input.ndim else None, "keepdims": keepdim and bool(input.ndim)}
+    return jnp.min(input, **along), jnp.max(input, **along)
+
+
+def aminmax(
+    input: Tensor, *, dim: int | None = None, keepdim: bool = False, out: Any = None, **renamed: Any
+) -> Any:
+    """The smallest and the largest element: of all, or along a dimension."""
+    if renamed:
+        return aminmax(
+            input,
+            out=out,
+            **{"dim": dim, "keepdim": keepdim} | in_pytorchs_names("aminmax", renamed),
+        )
+    made = _aminmax(input, dim, keepdim)
+    return _stored("aminmax", made, (input,), out)
+
+
+def _stored(name: str, made: Any, tensors: tuple[Any, ...], out: Any) -> Any:
+    """Results, stored in the tensors `out` if these are given."""
+    if out is None:
+        return made
+    pairs = zip(out, made, strict=True)
+    return type(made)(*[store(name, each, tensors, lambda of=of: of, EXACT) for each, of in pairs])  # type: ignore[misc]
+
+
+publish(aminmax)
+
+
+# ------------------------------------------------------------------------------------------- variance with the mean
+
+
+def _with_mean(name: str, node: str, spread: Callable[[Any], Any]) -> None:
+    @op(f"{name}.correction", node, returns=("spread", "mean"))
+    def row(input: Array, dim: Dims, correction: Any, keepdim: bool) -> Any:
+        along: Any = {"axis": dim, "keepdims": keepdim}
+        return spread(jnp.var(input, ddof=correction, **along)), jnp.mean(input, **along)
+
+    def function(
+        input: Tensor,
+        dim: Any = None,
+        unbiased: bool | None = None,
+        keepdim: bool = False,
+        *,
+        correction: float | None = None,
+        out: Any = None,
+        **renamed: Any,
+    ) -> Any:
+        if renamed:
+            named_so = {"dim": dim, "keepdim": keepdim, **in_pytorchs_names(name, renamed)}
+            return function(input, unbiased=unbiased, correction=correction, out=out, **named_so)
+        if isinstance(dim, bool):
+            dim, unbiased = None, dim
+        if not (input.dtype.is_floating_point or input.dtype.is_complex):
+            raise RuntimeError(f"{name} only support floating point and complex dtypes")
+        if correction is None:
+            correction = 0 if unbiased is False else 1
+        check_freedom(name, input.shape, dim, correction)
+        made = tuple(row(input, dim, correction, keepdim))
+        if out is None:
+            return made
+        pairs = zip(out, made, strict=True)
+        return tuple([store(name, each, (input,), lambda of=of: of) for each, of in pairs])  # type: ignore[misc]
+
+    doc = "The spread and the mean: of all elements, or along dimensions."
+    publish(named(function, name, doc), method=False)
+
+
+_with_mean("var_mean", "VarMeanBackward0", lambda x: x)
+_with_mean("std_mean", "StdMeanBackward0", root)
+
+# ------------------------------------------------------------------------------------------- order statistics
+
+
+def _taken(x: Any, dim: int, keepdim: bool, find: Callable[[Any], Any]) -> tuple[Any, Any]:
+    """The elements at the places that `find` gives along a dimension, and these places."""
+    if not x.ndim:
+        return x, jnp.zeros((), np.int64)
+    places = jnp.expand_dims(find(jax.lax.stop_gradient(x)), dim).astype(np.int64)
+    values = jnp.take_along_axis(x, places, dim)
+    return (values, places) if keepdim else (values.squeeze(dim), places.squeeze(dim))
+
+
+def _middle(x: Any, dim: int, ignore: bool) -> Any:
+    """The place of the lower median along a dimension; of NaN if there is one, unless these are ignored."""
+    order = jnp.argsort(x, dim)
+    n = x.shape[dim]
+    if not jnp.issubdtype(x.dtype, jnp.floating):
+        return jnp.take(order, (n - 1) // 2, dim)
+    nans = jnp.isnan(x).sum(dim)
+    whole = jnp.maximum(n - nans - 1, 0) // 2
+    at = whole if ignore else jnp.where(nans > 0, n - nans, (n - 1) // 2)
+    return jnp.take_along_axis(order, jnp.expand_dims(at, dim), dim).squeeze(dim)
+
+
+def _median(name: str, node: str, ignore: bool) -> None:
+    kernel = (no_kernel("bc", "median_cpu"),)
+
+    @op(f"{name}.all", f"{node}0", saves="self result", refuses=kernel)
+    def of_all(input: Array) -> Any:
+        if not input.size:
+            inexact = jnp.issubdtype(input.dtype, jnp.floating)
+            return jnp.asarray(jnp.nan if inexact else jnp.iinfo(input.dtype).min, input.dtype)
+        return _taken(input.reshape(-1), 0, False, partial(_middle, dim=0, ignore=ignore))[0]
+
+    @op(
+        f"{name}.dim",
+        f"{node}1",
+        saves="indices",
+        refuses=kernel,
+        returns=("values", "indices"),
+        out=EXACT,
+        prepare=partial(_check_extent, name),
+    )
+    def along(input: Array, dim: Dim = -1, keepdim: bool = False) -> Any:
+        return _taken(input, dim, keepdim, partial(_middle, dim=dim, ignore=ignore))
+
+    def function(
+        input: Tensor,
+        dim: int | None = None,
+        keepdim: bool = False,
+        *,
+        out: Any = None,
+        **renamed: Any,
+    ) -> Any:
+        if renamed:
+            named_so = {"dim": dim, "keepdim": keepdim} | in_pytorchs_names(name, renamed)
+            return function(input, out=out, **named_so)
+        return of_all(input) if dim is None else along(input, dim, keepdim, out=out)
+
+    doc = "The lower median: of all elements, or along a dimension with its index."
+    publish(named(function, name, doc))
+
+
+def _check_extent(name: str, input: Tensor, dim: int, *_: Any) -> None:
+    if input.ndim and not input.shape[dim]:
+        raise IndexError(f"{name}(): Expected reduction dim {dim} to have non-zero size.")
+
+
+_median("median", "MedianBackward", False)
+_median("nanmedian", "NanmedianBackward", True)
+
+
+def _most_frequent(x: Any, dim: int) -> Any:
+    """The last place of the most frequent element along a dimension, of the smallest if several are."""
+    x = jnp.moveaxis(x, dim, -1)
+    ordered = jnp.sort(x, -1)
+    places = jnp.arange(x.shape[-1])
+    new = jnp.concatenate(
+        [jnp.ones_like(ordered[..., :1], bool), ordered[..., 1:] != ordered[..., :-1]], -1
+    )
+    start = jax.lax.cummax(jnp.where(new, places, 0), x.ndim - 1)
+    best = jnp.argmax(places - start, -1)
+    value = jnp.take_along_axis(ordered, best[..., None], -1)
+    return jnp.max(jnp.where(x == value, places, 0), -1)
+
+
+@op(
+    "mode",
+    "ModeBackward0",
+    saves="indices",
+    returns=("values", "indices"),
+    out=EXACT,
+    prepare=partial(_check_extent, "mode"),
+    refuses=(no_kernel("c", "mode_cpu"),),
+)
+def mode(input: Array, dim: Dim = -1, keepdim: bool = False) -> Any:
+    """The most frequent element along a dimension, and the index of its last occurrence."""
+    return _taken(input, dim, keepdim, lambda x: _most_frequent(x, dim))
+
+
+def _check_kth(input: Tensor, k: int, dim: int, keepdim: bool) -> None:
+    length = input.shape[dim] if input.ndim else 1
+    if not length:
+        raise IndexError(f"kthvalue(): Expected reduction dim {dim} to have non-zero size.")
+    if not 1 <= k <= length:
+        raise RuntimeError("kthvalue(): selected number k out of range for dimension " + str(dim))
+
+
+@op(
+    "kthvalue",
+    "KthvalueBackward0",
+    saves="indices",
+    returns=("values", "indices"),
+    out=EXACT,
+    prepare=_check_kth,
+    refuses=(no_kernel("bc", "kthvalue_cpu"),),
+)
+def kthvalue(input: Array, k: int, dim: Dim = -1, keepdim: bool = False) -> Any:
+    """The k-th smallest element along a dimension, and its index."""
+    return _taken(input, dim, keepdim, lambda x: jnp.take(jnp.argsort(x, dim), k - 1, dim))
+
+
+def msort(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """The elements in order along the first dimension."""
+    if out is not None:
+        return store("msort", out, (input,), lambda: msort(input), EXACT)
+    return FUNCTIONS["sort"](input, 0).values
+
+
+publish(msort)
+
+
+def _quantile(name: str, function: Callable[..., Any]) -> None:
+    @op(f"{name}.of", "SqueezeBackward4")
+    def row(input: Array, q: Array, dim: int | None, keepdim: bool, interpolation: str) -> Any:
+        return function(input, q, axis=dim, keepdims=keepdim, method=interpolation).astype(
+            input.dtype
+        )
+
+    def outer(
+        input: Tensor,
+        q: Any,
+        dim: int | None = None,
+        keepdim: bool = False,
+        *,
+        interpolation: str = "linear",
+        out: Tensor | None = None,
+        **renamed: Any,
+    ) -> Tensor:
+        if renamed:
+            named_so = {"dim": dim, "keepdim": keepdim, **in_pytorchs_names(name, renamed)}
+            return outer(input, q, interpolation=interpolation, out=out, **named_so)
+        if out is not None:
+            words = "quantile() out tensor must be same dtype as the input tensor"
+            return store(
+                name,
+                out,
+                (input,),
+                lambda: outer(input, q, dim, keepdim, interpolation=interpolation),
+                words,
+            )
+        _check_quantile(input, q, interpolation)
+        dim = None if dim is None or not input.ndim else wrap_dim(dim, input.ndim)
+        given = q if isinstance(q, Tensor) else input.new_tensor(float(q))  # type: ignore[attr-defined]
+        return row(input, given, dim, keepdim, interpolation)
+
+    doc = "The numbers below which the parts `q` of the elements lie, as `torch.{name}`."
+    publish(named(outer, name, doc))
+
+
+def _check_quantile(input: Tensor, q: Any, interpolation: str) -> None:
+    if not input.numel():
+        raise RuntimeError("quantile() input tensor must be non-empty")
+    if isinstance(q, Tensor):
+        if q.ndim > 1:
+            raise RuntimeError(f"quantile() q must be a scalar or 1D tensor, but got {q.ndim}D")
+        if q.dtype is not input.dtype:
+            raise RuntimeError("quantile() q tensor must be same dtype as the input tensor")
+    elif not 0 <= q <= 1:
+        raise RuntimeError(f"quantile() q must be in the range [0, 1] but got {q}")
+    if input.dtype not in (float32, float64):
+        raise RuntimeError("quantile() input tensor must be either float or double dtype")
+    modes = ("linear", "lower", "higher", "midpoint", "nearest")
+    if interpolation not in modes:
+        raise RuntimeError(
+            f"quantile() interpolation must be one of linear, lower, higher, midpoint or nearest, but got {interpolation}"
+        )
+    if isinstance(q, Tensor):
+        known = elements(q.detach())
+        if known is not None and not np.all((known >= 0) & (known <= 1)):
+            raise RuntimeError("quantile() q values must be in the range [0, 1]")
+
+
+_quantile("quantile", jnp.quantile)
+_quantile("nanquantile", jnp.nanquantile)
+
+# ------------------------------------------------------------------------------------------- counts and histograms
+
+
+@op("bincount.length", "NotImplemented")
+def _counted(input: Index, length: int) -> Any:
+    return jnp.bincount(input.astype(np.int64), length=length).astype(np.int64)
+
+
+@op("bincount.weights", "NotImplemented")
+def _weighed(weights: Array, input: Index, length: int) -> Any:
+    wide = weights.dtype if weights.dtype == np.float32 else np.float64
+    return jnp.bincount(input.astype(np.int64), weights.astype(wide), length=length).astype(wide)
+
+
+def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Tensor:
+    """How often each integer from zero on occurs; with `weights`, the sum of the weights of each."""
+    if minlength < 0:
+        raise RuntimeError("minlength should be >= 0")
+    if input.dtype.is_floating_point or input.dtype.is_complex or input.dtype.name == "bool":
+        raise NotImplementedError(
+            f"\"bincount_cpu\" not implemented for '{input.dtype.scalar_type}'"
+        )
+    array = np.asarray(concrete(input._array(), DYNAMIC_SHAPE.format("bincount")))
+    if array.ndim != 1 or (array < 0).any():
+        raise RuntimeError("bincount only supports 1-d non-negative integral inputs.")
+    if weights is not None and tuple(weights.shape) != array.shape:
+        raise RuntimeError("weights should be 1-d and have the same length as input")
+    length = max(minlength, int(array.max()) + 1 if array.size else 0)
+    if weights is None:
+        return _counted(input, length)
+    return _weighed(weights.detach(), input, length)
+
+
+publish(bincount)
+
+
+def _bins_of(x: Any, low: Any, high: Any, bins: int) -> Any:
+    """The bin of each element, or `bins` for one outside."""
+    at = ((x - low) * (bins / (high - low))).astype(np.int64)
+    at = jnp.where(at >= bins, bins - 1, at)
+    return jnp.where((x >= low) & (x <= high), at, bins)
+
+
+def _range_of(x: Any, low: Any, high: Any) -> tuple[Any, Any]:
+    """The range of a histogram: the data's if `low` equals `high`, and never empty."""
+    if low == high and x.size:
+        low, high = x.min(), x.max()
+    low, high = jnp.asarray(low, x.dtype), jnp.asarray(high, x.dtype)
+    same = low == high
+    return jnp.where(same, low - 1, low), jnp.where(same, high + 1, high)
+
+
+@op(
+    "histc",
+    "HistcBackward0",
+    out=EXACT,
+    refuses=(no_kernel("biuc", "histogram_cpu"),),
+    prepare=lambda input, bins, low, high: _check_histc(input, bins, low, high),
+)
+def histc(input: Array, bins: int = 100, min: float = 0, max: float = 0) -> Any:
+    """How many elements lie in each of equal bins from `min` to `max`; from the smallest to the largest if these are equal."""
+    x = jax.lax.stop_gradient(input.reshape(-1))
+    at = _bins_of(x, *_range_of(x, min, max), bins)
+    return jnp.bincount(at, length=bins + 1)[:bins].astype(input.dtype)
+
+
+def _check_histc(input: Tensor, bins: int, low: float, high: float) -> Any:
+    if bins <= 0:
+        raise RuntimeError("bins must be > 0")
+    _check_range("histc", low, high)
+    return [input, bins, low, high]
+
+
+def _check_range(name: str, low: float, high: float) -> None:
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise RuntimeError(f"torch.{name}: range of [{low:g}, {high:g}] is not finite")
+    if low > high:
+        raise RuntimeError(f"torch.{name}: max must be larger than min")
+
+
+_HISTOGRAM = return_type("histogram", ("hist", "bin_edges"))
+
+
+@op("histogram.edges", "NotImplemented")
+def _histogram(edges: Array, input: Array, weight: Array, density: bool) -> Any:
+    x, n = input.reshape(-1), edges.shape[0] - 1
+    at = jnp.searchsorted(edges, x, side="right") - 1
+    at = jnp.where(x == edges[-1], n - 1, at)
+    at = jnp.where((x < edges[0]) | (x > edges[-1]) | jnp.isnan(x), n, at)
+    counts = jnp.zeros(n + 1, input.dtype).at[at].add(jnp.broadcast_to(weight.reshape(-1), x.shape))
+    counts = counts[:n]
+    return counts / (counts.sum() * jnp.diff(edges)) if density else counts
+
+
+@op("histogram.range", "NotImplemented")
+def _edges(input: Array, bins: int, low: float, high: float) -> Any:
+    first, last = _range_of(input.reshape(-1), low, high)
+    return jnp.linspace(first, last, bins + 1, dtype=input.dtype)
+
+
+def histogram(
+    input: Tensor,
+    bins: Any,
+    *,
+    range: Any = None,
+    weight: Tensor | None = None,
+    density: bool = False,
+    out: Any = None,
+) -> Any:
+    """How many elements lie in each bin, and the bins' edges.
+
+    Args:
+        input: the elements.
+        bins: the number of equal bins, or the edges, in order.
+        range: the first and the last edge; those of the data if None.
+        weight: the weight of each element.
+        density: whether to divide by the sum and by the widths.
+    """
+    if not input.dtype.is_floating_point:
+        raise NotImplementedError(
+            f"\"histogramdd\" not implemented for '{input.dtype.scalar_type}'"
+        )
+    if weight is not None and tuple(weight.shape) != tuple(input.shape):
+        raise RuntimeError(
+            "torch.histogramdd(): if weight tensor is provided it should have the same shape as the input tensor excluding its innermost dimension, got input with shape "
+            f"{[input.numel(), 1]} and weight with shape {list(weight.shape)}"
+        )
+    if isinstance(bins, Tensor):
+        if bins.dtype is not input.dtype:
+            raise RuntimeError(
+                f"torch.histogramdd(): input tensor and bins tensors should have the same dtype, but got input with dtype "
+                f"{input.dtype.scalar_type} and bins with dtype {bins.dtype.scalar_type}"
+            )
+        edges = bins.detach()
+    else:
+        if bins <= 0:
+            raise RuntimeError(
+                f"torch.histogramdd(): bins must be > 0, but got {bins} for dimension 0"
+            )
+        low, high = (0.0, 0.0) if range is None else map(float, range)
+        if low > high:
+            raise RuntimeError(
+                "torch.histogramdd(): min should not exceed max, but got min "
+                f"{low:g} max {high:g} for dimension 0"
+            )
+        edges = _edges(input.detach(), int(bins), low, high)
+    given = input.new_ones(1) if weight is None else weight.detach()  # type: ignore[attr-defined]
+    made = _HISTOGRAM(
+        _histogram(edges, input.detach(), converted(given, input.dtype), density), edges
+    )
+    return _stored("histogram", made, (input,), out)
+
+
+publish(histogram)
+
+# ------------------------------------------------------------------------------------------- covariance
+
+
+def _check_cov(input: Tensor, correction: int, fweights: Any, aweights: Any) -> None:
+    if input.ndim > 2:
+        raise RuntimeError(
+            f"cov(): expected input to have two or fewer dimensions but got an input with {input.ndim} dimensions"
+        )
+    if input.dtype.name == "bool":
+        raise RuntimeError("cov(): bool dtype is not supported for input")
+    count = input.numel() if input.ndim < 2 else input.shape[1]
+    for name, each, kinds in (("fweights", fweights, "iu"), ("aweights", aweights, "fV")):
+        if each is None:
+            continue
+        if each.ndim > 1:
+            raise RuntimeError(
+                f"cov(): expected {name} to have one or fewer dimensions but got {name} with {each.ndim} dimensions"
+            )
+        if each.dtype.numpy_dtype.kind not in kinds:
+            kind = "integral" if name == "fweights" else "floating point"
+            raise RuntimeError(
+                f"cov(): expected {name} to have {kind} dtype but got {name} with {each.dtype.scalar_type} dtype"
+            )
+        if each.numel() != count:
+            raise RuntimeError(
+                f"cov(): expected {name} to have the same numel as there are observations in the input but got {each.numel()} != {count}"
+            )
+
+
+@op("cov.plain", "SqueezeBackward0")
+def _plain_cov(input: Array, correction: int) -> Any:
+    x = input if jnp.issubdtype(input.dtype, jnp.inexact) else input.astype(np.float32)
+    x = x.reshape(1, -1) if x.ndim < 2 else x
+    n = x.shape[1]
+    centred = x - (x.mean(1, keepdims=True) if n else 0)
+    total = jnp.matmul(centred, jnp.conj(centred).T, precision=jax.lax.Precision.HIGHEST)
+    return jnp.squeeze(total / max(n - correction, 0))
+
+
+@op("cov.weights", "SqueezeBackward0")
+def _weighted_cov(input: Array, weights: Array, total: Array, norm: Array) -> Any:
+    x = input.reshape(1, -1) if input.ndim < 2 else input
+    weights = weights.astype(x.dtype)
+    mean = (x * weights).sum(1, keepdims=True) / total
+    centred = x - mean
+    product = jnp.matmul(
+        centred * weights, jnp.conj(centred).T, precision=jax.lax.Precision.HIGHEST
+    )
+    return jnp.squeeze(product / norm)
+
+
+def cov(
+    input: Tensor,
+    *,
+    correction: int = 1,
+    fweights: Tensor | None = None,
+    aweights: Tensor | None = None,
+) -> Tensor:
+    """The covariances of variables.
+
+    Args:
+        input: the variables in rows, the observations in columns.
+        correction: how much less than the number of observations the sums are divided by.
+        fweights: how often each observation counts.
+        aweights: the importance of each observation.
+    """
+    _check_cov(input, correction, fweights, aweights)
+    if fweights is None and aweights is None:
+        return _plain_cov(input, correction)
+    x = (
+        input
+        if input.dtype.is_floating_point or input.dtype.is_complex
+        else converted(input, float32)
+    )
+    real = (x.real if x.dtype.is_complex else x).dtype
+    weights: Any = converted((fweights if aweights is None else aweights).reshape(-1), real)  # type: ignore[union-attr]
+    if fweights is not None and aweights is not None:
+        weights = fweights.reshape(-1) * weights  # type: ignore[attr-defined]
+    total = weights.sum()
+    norm = total - correction
+    if aweights is not None and correction:
+        norm = total - correction * (weights * aweights).sum() / total
+    return _weighted_cov(x, weights, total, norm.clamp(min=0))
+
+
+def corrcoef(input: Tensor) -> Tensor:
+    """The correlation coefficients of variables: in rows, the observations in columns."""
+    if input.ndim > 2:
+        raise RuntimeError(
+            f"corrcoef(): expected input to have two or fewer dimensions but got an input with {input.ndim} dimensions"
+        )
+    found: Any = cov(input)
+    if not found.ndim:
+        return found / found
+    spread = found.diagonal()
+    spread = (spread.real if spread.dtype.is_complex else spread).sqrt()
+    made = found / spread[:, None] / spread
+    if made.dtype.is_complex:
+        return FUNCTIONS["complex"](made.real.clip(-1, 1), made.imag.clip(-1, 1))
+    return made.clip(-1, 1)
+
+
+publish(cov)
+publish(corrcoef)

@@ -1,0 +1,244 @@
+"""`torch.cuda`: questions about GPUs, answered by JAX. Without one the answers and the errors are PyTorch's on a CPU."""
+
+from typing import Any
+
+import jax
+
+from funcgrad.torch._random.generator import default_generator
+from funcgrad.torch._tensor.registry import FUNCTIONS
+from funcgrad.torch._types.accelerators import count, require
+from funcgrad.torch._types.devices import device as _device
+from funcgrad.torch._types.missing import no_attribute as _no_attribute
+from funcgrad.torch.cuda import amp
+
+__all__ = [
+    "amp",
+    "current_device",
+    "device",
+    "device_count",
+    "empty_cache",
+    "get_arch_list",
+    "get_device_capability",
+    "get_device_name",
+    "get_device_properties",
+    "get_rng_state",
+    "get_rng_state_all",
+    "init",
+    "initial_seed",
+    "ipc_collect",
+    "is_available",
+    "is_bf16_supported",
+    "is_initialized",
+    "manual_seed",
+    "manual_seed_all",
+    "max_memory_allocated",
+    "max_memory_reserved",
+    "mem_get_info",
+    "memory_allocated",
+    "memory_reserved",
+    "reset_peak_memory_stats",
+    "seed",
+    "seed_all",
+    "set_device",
+    "synchronize",
+]
+
+
+def is_available() -> bool:
+    """Whether JAX has a GPU.
+
+    >>> import funcgrad.torch as torch
+    >>> device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """
+    return bool(count("cuda"))
+
+
+def device_count() -> int:
+    """How many GPUs JAX has in this process."""
+    return count("cuda")
+
+
+def is_initialized() -> bool:
+    """Whether GPUs are ready to use."""
+    return is_available()
+
+
+def init() -> None:
+    """Check that there is a GPU.
+
+    Raises:
+        AssertionError: there is none.
+    """
+    require("cuda")
+
+
+def _jax_device(of: Any = None) -> "jax.Device":
+    require("cuda")
+    where = (
+        _device("cuda")
+        if of is None
+        else _device("cuda", of)
+        if isinstance(of, int)
+        else _device(of)
+    )
+    return where.jax_device()
+
+
+def current_device() -> int:
+    """The number of the current GPU: the first one."""
+    require("cuda")
+    return 0
+
+
+def get_device_name(device: Any = None) -> str:
+    """The name of a GPU."""
+    return _jax_device(device).device_kind
+
+
+class _Properties:
+    """What JAX knows of a GPU."""
+
+    def __init__(self, of: "jax.Device") -> None:
+        self.name = of.device_kind
+        self.total_memory = (of.memory_stats() or {}).get("bytes_limit", 0)
+        major, _, minor = str(getattr(of, "compute_capability", "0.0")).partition(".")
+        self.major, self.minor = int(major), int(minor or 0)
+        self.multi_processor_count = getattr(of, "core_count", 0)
+
+
+def get_device_properties(device: Any = None) -> _Properties:
+    """The name, the memory and the capability of a GPU."""
+    return _Properties(_jax_device(device))
+
+
+def get_device_capability(device: Any = None) -> tuple[int, int]:
+    """The compute capability of a GPU."""
+    found = get_device_properties(device)
+    return found.major, found.minor
+
+
+def set_device(device: Any) -> None:
+    """Check that there is such a GPU. Tensors go to the device that they are told to."""
+    _jax_device(device)
+
+
+def synchronize(device: Any = None) -> None:
+    """Wait until the GPU has done its work."""
+    jax.device_put(0.0, _jax_device(device)).block_until_ready()
+
+
+def empty_cache() -> None:
+    """Do nothing: JAX's memory is its own."""
+
+
+def ipc_collect() -> None:
+    """Do nothing, if there is a GPU."""
+    require("cuda")
+
+
+def get_arch_list() -> list[str]:
+    """The architectures of PyTorch's own kernels: none."""
+    return []
+
+
+def is_bf16_supported(including_emulation: bool = True) -> bool:
+    """Whether a GPU computes in bfloat16."""
+    return is_available()
+
+
+# ------------------------------------------------------------------------------------------- memory
+
+
+def _memory(device: Any, name: str) -> int:
+    return (_jax_device(device).memory_stats() or {}).get(name, 0) if is_available() else 0
+
+
+def memory_allocated(device: Any = None) -> int:
+    """The bytes in use on a GPU."""
+    return _memory(device, "bytes_in_use")
+
+
+def max_memory_allocated(device: Any = None) -> int:
+    """The most bytes that were in use on a GPU."""
+    return _memory(device, "peak_bytes_in_use")
+
+
+def memory_reserved(device: Any = None) -> int:
+    """The bytes that JAX has reserved on a GPU."""
+    return _memory(device, "bytes_reserved")
+
+
+def max_memory_reserved(device: Any = None) -> int:
+    """The most bytes that JAX had reserved on a GPU."""
+    return _memory(device, "peak_bytes_reserved")
+
+
+def mem_get_info(device: Any = None) -> tuple[int, int]:
+    """The free and the whole memory of a GPU, in bytes."""
+    stats = _jax_device(device).memory_stats() or {}
+    whole = stats.get("bytes_limit", 0)
+    return whole - stats.get("bytes_in_use", 0), whole
+
+
+def reset_peak_memory_stats(device: Any = None) -> None:
+    """Do nothing: JAX does not forget its peak."""
+
+
+# ------------------------------------------------------------------------------------------- random numbers
+
+
+def manual_seed(seed: int) -> None:
+    """Check the seed: every device uses the CPU's stream, so `torch.manual_seed` seeds it."""
+    int(seed)
+
+
+def manual_seed_all(seed: int) -> None:
+    """Check the seed: every device uses the CPU's stream, so `torch.manual_seed` seeds it."""
+    int(seed)
+
+
+def seed() -> None:
+    """Do nothing: every device uses the CPU's stream."""
+
+
+def seed_all() -> None:
+    """Do nothing: every device uses the CPU's stream."""
+
+
+def initial_seed() -> int:
+    """The seed of the stream that GPUs use too: the CPU's."""
+    require("cuda")
+    return default_generator.initial_seed()
+
+
+def get_rng_state(device: Any = "cuda") -> Any:
+    """The position of the stream that GPUs use too: the CPU's."""
+    require("cuda")
+    return FUNCTIONS["get_rng_state"]()
+
+
+def get_rng_state_all() -> list[Any]:
+    """The position of the stream, for each GPU."""
+    return [FUNCTIONS["get_rng_state"]() for _ in range(count("cuda"))]
+
+
+class device:
+    """A `with` block for a GPU: tensors go to the device that they are told to, so this changes nothing."""
+
+    def __init__(self, device: Any) -> None:
+        """Hold the device."""
+        self.idx = device
+
+    def __enter__(self) -> None:
+        """Begin the block."""
+
+    def __exit__(self, *error: object) -> None:
+        """End the block."""
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+def __getattr__(name: str) -> Any:
+    raise _no_attribute(__name__, name)

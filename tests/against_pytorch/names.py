@@ -1,0 +1,67 @@
+"""PyTorch's public names, for the errors of the shim: `python -m tests.against_pytorch.names` writes the table anew."""
+
+import importlib
+import types
+import warnings
+from pathlib import Path
+
+from tests.both_sides import theirs
+
+MODULES = (
+    "torch",
+    "torch.Tensor",
+    "torch.amp",
+    "torch.autograd",
+    "torch.autograd.functional",
+    "torch.autograd.graph",
+    "torch.backends",
+    "torch.cuda",
+    "torch.fft",
+    "torch.func",
+    "torch.linalg",
+    "torch.nn",
+    "torch.nn.functional",
+    "torch.nn.init",
+    "torch.nn.utils",
+    "torch.nn.utils.rnn",
+    "torch.optim",
+    "torch.optim.lr_scheduler",
+    "torch.serialization",
+    "torch.special",
+    "torch.utils",
+    "torch.utils.data",
+)
+TABLE = Path(__file__).parents[2] / "funcgrad" / "torch" / "_types" / "pytorch_names.txt"
+
+
+def public_names(module: str) -> list[str]:
+    """The public names of a module, or of the tensor."""
+    space = theirs.Tensor if module == "torch.Tensor" else importlib.import_module(module)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return sorted(
+            name for name in dir(space) if not name.startswith("_") and is_pytorchs(space, name)
+        )
+
+
+def is_pytorchs(space: object, name: str) -> bool:
+    """Whether a name is PyTorch's own, and not that of a module of Python's or of `typing` that it imports."""
+    try:
+        thing = getattr(space, name)
+    except (AttributeError, ImportError, RuntimeError):
+        return False
+    home = (
+        thing.__name__
+        if isinstance(thing, types.ModuleType)
+        else getattr(thing, "__module__", None)
+    )
+    return not isinstance(home, str) or home.split(".")[0] in ("torch", "builtins")
+
+
+def table() -> str:
+    """The table's text: a line a module."""
+    return "".join(f"{module}: {' '.join(public_names(module))}\n" for module in MODULES)
+
+
+if __name__ == "__main__":
+    TABLE.write_text(table())
