@@ -7,11 +7,11 @@ import jax
 import numpy as np
 import optax
 
-from funcgrad import fit, regression
+from funcgrad import regression
 from funcgrad.compare.problem import Parameters, Problem, divergence
 from funcgrad.compare.session import Session
 from funcgrad.regression import Linear
-from funcgrad.training import DivergenceWarning
+from funcgrad.training import DivergenceWarning, fit
 
 
 def prepare_steps(problem: Problem) -> Session:

@@ -11,13 +11,13 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-import funcgrad
 from funcgrad.compare.backends import BACKENDS, Backend
 from funcgrad.compare.errors import OptionError
 from funcgrad.compare.problem import Parameters, Problem, divergence, make_problem
 from funcgrad.compare.report import Difference, LeastSquaresGap, Report, Row
 from funcgrad.compare.session import Session
 from funcgrad.compare.tolerance import allowance, training_allowance
+from funcgrad.version import __version__
 
 
 def compare(
@@ -236,7 +236,7 @@ def _gap(problem: Problem, trained: Parameters, names: Sequence[str]) -> LeastSq
 def _versions(sessions: Iterable[str]) -> dict[str, str]:
     packages = ["jax", "optax", "numpy", *(["torch"] if "pytorch" in sessions else [])]
     return {
-        "funcgrad": funcgrad.__version__,
+        "funcgrad": __version__,
         **{package: version(package) for package in packages},
         "python": platform.python_version(),
     }
