@@ -110,7 +110,6 @@ def test_trainings_are_compared_step_by_step(files, capsys, inputs, more, steps)
         ("broken.py:loss after.py:loss --inputs data.npz", "broken.py raises ZeroDivisionError"),
         ("before.py:loss after.py:loss --inputs nowhere.npz", "there is no file nowhere.npz"),
         ("before.py:loss after.py:loss --inputs others.npz", "others.npz holds a, w; the reference takes w, x"),
-        ("before.py:step after.py:step --trajectory --inputs tree.npz", "tree.npz holds params, x; the reference takes state, batch"),
         ("a.csv b.csv", "give one file of data, or two functions"),
     ],
 )  # fmt: skip
