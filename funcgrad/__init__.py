@@ -10,10 +10,10 @@ if TYPE_CHECKING:
     from funcgrad import compare, datasets, engine, regression, sklearn, torch, training
     from funcgrad.torch._compile.pure import pure
     from funcgrad.training import fit
-
-__version__ = "0.1.0"
+    from funcgrad.version import __version__
 
 __all__ = [
+    "__version__",
     "compare",
     "datasets",
     "engine",
@@ -26,7 +26,11 @@ __all__ = [
 ]
 
 _SUBMODULES = {"compare", "datasets", "engine", "regression", "sklearn", "torch", "training"}
-_ATTRIBUTES = {"fit": "funcgrad.training", "pure": "funcgrad.torch._compile.pure"}
+_ATTRIBUTES = {
+    "__version__": "funcgrad.version",
+    "fit": "funcgrad.training",
+    "pure": "funcgrad.torch._compile.pure",
+}
 
 
 def __getattr__(name: str) -> Any:

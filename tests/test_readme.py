@@ -12,6 +12,7 @@ ROOT = Path(__file__).parent.parent
 PAGES = {
     "README.md": "funcgrad",
     "funcgrad/engine/README.md": "funcgrad/engine",
+    "funcgrad/compare/README.md": "funcgrad/compare",
     "funcgrad/torch/README.md": "funcgrad/torch",
     "funcgrad/torch/DIFFERENCES.md": ".",
     ".github/CONTRIBUTING.md": ".",

@@ -1,7 +1,8 @@
-"""`funcgrad compare`: the same regression on several backends, and a report of how far they are apart."""
+"""`funcgrad compare`: the same regression on several backends, or two functions; a report of how far they are apart."""
 
 import argparse
 import json
+import sys
 from typing import Literal
 
 from funcgrad.cli.common import DISAGREEMENT, Commands, refuse
@@ -11,23 +12,24 @@ def add_command(commands: Commands) -> None:
     """Add `compare` to the command line."""
     parser = commands.add_parser(
         "compare",
-        help="train the same regression on several backends: do they agree, and how fast are they?",
+        help="do backends, or two functions of yours, agree as far as rounding allows?",
         description=(
             "Trains the same linear regression from the same initial weights on each backend, then "
             "prints how far their results are apart and how long they took. The features are "
-            "standardised, the model has an intercept, every step uses all rows."
+            "standardised, the model has an intercept, every step uses all rows. With two functions, "
+            "such as before.py:loss after.py:loss, it compares their values and gradients instead."
         ),
         epilog=(
-            "Exit status: 0 if the backends agree as far as the dtype allows, 1 if they do not, "
+            "Exit status: 0 if they agree as far as rounding allows, 1 if they do not, "
             "2 if the input cannot be used."
         ),
     )
     parser.set_defaults(run=_compare)
     parser.add_argument(
         "data",
-        nargs="?",
+        nargs="*",
         metavar="FILE",
-        help="a CSV file whose first line names the columns, or a .npz file with a matrix x and a "
+        help="two functions, each FILE.py:NAME; or a CSV file whose first line names the columns, or a .npz file with a matrix x and a "
         "vector y, or with one vector per column; without one, the diabetes study that ships",
     )
     parser.add_argument("--target", metavar="COLUMN", help="the column to regress on the others")
@@ -50,7 +52,10 @@ def add_command(commands: Commands) -> None:
         help="a number, or auto for one that suits the data (default: %(default)s)",
     )
     parser.add_argument(
-        "--steps", type=int, default=1000, metavar="N", help="steps to take (default: %(default)s)"
+        "--steps",
+        type=int,
+        metavar="N",
+        help="steps to take (default: 1000, and 100 of --trajectory)",
     )
     parser.add_argument(
         "--dtype", default="float32", help="float32 or float64 (default: %(default)s)"
@@ -73,6 +78,31 @@ def add_command(commands: Commands) -> None:
         metavar="N",
         help="trainings of each backend to time (default: %(default)s)",
     )
+    functions = parser.add_argument_group("two functions")
+    functions.add_argument(
+        "--inputs",
+        metavar="FILE",
+        help="what both are given: a .npz file with an array for each argument, where params/w1 is "
+        "an entry of a dict and state/0 of a tuple; or FILE.py:NAME, a function that returns them",
+    )
+    functions.add_argument(
+        "--order",
+        type=int,
+        default=1,
+        choices=[0, 1, 2],
+        help="0 compares values, 1 gradients, 2 Hessians too (default: %(default)s)",
+    )
+    functions.add_argument(
+        "--trajectory",
+        action="store_true",
+        help="the functions are steps, (state, batch) -> (state, loss): compare whole trainings",
+    )
+    functions.add_argument(
+        "--html", metavar="FILE", help="write the report as a page, which needs no other file"
+    )
+    functions.add_argument(
+        "--lang", default="en", choices=["en", "fr"], help="the page's language (default: en)"
+    )
     parser.add_argument(
         "--json", action="store_true", help="print the report as JSON, and nothing else"
     )
@@ -90,11 +120,21 @@ def _compare(options: argparse.Namespace) -> int:
     from funcgrad.compare import OptionError, compare
     from funcgrad.datasets import DataError, load_diabetes, load_file
 
+    if any(".py" in each for each in options.data):
+        if len(options.data) != 2:
+            return refuse(
+                "compare", "two functions are compared: the reference, then the candidate"
+            )
+        from funcgrad.cli.functions import compare_functions
+
+        return compare_functions(options)
+    if len(options.data) > 1:
+        return refuse("compare", "give one file of data, or two functions, each FILE.py:NAME")
     try:
-        if options.data is None:
+        if not options.data:
             data = load_diabetes(options.target or "progression")
         else:
-            data = load_file(options.data, options.target)
+            data = load_file(options.data[0], options.target)
         backends = options.backends
         report = compare(
             data.x,
@@ -104,13 +144,22 @@ def _compare(options: argparse.Namespace) -> int:
             backends=None if backends is None else [name.strip() for name in backends.split(",")],
             optimizer=options.optimizer,
             learning_rate=options.learning_rate,
-            steps=options.steps,
+            steps=1000 if options.steps is None else options.steps,
             dtype=options.dtype,
             device=options.device,
             seed=options.seed,
             rounds=options.rounds,
+            progress=_progress if sys.stderr.isatty() else None,
         )
     except (DataError, OptionError) as error:
         return refuse("compare", error)
+    finally:
+        if sys.stderr.isatty():
+            _progress("")
     print(json.dumps(report.to_dict(), indent=2) if options.json else report)
     return 0 if report.agree else DISAGREEMENT
+
+
+def _progress(words: str) -> None:
+    """Show what is being done, in place of what was shown before."""
+    print(f"\r\x1b[K{words}", end="", file=sys.stderr, flush=True)

@@ -1,35 +1,33 @@
 """The regression as pure JAX functions: step by step from Python, and the whole loop on the device."""
 
 import warnings
+from collections.abc import Callable
+from functools import cache, partial
 from typing import Any
 
 import jax
 import numpy as np
 import optax
 
-from funcgrad import fit, regression
+from funcgrad import regression
 from funcgrad.compare.problem import Parameters, Problem, divergence
 from funcgrad.compare.session import Session
 from funcgrad.regression import Linear
-from funcgrad.training import DivergenceWarning
+from funcgrad.training import DivergenceWarning, fit
 
 
 def prepare_steps(problem: Problem) -> Session:
     """Return what trains by one compiled program a step, called from a Python loop."""
-    optimizer, x, y = _prepare(problem)
-
-    @jax.jit
-    def step(params: Any, state: Any, x: Any, y: Any) -> tuple[Any, Any]:
-        grads = jax.grad(regression.loss)(params, x, y)
-        updates, state = optimizer.update(grads, state, params)
-        return optax.apply_updates(params, updates), state
+    x, y = _data(problem)
+    make = _maker(problem)
+    step = _step(make)
 
     def train(steps: int) -> Parameters:
         with _precision(problem):
             params = _placed(problem.initial, problem)
-            state = optimizer.init(params)
+            state = make(problem.learning_rate).init(params)
             for _ in range(steps):
-                params, state = step(params, state, x, y)
+                params, state = step(params, state, x, y, problem.learning_rate)
             return _numpy(params)
 
     return Session(train, _value_and_grad(problem, x, y))
@@ -37,13 +35,21 @@ def prepare_steps(problem: Problem) -> Session:
 
 def prepare_loop(problem: Problem) -> Session:
     """Return what trains by one compiled program, the loop included."""
-    optimizer, x, y = _prepare(problem)
+    x, y = _data(problem)
+    make = _maker(problem)
 
     def train(steps: int) -> Parameters:
         with _precision(problem), warnings.catch_warnings():
             warnings.simplefilter("ignore", DivergenceWarning)  # it becomes the error below
-            params = _placed(problem.initial, problem)
-            result = fit(regression.loss, params, x, y, optimizer=optimizer, steps=steps)
+            result = fit(
+                regression.loss,
+                _placed(problem.initial, problem),
+                x,
+                y,
+                optimizer=make,
+                learning_rate=problem.learning_rate,
+                steps=steps,
+            )
             if result.diverged:
                 raise divergence(problem)
             return _numpy(result.params)
@@ -51,19 +57,46 @@ def prepare_loop(problem: Problem) -> Session:
     return Session(train, _value_and_grad(problem, x, y))
 
 
-def _prepare(problem: Problem) -> tuple[optax.GradientTransformation, jax.Array, jax.Array]:
-    with _precision(problem):
-        x, y = jax.device_put((problem.x, problem.y), problem.device)
+Maker = Callable[[Any], optax.GradientTransformation]
+"""Makes an optimizer from a learning rate."""
+
+
+def _maker(problem: Problem) -> Maker:
     row = problem.optimizer
-    return row.optax(problem.learning_rate, **row.constants), x, y
+    return _with_constants(row.optax, tuple(row.constants.items()))
+
+
+# A problem is prepared again with moved numbers: what was compiled for it serves these too.
+@cache
+def _with_constants(
+    make: Callable[..., optax.GradientTransformation], constants: tuple[tuple[str, Any], ...]
+) -> Maker:
+    return partial(make, **dict(constants))
+
+
+@cache
+def _step(make: Maker) -> Any:
+    @jax.jit
+    def step(params: Any, state: Any, x: Any, y: Any, rate: Any) -> tuple[Any, Any]:
+        grads = jax.grad(regression.loss)(params, x, y)
+        updates, state = make(rate).update(grads, state, params)
+        return optax.apply_updates(params, updates), state
+
+    return step
+
+
+_compiled_value_and_grad = jax.jit(regression.value_and_grad)
+
+
+def _data(problem: Problem) -> tuple[jax.Array, jax.Array]:
+    with _precision(problem):
+        return jax.device_put((problem.x, problem.y), problem.device)
 
 
 def _value_and_grad(problem: Problem, x: jax.Array, y: jax.Array) -> Any:
-    compiled = jax.jit(regression.value_and_grad)
-
     def value_and_grad(params: Parameters) -> tuple[float, Parameters]:
         with _precision(problem):
-            value, grads = compiled(_placed(params, problem), x, y)
+            value, grads = _compiled_value_and_grad(_placed(params, problem), x, y)
             return float(value), _numpy(grads)
 
     return value_and_grad

@@ -1,9 +1,11 @@
 """What a comparison found, as numbers, as a table to read and as a dictionary for JSON."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
+
+from funcgrad.compare.tables import as_json, prose, seconds, table
 
 
 @dataclass(frozen=True)
@@ -11,20 +13,22 @@ class Difference:
     """The largest difference of any element from the reference's.
 
     Attributes:
-        absolute: its size.
-        ulps: the same in units in the last place: steps between neighbouring numbers of the dtype,
-            at the largest element of the reference (of gradients: at the initial parameters).
-        allowed: the largest that rounding explains, see `funcgrad.compare.tolerance`.
+        absolute: its size; NaN where one side is no number.
+        ulps: the same in units in the last place: steps between neighbouring numbers of the dtype, at that element.
+        allowed: the largest that rounding explains: 8 rounding bands, see `funcgrad.compare.leaves`.
+        element: whose it is: a feature's weight, or the intercept; None for the loss.
+        shadow: the largest difference in float64; None where that was not looked at.
+        agrees: whether rounding explains the difference.
+        why: what that rests on, where there is more to say.
     """
 
     absolute: float
     ulps: float
     allowed: float
-
-    @property
-    def agrees(self) -> bool:
-        """Whether rounding explains the difference; a NaN it never explains."""
-        return self.absolute <= self.allowed
+    element: str | None
+    shadow: float | None
+    agrees: bool
+    why: str
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,7 @@ class Row:
         seconds_per_step: the median over the timed trainings.
         compile_seconds: what the first training took beyond the median of the later ones.
         ratio: seconds_per_step over the reference's.
+        steady: whether the trainings took equally long, so that the time is one number.
     """
 
     backend: str
@@ -53,6 +58,7 @@ class Row:
     seconds_per_step: float
     compile_seconds: float
     ratio: float
+    steady: bool
 
     def differences(self) -> dict[str, Difference]:
         """Return every difference by what it is a difference of."""
@@ -95,6 +101,7 @@ class Report:
         rows: one for each backend that ran, the reference first.
         absent: why each other backend did not run, by name.
         gap: how far gradient descent still is from the exact answer.
+        starting_loss: the loss at the initial weights.
         settings: what was trained, how and on what.
         versions: the packages' versions.
     """
@@ -102,6 +109,7 @@ class Report:
     rows: tuple[Row, ...]
     absent: Mapping[str, str]
     gap: LeastSquaresGap
+    starting_loss: float
     settings: Mapping[str, Any]
     versions: Mapping[str, str]
 
@@ -118,7 +126,7 @@ class Report:
             "reference": self.rows[0].backend,
             "rows": rows,
         }
-        return _json(whole)
+        return as_json(whole)
 
     def __str__(self) -> str:
         """Return the table that the command prints."""
@@ -129,36 +137,52 @@ class Report:
         limit = s["largest_stable_rate"]
         stable = "" if limit is None else f", stable up to {limit:.6g}"
         versions = ", ".join(f"{name} {version}" for name, version in self.versions.items())
-        return [
+        heading = (
             f"{s['target']} from {s['features']} features of {s['rows']} rows, "
             "standardised, with an intercept",
             f"{s['steps']} steps of {s['optimizer']}, learning rate {s['learning_rate']:.6g}{stable}",
             f"{s['dtype']} on {s['device']}, seed {s['seed']}; {versions}",
-        ]
+        )
+        return [line for each in heading for line in prose(each)]
 
     def _table(self) -> list[str]:
         reference = self.rows[0]
         head = [
-            ["", "final", "weights off", "", "gradients off", "", "time", "", "time by"],
-            ["backend", "loss", "absolute", "ulps", "absolute", "ulps", "per step", "compile",
-             reference.backend],
+            "backend", "final loss", "weights off", "ulps", "allowed", "farthest", "gradients off", "allowed",
+            "time per step", "compile", f"time by {reference.backend}",
         ]  # fmt: skip
         body = []
         for row in self.rows:
-            differences = [row.parameters, row.gradients]
+            weights, gradients = row.parameters, row.gradients
             cells = (
-                ["reference", "", "reference", ""]
+                ["reference", "", "", "", "reference", ""]
                 if row is reference
-                else [cell for each in differences for cell in _difference(each)]
+                else [
+                    _absolute(weights),
+                    f"{weights.ulps:.3g}",
+                    f"{weights.allowed:.1e}",
+                    (weights.element or "") if weights.absolute else "",
+                    _absolute(gradients),
+                    f"{gradients.allowed:.1e}",
+                ]
             )
-            timing = [_time(row.seconds_per_step), _time(row.compile_seconds), f"{row.ratio:.3g}"]
-            body.append([row.backend, f"{row.final_loss:.8g}", *cells, *timing])
-        allowed = [f"{d.allowed:.1e}" for d in (reference.parameters, reference.gradients)]
-        foot = ["allowed", "", allowed[0], "", allowed[1], "", "", "", ""]
-        lines = _aligned([*head, *body, foot])
-        rule = "-" * max(map(len, lines))
+            time = [
+                seconds(row.seconds_per_step) if row.steady else "not steady",
+                seconds(row.compile_seconds),
+                f"{row.ratio:.3g}" if row.steady and reference.steady else "",
+            ]
+            body.append([row.backend, f"{row.final_loss:.8g}", *cells, *time])
         absent = [f"{name}: did not run, {reason}" for name, reason in self.absent.items()]
-        return [*lines[:2], rule, *lines[2:-1], rule, lines[-1], *absent]
+        lines = table(head, body, optional=("compile", "ulps", "farthest", "allowed"))
+        absent = [line for each in absent for line in prose(each)]
+        return [*lines, *absent, *(["", *self._legend()] if len(self.rows) > 1 else [])]
+
+    def _legend(self) -> list[str]:
+        return prose(
+            "off: the largest difference from the reference. ulps: the same in units in the last place, the steps between "
+            "neighbouring numbers of the dtype. allowed: what rounding explains, 8 times as far as the reference moves when "
+            "all numbers that it is given move by one such unit. farthest: whose weight that is."
+        )
 
     def _conclusion(self) -> list[str]:
         gap, reference = self.gap, self.rows[0]
@@ -171,6 +195,12 @@ class Report:
             exact += "; columns depend on each other, so other weights have that loss too."
         else:
             exact += f", its farthest weight {gap.parameter:.2g} away ({gap.parameter_name})."
+        worse = [row.backend for row in self.rows if row.final_loss > self.starting_loss]
+        if worse:
+            exact += (
+                f" {', '.join(worse)} ended above the starting loss, {self.starting_loss:.8g}: the learning rate is too "
+                "large, or the steps too few."
+            )
         others = len(self.rows) - 1
         if not others:
             verdict = "Only one backend ran: there was nothing to compare it with."
@@ -179,7 +209,9 @@ class Report:
         else:
             wrong = ", ".join(_disagreement(row) for row in self.rows if not row.agrees)
             verdict = f"DISAGREEMENT by more than {self.settings['dtype']} allows: {wrong}."
-        return [exact, verdict]
+        reasons = {each.why for row in self.rows for each in row.differences().values() if each.why}
+        why = (f"{each[0].upper()}{each[1:]}." for each in sorted(reasons))
+        return [line for paragraph in (exact, verdict, *why) for line in prose(paragraph)]
 
 
 def _disagreement(row: Row) -> str:
@@ -187,34 +219,5 @@ def _disagreement(row: Row) -> str:
     return f"{row.backend} ({', '.join(wrong)})"
 
 
-def _difference(difference: Difference) -> list[str]:
-    mark = "" if difference.agrees else " !"
-    return [f"{difference.absolute:.1e}{mark}", f"{difference.ulps:.3g}"]
-
-
-def _time(seconds: float) -> str:
-    for unit, size in (("s", 1.0), ("ms", 1e-3)):
-        if seconds >= size:
-            return f"{seconds / size:.3g} {unit}"
-    return f"{seconds / 1e-6:.3g} us"
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(
-            cell.ljust(width) if at == 0 else cell.rjust(width)
-            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
-
-
-def _json(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _json(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_json(each) for each in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
+def _absolute(difference: Difference) -> str:
+    return f"{difference.absolute:.1e}{'' if difference.agrees else ' !'}"

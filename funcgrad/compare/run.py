@@ -3,21 +3,23 @@
 import math
 import platform
 import statistics
-import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from importlib.metadata import version
-from typing import Any, Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
 
-import funcgrad
 from funcgrad.compare.backends import BACKENDS, Backend
 from funcgrad.compare.errors import OptionError
+from funcgrad.compare.leaves import BANDS, Leaf, Shadow, judge
 from funcgrad.compare.problem import Parameters, Problem, divergence, make_problem
+from funcgrad.compare.repeats import moved, moved_parameters, wide, wide_parameters
 from funcgrad.compare.report import Difference, LeastSquaresGap, Report, Row
 from funcgrad.compare.session import Session
-from funcgrad.compare.tolerance import allowance, training_allowance
+from funcgrad.compare.timings import Rounds, interleaved, is_steady
+from funcgrad.version import __version__
 
 
 def compare(
@@ -34,11 +36,13 @@ def compare(
     device: str | None = None,
     seed: int = 0,
     rounds: int = 5,
+    progress: Callable[[str], None] | None = None,
 ) -> Report:
     """Train the same regression on several backends, and report differences and times.
 
     Every backend gets the same standardised features, the same target and the same initial weights
-    and bias, and takes the same full-batch steps, each in its own idiom.
+    and bias, and takes the same full-batch steps, each in its own idiom. Differences are judged as `parity` judges them: by
+    repeating the reference with all numbers moved by one unit in the last place, and all backends in float64.
 
     Args:
         x: the features, shape (rows, features), in any units.
@@ -54,8 +58,9 @@ def compare(
         device: "cpu", "gpu", "tpu", "gpu:1" and so on; None for JAX's default device.
         seed: what the initial parameters are drawn from: uniform within ±1/√features, as those of
             PyTorch's `Linear`, from NumPy's `default_rng(seed)`.
-        rounds: how many trainings of each backend to time, in turn with the others'. One more comes
-            before them, for compiling.
+        rounds: how many trainings of each backend to time, in turn with the others'. A warm-up comes before them, until
+            two trainings take equally long.
+        progress: called with a few words whenever something else begins; None to be silent.
 
     Raises:
         DataError: the data holds a NaN, an infinity or a constant column, or has too few rows.
@@ -70,6 +75,7 @@ def compare(
     """
     if rounds < 1:
         raise OptionError(f"the number of rounds must be at least 1, not {rounds}")
+    say = progress or (lambda words: None)
     chosen = _chosen(backends)
     problem = make_problem(
         x,
@@ -90,8 +96,11 @@ def compare(
             "no backend can run: " + "; ".join(f"{name}, {why}" for name, why in absent.items())
         )
     sessions = {row.name: row.prepare(problem) for row in present}
-    results = _results(problem, sessions, rounds)
+    say(f"training {', '.join(sessions)}")
+    trained, times = _timed(problem, sessions, rounds)
+    leaves = _leaves(problem, present, sessions, trained, say)
     names = [*(feature_names or (f"x{j}" for j in range(problem.x.shape[1]))), "the intercept"]
+    start = sessions[present[0].name].value_and_grad(problem.initial)[0]
     settings = {
         "target": target_name,
         "rows": problem.x.shape[0],
@@ -107,9 +116,10 @@ def compare(
         "rounds": rounds,
     }
     return Report(
-        rows=_rows(problem, results),
+        rows=_rows(problem, leaves, sessions, trained, times, names),
         absent=absent,
-        gap=_gap(problem, results[0].trained, names),
+        gap=_gap(problem, trained[present[0].name], names),
+        starting_loss=start,
         settings=settings,
         versions=_versions(sessions),
     )
@@ -118,17 +128,13 @@ def compare(
 EARLY_STEPS = 5
 """So soon, a wrong optimizer has not yet converged to the right answer and shows itself."""
 
+MOVES = 4
+"""How often the reference is repeated with all numbers moved by one unit in the last place."""
 
-class _Result(NamedTuple):
-    """What was measured of one backend; the reference's comes first."""
+START, END = "at the start", "at the end"
 
-    backend: str
-    early: Parameters
-    trained: Parameters
-    final_loss: float
-    points: list[tuple[float, Parameters]]  # at the initial and at the reference's final parameters
-    first: float  # seconds, compiling included
-    later: float  # seconds, the median of the rounds
+Quantities = dict[str, np.ndarray]
+"""What is compared of a backend, by name: each a vector, or a single number."""
 
 
 def _chosen(backends: Iterable[str | Backend] | None) -> list[Backend]:
@@ -144,79 +150,152 @@ def _chosen(backends: Iterable[str | Backend] | None) -> list[Backend]:
     return list(chosen.values())
 
 
-def _results(problem: Problem, sessions: dict[str, Session], rounds: int) -> list[_Result]:
+def _timed(
+    problem: Problem, sessions: dict[str, Session], rounds: int
+) -> tuple[dict[str, Parameters], dict[str, Rounds]]:
+    """What each backend trained, and how long it took."""
     trained: dict[str, Parameters] = {}
-    seconds: dict[str, list[float]] = {name: [] for name in sessions}
     reference = next(iter(sessions))
-    for _ in range(1 + rounds):
-        for name, session in sessions.items():
-            start = time.perf_counter()
-            trained[name] = session.train(problem.steps)
-            seconds[name].append(time.perf_counter() - start)
-        if not np.isfinite(trained[reference].vector).all():
+
+    def train(name: str) -> None:
+        trained[name] = sessions[name].train(problem.steps)
+        if name == reference and not np.isfinite(trained[name].vector).all():
             raise divergence(problem)
-    results = [
-        _Result(
-            backend=name,
-            early=session.train(_early(problem)),
-            trained=trained[name],
-            final_loss=session.value_and_grad(trained[name])[0],
-            points=[session.value_and_grad(at) for at in (problem.initial, trained[reference])],
-            first=seconds[name][0],
-            later=statistics.median(seconds[name][1:]),
-        )
-        for name, session in sessions.items()
-    ]
-    if not np.isfinite(results[0].final_loss):
-        raise divergence(problem)
-    return results
+
+    cases = {name: partial(train, name) for name in sessions}
+    return trained, interleaved(cases, rounds, seed=rounds)
 
 
-def _rows(problem: Problem, results: list[_Result]) -> tuple[Row, ...]:
-    reference = results[0]
-    allowed = [allowance(problem, at) for at in (problem.initial, reference.trained)]
-    allowed_early = training_allowance(problem, _early(problem))
-    allowed_trained = training_allowance(problem, problem.steps)
-    scale = reference.points[0][1].vector
+def _quantities(
+    problem: Problem, session: Session, trained: Parameters | None, at: dict[str, Parameters]
+) -> Quantities:
+    """What is compared of one backend: the loss and the gradient at these parameters, and where training leads."""
+    found: Quantities = {}
+    for place, params in at.items():
+        loss, gradient = session.value_and_grad(params)
+        found[f"loss {place}"] = np.asarray(loss, problem.dtype)
+        found[f"gradient {place}"] = _vector(gradient)
+    early = session.train(min(EARLY_STEPS, problem.steps))
+    found["weights after the first steps"] = _vector(early)
+    found["final weights"] = _vector(session.train(problem.steps) if trained is None else trained)
+    return found
 
-    def difference(found: Any, right: Any, scale: Any, allowed: float) -> Difference:
-        with np.errstate(all="ignore"):
-            absolute = float(np.abs(found - right).max())
-            ulp = float(np.spacing(problem.dtype.type(np.abs(scale).max())))
-        return Difference(absolute, absolute / ulp, allowed)
 
-    def row(result: _Result) -> Row:
-        pairs = list(zip(result.points, reference.points, allowed, strict=True))
-        losses = [
-            difference(value, right, right, most.loss) for (value, _), (right, _), most in pairs
-        ]
-        gradients = [
-            difference(grads.vector, right.vector, scale, most.gradient)
-            for (_, grads), (_, right), most in pairs
-        ]
-        early, right = reference.early.vector, reference.trained.vector
+def _leaves(
+    problem: Problem,
+    backends: list[Backend],
+    sessions: dict[str, Session],
+    trained: dict[str, Parameters],
+    say: Callable[[str], None],
+) -> dict[str, dict[str, Leaf]]:
+    """The verdicts on each backend's quantities; see `funcgrad.compare.leaves`."""
+    random = np.random.default_rng(0)
+    reference = backends[0]
+    at = {START: problem.initial, END: trained[reference.name]}
+
+    def repeated(problem: Problem, backend: Backend, at: dict[str, Parameters]) -> Quantities:
+        return _quantities(problem, backend.prepare(problem), None, at)
+
+    def moved_reference(
+        problem: Problem, at: dict[str, Parameters], like: Problem | None
+    ) -> Quantities:
+        dtype = None if like is None else like.dtype
+        moved_at = {place: moved_parameters(each, random, dtype) for place, each in at.items()}
+        return repeated(moved(problem, random, like), reference, moved_at)
+
+    found = {
+        each.name: _quantities(problem, sessions[each.name], trained[each.name], at)
+        for each in backends
+    }
+    expected = found[reference.name]
+    if len(backends) == 1:
+        return {
+            reference.name: {name: judge(name, each, each, []) for name, each in expected.items()}
+        }
+    bands = []
+    for k in range(MOVES):
+        say(f"repeating {reference.name} with moved inputs, {k + 1} of {MOVES}")
+        bands.append(moved_reference(problem, at, None))
+    shadows: dict[str, Quantities] = {}
+    inner, grained = [], []
+    if problem.dtype != np.float64:
+        broad, broad_at = wide(problem), {place: wide_parameters(p) for place, p in at.items()}
+        for backend in backends:
+            say(f"repeating {backend.name} in float64")
+            shadows[backend.name] = repeated(broad, backend, broad_at)
+        say(f"repeating {reference.name} in float64 with moved inputs")
+        inner.append(moved_reference(broad, broad_at, None))
+        grained.append(moved_reference(broad, broad_at, problem))
+
+    def verdict(backend: str, name: str) -> Leaf:
+        shadow = None
+        if shadows:
+            shadow = Shadow(
+                shadows[reference.name][name],
+                shadows[backend][name],
+                [each[name] for each in inner],
+                [each[name] for each in grained],
+            )
+        moves = [each[name] for each in bands]
+        return judge(name, expected[name], found[backend][name], moves, shadow, strict=True)
+
+    return {each.name: {name: verdict(each.name, name) for name in expected} for each in backends}
+
+
+def _rows(
+    problem: Problem,
+    leaves: dict[str, dict[str, Leaf]],
+    sessions: dict[str, Session],
+    trained: dict[str, Parameters],
+    times: dict[str, Rounds],
+    names: Sequence[str],
+) -> tuple[Row, ...]:
+    reference = statistics.median(next(iter(times.values())).times)
+
+    def row(backend: str) -> Row:
+        judged = leaves[backend]
+
+        def difference(*asked: str) -> Difference:
+            leaf = max((judged[name] for name in asked), key=_severity)
+            (at,) = leaf.index or (None,)
+            return Difference(
+                absolute=leaf.absolute if math.isfinite(leaf.absolute) else math.nan,
+                ulps=leaf.ulps,
+                allowed=BANDS * leaf.band,
+                element=None if at is None else names[at],
+                shadow=leaf.shadow,
+                agrees=leaf.ok,
+                why=leaf.why,
+            )
+
+        median = statistics.median(times[backend].times)
         return Row(
-            backend=result.backend,
-            final_loss=result.final_loss,
-            loss=max(losses, key=_severity),
-            gradients=max(gradients, key=_severity),
-            early=difference(result.early.vector, early, early, allowed_early),
-            parameters=difference(result.trained.vector, right, right, allowed_trained),
-            seconds_per_step=result.later / problem.steps,
-            compile_seconds=max(0.0, result.first - result.later),
-            ratio=result.later / reference.later,
+            backend=backend,
+            final_loss=sessions[backend].value_and_grad(trained[backend])[0],
+            loss=difference(f"loss {START}", f"loss {END}"),
+            gradients=difference(f"gradient {START}", f"gradient {END}"),
+            early=difference("weights after the first steps"),
+            parameters=difference("final weights"),
+            seconds_per_step=median / problem.steps,
+            compile_seconds=max(0.0, times[backend].first - median),
+            ratio=median / reference,
+            steady=is_steady(times[backend]),
         )
 
-    return tuple(map(row, results))
+    rows = tuple(map(row, leaves))
+    if not np.isfinite(rows[0].final_loss):
+        raise divergence(problem)
+    return rows
 
 
-def _early(problem: Problem) -> int:
-    return min(EARLY_STEPS, problem.steps)
+def _vector(params: Parameters) -> np.ndarray:
+    """The weights and the bias as one vector of their own dtype."""
+    return np.append(params.weights, params.bias)
 
 
-def _severity(difference: Difference) -> tuple[bool, float]:
-    """Sort key: what is not even a number first, then the largest share of what is allowed."""
-    return math.isnan(difference.absolute), difference.absolute / difference.allowed
+def _severity(leaf: Leaf) -> tuple[bool, float]:
+    """Sort key: a fault first, then the largest share of what is allowed."""
+    return not leaf.ok, leaf.bands
 
 
 def _gap(problem: Problem, trained: Parameters, names: Sequence[str]) -> LeastSquaresGap:
@@ -236,7 +315,7 @@ def _gap(problem: Problem, trained: Parameters, names: Sequence[str]) -> LeastSq
 def _versions(sessions: Iterable[str]) -> dict[str, str]:
     packages = ["jax", "optax", "numpy", *(["torch"] if "pytorch" in sessions else [])]
     return {
-        "funcgrad": funcgrad.__version__,
+        "funcgrad": __version__,
         **{package: version(package) for package in packages},
         "python": platform.python_version(),
     }

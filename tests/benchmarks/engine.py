@@ -16,6 +16,7 @@ from statistics import median
 from typing import Any, NamedTuple
 
 from funcgrad import engine
+from funcgrad.compare.tables import seconds as scaled
 from tests.benchmarks.cases import CASES, FRESH_PROCESS, Case
 
 Turn = Callable[[int], Any]
@@ -70,14 +71,6 @@ def row(name: str, timing: Timing, target: float, note: str = "") -> str:
     references = " ".join(f"{each:>10}" for each in medians) + " " * 11 * (2 - len(medians))
     ours = scaled(median(timing.ours))
     return f"{name:<38} {references} {ours:>10} {ratios:>12} {target:>7.1f}  {met:<6}  {note}"
-
-
-def scaled(seconds: float) -> str:
-    """Seconds in the unit that suits them."""
-    for unit, size in (("s", 1.0), ("ms", 1e-3)):
-        if seconds >= size:
-            return f"{seconds / size:.3g} {unit}"
-    return f"{seconds * 1e6:.3g} us"
 
 
 def compare(case: Case, seconds: float) -> str:

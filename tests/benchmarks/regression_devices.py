@@ -16,7 +16,7 @@ from collections.abc import Callable
 from statistics import median
 from typing import Any
 
-from tests.benchmarks.engine import scaled
+from funcgrad.compare.tables import seconds as scaled
 
 ROWS, FEATURES, OUTPUTS = 50_000, 128, 128
 KINDS = {

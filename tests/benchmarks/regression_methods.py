@@ -16,9 +16,9 @@ import numpy as np
 import optax
 
 from funcgrad import fit, regression
+from funcgrad.compare.tables import seconds as scaled
 from funcgrad.datasets import load_diabetes
 from funcgrad.regression import Linear
-from tests.benchmarks.engine import scaled
 
 
 class Goal(NamedTuple):

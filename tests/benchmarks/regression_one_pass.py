@@ -16,9 +16,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from funcgrad import regression
+from funcgrad.compare.tables import seconds as scaled
 from funcgrad.regression import one_pass
 from funcgrad.regression.products import linear_prediction
-from tests.benchmarks.engine import scaled
 from tests.benchmarks.regression_speed import measure
 
 Form = Callable[[Any, Any, Any], Any]
@@ -121,7 +121,7 @@ def main() -> None:
     for name, form in forms.items():
         compiled = jax.jit(form)
         turns[name] = lambda _, compiled=compiled: jax.block_until_ready(compiled(weights, x, y))
-    times = measure(turns, options.rounds)
+    times = {each.name: each.rounds for each in measure(turns, options.rounds).timings}
     reading = times["one reading, jnp.sum"]
     device = jax.devices()[0].device_kind
     print(f"{options.rows} x {options.features} float32, {device}, {options.rounds} rounds")

@@ -6,6 +6,7 @@ medians of the rounds' own. PyTorch and scikit-learn take part where they are in
 
 import argparse
 from collections.abc import Callable
+from functools import partial
 from importlib.util import find_spec
 from statistics import median
 from typing import Any
@@ -16,7 +17,8 @@ import numpy as np
 import optax
 
 from funcgrad import fit, regression
-from tests.benchmarks.engine import scaled, timed
+from funcgrad.compare import Speed, speed
+from funcgrad.compare.tables import seconds as scaled
 
 STEPS = 1000
 RATE = 0.1
@@ -117,17 +119,9 @@ def turns(x: np.ndarray, y: np.ndarray) -> dict[str, Turn]:
     return found
 
 
-def measure(found: dict[str, Turn], rounds: int) -> dict[str, list[float]]:
-    """Seconds of each in every round, the first of which is to warm up; the order alternates."""
-    times: dict[str, list[float]] = {name: [] for name in found}
-    order = list(found)
-    for index in range(rounds + 1):
-        order.reverse()
-        for name in order:
-            seconds = timed(found[name], 1)
-            if index:
-                times[name].append(seconds)
-    return times
+def measure(found: dict[str, Turn], rounds: int) -> Speed:
+    """Time each in every round, in turns, after a warm-up."""
+    return speed({name: partial(run, 1) for name, run in found.items()}, rounds=rounds)
 
 
 def main() -> None:
@@ -138,7 +132,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     options = parser.parse_args()
     x, y = data(options.rows, options.features)
-    times = measure(turns(x, y), options.rounds)
+    measured = measure(turns(x, y), options.rounds)
+    times = {each.name: each.rounds for each in measured.timings}
 
     def ratio(name: str, reference: str) -> str:
         if reference not in times:
@@ -151,9 +146,10 @@ def main() -> None:
         f"{options.rows} x {options.features} float32, {device.device_kind}, {options.rounds} rounds"
     )
     print(f"{'':<36}{'median':>10}" + "".join(f"{'/ ' + name:>12}" for name in columns))
-    for name, seconds in times.items():
-        cells = "".join(f"{ratio(name, reference):>12}" for reference in columns.values())
-        print(f"{name:<36}{scaled(median(seconds)):>10}{cells}")
+    for each in measured.timings:
+        cells = "".join(f"{ratio(each.name, reference):>12}" for reference in columns.values())
+        unsteady = "" if each.steady else "  not steady"
+        print(f"{each.name:<36}{scaled(each.median):>10}{cells}{unsteady}")
 
     if PYTORCH_STEP in times:
         whole = [STEPS * each for each in times[PYTORCH_STEP]]

@@ -10,7 +10,6 @@ import pytest
 from funcgrad.compare import BACKENDS, OPTIMIZERS, compare
 from funcgrad.compare.devices import find_device
 from funcgrad.compare.problem import make_problem
-from funcgrad.compare.tolerance import training_allowance
 from funcgrad.datasets import load_diabetes
 
 DTYPES = ["float32", "float64"]
@@ -70,7 +69,7 @@ def test_every_backend_takes_the_steps_that_exact_arithmetic_takes(name):
         ]
         params = [p - rate * g for p, g in zip(params, grads, strict=True)]
     trained = BACKENDS[name].prepare(problem).train(3).vector
-    np.testing.assert_allclose(trained, list(map(float, params)), 0, training_allowance(problem, 3))
+    np.testing.assert_allclose(trained, list(map(float, params)), rtol=1e-14, atol=1e-14)
 
 
 @pytest.mark.usefixtures("torch")

@@ -59,36 +59,33 @@ def test_a_single_backend_has_nothing_to_agree_with():
     assert "nothing to compare it with" in str(run(["jax"]))
 
 
+def taking(monkeypatch, first, later):
+    """A backend whose first training takes so many seconds, and each step of a later one."""
+    clock = {"now": 0.0}
+    monkeypatch.setattr(time, "perf_counter", lambda: clock["now"])
+
+    def prepare(problem):
+        session = prepare_steps(problem)
+        slow = iter([first])
+
+        def train(steps):
+            clock["now"] += next(slow, later * steps)
+            return session.train(steps)
+
+        return Session(train, session.value_and_grad)
+
+    return Backend(f"taking {later}", lambda device: None, prepare)
+
+
 def test_times_are_per_step_and_compiling_is_apart(monkeypatch):
-    now = 0.0
-    monkeypatch.setattr(time, "perf_counter", lambda: now)
-
-    def taking(first, later):
-        """A backend whose first training takes so long, and each step of a later one."""
-
-        def prepare(problem):
-            session = prepare_steps(problem)
-            slow = iter([first])
-
-            def train(steps):
-                nonlocal now
-                now += next(slow, later * steps)
-                return session.train(steps)
-
-            return Session(train, session.value_and_grad)
-
-        return Backend(f"taking {later}", lambda device: None, prepare)
-
-    reference, row = run([taking(0.2, 0.004), taking(0.5, 0.001)], steps=20, rounds=3).rows
-    assert reference.seconds_per_step == pytest.approx(0.004)
-    assert reference.compile_seconds == pytest.approx(0.2 - 20 * 0.004)
-    assert reference.ratio == 1
+    (row,) = run([taking(monkeypatch, 0.5, 0.001)], steps=20, rounds=3).rows
     assert row.seconds_per_step == pytest.approx(0.001)
     assert row.compile_seconds == pytest.approx(0.5 - 20 * 0.001)
-    assert row.ratio == pytest.approx(0.25)
+    assert row.ratio == 1
+    assert row.steady
 
 
-def test_trainings_are_timed_in_turn():
+def test_trainings_are_timed_in_turn_after_a_warm_up(monkeypatch):
     order = []
 
     def named(name):
@@ -103,8 +100,11 @@ def test_trainings_are_timed_in_turn():
 
         return Backend(name, lambda device: None, prepare)
 
+    monkeypatch.setattr(time, "perf_counter", lambda: float(len(order)))  # each takes one second
     run([named("a"), named("b")], rounds=3)
-    assert order[:8] == ["a", "b"] * 4
+    # A first training, another, and one that takes as long as that; then three rounds.
+    assert order[:6] == ["a"] * 3 + ["b"] * 3
+    assert [sorted(order[k : k + 2]) for k in (6, 8, 10)] == [["a", "b"]] * 3
 
 
 def test_differences_are_in_units_in_the_last_place_of_the_largest_element():
@@ -143,3 +143,59 @@ def test_json_holds_everything_that_the_table_shows():
 
 def test_every_backend_is_a_row_of_the_table_by_its_own_name():
     assert all(name == row.name for name, row in BACKENDS.items())
+
+
+def spoiled_at(place, amount):
+    """A backend whose final weights are off at one place."""
+
+    def prepare(problem):
+        session = prepare_steps(problem)
+
+        def train(steps):
+            params = session.train(steps)
+            weights = params.weights.copy()
+            weights[place] += amount
+            return params._replace(weights=weights)
+
+        return Session(train, session.value_and_grad)
+
+    return Backend("off", lambda device: None, prepare)
+
+
+def test_the_farthest_weight_and_what_was_allowed_are_in_each_row():
+    report = run(["jax", spoiled_at(1, 1e-3)], feature_names=["age", "height", "weight"])
+    row = report.rows[1]
+    assert row.parameters.element == "height"
+    assert row.parameters.absolute > row.parameters.allowed > 0
+    printed = next(line for line in str(report).splitlines() if line.startswith("off "))
+    assert "height" in printed
+    assert f"{row.parameters.allowed:.1e}" in printed
+
+
+def test_the_words_of_the_table_are_explained():
+    printed = " ".join(str(run(["jax", "jax-loop"])).split())
+    for word in ("ulps: the same in units in the last place", "allowed: what rounding explains"):
+        assert word in printed
+
+
+@pytest.mark.parametrize("columns", [40, 70, 120])
+def test_the_report_fits_the_terminal(monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    lines = str(run(["jax", "jax-loop"])).splitlines()
+    assert max(map(len, lines)) <= columns
+
+
+def test_a_training_that_ends_above_its_start_is_told():
+    start = run(["jax"], steps=1).starting_loss
+    report = run(["jax"], steps=3, optimizer="adam", learning_rate=50.0)
+    assert report.starting_loss == start
+    assert report.rows[0].final_loss > start
+    assert "jax ended above the starting loss" in " ".join(str(report).split())
+    assert "ended above" not in str(run(["jax"]))
+
+
+def test_progress_says_what_is_done():
+    said = []
+    run(["jax", "jax-loop"], progress=said.append)
+    assert said[0] == "training jax, jax-loop"
+    assert "repeating jax-loop in float64" in said

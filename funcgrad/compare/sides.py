@@ -1,0 +1,468 @@
+"""The two sides of a comparison: a function, the library that it is written with, and how it is run.
+
+Every side takes NumPy arrays and gives NumPy arrays back, whatever it computes with in between.
+"""
+
+import contextlib
+import functools
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from funcgrad.compare.devices import find_device, pytorch_name
+from funcgrad.compare.errors import OptionError
+from funcgrad.compare.inputs import Inputs, is_floating, to_numpy
+from funcgrad.compare.referring import JAX, PYTORCH, SHIM, owner, references
+
+Quantities = Mapping[str, Any]
+"""What a side computed: an array, or a number of Python's, for each leaf of the result and of its derivatives, by name."""
+
+SPELLINGS = {"pytorch": PYTORCH, "shim": SHIM, "jax": JAX}
+"""The names that `on` takes."""
+
+_MODULES = {PYTORCH: "torch", SHIM: "funcgrad.torch"}
+
+
+class FindingError(Exception):
+    """A side did what leaves nothing to compare; the message says which side, and what to do."""
+
+
+class Derivatives(NamedTuple):
+    """Which derivatives to take, and in which directions.
+
+    Attributes:
+        order: 0 for the value alone, 1 with the gradient, 2 with Hessian-vector products.
+        directions: how many of these products.
+        seed: the cotangents and the directions come from it.
+    """
+
+    order: int = 1
+    directions: int = 2
+    seed: int = 0
+
+
+def on(library: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Say which library a function is run with, where its code does not tell.
+
+    Args:
+        library: "pytorch", "shim" or "jax".
+        function: one that could run with several, such as `lambda w, x: (x @ w).sum()`.
+
+    Raises:
+        OptionError: there is no such library.
+
+    >>> from funcgrad.compare import on, parity
+    >>> import numpy as np
+    >>> def loss(w, x):
+    ...     return ((x @ w) ** 2).mean()
+    >>> parity(on("shim", loss), on("jax", loss), np.ones(2), np.ones((3, 2))).ok
+    True
+    """
+    if library not in SPELLINGS:
+        raise OptionError(f"unknown library {library!r}; there are: {', '.join(SPELLINGS)}")
+    return functools.wraps(function)(_Named(SPELLINGS[library], function))
+
+
+@dataclass
+class _Named:
+    kind: str
+    function: Callable[..., Any]
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.function(*args, **kwargs)
+
+
+@dataclass
+class Side:
+    """One side of a comparison.
+
+    Attributes:
+        role: "reference" or "candidate".
+        kind: the library that it runs with.
+        function: takes that library's arrays.
+        device: where it runs.
+        notes: what a reader should know about its results; it grows as the side runs.
+        may_change: whether it may change its inputs in place.
+    """
+
+    role: str
+    kind: str
+    function: Callable[..., Any]
+    device: jax.Device
+    notes: list[str]
+    may_change: bool = False
+
+    @property
+    def name(self) -> str:
+        """Its function's name and its library's."""
+        return f"{_name_of(self.function)} ({self.kind})"
+
+    def quantities(self, inputs: Inputs, derivatives: Derivatives) -> Quantities:
+        """Compute the value, and the derivatives asked for.
+
+        Raises:
+            FindingError: the function raises an error, changes an input in place, or has no gradient.
+        """
+        try:
+            with _precision(inputs, self.kind):
+                run = _with_jax if self.kind == JAX else _with_tensors
+                return run(self, inputs, derivatives)
+        except (FindingError, MemoryError):
+            raise
+        except Exception as error:
+            if is_memory_error(error):
+                raise MemoryError(str(error)) from error
+            raise FindingError(f"{self.role} raises {_told(error)}") from error
+
+
+def make_sides(
+    reference: Callable[..., Any],
+    candidate: Callable[..., Any],
+    inputs: Inputs,
+    derivatives: Derivatives,
+    device: str | None = None,
+    may_change: bool = False,
+) -> tuple[Side, Side]:
+    """Find out which library each of two functions is written with.
+
+    A function that refers to one of the libraries runs with it. Any other is tried: with JAX, with
+    PyTorch, with the shim; a candidate with the shim before PyTorch.
+
+    Raises:
+        OptionError: a side is not callable, there is no such device, or PyTorch is not installed.
+        FindingError: a side captures a tensor from outside.
+    """
+    place = find_device(device)
+    tried = {"reference": (JAX, PYTORCH, SHIM), "candidate": (JAX, SHIM, PYTORCH)}
+    sides = []
+    for role, function in (("reference", reference), ("candidate", candidate)):
+        if not callable(function):
+            raise OptionError(f"the {role} is no function but {function!r}")
+        found = [*references(getattr(function, "function", function))]
+        _refuse_captured(role, found)
+        kind = _kind_of(function, [thing for _, thing in found])
+        kinds = tried[role] if kind is None else (kind,)
+        choices = [
+            Side(role, each, function, place, [], may_change)
+            for each in kinds
+            if kind is not None or each != PYTORCH or find_spec("torch")
+        ]
+        sides.append(_first_that_runs(choices, inputs, derivatives))
+    return sides[0], sides[1]
+
+
+def written_with(function: Callable[..., Any]) -> str:
+    """Return the library that a function's code refers to; JAX where it refers to none."""
+    inner = getattr(function, "function", function)
+    return _kind_of(function, [thing for _, thing in references(inner)]) or JAX
+
+
+def tensors(kind: str, inputs: Inputs) -> list[Any]:
+    """Return the leaves of inputs as tensors of a library, which require grad where they are floating; as arrays for JAX.
+
+    Raises:
+        OptionError: it is PyTorch, which is not installed.
+    """
+    if kind == JAX:
+        return list(inputs.leaves)
+    if kind == PYTORCH and find_spec("torch") is None:
+        raise OptionError("the function needs PyTorch, which is not installed (pip install 'funcgrad[compare]')")  # fmt: skip
+    made = [_tensor(import_module(_MODULES[kind]), leaf, "cpu") for leaf in inputs.leaves]
+    for k in inputs.wanted:
+        made[k].requires_grad_()
+    return made
+
+
+def is_memory_error(error: BaseException) -> bool:
+    """Whether an error says that memory is used up; each library has its own way to say it."""
+    told = f"{type(error).__name__} {error}"
+    return isinstance(error, MemoryError) or any(
+        sign in told
+        for sign in ("OutOfMemory", "out of memory", "RESOURCE_EXHAUSTED", "can't allocate memory")
+    )
+
+
+def _kind_of(function: Any, referred: list[Any]) -> str | None:
+    """The one library that a function is written with; None where its code does not tell."""
+    if isinstance(function, _Named):
+        return function.kind
+    own = owner(function)
+    if own is not None:
+        return own
+    found = {who for who in map(owner, referred) if who is not None}
+    # JAX beside tensors: a function with an op from `from_jax`, or with data made by JAX.
+    return next((who for who in (SHIM, PYTORCH, JAX) if who in found), None) if found else None
+
+
+def _first_that_runs(choices: list[Side], inputs: Inputs, derivatives: Derivatives) -> Side:
+    if len(choices) == 1:
+        if choices[0].kind == PYTORCH and find_spec("torch") is None:
+            raise OptionError(
+                f"{choices[0].name} needs PyTorch, which is not installed (pip install 'funcgrad[compare]')"
+            )
+        return choices[0]
+    for side in choices:
+        with contextlib.suppress(FindingError):
+            side.quantities(inputs, derivatives)
+            side.notes.clear()
+            return side
+    return choices[-1]
+
+
+def _refuse_captured(role: str, found: list[Any]) -> None:
+    """Refuse a function with numbers that are none of its inputs: the other side may have others, or change its own."""
+    for name, thing in found:
+        if owner(thing) is None or isinstance(thing, type):
+            continue
+        if hasattr(thing, "param_groups"):
+            raise FindingError(
+                f"the {role} uses the optimizer {name!r} from outside, whose buffers are no inputs. Write the update in the "
+                "function, and give the buffers as arguments"
+            )
+        if hasattr(thing, "named_parameters"):
+            raise FindingError(
+                f"the {role} uses the model {name!r} from outside, whose parameters are no inputs: their gradients "
+                "would not be compared. Give the parameters as an argument, and call the model by "
+                f"torch.func.functional_call({name}, parameters, ...)"
+            )
+        if hasattr(thing, "shape") and _has_floating_dtype(thing):
+            raise FindingError(
+                f"the {role} captures the tensor {name!r}, of shape {tuple(thing.shape)}, from outside: its gradient "
+                "would not be compared, and the other side may have other numbers. Give it as an argument"
+            )
+
+
+def _has_floating_dtype(thing: Any) -> bool:
+    dtype = getattr(thing, "dtype", None)
+    if isinstance(thing, jax.Array):  # a random key is one too
+        return bool(jax.dtypes.issubdtype(dtype, np.inexact))
+    return bool(getattr(dtype, "is_floating_point", False) or getattr(dtype, "is_complex", False))
+
+
+def _name_of(function: Any) -> str:
+    inner = getattr(function, "func", function)  # of a partial
+    return str(getattr(inner, "__name__", type(inner).__name__))
+
+
+def _told(error: BaseException) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:400]}"
+
+
+@contextlib.contextmanager
+def _precision(inputs: Inputs, kind: str) -> Iterator[None]:
+    """Make double precision the default where inputs have it: code that makes `zeros(3)` then follows them."""
+    wide = any(is_floating(leaf) and leaf.dtype.itemsize >= 8 and leaf.dtype != np.complex64 for leaf in inputs.leaves)  # fmt: skip
+    with jax.enable_x64(True) if wide and kind == JAX else contextlib.nullcontext():
+        if kind == JAX or not wide:
+            yield
+            return
+        torch = import_module(_MODULES[kind])
+        before = torch.get_default_dtype()
+        torch.set_default_dtype(torch.float64)
+        try:
+            yield
+        finally:
+            torch.set_default_dtype(before)
+
+
+def _flat(output: Any, tensor: Any = ()) -> dict[str, Any]:
+    """The leaves of a result by name; a list and a tuple of the same are alike."""
+
+    def is_leaf(leaf: Any) -> bool:
+        return bool(tensor) and isinstance(leaf, tensor)
+
+    def plain(node: Any) -> Any:
+        """PyTorch's named results, such as those of `max`, are tuples that JAX does not know."""
+        structseq = (
+            isinstance(node, tuple) and type(node) is not tuple and hasattr(node, "n_fields")
+        )
+        return tuple(node) if structseq else node
+
+    output = jax.tree.map(plain, plain(output), is_leaf=lambda node: is_leaf(node) or hasattr(node, "n_fields"))  # fmt: skip
+    named, _ = jax.tree_util.tree_flatten_with_path(output, is_leaf=is_leaf)
+    return {jax.tree_util.keystr(path): leaf for path, leaf in named}
+
+
+def _checked(side: Side, flat: dict[str, Any]) -> dict[str, Any]:
+    """The leaves of a result as NumPy arrays, or as numbers of Python's, which have no dtype of their own."""
+    found = {}
+    for name, leaf in flat.items():
+        array = to_numpy(leaf)
+        number = isinstance(array, (bool, int, float, complex))
+        if not number and (not isinstance(array, np.ndarray) or array.dtype == object):
+            raise FindingError(
+                f"{side.role} returns {leaf!r:.100} at {name or 'its result'}: results are arrays, or pytrees of them"
+            )
+        found[f"value{name}"] = array
+    if not found:
+        raise FindingError(f"{side.role} returns nothing to compare: its result has no arrays")
+    return found
+
+
+def cotangents(values: Quantities, derivatives: Derivatives) -> dict[str, np.ndarray]:
+    """Return what each floating leaf of a result is weighed with, so that its gradient is of one number.
+
+    A single number is weighed with 1; any other result with numbers drawn from the seed, which are
+    exact in float32, so that a wider run has the same.
+    """
+    floating = {name: each for name, each in values.items() if is_floating(each)}
+    if len(floating) == 1 and all(each.ndim == 0 for each in floating.values()):
+        return {name: np.ones((), each.dtype) for name, each in floating.items()}
+    random = np.random.default_rng(derivatives.seed)
+    return {
+        name: random.standard_normal(each.shape).astype(np.float16).astype(each.dtype)
+        for name, each in sorted(floating.items())
+    }
+
+
+def _directions(inputs: Inputs, derivatives: Derivatives) -> Iterator[tuple[str, list[np.ndarray]]]:
+    random = np.random.default_rng(derivatives.seed + 1)
+    for k in range(derivatives.directions if derivatives.order > 1 else 0):
+        drawn = [
+            random.standard_normal(inputs.leaves[at].shape).astype(np.float16).astype(inputs.leaves[at].dtype)
+            for at in inputs.wanted
+        ]  # fmt: skip
+        yield f"Hessian product {k + 1}", drawn
+
+
+# -- tensors ----------------------------------------------------------------------------------------------------------
+
+
+def _with_tensors(side: Side, inputs: Inputs, derivatives: Derivatives) -> Quantities:
+    torch = import_module(_MODULES[side.kind])
+    device = pytorch_name(side.device) or "cpu"
+    leaves = [_tensor(torch, leaf, device) for leaf in inputs.leaves]
+    wanted = [leaves[k] for k in inputs.wanted]
+    for leaf in wanted:
+        leaf.requires_grad_()
+    flat = _flat(side.function(*jax.tree.unflatten(inputs.tree, leaves)), torch.Tensor)
+    values = _checked(side, flat)
+    if not side.may_change:
+        _refuse_in_place(side, inputs, leaves)
+    if derivatives.order == 0:
+        return values
+    weights = cotangents(values, derivatives)
+    graphs = []
+    for name, tensor in flat.items():
+        if isinstance(tensor, torch.Tensor) and tensor.requires_grad:
+            weighed = (tensor * _tensor(torch, np.conj(weights[f"value{name}"]), device)).sum()
+            graphs.append(weighed.real if np.iscomplexobj(weights[f"value{name}"]) else weighed)
+    if not graphs:
+        raise FindingError(
+            f"{side.role} gives a result without a gradient: it was detached, computed under no_grad, or no input is "
+            "floating. Return the loss itself, or compare values alone with order=0"
+        )
+    total = functools.reduce(lambda a, b: a + b, graphs)
+    twice = derivatives.order > 1
+    found = _named("gradient by", side, inputs, _gradients(torch, total, wanted, twice))
+    values |= {key: to_numpy(each) for key, each in found.items()}
+    for name, drawn in _directions(inputs, derivatives):
+        pairs = zip(found.values(), drawn, strict=True)
+        along = [(g * _tensor(torch, v, device)).sum() for g, v in pairs if g.requires_grad]
+        # Where no gradient depends on an input, the Hessian is zero.
+        products = (
+            _gradients(torch, functools.reduce(lambda a, b: a + b, along), wanted, True)
+            if along
+            else [None] * len(wanted)
+        )
+        named = _named(f"{name} by", side, inputs, products)
+        values |= {key: to_numpy(each) for key, each in named.items()}
+    return values
+
+
+def _tensor(torch: Any, leaf: Any, device: str) -> Any:
+    if not isinstance(leaf, np.ndarray):
+        return leaf
+    if leaf.dtype.name == "bfloat16":
+        return torch.tensor(leaf.astype(np.float32), device=device).to(torch.bfloat16)
+    return torch.tensor(leaf, device=device)
+
+
+def _gradients(torch: Any, total: Any, wanted: list[Any], graph: bool) -> Any:
+    return torch.autograd.grad(
+        total, wanted, create_graph=graph, retain_graph=True, allow_unused=True
+    )
+
+
+def _named(what: str, side: Side, inputs: Inputs, gradients: Any) -> dict[str, Any]:
+    """Gradients by their inputs' names; an input without influence has a gradient of zeros."""
+    found = {}
+    for k, gradient in zip(inputs.wanted, gradients, strict=True):
+        name = inputs.names[k]
+        if gradient is None:
+            note = (
+                f"{side.name} does not use {name}: its gradient is None, and was compared as zeros"
+            )
+            if what == "gradient by" and note not in side.notes:
+                side.notes.append(note)
+            gradient = import_module(_MODULES[side.kind]).zeros_like(
+                _tensor(import_module(_MODULES[side.kind]), inputs.leaves[k], "cpu")
+            )
+        found[f"{what} {name}"] = gradient
+    return found
+
+
+def _refuse_in_place(side: Side, inputs: Inputs, leaves: list[Any]) -> None:
+    for name, before, leaf in zip(inputs.names, inputs.leaves, leaves, strict=True):
+        if isinstance(before, np.ndarray) and not _same_bits(before, to_numpy(leaf)):
+            raise FindingError(
+                f"{side.role} changes its input {name!r} in place. Let it work on a copy ({name}.clone()), and return "
+                "the new elements"
+            )
+
+
+def _same_bits(a: np.ndarray, b: np.ndarray) -> bool:
+    return a.shape == b.shape and bool(np.all((a == b) | ((a != a) & (b != b))))
+
+
+# -- JAX --------------------------------------------------------------------------------------------------------------
+
+
+def _with_jax(side: Side, inputs: Inputs, derivatives: Derivatives) -> Quantities:
+    leaves = [
+        jax.device_put(leaf, side.device) if isinstance(leaf, np.ndarray) else leaf
+        for leaf in inputs.leaves
+    ]
+    values = _checked(side, _flat(side.function(*jax.tree.unflatten(inputs.tree, leaves))))
+    if derivatives.order == 0:
+        return values
+    weights = cotangents(values, derivatives)
+    if not weights or not inputs.wanted:
+        raise FindingError(
+            f"{side.role} has no gradient: its result, or every input, is not floating. Compare values alone with "
+            "order=0"
+        )
+
+    def total(wanted: list[Any]) -> Any:
+        given = list(leaves)
+        for k, leaf in zip(inputs.wanted, wanted, strict=True):
+            given[k] = leaf
+        flat = _flat(side.function(*jax.tree.unflatten(inputs.tree, given)))
+        parts = [
+            jnp.sum(jnp.real(jnp.conj(weights[f"value{name}"]) * leaf))
+            for name, leaf in flat.items()
+            if f"value{name}" in weights
+        ]
+        return functools.reduce(lambda a, b: a + b, parts)
+
+    wanted = [leaves[k] for k in inputs.wanted]
+    # For a complex input PyTorch's gradient is the conjugate of JAX's.
+    found = {
+        f"gradient by {inputs.names[k]}": np.conj(to_numpy(each))
+        for k, each in zip(inputs.wanted, jax.grad(total)(wanted), strict=True)
+    }
+    for name, drawn in _directions(inputs, derivatives):
+
+        def along(wanted: list[Any], drawn: list[Any] = drawn) -> Any:
+            pairs = zip(jax.grad(total)(wanted), drawn, strict=True)
+            return functools.reduce(lambda a, b: a + b, [jnp.sum(g * v) for g, v in pairs])
+
+        for k, each in zip(inputs.wanted, jax.grad(along)(wanted), strict=True):
+            found[f"{name} by {inputs.names[k]}"] = to_numpy(each)
+    return values | found

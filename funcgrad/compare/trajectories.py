@@ -1,0 +1,491 @@
+"""`trajectory`: do two trainings take the same steps, and where does a difference begin?
+
+Rounding grows along a training, so that two correct ones end far apart. Here each step of the candidate also starts from
+the reference's state: growth vanishes, and a fault of one step stays.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from html import escape
+from itertools import cycle, islice
+from typing import Any
+
+import numpy as np
+
+from funcgrad.compare.errors import OptionError
+from funcgrad.compare.inputs import Inputs, is_floating, make_inputs, units
+from funcgrad.compare.leaves import (
+    BANDS,
+    IDENTICAL,
+    REAL,
+    ROUNDING,
+    UNDECIDED,
+    Leaf,
+    differences,
+    largest_finite,
+    ratio,
+)
+from funcgrad.compare.parities import Pair, leaf_table
+from funcgrad.compare.sides import Derivatives, FindingError, Quantities, Side, make_sides
+from funcgrad.compare.tables import as_json, prose
+
+MOVES = 2
+"""How often each step of the reference is repeated with its inputs moved by one unit in the last place."""
+
+LOSS = "loss"
+VALUES = Derivatives(order=0)
+
+
+@dataclass(frozen=True)
+class Drift:
+    """How far two free-running trainings are apart after each step.
+
+    Attributes:
+        loss: the difference of the losses, as a part of the reference's.
+        band: how far the reference's loss moves, when each step's inputs move by one unit in the last place.
+        bands: the largest difference of the loss and of any array of the state, in their bands.
+    """
+
+    loss: tuple[float, ...]
+    band: tuple[float, ...]
+    bands: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """The result of `trajectory`; `str()` of it is a page to read.
+
+    Attributes:
+        reference, candidate: both functions' names, with their libraries.
+        verdict: "identical"; "rounding": each step agrees, and differences only grow from one to the next; "real": a
+            step differs by more than rounding; "undecided": no fault could be seen, or nothing was compared.
+        step: the first step that differs, counted from 1, where the verdict is "real".
+        leaf: the array that differs there: "loss", or one of the state. Faults of a step's update show in the state, and
+            in the loss a step later.
+        leaves: all verdicts at that step; without a fault, at the step with the largest difference.
+        worst: that step's number.
+        losses: each side's losses, free-running.
+        drift: how far they run apart.
+        steps: the re-synchronised differences, in rounding bands.
+        visible: the smallest fault that would have shown at every step, as a part of a step's change of an array.
+        problem: what left nothing to compare; None if nothing did.
+        notes, settings: what else a reader should know.
+    """
+
+    reference: str
+    candidate: str
+    verdict: str
+    step: int | None
+    leaf: str | None
+    leaves: tuple[Leaf, ...]
+    worst: int
+    losses: Mapping[str, tuple[float, ...]]
+    drift: Drift
+    steps: tuple[float, ...]
+    visible: float
+    problem: str | None
+    notes: tuple[str, ...]
+    settings: Mapping[str, Any]
+
+    @property
+    def ok(self) -> bool:
+        """Whether rounding explains every difference."""
+        return self.verdict in (IDENTICAL, ROUNDING)
+
+    def assert_ok(self) -> None:
+        """Raise an AssertionError with the printed form, unless rounding explains every difference."""
+        if not self.ok:
+            raise AssertionError(str(self))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as what JSON knows; a number that is not finite becomes None."""
+        return as_json(
+            asdict(self) | {"ok": self.ok, "leaves": [leaf.to_dict() for leaf in self.leaves]}
+        )
+
+    def __str__(self) -> str:
+        taken = len(self.drift.loss)
+        lines = prose(
+            f"{self.candidate} against {self.reference}, {taken} steps: {self._verdict()}"
+        )
+        if self.leaves:
+            lines += ["", f"Step {self.worst}, both sides from the reference's state:", ""]
+            lines += [*leaf_table(self.leaves), ""]
+        told = [*self._told(), *(f"Note: {note}." for note in self.notes)]
+        return "\n".join([*lines, *(line for each in told for line in prose(each))])
+
+    def _repr_html_(self) -> str:
+        colour = "#1a7f37" if self.ok else "#c62828"
+        return f'<pre style="border-left: 4px solid {colour}; padding-left: 1em">{escape(str(self))}</pre>'
+
+    def _verdict(self) -> str:
+        if self.problem is not None:
+            return f"NOT COMPARED. {self.problem}."
+        return {
+            IDENTICAL: "identical, bit for bit.",
+            ROUNDING: "rounding. Every step agrees; differences only grow from step to step.",
+            REAL: f"A REAL DIFFERENCE, which begins at step {self.step} in {self.leaf}.",
+            UNDECIDED: "UNDECIDED.",
+        }[self.verdict]
+
+    def _told(self) -> list[str]:
+        told: list[str] = []
+        if not self.leaves:
+            return told
+        largest = max(self.steps, default=0.0)
+        told.append(
+            f"Re-synchronised at each step, the sides were at most {largest:.2g} rounding bands apart; up to {BANDS:g} agree."
+        )
+        if math.isfinite(self.visible):
+            told.append(
+                f"A fault of {self.visible:.1e} of a step's change would have been seen at any step."
+            )
+        finite = [each for each in self.drift.loss if math.isfinite(each)]
+        if finite:
+            drift = max(finite)
+            told.append(
+                f"Free-running, the losses were at most {drift:.2g} of the loss apart (step "
+                f"{self.drift.loss.index(drift) + 1}), and all arrays at most "
+                f"{max(self.drift.bands):.2g} bands; a band grows with the steps, as rounding does."
+            )
+            # Words are wrapped, and a curve has blanks: it is one word.
+            curve = sparkline(self.drift.loss, width=40).replace(" ", "\N{NO-BREAK SPACE}")
+            told.append(f"Distance of the losses, first step to last: {curve}")
+        return told
+
+
+def trajectory(
+    reference: Callable[..., Any],
+    candidate: Callable[..., Any],
+    state: Any,
+    batches: Any = None,
+    steps: int | None = None,
+    *,
+    exact: str | int | Iterable[str | int] = (),
+    seed: int = 0,
+    shadow: bool = True,
+    device: str | None = None,
+) -> Trajectory:
+    """Compare two trainings step by step, and find the step where a fault begins.
+
+    Each side is a `step(state, batch)` that returns `(state, loss)`, written with any of the libraries that `parity`
+    knows. Tensors of the state require grad, and a step may change them in place. Each step is taken twice: free-running,
+    each side from its own state, and re-synchronised, the candidate from the reference's state. The second is judged as
+    `parity` judges, in float64 too, where the state's change is looked at.
+
+    Args:
+        reference: takes a state and a batch of its library's arrays.
+        candidate: takes and returns the same structures.
+        state: where both begin: a pytree of arrays of any library, such as a tuple of weights and momenta.
+        batches: a list or an iterator of batches, or a function of the step's index, from 0. Anything else, such as a
+            tuple of arrays, is one batch for all steps. A list begins anew when it ends.
+        steps: how many; None for as many as there are batches.
+        exact: "state" or "batch", if rounding must not move it, by the reference's name for it or by position.
+        seed: the directions of movement come from it.
+        shadow: whether to repeat each step in float64.
+        device: as for `parity`.
+
+    Raises:
+        OptionError: an argument is wrong, or a side needs PyTorch, which is not installed.
+
+    >>> import jax, jax.numpy as jnp, numpy as np
+    >>> import funcgrad.torch as torch
+    >>> from funcgrad.compare import trajectory
+    >>> def before(w, batch):
+    ...     x, y = batch
+    ...     loss = ((x @ w - y) ** 2).mean()
+    ...     loss.backward()
+    ...     with torch.no_grad():
+    ...         w -= 0.1 * w.grad
+    ...     return w, loss
+    >>> def after(w, batch, rate=0.1):
+    ...     x, y = batch
+    ...     loss, gradient = jax.value_and_grad(lambda w: jnp.mean((x @ w - y) ** 2))(w)
+    ...     return w - rate * gradient, loss
+    >>> batch = np.float32([[1, 2], [3, 4]]), np.float32([1, 2])
+    >>> trajectory(before, after, np.zeros(2, np.float32), batch, steps=3).ok
+    True
+    >>> wrong = lambda w, batch: after(w, batch, rate=0.1000001)
+    >>> found = trajectory(before, wrong, np.zeros(2, np.float32), batch, steps=3)
+    >>> found.verdict, found.step, found.leaf
+    ('real', 1, 'w')
+    """
+    supply, first, steps = _supply(batches, steps)
+    inputs = make_inputs(reference, (state, first), None, exact, seed)
+    inputs = replace(inputs, wanted=tuple(k for k in inputs.wanted if inputs.places[k] == 0))
+    names = [getattr(each, "__name__", "function") for each in (reference, candidate)]
+    run: _Run | None = None
+    problem = None
+    try:
+        sides = make_sides(reference, candidate, inputs, VALUES, device, may_change=True)
+        names = [side.name for side in sides]
+        run = _Run(_StepPair(*sides, inputs, np.random.default_rng(seed)), inputs, shadow)
+        for batch in islice(supply, steps):
+            run.step(batch)
+            if run.ended:
+                break
+    except FindingError as finding:
+        problem = str(finding).rstrip(".")
+        if run is not None and run.drift_loss:
+            problem = f"Step {len(run.drift_loss) + 1}: {problem}"
+    return _report(names, run, problem, inputs)
+
+
+class _StepPair(Pair):
+    """Two sides of a training. In the shadow a leaf of the state is its change, not what it is after the step."""
+
+    def __init__(
+        self, reference: Side, candidate: Side, inputs: Inputs, random: np.random.Generator
+    ) -> None:
+        super().__init__(reference, candidate, VALUES, random, MOVES)
+        self.narrow = inputs.dtype if inputs.floating else np.dtype(np.float64)
+        self.names = {
+            f"value[0]{_path(inputs.names[k])}": inputs.names[k]
+            for k in range(len(inputs.leaves))
+            if inputs.places[k] == 0
+        }
+        self.wanted = {"reference": True, "candidate": True}
+        for side in (reference, candidate):
+            self._ask_for_gradients(side, inputs)
+
+    def _ask_for_gradients(self, side: Side, inputs: Inputs) -> None:
+        """A step with gradients written by hand may change its state in place outside no_grad: then it must not require grad."""
+        try:
+            super().run(side, inputs)
+        except FindingError as first:
+            try:
+                super().run(side, replace(inputs, wanted=()))
+            except FindingError:
+                raise FindingError(f"the {first}") from first
+            self.wanted[side.role] = False
+
+    def run(self, side: Side, inputs: Inputs) -> Quantities:
+        """Return the loss and the new state; given double precision, the loss and the state's change."""
+        if not self.wanted[side.role]:
+            inputs = replace(inputs, wanted=())
+        found = self._named(side, super().run(side, inputs))
+        if inputs.floating and inputs.dtype.itemsize > self.narrow.itemsize:
+            starts = dict(zip(inputs.names, inputs.leaves, strict=True))
+            found = {
+                name: each - starts[name] if name in starts and is_floating(each) else each
+                for name, each in found.items()
+            }
+        return found
+
+    def _named(self, side: Side, found: Quantities) -> Quantities:
+        """The loss first, then the state, by the names that the state has."""
+        named = {}
+        for key, each in found.items():
+            if key.startswith("value[0]"):
+                if key not in self.names:
+                    raise FindingError(
+                        f"the {side.role}'s step returns a state of another structure than it was given, at {key[8:] or 'its top'}: "
+                        "a step returns (state, loss)"
+                    )
+                named[self.names[key]] = each
+            elif key.startswith("value[1]"):
+                named[LOSS + key[8:]] = each
+            else:
+                raise FindingError(
+                    f"the {side.role} returns {key[5:] or 'one array'}: a step returns (state, loss)"
+                )
+        missing = [name for name in self.names.values() if name not in named]
+        if missing:
+            raise FindingError(
+                f"the {side.role}'s step returns no {missing[0]}: a step returns (state, loss)"
+            )
+        losses = [name for name in named if name not in self.names.values()]
+        return {name: named[name] for name in (*losses, *self.names.values())}
+
+
+class _Run:
+    """A comparison under way: both free states, the moved ones, and what was found at each step."""
+
+    def __init__(self, pair: _StepPair, inputs: Inputs, shadow: bool) -> None:
+        self.pair, self.inputs, self.shadow = pair, inputs, shadow
+        self.states = [inputs.leaves] * (2 + MOVES)  # reference, candidate, moved references
+        self.drift_loss: list[float] = []
+        self.drift_band: list[float] = []
+        self.drift_bands: list[float] = []
+        self.losses: tuple[list[float], list[float]] = ([], [])
+        self.resynchronised: list[float] = []
+        self.visible = 0.0
+        self.found: tuple[int, tuple[Leaf, ...]] | None = None
+        self.worst: tuple[float, int, tuple[Leaf, ...]] = (-1.0, 0, ())
+        self.moving = False  # whether any state changed by more than rounding
+        self.identical = True
+        self.ended = False
+
+    def step(self, batch: Any) -> None:
+        """Take one step of everything."""
+        arrays = make_inputs(lambda batch: None, (batch,)).leaves
+        given = [self._inputs(state, arrays) for state in self.states]
+        pair, number = self.pair, len(self.drift_loss) + 1
+        expected = pair.run(pair.reference, given[0])
+        free = pair.run(pair.candidate, given[1])
+        moved_free = [pair.run(pair.reference, each.moved(pair.random)) for each in given[2:]]
+        if self.found is None:
+            same = number == 1 or _same(self.states[0], self.states[1])
+            found = free if same else pair.run(pair.candidate, given[0])
+            if _is_broken(expected) and _is_broken(found):
+                self.ended = (
+                    True  # beyond the largest number each side has infinities and NaN of its own
+                )
+            else:
+                self._judge(number, given[0], expected, found)
+        self._note(expected, free, moved_free)
+        self.states = [self._after(each) for each in (expected, free, *moved_free)]
+        self.ended |= _is_broken(expected) and _is_broken(free)
+
+    def _judge(self, number: int, inputs: Inputs, expected: Quantities, found: Quantities) -> None:
+        leaves = self.pair.leaves_of(
+            inputs, expected, found, shadow=self.shadow, repeat=number == 1
+        )
+        bands = max(leaf.bands for leaf in leaves)
+        self.resynchronised.append(bands)
+        state = [leaf for leaf in leaves if leaf.name in self.pair.names.values()]
+        starts = dict(zip(inputs.names, inputs.leaves, strict=True))
+        for leaf in state:
+            change = float(np.max(differences(starts[leaf.name], expected[leaf.name]), initial=0.0))
+            self.moving |= change > BANDS * leaf.band
+        self.visible = max([self.visible, *(leaf.visible for leaf in leaves)])
+        self.identical &= all(leaf.verdict == IDENTICAL for leaf in leaves)
+        if any(leaf.verdict == REAL for leaf in leaves):
+            self.found = number, leaves
+        if bands > self.worst[0]:
+            self.worst = bands, number, leaves
+
+    def _note(self, expected: Quantities, free: Quantities, moved: Sequence[Quantities]) -> None:
+        loss = self._loss(expected)
+        values = [_number(each[loss]) for each in (expected, free, *moved)]
+        scale = abs(values[0]) or 1.0
+        self.losses[0].append(values[0])
+        self.losses[1].append(values[1])
+        self.drift_loss.append(abs(values[1] - values[0]) / scale)
+        self.drift_band.append(max(abs(each - values[0]) for each in values[2:]) / scale)
+        bands = [0.0]
+        for name, each in expected.items():
+            apart = float(np.max(differences(each, free[name]), initial=0.0))
+            self.identical &= apart == 0.0
+            if is_floating(each):
+                moves = [largest_finite(differences(each, other[name])) for other in moved]
+                bands.append(ratio(apart, max(*moves, largest_finite(units(each.dtype, each)))))
+        self.drift_bands.append(max(bands))
+
+    def _loss(self, quantities: Quantities) -> str:
+        return next(iter(quantities))
+
+    def _inputs(self, state: tuple[Any, ...], batch: tuple[Any, ...]) -> Inputs:
+        first = sum(place == 0 for place in self.inputs.places)
+        if len(batch) != len(self.inputs.leaves) - first:
+            raise FindingError("the batches have different structures")
+        return replace(self.inputs, leaves=(*state[:first], *batch))
+
+    def _after(self, quantities: Quantities) -> tuple[Any, ...]:
+        return tuple(quantities[name] for name in self.pair.names.values())
+
+
+def sparkline(values: Sequence[float], width: int = 60) -> str:
+    """Return a curve on a logarithmic axis in one line of text; a zero is a blank.
+
+    >>> sparkline([0.0, 1e-7, 1e-5, 1e-3])
+    ' ▁▅█'
+    """
+    size = math.ceil(len(values) / width) if values else 1
+    groups = [max(values[k : k + size]) for k in range(0, len(values), size)]
+    logs = [math.log10(each) for each in groups if 0 < each < math.inf]
+    if not logs:
+        return "all zero"
+    low, high = min(logs), max(logs)
+    marks = "▁▂▃▄▅▆▇█"
+
+    def mark(value: float) -> str:
+        if not 0 < value < math.inf:
+            return " " if value == 0 else "?"
+        share = (math.log10(value) - low) / (high - low) if high > low else 1.0
+        return marks[round(share * (len(marks) - 1))]
+
+    return "".join(map(mark, groups))
+
+
+def _report(names: list[str], run: _Run | None, problem: str | None, inputs: Inputs) -> Trajectory:
+    settings: dict[str, Any] = {"dtype": inputs.dtype.name if inputs.floating else "integers"}
+    empty = Drift((), (), ())
+    if run is None:
+        return Trajectory(names[0], names[1], UNDECIDED, None, None, (), 0, {}, empty, (), math.inf, problem, (), settings)  # fmt: skip
+    notes = list(run.pair.notes)
+    step, leaf, (_, worst, leaves) = None, None, run.worst
+    if run.found is not None:
+        step, leaves = run.found
+        verdict, worst = REAL, step
+        wrong = [each for each in leaves if each.verdict == REAL]
+        losses = [each for each in wrong if each.name.startswith(LOSS)]
+        leaf = (losses or sorted(wrong, key=lambda each: -each.bands))[0].name
+    elif problem is not None or not leaves:
+        verdict = UNDECIDED
+    elif run.identical:
+        verdict = IDENTICAL
+    elif any(each.verdict == UNDECIDED for each in leaves):
+        verdict = UNDECIDED
+        notes += [f"{each.name}: {each.why}" for each in leaves if each.why]
+    elif not run.pair.shadowed and not run.moving:
+        verdict = UNDECIDED
+        notes.append("no step changes the state by more than rounding: no fault could be seen")
+    else:
+        verdict = ROUNDING
+    if run.ended:
+        taken = len(run.drift_loss)
+        notes.append(f"after step {taken} the numbers are no longer finite on both sides: the comparison ended there")  # fmt: skip
+    device = run.pair.reference.device.device_kind
+    settings |= {
+        "device": device,
+        "moves": MOVES,
+        "shadow": run.pair.shadowed,
+        "steps": len(run.drift_loss),
+    }
+    drift = Drift(tuple(run.drift_loss), tuple(run.drift_band), tuple(run.drift_bands))
+    losses_of = dict(zip(("reference", "candidate"), map(tuple, run.losses), strict=True))
+    return Trajectory(
+        names[0], names[1], verdict, step, leaf, leaves, worst, losses_of, drift,
+        tuple(run.resynchronised), run.visible or math.inf, problem, tuple(notes), settings,
+    )  # fmt: skip
+
+
+def _supply(batches: Any, steps: int | None) -> tuple[Iterator[Any], Any, int]:
+    """The batches of all steps, the first of them, and how many steps there are."""
+    if steps is not None and (not isinstance(steps, int) or steps < 1):
+        raise OptionError(f"the number of steps must be at least 1, not {steps!r}")
+    if isinstance(batches, list):
+        if not batches:
+            raise OptionError("the list of batches is empty")
+        return cycle(batches), batches[0], steps or len(batches)
+    if isinstance(batches, Iterator):
+        held = list(islice(batches, steps))
+        if not held:
+            raise OptionError("the iterator of batches has ended")
+        return iter(held), held[0], len(held)
+    if steps is None:
+        raise OptionError("say how many steps: the batches do not tell")
+    if callable(batches):
+        return map(batches, range(steps)), batches(0), steps
+    return cycle([batches]), batches, steps
+
+
+def _path(name: str) -> str:
+    """What follows the argument's own name in a leaf's name."""
+    at = min((k for k in (name.find("["), name.find(".")) if k >= 0), default=len(name))
+    return name[at:]
+
+
+def _number(value: Any) -> float:
+    return float(np.sum(np.abs(value))) if np.ndim(value) else float(np.real(value))
+
+
+def _is_broken(quantities: Quantities) -> bool:
+    """Whether the loss or the state has an infinity or a NaN."""
+    return not all(np.isfinite(each).all() for each in quantities.values() if is_floating(each))
+
+
+def _same(a: tuple[Any, ...], b: tuple[Any, ...]) -> bool:
+    return all(np.array_equal(x, y, equal_nan=np.issubdtype(np.asarray(x).dtype, np.inexact)) for x, y in zip(a, b, strict=True))  # fmt: skip

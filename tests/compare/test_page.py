@@ -1,0 +1,114 @@
+"""A report's page holds the verdict, the charts and the glossary in both languages, and nothing from elsewhere."""
+
+import re
+import xml.etree.ElementTree as ET
+from html.parser import HTMLParser
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from funcgrad.compare import OptionError, draw, page, parity, trajectory
+from funcgrad.compare.charts import Line, chart
+from tests.compare.nets import start, with_jax
+
+X = np.arange(3, dtype=np.float32)
+VOID = {"meta", "br"}
+
+
+def loss(x):
+    return jnp.exp(x).sum()
+
+
+def wrong(x):
+    return jnp.exp(x).sum() * 1.001
+
+
+class Checker(HTMLParser):
+    """Every tag that is opened is closed, in order."""
+
+    def __init__(self):
+        super().__init__()
+        self.open = []
+
+    def handle_starttag(self, tag, attrs):
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def check(text):
+    checker = Checker()
+    checker.feed(text)
+    assert checker.open == []
+    assert "<script" not in text
+    assert not re.search(r"(src|href)=", text)
+    assert text.startswith("<!doctype html>")
+
+
+@pytest.mark.parametrize(
+    ("language", "verdict", "word"),
+    [
+        ("en", "A real difference.", "rounding band"),
+        ("fr", "Une vraie différence.", "bande d'arrondi"),
+    ],
+)
+def test_the_page_of_a_parity_is_whole_in_both_languages(language, verdict, word):
+    text = page(parity(loss, wrong, X), language)
+    check(text)
+    assert f'lang="{language}"' in text
+    for each in (verdict, word.replace("'", "&#x27;"), "gradient by x", "wrong (JAX)"):
+        assert each in text
+
+
+def test_the_page_of_a_training_has_its_charts():
+    state, batch = start(4, 5, 3, 2)
+    report = trajectory(with_jax(1e-3), with_jax(1.01e-3), state, batch, 3)
+    text = page(report)
+    check(text)
+    assert f"It begins at step 1, in {report.leaf}." in text
+    assert text.count('<svg class="chart"') == 3
+    assert 'class="band"' in text
+
+
+def test_a_page_without_anything_compared_says_why():
+    text = page(parity(loss, lambda x: loss(x)[None], X))
+    check(text)
+    assert "Not compared. value has shape ()" in text
+
+
+def test_a_drawing_is_part_of_the_page():
+    pytest.importorskip("fast_sugiyama")
+    text = page(parity(loss, wrong, X), drawing=draw(loss, X).beside(draw(wrong, X)))
+    check(text)
+    assert "reduce_sum" in text
+
+
+def test_an_unknown_language_is_refused():
+    with pytest.raises(OptionError, match="en or fr, not in 'de'"):
+        page(parity(loss, loss, X), "de")
+
+
+def points(svg, name):
+    root = ET.fromstring(svg)
+    return [
+        [tuple(map(float, corner.split(","))) for corner in each.get("points").split()]
+        for each in root.iter("polyline")
+        if name in each.get("class").split()
+    ]
+
+
+def test_a_chart_draws_each_number_where_it_belongs():
+    svg = chart([Line("a", [1.0, 10.0, 100.0])], log=True, across="step")
+    ((left, middle, right),) = points(svg, "line0")
+    assert left[0] < middle[0] < right[0]
+    assert left[1] > middle[1] > right[1]
+    assert left[1] - middle[1] == pytest.approx(middle[1] - right[1], abs=0.2)  # one decade each
+
+
+def test_zeros_and_nan_leave_gaps_on_a_logarithmic_axis():
+    svg = chart([Line("a", [1.0, 2.0, 0.0, 3.0, float("nan"), 4.0])], log=True, across="step")
+    assert [len(each) for each in points(svg, "line0")] == [2, 1, 1]
+    assert chart([Line("a", [0.0, 0.0])], log=True, across="step") == ""

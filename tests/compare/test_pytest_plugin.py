@@ -1,0 +1,75 @@
+"""The pytest fixtures: a migration's test is one line, fails with the printed report, and the reports can be written."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+TESTS = """
+import jax.numpy as jnp
+import numpy as np
+import funcgrad.torch as torch
+
+X = np.arange(3, dtype=np.float32)
+
+def before(x):
+    return torch.exp(x).sum()
+
+def after(x):
+    return jnp.exp(x).sum()
+
+def step(state, batch):
+    return state * 0.5, (state * batch).sum()
+
+def test_right(parity):
+    assert parity(before, after, X).ok
+
+def test_wrong(parity):
+    parity(before, lambda x: after(x) * 1.01, X)
+
+def test_training(trajectory):
+    trajectory(step, step, X, X, steps=2)
+"""
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("migration")
+    (folder / "test_migration.py").write_text(TESTS)
+    command = [sys.executable, "-m", "pytest", "-p", "funcgrad.pytest_plugin", "-p", "no:cacheprovider"]  # fmt: skip
+    done = subprocess.run(
+        [*command, f"--rootdir={folder}", str(folder), "--funcgrad-report", str(folder / "all.json")],
+        # Where funcgrad is installed pytest would load the plugin by itself, and then a second time.
+        env=os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )  # fmt: skip
+    return done.stdout, folder
+
+
+def test_a_difference_fails_with_the_printed_report(session):
+    printed, _ = session
+    assert "1 failed, 2 passed" in printed, printed
+    assert "A REAL DIFFERENCE in value, gradient by x" in printed
+    assert "pytest_plugin.py" not in printed.partition("FAILURES")[2].partition("short test summary")[0]  # fmt: skip
+
+
+def test_the_option_writes_every_report(session):
+    _, folder = session
+    reports = json.loads((folder / "all.json").read_text())
+    assert {each["test"].partition("::")[2]: each["ok"] for each in reports} == {
+        "test_right": True,
+        "test_wrong": False,
+        "test_training": True,
+    }
+
+
+def test_the_plugin_loads_nothing_that_is_slow():
+    code = "import sys, funcgrad.pytest_plugin; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True
+    )
+    assert not {"jax", "numpy", "torch"} & set(loaded.stdout.split())
