@@ -171,7 +171,9 @@ class Hostile:
 
 
 @pytest.mark.parametrize(
-    "thing", [Plain(), Hostile(), np.float64(1), np.ones(2), print, boom], ids=repr
+    "thing",
+    [Plain(), Hostile(), np.float64(1), np.ones(2), print, boom],
+    ids=lambda thing: type(thing).__name__,
 )
 def test_anything_else_is_refused_by_name(thing):
     for torch in SIDES:

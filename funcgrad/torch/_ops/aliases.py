@@ -347,9 +347,11 @@ for _name in ("chunk", "split", "split_with_sizes"):
     publish(METHODS[_name], f"unsafe_{_name}", function=False)
 
 
-@_method
-def __getattr__(self: Tensor, name: str) -> Any:
+def _attribute(self: Tensor, name: str) -> Any:
     """The error for an attribute that is not here."""
     if name.startswith("__"):
         raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'", name=name)
     raise no_tensor_attribute(type(self).__name__, name)
+
+
+publish(_attribute, "__getattr__", function=False)
