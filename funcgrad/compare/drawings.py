@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from html import escape
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from funcgrad.compare.errors import OptionError
 
@@ -173,7 +174,8 @@ def positions(panel: Panel) -> list[tuple[float, float]]:
     placed: dict[int, tuple[float, float]] = {}
     right = 0.0
     for found, width, height, *_ in layouts:
-        placed |= {k: (right + x, height - y) for k, (x, y) in found if k < len(panel.boxes)}
+        places: Any = found
+        placed |= {k: (right + x, height - y) for k, (x, y) in places if k < len(panel.boxes)}
         right += width + 1.0
     for k in range(len(panel.boxes)):  # a box without any arrow
         if k not in placed:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import jax.numpy as jnp
@@ -178,7 +179,7 @@ def _from_half(x: Any, s: Any, dims: Any, norm: Any) -> Any:
 
 _SEVERAL: dict[str, tuple[tuple[str, str], Callable[..., Any]]] = {
     "fft": (_TO_COMPLEX, _complex),
-    "ifft": (_TO_COMPLEX, lambda *args: _complex(*args, inverse=True)),
+    "ifft": (_TO_COMPLEX, partial(_complex, inverse=True)),
     "rfft": (_TO_COMPLEX, _real),
     "irfft": (_TO_REAL, _from_half),
     "hfft": (_TO_REAL, lambda x, s, dims, norm: _from_half(jnp.conj(x), s, dims, _OPPOSITE[norm])),

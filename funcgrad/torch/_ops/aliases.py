@@ -255,7 +255,8 @@ def apply_(self: Tensor, callable: Callable[[Any], Any]) -> Any:
             else "Can't call apply_() on Variable that requires grad. Use var.detach().apply_() instead."
         )
     flat = [callable(each) for each in METHODS["flatten"](self).tolist()]
-    return METHODS["copy_"](self, tensor(flat, dtype=self.dtype).reshape(self.shape))
+    made: Any = tensor(flat, dtype=self.dtype)
+    return METHODS["copy_"](self, made.reshape(self.shape))
 
 
 @_method
@@ -275,7 +276,8 @@ def map2_(self: Tensor, x: Tensor, y: Tensor | None, callable: Callable[..., Any
         METHODS["flatten"](METHODS["expand"](each, self.shape)).tolist() for each in (self, *others)
     ]
     made = [callable(*each) for each in zip(*flat, strict=True)]
-    return METHODS["copy_"](self, tensor(made, dtype=self.dtype).reshape(self.shape))
+    results: Any = tensor(made, dtype=self.dtype)
+    return METHODS["copy_"](self, results.reshape(self.shape))
 
 
 publish(map2_, function=False)

@@ -22,9 +22,11 @@ def _check_close(input: Tensor, other: Tensor, rtol: float, atol: float, equal_n
             )
     if input.dtype is not other.dtype:
         raise RuntimeError(f"{input.dtype.scalar_type} did not match {other.dtype.scalar_type}")
-    for name, each in (("rtol", rtol), ("atol", atol)):
-        if each < 0:
-            raise RuntimeError(f"{name} must be greater than or equal to zero, but got {each:g}")
+    for name, tolerance in (("rtol", rtol), ("atol", atol)):
+        if tolerance < 0:
+            raise RuntimeError(
+                f"{name} must be greater than or equal to zero, but got {tolerance:g}"
+            )
 
 
 @op("isclose", "NotImplemented", prepare=_check_close, check=check_broadcast)
@@ -142,5 +144,5 @@ def is_signed(input: Tensor) -> bool:
 
 for _each in (allclose, equal, is_nonzero, is_same_size, is_signed):
     publish(_each)
-for _each in (isin, result_type, can_cast):
-    publish(_each, method=False)
+for _function in (isin, result_type, can_cast):
+    publish(_function, method=False)

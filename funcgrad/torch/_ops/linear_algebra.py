@@ -220,7 +220,8 @@ def _check_solve(name: str, A: Tensor, B: Tensor, left: bool, vector: bool) -> N
         raise RuntimeError(
             f"{_called(name)}: Incompatible shapes of A and B for the equation {equation} ({n}x{n} and {shape[-2]}x{shape[-1]})"
         )
-    check_broadcast(*[_aval(each) for each in ((*A.shape[:-2],), shape[:-2])])
+    avals: list[Any] = [_aval(each) for each in ((*A.shape[:-2],), shape[:-2])]
+    check_broadcast(*avals)
 
 
 class _aval:
@@ -370,10 +371,14 @@ def _stored_pair(name: str, kind: Any, made: tuple[Tensor, ...], input: Tensor, 
         return kind(*made)
     return kind(
         *[
-            store(name, each, (input,), lambda of=of: of, EXACT)
+            store(name, each, (input,), partial(_given, of), EXACT)
             for each, of in zip(out, made, strict=True)
         ]
-    )  # type: ignore[misc]
+    )
+
+
+def _given(result: Any) -> Any:
+    return result
 
 
 @apart(
@@ -735,7 +740,8 @@ def _pseudo_inverse(A: Any, rtol: Any, hermitian: bool) -> Any:
 
 def _tolerances(name: str, A: Tensor, atol: Any, rtol: Any) -> tuple[Tensor, Tensor]:
     """The tolerances as tensors: PyTorch's default for `rtol`, if neither is given."""
-    real = (A.real if A.dtype.is_complex else A).detach()
+    parts: Any = A
+    real: Any = (parts.real if A.dtype.is_complex else parts).detach()
     if rtol is None:
         given = isinstance(atol, Tensor) or (atol is not None and atol > 0)
         eps = float(np.finfo(real.dtype.numpy_dtype).eps)
@@ -746,10 +752,11 @@ def _tolerances(name: str, A: Tensor, atol: Any, rtol: Any) -> tuple[Tensor, Ten
                 f"torch.linalg.{name}: {what} tensor of complex type is not supported. Got {each.dtype.scalar_type}"
             )
     found = [0.0 if each is None else each for each in (atol, rtol)]
-    return tuple(  # type: ignore[return-value]
-        converted(each.detach(), real.dtype) if isinstance(each, Tensor) else real.new_tensor(each)  # type: ignore[attr-defined]
+    absolute, relative = (
+        converted(each.detach(), real.dtype) if isinstance(each, Tensor) else real.new_tensor(each)
         for each in found
     )
+    return absolute, relative
 
 
 def pinv(
@@ -898,7 +905,7 @@ def lstsq(A: Tensor, B: Tensor, rcond: float | None = None, *, driver: str | Non
     nothing = A.new_empty(0)  # type: ignore[attr-defined]
     ranks = elements(made.rank)
     residuals = made.residuals if ranks is None or bool((ranks == n).all()) else nothing
-    rank = made.rank if driver != "gels" else nothing.to(int64)  # type: ignore[attr-defined]
+    rank = made.rank if driver != "gels" else nothing.to(int64)
     sizes = (
         made.sizes
         if driver in ("gelsd", "gelss")
@@ -1310,11 +1317,11 @@ def cond(A: Tensor, p: Any = None, *, out: Tensor | None = None) -> Tensor:
     if A.ndim < 2:
         raise RuntimeError("linalg.cond: The input tensor A must have at least 2 dimensions.")
     if p is None or p in (2, -2):
-        sizes = svdvals(A)
+        sizes: Any = svdvals(A)
         if not A.numel():
-            return sizes.new_zeros(tuple(A.shape[:-2]))  # type: ignore[attr-defined]
+            return sizes.new_zeros(tuple(A.shape[:-2]))
         large, small = sizes[..., 0], sizes[..., -1]
-        return small / large if p == -2 else large / small  # type: ignore[operator]
+        return small / large if p == -2 else large / small
     if isinstance(p, str) and p not in ("fro", "nuc"):
         raise RuntimeError(f"linalg.cond got an invalid norm type: {p}")
     if A.shape[-1] != A.shape[-2]:

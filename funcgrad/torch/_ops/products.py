@@ -429,7 +429,8 @@ def _spelled_out(equation: str, operands: list[Any]) -> str:
                 f"einsum(): invalid subscript given at index {equation.replace(' ', '').index(where)} in the equation string, "
                 "subscripts must be in [a-zA-Z]"
             )
-    most, full, lengths = 0, [], {}
+    most, full = 0, []
+    lengths: dict[Any, Any] = {}
     for k, (name, each) in enumerate(zip(names, operands, strict=True)):
         given, rest = len(name.replace("...", "")), each.ndim - len(name.replace("...", ""))
         if rest < 0 or (rest and "..." not in name):

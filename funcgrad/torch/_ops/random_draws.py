@@ -159,7 +159,8 @@ def normal(
     if isinstance(std, Tensor):
         if std.dtype.is_complex:
             raise RuntimeError("normal expects standard deviation to be non-complex")
-        if std.numel() and bool((std.detach() < 0).any()):  # type: ignore[attr-defined]
+        spreads: Any = std.detach()
+        if std.numel() and bool((spreads < 0).any()):
             raise RuntimeError("normal expects all elements of std >= 0.0")
     drawn: Any = METHODS["normal_"](FUNCTIONS["empty"](shape, dtype=given), generator=generator)
     spread, centre = (each.detach() if isinstance(each, Tensor) else each for each in (std, mean))

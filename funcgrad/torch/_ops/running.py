@@ -91,7 +91,8 @@ def diff(
     made: Any = cat(parts, dim) if len(parts) > 1 else input
     for _ in range(min(n, made.shape[dim])):
         length = made.shape[dim] - 1
-        later, earlier = (narrow(made, dim, start, length) for start in (1, 0))
+        pair: list[Any] = [narrow(made, dim, start, length) for start in (1, 0)]
+        later, earlier = pair
         made = later ^ earlier if made.dtype.name == "bool" else later - earlier
     return made if n else made.clone()
 

@@ -82,11 +82,9 @@ def searchsorted(
                 "torch.searchsorted(): input value can be a scalar only when boundaries tensor dimension is 1, but we got boundaries tensor dim("
                 f"{sorted_sequence.ndim}) and input value's dim(0) numel(1)"
             )
-        input = (
-            sorted_sequence.new_tensor(input)
-            if isinstance(input, int) or sorted_sequence.dtype.is_floating_point
-            else tensor(input)
-        )  # type: ignore[attr-defined]
+        boundaries: Any = sorted_sequence
+        like = isinstance(input, int) or sorted_sequence.dtype.is_floating_point
+        input = boundaries.new_tensor(input) if like else tensor(input)
     _check_sorted(sorted_sequence, input, sorter)
     ordered = sorted_sequence.detach()
     if sorter is not None:

@@ -18,7 +18,7 @@ from funcgrad.torch._ops.out import CASTS, store
 from funcgrad.torch._ops.pointwise import sign
 from funcgrad.torch._ops.row import BOOL, FLOAT, SAME, Array, Refusal, no_kernel, op
 from funcgrad.torch._tensor.operands import check_broadcast, promoted
-from funcgrad.torch._tensor.registry import FUNCTIONS, publish
+from funcgrad.torch._tensor.registry import FUNCTIONS, METHODS, publish
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch._types.dtypes import complex128, float64
 
@@ -476,7 +476,7 @@ def float_power_(self: Tensor, exponent: Any) -> Tensor:
             f"the base given to float_power_ has dtype {self.dtype.scalar_type} but the operation's result requires dtype "
             f"{wanted.scalar_type}"
         )
-    return self.pow_(_wide(exponent, wanted))
+    return METHODS["pow_"](self, _wide(exponent, wanted))
 
 
 publish(float_power)

@@ -587,7 +587,8 @@ def cov(
         if input.dtype.is_floating_point or input.dtype.is_complex
         else converted(input, float32)
     )
-    real = (x.real if x.dtype.is_complex else x).dtype
+    parts: Any = x
+    real = (parts.real if x.dtype.is_complex else parts).dtype
     weights: Any = converted((fweights if aweights is None else aweights).reshape(-1), real)  # type: ignore[union-attr]
     if fweights is not None and aweights is not None:
         weights = fweights.reshape(-1) * weights  # type: ignore[attr-defined]

@@ -175,7 +175,11 @@ _REBUILD: dict[str, Callable[..., Any]] = {
 }
 
 
-class _Unpickler(pickle._Unpickler):  # type: ignore[name-defined]
+# Python's own unpickler, whose methods can be overridden.
+_PythonUnpickler: Any = pickle._Unpickler  # type: ignore[attr-defined,unused-ignore]
+
+
+class _Unpickler(_PythonUnpickler):
     """An unpickler that knows PyTorch's names, and refuses all others unless it is told not to."""
 
     def __init__(

@@ -40,7 +40,11 @@ class _Kept:
         self.key, self.elements, self.where = key, elements, where
 
 
-class _Pickler(pickle._Pickler):  # type: ignore[name-defined]
+# Python's own picklers, whose methods can be overridden; the types that are known of them say nothing of that.
+_PythonPickler: Any = pickle._Pickler  # type: ignore[attr-defined,unused-ignore]
+
+
+class _Pickler(_PythonPickler):
     """A pickler that writes tensors as references to storages, and names as PyTorch's."""
 
     def __init__(self, file: Any, protocol: int) -> None:
@@ -118,7 +122,7 @@ class _Pickler(pickle._Pickler):  # type: ignore[name-defined]
         self.write(pickle.GLOBAL + f"{module}\n{name}\n".encode())
         self.memoize(obj)
 
-    dispatch = pickle._Pickler.dispatch.copy()  # type: ignore[attr-defined]
+    dispatch = _PythonPickler.dispatch.copy()
     dispatch[type(len)] = save_global
     dispatch[type(lambda: None)] = save_global
 
