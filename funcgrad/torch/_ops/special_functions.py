@@ -123,20 +123,70 @@ one(
     saves="self",
     refuses=no_kernels("erfinv_vml_cpu"),
 )
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def derivative_of_digamma(n: int, x: Any) -> Any:
+    """The polygamma function of order `n`, one at least. JAX's own is right for positive numbers, so others move up first."""
+
+    def up(state: Any) -> Any:
+        at, total, count = state
+        low = at < 10
+        return jnp.where(low, at + 1, at), total + jnp.where(low, at ** -(n + 1), 0), count + 1
+
+    def low(state: Any) -> Any:
+        return jnp.any(state[0] < 10) & (state[2] < _MOST_STEPS)
+
+    at, total, _ = jax.lax.while_loop(low, up, (x, jnp.zeros_like(x), 0))
+    sign = 1 if n % 2 else -1
+    return sign * math.factorial(n) * (total + special.zeta(jnp.asarray(n + 1, x.dtype), at))
+
+
+_MOST_STEPS = 2000
+
+
+@derivative_of_digamma.defjvp
+def _(n: int, primals: Any, tangents: Any) -> Any:
+    (x,) = primals
+    return derivative_of_digamma(n, x), derivative_of_digamma(n + 1, x) * tangents[0]
+
+
+@jax.custom_jvp
+def _digamma(x: Any) -> Any:
+    """The logarithmic derivative of the gamma function; minus infinity at zero, with the zero's sign turned around.
+
+    JAX's own derivative is wrong at negative numbers.
+    """
+    pole = jnp.copysign(jnp.inf, -x)
+    return jnp.where(x == 0, pole, special.digamma(jnp.where(x == 0, 1, x)))
+
+
+@_digamma.defjvp
+def _(primals: Any, tangents: Any) -> Any:
+    (x,) = primals
+    return _digamma(x), derivative_of_digamma(1, x) * tangents[0]
+
+
+@jax.custom_jvp
+def lgamma(x: Any) -> Any:
+    """The logarithm of the gamma function's absolute value. JAX's own second derivative is wrong at negative numbers."""
+    return special.gammaln(x)
+
+
+@lgamma.defjvp
+def _(primals: Any, tangents: Any) -> Any:
+    (x,) = primals
+    return lgamma(x), _digamma(x) * tangents[0]
+
+
 one(
     "lgamma",
-    special.gammaln,
+    lgamma,
     "LgammaBackward0",
     FLOAT,
     saves="self",
     refuses=no_kernels("lgamma_vml_cpu"),
 )
-
-
-def _digamma(x: Any) -> Any:
-    """The logarithmic derivative of the gamma function; minus infinity at zero, with the zero's sign turned around."""
-    pole = jnp.copysign(jnp.inf, -x)
-    return jnp.where(x == 0, pole, special.digamma(jnp.where(x == 0, 1, x)))
 
 
 one("digamma", _digamma, "DigammaBackward0", FLOAT, saves="self", refuses=no_kernels("digamma"))
@@ -191,32 +241,6 @@ def nan_to_num(
     if not jnp.issubdtype(input.dtype, jnp.inexact):
         return input
     return jnp.nan_to_num(input, nan=nan or 0.0, posinf=posinf, neginf=neginf)
-
-
-@partial(jax.custom_jvp, nondiff_argnums=(0,))
-def derivative_of_digamma(n: int, x: Any) -> Any:
-    """The polygamma function of order `n`, one at least. JAX's own is right for positive numbers, so others move up first."""
-
-    def up(state: Any) -> Any:
-        at, total, count = state
-        low = at < 10
-        return jnp.where(low, at + 1, at), total + jnp.where(low, at ** -(n + 1), 0), count + 1
-
-    def low(state: Any) -> Any:
-        return jnp.any(state[0] < 10) & (state[2] < _MOST_STEPS)
-
-    at, total, _ = jax.lax.while_loop(low, up, (x, jnp.zeros_like(x), 0))
-    sign = 1 if n % 2 else -1
-    return sign * math.factorial(n) * (total + special.zeta(jnp.asarray(n + 1, x.dtype), at))
-
-
-_MOST_STEPS = 2000
-
-
-@derivative_of_digamma.defjvp
-def _(n: int, primals: Any, tangents: Any) -> Any:
-    (x,) = primals
-    return derivative_of_digamma(n, x), derivative_of_digamma(n + 1, x) * tangents[0]
 
 
 @op("polygamma.n", "PolygammaBackward0", dtype=FLOAT, saves="self", in_place=True, laid_out=CASTS)
@@ -279,7 +303,7 @@ def _check_mvlgamma(input: Tensor, p: int) -> None:
 def mvlgamma(input: Array, p: int) -> Any:
     """The logarithm of the multivariate gamma function of dimension `p`."""
     halves = jnp.arange(p, dtype=input.dtype) / 2
-    total = special.gammaln(input[..., None] - halves).sum(-1)
+    total = lgamma(input[..., None] - halves).sum(-1)
     return total + np.asarray(p * (p - 1) / 4 * np.log(np.pi), input.dtype)
 
 

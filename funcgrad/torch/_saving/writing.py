@@ -90,7 +90,7 @@ class _Pickler(_PythonPickler):
         key = id(memory), tensor.dtype
         if key not in self.kept:
             self.alive.append(memory)
-            elements = np.ascontiguousarray(np.asarray(compute(memory.value))).reshape(-1)
+            elements = np.ascontiguousarray(np.asarray(compute(memory.read()))).reshape(-1)
             self.kept[key] = _Kept(str(len(self.kept)), elements, _location(tensor.device))
         return self.kept[key], lies
 

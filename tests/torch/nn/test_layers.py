@@ -194,7 +194,7 @@ def test_a_sync_batch_norm_is_refused():
 @pytest.mark.parametrize(
     "call",
     [
-        "conv1d(x[0], torch.sin(w[0]), stride=2)",
+        "conv1d(x[0, :, 0], torch.sin(w[:, :, 0]), stride=2)",
         "conv2d(x, w, padding=1, dilation=2)",
         "conv2d(x, w[:, :1], groups=2)",
         "conv_transpose2d(x, w, stride=2)",

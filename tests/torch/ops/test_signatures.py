@@ -18,6 +18,7 @@ NOT_IN_PYTHON = {
 }
 # What the shim does not take yet: each is refused as an unexpected argument.
 MISSING = {
+    "rrelu_": {"generator"},
     "expand_copy": {"size"},
     "permute_copy": {"dims"},
     "unbind_copy": {"dim"},
