@@ -12,8 +12,8 @@ from tests.against_pytorch.names import TABLE
 from tests.both_sides import SIDES, ours, theirs
 
 
-def test_the_table_of_names_is_pytorchs():
-    if not theirs.__version__.startswith("2.13"):
+def test_the_table_of_names_is_pytorchs(torch):
+    if not torch.__version__.startswith("2.13"):
         pytest.skip("the table is that of PyTorch 2.13")
     # In a process of its own: submodules that others have loaded are names as well.
     code = "from tests.against_pytorch.names import table; print(table(), end='')"
