@@ -1,0 +1,9 @@
+"""What tests of the comparison share."""
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def wide_terminal(monkeypatch):
+    """Reports are not folded, whatever the tests run in."""
+    monkeypatch.setenv("COLUMNS", "200")
