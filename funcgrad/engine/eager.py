@@ -68,7 +68,7 @@ class Call:
 
     Attributes:
         kernel: computes the op on arrays of these types.
-        of_numpy: whether it takes NumPy's arrays alone.
+        of_numpy: whether it takes NumPy's arrays alone, and runs without NumPy's warnings.
         avals: the types of the results.
         rule: how its graph node is made; None where there is none.
         gain: seconds that a compiled program around it may save.
@@ -130,7 +130,8 @@ def call_one(trail: Trail, op: Op, a: Variable, given: Value, node: Any) -> Resu
     if type(array) not in _NUMPY or type(given) is not Value:
         array = array_of(given, call.of_numpy)
     trail.append(call)
-    value = Value(_quiet.run(call.kernel, array), call.avals[0])
+    made = _quiet.run(call.kernel, array) if call.of_numpy else call.kernel(array)
+    value = Value(made, call.avals[0])
     rule = call.rule
     return value, None if rule is None else rule.make((a,), (given,), (node,), NOWHERE), 0
 
@@ -157,12 +158,12 @@ def call_two(
     if type(y) not in _NUMPY or type(second) is not Value:
         y = array_of(second, call.of_numpy)
     trail.append(call)
-    value = Value(_quiet.run(call.kernel, x, y), call.avals[0])
+    made = _quiet.run(call.kernel, x, y) if call.of_numpy else call.kernel(x, y)
+    value = Value(made, call.avals[0])
     rule = call.rule
     if rule is None:
         return value, None, 0
-    made = rule.make((a, b), (first, second), (first_node, second_node), NOWHERE)
-    return value, made, 0
+    return value, rule.make((a, b), (first, second), (first_node, second_node), NOWHERE), 0
 
 
 def call(
@@ -205,7 +206,7 @@ def run(op: Op, avals: tuple[Aval, ...], arrays: Sequence[Any]) -> Any:
     found = op.calls.get(avals) or _made(op, avals, avals, (False,) * len(avals))
     if found.of_numpy:
         arrays = [each if type(each) in _NUMPY else np.asarray(each) for each in arrays]
-    return _one_or_several(found, _quiet.run(found.kernel, *arrays))
+    return _computed(found, arrays)
 
 
 def _made(op: Op, key: Any, avals: tuple[Aval, ...], wants: tuple[bool, ...]) -> Call:
@@ -219,10 +220,11 @@ def _run(call: Call, values: Sequence[Value]) -> Any:
         if type(array) not in _NUMPY or type(value) is not Value:
             array = array_of(value, call.of_numpy)
         arrays.append(array)
-    return _one_or_several(call, _quiet.run(call.kernel, *arrays))
+    return _computed(call, arrays)
 
 
-def _one_or_several(call: Call, outputs: Any) -> Any:
+def _computed(call: Call, arrays: Sequence[Any]) -> Any:
+    outputs = _quiet.run(call.kernel, *arrays) if call.of_numpy else call.kernel(*arrays)
     if len(call.avals) > 1 or type(outputs) not in (tuple, list):
         return outputs
     return outputs[0]

@@ -135,3 +135,16 @@ def test_where_arrays_are_not_in_the_cpus_memory_everything_is_recorded(monkeypa
     with engine.mode("eager"):
         expected, _ = training(10, rows=29)
     np.testing.assert_allclose(losses, expected, rtol=1e-4)
+
+
+def test_a_kernel_of_xlas_may_call_ops_itself():
+    # A callback of the host's is called while the kernel runs, in this thread or in another.
+    def doubled(x):
+        return (torch.tensor(x) * 2).numpy()
+
+    def function(x):
+        return jax.pure_callback(doubled, jax.ShapeDtypeStruct(x.shape, x.dtype), x)
+
+    with engine.mode("eager"):
+        op = torch.from_jax(function)
+        assert op(torch.tensor([1.0, 2.0])).tolist() == [2.0, 4.0]
