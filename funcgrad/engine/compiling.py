@@ -11,7 +11,7 @@ import numpy as np
 
 from funcgrad.engine.kernels import equations
 from funcgrad.engine.settings import settings
-from funcgrad.engine.values import Aval, Value, is_tracer, with_wide_types
+from funcgrad.engine.values import Aval, Value, is_tracer, wide, with_wide_types
 from funcgrad.strictness import lenient
 
 
@@ -87,7 +87,7 @@ def compiled(
     if not _has_wide_types(jaxpr.jaxpr):
         return jitted
 
-    return functools.partial(with_wide_types, jitted)
+    return functools.partial(wide, jitted)
 
 
 def _has_wide_types(jaxpr: Any) -> bool:

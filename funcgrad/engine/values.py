@@ -282,9 +282,15 @@ def with_wide_types(function: Callable[..., Any], *args: Any, **kwargs: Any) -> 
 
     `jax.enable_x64` does that, but for one thing: an interrupt that arrives as it is left leaves them on.
     """
+    with lenient():
+        return wide(function, *args, **kwargs)
+
+
+def wide(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """`with_wide_types` for a function that is compiled already: no strictness stops it."""
     before = jax.config.jax_enable_x64  # type: ignore[attr-defined]
     try:
-        with jax.enable_x64(True), lenient():
+        with jax.enable_x64(True):
             return function(*args, **kwargs)
     except BaseException:
         if jax.config.jax_enable_x64 is not before:  # type: ignore[attr-defined]

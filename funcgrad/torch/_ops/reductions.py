@@ -159,10 +159,16 @@ def _function(over_all: Row, over_dims: Row) -> Callable[..., Tensor]:
 
 
 def _mean(x: Any, axis: Any, keepdims: bool) -> Any:
-    """The sum divided by the count, in float64: XLA multiplies by the reciprocal of a count that it knows."""
+    """The sum divided by the count, in one rounding.
+
+    XLA multiplies by the reciprocal of a count that it knows. In float64 that rounds to the same; and the reciprocal of a
+    power of two is exact.
+    """
     total = jnp.sum(x, axis=axis, keepdims=keepdims)
     dims = range(x.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
     count = math.prod([x.shape[k] for k in dims])
+    if isinstance(count, int) and count.bit_count() == 1:
+        return total / count
     return (total.astype(np.promote_types(x.dtype, np.float64)) / count).astype(x.dtype)
 
 
