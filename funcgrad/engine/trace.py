@@ -205,14 +205,10 @@ def enter(recorder: Recorder, variable: Variable, value: Value) -> int:
     if recorder.levels or isinstance(value, Wrapped):
         raise TracerFoundError
     array = value.array
-    if array is None:
-        array = compute(value)
+    if array is None or type(array) is np.ndarray:
+        array = device_array(value)
     if recorder.watch is not None:
         recorder.watch.reads(variable)
-    if type(array) is np.ndarray:
-        # The core made it. A program is likely to take it again, and takes JAX's in less time.
-        value.host = array
-        array = value.array = placed(array, value.aval.device, copy=False)
     if is_tracer(array):
         raise TracerFoundError
     trace = recorder.trace
@@ -309,6 +305,18 @@ def _when(trace: Trace) -> str:
     if settings.mode != "auto" or not settings.core:
         return "now"
     return "never" if trace.eager else "later"
+
+
+def device_array(value: Value) -> Any:
+    """The array of a value as JAX's, computed if it was pending; or a tracer.
+
+    It stays so where the core made it: a program is likely to take it again, and takes JAX's in less time.
+    """
+    array = compute(value)
+    if isinstance(array, (np.ndarray, np.generic)):
+        value.host = array
+        array = value.array = placed(array, value.aval.device, copy=False)
+    return array
 
 
 def end_of_walk() -> None:

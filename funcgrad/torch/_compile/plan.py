@@ -10,8 +10,9 @@ from weakref import ref
 import jax
 
 from funcgrad.engine import Aval, GraphNode, Leaf, Storage, Value, Variable, compute, local
-from funcgrad.engine.compiling import compiled
+from funcgrad.engine.compiling import compiled, placed
 from funcgrad.engine.recording import State, Trace, Watch
+from funcgrad.engine.trace import device_array
 from funcgrad.engine.values import is_tracer
 from funcgrad.torch._tensor.layout import is_tensor
 from funcgrad.torch._tensor.tensor import Tensor
@@ -172,7 +173,8 @@ class _Source:
             "Tensor": Tensor,
             "Value": Value,
             "cell": cell,
-            "compute": compute,
+            "device_array": device_array,
+            "jax_array": type(placed(0)),
             "local": local,
             "new": object.__new__,
             "program": plan.program,
@@ -220,7 +222,7 @@ class _Source:
                 f"a{k} = value{k}.array",
             ]
         for k in range(len(self.plan.avals)):
-            lines.append(f"if a{k} is None: a{k} = compute(value{k})")
+            lines.append(f"if type(a{k}) is not jax_array: a{k} = device_array(value{k})")
         return lines
 
     def _outputs(self) -> list[str]:

@@ -9,8 +9,9 @@ import jax
 import numpy as np
 
 from funcgrad.engine import Aval, Leaf, Storage, Value, Variable, compiling, compute, local
-from funcgrad.engine.compiling import copied, placed
+from funcgrad.engine.compiling import copied
 from funcgrad.engine.levels import duals
+from funcgrad.engine.trace import device_array
 from funcgrad.engine.values import Wrapped, is_tracer
 from funcgrad.torch._levels import refusals
 from funcgrad.torch._levels.storages import DetachedStorage, is_dual, is_transformed
@@ -384,11 +385,7 @@ class Tensor(Variable):
 
     def _jax_array(self) -> Any:
         """The elements as a JAX array, or a tracer."""
-        value = self._storage.read()
-        array = compute(value)
-        if isinstance(array, (np.ndarray, np.generic)):
-            return placed(array, value.aval.device, copy=False)
-        return array
+        return device_array(self._storage.read())
 
     def numpy(self, *, force: bool = False) -> np.ndarray:
         """The elements as a NumPy array, read-only.
