@@ -146,6 +146,8 @@ def chain_ended() -> bool:
     walk went on from here before, or where much is pending.
     """
     trace = local.recorder.trace
+    if trace.eager:
+        return True  # nothing is pending
     state = trace.log[-1][0]
     trace.chain = state, next_sequence()
     return _LAST in state.pullbacks or state.position > settings.buffer_size // 2

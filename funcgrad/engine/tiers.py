@@ -6,6 +6,7 @@ compiled in another thread while the core goes on. Then a few turns run as the c
 """
 
 import time
+from collections import deque
 from statistics import median
 from typing import Any
 
@@ -15,13 +16,13 @@ from funcgrad.engine.programs import Program
 from funcgrad.engine.recording import LONGEST_TURN, Recorder, Trace, starts_eager
 from funcgrad.engine.settings import settings
 
-# A turn is recorded only where a compiled program may save so much of its time. Recording costs Python as much as the core
-# does, and products of matrices take as long in a program; what it saves is the memory traffic between elementwise ops.
-GAIN = 0.3
+# A turn is recorded only where a compiled program may save so much of its time. Products of matrices take as long in a
+# program; what it saves is the walk, and the memory traffic between elementwise ops.
+GAIN = 0.2
 # A loop is expected to go on for as long as it has run. Compiling takes a core from it meanwhile, and counts so much.
 WEIGHT = 4.0
-# So many turns are recorded, so that their program is seen to come back; and so many are timed.
-RECORDED_TURNS, TIMED_TURNS = 6, 8
+# So many turns of each kind are recorded, so that their program is seen to come back; and so many are timed.
+RECORDED_TURNS, TIMED_TURNS = 6, 14
 # The recorded tier is left once so many runs in a row found no compiled program.
 MISSES = 4
 
@@ -30,33 +31,37 @@ class Turn:
     """What is known of one kind of turn.
 
     Attributes:
+        price: seconds that compiling is expected to take.
+        gain: seconds that a compiled program may save of it.
         seconds: of its last turns in the core.
-        spent: seconds spent on it in the core, since it was last looked at.
-        price: seconds that compiling is expected to take, or more where it was tried in vain.
+        spent: seconds spent on it in the core.
+        due: how much has to be spent before it is looked at again.
         programs: its programs that are being compiled.
         stays: whether it stays in the core, which was found faster.
     """
 
-    __slots__ = ("price", "programs", "seconds", "spent", "stays")
+    __slots__ = ("due", "gain", "price", "programs", "seconds", "spent", "stays")
 
-    def __init__(self, calls: int) -> None:
-        self.seconds: list[float] = []
+    def __init__(self, calls: tuple[Any, ...]) -> None:
+        self.price = self.due = estimate.compile_seconds(len(calls))
+        self.gain = sum(call.gain for call in calls)
+        self.seconds: deque[float] = deque(maxlen=32)
         self.spent = 0.0
-        self.price = estimate.compile_seconds(calls)
         self.programs: set[Program] = set()
         self.stays = False
 
-    def note(self, seconds: float) -> None:
-        """Take in how long a turn in the core took."""
-        self.spent += seconds
-        self.seconds.append(seconds)
-        if len(self.seconds) > 32:
-            del self.seconds[:16]
+    def pays(self) -> bool:
+        """Whether compiling it is likely to pay, if it goes on for as long as it has run; else it is looked at again later."""
+        share = min(self.gain / median(self.seconds), 0.8)
+        wanted = WEIGHT * self.price / share if share > GAIN else 4 * self.spent
+        if self.spent >= wanted:
+            return True
+        self.due = wanted
+        return False
 
     def wait(self) -> None:
         """Look at it again only after it has taken some times as long."""
-        self.price *= 4
-        self.spent = 0.0
+        self.due = 4 * self.spent
 
 
 class Loop:
@@ -65,17 +70,19 @@ class Loop:
     Attributes:
         turns: the kinds of turns seen, by their calls.
         at: when the last turn ended.
+        recent: the last turns in the core, each its kind and its seconds: an iteration may have several walks backward.
         turn: the kind that is recorded now; None in the core.
         left: how many more turns are recorded before it is decided how to go on; None once it is.
         timed: seconds of the turns of a compiled program; None where turns are not timed.
         misses: how many runs in a row found no compiled program.
     """
 
-    __slots__ = ("at", "left", "misses", "timed", "turn", "turns")
+    __slots__ = ("at", "left", "misses", "recent", "timed", "turn", "turns")
 
     def __init__(self) -> None:
         self.turns: dict[tuple[Any, ...], Turn] = {}
         self.at = time.perf_counter()
+        self.recent: deque[tuple[Turn, float]] = deque(maxlen=32)
         self.turn: Turn | None = None
         self.left: int | None = None
         self.timed: list[float] | None = None
@@ -83,7 +90,7 @@ class Loop:
 
 
 def turned(recorder: Recorder) -> None:
-    """A walk backward has ended, and nothing is pending."""
+    """A walk backward has ended."""
     loop = recorder.loop
     if loop is None:
         loop = recorder.loop = Loop()
@@ -104,27 +111,26 @@ def _turned_in_core(recorder: Recorder, loop: Loop, trace: Trace, seconds: float
     turn = loop.turns.get(calls)
     if turn is None:
         # Its first turn builds kernels, which takes longer.
-        remember(loop.turns, calls, Turn(len(calls)), 128)
+        remember(loop.turns, calls, Turn(calls), 128)
         return
-    turn.note(seconds)
+    turn.spent += seconds
+    turn.seconds.append(seconds)
+    loop.recent.append((turn, seconds))
     if turn.stays or settings.mode != "auto" or recorder.watch is not None:
         return
     if turn.programs:
         if all(not program.waits for program in turn.programs):
             turn.programs.clear()
             _record(recorder, loop, turn, TIMED_TURNS, [])
-    elif turn.spent > turn.price:
-        share = min(sum(call.gain for call in calls) / median(turn.seconds), 0.8)
-        if share < GAIN:
-            turn.wait()
-        elif share * turn.spent > WEIGHT * turn.price:
-            _record(recorder, loop, turn, RECORDED_TURNS, None)
+    elif turn.spent >= turn.due and turn.pays():
+        _record(recorder, loop, turn, RECORDED_TURNS, None)
 
 
 def _record(
     recorder: Recorder, loop: Loop, turn: Turn, turns: int, timed: list[float] | None
 ) -> None:
-    loop.turn, loop.left, loop.timed, loop.misses = turn, turns, timed, 0
+    kinds = len({kind for kind, _ in loop.recent})
+    loop.turn, loop.left, loop.timed, loop.misses = turn, turns * kinds, timed, 0
     recorder.trace = Trace()
 
 
@@ -134,16 +140,17 @@ def _turned_recorded(recorder: Recorder, loop: Loop, turn: Turn, seconds: float)
     loop.left -= 1
     if loop.timed is not None:
         loop.timed.append(seconds)
-    if loop.left:
-        return
+    if loop.left > 0 or len(recorder.trace.log) > 1:
+        return  # not now, or something is pending
     loop.left = None
     if loop.timed is None:
         if not turn.programs:
             turn.wait()
         enter_core(recorder)
         return
-    # The first turns still take in arrays of the core's.
-    turn.stays = median(loop.timed[2:]) > median(turn.seconds)
+    # The first half still takes in arrays of the core's.
+    half = len(loop.timed) // 2
+    turn.stays = median(loop.timed[half:]) > median([each for _, each in loop.recent])
     if turn.stays:
         enter_core(recorder)
 

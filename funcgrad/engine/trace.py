@@ -319,9 +319,10 @@ def device_array(value: Value) -> Any:
     return array
 
 
-def end_of_walk() -> None:
-    """A walk backward has ended, one that was begun by nobody's walk: run what is pending. Here loops turn."""
-    flush("backward ended")
+def end_of_walk(runs: bool = True) -> None:
+    """A walk backward has ended, one that was begun by nobody's walk: run what is pending, if `runs`. Here loops turn."""
+    if runs:
+        flush("backward ended")
     tiers.turned(local.recorder)
 
 

@@ -172,8 +172,8 @@ def grad(
     keeping.fix(freed)
     if materialize_grads:
         found = _materialized(found, wanted, create_graph)
-    if local.recorder.walking is None and (not create_graph or engine.chain_ended()):
-        engine.end_of_walk()
+    if local.recorder.walking is None:
+        engine.end_of_walk(not create_graph or engine.chain_ended())
     return dict(zip(inputs, found, strict=True)) if type(inputs) is dict else found
 
 
