@@ -6,6 +6,7 @@ type and words. The warnings and the error that ends a program are seen too. `so
 """
 
 import contextlib
+import importlib
 import operator
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -18,6 +19,11 @@ import funcgrad.torch as ours
 
 try:
     import torch as theirs
+
+    with warnings.catch_warnings():
+        # It is loaded with the first derivative in forward mode, and uses what PyTorch deprecates.
+        warnings.simplefilter("ignore")
+        importlib.import_module("torch._decomp.decompositions_for_jvp")
 except ImportError:
 
     class _Missing:
