@@ -150,3 +150,18 @@ def test_a_long_sum_is_as_exact_as_xlas():
     x = RNG.random((200_000, 2)).astype(np.float32)
     kernel, _ = both(lambda x: x.sum(0), x)
     np.testing.assert_allclose(kernel(x), x.astype(np.float64).sum(0), rtol=2e-7)
+
+
+def test_a_part_does_not_keep_the_whole_alive():
+    whole = np.zeros((100, 100), np.float32)
+    for function in (
+        lambda x: x[0],
+        lambda x: x[:, ::50],
+        lambda x: lax.dynamic_slice(x, (3, 4), (2, 2)).T.reshape(4),
+        lambda x: jnp.split(x, [1, 2])[0],
+        lambda x: x[jnp.array([1, 2])],
+    ):
+        (part,) = jax.tree.leaves(both(function, whole)[0](whole))
+        while part.base is not None:
+            part = part.base
+        assert part.size < whole.size

@@ -52,16 +52,20 @@ def _(source: Any, equation: Any) -> None:
     starts, limits = equation.params["start_indices"], equation.params["limit_indices"]
     strides = equation.params["strides"] or (1,) * len(starts)
     cuts = [f"{a}:{b}:{c}" for a, b, c in zip(starts, limits, strides, strict=True)]
-    source.assign(equation, f"{x}[{', '.join(cuts)}]" if cuts else x)
+    whole = equation.outvars[0].aval.shape == equation.invars[0].aval.shape
+    source.assign(
+        equation, x if whole and set(strides) <= {1} else f"{x}[{', '.join(cuts)}].copy()"
+    )
 
 
+# A part is copied: as a view it would keep the whole alive.
 @rule("split")
 def _(source: Any, equation: Any) -> None:
     (x,) = source.arrays(equation.invars)
     axis, start = equation.params["axis"], 0
     for made, size in zip(equation.outvars, equation.params["sizes"], strict=True):
         cuts = ":, " * axis + f"{start}:{start + size}"
-        source.assign_one(made, f"{x}[{cuts}]")
+        source.assign_one(made, f"{x}[{cuts}].copy()")
         start += size
 
 
@@ -70,7 +74,7 @@ def _(source: Any, equation: Any) -> None:
     x, *starts = source.arrays(equation.invars)
     source.scope.setdefault("windowed", windowed)
     sizes, shape = equation.params["slice_sizes"], equation.invars[0].aval.shape
-    source.assign(equation, f"{x}[windowed({shape}, {sizes}, {', '.join(starts)})]")
+    source.assign(equation, f"{x}[windowed({shape}, {sizes}, {', '.join(starts)})].copy()")
 
 
 @rule("dynamic_update_slice")
