@@ -25,7 +25,8 @@ def public_modules():
 
 
 def public(names):
-    return {name for name in names if not name.startswith("_")}
+    # pytest leaves names such as "@pytest_ar" in the modules whose assertions it rewrites.
+    return {name for name in names if name.isidentifier() and not name.startswith("_")}
 
 
 def defined(path):

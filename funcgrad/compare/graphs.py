@@ -41,7 +41,7 @@ def draw(thing: Any, *args: Any, **names: Any) -> Drawing:
       subgraph cluster_0 {
         label="loss"
         n0_0 [label="SumBackward0", fillcolor="#d98a7e"]
-        n0_1 [label="MulBackward0", fillcolor="#e0b15a"]
+        n0_1 [label="MulBackward0\\nsaved other []", fillcolor="#e0b15a"]
         n0_2 [label="w\\n[2]", fillcolor="white", shape=ellipse]
         n0_1 -> n0_0
         n0_2 -> n0_1

@@ -238,7 +238,8 @@ def register_multi_grad_hook(
     if mode == "any":
         given = [(tensor, node) for tensor, node in given if node is not None]
     nodes = [node for _, node in given]
-    assert all(node is not None for node in nodes), "Expected gradient function to be set"
+    if any(node is None for node in nodes):
+        raise AssertionError("Expected gradient function to be set")
     # The present walk, and the gradients seen in it.
     walks: dict[int, list[Any]] = {}
 
