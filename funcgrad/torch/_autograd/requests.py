@@ -83,7 +83,8 @@ def cotangents_of(
         if isinstance(root, GradientEdge):
             node: Any = root.node
             of = node._input_metadata[root.output_nr]
-        assert isinstance(of, Tensor) or of is not root, _TENSOR
+        if not isinstance(of, Tensor) and of is root:
+            raise AssertionError(_TENSOR)
         if isinstance(cotangent, Tensor):
             _check_fits(roots, cotangents, root, cotangent, of, batched)
             found.append(cotangent)
