@@ -7,7 +7,6 @@ that repeats is recorded instead (`trace`) once `tiers` finds that this pays.
 from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from functools import partial
-from math import prod
 from typing import Any, Protocol
 
 import jax
@@ -32,9 +31,9 @@ from funcgrad.strictness import lenient
 Result = tuple[Value, GraphNode | None, int]
 
 
-# About what a compiled program saves: for each call, since its walk is repeated from memory; for each element read or written
-# between ops; and for each kernel of XLA's.
-CALL_SECONDS, ELEMENT_SECONDS, DISPATCH_SECONDS = 3e-6, 0.7e-9, 15e-6
+# About the seconds that a compiled program saves for each call, since its walk is repeated from memory, and for each kernel
+# of XLA's.
+CALL_SECONDS, DISPATCH_SECONDS = 3e-6, 30e-6
 
 
 class Trail(Protocol):
@@ -87,8 +86,7 @@ class Call:
         self.kernel: Callable[..., Any] = kernel or partial(_on_xla, op.kernel)
         self.gain = DISPATCH_SECONDS
         if kernel is not None:
-            elements = sum(prod(aval.shape) for aval in (*avals, *self.avals))
-            self.gain = CALL_SECONDS + ELEMENT_SECONDS * elements * kernel.fuses
+            self.gain = CALL_SECONDS + kernel.gain
 
 
 def _on_xla(kernel: Callable[..., Any], *arrays: Any) -> Any:

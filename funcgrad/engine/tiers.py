@@ -16,9 +16,9 @@ from funcgrad.engine.programs import Program
 from funcgrad.engine.recording import LONGEST_TURN, Recorder, Trace, starts_eager
 from funcgrad.engine.settings import settings
 
-# A turn is recorded only where a compiled program may save so much of its time. Products of matrices take as long in a
-# program; what it saves is the walk, and the memory traffic between elementwise ops.
-GAIN = 0.2
+# A compiled program is expected to save at least and at most so much of a turn's time. Products of matrices take as long in
+# a program; what it saves is the walk, and the memory traffic between elementwise ops.
+LEAST, MOST = 0.05, 0.8
 # A loop is expected to go on for as long as it has run. Compiling takes a core from it meanwhile, and counts so much.
 WEIGHT = 4.0
 # So many turns of each kind are recorded, so that their program is seen to come back; and so many are timed.
@@ -52,8 +52,8 @@ class Turn:
 
     def pays(self) -> bool:
         """Whether compiling it is likely to pay, if it goes on for as long as it has run; else it is looked at again later."""
-        share = min(self.gain / median(self.seconds), 0.8)
-        wanted = WEIGHT * self.price / share if share > GAIN else 4 * self.spent
+        share = min(max(self.gain / median(self.seconds), LEAST), MOST)
+        wanted = WEIGHT * self.price / share
         if self.spent >= wanted:
             return True
         self.due = wanted

@@ -104,6 +104,9 @@ CASES = {
     "float64 stays": (lambda x: (x @ x.T, x.sum(), jnp.tanh(x)), D),
     "the same along an axis": (lambda x: (jnp.ones_like(x) * x[:1] + x[:, :1], x[:1] * 2), F),
     "of numbers without dimensions": (lambda x: (x * 2 + 1).reshape(1, 1), np.float32(3)),
+    "a loop over steps": (lambda x, v: lax.scan(lambda c, a: (c * a, (c, a @ v)), x[0], x), F, V),
+    "a loop backwards, of one result": (lambda x: lax.scan(lambda c, a: (c + a, None), x[0], x, reverse=True)[0], F),  # fmt: skip
+    "gradient of a loop": (jax.grad(lambda x: lax.scan(lambda c, a: (jnp.tanh(c + a), c), x[0], x)[1].sum()), F),  # fmt: skip
     "an argument itself": (lambda x, y: (x, y), F, V),
 }
 
@@ -138,9 +141,10 @@ def test_a_kernel_gives_what_xla_gives(case):
         (lambda x: x.sum(), F.astype(np.float16)),
         (lambda x: x * 2, jnp.asarray(F, jnp.bfloat16)),
         (lambda x: lax.while_loop(lambda y: y.sum() < 100, lambda y: y * 2, jnp.abs(x)), F),
+        (lambda x: lax.scan(lambda c, _: (c + 1, None), x, None, 100_000)[0], F),
         (lambda x: jnp.linalg.inv(x @ x.T + jnp.eye(4)), F),
     ],
-    ids=["complex numbers", "half precision", "bfloat16", "a loop", "a factorisation"],
+    ids=["complex numbers", "half precision", "bfloat16", "a loop", "many steps", "a factorisation"],
 )
 def test_what_numpy_does_not_compute_as_xla_does_is_left_to_xla(function, array):
     assert numpy_kernel(with_wide_types(jax.make_jaxpr(function), array)) is None

@@ -1,0 +1,66 @@
+"""Loops over the steps of a sequence: `lax.scan` as a loop of Python around the kernel of one step."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from funcgrad.engine.kernels.source import Written
+from funcgrad.engine.kernels.table import NoRuleError, number, rule
+
+# A step in Python takes some microseconds. For a loop of more steps it pays to compile.
+MOST_STEPS = 1000
+
+
+@rule("scan")
+def _(source: Any, equation: Any) -> None:
+    params = equation.params
+    body, length, constants, carried = (
+        params[name] for name in ("jaxpr", "length", "num_consts", "num_carry")
+    )
+    if any(each.primitive.name == "scan" for each in body.jaxpr.eqns):
+        raise NoRuleError
+    written = Written.of(body)
+    if written is None:
+        raise NoRuleError
+
+    def step(lengths: dict[str, Any]) -> Any:
+        kernel = written.kernel(lengths)
+        if kernel is None or number(length, lengths) > MOST_STEPS:
+            raise NoRuleError
+        return kernel
+
+    called = source.constant_later(step)
+    given = source.arrays(equation.invars)
+    state = constants + carried
+    kinds = [(each.aval.shape, each.aval.dtype) for each in equation.outvars[carried:]]
+    stacked = ", ".join(
+        f"{source.function(np.empty)}({shape}, {source.constant(dtype)})" for shape, dtype in kinds
+    )
+    made = source.line(
+        f"{source.function(scanned)}({called}, {length}, {params['reverse']}, [{', '.join(given[:constants])}], "
+        f"[{', '.join(given[constants:state])}], [{', '.join(given[state:])}], [{stacked}])"
+    )
+    for k, variable in enumerate(equation.outvars):
+        source.assign_one(variable, f"{made}[{k}]")
+
+
+def scanned(
+    step: Callable[..., Any],
+    length: int,
+    reverse: bool,
+    constants: Sequence[Any],
+    state: list[Any],
+    sequences: Sequence[Any],
+    stacked: list[Any],
+) -> list[Any]:
+    """`lax.scan`: the last state, and what each step gives, written into the arrays of `stacked`."""
+    carried = len(state)
+    for k in reversed(range(length)) if reverse else range(length):
+        made = step(*constants, *state, *[each[k] for each in sequences])
+        if carried + len(stacked) == 1:
+            made = (made,)
+        state = made[:carried]
+        for whole, part in zip(stacked, made[carried:], strict=True):
+            whole[k] = part
+    return [*state, *stacked]
