@@ -57,6 +57,28 @@ def lesson(torch: Any, rows: int, columns: int, rate: float | None = None) -> Ru
     return run
 
 
+def watched(torch: Any, rows: int = 100, columns: int = 10) -> Run:
+    """The lesson's step under a rate that decays, with a look at the loss in every step."""
+    torch.manual_seed(0)
+    x = torch.rand(rows, columns)
+    y_true = torch.rand(rows)
+    w = torch.rand(columns, requires_grad=True)
+    done = 0
+
+    def run(iterations: int) -> Any:
+        nonlocal done
+        losses = []
+        for done in range(done + 1, done + 1 + iterations):
+            loss = ((x @ w - y_true) ** 2).mean()
+            loss.backward()
+            w.data -= 0.1 / (1 + 0.001 * done) * w.grad
+            w.grad = None
+            losses.append(loss.item())
+        return losses
+
+    return run
+
+
 def perceptron(torch: Any) -> Run:
     """Two layers, 64-100-10, batch 64, stochastic gradient descent written by hand."""
     torch.manual_seed(0)
@@ -141,6 +163,75 @@ def gradient_of_gradient(torch: Any, levels: int = 3, length: int = 1000) -> Run
     return run
 
 
+def trained(torch: Any, model: Any, optimizer: Any, loss_function: Any, x: Any, y: Any) -> Run:
+    """The loop that everybody writes around a module and an optimizer."""
+
+    def run(iterations: int) -> Any:
+        for _ in range(iterations):
+            optimizer.zero_grad()
+            loss = loss_function(model(x), y)
+            loss.backward()
+            optimizer.step()
+        return loss.item()
+
+    return run
+
+
+def logistic(torch: Any) -> Run:
+    """Logistic regression by `nn.Linear` and `optim.SGD`, 100x10."""
+    torch.manual_seed(0)
+    x = torch.rand(100, 10)
+    y = (x.sum(1, keepdim=True) > 5).float()
+    model = torch.nn.Sequential(torch.nn.Linear(10, 1), torch.nn.Sigmoid())
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    return trained(torch, model, optimizer, torch.nn.BCELoss(), x, y)
+
+
+def perceptron_of_modules(torch: Any) -> Run:
+    """Two layers, 64-100-10, batch 64, by `nn` and `optim.Adam`."""
+    torch.manual_seed(0)
+    nn = torch.nn
+    x, y = torch.rand(64, 64), torch.rand(64, 10)
+    model = nn.Sequential(nn.Linear(64, 100), nn.ReLU(), nn.Linear(100, 10))
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    return trained(torch, model, optimizer, nn.MSELoss(), x, y)
+
+
+def convolutions(torch: Any) -> Run:
+    """A small convolutional network, batch 32, 28x28, two convolutions."""
+    torch.manual_seed(0)
+    nn = torch.nn
+    x, y = torch.rand(32, 1, 28, 28), torch.arange(32) % 10
+    model = nn.Sequential(
+        *(nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Conv2d(8, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Flatten(), nn.Linear(16 * 7 * 7, 10)),
+    )
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+    return trained(torch, model, optimizer, nn.CrossEntropyLoss(), x, y)
+
+
+def recurrent(torch: Any) -> Run:
+    """An LSTM with 32 hidden units over 50 steps, batch 16."""
+    torch.manual_seed(0)
+    nn = torch.nn
+    x, y = torch.rand(16, 50, 8), torch.rand(16, 1)
+
+    class Model(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.lstm = nn.LSTM(8, 32, batch_first=True)
+            self.head = nn.Linear(32, 1)
+
+        def forward(self, x: Any) -> Any:
+            states, _ = self.lstm(x)
+            return self.head(states[:, -1])
+
+    model = Model()
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    return trained(torch, model, optimizer, nn.MSELoss(), x, y)
+
+
 class Case(NamedTuple):
     """A row of the table.
 
@@ -162,9 +253,14 @@ class Case(NamedTuple):
 CASES = (
     Case("lesson's step, 2x2", lambda torch: lesson(torch, 2, 2), 0.7, 200, 2000),
     Case("lesson's step, 1,000x10", lambda torch: lesson(torch, 1000, 10, 0.01), 0.7, 200, 2000),
-    Case("lesson's step, 100,000x100", lambda torch: lesson(torch, 100_000, 100, 0.01), 0.6, 3, 30),
+    Case("lesson's step, 100,000x100", lambda torch: lesson(torch, 100_000, 100, 0.01), 0.7, 3, 30),
+    Case("loss looked at, rate decays, 100x10", watched, 0.7, 200, 2000),
     Case("perceptron 64-100-10, batch 64", perceptron, 0.7, 50, 1200),
-    Case("graph that differs every iteration", changing_graph, 3.0, 20, 60),
-    Case("chain of 10,000 ops", chain, 2.0, 1, 4),
-    Case("gradient of a gradient, 3 levels", gradient_of_gradient, 1.0, 20, 400),
+    Case("graph that differs every iteration", changing_graph, 1.0, 20, 60),
+    Case("chain of 10,000 ops", chain, 1.0, 1, 4),
+    Case("gradient of a gradient, 3 levels", gradient_of_gradient, 0.7, 20, 400),
+    Case("nn: logistic regression, SGD, 100x10", logistic, 0.8, 50, 1200),
+    Case("nn: perceptron 64-100-10, Adam", perceptron_of_modules, 0.8, 50, 1200),
+    Case("nn: two convolutions, 32x28x28", convolutions, 0.8, 5, 100),
+    Case("nn: LSTM, 50 steps, batch 16", recurrent, 0.8, 5, 100),
 )

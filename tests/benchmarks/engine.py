@@ -179,7 +179,7 @@ def compiled_step(seconds: float) -> str:
     """Time the lesson's step under `torch.compile` against the same step as a bare `jax.jit` function."""
     ours, bare = compiled_and_bare_steps()
     bare(200), ours(200)
-    return row(COMPILED, interleaved((bare,), ours, 200, seconds), 1.3)
+    return row(COMPILED, interleaved((bare,), ours, 200, seconds), 1.2)
 
 
 def compiled_and_bare_steps() -> tuple[Turn, Turn]:
