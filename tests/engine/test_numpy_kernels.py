@@ -105,9 +105,44 @@ CASES = {
     "the same along an axis": (lambda x: (jnp.ones_like(x) * x[:1] + x[:, :1], x[:1] * 2), F),
     "of numbers without dimensions": (lambda x: (x * 2 + 1).reshape(1, 1), np.float32(3)),
     "a loop over steps": (lambda x, v: lax.scan(lambda c, a: (c * a, (c, a @ v)), x[0], x), F, V),
-    "a loop backwards, of one result": (lambda x: lax.scan(lambda c, a: (c + a, None), x[0], x, reverse=True)[0], F),  # fmt: skip
-    "gradient of a loop": (jax.grad(lambda x: lax.scan(lambda c, a: (jnp.tanh(c + a), c), x[0], x)[1].sum()), F),  # fmt: skip
+    "a loop backwards, of one result": (
+        lambda x: lax.scan(lambda c, a: (c + a, None), x[0], x, reverse=True)[0],
+        F,
+    ),
+    "gradient of a loop": (
+        jax.grad(lambda x: lax.scan(lambda c, a: (jnp.tanh(c + a), c), x[0], x)[1].sum()),
+        F,
+    ),
     "an argument itself": (lambda x, y: (x, y), F, V),
+}
+
+
+IMAGES = RNG.normal(size=(2, 4, 6, 7))
+
+
+def convolution(channels, window, **facts):
+    """A convolution of the images to six channels, and its derivatives by images and weights."""
+    weights = RNG.normal(size=(6, channels, *window))
+    facts = {"window_strides": (1, 1), "padding": ((1, 1), (0, 2)), **facts}
+
+    def function(x, w):
+        made, pull = jax.vjp(
+            lambda x, w: lax.conv_general_dilated(x, w, precision="highest", **facts), x, w
+        )
+        return made, *pull(jnp.cos(made))
+
+    return function, IMAGES, weights
+
+
+CASES |= {
+    "convolution": convolution(4, (3, 2)),
+    "convolution in steps": convolution(4, (3, 2), window_strides=(2, 3)),
+    "convolution spread out": convolution(4, (2, 3), rhs_dilation=(2, 1), lhs_dilation=(1, 2)),
+    "convolution in groups": convolution(2, (3, 3), feature_group_count=2, window_strides=(2, 1)),
+    "convolution of single elements": convolution(2, (1, 1), feature_group_count=2),
+    "convolution by one large window": convolution(4, (7, 9)),
+    "convolution with rows cut off": convolution(4, (2, 2), padding=((-1, 0), (1, -2))),
+    "convolution of nothing": convolution(4, (3, 3), padding=((0, -6), (0, 0))),
 }
 
 
@@ -144,7 +179,14 @@ def test_a_kernel_gives_what_xla_gives(case):
         (lambda x: lax.scan(lambda c, _: (c + 1, None), x, None, 100_000)[0], F),
         (lambda x: jnp.linalg.inv(x @ x.T + jnp.eye(4)), F),
     ],
-    ids=["complex numbers", "half precision", "bfloat16", "a loop", "many steps", "a factorisation"],
+    ids=[
+        "complex numbers",
+        "half precision",
+        "bfloat16",
+        "a loop",
+        "many steps",
+        "a factorisation",
+    ],
 )
 def test_what_numpy_does_not_compute_as_xla_does_is_left_to_xla(function, array):
     assert numpy_kernel(with_wide_types(jax.make_jaxpr(function), array)) is None

@@ -1,7 +1,7 @@
 """Kernels of ops on a CPU: Python functions of NumPy calls, written from jaxprs (`source`) by a table (`table`)."""
 
 # These fill the table.
-from funcgrad.engine.kernels import elementwise, loops, places, shapes, sums  # noqa: F401
+from funcgrad.engine.kernels import convolution, elementwise, loops, places, shapes, sums  # noqa: F401
 from funcgrad.engine.kernels.source import Kernel, Written, equations, numpy_kernel
 from funcgrad.engine.kernels.table import DIMENSIONS
 

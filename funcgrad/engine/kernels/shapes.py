@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.engine.kernels.table import NoRuleError, number, rule
+from funcgrad.engine.kernels.table import number, rule
 
 
 @rule("broadcast_in_dim")
@@ -26,9 +26,10 @@ def _(source: Any, equation: Any) -> None:
 
 @rule("reshape", "squeeze", "expand_dims")
 def _(source: Any, equation: Any) -> None:
-    if equation.params.get("dimensions") is not None and equation.primitive.name == "reshape":
-        raise NoRuleError
     (x,) = source.arrays(equation.invars)
+    order = equation.params.get("dimensions")
+    if order is not None and equation.primitive.name == "reshape":
+        x = f"{x}.transpose({order})"
     source.assign(equation, f"{x}.reshape({equation.outvars[0].aval.shape})")
 
 
@@ -115,11 +116,14 @@ def _(source: Any, equation: Any) -> None:
 @rule("pad")
 def _(source: Any, equation: Any) -> None:
     x, value = source.arrays(equation.invars)
-    source.scope.setdefault("padded", padded)
     config, shape = (
         tuple(map(tuple, equation.params["padding_config"])),
         equation.outvars[0].aval.shape,
     )
+    if not any(each for axis in config for each in axis):
+        source.alias_name(equation.outvars[0], x)
+        return
+    source.scope.setdefault("padded", padded)
     source.assign(equation, f"padded({x}, {value}, {config}, {shape})")
 
 

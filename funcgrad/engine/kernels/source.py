@@ -64,7 +64,9 @@ def supported(dtype: Any) -> bool:
 # Seconds for a call of NumPy, and for an element that it reads or writes.
 CALL_SECONDS, ELEMENT_SECONDS = 0.5e-6, 0.7e-9
 # Primitives that take their time in one piece, which XLA would not fuse with others; and those that NumPy does in no time.
-_ALONE = frozenset({"dot_general", "sort", "gather", "cumsum", "cumprod", "cumlogsumexp"})
+_ALONE = frozenset(
+    {"conv_general_dilated", "dot_general", "sort", "gather", "cumsum", "cumprod", "cumlogsumexp"}
+)
 _VIEWS = frozenset({"broadcast_in_dim", "expand_dims", "reshape", "squeeze", "transpose"})
 
 
