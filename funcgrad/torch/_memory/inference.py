@@ -42,9 +42,14 @@ def version_of(storage: Storage) -> int:
     Raises:
         RuntimeError: the storage was made in inference mode.
     """
-    if isinstance(storage.counter, InferenceStorage):
+    if uncounted(storage):
         raise RuntimeError("Inference tensors do not track version counter.")
     return storage.version
+
+
+def uncounted(storage: Storage) -> bool:
+    """Whether writes to a storage are not counted. A tensor detached from one made in inference mode has a counter again."""
+    return type(storage.counter) is InferenceStorage
 
 
 def is_of_inference(storage: Storage) -> bool:

@@ -10,7 +10,7 @@ from funcgrad.engine.values import Indirect, Wrapped
 from funcgrad.torch._levels.refusals import check_not_batched, check_transformed
 from funcgrad.torch._levels.storages import rewritten, still_dual
 from funcgrad.torch._memory.inference import enabled as inferring
-from funcgrad.torch._memory.inference import is_of_inference
+from funcgrad.torch._memory.inference import uncounted
 from funcgrad.torch._memory.storages import ViewStorage, geometry_of, writing
 from funcgrad.torch._tensor.rebasing import rebase
 from funcgrad.torch._tensor.tensor import Tensor
@@ -143,7 +143,7 @@ def writable(target: Tensor, *others: Variable, repeats: bool = False, name: str
     """
     if local.recorder.watch is not None:
         local.recorder.watch.writes(target)
-    if is_of_inference(target._storage) and not inferring():
+    if uncounted(target._storage) and not inferring():
         raise RuntimeError(
             "Inplace update to inference tensor outside InferenceMode is not allowed.You can make a clone to get a "
             "normal tensor before doing inplace update.See https://github.com/pytorch/rfcs/pull/17 for more details."
