@@ -1,5 +1,7 @@
 """Fixtures that tests in several folders share."""
 
+import signal
+
 import hypothesis
 import pytest
 
@@ -24,3 +26,18 @@ def recorded():
 
     with engine.mode("recorded"):
         yield
+
+
+@pytest.fixture
+def settings_of_pytorch(torch):
+    """PyTorch's switches can be set. Its own test helpers forbid that for the rest of a process."""
+    with getattr(torch.backends, "__allow_nonbracketed_mutation")():
+        yield
+
+
+@pytest.fixture
+def interruptible():
+    """An interrupt raises KeyboardInterrupt, also in a process that a shell began in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

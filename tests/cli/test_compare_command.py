@@ -172,6 +172,7 @@ def test_help_names_every_choice(capsys):
     assert all(name in help_text for name in [*BACKENDS, *OPTIMIZERS, "float32", "float64"])
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_interrupt_ends_with_status_130_and_no_traceback(monkeypatch, capsys):
     def interrupted(problem):
         session = prepare_steps(problem)

@@ -138,10 +138,9 @@ def test_questions_about_devices_and_settings(text):
 MODULES = ("accelerator", "backends", "cpu", "cuda", "mps", "version", "xpu")
 
 
+@pytest.mark.usefixtures("settings_of_pytorch")
 def test_switches_can_be_set():
-    for torch in SIDES[
-        :1
-    ]:  # PyTorch's own test helpers forbid its switches for the rest of the process
+    for torch in SIDES:
         before = torch.backends.cudnn.benchmark
         torch.backends.cudnn.benchmark = True
         assert torch.backends.cudnn.benchmark is True

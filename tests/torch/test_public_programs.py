@@ -299,6 +299,7 @@ def printed(source, module):
 
 
 @pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning")
+@pytest.mark.usefixtures("settings_of_pytorch")
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_a_program_prints_the_same(name):
     before = theirs.get_num_threads()

@@ -18,6 +18,7 @@ Y = X.sum(axis=1)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows sends Ctrl-C to whole process groups")
+@pytest.mark.usefixtures("interruptible")
 def test_interrupt_ends_a_fit_of_many_minutes_with_the_piece_that_runs(monkeypatch):
     ended, under_way = [], threading.Event()
     took = Pace.took
