@@ -9,7 +9,7 @@ from funcgrad.engine import ops
 from funcgrad.engine.templates import pattern_of
 from funcgrad.engine.values import Aval
 
-LENGTHS = (5, 7, 1, 2, 3, 11, 0, 4, 9)
+LENGTHS = (5, 7, 1, 3, 0, 4)
 
 
 def data(*shape, seed=0):
