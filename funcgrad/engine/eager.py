@@ -20,6 +20,7 @@ from funcgrad.engine.threads import PerThread
 from funcgrad.engine.values import (
     NOWHERE,
     Aval,
+    Live,
     Value,
     Wrapped,
     host_of,
@@ -105,7 +106,9 @@ def array_of(value: Value, of_numpy: bool) -> Any:
     array = value.array
     if array is None or is_tracer(array) or isinstance(value, Wrapped):
         raise NotHereError
-    return host_of(value) if of_numpy else array
+    if of_numpy:
+        return host_of(value)
+    return array.copy() if type(value) is Live else array
 
 
 _NUMPY = frozenset({np.ndarray, *(np.dtype(kind).type for kind in "?bhilqBHILQefdFD")})
@@ -122,16 +125,18 @@ def call_one(trail: Trail, op: Op, a: Variable, given: Value, node: Any) -> Resu
         node: the argument's graph node if it wants a gradient.
     """
     key = (given.aval, node is None)
-    call = op.calls.get(key)
-    if call is None:
-        call = _made(op, key, (given.aval,), (node is not None,))
+    found = op.calls.get(key)
+    if found is None:
+        found = _made(op, key, (given.aval,), (node is not None,))
     array = given.array
     if type(array) not in _NUMPY or type(given) is not Value:
-        array = array_of(given, call.of_numpy)
-    trail.append(call)
-    made = _quiet.run(call.kernel, array) if call.of_numpy else call.kernel(array)
-    value = Value(made, call.avals[0])
-    rule = call.rule
+        if type(given) is Live:
+            return call(trail, op, (a,), (given,), (node,))
+        array = array_of(given, found.of_numpy)
+    trail.append(found)
+    made = _quiet.run(found.kernel, array) if found.of_numpy else found.kernel(array)
+    value = Value(made, found.avals[0])
+    rule = found.rule
     return value, None if rule is None else rule.make((a,), (given,), (node,), NOWHERE), 0
 
 
@@ -147,19 +152,23 @@ def call_two(
 ) -> Result:
     """Call an op that has two arguments and one result. Takes their values and nodes, as `call_one`."""
     key = (first.aval, first_node is None, second.aval, second_node is None)
-    call = op.calls.get(key)
-    if call is None:
+    found = op.calls.get(key)
+    if found is None:
         wants = (first_node is not None, second_node is not None)
-        call = _made(op, key, (first.aval, second.aval), wants)
+        found = _made(op, key, (first.aval, second.aval), wants)
     x, y = first.array, second.array
     if type(x) not in _NUMPY or type(first) is not Value:
-        x = array_of(first, call.of_numpy)
+        if type(first) is Live:
+            return call(trail, op, (a, b), (first, second), (first_node, second_node))
+        x = array_of(first, found.of_numpy)
     if type(y) not in _NUMPY or type(second) is not Value:
-        y = array_of(second, call.of_numpy)
-    trail.append(call)
-    made = _quiet.run(call.kernel, x, y) if call.of_numpy else call.kernel(x, y)
-    value = Value(made, call.avals[0])
-    rule = call.rule
+        if type(second) is Live:
+            return call(trail, op, (a, b), (first, second), (first_node, second_node))
+        y = array_of(second, found.of_numpy)
+    trail.append(found)
+    made = _quiet.run(found.kernel, x, y) if found.of_numpy else found.kernel(x, y)
+    value = Value(made, found.avals[0])
+    rule = found.rule
     if rule is None:
         return value, None, 0
     return value, rule.make((a, b), (first, second), (first_node, second_node), NOWHERE), 0
@@ -213,13 +222,23 @@ def _made(op: Op, key: Any, avals: tuple[Aval, ...], wants: tuple[bool, ...]) ->
 
 
 def _run(call: Call, values: Sequence[Value]) -> Any:
-    arrays = []
+    arrays, live = [], False
     for value in values:
         array = value.array
         if type(array) not in _NUMPY or type(value) is not Value:
             array = array_of(value, call.of_numpy)
+            live = live or type(value) is Live
         arrays.append(array)
-    return _computed(call, arrays)
+    outputs = _computed(call, arrays)
+    return _apart(outputs, arrays) if live and call.of_numpy else outputs
+
+
+def _apart(outputs: Any, arrays: Sequence[Any]) -> Any:
+    """Results in memory of their own: as views of shared memory they would change with it."""
+    if type(outputs) in (tuple, list):
+        return tuple([_apart(each, arrays) for each in outputs])
+    shared = any(np.may_share_memory(outputs, array) for array in arrays)
+    return outputs.copy() if shared else outputs
 
 
 def _computed(call: Call, arrays: Sequence[Any]) -> Any:

@@ -17,7 +17,15 @@ from funcgrad.engine.nodes import GraphNode, Leaf, Variable
 from funcgrad.engine.ops import Op, as_tuple
 from funcgrad.engine.recording import LEAF, MORE, NODE, Observer, Recorder, State, Trace, local
 from funcgrad.engine.settings import settings
-from funcgrad.engine.values import NOWHERE, Storage, Value, Wrapped, is_tracer, with_wide_types
+from funcgrad.engine.values import (
+    NOWHERE,
+    Live,
+    Storage,
+    Value,
+    Wrapped,
+    is_tracer,
+    with_wide_types,
+)
 
 
 class TracerFoundError(Exception):
@@ -217,7 +225,8 @@ def enter(recorder: Recorder, variable: Variable, value: Value) -> int:
     state = state.children.get(value.aval) or state.child(value.aval, State(state, value.aval))
     position = state.position
     log.append((state, array))
-    value.slot = (trace.token, position)
+    if type(value) is not Live:  # which the next op finds changed
+        value.slot = (trace.token, position)
     return position
 
 
@@ -314,8 +323,10 @@ def device_array(value: Value) -> Any:
     """
     array = compute(value)
     if isinstance(array, (np.ndarray, np.generic)):
-        value.host = array
-        array = value.array = placed(array, value.aval.device, copy=False)
+        made = placed(array, value.aval.device, copy=False)
+        if type(value) is not Live:
+            value.host, value.array = array, made
+        return made
     return array
 
 
@@ -342,4 +353,4 @@ def compute(value: Value) -> Any:
         else:
             programs.evaluate(trace, slot[1], value)
         array = value.array
-    return array
+    return array.copy() if type(value) is Live else array

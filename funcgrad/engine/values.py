@@ -118,6 +118,20 @@ def host_of(value: Value) -> Any:
         return host
 
 
+class Live(Value):
+    """The elements of memory that is shared with NumPy: whoever holds the array may change them.
+
+    The core computes with what is there. Whatever keeps the elements, or looks at them later, takes a copy.
+    """
+
+    __slots__ = ()
+
+
+def settled(value: Value) -> Value:
+    """A value that nothing changes: itself, or a copy of what is in shared memory now."""
+    return Value(value.array.copy(), value.aval) if type(value) is Live else value
+
+
 class Wrapped(Value):
     """A value inside a transformation of functions; see `levels`. It has no place in a trace, and stands for its own array.
 

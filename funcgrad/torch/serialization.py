@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad.engine import Storage, compute
+from funcgrad.engine.values import settled
 from funcgrad.torch._levels import refusals
 from funcgrad.torch._memory.storages import DataStorage, Reinterpreted, ViewStorage
 from funcgrad.torch._saving.reading import (
@@ -70,9 +71,9 @@ def _deepcopy(self: Tensor, memo: dict[int, Any]) -> Tensor:
     # in the copy, if one `deepcopy` copies them.
     memory = apart(self._storage).memory
     known = id(memory) in memo
-    copied = memo.setdefault(id(memory), Storage(memory.read()))
+    copied = memo.setdefault(id(memory), Storage(settled(memory.read())))
     if type(self._storage) is ViewStorage and type(self._storage.viewed) is Reinterpreted:
-        copied = Storage(self._storage.read())
+        copied = Storage(settled(self._storage.read()))
     elif type(self._storage) is ViewStorage:
         copied = ViewStorage(copied, DataStorage(copied), self._storage.geometry)
     elif known:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from funcgrad.engine import Value
-from funcgrad.engine.values import with_wide_types
+from funcgrad.engine.values import settled, with_wide_types
 from funcgrad.torch._memory.storages import DataStorage
 from funcgrad.torch._random.generator import Generator
 from funcgrad.torch._tensor.layout import is_tensor
@@ -114,7 +114,7 @@ class Objects:
         """Put these tensors into the objects. `number(new, old)` turns a stand-in tensor into a number, given the old one."""
         for tensor, given, grad in zip(self.tensors, tree["tensors"], tree["grads"], strict=True):
             storage = tensor._storage
-            storage.write(given._storage.read())
+            storage.write(settled(given._storage.read()))
             storage.version += 1
             tensor._grad = grad
         for optimizer, held in zip(self.optimizers, tree["optimizers"], strict=True):

@@ -17,7 +17,7 @@ from funcgrad.engine.levels import where
 from funcgrad.engine.recording import local
 from funcgrad.engine.trace import record
 from funcgrad.engine.unrolled import record_one, record_two
-from funcgrad.engine.values import Indirect
+from funcgrad.engine.values import Indirect, Live
 from funcgrad.torch._memory.bits import PUT_BACK, seen_op
 from funcgrad.torch._memory.constants import index_variable
 from funcgrad.torch._memory.geometry import Geometry, Sizes, contiguous
@@ -138,7 +138,7 @@ class Reinterpreted(Indirect):
     def read(self) -> Value:
         """The reinterpreted elements, in one dimension."""
         held = self.of.read()
-        if self.cached is None or self.cached[0] is not held:
+        if self.cached is None or self.cached[0] is not held or type(held) is Live:
             self.cached = held, record_one(seen_op(self.dtype), self.whole)[0]
         return self.cached[1]
 
@@ -245,7 +245,7 @@ class ViewStorage(Indirect):
                 return held
         else:
             held = source.value or source.read()
-        if cached is not None and cached[0] is held:
+        if cached is not None and cached[0] is held and type(held) is not Live:
             return cached[1]
         if local.recorder.levels:
             with where(held):

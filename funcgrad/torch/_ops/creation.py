@@ -14,6 +14,8 @@ from funcgrad.engine.values import Wrapped
 from funcgrad.torch._levels.batches import as_batched, drawn_for_batches, lifted, of_batches
 from funcgrad.torch._memory.formats import check_format, layout, memory_format, strided
 from funcgrad.torch._memory.geometry import Geometry
+from funcgrad.torch._memory.inference import enabled as inferring
+from funcgrad.torch._memory.sharing import memory_of
 from funcgrad.torch._memory.storages import view_of
 from funcgrad.torch._ops.conversions import to
 from funcgrad.torch._ops.elements import elements
@@ -22,13 +24,14 @@ from funcgrad.torch._random import distributions
 from funcgrad.torch._random.generator import Generator, default_generator
 from funcgrad.torch._tensor.operands import NUMBERS, in_format
 from funcgrad.torch._tensor.registry import publish_all
-from funcgrad.torch._tensor.tensor import Tensor, place, tensor_of
+from funcgrad.torch._tensor.tensor import Tensor, place, tensor_of, without_history
 from funcgrad.torch._types.devices import device
 from funcgrad.torch._types.dtypes import (
     C_NAMES,
     as_dtype,
     bool_,
     dtype,
+    from_numpy_dtype,
     get_default_dtype,
     int64,
     scalar_category_dtype,
@@ -364,7 +367,7 @@ def tensor(
         pin_memory: not available.
 
     Raises:
-        ValueError: the nested sequences are ragged, or an integer has more than 64 bits.
+        ValueError: the nested sequences are ragged, an integer has more than 64 bits, or an array's stride is negative.
         TypeError: an element is not a number.
         RuntimeError: the dtype cannot hold an element, or nothing says what it is; a gradient is asked for and the dtype has none.
 
@@ -387,14 +390,41 @@ def tensor(
             copied = copied.clone() if wanted is None else to(copied, wanted)
             return copied.requires_grad_() if requires_grad else copied
         data = data._array()
+    elif isinstance(data, np.ndarray):
+        _check_strides(data)
     return _wrap(elements(data, wanted), device, requires_grad)
 
 
+def _check_strides(array: np.ndarray) -> None:
+    if any(step < 0 for step in array.strides):
+        raise ValueError(
+            "At least one stride in the given numpy array is negative, and tensors with negative strides are not "
+            "currently supported. (You can probably work around this by making a copy of your array  with array.copy().) "
+        )
+
+
+def _sharing(data: Any, wanted: Any, where: Where) -> Tensor | None:
+    """A tensor in the memory of a NumPy array; None where only a copy gives the dtype and device asked for."""
+    if not isinstance(data, np.ndarray) or inferring():
+        return None
+    kind = from_numpy_dtype(data.dtype)
+    _check_strides(data)
+    if wanted not in (None, kind) or (where is not None and device(where).type != "cpu"):
+        return None
+    memory = memory_of(data)
+    return None if memory is None else without_history(memory)
+
+
 def as_tensor(data: Any, *, dtype: Any = None, device: Where = None) -> Tensor:
-    """`data` itself if it is already a tensor of this dtype and device, else a tensor made of it."""
+    """`data` itself if it is already a tensor of this dtype and device, else a tensor made of it.
+
+    The tensor of a NumPy array of this dtype shares its memory, as that of `from_numpy`.
+    """
     if isinstance(data, Tensor):
         return to(data, dtype=dtype, device=device)
-    return tensor(data, dtype=dtype, device=device)
+    wanted = None if dtype is None else as_dtype(dtype, "as_tensor")
+    made = _sharing(data, wanted, device)
+    return tensor(data, dtype=dtype, device=device) if made is None else made
 
 
 def asarray(
@@ -407,10 +437,16 @@ def asarray(
 ) -> Tensor:
     """`obj` itself if it is a tensor of this dtype and device and `copy` is not set, else a tensor made of it.
 
+    The tensor of a NumPy array of this dtype shares its memory, unless `copy` is set.
+
     Raises:
         ValueError: a copy is forbidden and necessary.
     """
     if not isinstance(obj, Tensor):
+        wanted = None if dtype is None else as_dtype(dtype, "asarray")
+        made = None if copy else _sharing(obj, wanted, device)
+        if made is not None:
+            return made.requires_grad_() if requires_grad else made
         if copy is False:
             raise ValueError("can't alias arbitrary sequence into a tensor.")
         return tensor(obj, dtype=dtype, device=device, requires_grad=requires_grad)
@@ -423,14 +459,26 @@ def asarray(
 
 
 def from_numpy(ndarray: np.ndarray, /) -> Tensor:
-    """A copy of a NumPy array as a tensor. PyTorch shares the memory; JAX's arrays are immutable, so here it is a copy.
+    """A tensor in the memory of a NumPy array: what is written to one is seen in the other.
+
+    A read-only array is copied, and so is every array where tensors are not in the CPU's memory.
 
     Raises:
         TypeError: `ndarray` is not a NumPy array, or PyTorch does not have its dtype.
+        ValueError: a stride is negative.
+
+    >>> import numpy as np
+    >>> import funcgrad.torch as torch
+    >>> a = np.ones(2)
+    >>> t = torch.from_numpy(a)
+    >>> a[0] = 5
+    >>> t
+    tensor([5., 1.], dtype=torch.float64)
     """
     if not isinstance(ndarray, np.ndarray):
         raise TypeError(f"expected np.ndarray (got {kind_of(ndarray)})")
-    return tensor(ndarray)
+    made = _sharing(ndarray, None, None)
+    return tensor(ndarray) if made is None else made
 
 
 def from_dlpack(ext_tensor: Any) -> Tensor:

@@ -16,6 +16,7 @@ from funcgrad.engine.values import Wrapped, is_tracer
 from funcgrad.torch._levels import refusals
 from funcgrad.torch._levels.storages import DetachedStorage, is_dual, is_transformed
 from funcgrad.torch._memory import inference
+from funcgrad.torch._memory.sharing import share
 from funcgrad.torch._memory.storages import (
     DataStorage,
     ViewStorage,
@@ -388,7 +389,10 @@ class Tensor(Variable):
         return device_array(self._storage.read())
 
     def numpy(self, *, force: bool = False) -> np.ndarray:
-        """The elements as a NumPy array, read-only.
+        """The elements as a NumPy array in the tensor's own memory: what is written to one is seen in the other.
+
+        The array is a read-only copy where the elements are not in memory that NumPy could share: on other devices, in
+        a function that is being compiled, and of tensors made in inference mode.
 
         Raises:
             RuntimeError: the tensor requires grad, grad mode is on, and `force` is not set.
@@ -400,6 +404,9 @@ class Tensor(Variable):
         array = self._array()
         if is_transformed(array):
             raise RuntimeError(refusals.NO_STORAGE)
+        shared = share(self._storage)
+        if shared is not None:
+            return shared
         elements = np.asarray(concrete(array, refusals.NO_STORAGE)).view()
         elements.flags.writeable = False
         return elements

@@ -22,6 +22,7 @@ from funcgrad.engine import (
 )
 from funcgrad.engine.levels import where
 from funcgrad.engine.nodes import next_sequence
+from funcgrad.engine.values import settled
 from funcgrad.torch._levels.refusals import REQUIRES_GRAD
 from funcgrad.torch._memory import geometry as geometries
 from funcgrad.torch._memory import inference
@@ -379,7 +380,7 @@ def as_it_was(target: Variable) -> Variable:
     """
     if local.recorder.observer is None:
         return target
-    return Variable(Storage(target._storage.read()), *target._edge())
+    return Variable(Storage(settled(target._storage.read())), *target._edge())
 
 
 def keep_apart(node: Any) -> None:

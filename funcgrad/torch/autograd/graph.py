@@ -7,6 +7,7 @@ from typing import Any
 
 from funcgrad.engine import GraphNode, local
 from funcgrad.engine.threads import PerThread
+from funcgrad.engine.values import settled
 from funcgrad.torch._autograd import hooks
 from funcgrad.torch._autograd.edges import GradientEdge, Node, NodeFace
 from funcgrad.torch._autograd.hooks import RemovableHandle
@@ -192,7 +193,7 @@ def allow_mutation_on_saved_tensors() -> Iterator[_Mutable]:
         return kept
 
     # Values never change: a tensor of the value keeps the saved elements, even after writes to the memory.
-    with saved_tensors_hooks(lambda tensor: tensor_of(tensor._storage.read()), unpack):
+    with saved_tensors_hooks(lambda tensor: tensor_of(settled(tensor._storage.read())), unpack):
         _allowed.on = True
         try:
             yield block

@@ -14,7 +14,7 @@ import numpy as np
 
 from funcgrad.engine import Aval, Op, Storage, Value, Variable, grad_mode, local, record
 from funcgrad.engine.ops import zeros_like
-from funcgrad.engine.values import is_tracer, with_wide_types
+from funcgrad.engine.values import is_tracer, settled, with_wide_types
 from funcgrad.torch._tensor.in_place import writable, write
 from funcgrad.torch._tensor.operands import number
 from funcgrad.torch._tensor.tensor import Tensor, tensor_of
@@ -276,7 +276,7 @@ def change(op: Op, parameter: Tensor, grad: Tensor, buffers: list[Tensor], numbe
         before = parameter._storage.read()
         if local.recorder.grad_enabled:
             # What the way back needs is what they are now, whatever is written to them.
-            given = [Variable(Storage(t._storage.read()), *t._edge()) for t in given]
+            given = [Variable(Storage(settled(t._storage.read())), *t._edge()) for t in given]
         results = record(op, [*given, *constants])
         first, *others = results if buffers else [results]
         # Several threads may train the same parameters, each with an optimizer of its own.
