@@ -35,6 +35,7 @@ ELEMENTWISE: dict[str, Callable[..., Any]] = {
     "le": np.less_equal,
     "log": np.log,
     "log1p": np.log1p,
+    "log2": np.log2,
     "lt": np.less,
     "max": np.maximum,
     "min": np.minimum,
@@ -130,6 +131,11 @@ def logistic(x: Any) -> Any:
     """The logistic function."""
     one = x.dtype.type(1)
     return one / (one + np.exp(-x))
+
+
+@rule("one_minus_square")
+def _(source: Any, equation: Any) -> None:
+    source.elementwise(equation, lambda x: (x.dtype.type(1) + x) * (x.dtype.type(1) - x))
 
 
 @rule("rsqrt")

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from jax.extend.core import ClosedJaxpr
 
 from funcgrad.engine.kernels.source import Written
 from funcgrad.engine.kernels.table import NoRuleError, number, rule
@@ -15,12 +16,12 @@ MOST_STEPS = 1000
 @rule("scan")
 def _(source: Any, equation: Any) -> None:
     params = equation.params
-    body, length, constants, carried = (
-        params[name] for name in ("jaxpr", "length", "num_consts", "num_carry")
-    )
-    if any(each.primitive.name == "scan" for each in body.jaxpr.eqns):
+    body, length = params["jaxpr"], params["length"]
+    constants, carried = counts(params)
+    closed = ClosedJaxpr(getattr(body, "jaxpr", body), getattr(body, "consts", ()))
+    if any(each.primitive.name == "scan" for each in closed.jaxpr.eqns):
         raise NoRuleError
-    written = Written.of(body)
+    written = Written.of(closed)
     if written is None:
         raise NoRuleError
 
@@ -43,6 +44,14 @@ def _(source: Any, equation: Any) -> None:
     )
     for k, variable in enumerate(equation.outvars):
         source.assign_one(variable, f"{made}[{k}]")
+
+
+def counts(params: dict[str, Any]) -> tuple[int, int]:
+    """How many of a loop's arguments are constants, and how many are its state."""
+    if "num_consts" in params:
+        return params["num_consts"], params["num_carry"]
+    constants, state, _ = params["ft_in"].unpack()  # since JAX 0.11
+    return len(constants), len(state)
 
 
 def scanned(
