@@ -139,7 +139,9 @@ def _batch_norm(
             if old is not None and input.numel():
                 writable(old)
                 kind = np.dtype(np.float64 if old.dtype.itemsize == 8 else np.float32)
-                part = stored_number(plain_number(momentum, "batch_norm", "momentum", 7, "float"), Aval((), kind))
+                part = stored_number(
+                    plain_number(momentum, "batch_norm", "momentum", 7, "float"), Aval((), kind)
+                )
                 in_place(_MOVE, old, new.detach(), part)
     return found.output
 
