@@ -195,12 +195,12 @@ def accumulated(leaf: Tensor) -> None:
     """Call the post-accumulate hooks of a leaf.
 
     Raises:
-        TypeError: a hook returned something other than None.
+        TypeError, RuntimeError: a hook returned something other than None or the leaf.
     """
     for hook in list((leaf._post_accumulate or {}).values()):
         result = hook(leaf)
-        if result is not None:
-            raise TypeError(f"expected Variable, but hook returned '{type(result).__name__}'")
+        if result is not None and _replacement(hook, result, leaf) is not leaf:
+            raise RuntimeError("Tensor post accumulate grad hooks should return None.")
 
 
 # -- on nodes ---------------------------------------------------------------------------------------------------------

@@ -29,6 +29,7 @@ from funcgrad.torch._ops.row import (
     op,
     wrapped_dims,
 )
+from funcgrad.torch._tensor.operands import plain_number
 from funcgrad.torch._tensor.registry import FUNCTIONS, publish
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch._types.dtypes import dtype
@@ -347,6 +348,7 @@ def norm(
         )
     if dtype is not None:
         input = to(input, dtype=dtype)
+    p = plain_number(p, "linalg_vector_norm", "ord", 2)
     order = 2.0 if p in ("fro", None) else float(p)
     if order == 0 and input.requires_grad and local.recorder.grad_enabled:
         result = _norm(input.detach(), order, dim, keepdim)

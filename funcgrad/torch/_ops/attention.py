@@ -12,6 +12,7 @@ from funcgrad.torch._ops.linear import linear
 from funcgrad.torch._ops.matmul import matmul
 from funcgrad.torch._ops.padding import pad
 from funcgrad.torch._ops.row import Array, Operand, op
+from funcgrad.torch._tensor.operands import plain_number
 from funcgrad.torch._tensor.registry import FUNCTIONS
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch._types.dtypes import bool_, kernel_name
@@ -125,6 +126,7 @@ def scaled_dot_product_attention(
              [1., 1., 1.]]])
     """
     _check(query, key, value, attn_mask, is_causal)
+    scale = plain_number(scale, "scaled_dot_product_attention", "scale", kind="float")
     factor = 1 / math.sqrt(query.shape[-1]) if scale is None else float(scale)
     facts = (bool(is_causal), factor, bool(enable_gqa))
     alike = len({each.shape[-1] for each in (query, key, value)}) == 1

@@ -22,7 +22,7 @@ from funcgrad.torch._ops.elements import elements
 from funcgrad.torch._ops.out import store
 from funcgrad.torch._random import distributions
 from funcgrad.torch._random.generator import Generator, default_generator
-from funcgrad.torch._tensor.operands import NUMBERS, in_format
+from funcgrad.torch._tensor.operands import NUMBERS, in_format, plain_number
 from funcgrad.torch._tensor.registry import publish_all
 from funcgrad.torch._tensor.tensor import Tensor, place, tensor_of, without_history
 from funcgrad.torch._types.devices import device
@@ -240,10 +240,9 @@ def _number(function: str, name: str, position: int, given: Any) -> Any:
     """A number, or the one element of a 0-d tensor.
 
     Raises:
-        TypeError: it is something else.
+        TypeError: it is something else, or the tensor requires grad.
     """
-    if isinstance(given, Tensor) and not given.ndim:
-        return given.item()
+    given = plain_number(given, function, name, position)
     if not isinstance(given, NUMBERS):
         raise TypeError(
             f"{function}(): argument '{name}' (position {position}) must be Number, not {kind_of(given)}"
@@ -433,11 +432,15 @@ def asarray(
     dtype: Any = None,
     device: Where = None,
     copy: bool | None = None,
-    requires_grad: bool = False,
+    requires_grad: bool | None = None,
 ) -> Tensor:
     """`obj` itself if it is a tensor of this dtype and device and `copy` is not set, else a tensor made of it.
 
-    The tensor of a NumPy array of this dtype shares its memory, unless `copy` is set.
+    Args:
+        obj: a tensor, an array or numbers. The tensor of a NumPy array of this dtype shares its memory.
+        dtype, device: of the result; None keeps them.
+        copy: True always copies, False never does.
+        requires_grad: None keeps the graph of a tensor; False cuts it.
 
     Raises:
         ValueError: a copy is forbidden and necessary.
@@ -453,9 +456,17 @@ def asarray(
     made = to(obj, dtype=dtype, device=device, copy=bool(copy))
     if copy is False and made is not obj:
         raise ValueError("can't alias tensor into another dtype or device; copy=False was given")
-    if made.requires_grad and not requires_grad:
-        made = made.detach()
-    return made.requires_grad_() if requires_grad else made
+    if requires_grad is None:
+        if obj.requires_grad:
+            warnings.warn(
+                "torch.asarray: unspecified requires_grad now defaults to obj.requires_grad instead of False. Pass "
+                "requires_grad=False explicitly to get the old behavior and silence this warning.",
+                stacklevel=2,
+            )
+        return made
+    if made.requires_grad and not requires_grad and not made.is_leaf:
+        return made.detach()
+    return made.requires_grad_(requires_grad)
 
 
 def from_numpy(ndarray: np.ndarray, /) -> Tensor:
@@ -673,6 +684,8 @@ def _spaced(
                 f"{function} only supports 0-dimensional start and end tensors, but got {name} with {each.ndim} "
                 "dimension(s)."
             )
+    # As in PyTorch, a bound may require grad, and gets none.
+    start, end = (each.detach() if isinstance(each, Tensor) else each for each in (start, end))
     start, end = _number(function, "start", 1, start), _number(function, "end", 2, end)
     count = integer(function, "steps", 3, steps)
     if count < 0:

@@ -17,7 +17,7 @@ from funcgrad.torch._ops.pooling import avg_pool2d, avg_pool3d
 from funcgrad.torch._ops.row import Array, Index, Operand, no_kernel, op
 from funcgrad.torch._ops.sizes import listed
 from funcgrad.torch._tensor.in_place import in_place, writable
-from funcgrad.torch._tensor.operands import stored_number
+from funcgrad.torch._tensor.operands import plain_number, stored_number
 from funcgrad.torch._tensor.registry import publish
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch._types.dtypes import bfloat16, float16, float32
@@ -132,14 +132,16 @@ def _batch_norm(
         bias=bias,
     )
     if not training:
-        return _of_running(input, weight, bias, running_mean, running_var, float(eps))
-    found = _of_batch(input, weight, bias, float(eps))
+        return _of_running(input, weight, bias, running_mean, running_var, eps)
+    found = _of_batch(input, weight, bias, eps)
     with grad_mode(False):
         for old, new in ((running_mean, found.mean), (running_var, found.variance)):
             if old is not None and input.numel():
                 writable(old)
                 kind = np.dtype(np.float64 if old.dtype.itemsize == 8 else np.float32)
-                part = stored_number(float(momentum), Aval((), kind))
+                part = stored_number(
+                    plain_number(momentum, "batch_norm", "momentum", 7, "float"), Aval((), kind)
+                )
                 in_place(_MOVE, old, new.detach(), part)
     return found.output
 
@@ -332,7 +334,7 @@ def layer_norm(
     """
     _check_layer("layer_norm", input, normalized_shape, weight, bias)
     _check_parameters(input, weight, bias)
-    return _layer_norm(input, weight, bias, len(normalized_shape), float(eps))
+    return _layer_norm(input, weight, bias, len(normalized_shape), eps)
 
 
 publish(layer_norm, method=False)
@@ -436,7 +438,7 @@ def _torch_group_norm(
                 f"shape {list(each.shape)} and input of shape {size}"
             )
     _check_parameters(input, weight, bias)
-    return _group_norm(input, weight, bias, int(num_groups), float(eps))
+    return _group_norm(input, weight, bias, int(num_groups), eps)
 
 
 publish(_torch_group_norm, "group_norm", method=False)

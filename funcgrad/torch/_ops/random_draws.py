@@ -11,7 +11,7 @@ from funcgrad.torch._ops.row import Array, Index, op
 from funcgrad.torch._ops.undifferentiable import without_derivative
 from funcgrad.torch._random import distributions
 from funcgrad.torch._random.generator import Generator, default_generator
-from funcgrad.torch._tensor.operands import check_broadcast
+from funcgrad.torch._tensor.operands import check_broadcast, plain_number
 from funcgrad.torch._tensor.registry import FUNCTIONS, METHODS, publish
 from funcgrad.torch._tensor.tensor import Tensor, concrete, place, tensor_of
 from funcgrad.torch._types.dtypes import as_dtype, get_default_dtype
@@ -131,6 +131,9 @@ def normal(
             (mean, std),
             lambda: normal(mean, std, size, generator=generator, dtype=dtype or out.dtype),
         )
+    if size is not None:
+        mean = plain_number(mean, "normal", "mean", 1, "float")
+        std = plain_number(std, "normal", "std", 2, "float")
     tensors = [each for each in (mean, std) if isinstance(each, Tensor)]
     if not isinstance(std, Tensor) and std < 0:
         raise RuntimeError(f"normal expects std >= 0.0, but found std {std:g}")

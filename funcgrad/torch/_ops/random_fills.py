@@ -16,6 +16,7 @@ from funcgrad.torch._random import distributions
 from funcgrad.torch._random.generator import Generator
 from funcgrad.torch._random.keys import drawn_from_key
 from funcgrad.torch._tensor.in_place import in_place, writable
+from funcgrad.torch._tensor.operands import plain_number
 from funcgrad.torch._tensor.registry import publish
 from funcgrad.torch._tensor.tensor import Tensor, concrete, place
 from funcgrad.torch._tensor.view import geometry
@@ -37,10 +38,9 @@ def _as(kind: type, name: str, argument: str, position: int, given: Any) -> Any:
     Raises:
         TypeError: it is none.
     """
-    if isinstance(given, Tensor) and not given.ndim:
-        given = given.item()
+    given = plain_number(given, f"{name}_", argument, position, kind.__name__)
     try:
-        if isinstance(given, (str, Tensor)):
+        if isinstance(given, str):
             raise TypeError
         return float(given) if kind is float else given.__index__()
     except (TypeError, AttributeError):

@@ -30,6 +30,7 @@ from funcgrad.torch._tensor.operands import (
     check_result_fits,
     compared_number,
     laid_out,
+    plain_number,
     promoted,
     stored_number,
 )
@@ -404,6 +405,8 @@ class Row:
                 values[k] = dims if first.ndim else None  # type: ignore[union-attr]
             elif role is Role.DTYPE:
                 values[k] = self.computed_dtype(first, value)  # type: ignore[arg-type]
+            elif isinstance(value, Tensor):
+                values[k] = plain_number(value, self.title, *self._named(k))
         if self.prepare is not None:
             values = self.prepare(*values) or values
         several = () if self.several is None else values[self.several]
@@ -426,6 +429,11 @@ class Row:
         inexact = found.is_floating_point or found.is_complex
         return found if inexact or self.dtype is PROMOTED else get_default_dtype()
 
+    def _named(self, k: int) -> tuple[str, int]:
+        """The name of an argument, and its position as errors give it."""
+        argument = self.arguments[k]
+        return argument.name, 0 if argument.keyword_only else k + 1
+
     def _check_tensors(self, values: list[Any]) -> None:
         for k, (argument, value) in enumerate(zip(self.arguments, values, strict=True)):
             role = argument.role
@@ -433,6 +441,8 @@ class Row:
                 fits = isinstance(value, Tensor) or (value is None and argument.default is None)
             elif role is Role.OPERAND:
                 fits = value is None or isinstance(value, (Tensor, *NUMBERS))
+            elif role is Role.FACTOR and isinstance(value, Tensor) and value.requires_grad:
+                plain_number(value, self.title, *self._named(k))
             else:
                 continue
             if not fits:

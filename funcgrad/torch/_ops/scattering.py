@@ -56,6 +56,8 @@ def reduced(
             )
         return made
     if reduce == "prod":
+        if jnp.issubdtype(input.dtype, jnp.inexact):
+            return _multiplied(input, places, source)
         return input.at[places].multiply(source)
     made = jax.lax.stop_gradient(
         input.at[places].max(source) if reduce == "amax" else input.at[places].min(source)
@@ -70,6 +72,27 @@ def reduced(
     still = jax.lax.stop_gradient
     along = (input - still(input)) * own / count
     return made + along.at[places].add((source - still(source)) * given / count[places])
+
+
+def _multiplied(input: Any, places: tuple[Any, ...], source: Any) -> Any:
+    """A copy of `input` with elements multiplied into it at places, of which several may be one.
+
+    JAX has no derivative of such a scatter, so the factors of a place are brought together and multiplied one by one.
+    """
+    count = input.size
+    of = jnp.ravel_multi_index(places, input.shape, mode="wrap").reshape(-1)
+    of = jnp.concatenate([jnp.arange(count, dtype=of.dtype), of])
+    order = jnp.argsort(of, stable=True)
+    factors = jnp.concatenate([input.reshape(-1), source.reshape(-1)])[order]
+    begins = jnp.diff(of[order], prepend=-1) != 0
+
+    def combined(before: Any, here: Any) -> Any:
+        (first, product), (begins, factor) = before, here
+        return first | begins, jnp.where(begins, factor, product * factor)
+
+    _, products = jax.lax.associative_scan(combined, (begins, factors))
+    last = jnp.cumsum(jnp.zeros(count, of.dtype).at[of].add(1)) - 1
+    return products[last].reshape(input.shape)
 
 
 def _least(x: Any) -> Any:
@@ -234,8 +257,9 @@ def select_scatter(input: Tensor, src: Tensor, dim: int, index: int) -> Tensor:
 
 
 @op("slice_scatter.at", "SliceScatterBackward0")
-def _sliced(input: Array, src: Array, dim: int, places: slice) -> Any:
-    return input.at[(*[slice(None)] * dim, places)].set(src.astype(input.dtype))
+def _sliced(input: Array, src: Array, dim: int, start: int, end: int, step: int) -> Any:
+    places = (*[slice(None)] * dim, slice(start, end, step))
+    return input.at[places].set(src.astype(input.dtype))
 
 
 def slice_scatter(
@@ -250,10 +274,10 @@ def slice_scatter(
     if step <= 0:
         raise RuntimeError("slice step must be positive")
     dim = wrap_dim(dim, input.ndim)
-    places = slice(*slice(start, end, step).indices(input.shape[dim]))
-    key: Any = (*[slice(None)] * dim, places)
+    bounds = slice(start, end, step).indices(input.shape[dim])
+    key: Any = (*[slice(None)] * dim, slice(*bounds))
     _check_written("slice", input[key], src)  # type: ignore[index]
-    return _sliced(input, src, dim, places)
+    return _sliced(input, src, dim, *bounds)
 
 
 @op("diagonal_scatter.at", "DiagonalScatterBackward0")

@@ -260,6 +260,8 @@ publish(lerp_, function=False)
 
 def _bounded(x: Any, low: Any, high: Any) -> Any:
     # Not minimum and maximum: these share the gradient at equality. NaN passes no gradient.
+    if low is not None and high is not None:
+        low = jnp.where(low == high, jax.lax.stop_gradient(low), low)
     if low is not None:
         x = jnp.where(x >= low, x, jnp.where(x < low, low, jax.lax.stop_gradient(x + low)))
     if high is not None:

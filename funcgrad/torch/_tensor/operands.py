@@ -47,6 +47,27 @@ def stored_number(value: Any, aval: Aval) -> Variable:
     return number(value, aval)
 
 
+def plain_number(
+    given: Any, function: str, argument: str, position: int = 0, kind: str = "Number"
+) -> Any:
+    """An argument that has to be a number: a 0-d tensor counts as its element, anything else is returned unchanged.
+
+    Args:
+        given: the argument.
+        function, argument, position: for the error; the position is 0 for an argument given by name only.
+        kind: the name of the type that is due.
+
+    Raises:
+        TypeError: the tensor requires grad, so that its gradient would be lost, or has dimensions.
+    """
+    if not isinstance(given, Tensor):
+        return given
+    if given.ndim or given.requires_grad:
+        place = f" (position {position})" if position else ""
+        raise TypeError(f"{function}(): argument '{argument}'{place} must be {kind}, not Tensor")
+    return given.item()  # type: ignore[attr-defined]
+
+
 def compared_number(value: Any, aval: Aval) -> Variable:
     """`number` for a number beside which elements are compared or chosen: an integer must fit, a float may overflow.
 

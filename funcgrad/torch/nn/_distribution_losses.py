@@ -116,7 +116,7 @@ def poisson_nll_loss(
         size_average, reduce, reduction: as for `mse_loss`.
     """
     reduction = reduction_of(size_average, reduce, reduction)
-    return (_full_poisson if full else _poisson)(reduction, input, target, log_input, float(eps))
+    return (_full_poisson if full else _poisson)(reduction, input, target, log_input, eps)
 
 
 def _gaussian_losses(input: Any, target: Any, var: Any, eps: float) -> Any:
@@ -127,7 +127,7 @@ def _gaussian_losses(input: Any, target: Any, var: Any, eps: float) -> Any:
 
 @declared_loss("gaussian_nll_loss", "MulBackward0")
 def _gaussian(input: Array, target: Array, var: Array, eps: float) -> Any:
-    return _gaussian_losses(input, target, var, eps)
+    return _gaussian_losses(input, target, var, float(eps))
 
 
 @declared_loss("gaussian_nll_loss.full", "AddBackward0")
@@ -176,4 +176,4 @@ def gaussian_nll_loss(
                 raise ValueError("var is of incorrect size")
     if reduction not in ("none", "mean", "sum"):
         raise ValueError(f"{reduction} is not valid")
-    return (_full_gaussian if full else _gaussian)(reduction, input, target, var, float(eps))
+    return (_full_gaussian if full else _gaussian)(reduction, input, target, var, eps)

@@ -13,7 +13,7 @@ import numpy as np
 import funcgrad.torch as torch
 from funcgrad.torch._ops.index_put import elements_to_check
 from funcgrad.torch._ops.row import SAME, Array, Index, no_kernel
-from funcgrad.torch._tensor.operands import check_broadcast
+from funcgrad.torch._tensor.operands import check_broadcast, plain_number
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch.nn._losses import declared_loss
 from funcgrad.torch.nn._reduction import checked, reduction_of
@@ -368,6 +368,7 @@ def _triplet(
     swap: bool,
     reduction: str,
 ) -> Tensor:
+    margin = plain_number(margin, "triplet_margin_loss", "margin", 4, "float")
     _check_triplet(anchor, positive, negative, margin)
     near, far = distance(anchor, positive), distance(anchor, negative)
     if swap:

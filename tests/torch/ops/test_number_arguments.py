@@ -1,0 +1,84 @@
+"""A 0-d tensor where a number is due: its element is taken, and it is refused if it requires grad, whose gradient would be lost."""
+
+import pytest
+
+from tests.both_sides import assert_same, ours, outcome, theirs
+
+CALLS = """
+torch.full((2,), s)
+torch.full_like(x, s)
+x.new_full((2,), s)
+torch.scalar_tensor(s)
+torch.arange(s)
+torch.arange(0, 3, s)
+torch.add(x, x, alpha=s)
+torch.sub(x, x, alpha=s)
+x.clone().add_(x, alpha=s)
+torch.addcmul(x, x, x, value=s)
+torch.addmm(m, m, m, beta=s)
+torch.index_add(x, 0, torch.tensor([0]), x[:1], alpha=s)
+torch.std(x, correction=s)
+x.norm(s)
+torch.dist(x, x + 1, s)
+torch.cdist(m, m, s)
+torch.renorm(m, 2.0, 0, s)
+torch.histc(x, 2, 0, s)
+x.nan_to_num(s)
+x.logit(s / 10)
+torch.allclose(x, x, atol=s)
+x.clone().normal_(s, 0.5)
+x.clone().uniform_(0.0, s)
+torch.normal(s, 0.5, (2,))
+F.leaky_relu(-x, s)
+F.elu(-x, s)
+F.softplus(x, s)
+F.hardtanh(x, s * 0, s)
+F.threshold(x, 0.0, s)
+F.layer_norm(x, (2,), eps=s)
+F.group_norm(m, 1, eps=s)
+F.batch_norm(m, None, None, training=True, eps=s)
+F.batch_norm(m, torch.zeros(2), torch.ones(2), momentum=s, training=True)
+F.normalize(x, s, 0)
+F.cosine_similarity(x, x, 0, s)
+F.pairwise_distance(x, x + 1, s)
+F.smooth_l1_loss(x, x + 1, beta=s)
+F.huber_loss(x, x + 1, delta=s)
+F.multi_margin_loss(m, torch.tensor([0, 1]), margin=s)
+F.triplet_margin_loss(m, m, m, margin=s)
+F.hinge_embedding_loss(x, torch.tensor([1.0, -1.0]), margin=s)
+F.poisson_nll_loss(x, x, eps=s)
+F.pad(x, (1, 1), value=s)
+F.scaled_dot_product_attention(m[None], m[None], m[None], scale=s)
+""".strip().split("\n")
+
+
+def called(torch, call, wants_grad):
+    torch.manual_seed(0)
+    scope = {
+        "torch": torch,
+        "F": torch.nn.functional,
+        "s": torch.tensor(1.5, requires_grad=wants_grad),
+        "x": torch.tensor([0.5, 2.0]),
+        "m": torch.tensor([[0.5, 2.0], [1.0, 0.3]]),
+    }
+    return eval(call, scope)
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_tensor_counts_as_its_element(call):
+    assert_same(lambda torch, see: see(called(torch, call, False)))
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_tensor_that_requires_grad_is_refused(call):
+    for torch in (theirs, ours):
+        kind, words = outcome(called, torch, call, True)
+        assert kind is TypeError, words
+
+
+def test_a_bound_of_linspace_may_require_grad_and_gets_none():
+    def program(torch, see):
+        s = torch.tensor(1.5, requires_grad=True)
+        see(torch.linspace(s, 2, 3), torch.logspace(0, s, 2))
+
+    assert_same(program)

@@ -1,0 +1,138 @@
+"""Small programs in the manner of forum questions and bug reports about autograd: values, gradients and errors are PyTorch's."""
+
+import warnings
+
+import pytest
+
+from tests.both_sides import assert_same, attempt
+
+
+def sources(text):
+    """The programs in a text, by their titles, which are comments."""
+    found = {}
+    for part in text.split("# --- ")[1:]:
+        title, _, program = part.partition("\n")
+        found[title] = program
+    return found
+
+
+PROGRAMS = sources("""
+# --- asarray keeps the graph of a tensor
+x = torch.tensor([1.0, 2.0], requires_grad=True)
+y = torch.asarray(x * 3)
+(torch.asarray(x, dtype=torch.float64) ** 2 + y + torch.asarray(y, copy=True)).sum().backward()
+see(torch.asarray(x) is x, torch.asarray(y) is y, x.grad)
+see(torch.asarray(y, requires_grad=False), torch.asarray(y, requires_grad=True) is y)
+see(torch.asarray(x, requires_grad=False) is x, x)
+# --- slice_scatter in Python 3.11, whose slices have no hash
+x = torch.arange(12.0).reshape(3, 4).requires_grad_()
+s = torch.ones(2, 4, requires_grad=True)
+y = torch.slice_scatter(x, s, 0, 1)
+y.sin().sum().backward()
+see(y, x.grad, s.grad, x.slice_scatter(torch.zeros(3, 2), dim=1, start=0, end=4, step=2))
+# --- a hook after accumulation has to return nothing
+for returned in (lambda p: p, lambda p: p.grad, lambda p: 3, lambda p: torch.ones(3), lambda p: (p,)):
+    x = torch.ones(2, requires_grad=True)
+    x.register_post_accumulate_grad_hook(returned)
+    see(attempt(lambda: x.sum().backward()))
+# --- clamp between equal bounds
+x = torch.tensor([-2.0, 0.5, 1.0, 2.0], requires_grad=True)
+for low, high in ((0.5, 0.5), (0.0, 1.0), (1.0, 0.0)):
+    low, high = (torch.full((4,), each, requires_grad=True) for each in (low, high))
+    x.grad = None
+    x.clamp(low, high).sum().backward()
+    see(x.grad, low.grad, high.grad)
+# --- the branch that where does not choose has an infinite slope
+x = torch.tensor([-1.0, 0.0, 4.0], requires_grad=True)
+torch.where(x > 0, x.sqrt(), x).sum().backward()
+see(x.grad)
+a = torch.tensor(100.0, requires_grad=True)
+torch.where(a <= 0, a.exp(), 1 + a).backward()
+see(a.grad)
+# --- a quotient of zeros is replaced
+x, n = torch.tensor([0.0, 1.0], requires_grad=True), torch.tensor([0.0, 2.0])
+y = x / n
+torch.where(n == 0, torch.zeros_like(y), y).sum().backward()
+see(x.grad)
+# --- a row of softmax is all masked
+s = torch.tensor([[-inf, -inf], [0.0, -inf]], requires_grad=True)
+s.softmax(1)[1].sum().backward()
+see(s.softmax(1), s.grad)
+# --- indices come twice
+x = torch.tensor([0.1, 0.7], requires_grad=True)
+x.gather(0, torch.tensor([0, 0, 1])).backward(torch.tensor([0.2, 0.3, 1.0]))
+x[torch.tensor([0, 0])].sum().backward()
+b = torch.zeros(4)
+b[torch.tensor([1, 1, 2])] += 1
+b.index_put_((torch.tensor([1, 1, 2]),), torch.tensor([1.0, 2.0, 3.0]), accumulate=True)
+see(x.grad, b)
+# --- an in-place product saves its operand as it was
+a = torch.tensor([-2.0, 0.0, 2.0], requires_grad=True)
+b = torch.tensor([1.0, 3.0, 5.0], requires_grad=True)
+c = a * 2
+c *= b
+c.relu_().sum().backward()
+see(a.grad, b.grad)
+# --- a hook belongs to the tensor before it was written
+a = torch.tensor([1.0], requires_grad=True).clone()
+heard = []
+a.register_hook(lambda g: heard.append(g.item()))
+a.retain_grad()
+a.mul_(2)
+(a + 1).sum().backward()
+see(heard, a.grad)
+# --- what is detached is written, and the result was saved
+x = torch.tensor([1.0, 2.0], requires_grad=True)
+z = x.exp()
+z.detach().zero_()
+see(attempt(lambda: z.sum().backward()))
+# --- the remainder of negative numbers and quotients that are rounded
+x, y = torch.tensor([5.0, 5.0, -5.0, -5.0]), torch.tensor([3.0, -3.0, 3.0, -3.0])
+see(x % y, torch.fmod(x, y), x // y, torch.tensor([10.0]) // 0.1, torch.tensor(-7) // 2)
+see(torch.remainder(torch.tensor(1693446850, dtype=torch.int32), torch.tensor([7285], dtype=torch.int16)))
+# --- a loss without a target that counts
+x = torch.tensor([[1.0, 2.0, 3.0]], requires_grad=True)
+loss = torch.nn.functional.cross_entropy(x, torch.tensor([-100]))
+loss.backward()
+see(loss, x.grad)
+""")
+
+
+@pytest.mark.parametrize("text", PROGRAMS.values(), ids=PROGRAMS)
+def test_a_question_has_pytorchs_answer(text):
+    def program(torch, see):
+        exec(text, {"torch": torch, "see": see, "attempt": attempt, "inf": float("inf")})
+
+    assert_same(program)
+
+
+@pytest.mark.parametrize("name", ["scatter_reduce", "index_reduce"])
+@pytest.mark.parametrize("include_self", [True, False])
+@pytest.mark.parametrize(
+    "factors", [[1.0, 3.0, 3.0, 0.0, 2.0], [0.0, 0.0, 3.0, 2.0, 5.0], [1.0, 2.0, 3.0, 4.0, 5.0]]
+)
+def test_factors_that_meet_at_one_place_have_gradients(name, include_self, factors):
+    def gradients(torch):
+        start = torch.tensor([3.0, 0.5, 1.0], requires_grad=True)
+        source = torch.tensor(factors, requires_grad=True)
+        where = torch.tensor([0, 0, 0, 1, 1])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            function = getattr(start, name)
+            made = function(0, where, source, "prod", include_self=include_self)
+            made.sum().backward()
+        return made, start.grad, source.grad
+
+    assert_same(lambda torch, see: see([each.detach() for each in gradients(torch)]))
+
+
+def test_second_derivatives_of_factors_that_meet_are_exact():
+    import funcgrad.torch as torch
+
+    start = torch.tensor([2.0, 0.5], dtype=torch.float64, requires_grad=True)
+    source = torch.tensor([0.0, 2.0, 0.0], dtype=torch.float64, requires_grad=True)
+
+    def function(start, source):
+        return start.scatter_reduce(0, torch.tensor([0, 1, 0]), source, "prod")
+
+    assert torch.autograd.gradgradcheck(function, (start, source))
