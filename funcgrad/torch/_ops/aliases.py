@@ -250,9 +250,7 @@ def apply_(self: Tensor, callable: Callable[[Any], Any]) -> Any:
     """Set each element to what a Python function gives for it. Slow: use ops of tensors."""
     if self.requires_grad:
         raise TypeError(
-            "apply_() is only implemented on CPU tensors"
-            if False
-            else "Can't call apply_() on Variable that requires grad. Use var.detach().apply_() instead."
+            "Can't call apply_() on Variable that requires grad. Use var.detach().apply_() instead."
         )
     flat = [callable(each) for each in METHODS["flatten"](self).tolist()]
     made: Any = tensor(flat, dtype=self.dtype)
