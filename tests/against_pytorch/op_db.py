@@ -52,7 +52,9 @@ def infos() -> list[Any]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from torch.testing._internal.common_methods_invocations import op_db
-    return [each for each in op_db if not each.name.startswith(EXCLUDED)]
+    return [
+        each for each in op_db if not each.name.startswith(EXCLUDED) or each.name.startswith("__")
+    ]
 
 
 def title(info: Any) -> str:

@@ -2,6 +2,7 @@
 
 from funcgrad.torch._ops import (
     activations,
+    adaptive_pooling,
     along_a_dim,
     attention,
     brackets,

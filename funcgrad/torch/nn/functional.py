@@ -26,6 +26,17 @@ from funcgrad.torch._ops.activations import (
     softshrink,
     threshold,
 )
+from funcgrad.torch._ops.adaptive_pooling import (
+    adaptive_avg_pool1d,
+    adaptive_avg_pool2d,
+    adaptive_avg_pool3d,
+    adaptive_max_pool1d,
+    adaptive_max_pool1d_with_indices,
+    adaptive_max_pool2d,
+    adaptive_max_pool2d_with_indices,
+    adaptive_max_pool3d,
+    adaptive_max_pool3d_with_indices,
+)
 from funcgrad.torch._ops.attention import (
     multi_head_attention_forward,
     scaled_dot_product_attention,
@@ -64,15 +75,6 @@ from funcgrad.torch._ops.padding import (
     pad,
 )
 from funcgrad.torch._ops.pooling import (
-    adaptive_avg_pool1d,
-    adaptive_avg_pool2d,
-    adaptive_avg_pool3d,
-    adaptive_max_pool1d,
-    adaptive_max_pool1d_with_indices,
-    adaptive_max_pool2d,
-    adaptive_max_pool2d_with_indices,
-    adaptive_max_pool3d,
-    adaptive_max_pool3d_with_indices,
     avg_pool1d,
     avg_pool2d,
     avg_pool3d,
@@ -85,6 +87,8 @@ from funcgrad.torch._ops.pooling import (
     max_pool2d_with_indices,
     max_pool3d,
     max_pool3d_with_indices,
+)
+from funcgrad.torch._ops.unpooling import (
     max_unpool1d,
     max_unpool2d,
     max_unpool3d,

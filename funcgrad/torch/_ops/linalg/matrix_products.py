@@ -5,10 +5,10 @@ from itertools import pairwise
 from typing import Any
 
 import jax.numpy as jnp
-import numpy as np
 from jax.scipy.linalg import expm
 
 from funcgrad.torch._memory.geometry import wrap_dim
+from funcgrad.torch._ops.grids import powers_of
 from funcgrad.torch._ops.linalg.checks import (
     check_inexact,
     check_square,
@@ -110,15 +110,7 @@ def vecdot(x: Array, y: Array, *, dim: int = -1) -> Any:
 
 @apart("linalg_vander.n", "CatBackward0")
 def _vander(x: Array, n: int) -> Any:
-    whole = x.astype(np.int64) if x.dtype.kind in "iub" else x
-    powers = jnp.concatenate(
-        [
-            jnp.ones((*whole.shape, 1), whole.dtype),
-            jnp.broadcast_to(whole[..., None], (*whole.shape, n - 1)),
-        ],
-        -1,
-    )
-    return jnp.cumprod(powers, -1)
+    return powers_of(x, n)
 
 
 def vander(x: Tensor, *, N: int | None = None) -> Tensor:
