@@ -15,6 +15,7 @@ from funcgrad.torch._ops import (
     dropout,
     embedding,
     from_jax,
+    grid_sampling,
     grids,
     index_put,
     interpolation,
