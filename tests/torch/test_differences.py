@@ -340,6 +340,11 @@ def tangent_of_a_wider_dtype(torch):
         return forward_ad.unpack_dual(dual * 2).tangent.tolist()
 
 
+def overwritten_by_strides(torch):
+    w = leaf(torch, 3)
+    return gradient(torch.as_strided_scatter(w, torch.ones(1), (1,), (1,)), w)
+
+
 # Of each program, what comes of it on the shim and in PyTorch: a value, or a part of the error's words.
 GROWS, MODIFIED = "do not grow", "modified by an inplace operation"
 REPEATED = "more than one element of the written-to tensor refers to a single memory location"
@@ -356,6 +361,7 @@ TABLE = {
     out_that_grows: (GROWS, (3,)),
     largest_of_nan: ([[0.0, 0.0]], [[NAN, NAN]]),
     product_at_infinity: ([[float("inf"), NAN]], [[NAN, NAN]]),
+    overwritten_by_strides: ([[0.0, 1.0, 1.0]], [[1.0, 0.0, 0.0]]),
     infinite_cotangent: ([NAN], [float("inf")]),
     trigamma_at_a_pole: ([float("inf")], [33.0]),
     derivative_by_an_order: ([[-0.4317]], "derivative for 'igamma: input' is not implemented"),
