@@ -12,8 +12,11 @@ A recording that is inside a level starts with an empty trace, in which no value
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import cache
 from itertools import count
 from typing import Any, Self
+
+import numpy as np
 
 from funcgrad.engine.derivatives import jvp_of, rule_of
 from funcgrad.engine.nodes import GraphNode, Variable, behind
@@ -273,7 +276,7 @@ class DualLevel(AnyLevel):
             recorder.grad_enabled = before
         carried: Sequence[Variable | None] = [None] * len(outputs)
         if local.recorder.forward_enabled:
-            tangents = [None if v is None else v.tangent for v in held]
+            tangents = [None if v is None else of_dtype(v.tangent, v.aval.dtype) for v in held]
             carried = tangents_of(op, primals, tangents, len(outputs))
         values = [
             primal._storage.read() if t is None else self.wrap_dual(primal._storage.read(), t)
@@ -288,6 +291,27 @@ class DualLevel(AnyLevel):
 
 
 duals: list[DualLevel] = []  # the ones entered
+
+
+def of_dtype(tangent: Variable | None, dtype: np.dtype) -> Variable | None:
+    """A tangent in its primal's dtype, as `jax.jvp` takes it.
+
+    Raises:
+        RuntimeError: the tangent's dtype is wider, or complex where the primal is real.
+    """
+    if tangent is None or tangent._storage.aval.dtype == dtype:
+        return tangent
+    given = tangent._storage.aval.dtype
+    if not np.can_cast(given, dtype):
+        raise RuntimeError(
+            f"an op cannot carry a tangent of {given} with a primal of {dtype}: convert the primal to {given}, or the tangent"
+        )
+    return variables_of(record(_cast(dtype), (tangent,)))[0]
+
+
+@cache
+def _cast(dtype: np.dtype) -> Op:
+    return Op("cast", lambda x: x.astype(dtype))
 
 
 ESCAPED = (

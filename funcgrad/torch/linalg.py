@@ -1,46 +1,26 @@
-"""`torch.linalg`: PyTorch's names for the ops of linear algebra. They are declared in `_ops.linear_algebra`."""
+"""`torch.linalg`: PyTorch's names for the ops of linear algebra. They are declared in `_ops.linalg`."""
 
 from typing import Any
 
-from funcgrad.torch._ops.linear_algebra import (
-    _LinAlgError,
-    cholesky,
-    cholesky_ex,
-    cond,
-    det,
+from funcgrad.torch._ops.linalg.checks import _LinAlgError
+from funcgrad.torch._ops.linalg.cholesky import cholesky, cholesky_ex
+from funcgrad.torch._ops.linalg.determinants import det, slogdet
+from funcgrad.torch._ops.linalg.eigenvalues import eig, eigh, eigvals, eigvalsh
+from funcgrad.torch._ops.linalg.lu import lu, lu_factor, lu_factor_ex, lu_solve
+from funcgrad.torch._ops.linalg.matrix_products import (
     diagonal,
-    eig,
-    eigh,
-    eigvals,
-    eigvalsh,
-    householder_product,
-    inv,
-    inv_ex,
-    lstsq,
-    lu,
-    lu_factor,
-    lu_factor_ex,
-    lu_solve,
     matrix_exp,
-    matrix_norm,
     matrix_power,
-    matrix_rank,
     multi_dot,
-    norm,
-    pinv,
-    qr,
-    slogdet,
-    solve,
-    solve_ex,
-    solve_triangular,
-    svd,
-    svdvals,
     tensorinv,
     tensorsolve,
     vander,
     vecdot,
-    vector_norm,
 )
+from funcgrad.torch._ops.linalg.norms import cond, matrix_norm, norm, vector_norm
+from funcgrad.torch._ops.linalg.qr import householder_product, qr
+from funcgrad.torch._ops.linalg.singular_values import lstsq, matrix_rank, pinv, svd, svdvals
+from funcgrad.torch._ops.linalg.solving import inv, inv_ex, solve, solve_ex, solve_triangular
 from funcgrad.torch._ops.matmul import matmul
 from funcgrad.torch._ops.products import linalg_cross as cross
 from funcgrad.torch._types.missing import no_attribute as _no_attribute

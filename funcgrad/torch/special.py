@@ -1,6 +1,7 @@
 # ruff: noqa: F822
 """`torch.special`: PyTorch's names for functions of mathematics, and the ones that only this module has."""
 
+import re
 from functools import partial
 from typing import Any
 
@@ -9,9 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy import special as jax_special
 
+from funcgrad.engine import grad_mode
 from funcgrad.torch._ops.elementwise import elementwise
 from funcgrad.torch._ops.row import FLOAT, named, no_kernel
+from funcgrad.torch._ops.slopes import sloped
 from funcgrad.torch._ops.special_functions import i0 as _i0
+from funcgrad.torch._ops.special_functions import times_logarithm
+from funcgrad.torch._ops.special_functions import zeta as _zeta
 from funcgrad.torch._tensor.registry import FUNCTIONS
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch._types.missing import no_attribute as _no_attribute
@@ -107,9 +112,15 @@ def softmax(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
 # ------------------------------------------------------------------------------------------- one operand
 
 
-def _one(name: str, function: Any, kernel: str = "", node: str = "") -> Any:
+def _node_of(name: str) -> str:
+    """The graph node's name: a letter is large after an underscore, and after a digit."""
+    words = re.sub(r"(\d)([a-z])", r"\1_\2", name).split("_")
+    return f"Special{''.join(map(str.capitalize, words))}Backward0"
+
+
+def _one(name: str, function: Any, kernel: str = "", node: str = "", **facts: Any) -> Any:
     words = kernel or f"{name}_cpu"
-    node = node or f"Special{''.join(part.capitalize() for part in name.split('_'))}Backward0"
+    node = node or _node_of(name)
     made = elementwise(
         f"special_{name}",
         function,
@@ -118,13 +129,24 @@ def _one(name: str, function: Any, kernel: str = "", node: str = "") -> Any:
         operands=1,
         public=False,
         in_place=False,
-        kind="special",
         refuses=(no_kernel("c", words),),
+        **facts,
     )
     return named(made.unary(), f"special_{name}", f"As `torch.special.{name}`, element by element.")
 
 
-def _entr(x: Any) -> Any:
+def _flat(name: str, function: Any) -> Any:
+    """A function whose results do not require grad, as PyTorch has it."""
+    made = _one(name, function, differentiable=False)
+
+    def call(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+        with grad_mode(False):
+            return made(input, out=out)
+
+    return named(call, f"special_{name}", made.__doc__)
+
+
+def _entropy(x: Any) -> Any:
     """`-x log(x)`, zero at zero and minus infinity below."""
     inside = jnp.where(x > 0, x, 1)
     return jnp.where(
@@ -132,17 +154,19 @@ def _entr(x: Any) -> Any:
     )
 
 
-@jax.custom_jvp
-def _ndtri(x: Any) -> Any:
-    return jax_special.ndtri(x)
+_entr = sloped(_entropy, lambda x, _: -(1 + jnp.log(x)))
+_ndtri = sloped(
+    jax_special.ndtri,
+    lambda _, found: jnp.exp(found * found / 2) * np.asarray(np.sqrt(2 * np.pi), found.dtype),
+)
 
 
-@_ndtri.defjvp
-def _(primals: Any, tangents: Any) -> Any:
-    found = _ndtri(*primals)
-    return found, tangents[0] * jnp.exp(found * found / 2) * np.asarray(
-        np.sqrt(2 * np.pi), found.dtype
-    )
+def _slope_of_i1(x: Any, found: Any) -> Any:
+    large = jnp.abs(x) > jnp.finfo(x.dtype).eps
+    return jnp.where(large, _i0(x) - found / jnp.where(large, x, 1), 0.5)
+
+
+_i1 = sloped(jax_special.i1, _slope_of_i1)
 
 
 def _log_ndtr(x: Any) -> Any:
@@ -164,22 +188,22 @@ def _spherical_j0(x: Any) -> Any:
 entr = _one("entr", _entr)
 erfcx = _one("erfcx", jax_special.erfcx) if hasattr(jax_special, "erfcx") else None
 i0e = _one("i0e", jax_special.i0e)
-i1 = _one("i1", jax_special.i1)
+i1 = _one("i1", _i1)
 i1e = _one("i1e", jax_special.i1e)
-ndtr = _one("ndtr", jax_special.ndtr, "erf_vml_cpu", "MulBackward0")
+ndtr = _one("ndtr", jax_special.ndtr, "erf_vml_cpu", "MulBackward1")
 ndtri = _one("ndtri", _ndtri)
 log_ndtr = _one("log_ndtr", _log_ndtr)
-modified_bessel_i0 = _one("modified_bessel_i0", _i0)
-modified_bessel_i1 = _one("modified_bessel_i1", jax_special.i1)
-spherical_bessel_j0 = _one("spherical_bessel_j0", _spherical_j0)
-bessel_j0 = _one("bessel_j0", partial(_bessel_j, order=0))
-bessel_j1 = _one("bessel_j1", partial(_bessel_j, order=1))
+modified_bessel_i0 = _flat("modified_bessel_i0", _i0)
+modified_bessel_i1 = _flat("modified_bessel_i1", jax_special.i1)
+spherical_bessel_j0 = _flat("spherical_bessel_j0", _spherical_j0)
+bessel_j0 = _flat("bessel_j0", partial(_bessel_j, order=0))
+bessel_j1 = _flat("bessel_j1", partial(_bessel_j, order=1))
 
 # ------------------------------------------------------------------------------------------- two operands
 
 
 def _two(name: str, function: Any, node: str = "", other: str = "other", **facts: Any) -> Any:
-    node = node or f"Special{''.join(part.capitalize() for part in name.split('_'))}Backward0"
+    node = node or _node_of(name)
     made = elementwise(
         f"special_{name}",
         function,
@@ -189,7 +213,6 @@ def _two(name: str, function: Any, node: str = "", other: str = "other", **facts
         other=other,
         public=False,
         in_place=False,
-        kind="special",
         numbers="either",
         refuses=(no_kernel("c", f"{name}_cpu"),),
         **facts,
@@ -197,12 +220,6 @@ def _two(name: str, function: Any, node: str = "", other: str = "other", **facts
     return named(
         made.binary(), f"special_{name}", f"As `torch.special.{name}`, element by element."
     )
-
-
-def _xlog1py(x: Any, y: Any) -> Any:
-    zero = (x == 0) & ~jnp.isnan(y)
-    flat = jnp.where(zero, jax.lax.stop_gradient(x), x)
-    return jnp.where(zero, flat * jnp.log1p(jnp.where(zero & (y <= -1), 0, y)), x * jnp.log1p(y))
 
 
 def _polynomial(first: Any, second: Any, step: Any) -> Any:
@@ -241,8 +258,8 @@ def _shifted(second: Any) -> Any:
     return lambda x, n: function(2 * x - 1, n)
 
 
-xlog1py = _two("xlog1py", _xlog1py)
-zeta = _two("zeta", jax_special.zeta)
+xlog1py = _two("xlog1py", times_logarithm(jnp.log1p, -1))
+zeta = _two("zeta", _zeta, kind="derivative by other")
 for _name, _second in {
     "t": lambda x: x,
     "u": lambda x: 2 * x,

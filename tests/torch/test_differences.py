@@ -313,6 +313,35 @@ def uninitialized(torch):
     torch.nn.LazyLinear(2).weight + 1
 
 
+def infinite_cotangent(torch):
+    w = torch.tensor([-1.0], requires_grad=True)
+    return torch.autograd.grad(w.tanh(), w, torch.tensor([float("inf")]))[0].tolist()
+
+
+def trigamma_at_a_pole(torch):
+    return torch.polygamma(1, torch.tensor([-1.0], dtype=torch.float64)).log10().round().tolist()
+
+
+def derivative_by_an_order(torch):
+    w = torch.tensor([1.0], dtype=torch.float64, requires_grad=True)
+    # The derivative of 1 - exp(-x) by the order, at 1 and 1.
+    return [
+        [round(k, 4) for k in each] for each in gradient(torch.igamma(w, torch.ones_like(w)), w)
+    ]
+
+
+def tangent_of_a_wider_dtype(torch):
+    forward_ad = torch.autograd.forward_ad
+    with forward_ad.dual_level():
+        dual = forward_ad.make_dual(torch.ones(1), torch.ones(1, dtype=torch.complex64))
+        return forward_ad.unpack_dual(dual * 2).tangent.tolist()
+
+
+def overwritten_by_strides(torch):
+    w = leaf(torch, 3)
+    return gradient(torch.as_strided_scatter(w, torch.ones(1), (1,), (1,)), w)
+
+
 # Of each program, what comes of it on the shim and in PyTorch: a value, or a part of the error's words.
 GROWS, MODIFIED = "do not grow", "modified by an inplace operation"
 REPEATED = "more than one element of the written-to tensor refers to a single memory location"
@@ -329,6 +358,11 @@ TABLE = {
     out_that_grows: (GROWS, (3,)),
     largest_of_nan: ([[0.0, 0.0]], [[NAN, NAN]]),
     product_at_infinity: ([[float("inf"), NAN]], [[NAN, NAN]]),
+    overwritten_by_strides: ([[0.0, 1.0, 1.0]], [[1.0, 0.0, 0.0]]),
+    infinite_cotangent: ([NAN], [float("inf")]),
+    trigamma_at_a_pole: ([float("inf")], [33.0]),
+    derivative_by_an_order: ([[-0.4317]], "derivative for 'igamma: input' is not implemented"),
+    tangent_of_a_wider_dtype: ("cannot carry a tangent of complex64", [2 + 0j]),
     greater_zero: ("0.0", "-0.0"),
     sum_of_minus_zero: ("-0.0", "0.0"),
     array_written: ([1.0, 1.0], [5.0, 1.0]),

@@ -2,6 +2,7 @@
 
 from funcgrad.torch._ops import (
     activations,
+    adaptive_pooling,
     along_a_dim,
     attention,
     brackets,
@@ -14,13 +15,14 @@ from funcgrad.torch._ops import (
     dropout,
     embedding,
     from_jax,
+    grid_sampling,
     grids,
     index_put,
     interpolation,
     joining,
     legacy,
+    linalg,
     linear,
-    linear_algebra,
     matmul,
     normalisation,
     padding,

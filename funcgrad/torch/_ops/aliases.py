@@ -199,6 +199,8 @@ def fill_diagonal_(self: Tensor, fill_value: Any, wrap: bool = False) -> Any:
 def sum_to_size(self: Tensor, *size: Any) -> Any:
     """The sum over the dimensions that a broadcast from this size would have added."""
     shape = tuple(size[0]) if len(size) == 1 and isinstance(size[0], (tuple, list)) else size
+    if not shape:
+        return METHODS["sum"](self)
     lead = self.ndim - len(shape)
     fits = lead >= 0 and all(n in (1, m) for n, m in zip(shape, self.shape[lead:], strict=True))
     if not fits:
@@ -250,9 +252,7 @@ def apply_(self: Tensor, callable: Callable[[Any], Any]) -> Any:
     """Set each element to what a Python function gives for it. Slow: use ops of tensors."""
     if self.requires_grad:
         raise TypeError(
-            "apply_() is only implemented on CPU tensors"
-            if False
-            else "Can't call apply_() on Variable that requires grad. Use var.detach().apply_() instead."
+            "Can't call apply_() on Variable that requires grad. Use var.detach().apply_() instead."
         )
     flat = [callable(each) for each in METHODS["flatten"](self).tolist()]
     made: Any = tensor(flat, dtype=self.dtype)

@@ -176,13 +176,17 @@ publish(cartesian_prod, method=False)
 publish(combinations, method=False)
 
 
+def powers_of(x: Any, n: int) -> Any:
+    """The powers of an array from 0 to `n - 1`, along a new last dimension; integers in int64."""
+    whole = x.astype(np.int64) if x.dtype.kind in "iub" else x
+    factors = jnp.broadcast_to(whole[..., None], (*whole.shape, max(n - 1, 0)))
+    ones = jnp.ones((*whole.shape, 1), whole.dtype)
+    return jnp.cumprod(jnp.concatenate([ones, factors], -1), -1)[..., :n]
+
+
 @op("vander.n", "FlipBackward0")
 def _vander(x: Array, n: int, increasing: bool) -> Any:
-    whole = x.astype(np.int64) if x.dtype.kind in "iub" else x
-    ones = jnp.ones((len(whole), 1), whole.dtype)
-    powers = jnp.cumprod(
-        jnp.concatenate([ones, jnp.broadcast_to(whole[:, None], (len(whole), max(n - 1, 0)))], 1), 1
-    )[:, :n]
+    powers = powers_of(x, n)
     return powers if increasing else jnp.flip(powers, 1)
 
 

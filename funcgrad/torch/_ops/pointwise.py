@@ -13,6 +13,7 @@ from funcgrad.engine.values import Wrapped, is_tracer
 from funcgrad.torch._ops.elementwise import elementwise
 from funcgrad.torch._ops.out import store
 from funcgrad.torch._ops.row import BOOL, FLOAT, SAME, Array, Refusal, no_kernel, op
+from funcgrad.torch._ops.slopes import sloped
 from funcgrad.torch._tensor.operands import check_broadcast
 from funcgrad.torch._tensor.registry import FUNCTIONS, publish
 from funcgrad.torch._tensor.tensor import Tensor
@@ -44,10 +45,8 @@ def _masked(mask: Any, other: Any) -> Any:
 
 
 def absolute(x: Any) -> Any:
-    """`|x|`, with PyTorch's derivative: zero at zero."""
-    if jnp.iscomplexobj(x):
-        return jnp.abs(x)
-    return jnp.where(x > 0, x, jnp.where(x < 0, -x, jax.lax.stop_gradient(jnp.abs(x))))
+    """`|x|`, with PyTorch's derivative: the sign."""
+    return jnp.abs(x) if jnp.iscomplexobj(x) else _absolute(x)
 
 
 def _square(x: Any) -> Any:
@@ -60,11 +59,17 @@ def sign(x: Any) -> Any:
     return x if x.dtype == bool else jnp.where((x > 0) | (x < 0), jnp.sign(x), 0)
 
 
-def _atan2(y: Any, x: Any) -> Any:
-    """The angle, with PyTorch's derivative: zero at the origin."""
-    origin = (x == 0) & (y == 0)
-    y, x = (jnp.where(origin, jax.lax.stop_gradient(each), each) for each in (y, x))
-    return jnp.arctan2(y, x)
+_absolute = sloped(jnp.abs, lambda x, _: sign(x))
+_rsqrt = sloped(jax.lax.rsqrt, lambda _, found: -0.5 * (found * found * found))
+
+
+def _by_square(x: Any, y: Any) -> Any:
+    """`x / (x**2 + y**2)`; zero at the origin."""
+    square = x * x + y * y
+    return jnp.where(square == 0, 0, x / jnp.where(square == 0, 1, square))
+
+
+_atan2 = sloped(jnp.arctan2, lambda y, x, _: _by_square(x, y), lambda y, x, _: -_by_square(y, x))
 
 
 def _relu(x: Any) -> Any:
@@ -161,7 +166,7 @@ one("log2", jnp.log2, "Log2Backward0", FLOAT, saves="self")
 one("log10", jnp.log10, "Log10Backward0", FLOAT, saves="self")
 one("log1p", jnp.log1p, "Log1PBackward0", FLOAT, saves="self")
 one("sqrt", jnp.sqrt, "SqrtBackward0", FLOAT, saves="result")
-one("rsqrt", jax.lax.rsqrt, "RsqrtBackward0", FLOAT, saves="result")
+one("rsqrt", _rsqrt, "RsqrtBackward0", FLOAT, saves="result")
 one("sin", jnp.sin, "SinBackward0", FLOAT, saves="self")
 one("cos", jnp.cos, "CosBackward0", FLOAT, saves="self")
 one("tan", jnp.tan, "TanBackward0", FLOAT, saves="result")
@@ -446,16 +451,19 @@ _division(
     in_place_operator="__ifloordiv__",
     refuses=(no_kernel("bc", "div_floor_cpu"),),
 )
+_remainder = sloped(
+    jnp.remainder, lambda x, y, _: jnp.ones_like(x * y), lambda x, y, _: -_rounded_down(x, y)
+)
 _NO_REMAINDER = (no_kernel("bc", "remainder_cpu"),)
 _NO_FMOD = (no_kernel("bc", "fmod_cpu"),)
 _of_number = partial(two, guard=_check_zero, public=False)
 _division(
     "remainder",
-    jnp.remainder,
+    _remainder,
     "RemainderBackward1",
     SAME,
     of_number=_of_number(
-        "remainder.Scalar", jnp.remainder, "RemainderBackward0", SAME, refuses=_NO_REMAINDER
+        "remainder.Scalar", _remainder, "RemainderBackward0", SAME, refuses=_NO_REMAINDER
     ),
     numbers="either",
     operators=("__mod__",),

@@ -52,7 +52,6 @@ def reduction(
     saves: str = "",
     refuses: tuple[Refusal, ...] = (),
     out: str = CASTS,
-    kind: str = "reduction",
 ) -> None:
     """Declare a reduction.
 
@@ -62,7 +61,6 @@ def reduction(
         nodes: the graph node's names: over all dimensions, and over some.
         rule: the dtype rule: `WIDE`, `INEXACT`, `FLOAT`, `SAME` or `BOOL`.
         saves, refuses, out: as in `Row`.
-        kind: the table that the rows belong to.
     """
 
     def reduce(input: Array, dim: Any, keepdim: bool, stored: np.dtype | None) -> Any:
@@ -79,7 +77,7 @@ def reduction(
     over_all, over_dims = (
         Row(title, node, reduce, arguments_of(reduce), kind=table, **facts)
         for title, node, table in zip(
-            (name, f"{name}.dim"), nodes, (kind, f"{kind} along"), strict=True
+            (name, f"{name}.dim"), nodes, ("reduction", "reduction along"), strict=True
         )
     )
     doc = f"Over the dimensions `dim` (all of them if None), as `torch.{name}`."

@@ -144,6 +144,7 @@ def gradient(
         dim: the dimensions; all if None.
         edge_order: 1 or 2, the order of the differences at the ends.
     """
+    spacing = 1 if spacing is None else spacing
     dims = (
         list(range(input.ndim))
         if dim is None

@@ -9,7 +9,7 @@ import numpy as np
 from funcgrad.torch._levels.refusals import DYNAMIC_SHAPE
 from funcgrad.torch._memory.geometry import wrap_dim
 from funcgrad.torch._ops.creation import tensor
-from funcgrad.torch._ops.linear_algebra import elements
+from funcgrad.torch._ops.linalg.checks import elements
 from funcgrad.torch._ops.out import store
 from funcgrad.torch._ops.row import Array, Index, op
 from funcgrad.torch._ops.selecting import gather, index_select

@@ -17,13 +17,14 @@ from funcgrad.torch._ops.elementwise import elementwise
 from funcgrad.torch._ops.out import CASTS, store
 from funcgrad.torch._ops.pointwise import sign
 from funcgrad.torch._ops.row import BOOL, FLOAT, SAME, Array, Refusal, no_kernel, op
+from funcgrad.torch._ops.slopes import sloped
 from funcgrad.torch._tensor.operands import check_broadcast, promoted
 from funcgrad.torch._tensor.registry import FUNCTIONS, METHODS, publish
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch._types.dtypes import complex128, float64
 
-one = partial(elementwise, operands=1, kind="special")
-two = partial(elementwise, operands=2, numbers="neither", kind="special")
+one = partial(elementwise, operands=1)
+two = partial(elementwise, operands=2, numbers="neither")
 
 
 def not_complex(words: str, error: type[Exception] = RuntimeError) -> tuple[Refusal, ...]:
@@ -117,7 +118,10 @@ one("isreal", lambda x: jnp.imag(x) == 0, "IsrealBackward0", BOOL, in_place=Fals
 one("erfc", special.erfc, "ErfcBackward0", FLOAT, saves="self", refuses=no_kernels("erfc_vml_cpu"))
 one(
     "erfinv",
-    special.erfinv,
+    sloped(
+        lambda x: jnp.where(x == 0, x, special.erfinv(x)),
+        lambda _, found: np.asarray(np.sqrt(np.pi) / 2, found.dtype) * jnp.exp(found * found),
+    ),
     "ErfinvBackward0",
     FLOAT,
     saves="self",
@@ -125,24 +129,57 @@ one(
 )
 
 
-@partial(jax.custom_jvp, nondiff_argnums=(0,))
-def derivative_of_digamma(n: int, x: Any) -> Any:
-    """The polygamma function of order `n`, one at least. JAX's own is right for positive numbers, so others move up first."""
+def _zeta(x: Any, q: Any) -> Any:
+    """The zeta function of Hurwitz, with PyTorch's values at negative `q`, where JAX's are right near zero only.
 
-    def up(state: Any) -> Any:
-        at, total, count = state
-        low = at < 10
-        return jnp.where(low, at + 1, at), total + jnp.where(low, at ** -(n + 1), 0), count + 1
+    Poles are at zero and at the negative integers. Other negative `q` have a value if `x` is an integer: the series is summed
+    until `q` is positive, and JAX's function gives the rest.
+    """
+    x, q = jnp.broadcast_arrays(x, q)
+    pole = (q <= 0) & (q == jnp.floor(q))
+    bad = jnp.isnan(x) | (x < 1) | ((q <= 0) & (x != jnp.floor(x)))
+    at = jnp.where(pole | bad, 1, q)
 
     def low(state: Any) -> Any:
-        return jnp.any(state[0] < 10) & (state[2] < _MOST_STEPS)
+        return jnp.any(state[0] < _FIRST)
 
-    at, total, _ = jax.lax.while_loop(low, up, (x, jnp.zeros_like(x), 0))
-    sign = 1 if n % 2 else -1
-    return sign * math.factorial(n) * (total + special.zeta(jnp.asarray(n + 1, x.dtype), at))
+    def up(state: Any) -> Any:
+        at, total = state
+        here = at < _FIRST
+        return jnp.where(here, at + 1, at), total + jnp.where(here, at**-x, 0)
+
+    at, total = jax.lax.while_loop(low, up, (at, jnp.zeros_like(at)))
+    # PyTorch's series is NaN at infinity.
+    found = jnp.where(jnp.isinf(q), jnp.nan, total + special.zeta(x, at))
+    return jnp.where(
+        x == 1,
+        jnp.inf,
+        jnp.where(bad & ~(pole & (x > 1)), jnp.nan, jnp.where(pole, jnp.inf, found)),
+    )
 
 
-_MOST_STEPS = 2000
+_FIRST = 10  # from here on JAX's expansion holds
+zeta = jax.custom_jvp(_zeta)
+
+
+@partial(zeta.defjvp, symbolic_zeros=True)
+def _(primals: Any, tangents: Any) -> Any:
+    """As in PyTorch, there is a derivative with respect to `q` only."""
+    x, q = primals
+    if not isinstance(tangents[0], jax.custom_derivatives.SymbolicZero):
+        raise NotImplementedError("the derivative for 'zeta' is not implemented.")
+    along = -x * zeta(x + 1, q)
+    return zeta(x, q), along * tangents[1]
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def derivative_of_digamma(n: int, x: Any) -> Any:
+    """The polygamma function of order `n`, one at least."""
+    found = zeta(jnp.asarray(n + 1, x.dtype), x)
+    found = (
+        jnp.where(x == jnp.inf, 0, jnp.where(x == -jnp.inf, jnp.nan, found)) if n == 1 else found
+    )
+    return (1 if n % 2 else -1) * math.factorial(n) * found
 
 
 @derivative_of_digamma.defjvp
@@ -151,34 +188,17 @@ def _(n: int, primals: Any, tangents: Any) -> Any:
     return derivative_of_digamma(n, x), derivative_of_digamma(n + 1, x) * tangents[0]
 
 
-@jax.custom_jvp
-def _digamma(x: Any) -> Any:
-    """The logarithmic derivative of the gamma function; minus infinity at zero, with the zero's sign turned around.
-
-    JAX's own derivative is wrong at negative numbers.
-    """
+def _logarithmic_derivative(x: Any) -> Any:
+    """The derivative of `lgamma`; infinite at zero, with the zero's sign turned around."""
     pole = jnp.copysign(jnp.inf, -x)
     return jnp.where(x == 0, pole, special.digamma(jnp.where(x == 0, 1, x)))
 
 
-@_digamma.defjvp
-def _(primals: Any, tangents: Any) -> Any:
-    (x,) = primals
-    return _digamma(x), derivative_of_digamma(1, x) * tangents[0]
-
-
-@jax.custom_jvp
-def lgamma(x: Any) -> Any:
-    """The logarithm of the gamma function's absolute value. JAX's own second derivative is wrong at negative numbers."""
-    return special.gammaln(x)
-
-
-@lgamma.defjvp
-def _(primals: Any, tangents: Any) -> Any:
-    (x,) = primals
-    return lgamma(x), _digamma(x) * tangents[0]
-
-
+# JAX's own derivatives of these two are wrong at negative numbers.
+_digamma = sloped(_logarithmic_derivative, lambda x, _: derivative_of_digamma(1, x))
+lgamma = sloped(
+    lambda x: jnp.where(jnp.isinf(x), jnp.inf, special.gammaln(x)), lambda x, _: _digamma(x)
+)
 one(
     "lgamma",
     lgamma,
@@ -192,21 +212,25 @@ one(
 one("digamma", _digamma, "DigammaBackward0", FLOAT, saves="self", refuses=no_kernels("digamma"))
 
 
-@jax.custom_jvp
-def i0(x: Any) -> Any:
-    """The modified Bessel function of order 0. JAX's own derivative is not zero at zero."""
-    return special.i0(x)
-
-
-@i0.defjvp
-def _(primals: Any, tangents: Any) -> Any:
-    return i0(*primals), special.i1(*primals) * tangents[0]
+# JAX's own derivative is not zero at zero.
+i0 = sloped(special.i0, lambda x, _: special.i1(x))
 
 
 one("i0", i0, "I0Backward0", FLOAT, saves="self", refuses=no_kernels("i0_vml_cpu"))
 one("sinc", _sinc, "SincBackward0", FLOAT, saves="self")
 one("angle", _angle, "AngleBackward0", FLOAT, saves="self", in_place=False)
-one("conj_physical", jnp.conj, "ConjPhysicalBackward0", SAME)
+_CONJ = one("conj_physical", jnp.conj, "ConjPhysicalBackward0", SAME, public=False, kind="complex")
+_conjugated = _CONJ.unary()
+
+
+def conj_physical(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """The complex conjugates; a real tensor itself."""
+    real = isinstance(input, Tensor) and not input.dtype.is_complex
+    return input if real and out is None else _conjugated(input, out=out)
+
+
+publish(conj_physical, checks_input=True)
+_CONJ.publish_in_place(_CONJ.in_place_method(), ("conj_physical",))
 
 # ------------------------------------------------------------------------------------------- one operand and settings
 
@@ -225,8 +249,8 @@ def logit(input: Array, eps: float | None = None) -> Any:
     """The logarithm of the odds `x / (1 - x)`; with `eps`, of the element clamped to [eps, 1 - eps]."""
     x = input
     if eps is not None:
-        inside = (x >= eps) & (x <= 1 - eps)
-        x = jnp.where(inside, x, jax.lax.stop_gradient(jnp.clip(x, eps, 1 - eps)))
+        outside = (x < eps) | (x > 1 - eps)
+        x = jnp.where(outside, jax.lax.stop_gradient(jnp.clip(x, eps, 1 - eps)), x)
     return jnp.log(x / (1 - x))
 
 
@@ -240,7 +264,10 @@ def nan_to_num(
     """The elements, with `nan` in place of NaN (zero if None), and numbers in place of infinities (the largest if None)."""
     if not jnp.issubdtype(input.dtype, jnp.inexact):
         return input
-    return jnp.nan_to_num(input, nan=nan or 0.0, posinf=posinf, neginf=neginf)
+    made = partial(jnp.nan_to_num, nan=nan or 0.0, posinf=posinf, neginf=neginf)
+    if jnp.iscomplexobj(input):
+        return made(input)
+    return sloped(made, lambda x, _: jnp.isfinite(x))(input)
 
 
 @op("polygamma.n", "PolygammaBackward0", dtype=FLOAT, saves="self", in_place=True, laid_out=CASTS)
@@ -310,9 +337,11 @@ def mvlgamma(input: Array, p: int) -> Any:
 # ------------------------------------------------------------------------------------------- two operands
 
 
-def _copysign(x: Any, y: Any) -> Any:
-    size = jax.lax.stop_gradient(jnp.where(x == 0, 0, jnp.copysign(1, x) * jnp.copysign(1, y)))
-    return jnp.where(x == 0, jnp.copysign(jax.lax.stop_gradient(x), y), x * size.astype(x.dtype))
+def _same_or_opposite(x: Any, _: Any, found: Any) -> Any:
+    return jnp.where(x == 0, 0, found / jnp.where(x == 0, 1, x))
+
+
+_copysign = sloped(jnp.copysign, _same_or_opposite, lambda x, y, _: jnp.zeros_like(x * y))
 
 
 def _but_nan(extreme: Any, before: Any) -> Any:
@@ -342,26 +371,53 @@ def _check_heaviside(a: Any, b: Any) -> None:
         raise RuntimeError("heaviside is not yet implemented for tensors with different dtypes.")
 
 
-def _hypot(x: Any, y: Any) -> Any:
-    """`sqrt(x**2 + y**2)`, with a derivative of NaN at the origin as PyTorch's."""
+def _length(x: Any, y: Any) -> Any:
+    """`sqrt(x**2 + y**2)`, without squares that overflow."""
     x, y = jnp.abs(x), jnp.abs(y)
     large, small = jnp.maximum(x, y), jnp.minimum(x, y)
-    safe = jnp.where(large == 0, 1, large)
-    return jnp.where(jnp.isinf(large), large, large * jnp.sqrt(1 + jnp.square(small / safe)))
+    found = large * jnp.sqrt(1 + jnp.square(small / jnp.where(large == 0, 1, large)))
+    return jnp.where(jnp.isinf(x) | jnp.isinf(y), jnp.inf, found)
 
 
-def _logaddexp(x: Any, y: Any, base: float = np.e) -> Any:
-    if jnp.iscomplexobj(x):
-        swap = x.real >= y.real
-        large, small = jnp.where(swap, x, y), jnp.where(swap, y, x)
-        return large + jnp.log1p(jnp.exp(small - large))
-    return jnp.logaddexp(x, y) if base == np.e else jnp.logaddexp2(x, y)
+# At the origin PyTorch's derivative is NaN.
+_hypot = sloped(_length, lambda x, y, found: x / found, lambda x, y, found: y / found)
 
 
-def _xlogy(x: Any, y: Any) -> Any:
-    zero = (x == 0) & ~jnp.isnan(y)
-    flat = jnp.where(zero, jax.lax.stop_gradient(x), x)
-    return jnp.where(zero, flat * jnp.log(jnp.where(zero & (y <= 0), 1, y)), x * jnp.log(y))
+def _log_of_sum(x: Any, y: Any) -> Any:
+    if not jnp.iscomplexobj(x):
+        return jnp.logaddexp(x, y)
+    swap = x.real >= y.real
+    large, small = jnp.where(swap, x, y), jnp.where(swap, y, x)
+    return large + jnp.log1p(jnp.exp(small - large))
+
+
+_logaddexp = sloped(
+    _log_of_sum, lambda x, y, _: 1 / (1 + jnp.exp(y - x)), lambda x, y, _: 1 / (1 + jnp.exp(x - y))
+)
+_logaddexp2 = sloped(
+    jnp.logaddexp2,
+    lambda x, y, _: 1 / (1 + jnp.exp2(y - x)),
+    lambda x, y, _: 1 / (1 + jnp.exp2(x - y)),
+)
+
+
+def times_logarithm(log: Any, pole: float) -> Any:
+    """`x * log(y)`; zero where `x` is zero, but NaN where `y` is NaN.
+
+    Args:
+        log: the logarithm.
+        pole: the number whose logarithm is minus infinity.
+    """
+
+    def of(x: Any, y: Any) -> Any:
+        safe = jnp.where((x == 0) & ~jnp.isnan(y), 1, y)
+        return jnp.where(x == 0, log(safe) * 0, x * log(safe))
+
+    def along_x(x: Any, y: Any, _: Any) -> Any:
+        flat = (x == 0) & (y <= pole)
+        return jnp.where(flat, 0, log(jnp.where(flat, 1, y)))
+
+    return sloped(of, along_x, lambda x, y, _: x / (y - pole))
 
 
 @jax.custom_jvp
@@ -426,6 +482,7 @@ two(
     SAME,
     saves="self other",
     refuses=no_kernels("igamma_cpu", "biuc"),
+    kind="derivative by other",
 )
 two(
     "igammac",
@@ -434,8 +491,9 @@ two(
     SAME,
     saves="self other",
     refuses=no_kernels("igammac_cpu", "biuc"),
+    kind="derivative by other",
 )
-two("ldexp", lambda x, y: x * jnp.exp2(y), "MulBackward0", FLOAT)
+two("ldexp", lambda x, y: x * jnp.exp2(y), "LdexpBackward0", FLOAT)
 two(
     "logaddexp",
     _logaddexp,
@@ -447,7 +505,7 @@ two(
 )
 two(
     "logaddexp2",
-    partial(_logaddexp, base=2),
+    _logaddexp2,
     "Logaddexp2Backward0",
     SAME,
     in_place=False,
@@ -459,15 +517,15 @@ two(
 )
 two(
     "xlogy",
-    _xlogy,
+    times_logarithm(jnp.log, 0),
     "XlogyBackward0",
     FLOAT,
     numbers="either",
     saves="self other",
     refuses=no_kernels("xlogy_cpu"),
 )
-two("gcd", jnp.gcd, "NotImplemented", SAME, refuses=no_kernels("gcd_cpu", "bfVc"))
-two("lcm", jnp.lcm, "NotImplemented", SAME, refuses=no_kernels("lcm_cpu", "bfVc"))
+two("gcd", jnp.gcd, "NotImplemented", SAME, kind="integers", refuses=no_kernels("gcd_cpu", "bfVc"))
+two("lcm", jnp.lcm, "NotImplemented", SAME, kind="integers", refuses=no_kernels("lcm_cpu", "bfVc"))
 
 
 def _wide(thing: Any, wanted: Any) -> Any:

@@ -13,7 +13,7 @@ from funcgrad.torch._levels.refusals import DYNAMIC_SHAPE
 from funcgrad.torch._memory.geometry import wrap_dim
 from funcgrad.torch._ops.along_a_dim import check_freedom, root
 from funcgrad.torch._ops.conversions import converted
-from funcgrad.torch._ops.linear_algebra import elements
+from funcgrad.torch._ops.linalg.checks import elements
 from funcgrad.torch._ops.out import EXACT, store
 from funcgrad.torch._ops.reductions import reduction
 from funcgrad.torch._ops.row import (
@@ -55,9 +55,8 @@ reduction(
     WIDE,
     saves="self",
     refuses=(_NO_COMPLEX,),
-    kind="nan",
 )
-reduction("nanmean", _nanmean, ("DivBackward0",) * 2, INEXACT, kind="nan")
+reduction("nanmean", _nanmean, ("DivBackward0",) * 2, INEXACT)
 
 
 @op("count_nonzero.dims", "NotImplemented")

@@ -10,26 +10,29 @@ from funcgrad.torch._tensor.tensor import Tensor
 class NotImplemented(FunctionNode):
     """The node of an op without a derivative."""
 
-    __slots__ = ("op",)
+    __slots__ = ("error",)
 
-    op: str
+    error: Exception
 
     def pull_back(self, cotangents: Sequence[Variable | None]) -> Sequence[Variable | None]:
         """Refuse to go on.
 
         Raises:
-            RuntimeError: always.
+            RuntimeError, NotImplementedError: always.
         """
-        raise RuntimeError(f"derivative for aten::{self.op} is not implemented")
+        raise self.error
 
 
-def without_derivative(name: str, compute: Callable[[], Any], *operands: Any) -> Any:
-    """The result of an op without a derivative.
+def without_derivative(
+    name: str, compute: Callable[[], Any], *operands: Any, planned: bool = False
+) -> Any:
+    """The result of an op without a derivative, or its results.
 
     Args:
         name: the op's name.
         compute: returns the result.
         operands: the op's operands; the result requires grad if one of these tensors does.
+        planned: whether PyTorch's error is that of a derivative which nobody has written yet.
     """
     wanted = [
         each for each in operands if isinstance(each, Tensor) and each._current_node() is not None
@@ -38,9 +41,16 @@ def without_derivative(name: str, compute: Callable[[], Any], *operands: Any) ->
         return compute()
     with grad_mode(False):
         result = compute()
-    if isinstance(result, Tensor) and result._storage.aval.inexact:
-        edges = tuple([each._edge() for each in wanted])
-        node = NotImplemented(edges, (result._storage.aval,))
-        node.op = name
-        result._node, result._nr = node, 0
+    made = result if isinstance(result, tuple) else (result,)
+    inexact = [each for each in made if isinstance(each, Tensor) and each._storage.aval.inexact]
+    node = NotImplemented(
+        tuple([each._edge() for each in wanted]), tuple([each._storage.aval for each in inexact])
+    )
+    node.error = (
+        NotImplementedError(f"the derivative for '{name}' is not implemented.")
+        if planned
+        else RuntimeError(f"derivative for aten::{name} is not implemented")
+    )
+    for k, each in enumerate(inexact):
+        each._node, each._nr = node, k
     return result

@@ -26,6 +26,17 @@ from funcgrad.torch._ops.activations import (
     softshrink,
     threshold,
 )
+from funcgrad.torch._ops.adaptive_pooling import (
+    adaptive_avg_pool1d,
+    adaptive_avg_pool2d,
+    adaptive_avg_pool3d,
+    adaptive_max_pool1d,
+    adaptive_max_pool1d_with_indices,
+    adaptive_max_pool2d,
+    adaptive_max_pool2d_with_indices,
+    adaptive_max_pool3d,
+    adaptive_max_pool3d_with_indices,
+)
 from funcgrad.torch._ops.attention import (
     multi_head_attention_forward,
     scaled_dot_product_attention,
@@ -42,6 +53,10 @@ from funcgrad.torch._ops.convolution import (
 )
 from funcgrad.torch._ops.distances import cosine_similarity, pairwise_distance
 from funcgrad.torch._ops.embedding import embedding, embedding_bag, one_hot
+from funcgrad.torch._ops.grid_sampling import (
+    affine_grid,
+    grid_sample,
+)
 from funcgrad.torch._ops.interpolation import (
     channel_shuffle,
     interpolate,
@@ -64,15 +79,6 @@ from funcgrad.torch._ops.padding import (
     pad,
 )
 from funcgrad.torch._ops.pooling import (
-    adaptive_avg_pool1d,
-    adaptive_avg_pool2d,
-    adaptive_avg_pool3d,
-    adaptive_max_pool1d,
-    adaptive_max_pool1d_with_indices,
-    adaptive_max_pool2d,
-    adaptive_max_pool2d_with_indices,
-    adaptive_max_pool3d,
-    adaptive_max_pool3d_with_indices,
     avg_pool1d,
     avg_pool2d,
     avg_pool3d,
@@ -85,6 +91,9 @@ from funcgrad.torch._ops.pooling import (
     max_pool2d_with_indices,
     max_pool3d,
     max_pool3d_with_indices,
+)
+from funcgrad.torch._ops.products import pdist
+from funcgrad.torch._ops.unpooling import (
     max_unpool1d,
     max_unpool2d,
     max_unpool3d,
@@ -146,6 +155,7 @@ __all__ = [
     "adaptive_max_pool2d_with_indices",
     "adaptive_max_pool3d",
     "adaptive_max_pool3d_with_indices",
+    "affine_grid",
     "alpha_dropout",
     "avg_pool1d",
     "avg_pool2d",
@@ -179,6 +189,7 @@ __all__ = [
     "gaussian_nll_loss",
     "gelu",
     "glu",
+    "grid_sample",
     "group_norm",
     "gumbel_softmax",
     "hardshrink",
@@ -223,6 +234,7 @@ __all__ = [
     "one_hot",
     "pad",
     "pairwise_distance",
+    "pdist",
     "pixel_shuffle",
     "pixel_unshuffle",
     "poisson_nll_loss",

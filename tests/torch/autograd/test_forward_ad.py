@@ -147,6 +147,23 @@ def test_printed_form():
     check(call)
 
 
+def test_a_narrower_tangent_takes_its_primals_dtype():
+    def call(t, fw):
+        with fw.dual_level():
+            dual = fw.make_dual(x(t).double(), v(t).float())
+            return unpacked(t, dual), unpacked(t, dual * 2 + dual.sin())
+
+    check(call)
+
+
+def test_a_wider_tangent_is_refused_by_ops():
+    fw = forward_ad(ours)
+    with fw.dual_level():
+        dual = fw.make_dual(ours.ones(2), ours.ones(2, dtype=ours.complex64))
+        with pytest.raises(RuntimeError, match="convert the primal to complex64"):
+            dual * 2
+
+
 def test_forward_mode_can_be_switched_off():
     def call(t, fw):
         with fw.dual_level():

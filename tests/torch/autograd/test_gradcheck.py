@@ -6,8 +6,16 @@ import numpy as np
 import pytest
 
 from funcgrad import engine
-from funcgrad.torch._ops.row import BOOL, rows
+from funcgrad.torch._ops.row import BOOL
 from tests.both_sides import SIDES, assert_same, attempt, ours, theirs
+from tests.torch.ops.tables import (
+    ABOVE_ONE,
+    BETWEEN_ZERO_AND_ONE,
+    BINARY,
+    REDUCTIONS,
+    UNARY,
+    called,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -19,16 +27,12 @@ def _op_by_op():
         yield
 
 
-POSITIVE = {"log", "log2", "log10", "log1p", "sqrt", "rsqrt", "reciprocal"}
-BOUNDED = {"asin", "acos", "atanh"}
-
-
 def elements(name, *shape, seed=0):
     """Random elements of an op's domain, away from its kinks."""
     made = np.random.default_rng(seed).uniform(0.15, 0.85, shape)
-    if name == "acosh":
+    if name in ABOVE_ONE:
         return made + 1
-    return made if name in POSITIVE | BOUNDED else made * np.where(made > 0.5, 2, -2)
+    return made if name in BETWEEN_ZERO_AND_ONE else made * np.where(made > 0.5, 2, -2)
 
 
 def leaf(name, *shape, seed=0, dtype=None):
@@ -49,27 +53,23 @@ def assert_right(function, *inputs, forward_over_reverse=True):
         )
 
 
-DIFFERENTIABLE = [row for row in rows("unary") if row.dtype != BOOL]
-TWO = [row for row in rows("binary") if row.dtype != BOOL]
+DIFFERENTIABLE = [row for row in UNARY if row.dtype != BOOL]
+TWO = [row for row in BINARY if row.dtype != BOOL]
 
 
 @pytest.mark.parametrize("row", DIFFERENTIABLE, ids=lambda row: row.name)
 def test_derivatives_of_unary_ops(row):
-    assert_right(
-        ours.__dict__.get(row.name) or getattr(ours.Tensor, row.name),
-        leaf(row.name, 2),
-        forward_over_reverse=False,
-    )
+    assert_right(called(ours, row.name), leaf(row.name, 2), forward_over_reverse=False)
 
 
 @pytest.mark.parametrize("row", TWO, ids=lambda row: row.name)
 def test_derivatives_of_binary_ops(row):
-    assert_right(ours.__dict__[row.name], leaf("", 2, 1), leaf("", 2, seed=1))
+    assert_right(called(ours, row.name), leaf("", 2, 1), leaf(row.name, 2, seed=1))
 
 
 REDUCED = [
     pytest.param(row, dim, id=f"{row.name}-{dim}")
-    for row in rows("reduction")
+    for row in REDUCTIONS
     for dim in (None, 0)
     if row.dtype != BOOL and (row.name, dim) != ("logsumexp", None)
 ]

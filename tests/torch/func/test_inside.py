@@ -5,13 +5,13 @@ import warnings
 import numpy as np
 import pytest
 
-from funcgrad.torch._ops.row import rows
 from tests.torch.func.samples import (
     check,
     cube_sum,
     matrix,
     vector,
 )
+from tests.torch.ops.tables import BINARY, REDUCTIONS, UNARY, called
 
 
 def written_through_a_view(x):
@@ -312,19 +312,19 @@ def test_random_numbers_drawn_in_place_are_pytorchs(randomness, batched):
     check(call)
 
 
-@pytest.mark.parametrize("row", [*rows("unary"), *rows("binary")], ids=lambda row: row.name)
+@pytest.mark.parametrize("row", [*UNARY, *BINARY], ids=lambda row: row.name)
 def test_every_op_of_the_tables_is_mapped(row):
     def call(t, f):
         x = t.tensor(np.random.default_rng(0).uniform(0.2, 0.8, (2, 3)), dtype=t.float64)
-        one = row in rows("unary")
-        op = getattr(t, row.name)
+        one = row in UNARY
+        op = called(t, row.name)
         # Along another dimension, so that shapes that the function sees differ from those in memory.
         return f.vmap(lambda a: op(a) if one else op(a, a * a), in_dims=1, out_dims=-1)(x)
 
     check(call)
 
 
-@pytest.mark.parametrize("row", rows("reduction"), ids=lambda row: row.name)
+@pytest.mark.parametrize("row", REDUCTIONS, ids=lambda row: row.name)
 def test_every_reduction_of_the_tables_is_mapped(row):
     def call(t, f):
         x = t.tensor(np.random.default_rng(0).uniform(0.2, 0.8, (2, 3, 4)), dtype=t.float64)

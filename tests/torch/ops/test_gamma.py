@@ -1,11 +1,14 @@
-"""Derivatives of the gamma function's logarithm, at negative numbers too."""
+"""The gamma function's relatives at negative numbers, at poles and at infinities, and their derivatives."""
+
+import math
 
 import numpy as np
 import pytest
 
-from tests.both_sides import SIDES
+from tests.both_sides import SIDES, ours
 
 X = np.array([-9.6, -8.315684908389088, -7.4, -5.5, -3.99, -1.7, -0.3, -0.01, 0.2, 1.0, 7.5, 40.0])
+AT_POLES = np.array([0.0, -0.0, -1.0, -2.0, -30.5, -31.0, np.inf, -np.inf, np.nan])
 
 
 @pytest.mark.parametrize("name", ["lgamma", "digamma"])
@@ -18,3 +21,38 @@ def test_derivatives_of_both_orders_are_pytorchs(name):
         found.append((first.detach().numpy(), second.numpy()))
     for mine, expected in zip(*found, strict=True):
         np.testing.assert_allclose(mine, expected, rtol=1e-6)
+
+
+RELATIVES = {
+    **{f"polygamma {n}": lambda torch, x, n=n: torch.polygamma(n, x) for n in (2, 3, 4)},
+    **{
+        f"zeta {s}": lambda torch, x, s=s: torch.special.zeta(s, x)
+        for s in (-1.0, 0.0, 0.5, 1.0, 2.0, 2.5, 3.0)
+    },
+}
+
+
+@pytest.mark.parametrize("name", RELATIVES)
+def test_values_and_derivatives_are_pytorchs(name):
+    found = []
+    for torch in SIDES:
+        x = torch.tensor(np.concatenate([X, AT_POLES]), requires_grad=True)
+        made = RELATIVES[name](torch, x)
+        found.append((made.detach().numpy(), torch.autograd.grad(made.sum(), x)[0].numpy()))
+    for mine, expected in zip(*found, strict=True):
+        np.testing.assert_allclose(mine, expected, rtol=1e-12)
+
+
+def test_trigamma_is_exact_at_halves_and_infinite_at_poles():
+    # psi'(1/2) = pi**2 / 2, and psi'(x) = psi'(x + 1) + 1 / x**2.
+    half = math.pi**2 / 2
+    x = ours.tensor([0.5, -0.5, -1.5, 1.0, -3.0], dtype=ours.float64)
+    right = [half, half + 4, half + 4 + 4 / 9, math.pi**2 / 6, math.inf]
+    np.testing.assert_allclose(ours.polygamma(1, x).numpy(), right, rtol=1e-14)
+
+
+def test_zeta_has_no_derivative_by_its_order():
+    for torch in SIDES:
+        x = torch.tensor([2.0], requires_grad=True)
+        with pytest.raises(NotImplementedError, match="the derivative for 'zeta'"):
+            torch.special.zeta(x, torch.tensor([1.5])).backward()

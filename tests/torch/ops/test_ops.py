@@ -3,23 +3,12 @@
 import numpy as np
 import pytest
 
-from funcgrad.torch._ops.row import rows
 from tests.both_sides import SIDES, ours, theirs
+from tests.torch.ops.tables import BINARY, REDUCTIONS, UNARY, called, sample
 
 FLOATS = ["float32", "float64"]
-POSITIVE = {"log", "log2", "log10", "log1p", "sqrt", "rsqrt", "reciprocal"}
-BOUNDED = {"asin", "acos", "atanh"}
-ABOVE_ONE = {"acosh"}
-
-
-def sample(name: str, shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
-    """Elements from the op's domain, away from its kinks."""
-    elements = np.random.default_rng(seed).uniform(0.15, 0.85, shape)
-    if name in ABOVE_ONE:
-        return elements + 1
-    if name in POSITIVE or name in BOUNDED:
-        return elements
-    return elements * 4 - 2
+# PyTorch's derivative of `digamma` is a short series; `test_gamma.py` holds ours against exact values.
+ROUGH = {"digamma": 1 << 28}
 
 
 def assert_like_reference(mine, reference, steps: int = 4):
@@ -30,7 +19,7 @@ def assert_like_reference(mine, reference, steps: int = 4):
     name = type(reference.grad_fn).__name__
     if name != "NotImplemented":
         assert type(mine.grad_fn).__name__ == name
-    expected = reference.detach().numpy()
+    expected = reference.numpy(force=True)
     if expected.dtype.kind in "fc":
         eps = np.finfo(expected.dtype).eps
         np.testing.assert_allclose(
@@ -61,24 +50,24 @@ def check(function, *arrays, dtype: str = "float64", steps: int = 4, grad: bool 
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
-@pytest.mark.parametrize("row", rows("unary"), ids=lambda row: row.name)
+@pytest.mark.parametrize("row", UNARY, ids=lambda row: row.name)
 def test_unary_op_gives_pytorchs_values_and_gradients(row, dtype):
     check(
-        lambda torch, x: getattr(torch, row.name)(x),
+        lambda torch, x: called(torch, row.name)(x),
         sample(row.name, (3, 4)),
         dtype=dtype,
-        steps=16,
+        steps=ROUGH.get(row.name, 16) if dtype == "float64" else 16,
     )
 
 
 @pytest.mark.parametrize(
-    "row", [row for row in rows("binary") if row.name != "rsub"], ids=lambda row: row.name
+    "row", [row for row in BINARY if row.name != "rsub"], ids=lambda row: row.name
 )
 def test_binary_op_broadcasts_as_pytorch_does(row):
     check(
-        lambda torch, a, b: getattr(torch, row.name)(a, b),
+        lambda torch, a, b: called(torch, row.name)(a, b),
         sample("", (3, 1)),
-        sample("", (4,), 1),
+        sample(row.name, (4,), 1),
         steps=8,
     )
 
@@ -129,9 +118,9 @@ def test_power_by_a_tensor_and_of_a_number():
 
 # What PyTorch's signatures take: some reductions want one dimension or all, one wants dimensions always.
 ONE_DIMENSION = {"prod", "all", "any"}
-REDUCTIONS = [
+CALLS = [
     pytest.param(row, arguments, id=f"{row.name}-{arguments}")
-    for row in rows("reduction")
+    for row in REDUCTIONS
     for arguments in (
         {},
         *(
@@ -145,7 +134,7 @@ REDUCTIONS = [
 ]
 
 
-@pytest.mark.parametrize(("row", "arguments"), REDUCTIONS)
+@pytest.mark.parametrize(("row", "arguments"), CALLS)
 def test_reduction_over_dimensions(row, arguments):
     check(
         lambda torch, x: getattr(torch, row.name)(x, **arguments), sample("", (2, 3, 4)), steps=16
