@@ -452,7 +452,7 @@ def asarray(
             return made.requires_grad_() if requires_grad else made
         if copy is False:
             raise ValueError("can't alias arbitrary sequence into a tensor.")
-        return tensor(obj, dtype=dtype, device=device, requires_grad=requires_grad)
+        return tensor(obj, dtype=dtype, device=device, requires_grad=bool(requires_grad))
     made = to(obj, dtype=dtype, device=device, copy=bool(copy))
     if copy is False and made is not obj:
         raise ValueError("can't alias tensor into another dtype or device; copy=False was given")
