@@ -52,27 +52,40 @@ class _Side:
         gradients: of the inputs and parameters.
     """
 
-    def __init__(self, torch: Any, kind: type, sample: Any, give: Any, training: bool) -> None:
+    def __init__(self, torch: Any, kind: Any, sample: Any, give: Any, training: bool) -> None:
         made, given = sample.constructor_input, sample.forward_input
         torch.manual_seed(0)
         options = give(copy.deepcopy(made.kwargs))
         self.module = kind(*give(copy.deepcopy(made.args)), **options)
         self.initial = _state(self.module)
-        self.module.train(training)
+        tensors = [each for each in flat(given.args) if isinstance(each, theirs.Tensor)]
+        wide = any(each.dtype is theirs.float64 for each in tensors)
+        self.module.train(training).to(torch.float64 if wide else torch.float32)
         args, kwargs = leaves(give, given.args), leaves(give, given.kwargs)
         result = self.module(*args, **kwargs)
         self.results = [each for each in flat(result) if isinstance(each, torch.Tensor)]
         wanting = [each for each in self.results if each.requires_grad]
         if wanting:
-            total = sum((each * each).sum() for each in wanting)
+            # Weighted: the sum of the squares of normalised elements has a gradient of rounding alone.
+            total = sum((each * each * _weights(torch, each)).sum() for each in wanting)
             (total.real if total.is_complex() else total).backward()
         tensors = [each for each in flat([args, kwargs]) if isinstance(each, torch.Tensor) and each.is_leaf]  # fmt: skip
         self.gradients = [each.grad for each in [*tensors, *self.module.parameters()]]
         self.final = list(self.module.state_dict().values())
 
 
+def _weights(torch: Any, like: Any) -> Any:
+    numbers = np.cos(np.arange(1.0, like.numel() + 1)).reshape(tuple(like.shape))
+    return torch.tensor(numbers).to(like.dtype)
+
+
 def _state(module: Any) -> dict[str, np.ndarray]:
-    return {name: each.detach().numpy().copy() for name, each in module.state_dict().items()}
+    lazy = getattr(module, "has_uninitialized_params", bool)()
+    return (
+        {}
+        if lazy
+        else {name: each.detach().numpy().copy() for name, each in module.state_dict().items()}
+    )
 
 
 def leaves(give: Any, thing: Any) -> Any:
@@ -150,7 +163,9 @@ def apart(mine: np.ndarray, expected: np.ndarray) -> float:
         return float("inf")
     if not whole.any():
         return 0.0
-    mine, expected = (each[whole].astype(np.result_type(each, np.float64)) for each in (mine, expected))
+    mine, expected = (
+        each[whole].astype(np.result_type(each, np.float64)) for each in (mine, expected)
+    )
     return float(np.abs(mine - expected).max() / (np.abs(expected).max() or 1.0))
 
 
@@ -196,9 +211,17 @@ def tally(names: set[str] | None, dtype: Any) -> str:
         found = differences(kind, sample, training)
         count[1] += not found
         if found:
-            print(kind, sample.constructor_input.args, sample.constructor_input.kwargs, found, flush=True)
+            print(
+                kind,
+                sample.constructor_input.args,
+                sample.constructor_input.kwargs,
+                found,
+                flush=True,
+            )
     agree, samples = (sum(each[k] for each in offered.values()) for k in (1, 0))
-    return f"{len(offered)} modules, {samples} samples, {agree} agree; not offered: {sorted(lacking)}"
+    return (
+        f"{len(offered)} modules, {samples} samples, {agree} agree; not offered: {sorted(lacking)}"
+    )
 
 
 if __name__ == "__main__":
