@@ -58,7 +58,7 @@ class _Side:
         options = give(copy.deepcopy(made.kwargs))
         self.module = kind(*give(copy.deepcopy(made.args)), **options)
         self.initial = _state(self.module)
-        tensors = [each for each in flat(given.args) if isinstance(each, theirs.Tensor)]
+        tensors = [each for each in flat([given.args, given.kwargs]) if isinstance(each, theirs.Tensor)]
         wide = any(each.dtype is theirs.float64 for each in tensors)
         self.module.train(training).to(torch.float64 if wide else torch.float32)
         args, kwargs = leaves(give, given.args), leaves(give, given.kwargs)

@@ -22,7 +22,7 @@ for epoch in range(30):
 predicted = model(torch.from_numpy(x_train)).detach().numpy()
 print(predicted.shape, predicted.dtype, np.abs(predicted - y_train).mean().round(4))
 [w, b] = model.parameters()
-print("w = %.3f, b = %.3f" % (w[0][0].item(), b[0]))
+print("w = %.3f, b = %.3f" % (w[0][0].item(), b.item()))
 try:
     outputs.numpy()
 except RuntimeError as error:

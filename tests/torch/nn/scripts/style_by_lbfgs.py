@@ -1,4 +1,4 @@
-# An image optimized by LBFGS so that features and Gram matrices of a small net match; the closure clamps it.
+# An image in double precision optimized by LBFGS so that features and Gram matrices of a small net match; the closure clamps it.
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
@@ -36,7 +36,8 @@ torch.manual_seed(10)
 cnn = nn.Sequential(
     nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(inplace=True), nn.Conv2d(4, 4, 3, padding=1)
 )
-content_img, style_img = torch.rand(1, 3, 6, 6), torch.rand(1, 3, 6, 6)
+content_img, style_img = torch.rand(2, 1, 3, 6, 6).double()
+cnn.double()
 model, losses = nn.Sequential(), {"style": [], "content": []}
 i = 0
 for layer in cnn.children():
