@@ -49,7 +49,7 @@ def version_of(storage: Storage) -> int:
 
 def is_of_inference(storage: Storage) -> bool:
     """Whether the memory of a storage was made in inference mode."""
-    return type(storage.memory) is InferenceStorage
+    return isinstance(storage.memory, InferenceStorage)
 
 
 class _State(PerThread):

@@ -17,11 +17,12 @@ from funcgrad.engine.levels import where
 from funcgrad.engine.recording import local
 from funcgrad.engine.trace import record
 from funcgrad.engine.unrolled import record_one, record_two
-from funcgrad.engine.values import Indirect
+from funcgrad.engine.values import Indirect, host_of
 from funcgrad.torch._memory.bits import PUT_BACK, seen_op
 from funcgrad.torch._memory.constants import index_variable
 from funcgrad.torch._memory.geometry import Geometry, Sizes, contiguous
 from funcgrad.torch._memory.layouts import Layout, layout_of, reader, writer
+from funcgrad.torch._memory.numpy_memory import Shared, same_elements
 
 # A write replaces the whole memory, even if it changes only some elements. So a writer holds this lock while it stores the
 # new memory, and checks that the memory is still the one it read. Otherwise another thread's write would be lost.
@@ -188,7 +189,7 @@ class ViewStorage(Indirect):
         counter: the storage whose version this one shares.
         geometry: the places of the elements; ops take it as `layout` and `offset`.
         aval: the type of the elements, known without reading them.
-        cached: the memory's value at the last read, and the elements read from it.
+        cached: the memory's value at the last read, and the elements read from it; the memory itself if NumPy shares it.
         creation: how the view was made; None for a tensor that is not a view, such as a result in another order.
         remade_by: the name of the node that the view gets after its base was written in place.
     """
@@ -222,7 +223,7 @@ class ViewStorage(Indirect):
         self.aval = aval  # type: ignore[misc]
         self.layout: Layout = layout_of(shape, geometry)
         self.offset = index_variable(geometry.offset)
-        self.cached: tuple[Value, Value] | None = None
+        self.cached: tuple[Any, Value] | None = None
         self.creation: Creation | None = None
         self.remade_by = "AsStridedBackward0"
 
@@ -239,12 +240,17 @@ class ViewStorage(Indirect):
     def read(self) -> Value:
         """The elements, read from the present memory."""
         cached, source = self.cached, self.held._storage
-        if type(source) is OrderedStorage and source.logical is not None:
-            held = source.logical
-            if self.geometry is source.geometry:
-                return held
-        else:
-            held = source.value or source.read()
+        held = source.value
+        if held is None:
+            if type(source) is OrderedStorage and source.logical is not None:
+                held = source.logical
+                if self.geometry is source.geometry:
+                    return held
+            elif isinstance(source, Shared):
+                part = source.part(self.geometry)
+                if part is not None:
+                    return self._part(part)
+            held = held or source.read()
         if cached is not None and cached[0] is held:
             return cached[1]
         if local.recorder.levels:
@@ -253,6 +259,19 @@ class ViewStorage(Indirect):
         else:
             value = record_two(read_op(self.layout), self.held, self.offset)[0]
         self.cached = held, value
+        return value
+
+    def _part(self, elements: np.ndarray) -> Value:
+        """The value of elements in NumPy's memory: the same one as long as they are the same."""
+        cached, source = self.cached, self.held._storage
+        if (
+            cached is not None
+            and cached[0] is source
+            and same_elements(elements, host_of(cached[1]))
+        ):
+            return cached[1]
+        value = Value(elements, self.aval)
+        self.cached = source, value
         return value
 
     def write(self, value: Value) -> None:

@@ -14,6 +14,7 @@ from funcgrad.engine.values import Wrapped
 from funcgrad.torch._levels.batches import as_batched, drawn_for_batches, lifted, of_batches
 from funcgrad.torch._memory.formats import check_format, layout, memory_format, strided
 from funcgrad.torch._memory.geometry import Geometry
+from funcgrad.torch._memory.numpy_memory import share
 from funcgrad.torch._memory.storages import view_of
 from funcgrad.torch._ops.conversions import to
 from funcgrad.torch._ops.elements import elements
@@ -391,9 +392,11 @@ def tensor(
 
 
 def as_tensor(data: Any, *, dtype: Any = None, device: Where = None) -> Tensor:
-    """`data` itself if it is already a tensor of this dtype and device, else a tensor made of it."""
+    """`data` itself if it is already a tensor of this dtype and device; a NumPy array's memory; else a copy."""
     if isinstance(data, Tensor):
         return to(data, dtype=dtype, device=device)
+    if isinstance(data, np.ndarray):
+        return to(from_numpy(data), dtype=dtype, device=device)
     return tensor(data, dtype=dtype, device=device)
 
 
@@ -410,6 +413,8 @@ def asarray(
     Raises:
         ValueError: a copy is forbidden and necessary.
     """
+    if isinstance(obj, np.ndarray) and not copy:
+        obj = from_numpy(obj)
     if not isinstance(obj, Tensor):
         if copy is False:
             raise ValueError("can't alias arbitrary sequence into a tensor.")
@@ -423,14 +428,25 @@ def asarray(
 
 
 def from_numpy(ndarray: np.ndarray, /) -> Tensor:
-    """A copy of a NumPy array as a tensor. PyTorch shares the memory; JAX's arrays are immutable, so here it is a copy.
+    """A tensor in a NumPy array's memory: a write to one is seen in the other. An array that is read-only is copied.
 
     Raises:
         TypeError: `ndarray` is not a NumPy array, or PyTorch does not have its dtype.
+
+    >>> import numpy as np
+    >>> import funcgrad.torch as torch
+    >>> a = np.ones(2)
+    >>> t = torch.from_numpy(a)
+    >>> _ = np.add(a, 1, out=a)
+    >>> t
+    tensor([2., 2.], dtype=torch.float64)
     """
     if not isinstance(ndarray, np.ndarray):
         raise TypeError(f"expected np.ndarray (got {kind_of(ndarray)})")
-    return tensor(ndarray)
+    made = tensor(ndarray)
+    if ndarray.flags.writeable and not isinstance(made._storage.read(), Wrapped):
+        share(made._storage, np.asarray(ndarray))
+    return made
 
 
 def from_dlpack(ext_tensor: Any) -> Tensor:

@@ -16,6 +16,7 @@ from funcgrad.engine.values import Wrapped, is_tracer
 from funcgrad.torch._levels import refusals
 from funcgrad.torch._levels.storages import DetachedStorage, is_dual, is_transformed
 from funcgrad.torch._memory import inference
+from funcgrad.torch._memory.numpy_memory import as_numpy
 from funcgrad.torch._memory.storages import (
     DataStorage,
     ViewStorage,
@@ -388,7 +389,10 @@ class Tensor(Variable):
         return device_array(self._storage.read())
 
     def numpy(self, *, force: bool = False) -> np.ndarray:
-        """The elements as a NumPy array, read-only.
+        """The elements as a NumPy array that shares their memory: a write to one is seen in the other.
+
+        The array is read-only if the memory cannot be shared: on another device than a CPU, in inference mode, and for a
+        result that lies in another order than its indices.
 
         Raises:
             RuntimeError: the tensor requires grad, grad mode is on, and `force` is not set.
@@ -400,6 +404,10 @@ class Tensor(Variable):
         array = self._array()
         if is_transformed(array):
             raise RuntimeError(refusals.NO_STORAGE)
+        storage = self._storage
+        shared = as_numpy(storage, None if storage.geometry is None else geometry_of(storage))
+        if shared is not None:
+            return shared
         elements = np.asarray(concrete(array, refusals.NO_STORAGE)).view()
         elements.flags.writeable = False
         return elements

@@ -81,5 +81,5 @@ for epoch in range(1, 9):
     loss.backward()
     encoder_optimizer.step()
     decoder_optimizer.step()
-    print("%d (%s) %.4f" % (epoch, "forced" if forced is not None else "free", loss))
+    print("%d (%s) %.4f" % (epoch, "forced" if forced is not None else "free", loss.item()))
 print(attention[0], attention.sum(-1).allclose(torch.ones(5, 4)))
