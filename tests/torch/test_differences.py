@@ -85,11 +85,10 @@ def set_to_more(torch):
     return torch.zeros(0).set_(torch.ones(2), 0, (3,)).shape
 
 
-def numbers_written(torch):
-    with torch.inference_mode():
-        x = torch.ones(2)
-    x.numpy()[0] = 5
-    return x.tolist()
+def numbers_in_another_order_written(torch):
+    x = torch.ones(2, 3).t() * 1
+    x.numpy()[0, 0] = 5
+    return x[0].tolist()
 
 
 def compared_with_a_large_number(torch):
@@ -369,7 +368,7 @@ TABLE = {
     unlike_an_array: ([False, True], True),
     two_numbers_added: ("must be Tensor, not int", 5),
     set_to_more: (GROWS, (3,)),
-    numbers_written: ("read-only", [5.0, 1.0]),
+    numbers_in_another_order_written: ("read-only", [5.0, 1.0]),
     compared_with_a_large_number: ("without overflow", [False]),
     added_to_itself_transposed: ([[0.0, 6.0], [6.0, 12.0]], [[0.0, 6.0], [10.0, 12.0]]),
     doubled_where_it_overlaps: ([0.0, 2.0, 4.0, 6.0], [0.0, 4.0, 8.0, 6.0]),

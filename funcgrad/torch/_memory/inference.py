@@ -49,12 +49,12 @@ def version_of(storage: Storage) -> int:
 
 def uncounted(storage: Storage) -> bool:
     """Whether writes to a storage are not counted. A tensor detached from one made in inference mode has a counter again."""
-    return type(storage.counter) is InferenceStorage
+    return isinstance(storage.counter, InferenceStorage)
 
 
 def is_of_inference(storage: Storage) -> bool:
     """Whether the memory of a storage was made in inference mode."""
-    return type(storage.memory) is InferenceStorage
+    return isinstance(storage.memory, InferenceStorage)
 
 
 class _State(PerThread):

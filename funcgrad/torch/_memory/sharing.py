@@ -15,7 +15,8 @@ from funcgrad.engine.recording import local
 from funcgrad.engine.trace import compute
 from funcgrad.engine.values import Indirect, Live, Wrapped, is_tracer
 from funcgrad.torch._memory.geometry import Geometry
-from funcgrad.torch._memory.storages import Reinterpreted, ViewStorage
+from funcgrad.torch._memory.inference import InferenceStorage
+from funcgrad.torch._memory.storages import ViewStorage
 
 # `Indirect` hides the place where a plain storage has its value. A shared storage uses it, and so turns plain in place.
 _value: Any = Storage.__dict__["value"]
@@ -31,7 +32,7 @@ class SharedStorage(Indirect):
         held: Value = _value.__get__(self)
         if type(held) is Live and _holders(held.array) <= _ALONE:
             held = Value(held.array, held.aval)
-            self.__class__ = Storage  # type: ignore[assignment]
+            self.__class__ = _PLAIN[type(self)]  # type: ignore[assignment]
             self.value = held
         return held
 
@@ -46,24 +47,40 @@ class SharedStorage(Indirect):
         _value.__set__(self, value)
 
 
+class SharedInInference(SharedStorage, InferenceStorage):
+    """The same for a tensor made in inference mode."""
+
+    __slots__ = ()
+
+
+_SHARED: dict[type[Storage], type[Storage]] = {
+    Storage: SharedStorage,
+    InferenceStorage: SharedInInference,
+}
+_PLAIN = {shared: plain for plain, shared in _SHARED.items()}
+
+
 def share(storage: Storage) -> np.ndarray | None:
     """A NumPy array in a tensor's own memory; None where the elements are not in memory that NumPy could share."""
     memory = storage.memory
-    if not _possible() or type(storage.viewed) is Reinterpreted:
+    if not _possible():
         return None
     value = memory.read()
-    if type(memory) is Storage:
+    if type(memory) in _SHARED:
         array = compute(value)
         if value.aval.device is not None or isinstance(value, Wrapped) or is_tracer(array):
             return None
         value = _value.__get__(_let_share(memory, np.array(array, order="C")))
     if type(value) is not Live:
         return None
-    if storage is memory or storage.geometry is None:
+    if storage.geometry is None:
         return value.array.view()
-    size, stride, offset = storage.geometry
-    steps = [n * value.array.itemsize for n in stride]
-    return np.lib.stride_tricks.as_strided(value.array.reshape(-1)[offset:], size, steps)
+    (size, stride, offset), dtype = storage.geometry, storage.aval.dtype
+    if 0 in size:
+        return np.empty(size, dtype)
+    place: Any = value.array.reshape(-1).view(np.uint8)
+    strides = [step * dtype.itemsize for step in stride]
+    return np.ndarray(size, dtype, place, offset * dtype.itemsize, strides)
 
 
 def memory_of(array: np.ndarray) -> Storage | None:
@@ -92,7 +109,7 @@ def _possible() -> bool:
 
 
 def _let_share(storage: Storage, array: np.ndarray) -> Storage:
-    storage.__class__ = SharedStorage
+    storage.__class__ = _SHARED[type(storage)]
     _value.__set__(storage, Live(array.view(), Aval(array.shape, array.dtype)))
     return storage
 

@@ -112,6 +112,7 @@ from funcgrad.torch.nn._activations import (
     tanhshrink,
 )
 from funcgrad.torch.nn._class_losses import cross_entropy, nll_loss
+from funcgrad.torch.nn._ctc_loss import ctc_loss
 from funcgrad.torch.nn._distribution_losses import gaussian_nll_loss, kl_div, poisson_nll_loss
 from funcgrad.torch.nn._dropouts import (
     alpha_dropout,
@@ -176,6 +177,7 @@ __all__ = [
     "cosine_embedding_loss",
     "cosine_similarity",
     "cross_entropy",
+    "ctc_loss",
     "dropout",
     "dropout1d",
     "dropout2d",

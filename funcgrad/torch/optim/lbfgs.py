@@ -184,7 +184,7 @@ def _real(tensor: Any) -> Any:
 
 def _read(tensor: Any) -> Any:
     """The element of a 0-d tensor, as a NumPy scalar of its dtype."""
-    return tensor.numpy()[()]
+    return np.asarray(tensor._array())[()]
 
 
 def _largest(tensor: Any) -> Any:

@@ -16,6 +16,7 @@ from funcgrad.torch.nn.modules.module import Module
 __all__ = [
     "BCELoss",
     "BCEWithLogitsLoss",
+    "CTCLoss",
     "CosineEmbeddingLoss",
     "CrossEntropyLoss",
     "GaussianNLLLoss",
@@ -186,6 +187,25 @@ class NLLLoss2d(NLLLoss):
             stacklevel=2,
         )
         super().__init__(*args, **kwargs)
+
+
+class CTCLoss(_Loss):
+    """The loss of labels without alignment to the steps of a sequence; see `functional.ctc_loss`."""
+
+    _function = functional.ctc_loss
+    _options = ("blank", "reduction", "zero_infinity")
+
+    def __init__(
+        self, blank: int = 0, reduction: str = "mean", zero_infinity: bool = False
+    ) -> None:
+        super().__init__(None, None, reduction)
+        self.blank, self.zero_infinity = blank, zero_infinity
+
+    def forward(  # type: ignore[override]
+        self, log_probs: Tensor, targets: Tensor, input_lengths: Any, target_lengths: Any
+    ) -> Tensor:
+        """The loss."""
+        return self._of(log_probs, targets, input_lengths, target_lengths)
 
 
 class CrossEntropyLoss(_WeightedLoss):

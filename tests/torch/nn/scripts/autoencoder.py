@@ -1,6 +1,7 @@
 # Eight numbers squeezed into three.
-nn = torch.nn
-F = torch.nn.functional
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
 
 
 class Autoencoder(nn.Module):

@@ -1,5 +1,7 @@
 # Sentences as bags of words, several labels each, counts by Poisson.
-nn = torch.nn
+import torch
+import torch.nn as nn
+
 torch.manual_seed(15)
 words = torch.randint(0, 20, (60,))
 offsets = torch.arange(0, 60, 5)

@@ -1,5 +1,7 @@
 # A circle inside a ring: a sigmoid at the end, and BCELoss; then the same with logits.
-nn = torch.nn
+import torch
+import torch.nn as nn
+
 for with_logits in (False, True):
     torch.manual_seed(2)
     x = torch.randn(120, 2)

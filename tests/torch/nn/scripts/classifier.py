@@ -1,5 +1,6 @@
 # Three clouds of points, told apart by a perceptron with Adam.
-nn = torch.nn
+import torch
+import torch.nn as nn
 
 
 class Classifier(nn.Module):

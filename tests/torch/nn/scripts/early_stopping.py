@@ -1,7 +1,9 @@
 # Stop when the validation loss gets worse, and go back to the best weights.
 import copy
 
-nn = torch.nn
+import torch
+import torch.nn as nn
+
 torch.manual_seed(5)
 x = torch.linspace(-1, 1, 40).unsqueeze(1)
 y = torch.sin(3 * x) + 0.3 * torch.randn(40, 1)

@@ -1,6 +1,8 @@
 # A small language model: the next word from two words before it.
-nn = torch.nn
-F = torch.nn.functional
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
 text = [
     "the",
     "cat",

@@ -1,5 +1,7 @@
 # A GAN on a line: a generator learns a normal distribution.
-nn = torch.nn
+import torch
+import torch.nn as nn
+
 torch.manual_seed(14)
 G = nn.Sequential(nn.Linear(2, 8), nn.ReLU(True), nn.Linear(8, 1))
 D = nn.Sequential(nn.Linear(1, 8), nn.LeakyReLU(0.2, inplace=True), nn.Linear(8, 1), nn.Sigmoid())

@@ -1,5 +1,7 @@
 # Weight decay for weights and none for biases; the first layer is frozen.
-nn = torch.nn
+import torch
+import torch.nn as nn
+
 torch.manual_seed(8)
 model = nn.Sequential(nn.Linear(5, 10), nn.ELU(), nn.Linear(10, 10), nn.ELU(), nn.Linear(10, 2))
 for parameter in model[0].parameters():

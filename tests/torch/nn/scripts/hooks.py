@@ -1,5 +1,7 @@
 # Look into a network by hooks: activations, and gradients on their way back.
-nn = torch.nn
+import torch
+import torch.nn as nn
+
 torch.manual_seed(9)
 model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
 activations = {}

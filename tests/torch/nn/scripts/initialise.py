@@ -1,5 +1,7 @@
 # Initial values by `apply`.
-nn = torch.nn
+import torch
+import torch.nn as nn
+
 torch.manual_seed(10)
 
 

@@ -1,5 +1,6 @@
 # The next number of a sine from the numbers before it.
-nn = torch.nn
+import torch
+import torch.nn as nn
 
 
 class Forecaster(nn.Module):

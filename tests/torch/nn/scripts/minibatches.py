@@ -1,5 +1,7 @@
 # Mini-batches by hand, dropout in training, none in evaluation.
-nn = torch.nn
+import torch
+import torch.nn as nn
+
 torch.manual_seed(11)
 x = torch.randn(64, 6)
 w = torch.randn(6, 1)

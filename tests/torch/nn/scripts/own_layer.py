@@ -1,7 +1,8 @@
 # A layer of one's own with parameters, a buffer and an extra_repr; saved and loaded.
 import math
 
-nn = torch.nn
+import torch
+import torch.nn as nn
 
 
 class MyLinear(nn.Module):

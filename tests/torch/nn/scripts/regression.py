@@ -1,5 +1,7 @@
 # A straight line by a Sequential of one layer.
-nn = torch.nn
+import torch
+import torch.nn as nn
+
 torch.manual_seed(0)
 x = torch.rand(100, 1)
 y = 3 * x + 2 + 0.1 * torch.randn(100, 1)

@@ -1,5 +1,7 @@
 # A learning rate that falls by steps, then with the loss.
-nn = torch.nn
+import torch
+import torch.nn as nn
+
 torch.manual_seed(6)
 x, y = torch.randn(50, 4), torch.randn(50, 1)
 for name in ("StepLR", "ExponentialLR", "ReduceLROnPlateau", "CosineAnnealingLR"):

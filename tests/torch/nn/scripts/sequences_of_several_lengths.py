@@ -1,6 +1,8 @@
 # Do more ones or more twos stand in a sequence? Sequences of several lengths, packed for a GRU.
+import torch
+import torch.nn as nn
+
 from_utils = torch.nn.utils.rnn
-nn = torch.nn
 torch.manual_seed(0)
 sequences = [torch.randint(1, 3, (length,)) for length in (3, 5, 2, 4)]
 labels = torch.tensor([[float((s == 2).sum() > (s == 1).sum())] for s in sequences])

@@ -1,6 +1,8 @@
 # Pairs and triplets: embeddings that lie near each other.
-nn = torch.nn
-F = torch.nn.functional
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
 torch.manual_seed(13)
 net = nn.Sequential(nn.Linear(4, 8), nn.SiLU(), nn.Linear(8, 3))
 optimizer = torch.optim.Adagrad(net.parameters(), lr=0.05)

@@ -1,5 +1,6 @@
 # Bars that lie or stand, told apart by a small convolutional network.
-nn = torch.nn
+import torch
+import torch.nn as nn
 
 
 class Net(nn.Module):

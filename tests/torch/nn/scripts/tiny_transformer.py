@@ -1,7 +1,9 @@
 # The next letter of a text, by a transformer with one layer.
 import math
 
-nn = torch.nn
+import torch
+import torch.nn as nn
+
 text = "to be or not to be that is the question "
 letters = sorted(set(text))
 number = {letter: k for k, letter in enumerate(letters)}
