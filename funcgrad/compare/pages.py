@@ -6,12 +6,12 @@ from html import escape
 from importlib.metadata import version
 from typing import Any
 
-from funcgrad.compare.charts import Line, chart
 from funcgrad.compare.drawings import Drawing
 from funcgrad.compare.errors import OptionError
 from funcgrad.compare.leaves import CONSTANT, FEWER_DIGITS, STAYS, Leaf
 from funcgrad.compare.parities import Parity
 from funcgrad.compare.trajectories import Trajectory
+from funcgrad.display.charts import Line, chart
 from funcgrad.version import __version__
 
 ENGLISH, FRENCH = "en", "fr"

@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache, partial
-from html import escape
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from funcgrad.compare.sides import (
     make_sides,
 )
 from funcgrad.compare.tables import as_json, prose, table
+from funcgrad.display import framed
 
 MOVES = 4
 """How often the reference is repeated with its inputs moved by one unit in the last place."""
@@ -79,8 +79,7 @@ class Parity:
         )
 
     def _repr_html_(self) -> str:
-        colour = "#1a7f37" if self.ok else "#c62828"
-        return f'<pre style="border-left: 4px solid {colour}; padding-left: 1em">{escape(str(self))}</pre>'
+        return framed(str(self), good=self.ok)
 
     def _verdict(self) -> str:
         if self.problem is not None:

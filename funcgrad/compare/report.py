@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from funcgrad.compare.tables import as_json, prose, seconds, table
+from funcgrad.display import framed
 
 
 @dataclass(frozen=True)
@@ -131,6 +132,9 @@ class Report:
     def __str__(self) -> str:
         """Return the table that the command prints."""
         return "\n".join([*self._heading(), "", *self._table(), "", *self._conclusion()])
+
+    def _repr_html_(self) -> str:
+        return framed(str(self), good=self.agree)
 
     def _heading(self) -> list[str]:
         s = self.settings

@@ -143,7 +143,7 @@ def make_sides(
     sides = []
     for role, function in (("reference", reference), ("candidate", candidate)):
         if not callable(function):
-            raise OptionError(f"the {role} is no function but {function!r}")
+            raise OptionError(f"the {role} must be a function, such as a loss; got {function!r}")
         found = [*references(getattr(function, "function", function))]
         _refuse_captured(role, found)
         kind = _kind_of(function, [thing for _, thing in found])

@@ -7,7 +7,6 @@ the reference's state: growth vanishes, and a fault of one step stays.
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from html import escape
 from itertools import cycle, islice
 from typing import Any
 
@@ -29,6 +28,7 @@ from funcgrad.compare.leaves import (
 from funcgrad.compare.parities import Pair, leaf_table
 from funcgrad.compare.sides import Derivatives, FindingError, Quantities, Side, make_sides
 from funcgrad.compare.tables import as_json, prose
+from funcgrad.display import framed
 
 MOVES = 2
 """How often each step of the reference is repeated with its inputs moved by one unit in the last place."""
@@ -116,8 +116,7 @@ class Trajectory:
         return "\n".join([*lines, *(line for each in told for line in prose(each))])
 
     def _repr_html_(self) -> str:
-        colour = "#1a7f37" if self.ok else "#c62828"
-        return f'<pre style="border-left: 4px solid {colour}; padding-left: 1em">{escape(str(self))}</pre>'
+        return framed(str(self), good=self.ok)
 
     def _verdict(self) -> str:
         if self.problem is not None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from funcgrad.compare import OptionError, draw, page, parity, trajectory
-from funcgrad.compare.charts import Line, chart
+from funcgrad.display.charts import Line, chart
 from tests.compare.nets import start, with_jax
 
 X = np.arange(3, dtype=np.float32)

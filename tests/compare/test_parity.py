@@ -361,7 +361,7 @@ def test_integer_inputs_alone_have_no_gradient():
 
 
 def test_a_side_that_is_no_function_is_refused():
-    with pytest.raises(OptionError, match="the candidate is no function but 3"):
+    with pytest.raises(OptionError, match="the candidate must be a function, such as a loss; got 3"):
         parity(with_jax, 3, W, X, Y)
 
 
