@@ -7,8 +7,8 @@ import optax
 
 import funcgrad.torch as torch
 from funcgrad import datasets, engine, fit, regression
-from funcgrad.compare.report import LeastSquaresGap, Report, Row
 from funcgrad.compare.report import Difference as D
+from funcgrad.compare.report import LeastSquaresGap, Report, Row
 from funcgrad.display import Text
 from funcgrad.training import FitResult
 
@@ -21,7 +21,14 @@ def report(difference):
         Row(name, 1.0, each, each, each, each, 1e-3, 1e-3, 1.0, True)
         for name, each in (("pytorch", SAME), ("jax", difference))
     )
-    settings = {"target": "y", "features": 2, "rows": 3, "steps": 4, "optimizer": "sgd", "learning_rate": 0.1}
+    settings = {
+        "target": "y",
+        "features": 2,
+        "rows": 3,
+        "steps": 4,
+        "optimizer": "sgd",
+        "learning_rate": 0.1,
+    }
     settings |= {"largest_stable_rate": None, "dtype": "float32", "device": "cpu", "seed": 0}
     return Report(rows, {}, LeastSquaresGap(1.0, 0.0, 0.0, "age"), 2.0, settings, {"jax": "0"})  # fmt: skip
 
