@@ -121,7 +121,9 @@ def _gradient(leaf: Any) -> list[str]:
     if gradient is None:
         return []
     few = gradient.ndim <= 1 and gradient.numel() <= _FEW
-    elements = ", ".join(f"{each:.4g}" for each in gradient.detach().reshape(-1).tolist()) if few else ""
+    elements = (
+        ", ".join(f"{each:.4g}" for each in gradient.detach().reshape(-1).tolist()) if few else ""
+    )
     return [f".grad = [{elements}]" if few else f".grad {_shape(gradient)}"]
 
 

@@ -13,14 +13,18 @@ from typing import Any, NamedTuple
 PYTORCH, SHIM, JAX = "PyTorch", "the shim", "JAX"
 
 # The most specific name of a module first: a pure function is JAX's, whatever was purified.
+_PURE = "funcgrad.torch._compile.pure"
 _LIBRARIES = (
-    ("funcgrad.torch._compile.pure", JAX),
+    (_PURE, JAX),
     ("funcgrad.torch", SHIM),
     ("funcgrad.regression", JAX),
     ("funcgrad.training", JAX),
     *((name, PYTORCH) for name in ("torch", "torchvision")),
     *((name, JAX) for name in ("jax", "jaxlib", "optax", "equinox", "flax")),
 )
+LENDING = "functional_call"
+"""The function that lends a model the parameters it is given: the model's own do not count then."""
+
 # Functions of these are not read: they are no code of the user's.
 _FOREIGN = {
     *sys.stdlib_module_names,
@@ -74,11 +78,17 @@ def references(function: Any) -> Iterator[Reference]:
         seen.add(id(reference.thing))
         if reference.thing is not function:
             yield reference
+            if _is_pure(reference.thing):
+                continue  # the caller gives it arrays, whatever it was made of
         waiting += _inside(reference.thing)
 
 
+def _is_pure(thing: Any) -> bool:
+    return isinstance(thing, FunctionType) and _home(thing) == _PURE
+
+
 def _inside(thing: Any) -> list[Reference]:
-    """What one thing refers to; nothing where it is not a function, or not one of the user's."""
+    """The references of one thing: none unless it is a function of the user's."""
     if isinstance(thing, functools.partial):
         given = [Reference("an argument of partial", each) for each in thing.args]
         named = [Reference(name, each) for name, each in thing.keywords.items()]
@@ -131,6 +141,8 @@ def _of_code(code: CodeType, scope: dict[str, Any]) -> Iterator[Reference]:
         name = instruction.argval
         if instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME") and name in scope:
             yield Reference(name, scope[name])
+        elif instruction.opname in ("LOAD_ATTR", "LOAD_METHOD") and name == LENDING:
+            yield Reference(name, None)
         elif instruction.opname == "IMPORT_NAME":
             imported = name
             yield Reference(name, _stand_in(name))

@@ -18,7 +18,7 @@ import numpy as np
 from funcgrad.compare.devices import find_device, pytorch_name
 from funcgrad.compare.errors import OptionError
 from funcgrad.compare.inputs import Inputs, is_floating, to_numpy
-from funcgrad.compare.referring import JAX, PYTORCH, SHIM, owner, references
+from funcgrad.compare.referring import JAX, LENDING, PYTORCH, SHIM, owner, references
 
 Quantities = Mapping[str, Any]
 """What a side computed: an array, or a number of Python's, for each leaf of the result and of its derivatives, by name."""
@@ -217,6 +217,7 @@ def _first_that_runs(choices: list[Side], inputs: Inputs, derivatives: Derivativ
 
 def _refuse_captured(role: str, found: list[Any]) -> None:
     """Refuse a function with numbers that are none of its inputs: the other side may have others, or change its own."""
+    lent = any(name == LENDING for name, _ in found)
     for name, thing in found:
         if owner(thing) is None or isinstance(thing, type):
             continue
@@ -226,6 +227,8 @@ def _refuse_captured(role: str, found: list[Any]) -> None:
                 "function, and give the buffers as arguments"
             )
         if hasattr(thing, "named_parameters"):
+            if lent:
+                continue
             raise FindingError(
                 f"the {role} uses the model {name!r} from outside, whose parameters are no inputs: their gradients "
                 "would not be compared. Give the parameters as an argument, and call the model by "

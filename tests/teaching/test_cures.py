@@ -134,7 +134,7 @@ def note_of(name, scope, language):
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Anomaly Detection")
         warnings.filterwarnings("ignore", message="Error detected in")
-        with pytest.raises(Exception) as caught:  # noqa: PT011: each error has a type of its own
+        with pytest.raises(Exception) as caught:  # noqa: PT011
             exec(wrong, scope)
     note, *_ = caught.value.__notes__  # JAX adds one of its own
     return note
