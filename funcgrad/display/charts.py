@@ -67,10 +67,10 @@ def chart(
         parts.append(f'<text x="{LEFT - 6}" y="{at + 4:.1f}" text-anchor="end">{name}</text>')
     floor = y(10.0**low if log else low)
     parts += [
-        f'<text x="{x(step):.1f}" y="{HEIGHT - 14:.0f}" text-anchor="middle">{name}</text>'
+        f'<text x="{x(step):.1f}" y="{HEIGHT - 16:.0f}" text-anchor="middle">{name}</text>'
         for step, name in {0: 1, count - 1: last or count}.items()
     ]
-    parts.append(f'<text x="{(LEFT + WIDTH) / 2}" y="{HEIGHT - 2:.0f}" text-anchor="middle">{escape(across)}</text>')  # fmt: skip
+    parts.append(f'<text x="{(LEFT + WIDTH) / 2}" y="{HEIGHT - 5:.0f}" text-anchor="middle">{escape(across)}</text>')  # fmt: skip
     if band is not None:
         edge = [(x(k), y(value)) for k, value in enumerate(band) if _fits(value, log)]
         if edge:
