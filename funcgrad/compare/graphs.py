@@ -1,4 +1,4 @@
-"""`draw`: a tensor's recorded graph, or a function's, as PyTorch people and as JAX people draw it."""
+"""`draw`: a tensor's recorded graph, or a function's, as users of PyTorch or of JAX draw it."""
 
 import inspect
 from collections.abc import Callable

@@ -60,7 +60,7 @@ class Parity:
             raise AssertionError(str(self))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything as what JSON knows; a number that is not finite becomes None."""
+        """Return everything in JSON's types; a number that is not finite becomes None."""
         whole = asdict(self) | {"ok": self.ok, "leaves": [leaf.to_dict() for leaf in self.leaves]}
         return as_json(whole)
 
@@ -136,7 +136,7 @@ def parity(
         order: 0 compares values, 1 gradients too, 2 also products of the Hessian with random directions. A result that is
             not one number is weighed with random numbers, so that the gradient is of their sum.
         exact: the arguments that rounding must not move, such as a mask of zeros and ones.
-        seed: what is random comes from it.
+        seed: of the random directions, moves and drawn inputs.
         directions: how many products to compare with order=2.
         shadow: whether to repeat both in float64.
         device: "cpu", "gpu", "tpu", "gpu:1" and so on; None for JAX's default device.
@@ -189,7 +189,7 @@ def parity(
 
 
 class Pair:
-    """Two sides, and what is repeated of them: everything that a verdict on their leaves needs.
+    """Two sides and their repeated runs: all that a verdict on their leaves needs.
 
     Args:
         reference, candidate: both sides.
@@ -213,7 +213,7 @@ class Pair:
 
     @property
     def notes(self) -> list[str]:
-        """What to know about both sides' results."""
+        """Notes about both sides' results."""
         return [*self.reference.notes, *self.candidate.notes, *self._notes]
 
     def leaves(self, inputs: Inputs, shadow: bool = True, repeat: bool = True) -> tuple[Leaf, ...]:
@@ -272,11 +272,11 @@ class Pair:
         )
 
     def run(self, side: Side, inputs: Inputs) -> Quantities:
-        """Return what one side computes."""
+        """Return one side's results."""
         return side.quantities(inputs, self.derivatives)
 
     def _both(self, inputs: Inputs) -> list[Quantities]:
-        """Both results; where one side raises, the other's is shown."""
+        """Both results. If one side raises, the error shows the other's result."""
         results: list[Any] = []
         for side in (self.reference, self.candidate):
             try:
@@ -308,7 +308,7 @@ class Pair:
                 )
 
     def _shadows(self, inputs: Inputs) -> dict[str, Shadow] | None:
-        """Both sides in double precision; None, with a note, where that cannot be."""
+        """Both sides in double precision; None, with a note, if they cannot run there."""
         if not inputs.floating or inputs.dtype.itemsize >= (16 if inputs.dtype.kind == "c" else 8):
             return None
         wide = inputs.wide()

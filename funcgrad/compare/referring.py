@@ -1,4 +1,4 @@
-"""What the code of a function refers to: modules, closures and globals, through the user's own functions.
+"""The things that a function's code refers to: modules, closures and globals, through the user's own functions.
 
 This tells which library a function is written with, and which tensors it captures from outside.
 """
@@ -45,7 +45,7 @@ class Reference(NamedTuple):
 
 
 def library(module: str) -> str | None:
-    """Return whose a module is, by its name: PyTorch's, the shim's or JAX's.
+    """Return the library that a module belongs to, by its name: PyTorch, the shim or JAX.
 
     >>> library("torch.nn.functional"), library("funcgrad.torch"), library("numpy")
     ('PyTorch', 'the shim', None)
@@ -54,7 +54,7 @@ def library(module: str) -> str | None:
 
 
 def owner(thing: Any) -> str | None:
-    """Return whose library a module, a function, or an instance of a class comes from."""
+    """Return the library that a module, a function, or an instance of a class comes from."""
     if isinstance(thing, ModuleType):
         return library(thing.__name__)
     if isinstance(thing, FunctionType):
@@ -64,7 +64,7 @@ def owner(thing: Any) -> str | None:
 
 
 def references(function: Any) -> Iterator[Reference]:
-    """Yield what a function refers to, and what the user's own functions among that refer to.
+    """Yield the things that a function refers to, and those that the user's own functions among them refer to.
 
     Args:
         function: a function, method, partial or callable object.
@@ -113,7 +113,7 @@ def _inside(thing: Any) -> list[Reference]:
 
 
 def _home(function: FunctionType) -> str:
-    """The module whose code it is; `functools.wraps` changes `__module__` and not this."""
+    """The module that holds the code; `functools.wraps` changes `__module__` but not this."""
     return str(function.__globals__.get("__name__", ""))
 
 
@@ -154,5 +154,5 @@ def _of_code(code: CodeType, scope: dict[str, Any]) -> Iterator[Reference]:
 
 
 def _stand_in(name: str) -> ModuleType:
-    """A module that a function will import when it runs; loading it now may be slow, or fail."""
+    """A stand-in for a module that a function imports when it runs: loading it now may be slow, or fail."""
     return sys.modules.get(name) or ModuleType(name)

@@ -99,7 +99,7 @@ class Trajectory:
             raise AssertionError(str(self))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything as what JSON knows; a number that is not finite becomes None."""
+        """Return everything in JSON's types; a number that is not finite becomes None."""
         return as_json(
             asdict(self) | {"ok": self.ok, "leaves": [leaf.to_dict() for leaf in self.leaves]}
         )
@@ -232,7 +232,7 @@ def trajectory(
 
 
 class _StepPair(Pair):
-    """Two sides of a training. In the shadow a leaf of the state is its change, not what it is after the step."""
+    """Two sides of a training. In the shadow a leaf of the state stands for its change in the step."""
 
     def __init__(
         self, reference: Side, candidate: Side, inputs: Inputs, random: np.random.Generator
@@ -299,7 +299,7 @@ class _StepPair(Pair):
 
 
 class _Run:
-    """A comparison under way: both free states, the moved ones, and what was found at each step."""
+    """A comparison under way: both free states, the moved ones, and the findings of each step."""
 
     def __init__(self, pair: _StepPair, inputs: Inputs, shadow: bool) -> None:
         self.pair, self.inputs, self.shadow = pair, inputs, shadow
@@ -472,7 +472,7 @@ def _supply(batches: Any, steps: int | None) -> tuple[Iterator[Any], Any, int]:
 
 
 def _path(name: str) -> str:
-    """What follows the argument's own name in a leaf's name."""
+    """The rest of a leaf's name, after the argument's own name."""
     at = min((k for k in (name.find("["), name.find(".")) if k >= 0), default=len(name))
     return name[at:]
 
