@@ -68,7 +68,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class Drawing:
-    """What `draw` makes; a notebook shows it.
+    """The result of `draw`; a notebook shows it.
 
     Attributes:
         panels: the graphs, from left to right.

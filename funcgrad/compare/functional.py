@@ -17,7 +17,7 @@ from funcgrad.training import DivergenceWarning, fit
 
 
 def prepare_steps(problem: Problem) -> Session:
-    """Return what trains by one compiled program a step, called from a Python loop."""
+    """Return a session that compiles one step, and calls it from a Python loop."""
     x, y = _data(problem)
     make = _maker(problem)
     step = _step(make)
@@ -34,7 +34,7 @@ def prepare_steps(problem: Problem) -> Session:
 
 
 def prepare_loop(problem: Problem) -> Session:
-    """Return what trains by one compiled program, the loop included."""
+    """Return a session that compiles the whole training, the loop included."""
     x, y = _data(problem)
     make = _maker(problem)
 

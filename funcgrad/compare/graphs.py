@@ -1,4 +1,4 @@
-"""`draw`: a tensor's recorded graph, or a function's, as PyTorch people and as JAX people draw it."""
+"""`draw`: a tensor's recorded graph, or a function's, as users of PyTorch or of JAX draw it."""
 
 import inspect
 from collections.abc import Callable
@@ -12,6 +12,7 @@ from funcgrad.compare.inputs import make_inputs
 from funcgrad.compare.referring import PYTORCH, SHIM, owner
 from funcgrad.compare.sides import tensors, written_with
 
+_FEW = 4  # elements of a gradient that are shown
 LARGEST = 400
 """A graph with more boxes is refused: nobody could read it."""
 
@@ -110,8 +111,20 @@ def _node_box(node: Any, names: dict[int, str], kind: str) -> Box:
     if variable is not None:
         name = names.get(id(variable)) or "leaf"
         view = ("a view",) if getattr(variable, "_base", None) is not None else ()
-        return Box(name, (_shape(variable), *view), INPUT)
+        return Box(name, (_shape(variable), *view, *_gradient(variable)), INPUT)
     return Box(str(node.name()).rpartition("::")[2], tuple(_saved(node, names)), kind)
+
+
+def _gradient(leaf: Any) -> list[str]:
+    """The gradient that a leaf holds: its elements if they are few, else its shape."""
+    gradient = leaf.grad
+    if gradient is None:
+        return []
+    few = gradient.ndim <= 1 and gradient.numel() <= _FEW
+    elements = (
+        ", ".join(f"{each:.4g}" for each in gradient.detach().reshape(-1).tolist()) if few else ""
+    )
+    return [f".grad = [{elements}]" if few else f".grad {_shape(gradient)}"]
 
 
 def _saved(node: Any, names: dict[int, str]) -> list[str]:

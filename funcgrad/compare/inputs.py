@@ -53,7 +53,7 @@ class Inputs:
 
         Args:
             random: chooses the directions.
-            like: whose units they are; None for their own. With float32 inputs here, float64
+            like: the inputs that give the units; None for these themselves. With float32 inputs here, float64
                 inputs move by a unit of float32.
         """
         units = self if like is None else like
@@ -82,7 +82,7 @@ def make_inputs(
         args: pytrees of arrays or tensors; a `jax.ShapeDtypeStruct` is drawn from the seed.
         wrt: the arguments to differentiate by, by position or name; None for all that are floating.
         exact: the arguments that rounding must not move, by position or name.
-        seed: what is drawn comes from it.
+        seed: of the inputs that are drawn.
 
     Raises:
         OptionError: `wrt` or `exact` names no argument, or one without floating numbers.
@@ -138,7 +138,7 @@ def move(
     Args:
         array: of floating or complex numbers.
         random: chooses the directions.
-        dtype: whose unit it is; None for the array's own.
+        dtype: the dtype that gives the unit; None for the array's own.
 
     >>> import numpy as np
     >>> one, zero = move(np.float32([1.0, 0.0]), np.random.default_rng(0)).tolist()

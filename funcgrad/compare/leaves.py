@@ -141,7 +141,7 @@ def judge(
 
 
 def _arrays(reference: Any, candidate: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Both as arrays; a number of Python's takes the other's dtype."""
+    """Both as arrays; a Python number takes the other's dtype."""
     a, b = np.asarray(reference), np.asarray(candidate)
     if not isinstance(reference, np.ndarray) and isinstance(candidate, np.ndarray):
         return a.astype(b.dtype), b
@@ -283,7 +283,7 @@ def _deviations(reference: Any, moved: Sequence[Any]) -> list[np.ndarray]:
 
 
 def largest_finite(apart: np.ndarray) -> float:
-    """The largest finite distance: where a NaN comes and goes there is no band."""
+    """The largest finite distance. NaN that comes and goes has no band."""
     return float(np.max(apart, where=np.isfinite(apart), initial=0.0))
 
 
@@ -309,7 +309,7 @@ def _ulps(a: np.ndarray, b: np.ndarray, index: tuple[Any, ...]) -> float:
 
 
 def _number(array: np.ndarray, index: tuple[Any, ...]) -> Any:
-    """One element as a number of Python's; those of bfloat16 NumPy itself does not know."""
+    """One element as a Python number. NumPy cannot convert bfloat16 itself."""
     if not array.size:
         return None
     return (array if array.dtype.kind in "iub" else _wide(array))[index].item()

@@ -6,12 +6,12 @@ from html import escape
 from importlib.metadata import version
 from typing import Any
 
-from funcgrad.compare.charts import Line, chart
 from funcgrad.compare.drawings import Drawing
 from funcgrad.compare.errors import OptionError
 from funcgrad.compare.leaves import CONSTANT, FEWER_DIGITS, STAYS, Leaf
 from funcgrad.compare.parities import Parity
 from funcgrad.compare.trajectories import Trajectory
+from funcgrad.display.charts import Line, chart
 from funcgrad.version import __version__
 
 ENGLISH, FRENCH = "en", "fr"
@@ -46,6 +46,13 @@ _PHRASES = {
     "graphs": ("The computation", "Le calcul"),
     "circumstances": ("Circumstances", "Circonstances"),
     "words": ("Words", "Vocabulaire"),
+    "dtype": ("dtype", "type"),
+    "device": ("device", "matériel"),
+    "moves": ("moves", "déplacements"),
+    "steps": ("steps", "pas"),
+    "order": ("order", "ordre"),
+    "seed": ("seed", "graine"),
+    "the shim": ("the shim", "funcgrad.torch"),
     "leaf": ("array", "tableau"),
     "absolute": ("difference", "écart"),
     "relative": ("relative", "relatif"),
@@ -111,6 +118,8 @@ font-weight:bold}dt{font-weight:bold}dd{margin:0 0 .5rem 1rem}.chart{width:100%;
 .chart text{fill:var(--soft)}.grid{stroke:var(--rule)}.line{fill:none;stroke-width:1.8}.line0{stroke:var(--a)}.line1{stroke:var(--b);
 stroke-dasharray:5 3}.dot0{fill:var(--a)}.dot1{fill:var(--b)}.band{fill:var(--band)}.key0{color:var(--a)}.key1{color:var(--b)}
 footer,.soft{color:var(--soft);font-size:.85rem}.drawing svg{max-width:100%;height:auto}
+@media screen and (max-width:40rem){.chart{font-size:19px}.drawing svg{max-width:none}}
+@media print{.scroll{overflow:visible}table{font-size:9px}th,td{padding:.1rem .3rem}}
 """
 
 
@@ -136,7 +145,10 @@ def page(
     if language not in (ENGLISH, FRENCH):
         raise OptionError(f"a page is written in en or fr, not in {language!r}")
     say = _Words(language)
-    title = say("against", report.candidate, report.reference)
+    sides = (
+        each.replace("the shim", say("the shim")) for each in (report.candidate, report.reference)
+    )
+    title = say("against", *sides)
     parts = [f"<h1>{escape(title)}</h1>", _verdict(report, say)]
     if isinstance(report, Trajectory) and report.losses:
         parts += _charts(report, say)
@@ -145,7 +157,7 @@ def page(
         parts.append(_section(at, _leaves(report.leaves, say)))
     if drawing is not None:
         parts.append(_section(say("graphs"), f'<div class="drawing scroll">{drawing.svg()}</div>'))
-    parts.append(_section(say("circumstances"), _circumstances(report)))
+    parts.append(_section(say("circumstances"), _circumstances(report, say)))
     words = "".join(
         f"<dt>{escape(word.split('|')[-1 if language == FRENCH else 0])}</dt><dd>{escape(meaning[say.column])}</dd>"
         for word, meaning in _WORDS.items()
@@ -188,12 +200,13 @@ def _charts(report: Trajectory, say: _Words) -> list[str]:
         f'<span class="key{k}">━ {escape(line.label)}</span>' for k, line in enumerate(lines)
     )
     step = say("step")
-    positive = all(value > 0 for line in lines for value in line.values)
+    values = [value for line in lines for value in line.values]
+    wide = min(values) > 0 and max(values) > 10 * min(values)
     drift = chart([Line(say("apart"), report.drift.loss)], log=True, across=step, band=report.drift.band)  # fmt: skip
     steps = chart([Line(say("each step"), report.steps)], log=True, across=step, band=[8.0] * len(report.steps))  # fmt: skip
-    sections = [_section(say("losses"), f"<p>{keys}</p>{chart(lines, log=positive, across=step)}")]
+    sections = [_section(say("losses"), f"<p>{keys}</p>{chart(lines, log=wide, across=step)}")]
     sections += [_section(say("apart"), drift)] if drift else []
-    sections += [_section(say("each step"), steps)] if steps else []
+    sections += [_section(say("each step"), steps)] if len(report.steps) > 1 and steps else []
     return sections
 
 
@@ -226,14 +239,14 @@ def _leaves(leaves: Sequence[Leaf], say: _Words) -> str:
     )
 
 
-def _circumstances(report: Parity | Trajectory) -> str:
+def _circumstances(report: Parity | Trajectory, say: _Words) -> str:
     known: dict[str, Any] = dict(report.settings) | {
         "funcgrad": __version__,
         "jax": version("jax"),
         "numpy": version("numpy"),
         "python": platform.python_version(),
     }
-    told = "; ".join(f"{name}: {value}" for name, value in known.items())
+    told = "; ".join(f"{say(name)}: {value}" for name, value in known.items())
     notes = "".join(f"<p>{escape(note)}.</p>" for note in report.notes)
     return f'<p class="soft">{escape(told)}</p>{notes}'
 

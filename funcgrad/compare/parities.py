@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache, partial
-from html import escape
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from funcgrad.compare.sides import (
     make_sides,
 )
 from funcgrad.compare.tables import as_json, prose, table
+from funcgrad.display import framed
 
 MOVES = 4
 """How often the reference is repeated with its inputs moved by one unit in the last place."""
@@ -60,7 +60,7 @@ class Parity:
             raise AssertionError(str(self))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything as what JSON knows; a number that is not finite becomes None."""
+        """Return everything in JSON's types; a number that is not finite becomes None."""
         whole = asdict(self) | {"ok": self.ok, "leaves": [leaf.to_dict() for leaf in self.leaves]}
         return as_json(whole)
 
@@ -79,8 +79,7 @@ class Parity:
         )
 
     def _repr_html_(self) -> str:
-        colour = "#1a7f37" if self.ok else "#c62828"
-        return f'<pre style="border-left: 4px solid {colour}; padding-left: 1em">{escape(str(self))}</pre>'
+        return framed(str(self), good=self.ok)
 
     def _verdict(self) -> str:
         if self.problem is not None:
@@ -137,7 +136,7 @@ def parity(
         order: 0 compares values, 1 gradients too, 2 also products of the Hessian with random directions. A result that is
             not one number is weighed with random numbers, so that the gradient is of their sum.
         exact: the arguments that rounding must not move, such as a mask of zeros and ones.
-        seed: what is random comes from it.
+        seed: of the random directions, moves and drawn inputs.
         directions: how many products to compare with order=2.
         shadow: whether to repeat both in float64.
         device: "cpu", "gpu", "tpu", "gpu:1" and so on; None for JAX's default device.
@@ -190,7 +189,7 @@ def parity(
 
 
 class Pair:
-    """Two sides, and what is repeated of them: everything that a verdict on their leaves needs.
+    """Two sides and their repeated runs: all that a verdict on their leaves needs.
 
     Args:
         reference, candidate: both sides.
@@ -214,7 +213,7 @@ class Pair:
 
     @property
     def notes(self) -> list[str]:
-        """What to know about both sides' results."""
+        """Notes about both sides' results."""
         return [*self.reference.notes, *self.candidate.notes, *self._notes]
 
     def leaves(self, inputs: Inputs, shadow: bool = True, repeat: bool = True) -> tuple[Leaf, ...]:
@@ -273,11 +272,11 @@ class Pair:
         )
 
     def run(self, side: Side, inputs: Inputs) -> Quantities:
-        """Return what one side computes."""
+        """Return one side's results."""
         return side.quantities(inputs, self.derivatives)
 
     def _both(self, inputs: Inputs) -> list[Quantities]:
-        """Both results; where one side raises, the other's is shown."""
+        """Both results. If one side raises, the error shows the other's result."""
         results: list[Any] = []
         for side in (self.reference, self.candidate):
             try:
@@ -309,7 +308,7 @@ class Pair:
                 )
 
     def _shadows(self, inputs: Inputs) -> dict[str, Shadow] | None:
-        """Both sides in double precision; None, with a note, where that cannot be."""
+        """Both sides in double precision; None, with a note, if they cannot run there."""
         if not inputs.floating or inputs.dtype.itemsize >= (16 if inputs.dtype.kind == "c" else 8):
             return None
         wide = inputs.wide()

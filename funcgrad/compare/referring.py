@@ -1,4 +1,4 @@
-"""What the code of a function refers to: modules, closures and globals, through the user's own functions.
+"""The things that a function's code refers to: modules, closures and globals, through the user's own functions.
 
 This tells which library a function is written with, and which tensors it captures from outside.
 """
@@ -13,14 +13,18 @@ from typing import Any, NamedTuple
 PYTORCH, SHIM, JAX = "PyTorch", "the shim", "JAX"
 
 # The most specific name of a module first: a pure function is JAX's, whatever was purified.
+_PURE = "funcgrad.torch._compile.pure"
 _LIBRARIES = (
-    ("funcgrad.torch._compile.pure", JAX),
+    (_PURE, JAX),
     ("funcgrad.torch", SHIM),
     ("funcgrad.regression", JAX),
     ("funcgrad.training", JAX),
     *((name, PYTORCH) for name in ("torch", "torchvision")),
     *((name, JAX) for name in ("jax", "jaxlib", "optax", "equinox", "flax")),
 )
+LENDING = "functional_call"
+"""The function that lends a model the parameters it is given: the model's own do not count then."""
+
 # Functions of these are not read: they are no code of the user's.
 _FOREIGN = {
     *sys.stdlib_module_names,
@@ -41,7 +45,7 @@ class Reference(NamedTuple):
 
 
 def library(module: str) -> str | None:
-    """Return whose a module is, by its name: PyTorch's, the shim's or JAX's.
+    """Return the library that a module belongs to, by its name: PyTorch, the shim or JAX.
 
     >>> library("torch.nn.functional"), library("funcgrad.torch"), library("numpy")
     ('PyTorch', 'the shim', None)
@@ -50,7 +54,7 @@ def library(module: str) -> str | None:
 
 
 def owner(thing: Any) -> str | None:
-    """Return whose library a module, a function, or an instance of a class comes from."""
+    """Return the library that a module, a function, or an instance of a class comes from."""
     if isinstance(thing, ModuleType):
         return library(thing.__name__)
     if isinstance(thing, FunctionType):
@@ -60,7 +64,7 @@ def owner(thing: Any) -> str | None:
 
 
 def references(function: Any) -> Iterator[Reference]:
-    """Yield what a function refers to, and what the user's own functions among that refer to.
+    """Yield the things that a function refers to, and those that the user's own functions among them refer to.
 
     Args:
         function: a function, method, partial or callable object.
@@ -74,11 +78,17 @@ def references(function: Any) -> Iterator[Reference]:
         seen.add(id(reference.thing))
         if reference.thing is not function:
             yield reference
+            if _is_pure(reference.thing):
+                continue  # the caller gives it arrays, whatever it was made of
         waiting += _inside(reference.thing)
 
 
+def _is_pure(thing: Any) -> bool:
+    return isinstance(thing, FunctionType) and _home(thing) == _PURE
+
+
 def _inside(thing: Any) -> list[Reference]:
-    """What one thing refers to; nothing where it is not a function, or not one of the user's."""
+    """The references of one thing: none unless it is a function of the user's."""
     if isinstance(thing, functools.partial):
         given = [Reference("an argument of partial", each) for each in thing.args]
         named = [Reference(name, each) for name, each in thing.keywords.items()]
@@ -103,7 +113,7 @@ def _inside(thing: Any) -> list[Reference]:
 
 
 def _home(function: FunctionType) -> str:
-    """The module whose code it is; `functools.wraps` changes `__module__` and not this."""
+    """The module that holds the code; `functools.wraps` changes `__module__` but not this."""
     return str(function.__globals__.get("__name__", ""))
 
 
@@ -131,6 +141,8 @@ def _of_code(code: CodeType, scope: dict[str, Any]) -> Iterator[Reference]:
         name = instruction.argval
         if instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME") and name in scope:
             yield Reference(name, scope[name])
+        elif instruction.opname in ("LOAD_ATTR", "LOAD_METHOD") and name == LENDING:
+            yield Reference(name, None)
         elif instruction.opname == "IMPORT_NAME":
             imported = name
             yield Reference(name, _stand_in(name))
@@ -142,5 +154,5 @@ def _of_code(code: CodeType, scope: dict[str, Any]) -> Iterator[Reference]:
 
 
 def _stand_in(name: str) -> ModuleType:
-    """A module that a function will import when it runs; loading it now may be slow, or fail."""
+    """A stand-in for a module that a function imports when it runs: loading it now may be slow, or fail."""
     return sys.modules.get(name) or ModuleType(name)

@@ -1,4 +1,4 @@
-"""What a comparison found, as numbers, as a table to read and as a dictionary for JSON."""
+"""The result of a comparison: numbers, a table to read, a dictionary for JSON."""
 
 import math
 from collections.abc import Mapping
@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from funcgrad.compare.tables import as_json, prose, seconds, table
+from funcgrad.display import framed
 
 
 @dataclass(frozen=True)
@@ -16,10 +17,10 @@ class Difference:
         absolute: its size; NaN where one side is no number.
         ulps: the same in units in the last place: steps between neighbouring numbers of the dtype, at that element.
         allowed: the largest that rounding explains: 8 rounding bands, see `funcgrad.compare.leaves`.
-        element: whose it is: a feature's weight, or the intercept; None for the loss.
+        element: its name: a feature's weight, or the intercept; None for the loss.
         shadow: the largest difference in float64; None where that was not looked at.
         agrees: whether rounding explains the difference.
-        why: what that rests on, where there is more to say.
+        why: the reason, if there is more to say.
     """
 
     absolute: float
@@ -38,13 +39,13 @@ class Row:
     Attributes:
         backend: its name.
         final_loss: the loss at its own final parameters.
-        loss, gradients: how far they are off where they are computed at the same parameters as the
-            reference's: the initial and its final ones, whichever differs more of what is allowed.
-        early: how far its weights and bias are off after the first few steps, where what a wrong
-            optimizer does has not yet converged to the right answer.
+        loss, gradients: how far they are off at the reference's initial and final parameters: the larger
+            share of the allowance counts.
+        early: how far its weights and bias are off after the first few steps. There a wrong optimizer
+            shows: later it may converge to the right answer all the same.
         parameters: how far its final weights and bias are off.
         seconds_per_step: the median over the timed trainings.
-        compile_seconds: what the first training took beyond the median of the later ones.
+        compile_seconds: how much longer the first training took than the median of the later ones.
         ratio: seconds_per_step over the reference's.
         steady: whether the trainings took equally long, so that the time is one number.
     """
@@ -61,7 +62,7 @@ class Row:
     steady: bool
 
     def differences(self) -> dict[str, Difference]:
-        """Return every difference by what it is a difference of."""
+        """Return every difference by the name of its quantity."""
         return {
             "loss": self.loss,
             "gradients": self.gradients,
@@ -84,7 +85,7 @@ class LeastSquaresGap:
         loss: how much larger the loss is after training.
         parameter: the largest distance of a weight, or of the bias, from its exact value; None where
             columns depend on each other, so that other weights have that loss too.
-        parameter_name: whose distance that is.
+        parameter_name: the name of that weight.
     """
 
     exact_loss: float
@@ -119,7 +120,7 @@ class Report:
         return all(row.agrees for row in self.rows)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything as what JSON knows; a number that is not finite becomes None."""
+        """Return everything in JSON's types; a number that is not finite becomes None."""
         rows = [asdict(row) | {"agrees": row.agrees} for row in self.rows]
         whole = asdict(self) | {
             "agree": self.agree,
@@ -131,6 +132,9 @@ class Report:
     def __str__(self) -> str:
         """Return the table that the command prints."""
         return "\n".join([*self._heading(), "", *self._table(), "", *self._conclusion()])
+
+    def _repr_html_(self) -> str:
+        return framed(str(self), good=self.agree)
 
     def _heading(self) -> list[str]:
         s = self.settings

@@ -56,7 +56,7 @@ def compare(
         steps: how many steps to take.
         dtype: "float32" or "float64".
         device: "cpu", "gpu", "tpu", "gpu:1" and so on; None for JAX's default device.
-        seed: what the initial parameters are drawn from: uniform within ±1/√features, as those of
+        seed: of the initial parameters: uniform within ±1/√features, as those of
             PyTorch's `Linear`, from NumPy's `default_rng(seed)`.
         rounds: how many trainings of each backend to time, in turn with the others'. A warm-up comes before them, until
             two trainings take equally long.
@@ -134,7 +134,7 @@ MOVES = 4
 START, END = "at the start", "at the end"
 
 Quantities = dict[str, np.ndarray]
-"""What is compared of a backend, by name: each a vector, or a single number."""
+"""The compared quantities of a backend, by name: each a vector, or a single number."""
 
 
 def _chosen(backends: Iterable[str | Backend] | None) -> list[Backend]:
@@ -153,7 +153,7 @@ def _chosen(backends: Iterable[str | Backend] | None) -> list[Backend]:
 def _timed(
     problem: Problem, sessions: dict[str, Session], rounds: int
 ) -> tuple[dict[str, Parameters], dict[str, Rounds]]:
-    """What each backend trained, and how long it took."""
+    """Each backend's trained parameters, and its times."""
     trained: dict[str, Parameters] = {}
     reference = next(iter(sessions))
 
@@ -169,7 +169,7 @@ def _timed(
 def _quantities(
     problem: Problem, session: Session, trained: Parameters | None, at: dict[str, Parameters]
 ) -> Quantities:
-    """What is compared of one backend: the loss and the gradient at these parameters, and where training leads."""
+    """The compared quantities of one backend: loss and gradient at these parameters, and the trained parameters."""
     found: Quantities = {}
     for place, params in at.items():
         loss, gradient = session.value_and_grad(params)

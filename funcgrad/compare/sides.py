@@ -18,10 +18,10 @@ import numpy as np
 from funcgrad.compare.devices import find_device, pytorch_name
 from funcgrad.compare.errors import OptionError
 from funcgrad.compare.inputs import Inputs, is_floating, to_numpy
-from funcgrad.compare.referring import JAX, PYTORCH, SHIM, owner, references
+from funcgrad.compare.referring import JAX, LENDING, PYTORCH, SHIM, owner, references
 
 Quantities = Mapping[str, Any]
-"""What a side computed: an array, or a number of Python's, for each leaf of the result and of its derivatives, by name."""
+"""A side's results: an array or a Python number for each leaf of the value and of its derivatives, by name."""
 
 SPELLINGS = {"pytorch": PYTORCH, "shim": SHIM, "jax": JAX}
 """The names that `on` takes."""
@@ -30,7 +30,7 @@ _MODULES = {PYTORCH: "torch", SHIM: "funcgrad.torch"}
 
 
 class FindingError(Exception):
-    """A side did what leaves nothing to compare; the message says which side, and what to do."""
+    """A side left nothing to compare; the message says which side, and what to do."""
 
 
 class Derivatives(NamedTuple):
@@ -48,7 +48,7 @@ class Derivatives(NamedTuple):
 
 
 def on(library: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    """Say which library a function is run with, where its code does not tell.
+    """Name the library that runs a function, if its code does not tell.
 
     Args:
         library: "pytorch", "shim" or "jax".
@@ -143,7 +143,7 @@ def make_sides(
     sides = []
     for role, function in (("reference", reference), ("candidate", candidate)):
         if not callable(function):
-            raise OptionError(f"the {role} is no function but {function!r}")
+            raise OptionError(f"the {role} must be a function, such as a loss; got {function!r}")
         found = [*references(getattr(function, "function", function))]
         _refuse_captured(role, found)
         kind = _kind_of(function, [thing for _, thing in found])
@@ -158,7 +158,7 @@ def make_sides(
 
 
 def written_with(function: Callable[..., Any]) -> str:
-    """Return the library that a function's code refers to; JAX where it refers to none."""
+    """Return the library that a function's code refers to; JAX if it refers to none."""
     inner = getattr(function, "function", function)
     return _kind_of(function, [thing for _, thing in references(inner)]) or JAX
 
@@ -216,7 +216,8 @@ def _first_that_runs(choices: list[Side], inputs: Inputs, derivatives: Derivativ
 
 
 def _refuse_captured(role: str, found: list[Any]) -> None:
-    """Refuse a function with numbers that are none of its inputs: the other side may have others, or change its own."""
+    """Refuse a function that uses numbers from outside: the other side may have others, or change its own."""
+    lent = any(name == LENDING for name, _ in found)
     for name, thing in found:
         if owner(thing) is None or isinstance(thing, type):
             continue
@@ -226,6 +227,8 @@ def _refuse_captured(role: str, found: list[Any]) -> None:
                 "function, and give the buffers as arguments"
             )
         if hasattr(thing, "named_parameters"):
+            if lent:
+                continue
             raise FindingError(
                 f"the {role} uses the model {name!r} from outside, whose parameters are no inputs: their gradients "
                 "would not be compared. Give the parameters as an argument, and call the model by "
@@ -256,7 +259,7 @@ def _told(error: BaseException) -> str:
 
 @contextlib.contextmanager
 def _precision(inputs: Inputs, kind: str) -> Iterator[None]:
-    """Make double precision the default where inputs have it: code that makes `zeros(3)` then follows them."""
+    """Make double precision the default if the inputs have it, so that `zeros(3)` in the code follows them."""
     wide = any(is_floating(leaf) and leaf.dtype.itemsize >= 8 and leaf.dtype != np.complex64 for leaf in inputs.leaves)  # fmt: skip
     with jax.enable_x64(True) if wide and kind == JAX else contextlib.nullcontext():
         if kind == JAX or not wide:
@@ -278,7 +281,7 @@ def _flat(output: Any, tensor: Any = ()) -> dict[str, Any]:
         return bool(tensor) and isinstance(leaf, tensor)
 
     def plain(node: Any) -> Any:
-        """PyTorch's named results, such as those of `max`, are tuples that JAX does not know."""
+        """PyTorch's named results, such as that of `max`, as plain tuples: JAX does not know the named ones."""
         structseq = (
             isinstance(node, tuple) and type(node) is not tuple and hasattr(node, "n_fields")
         )
@@ -290,7 +293,7 @@ def _flat(output: Any, tensor: Any = ()) -> dict[str, Any]:
 
 
 def _checked(side: Side, flat: dict[str, Any]) -> dict[str, Any]:
-    """The leaves of a result as NumPy arrays, or as numbers of Python's, which have no dtype of their own."""
+    """The leaves of a result as NumPy arrays, or as Python numbers, which have no dtype of their own."""
     found = {}
     for name, leaf in flat.items():
         array = to_numpy(leaf)
@@ -306,7 +309,7 @@ def _checked(side: Side, flat: dict[str, Any]) -> dict[str, Any]:
 
 
 def cotangents(values: Quantities, derivatives: Derivatives) -> dict[str, np.ndarray]:
-    """Return what each floating leaf of a result is weighed with, so that its gradient is of one number.
+    """Return a weight for each floating leaf of a result: their weighted sum is one number, whose gradient is taken.
 
     A single number is weighed with 1; any other result with numbers drawn from the seed, which are
     exact in float32, so that a wider run has the same.

@@ -18,7 +18,7 @@ def table(
     width: int | None = None,
     optional: Sequence[str] = (),
 ) -> list[str]:
-    """Return the lines of a table that fits: without columns that can be missed, or with a block for each row.
+    """Return the lines of a table that fits the terminal: optional columns go first, then each row becomes a block.
 
     Args:
         head: the columns' titles.
@@ -89,7 +89,7 @@ def seconds(value: float) -> str:
 
 
 def as_json(value: Any) -> Any:
-    """Return a value as what JSON knows; a number that is not finite becomes None."""
+    """Return a value in JSON's types; a number that is not finite becomes None."""
     if isinstance(value, Mapping):
         return {str(key): as_json(each) for key, each in value.items()}
     if isinstance(value, (list, tuple)):

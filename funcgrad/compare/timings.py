@@ -31,7 +31,7 @@ RESAMPLES = 2000
 
 
 class Rounds(NamedTuple):
-    """What was measured of one case.
+    """The measurements of one case.
 
     Attributes:
         first: seconds of the very first call, compiling included.
@@ -91,7 +91,7 @@ class Speed:
         return next(each for each in self.timings if each.name == name)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything as what JSON knows."""
+        """Return everything in JSON's types."""
         return as_json(asdict(self))
 
     def __str__(self) -> str:
@@ -129,7 +129,7 @@ def speed(
     round_seconds: float = 0.02,
     seed: int = 0,
 ) -> Speed:
-    """Time functions in turns, so that whatever else the machine does falls on all.
+    """Time functions in turns, so that other work of the machine slows all alike.
 
     Each warms up until two rounds agree. Then all run in rounds, in a new random order each time. Results are waited for:
     JAX's arrays, and tensors on a GPU, are computed when a call ends. Where rounds differ too much for a number, the report
@@ -257,7 +257,7 @@ def _timed(run: Callable[[], Any], calls: int) -> float:
 
 
 def _wait_for(result: Any) -> None:
-    """Wait until a result is there: libraries return before they have computed it."""
+    """Wait for a result: libraries return before they have computed it."""
     leaves = jax.tree.leaves(result, is_leaf=lambda leaf: hasattr(leaf, "requires_grad"))
     jax.block_until_ready([leaf for leaf in leaves if isinstance(leaf, jax.Array)])
     for leaf in leaves:

@@ -7,7 +7,6 @@ the reference's state: growth vanishes, and a fault of one step stays.
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from html import escape
 from itertools import cycle, islice
 from typing import Any
 
@@ -29,6 +28,7 @@ from funcgrad.compare.leaves import (
 from funcgrad.compare.parities import Pair, leaf_table
 from funcgrad.compare.sides import Derivatives, FindingError, Quantities, Side, make_sides
 from funcgrad.compare.tables import as_json, prose
+from funcgrad.display import framed
 
 MOVES = 2
 """How often each step of the reference is repeated with its inputs moved by one unit in the last place."""
@@ -99,7 +99,7 @@ class Trajectory:
             raise AssertionError(str(self))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything as what JSON knows; a number that is not finite becomes None."""
+        """Return everything in JSON's types; a number that is not finite becomes None."""
         return as_json(
             asdict(self) | {"ok": self.ok, "leaves": [leaf.to_dict() for leaf in self.leaves]}
         )
@@ -116,8 +116,7 @@ class Trajectory:
         return "\n".join([*lines, *(line for each in told for line in prose(each))])
 
     def _repr_html_(self) -> str:
-        colour = "#1a7f37" if self.ok else "#c62828"
-        return f'<pre style="border-left: 4px solid {colour}; padding-left: 1em">{escape(str(self))}</pre>'
+        return framed(str(self), good=self.ok)
 
     def _verdict(self) -> str:
         if self.problem is not None:
@@ -233,7 +232,7 @@ def trajectory(
 
 
 class _StepPair(Pair):
-    """Two sides of a training. In the shadow a leaf of the state is its change, not what it is after the step."""
+    """Two sides of a training. In the shadow a leaf of the state stands for its change in the step."""
 
     def __init__(
         self, reference: Side, candidate: Side, inputs: Inputs, random: np.random.Generator
@@ -300,7 +299,7 @@ class _StepPair(Pair):
 
 
 class _Run:
-    """A comparison under way: both free states, the moved ones, and what was found at each step."""
+    """A comparison under way: both free states, the moved ones, and the findings of each step."""
 
     def __init__(self, pair: _StepPair, inputs: Inputs, shadow: bool) -> None:
         self.pair, self.inputs, self.shadow = pair, inputs, shadow
@@ -473,7 +472,7 @@ def _supply(batches: Any, steps: int | None) -> tuple[Iterator[Any], Any, int]:
 
 
 def _path(name: str) -> str:
-    """What follows the argument's own name in a leaf's name."""
+    """The rest of a leaf's name, after the argument's own name."""
     at = min((k for k in (name.find("["), name.find(".")) if k >= 0), default=len(name))
     return name[at:]
 

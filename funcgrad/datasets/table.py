@@ -6,7 +6,10 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from funcgrad.display import grid
+
 _MOST_LISTED = 20
+_ROWS_SHOWN = 5
 
 
 class DataError(ValueError):
@@ -31,6 +34,21 @@ class Dataset(NamedTuple):
     y: Float[np.ndarray, " rows"]
     feature_names: tuple[str, ...]
     target_name: str
+
+    def __repr__(self) -> str:
+        """Its size and its names, not its numbers."""
+        return (
+            f"Dataset({len(self.y)} rows; {self.target_name} from {len(self.feature_names)} features: "
+            f"{listing(self.feature_names)})"
+        )
+
+    def _repr_html_(self) -> str:
+        few = self.feature_names[:_MOST_LISTED]
+        rows = [
+            [*(f"{value:.6g}" for value in row[: len(few)]), f"{y:.6g}"]
+            for row, y in zip(self.x[:_ROWS_SHOWN], self.y, strict=False)
+        ]
+        return grid(repr(self), [*few, self.target_name], rows)
 
 
 def split_target(

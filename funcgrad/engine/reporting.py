@@ -2,6 +2,7 @@
 
 from dataclasses import fields, replace
 
+from funcgrad.display import Text
 from funcgrad.engine import programs
 from funcgrad.engine.counters import Stats, counters
 from funcgrad.engine.recording import local
@@ -28,10 +29,10 @@ def reset_stats() -> None:
     _baseline = replace(counters)
 
 
-def explain() -> str:
+def explain() -> Text:
     """The last run in words: why it ran, whether it was compiled and why, its ops and its results."""
     if programs.last is None:
-        return "Nothing has run yet."
+        return Text("Nothing has run yet.")
     program, reason, how, why = programs.last
     states = program.state.lineage()
     wanted = set(program.wanted)
@@ -55,4 +56,4 @@ def explain() -> str:
             else ""
         )
         lines.append(f"  {given} = {state.op.name}({taken}) {state.aval!r}{kept}")
-    return "\n".join(lines)
+    return Text("\n".join(lines))

@@ -14,6 +14,7 @@ import math as _math
 from importlib import import_module as _import_module
 from typing import Any as _Any
 
+from funcgrad.teaching import install as _install
 from funcgrad.torch import (
     _autograd,
     _compile,
@@ -129,3 +130,4 @@ for _place in (utils.hooks, autograd.function, autograd.graph, autograd, func):
 _name_as_found(__name__, [_name for _name in globals() if not _name.startswith("_")], globals())
 _methods = [_name for _name in vars(Tensor) if _name.endswith("__") or not _name.startswith("_")]
 _name_as_found(__name__, _methods, vars(Tensor), "Tensor.")
+_install()

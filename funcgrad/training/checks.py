@@ -8,6 +8,8 @@ import jax
 import numpy as np
 from jaxtyping import PyTree
 
+from funcgrad.teaching import cured
+
 
 def refuse_options(given: Mapping[str, Any], only_for: str) -> None:
     """Refuse options that are not None, with a ValueError that says what they are for."""
@@ -27,8 +29,28 @@ def check_numbers(steps: Any, tolerance: float | None, progress_every: int | Non
         raise ValueError(f"progress_every must be 1 or more, got {progress_every!r}")
 
 
+def check_arrays(params: PyTree, *data: PyTree) -> None:
+    """Refuse tensors that a gradient is wanted of, tensors as parameters, and a module, with a TypeError.
+
+    Tensors without a gradient are data like any array.
+    """
+    for name, tree in (("params", params), *zip(("x", "y"), data, strict=False)):
+        for leaf in jax.tree.leaves(tree):
+            if hasattr(leaf, "named_parameters"):
+                error = TypeError(f"{name} must be arrays, and has a module, {type(leaf).__name__}")
+                raise cured(error, "a module in a pure function")
+            if hasattr(leaf, "requires_grad") and (leaf.requires_grad or name == "params"):
+                wanted = " that requires grad" if leaf.requires_grad else ""
+                error = TypeError(f"{name} must be arrays, and has a tensor{wanted}")
+                raise cured(error, "tensors in a pure function")
+
+
 def check_optimizer(optimizer: Any, learning_rate: Any) -> None:
     """Refuse an optimizer and a learning rate that do not go together."""
+    if hasattr(optimizer, "zero_grad"):
+        kind = optimizer if isinstance(optimizer, type) else type(optimizer)
+        error = TypeError(f"optimizer must be an optax optimizer, got PyTorch's {kind.__name__}")
+        raise cured(error, "an optimizer of PyTorch")
     ready = hasattr(optimizer, "init") and hasattr(optimizer, "update")
     if not ready and not callable(optimizer):
         raise TypeError(f"optimizer must be an optax optimizer, got {optimizer!r}")

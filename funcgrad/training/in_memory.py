@@ -18,7 +18,7 @@ from funcgrad.regression.model import weights_and_bias
 from funcgrad.regression.precision import as_set_by_user, needs_float64, own_work, starting
 from funcgrad.regression.sums import warn_of_lost_digits
 from funcgrad.training.checkpoints import Checkpoint
-from funcgrad.training.checks import check_batches, check_numbers, check_optimizer
+from funcgrad.training.checks import check_arrays, check_batches, check_numbers, check_optimizer
 from funcgrad.training.identity import digest_of
 from funcgrad.training.loop import Data, Loss, Optimizer, Program, State, program
 from funcgrad.training.pieces import advance_in_pieces
@@ -53,6 +53,7 @@ def fit_rows(
     assert steps is not None
     check_optimizer(optimizer, learning_rate)
     sums = isinstance(x, regression.Moments)
+    check_arrays(params, *(() if sums else (x, y)))
     if not sums:
         x, y = for_loss(loss, x, y)
     # Sums are in float64 whatever the rows were, so the parameters decide.

@@ -2,7 +2,15 @@
 
 from typing import NamedTuple
 
+import jax
+import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PyTree
+
+from funcgrad.display import Line, chart, figure
+
+_NUMBERS = ("loss", "gradient_norm", "steps", "converged", "diverged")
+_POINTS = 1000  # of a loss curve, at most about twice as many
 
 
 class DivergenceWarning(RuntimeWarning):
@@ -36,3 +44,33 @@ class FitResult(NamedTuple):
     converged: Bool[Array, ""]
     diverged: Bool[Array, ""]
     optimizer_state: PyTree
+
+    def __repr__(self) -> str:
+        """The outcome, and the shapes of the parameters: not their numbers."""
+        told = {name: _told(getattr(self, name)) for name in _NUMBERS}
+        params = jax.tree.map(lambda leaf: _Shape(jax.typeof(leaf).str_short()), self.params)
+        return f"FitResult({', '.join(f'{name}={value}' for name, value in told.items())}, params={params})"
+
+    def _repr_html_(self) -> str:
+        curve = np.asarray(self.losses, np.float64).ravel()
+        shown = curve[:: max(1, len(curve) // _POINTS)]
+        finite = shown[np.isfinite(shown)]
+        log = len(finite) > 0 and finite.min() > 0 and finite.max() > 10 * finite.min()
+        return figure(
+            chart([Line("loss", shown.tolist())], log=bool(log), across="step", last=len(curve)),
+            repr(self),
+        )
+
+
+class _Shape(str):
+    """A shape that prints without quotes."""
+
+    __slots__ = ()
+    __repr__ = str.__str__
+
+
+def _told(value: Array) -> str:
+    """A number; the type of an array of numbers, as of several fits under `jax.vmap`, and of a tracer."""
+    if isinstance(value, jax.core.Tracer) or jnp.ndim(value):
+        return jax.typeof(value).str_short()
+    return f"{np.asarray(value).item():.6g}" if value.dtype.kind == "f" else str(value)

@@ -25,7 +25,7 @@ from funcgrad.regression.precision import (
     starting,
 )
 from funcgrad.training.checkpoints import Checkpoint, CheckpointError
-from funcgrad.training.checks import check_optimizer
+from funcgrad.training.checks import check_arrays, check_optimizer
 from funcgrad.training.identity import digest_of
 from funcgrad.training.loop import Loss, Optimizer, gradient_norm, transformation
 from funcgrad.training.progress import RowMeter, StreamReport, reporting_rows
@@ -140,6 +140,7 @@ def fit_batches(
 
     The program is compiled once for each shape of batch, and kept by the identity of `loss` and `optimizer`.
     """
+    check_arrays(params)
     check_optimizer(optimizer, learning_rate)
     if isinstance(learning_rate, str):
         raise ValueError("learning_rate='auto' needs all rows at once: give a number")

@@ -1,6 +1,10 @@
 """A report's page holds the verdict, the charts and the glossary in both languages, and nothing from elsewhere."""
 
+import functools
+import json
 import re
+import shutil
+import subprocess
 import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
 
@@ -9,7 +13,7 @@ import numpy as np
 import pytest
 
 from funcgrad.compare import OptionError, draw, page, parity, trajectory
-from funcgrad.compare.charts import Line, chart
+from funcgrad.display.charts import Line, chart
 from tests.compare.nets import start, with_jax
 
 X = np.arange(3, dtype=np.float32)
@@ -63,13 +67,19 @@ def test_the_page_of_a_parity_is_whole_in_both_languages(language, verdict, word
         assert each in text
 
 
-def test_the_page_of_a_training_has_its_charts():
+@functools.cache
+def training():
     state, batch = start(4, 5, 3, 2)
-    report = trajectory(with_jax(1e-3), with_jax(1.01e-3), state, batch, 3)
+    return trajectory(with_jax(1e-3), with_jax(1.01e-3), state, batch, 3)
+
+
+def test_the_page_of_a_training_has_its_charts():
+    report = training()
     text = page(report)
     check(text)
     assert f"It begins at step 1, in {report.leaf}." in text
-    assert text.count('<svg class="chart"') == 3
+    # The losses and how far they drift; one step from the reference's state is no line.
+    assert text.count('<svg class="chart"') == 2
     assert 'class="band"' in text
 
 
@@ -112,3 +122,36 @@ def test_zeros_and_nan_leave_gaps_on_a_logarithmic_axis():
     svg = chart([Line("a", [1.0, 2.0, 0.0, 3.0, float("nan"), 4.0])], log=True, across="step")
     assert [len(each) for each in points(svg, "line0")] == [2, 1, 1]
     assert chart([Line("a", [0.0, 0.0])], log=True, across="step") == ""
+
+
+# -- in a browser -----------------------------------------------------------------------------------------------------
+
+BROWSER = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+ASKED = """<script>
+const small = [...document.querySelectorAll("svg.chart text")].map(t => t.getBoundingClientRect().height);
+document.title = JSON.stringify({
+  wide: document.documentElement.scrollWidth - innerWidth, text: Math.min(...small),
+  paper: getComputedStyle(document.body).backgroundColor, clipped: small.length == 0});
+</script>"""
+
+
+@pytest.mark.skipif(BROWSER is None, reason="there is no browser")
+@pytest.mark.parametrize(("width", "dark"), [(500, False), (900, True), (1400, False)])
+def test_a_page_fits_the_screen_and_can_be_read(width, dark, tmp_path):
+    file = tmp_path / "page.html"
+    file.write_text(page(training(), "fr").replace("</body>", f"{ASKED}</body>"))
+    flags = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        f"--window-size={width},900",
+        "--dump-dom",
+    ]
+    scheme = f"--blink-settings=preferredColorScheme={0 if dark else 1}"
+    run = subprocess.run([BROWSER, *flags, scheme, f"file://{file}"], capture_output=True, text=True, check=True, timeout=120)  # fmt: skip
+    found = json.loads(re.search("<title>(.*?)</title>", run.stdout)[1].replace("&quot;", '"'))
+    assert found["wide"] <= 0
+    assert found["text"] >= 10
+    assert (found["paper"] == "rgb(255, 255, 255)") is not dark

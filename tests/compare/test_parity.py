@@ -326,6 +326,24 @@ def test_a_model_from_outside_is_refused_with_the_call_that_takes_its_parameters
     assert "torch.func.functional_call(model, parameters, ...)" in report.problem
 
 
+def test_a_model_that_is_lent_its_parameters_is_compared(torch):
+    model = torch.nn.Linear(4, 3)
+    params = {name: each.detach().numpy() for name, each in model.named_parameters()}
+
+    def lent(params, x):
+        return (torch.func.functional_call(model, params, (x,)) ** 2).mean()
+
+    def by_hand(params, x):
+        return jnp.mean((x @ params["weight"].T + params["bias"]) ** 2)
+
+    report = parity(lent, by_hand, params, X)
+    report.assert_ok()
+    assert {leaf.name for leaf in report.leaves} >= {
+        "gradient by params['weight']",
+        "gradient by x",
+    }
+
+
 def test_an_optimizer_from_outside_is_refused():
     weights = shim.ones(3, requires_grad=True)
     optimizer = shim.optim.SGD([weights], lr=0.1)
@@ -361,7 +379,9 @@ def test_integer_inputs_alone_have_no_gradient():
 
 
 def test_a_side_that_is_no_function_is_refused():
-    with pytest.raises(OptionError, match="the candidate is no function but 3"):
+    with pytest.raises(
+        OptionError, match="the candidate must be a function, such as a loss; got 3"
+    ):
         parity(with_jax, 3, W, X, Y)
 
 
@@ -464,3 +484,20 @@ def test_html_and_json_hold_the_report():
 
 def test_assert_ok_is_silent_where_they_agree():
     parity(with_shim, with_jax, W, X, Y).assert_ok()
+
+
+def test_a_function_that_calls_a_pure_one_takes_arrays():
+    module = shim.nn.Linear(3, 1)
+    forward = funcgrad.pure(module)
+
+    def loss(params, x):
+        prediction, _ = forward(params, {}, x)
+        return jnp.sum(prediction**2)
+
+    def again(params, x):
+        return jnp.sum((x @ params["weight"].T + params["bias"]) ** 2)
+
+    params = {name: np.asarray(value) for name, value in forward.parameters().items()}
+    report = parity(loss, again, params, np.ones((2, 3), np.float32))
+    report.assert_ok()
+    assert report.reference == "loss (JAX)"

@@ -2,9 +2,10 @@
 
 from math import inf
 
-from funcgrad.engine import GraphNode, Leaf, ModifiedError, Storage
+from funcgrad.engine import FreedError, GraphNode, Leaf, ModifiedError, Storage
 from funcgrad.engine.graph import DETACHED
 from funcgrad.engine.nodes import Moved
+from funcgrad.teaching import cured
 from funcgrad.torch._autograd.observing import Anomaly
 from funcgrad.torch._memory.slices import type_of_write
 from funcgrad.torch._memory.storages import is_view
@@ -15,6 +16,8 @@ from funcgrad.torch._types.node_names import op_name, short_name
 
 def as_pytorch(error: RuntimeError) -> RuntimeError:
     """The engine's error, in PyTorch's words."""
+    if isinstance(error, FreedError):
+        return cured(RuntimeError(str(error)), "second backward")
     if not isinstance(error, ModifiedError):
         return RuntimeError(str(error))
     storage, (source, nr) = error.storage, error.source
@@ -27,11 +30,12 @@ def as_pytorch(error: RuntimeError) -> RuntimeError:
     maker = _maker(error)
     if maker is None:
         return RuntimeError(DETACHED)
-    return RuntimeError(
+    complaint = RuntimeError(
         "one of the variables needed for gradient computation has been modified by an inplace operation: "
         f"[{kind} {list(aval.shape)}]{maker and f', which is {maker},'} is at version {storage.version}; expected version "
         f"{error.expected} instead. Hint: {_SEEN if Anomaly.enabled else _UNSEEN}"
     )
+    return cured(complaint, "result changed" if maker else "leaf changed")
 
 
 def moved_of(storage: Storage) -> Moved | None:

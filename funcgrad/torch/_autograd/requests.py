@@ -11,6 +11,7 @@ import numpy as np
 
 from funcgrad.engine import GraphNode, Leaf, Variable, grad_mode, record
 from funcgrad.engine.ops import ones_like
+from funcgrad.teaching import cured
 from funcgrad.torch._autograd.edges import GradientEdge, behind
 from funcgrad.torch._autograd.hooks import retain_grad
 from funcgrad.torch._autograd.shaping import as_gradient_of
@@ -108,7 +109,9 @@ def check_scalar(root: Any) -> None:
     """
     shape = root.shape
     if shape and Size(shape).numel() != 1:
-        raise RuntimeError("grad can be implicitly created only for scalar outputs")
+        raise cured(
+            RuntimeError("grad can be implicitly created only for scalar outputs"), "not a scalar"
+        )
     if not root.dtype.is_floating_point:
         raise RuntimeError(
             f"grad can be implicitly created only for real scalar outputs but got {root.dtype}"
@@ -171,8 +174,11 @@ def pairs_of(
     pairs: list[tuple[Variable, Variable]] = []
     for position, (root, cotangent) in enumerate(zip(roots, cotangents, strict=True)):
         if (root.node if isinstance(root, GradientEdge) else root._current_node()) is None:
-            raise RuntimeError(
-                f"element {position} of tensors does not require grad and does not have a grad_fn"
+            raise cured(
+                RuntimeError(
+                    f"element {position} of tensors does not require grad and does not have a grad_fn"
+                ),
+                "nothing asked",
             )
         assert cotangent is not None, "what has a graph requires grad"
         if isinstance(root, GradientEdge):

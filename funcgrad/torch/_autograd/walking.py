@@ -1,6 +1,7 @@
 """`backward` and `grad`: gradients accumulated in leaves, or returned. `requests` checks the arguments."""
 
 import threading
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,9 +20,11 @@ from funcgrad.engine import (
 )
 from funcgrad.engine.levels import without_history
 from funcgrad.engine.ops import add, remember
+from funcgrad.teaching import NotedWarning, cured
 from funcgrad.torch._autograd.complaints import as_pytorch
 from funcgrad.torch._autograd.edges import GradientEdge
 from funcgrad.torch._autograd.hooks import accumulated
+from funcgrad.torch._autograd.observing import Anomaly, metadata
 from funcgrad.torch._autograd.requests import (
     as_flag,
     check_scalar,
@@ -58,9 +61,36 @@ def accumulate(leaf: Leaf, value: Value | None, node: Any, nr: int) -> None:
             raise RuntimeError("leaf variable has been moved into the graph interior")
     if value is not None:
         with _adding:
+            if Anomaly.enabled:
+                _check_cleared(leaf, variable)
             _add(variable, value, node, nr)
+            if Anomaly.enabled:
+                metadata(leaf)[_HELD] = _held(variable)
     if variable._post_accumulate:
         accumulated(variable)
+
+
+def _check_cleared(leaf: Leaf, variable: Any) -> None:
+    """Warn of a gradient that is added to an earlier step's: untouched since, although its leaf was updated.
+
+    PyTorch says nothing. It is told in anomaly mode only, whose users look for a fault.
+    """
+    before = metadata(leaf).get(_HELD)
+    if before is not None and variable._grad is not None:
+        (elements, gradient), (elements_then, gradient_then) = _held(variable), before
+        if gradient is gradient_then and elements is not elements_then:
+            told = (
+                "This backward() adds to the gradient of an earlier step. Is zero_grad() missing?"
+            )
+            warnings.warn(cured(NotedWarning(told), "gradients add up"), stacklevel=4)
+
+
+_HELD = "held_"
+
+
+def _held(variable: Any) -> tuple[Value, Value]:
+    """The elements of a leaf and of its gradient, to know them again."""
+    return variable._storage.read(), variable._grad._storage.read()
 
 
 def _add(variable: Any, value: Value, node: Any, nr: int) -> None:

@@ -123,7 +123,7 @@ def pure(
     tensor([1.])
     """
     if not callable(function):
-        raise TypeError(f"pure takes a function, not {function!r}")
+        raise TypeError(f"pure takes a function of tensors or a module; got {function!r}")
     if state is None and is_module(function):
         if requires_grad != () or updates != ():
             raise ValueError("a module's parameters and buffers are arguments already")

@@ -9,6 +9,7 @@ import numpy as np
 
 from funcgrad.engine import grad_mode, local
 from funcgrad.engine.levels import GradLevel
+from funcgrad.teaching import cured
 from funcgrad.torch._autograd.observing import disable_saved_tensors_hooks
 from funcgrad.torch._autograd.walking import gradients
 from funcgrad.torch._func.batching import chunks, vmap
@@ -44,7 +45,10 @@ def _differentiable(tree: Any) -> list[Tensor]:
         if not isinstance(leaf, Tensor):
             raise ValueError(f"Thing passed to transform API must be Tensor, got {type(leaf)}")
         if not leaf._storage.aval.inexact:
-            raise RuntimeError("only Tensors of floating point dtype can require gradients")
+            raise cured(
+                RuntimeError("only Tensors of floating point dtype can require gradients"),
+                "integers",
+            )
         if leaf._current_node() is None:
             leaf._set_edge(AccumulateGrad(leaf))
     return leaves

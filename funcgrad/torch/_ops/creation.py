@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad.engine.values import Wrapped
+from funcgrad.teaching import cured
 from funcgrad.torch._levels.batches import as_batched, drawn_for_batches, lifted, of_batches
 from funcgrad.torch._memory.formats import check_format, layout, memory_format, strided
 from funcgrad.torch._memory.geometry import Geometry
@@ -58,7 +59,10 @@ def asked(made: Tensor, requires_grad: bool | None, function: str = "") -> Tenso
     """
     _check_bool(function, "requires_grad", requires_grad)
     if requires_grad and not made._storage.aval.inexact:
-        raise RuntimeError("Only Tensors of floating point and complex dtype can require gradients")
+        raise cured(
+            RuntimeError("Only Tensors of floating point and complex dtype can require gradients"),
+            "integers",
+        )
     made.requires_grad = bool(requires_grad)
     return made
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.teaching import cured
 from funcgrad.torch._memory.formats import strided
 from funcgrad.torch._ops.conversions import TYPES
 from funcgrad.torch._ops.creation import FUNCTIONS
@@ -125,7 +126,10 @@ def _make_subclass(cls: type, data: Tensor, require_grad: bool = False) -> Any:
             "class inherits from Tensor."
         )
     if require_grad and not (data.dtype.is_floating_point or data.dtype.is_complex):
-        raise RuntimeError("Only Tensors of floating point and complex dtype can require gradients")
+        raise cured(
+            RuntimeError("Only Tensors of floating point and complex dtype can require gradients"),
+            "integers",
+        )
     found = as_kind(data.detach(), cls)
     found.requires_grad = require_grad
     return found

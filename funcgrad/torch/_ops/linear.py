@@ -31,7 +31,7 @@ def _transposed(weight: Aval) -> Aval:
 
 
 def _check_product(input: Aval, weight: Aval) -> None:
-    check_mm(_flattened(input), _transposed(weight))
+    check_mm(_flattened(input), _transposed(weight), "linear")
     _refuse_bools(input)
 
 
@@ -48,7 +48,7 @@ def _check_sum(bias: Aval, input: Aval, weight: Aval) -> None:
         raise RuntimeError(
             f"self and mat2 must have the same dtype, but got {name} and {others[1]}"
         )
-    check_mm(matrix, transposed)
+    check_mm(matrix, transposed, "linear")
     _refuse_bools(input)
     target = (matrix.shape[0], transposed.shape[1])
     sizes = list(zip(bias.shape[::-1], target[::-1], strict=False))

@@ -10,6 +10,7 @@ import numpy as np
 
 from funcgrad.engine import Aval, record
 from funcgrad.engine.unrolled import record_two
+from funcgrad.teaching import cured
 from funcgrad.torch._ops.out import EXACT, store
 from funcgrad.torch._ops.row import Array, no_kernel, op
 from funcgrad.torch._ops.views import views
@@ -53,26 +54,36 @@ def check_mv(a: Aval, b: Aval) -> None:
         )
     rows, columns = a.shape
     if columns != b.shape[0]:
-        raise RuntimeError(
+        error = RuntimeError(
             f"size mismatch, got input ({rows}), mat ({rows}x{columns}), vec ({b.shape[0]})"
         )
+        raise cured(error, "product of a transpose" if rows == b.shape[0] else "product")
     if a.dtype != b.dtype:
-        raise RuntimeError(
+        error = RuntimeError(
             f"addmv input tensors must have the same dtype, but got {_name(b)}, {_name(a)}, and {_name(b)}"
         )
+        raise cured(error, "two dtypes")
 
 
-def check_mm(a: Aval, b: Aval) -> None:
-    """Check two matrices for `mm`."""
+def check_mm(a: Aval, b: Aval, cure: str = "") -> None:
+    """Check two matrices for `mm`; `cure` is the error's cure for shapes that do not fit, found from them if not given."""
     if len(a.shape) != 2:
         raise RuntimeError("self must be a matrix")
     if len(b.shape) != 2:
         raise RuntimeError("mat2 must be a matrix")
     if a.shape[1] != b.shape[0]:
-        raise RuntimeError(
+        error = RuntimeError(
             f"mat1 and mat2 shapes cannot be multiplied ({a.shape[0]}x{a.shape[1]} and {b.shape[0]}x{b.shape[1]})"
         )
+        raise cured(error, cure or _cure(a, b))
     _check_same_dtype(a, b)
+
+
+def _cure(a: Aval, b: Aval) -> str:
+    """The cure for two matrices that do not fit."""
+    if a.shape[1] == b.shape[1]:
+        return "product by a transpose"
+    return "product of a transpose" if a.shape[0] == b.shape[0] else "product"
 
 
 def check_batched(a: Aval, b: Aval) -> None:
@@ -88,7 +99,7 @@ def check_batched(a: Aval, b: Aval) -> None:
             )
         _check_same_dtype(a, b)
     elif len(b.shape) == 2:
-        check_mm(Aval((rows, inner), a.dtype), b)
+        check_mm(Aval((rows, inner), a.dtype), b, "" if len(a.shape) == 2 else "product")
     else:
         check_broadcast(Aval(a.shape[:-2], a.dtype), Aval(b.shape[:-2], a.dtype))
         count = math.prod(np.broadcast_shapes(a.shape[:-2], b.shape[:-2]))
@@ -103,9 +114,10 @@ def check_batched(a: Aval, b: Aval) -> None:
 
 def _check_same_dtype(a: Aval, b: Aval) -> None:
     if a.dtype != b.dtype:
-        raise RuntimeError(
+        error = RuntimeError(
             f"expected m1 and m2 to have the same dtype, but got: {_c_name(a)} != {_c_name(b)}"
         )
+        raise cured(error, "two dtypes")
 
 
 # PyTorch multiplies float32 in full precision unless told otherwise; accelerators by default do not.

@@ -21,6 +21,7 @@ import numpy as np
 
 from funcgrad.engine import Aval, Op, Variable, grad_mode, record
 from funcgrad.engine.ops import remember
+from funcgrad.teaching import cured
 from funcgrad.torch._memory.geometry import wrap_dim
 from funcgrad.torch._ops.out import store
 from funcgrad.torch._tensor.in_place import in_place, watch, writable
@@ -34,7 +35,7 @@ from funcgrad.torch._tensor.operands import (
     promoted,
     stored_number,
 )
-from funcgrad.torch._tensor.registry import publish
+from funcgrad.torch._tensor.registry import ARRAYS, publish
 from funcgrad.torch._tensor.tensor import Tensor, tensor_of
 from funcgrad.torch._types import dtypes
 from funcgrad.torch._types.dtypes import (
@@ -446,10 +447,11 @@ class Row:
             else:
                 continue
             if not fits:
-                raise TypeError(
+                error = TypeError(
                     f"{self.title}(): argument '{argument.name}' (position {k + 1}) must be Tensor, not "
                     f"{type(value).__name__}"
                 )
+                raise cured(error, "an array in an op") if isinstance(value, ARRAYS) else error
 
     def _operands(
         self, values: list[Any], to: dtypes.dtype

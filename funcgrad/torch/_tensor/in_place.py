@@ -7,6 +7,7 @@ from funcgrad.engine import Leaf, Op, Storage, Value, Variable, local, record
 from funcgrad.engine.levels import duals
 from funcgrad.engine.nodes import Packed
 from funcgrad.engine.values import Indirect, Wrapped
+from funcgrad.teaching import cured
 from funcgrad.torch._levels.refusals import check_not_batched, check_transformed
 from funcgrad.torch._levels.storages import rewritten, still_dual
 from funcgrad.torch._memory.inference import enabled as inferring
@@ -152,8 +153,11 @@ def writable(target: Tensor, *others: Variable, repeats: bool = False, name: str
         if type(target) is ViewTensor:
             target._check_writable(others)
         elif isinstance(target._current_node(), Leaf):
-            raise RuntimeError(
-                "a leaf Variable that requires grad is being used in an in-place operation."
+            raise cured(
+                RuntimeError(
+                    "a leaf Variable that requires grad is being used in an in-place operation."
+                ),
+                "leaf in place",
             )
     if local.recorder.levels or duals:
         check_transformed(target, others, name)

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from funcgrad.engine import Aval, Op, Storage, Value, Variable, record
+from funcgrad.teaching import cured
 from funcgrad.torch._memory.constants import constant
 from funcgrad.torch._memory.formats import geometry_in, memory_format, preserve_format
 from funcgrad.torch._memory.result_order import in_geometry, result_storage
@@ -157,10 +158,19 @@ def check_broadcast(*avals: Aval) -> None:
             for back in range(1, min(len(shape), len(aval.shape)) + 1):
                 a, b = shape[-back], aval.shape[-back]
                 if a != b and 1 not in (a, b):
-                    raise RuntimeError(
+                    error = RuntimeError(
                         f"The size of tensor a ({a}) must match the size of tensor b ({b}) at non-singleton dimension "
                         f"{max(len(shape), len(aval.shape)) - back}"
-                    ) from None
+                    )
+                    raise cured(error, _cure([each.shape for each in avals])) from None
+
+
+def _cure(shapes: list[tuple[int, ...]]) -> str:
+    """The cure for shapes that do not broadcast: a last dimension of one for the smaller of two, if that mends it."""
+    small, *large = sorted(shapes, key=len)
+    rows = len(large) == 1 and bool(small) and len(large[0]) == len(small) + 1
+    fits = rows and all(n in (1, m) for n, m in zip(small, large[0], strict=False))
+    return "broadcast a row" if fits else "broadcast"
 
 
 def check_result_fits(target: tuple[int, ...], result: tuple[int, ...]) -> None:

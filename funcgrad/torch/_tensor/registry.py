@@ -5,6 +5,10 @@ import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+import jax
+import numpy as np
+
+from funcgrad.teaching import cured
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch._types.numbers import kind_of
 
@@ -49,6 +53,9 @@ def publish(
     return thing
 
 
+ARRAYS = (np.ndarray, jax.Array)
+
+
 def of_tensor(thing: Any) -> Any:
     """A function that refuses an `input` that is no tensor; anything whose first argument is not `input` is unchanged."""
     if not inspect.isfunction(thing) or next(iter(inspect.signature(thing).parameters), "") != "input":  # fmt: skip
@@ -57,9 +64,10 @@ def of_tensor(thing: Any) -> Any:
     @functools.wraps(thing)
     def call(*args: Any, **kwargs: Any) -> Any:
         if args and not isinstance(args[0], Tensor):
-            raise TypeError(
+            error = TypeError(
                 f"{thing.__name__}(): argument 'input' (position 1) must be Tensor, not {kind_of(args[0])}"
             )
+            raise cured(error, "an array in an op") if isinstance(args[0], ARRAYS) else error
         return thing(*args, **kwargs)
 
     return call

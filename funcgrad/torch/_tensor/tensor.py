@@ -13,6 +13,7 @@ from funcgrad.engine.compiling import copied
 from funcgrad.engine.levels import duals
 from funcgrad.engine.trace import device_array
 from funcgrad.engine.values import Wrapped, is_tracer
+from funcgrad.teaching import NotedWarning, cured
 from funcgrad.torch._levels import refusals
 from funcgrad.torch._levels.storages import DetachedStorage, is_dual, is_transformed
 from funcgrad.torch._memory import inference
@@ -176,7 +177,10 @@ class Tensor(Variable):
 
     def _check_may_require_grad(self) -> None:
         if not self._storage.aval.inexact:
-            raise RuntimeError("only Tensors of floating point dtype can require gradients")
+            raise cured(
+                RuntimeError("only Tensors of floating point dtype can require gradients"),
+                "integers",
+            )
         if inference.is_of_inference(self._storage) and not inference.enabled():
             raise RuntimeError(
                 "Setting requires_grad=True on inference tensor outside InferenceMode is not allowed."
@@ -262,7 +266,7 @@ class Tensor(Variable):
             UserWarning: the tensor is not a leaf, and its gradient is not retained.
         """
         if self._grad is None and self._retained is None and self._is_result():
-            warnings.warn(_NOT_LEAF, stacklevel=2)
+            warnings.warn(cured(NotedWarning(_NOT_LEAF), "not a leaf"), stacklevel=2)
         return self._grad
 
     @grad.setter

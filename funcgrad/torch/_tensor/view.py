@@ -23,6 +23,7 @@ from funcgrad.engine import (
 from funcgrad.engine.levels import where
 from funcgrad.engine.nodes import next_sequence
 from funcgrad.engine.values import settled
+from funcgrad.teaching import cured
 from funcgrad.torch._levels.refusals import REQUIRES_GRAD
 from funcgrad.torch._memory import geometry as geometries
 from funcgrad.torch._memory import inference
@@ -304,8 +305,11 @@ class ViewTensor(Tensor):
         if requires_grad or any(_requires_grad(other) for other in others):
             self._check_creation("is being")
             if requires_grad and self._viewed.is_leaf:
-                raise RuntimeError(
-                    "a view of a leaf Variable that requires grad is being used in an in-place operation."
+                raise cured(
+                    RuntimeError(
+                        "a view of a leaf Variable that requires grad is being used in an in-place operation."
+                    ),
+                    "view of a leaf in place",
                 )
 
     def _check_creation(self, modified: str) -> None:

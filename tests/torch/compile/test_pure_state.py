@@ -268,7 +268,7 @@ def test_the_state_is_differentiated_as_an_argument():
 @pytest.mark.parametrize(
     ("make", "error", "complaint"),
     [
-        (lambda: funcgrad.pure(3), TypeError, "takes a function, not 3"),
+        (lambda: funcgrad.pure(3), TypeError, "takes a function of tensors or a module; got 3"),
         (lambda: funcgrad.pure(None), TypeError, "takes a function"),
         (lambda: funcgrad.pure(abs, argnums=0), TypeError, "argnums"),
         (lambda: funcgrad.pure(abs, requires_grad="w"), TypeError, "positions"),

@@ -21,7 +21,12 @@ class Line(NamedTuple):
 
 
 def chart(
-    lines: Sequence[Line], *, log: bool, across: str, band: Sequence[float] | None = None
+    lines: Sequence[Line],
+    *,
+    log: bool,
+    across: str,
+    band: Sequence[float] | None = None,
+    last: int | None = None,
 ) -> str:
     """Return a chart with steps across.
 
@@ -29,6 +34,7 @@ def chart(
         lines: what to draw.
         log: whether the axis upwards is logarithmic.
         across: what the axis across counts.
+        last: the number of the last step, where only some steps were given.
         band: the upper edge of an area to be shaded, one number a step.
 
     >>> chart([Line("loss", [3.0, 2.0, 1.0])], log=False, across="step").startswith("<svg")
@@ -61,10 +67,10 @@ def chart(
         parts.append(f'<text x="{LEFT - 6}" y="{at + 4:.1f}" text-anchor="end">{name}</text>')
     floor = y(10.0**low if log else low)
     parts += [
-        f'<text x="{x(step):.1f}" y="{HEIGHT - 14:.0f}" text-anchor="middle">{step + 1}</text>'
-        for step in dict.fromkeys((0, count - 1))
+        f'<text x="{x(step):.1f}" y="{HEIGHT - 16:.0f}" text-anchor="middle">{name}</text>'
+        for step, name in {0: 1, count - 1: last or count}.items()
     ]
-    parts.append(f'<text x="{(LEFT + WIDTH) / 2}" y="{HEIGHT - 2:.0f}" text-anchor="middle">{escape(across)}</text>')  # fmt: skip
+    parts.append(f'<text x="{(LEFT + WIDTH) / 2}" y="{HEIGHT - 5:.0f}" text-anchor="middle">{escape(across)}</text>')  # fmt: skip
     if band is not None:
         edge = [(x(k), y(value)) for k, value in enumerate(band) if _fits(value, log)]
         if edge:
