@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from funcgrad import compare, datasets, engine, regression, sklearn, torch, training
+    from funcgrad.models import load_model, save_model
     from funcgrad.torch._compile.pure import pure
     from funcgrad.training import fit
     from funcgrad.version import __version__
@@ -18,8 +19,10 @@ __all__ = [
     "datasets",
     "engine",
     "fit",
+    "load_model",
     "pure",
     "regression",
+    "save_model",
     "sklearn",
     "torch",
     "training",
@@ -29,6 +32,8 @@ _SUBMODULES = {"compare", "datasets", "engine", "regression", "sklearn", "torch"
 _ATTRIBUTES = {
     "__version__": "funcgrad.version",
     "fit": "funcgrad.training",
+    "load_model": "funcgrad.models",
+    "save_model": "funcgrad.models",
     "pure": "funcgrad.torch._compile.pure",
 }
 

@@ -1,8 +1,9 @@
 """Shared by all commands: exit statuses, and the answer to bad input."""
 
 import argparse
+import csv
 import sys
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     Commands: TypeAlias = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -22,3 +23,48 @@ def refuse(command: str, error: object, status: int = BAD_INPUT) -> int:
 def note(command: str, message: object) -> None:
     """Say something on stderr that is no error."""
     print(f"funcgrad {command}: {message}", file=sys.stderr)
+
+
+def add_csv_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say how text files are read, in place of what is detected."""
+    group = parser.add_argument_group(
+        "text files (what is not said is detected, and told in one line)"
+    )
+    for name, metavar, meaning in (
+        ("delimiter", "CHARACTER", "between cells; 'tab' for a tab"),
+        ("decimal", "CHARACTER", "before the decimals: . or ,"),
+        ("thousands", "CHARACTER", "between groups of three digits; '' for none"),
+        ("encoding", "NAME", "such as utf-8, cp1252 or utf-16"),
+        ("comment", "TEXT", "lines above the header that begin with it are skipped (default: #)"),
+    ):
+        group.add_argument(f"--{name}", metavar=metavar, help=meaning)
+    group.add_argument(
+        "--no-header",
+        dest="header",
+        action="store_false",
+        default=None,
+        help="the first line is data; the columns are x0, x1, ...",
+    )
+
+
+def csv_options(options: argparse.Namespace) -> Any:
+    """Return the options as `datasets.CsvOptions`.
+
+    Raises:
+        ValueError: one cannot be.
+    """
+    from funcgrad.datasets import CsvOptions
+
+    given = {name: getattr(options, name) for name in CsvOptions._fields}
+    if given["delimiter"] in ("tab", "\\t"):
+        given["delimiter"] = "\t"
+    made = CsvOptions(**given)
+    made.check()
+    return made
+
+
+def names_in(text: str | None) -> list[str] | None:
+    """Return the columns' names that an option lists, separated by commas; one with a comma stands in quotes."""
+    if text is None:
+        return None
+    return [name.strip() for name in next(csv.reader([text], skipinitialspace=True))]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from funcgrad.cli import cluster
-from funcgrad.cli.common import DISAGREEMENT, Commands, note, refuse
+from funcgrad.cli.common import DISAGREEMENT, Commands, add_csv_options, note, refuse
 
 _OPTIMIZERS = ("sgd", "momentum", "adam")
 # A training's defaults. The exact answer uses none of them.
@@ -39,7 +39,7 @@ def add_command(commands: Commands) -> None:
         "data",
         type=Path,
         metavar="DATA",
-        help="a .csv, .parquet, .npy or .npz file, or a folder of files of one of these kinds, "
+        help="a .csv, .tsv, .txt (also .gz, .zst), .parquet, .npy or .npz file, or a folder of files of one kind, "
         "partitions such as year=2024/ included",
     )
     parser.add_argument(
@@ -48,7 +48,8 @@ def add_command(commands: Commands) -> None:
     parser.add_argument(
         "--features",
         metavar="COLUMNS",
-        help="the columns to regress on, separated by commas (default: all others)",
+        help="the columns to regress on, separated by commas, a name with a comma in quotes "
+        "(default: all others that have a name)",
     )
     parser.add_argument(
         "--out", type=Path, required=True, metavar="FILE", help="where to save the model"
@@ -67,6 +68,18 @@ def add_command(commands: Commands) -> None:
         help="add PENALTY times the sum of the squared weights to the sum of squared errors",
     )
     parser.add_argument(
+        "--weights", metavar="COLUMN", help="how much each row counts, 0 or more; no feature then"
+    )
+    parser.add_argument(
+        "--family",
+        choices=("gaussian", "binomial", "poisson", "gamma"),
+        default="gaussian",
+        help="the distribution of the target given its mean; predictions are means (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--link", help="of the mean, such as log or probit (default: the usual one of the family)"
+    )
+    parser.add_argument(
         "--memory",
         type=int,
         default=256,
@@ -74,6 +87,22 @@ def add_command(commands: Commands) -> None:
         help="a bound on the rows and sums held in memory at any time (default: %(default)s)",
     )
     parser.add_argument("--quiet", action="store_true", help="no progress bar and no report")
+    inference = parser.add_argument_group("how sure the model is")
+    inference.add_argument(
+        "--summary",
+        action="store_true",
+        help="print standard errors, t, p, confidence intervals, AIC, BIC, F, VIF, ... as a table",
+    )
+    inference.add_argument(
+        "--errors",
+        choices=("classical", "HC0", "HC1", "HC2", "HC3"),
+        help="the kind of standard errors (default: classical)",
+    )
+    inference.add_argument(
+        "--cluster",
+        metavar="COLUMN",
+        help="standard errors for rows that depend on one another within the groups that this column numbers",
+    )
     training = parser.add_argument_group("training, instead of the exact answer")
     training.add_argument("--optimizer", choices=_OPTIMIZERS, help="as PyTorch defines them")
     for name, kind, metavar, meaning in (
@@ -88,6 +117,7 @@ def add_command(commands: Commands) -> None:
             metavar=metavar,
             help=f"{meaning}(default: {_TRAINING[name]})",
         )
+    add_csv_options(parser)
     safety = parser.add_argument_group("checkpoints")
     safety.add_argument(
         "--checkpoint",

@@ -19,11 +19,12 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Float
 
 from funcgrad import regression
-from funcgrad.cli import cluster
+from funcgrad.cli import cluster, whole
+from funcgrad.cli.common import csv_options, names_in, note
 from funcgrad.cli.exact import Answer, exact_answer, mean_squared_error, scale_of
-from funcgrad.cli.model_file import Model, save_model
 from funcgrad.datasets import DataError, Stream
 from funcgrad.files import is_special, refuse_overlap, target_of
+from funcgrad.models import Model, save_model
 from funcgrad.regression import Linear, Moments
 from funcgrad.training import Checkpoint, DivergenceWarning, fit, moments_of_batches
 from funcgrad.training.saving import own
@@ -68,15 +69,20 @@ def run(options: argparse.Namespace) -> str | None:
             raise OptionError(str(error)) from None
         mesh = Mesh(jax.devices(), ("rows",))
     first, processes = jax.process_index() == 0, jax.process_count()
+    try:
+        csv = csv_options(options)
+    except ValueError as error:
+        raise OptionError(f"--{error}") from None
     open_stream = partial(
         Stream,
         options.data,
         options.target,
-        features=None if options.features is None else options.features.split(","),
+        features=names_in(options.features),
         dtype=np.float64,
         missing=options.missing,
         memory=options.memory * _MEBIBYTE,
         share=(jax.process_index(), processes),
+        csv=csv,
     )
     try:
         stream = open_stream()
@@ -88,6 +94,15 @@ def run(options: argparse.Namespace) -> str | None:
         raise
     except ValueError as error:
         raise OptionError(f"--batch-size or --memory: {error}") from None
+    if stream.detected and first and not options.quiet:
+        note("fit", f"read with {stream.detected}")
+    if whole.wanted(options):
+        refuse_overlap({"--out": options.out}, [options.data, *stream.files])
+        model, dropped, text = whole.fitted(
+            options, stream, open_stream, options.memory * _MEBIBYTE
+        )
+        save_model(options.out, model)
+        return _report(model, dropped, options.out, text)
     _check_agreement(options, stream)
     _check_width(stream, options.memory * _MEBIBYTE)
     checkpoints = _checkpoints(options)
@@ -166,6 +181,9 @@ def _checkpoints(options: argparse.Namespace) -> list[Checkpoint | None]:
 
 
 def _check(options: argparse.Namespace) -> None:
+    wrong = whole.problem(options)
+    if wrong:
+        raise OptionError(wrong)
     if options.epochs < 1:
         raise OptionError(f"--epochs must be at least 1, not {options.epochs}")
     if options.memory < 1:
@@ -291,7 +309,7 @@ def _model(
     )
 
 
-def _report(model: Model, dropped: int, path: Path) -> str:
+def _report(model: Model, dropped: int, path: Path, summary: str | None = None) -> str:
     names = [*model.feature_names, "(intercept)"]
     width = max(map(len, names))
     values = [*model.weights.tolist(), model.bias]
@@ -301,7 +319,7 @@ def _report(model: Model, dropped: int, path: Path) -> str:
     return "\n".join(
         [
             f"{model.rows} rows, {dropped} dropped for missing values; target {model.target_name}",
-            *coefficients,
+            *(coefficients if summary is None else [summary]),
             f"root mean squared error {np.sqrt(model.loss):.6g}, R² {model.r_squared:.6f}",
             f"saved to {path}",
         ]

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-from funcgrad.cli.common import Commands, note, refuse
+from funcgrad.cli.common import Commands, add_csv_options, csv_options, note, refuse
 
 
 def add_command(commands: Commands) -> None:
@@ -27,6 +27,14 @@ def add_command(commands: Commands) -> None:
         "--model", type=Path, required=True, metavar="FILE", help="what `fit --out` wrote"
     )
     parser.add_argument(
+        "--missing",
+        choices=("refuse", "drop"),
+        default="refuse",
+        help="refuse missing values, or leave out the rows that have any and count them "
+        "(default: %(default)s)",
+    )
+    add_csv_options(parser)
+    parser.add_argument(
         "--out",
         type=Path,
         metavar="FILE",
@@ -37,20 +45,33 @@ def add_command(commands: Commands) -> None:
 def _predict(options: argparse.Namespace) -> int:
     import numpy as np
 
-    from funcgrad.cli.model_file import load_model
     from funcgrad.datasets import DataError, Stream
     from funcgrad.files import OverlapError, refuse_overlap
+    from funcgrad.models import load_model
 
     try:
+        csv = csv_options(options)
+    except ValueError as error:
+        return refuse("predict", f"--{error}")
+    try:
         model = load_model(options.model)
-        stream = Stream(options.data, None, features=model.feature_names, dtype=np.float64)
+        stream = Stream(
+            options.data,
+            None,
+            features=model.feature_names,
+            dtype=np.float64,
+            missing=options.missing,
+            csv=csv,
+        )
+        if stream.detected and options.out is not None:
+            note("predict", f"read with {stream.detected}")
         if options.out is not None:
             refuse_overlap({"--out": options.out}, [options.model, options.data, *stream.files])
         rows = 0
         with _output(options.out) as output:
             output.write(_quoted(model.target_name) + "\n")
             for x, _ in stream:
-                predicted = x @ model.weights + model.bias
+                predicted = model.predict(x)
                 output.write("\n".join(map(repr, predicted.tolist())) + "\n")
                 rows += len(predicted)
             output.flush()
@@ -62,6 +83,8 @@ def _predict(options: argparse.Namespace) -> int:
         return refuse("predict", f"{error.filename or options.out}: {error.strerror or error}")
     if options.out is not None:
         note("predict", f"{rows} predictions written to {options.out}")
+    if stream.dropped:
+        note("predict", f"{stream.dropped} rows dropped for missing values")
     return 0
 
 

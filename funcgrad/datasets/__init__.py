@@ -4,6 +4,7 @@ Nothing here is scaled, shuffled or trained on: that is for whoever asks for the
 """
 
 from funcgrad.datasets.diabetes import load_diabetes
+from funcgrad.datasets.dialect import CsvOptions
 from funcgrad.datasets.files import load_file
 from funcgrad.datasets.nist import NIST_PROBLEMS, ReferenceProblem, correct_digits, load_nist
 from funcgrad.datasets.stream import Stream
@@ -11,6 +12,7 @@ from funcgrad.datasets.table import DataError, Dataset
 
 __all__ = [
     "NIST_PROBLEMS",
+    "CsvOptions",
     "DataError",
     "Dataset",
     "ReferenceProblem",

@@ -4,69 +4,90 @@ Both formats are read whole into memory as float64, up to a bound.
 """
 
 import csv
-import io
+import gzip
+import math
 from array import array
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
+from funcgrad.datasets.dialect import (
+    CsvOptions,
+    Dialect,
+    check_names,
+    dialect_of,
+    number_of,
+    rows_of,
+    wrong_width,
+)
 from funcgrad.datasets.table import DataError, Dataset, listing, split_target
 from funcgrad.files import ArchiveError, open_regular, read_archive
 
-DELIMITERS = ",;\t"
-MISSING = {"", "na", "n/a", "nan", "null", "none", "?", "."}
-# Bounds on whatever is read at once: the table as float64, in bytes, and a line of text, in characters.
+# A bound on whatever is read at once, in bytes: a text, and the table as float64.
 _LARGEST = 1 << 30
-_LONGEST_LINE = 1 << 24
-_SHOWN = 60
+# The bytes by which a text's dialect is detected.
+_SAMPLED = 1 << 16
 
 
-def load_file(path: str | Path, target: str | None = None) -> Dataset:
+def load_file(
+    path: str | Path, target: str | None = None, *, csv: CsvOptions | None = None
+) -> Dataset:
     """Read the features and the target from a file.
 
-    A CSV file (comma, semicolon or tab) names its columns on the first line and holds a number in
-    every other cell. A `.npz` file holds either a matrix `x` (rows, features) and a vector `y`
-    (rows), or one vector per column under the column's name. A table of more than 1 GiB is refused: a
-    `Stream` reads it in part.
+    A text file (CSV) names its columns on the first line and holds a number in every other cell; its delimiter, decimal
+    sign, thousands separator and encoding are detected, as a `Stream` does. A `.npz` file holds either a matrix
+    `x` (rows, features) and a vector `y` (rows), or one vector per column under the column's name. A table of more
+    than 1 GiB is refused: a `Stream` reads it in part.
 
     Args:
-        path: the file; a name ending in `.npz` is read as NumPy's archive, any other as CSV.
+        path: the file; a name ending in `.npz` is read as NumPy's archive, one in `.gz` as compressed text, any other
+            as text.
         target: the name of the column to regress on the others. Only a `.npz` file with `x` and `y`
             needs none.
+        csv: how the text is to be read, in place of what would be detected.
 
     Raises:
         DataError: the file cannot be read, is not such a table, or has no such column.
+        ValueError: an option cannot be.
 
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "plants.csv"
-    >>> _ = path.write_text("light,height\\n1,2.5\\n2,4.5\\n")
+    >>> _ = path.write_text("light;height\\n1,5;2,5\\n2;4,5\\n")
     >>> load_file(path, target="height").x
-    array([[1.],
-           [2.]])
+    array([[1.5],
+           [2. ]])
     """
-    path = Path(path)
+    path, options = Path(path), csv or CsvOptions()
+    options.check()
     try:
         if path.is_dir():
             raise DataError(f"{path} is a directory, not a file")
         if path.suffix.lower() == ".npz":
             return _load_npz(path, target)
-        # The byte order mark that spreadsheets write would otherwise join the first column's name.
-        with io.TextIOWrapper(open_regular(path), encoding="utf-8-sig", newline="") as text:
-            return split_target(*read_csv(_lines(text)), target)
+        return split_target(*_table_of(_content(path), options), target)
     except DataError as error:
         raise DataError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
     except FileNotFoundError:
         raise DataError(f"there is no file {path}") from None
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}") from None
+    except (OSError, EOFError) as error:
+        raise DataError(
+            f"{path} cannot be read: {getattr(error, 'strerror', None) or error}"
+        ) from None
     except UnicodeDecodeError:
         raise DataError(
-            f"{path} is not text in UTF-8: give a CSV file, or a .npz file by that name"
+            f"{path} is not text in UTF-8: say its encoding, or give a .npz file by that name"
         ) from None
+
+
+def _content(path: Path) -> bytes:
+    with open_regular(path) as file:
+        source: Any = gzip.GzipFile(fileobj=file) if path.suffix.lower() == ".gz" else file
+        content: bytes = source.read(_LARGEST + 1)
+    _check_size(len(content))
+    return content
 
 
 def read_csv(lines: Iterable[str]) -> tuple[list[str], Float[np.ndarray, "rows columns"]]:
@@ -79,37 +100,48 @@ def read_csv(lines: Iterable[str]) -> tuple[list[str], Float[np.ndarray, "rows c
     (['a', 'b'], array([[1., 2.],
                         [3., 4.]]))
     """
-    lines = iter(lines)
-    header = next((line for line in lines if line.strip()), None)
-    if header is None:
+    return _table_of("\n".join(line.rstrip("\r\n") for line in lines).encode(), CsvOptions())
+
+
+def _table_of(
+    content: bytes, options: CsvOptions
+) -> tuple[list[str], Float[np.ndarray, "rows columns"]]:
+    if not content.strip():
         raise DataError("the file is empty")
-    delimiter = max(DELIMITERS, key=header.count)
-    values = array("d")
-    rows = 0
+    sampled = _SAMPLED
+    while sampled < len(content) and content.count(b"\n", 0, sampled) < 3:
+        sampled *= 4
+    dialect = dialect_of(content[:sampled], options, whole=sampled >= len(content))
+    check_names(dialect)
+    names = dialect.names
+    kept = [place for place, name in enumerate(names) if name]
+    values, row = array("d"), 0
     try:
-        names = [name.strip() for name in next(csv.reader([header], delimiter=delimiter))]
-        check_names(names)
-        for cells in csv.reader(lines, delimiter=delimiter, strict=True):
-            if not cells:
-                continue
-            rows += 1
+        for row, cells in enumerate(rows_of(content.decode(dialect.encoding), dialect), 1):
             if len(cells) != len(names):
-                raise DataError(
-                    f"data row {rows} has {len(cells)} values, but there are {len(names)} columns "
-                    f"({listing(names)})"
-                )
-            _check_size((rows * len(names)) * values.itemsize)
-            try:
-                values.extend(map(float, cells))
-            except ValueError:
-                explain_cells(rows, names, cells)
+                raise DataError(wrong_width(row, cells, names))
+            _check_size(row * len(kept) * values.itemsize)
+            values.extend(_numbers(row, [(names[place], cells[place]) for place in kept], dialect))
     except csv.Error as error:
-        raise DataError(f"data row {rows + 1} is not CSV: {error}") from None
-    if not rows:
+        raise DataError(f"data row {row + 1} is not CSV: {error}") from None
+    if not row:
         raise DataError("there are column names, but no rows below them")
-    table = np.frombuffer(values).reshape(rows, len(names))
-    check_finite(names, table)
-    return names, table
+    table = np.frombuffer(values).reshape(row, len(kept))
+    kept_names = [names[place] for place in kept]
+    check_finite(kept_names, table)
+    return kept_names, table
+
+
+def _numbers(row: int, cells: Sequence[tuple[str, str]], dialect: Dialect) -> Iterator[float]:
+    for name, cell in cells:
+        where = f"data row {row}, column {name!r}"
+        try:
+            value = number_of(cell, dialect)
+        except DataError as error:
+            raise DataError(f"{where}: {error}") from None
+        if math.isnan(value) and cell.strip().lower() != "nan":
+            raise DataError(f"{where}: the value is missing ({cell!r})")
+        yield value
 
 
 def check_finite(names: Sequence[str], table: Float[np.ndarray, "rows columns"]) -> None:
@@ -121,56 +153,6 @@ def check_finite(names: Sequence[str], table: Float[np.ndarray, "rows columns"])
         kind = "NaN (a missing value)" if np.isnan(value) else "infinite"
         more = f"; so are {len(bad) - 1} more" if len(bad) > 1 else ""
         raise DataError(f"data row {row + 1}, column {names[column]!r} is {kind}{more}")
-
-
-def check_names(names: Sequence[str]) -> None:
-    """Raise a DataError unless each column has a name, a word of its own."""
-    if all(map(_is_number, names)):
-        raise DataError(
-            f"the first line should name the columns, but it holds numbers ({listing(names)})"
-        )
-    if "" in names:
-        raise DataError(f"column {names.index('') + 1} has no name on the first line")
-    repeated = [name for name, count in Counter(names).items() if count > 1]
-    if repeated:
-        raise DataError(f"two columns have the same name: {listing([*map(repr, repeated)])}")
-
-
-def explain_cells(row: int, names: Sequence[str], cells: Sequence[str]) -> None:
-    """Raise a DataError that names the first cell of a row that is not a number, if one is not."""
-    for name, cell in zip(names, cells, strict=True):
-        where = f"data row {row}, column {name!r}"
-        if is_missing(cell):
-            raise DataError(f"{where}: the value is missing ({cell!r})")
-        if not _is_number(cell):
-            hint = (
-                "; write the decimals after a point" if _is_number(cell.replace(",", ".")) else ""
-            )
-            shown = cell if len(cell) <= _SHOWN else f"{cell[:_SHOWN]}..."
-            raise DataError(f"{where}: {shown!r} is not a number{hint}")
-
-
-def is_missing(cell: str) -> bool:
-    """Return whether a cell is one of the usual spellings of a missing value."""
-    return cell.strip().lower() in MISSING
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _lines(text: TextIO) -> Iterator[str]:
-    """Yield the lines of a text, none of which may be endless."""
-    while line := text.readline(_LONGEST_LINE):
-        if len(line) == _LONGEST_LINE:
-            raise DataError(
-                f"a line is longer than {_LONGEST_LINE} characters: this is no CSV file"
-            )
-        yield line
 
 
 def _check_size(size: int) -> None:

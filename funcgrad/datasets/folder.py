@@ -14,7 +14,9 @@ import numpy as np
 from jaxtyping import Float
 
 from funcgrad.datasets.array_parts import ArrayPart
-from funcgrad.datasets.arrow_parts import CsvPart, ParquetPart
+from funcgrad.datasets.arrow_parts import ParquetPart
+from funcgrad.datasets.csv_parts import COMPRESSIONS, CsvPart
+from funcgrad.datasets.dialect import CsvOptions
 from funcgrad.datasets.parts import Part, Span
 from funcgrad.datasets.table import DataError, listing
 
@@ -50,12 +52,13 @@ class Table:
         names: its columns: first the parts' columns, then the partitions'.
     """
 
-    def __init__(self, path: str | Path, memory: int) -> None:
+    def __init__(self, path: str | Path, memory: int, csv: CsvOptions | None = None) -> None:
         """Open a file or a folder.
 
         Args:
             path: the file or folder.
             memory: a bound, in bytes, on a file's names and on a line of it.
+            csv: how text files are to be read, in place of what would be detected.
 
         Raises:
             DataError: it cannot be read, or its files do not make one table.
@@ -63,12 +66,11 @@ class Table:
         """
         self.path = Path(path)
         found = list(_find(self.path))
-        self.parts = [_open(file, memory) for file, _ in found]
+        self.parts = [_open(file, memory, csv) for file, _ in found]
         self._constants = [keys for _, keys in found]
         self.names = (*self.parts[0].names, *self._constants[0])
         for part, constants in zip(self.parts, self._constants, strict=True):
-            names = Counter((*part.names, *constants))
-            repeated = [name for name, count in names.items() if count > 1]
+            repeated = [name for name in constants if name in set(part.names)]
             if repeated:
                 raise DataError(f"{part.path}: two columns have the same name: {listing(repeated)}")
 
@@ -100,9 +102,21 @@ class Table:
         """The bytes of all files."""
         return sum(part.size for part in self.parts)
 
+    @property
+    def detected(self) -> str | None:
+        """How the first text file is read, in words; None for plain CSV and other kinds."""
+        first = self.parts[0]
+        return first.detected if isinstance(first, CsvPart) else None
+
     def check_columns(self, wanted: Sequence[str] | None) -> None:
         """Raise a DataError unless every part has the columns wanted, or, for None, the same columns."""
         first = set(self.names)
+        for part in self.parts:
+            counts = Counter(part.names)
+            repeated = [name for name in wanted or first if counts[name] > 1]
+            if repeated:
+                shown = listing([*map(repr, sorted(repeated))])
+                raise DataError(f"{part.path}: two columns have the same name: {shown}")
         for part, constants in zip(self.parts, self._constants, strict=True):
             names = {*part.names, *constants}
             for name in wanted or sorted(first):
@@ -157,7 +171,7 @@ def _find(path: Path) -> Iterator[tuple[Path, dict[str, str | None]]]:
     files = sorted(file for file in path.rglob("*") if _is_data(file.relative_to(path), file))
     if not files:
         raise DataError(f"the folder {path} holds no files")
-    kinds = sorted({file.suffix.lower() for file in files})
+    kinds = sorted({_suffix(file) for file in files})
     if len({_KINDS.get(kind) for kind in kinds}) > 1:
         raise DataError(f"the folder {path} holds files of several kinds: {', '.join(kinds)}")
     partitioned = _KINDS.get(kinds[0]) in (CsvPart, ParquetPart)
@@ -191,15 +205,21 @@ def _number(name: str, value: str | None) -> float:
         raise DataError(f"the partition {name}={value} is not a number") from None
 
 
-def _open(path: Path, memory: int) -> Part:
-    kind = _KINDS.get(path.suffix.lower())
+def _suffix(path: Path) -> str:
+    """Return the end of a file's name that tells its kind, which a compression's may follow."""
+    suffix = path.suffix.lower()
+    return Path(path.stem).suffix.lower() if suffix in COMPRESSIONS else suffix
+
+
+def _open(path: Path, memory: int, csv: CsvOptions | None) -> Part:
+    kind = _KINDS.get(_suffix(path))
     if kind is None:
         raise DataError(
             f"{path}: which kind of file is this? The names that can be read end in "
-            f"{', '.join(_KINDS)}"
+            f"{', '.join(_KINDS)}; text may be compressed, as {', '.join(COMPRESSIONS)}"
         )
     try:
-        return kind(path, memory)
+        return CsvPart(path, memory, csv) if kind is CsvPart else kind(path, memory)
     except DataError as error:
         raise DataError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
     except OSError as error:

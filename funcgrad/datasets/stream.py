@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from funcgrad.datasets.dialect import CsvOptions
 from funcgrad.datasets.folder import Block, Table
 from funcgrad.datasets.prefetch import Prefetched
 from funcgrad.datasets.table import DataError, listing
@@ -49,8 +50,10 @@ class Stream:
     """The rows of a file or folder as batches (x, y) of NumPy arrays; each `iter` reads them anew.
 
     Files: `.npy` (a matrix, its columns named x0, x1, ...), `.npz` (uncompressed: `x` and `y`, or one
-    vector a column), `.csv` (the first line names the columns), `.parquet`; or a folder of one of these
-    kinds, partitions such as `year=2024/` included. CSV and Parquet need pyarrow.
+    vector a column), `.parquet`, text (`.csv`, `.tsv`, `.txt`, also as `.gz`, `.zst` or `.bz2`); or a folder of one
+    of these kinds, partitions such as `year=2024/` included. Text and Parquet need pyarrow. The delimiter, decimal
+    sign, thousands separator and encoding of text are detected (`detected` says them); columns without a name, such
+    as an index, are left out.
 
     Attributes:
         feature_names: the columns of x.
@@ -76,6 +79,7 @@ class Stream:
         missing: Literal["refuse", "drop"] = "refuse",
         memory: int = 256 * MEBIBYTE,
         share: tuple[int, int] = (0, 1),
+        csv: CsvOptions | None = None,
     ) -> None:
         """Open the files; no row is read yet.
 
@@ -92,6 +96,7 @@ class Stream:
             memory: a bound, in bytes, on the rows held at any time, a training loop's rows included, and on
                 the files' own descriptions: names of columns, a line, a list of arrays.
                 Parquet's decoder holds about 4 MiB more for each column.
+            csv: how text files are to be read, in place of what would be detected; see `CsvOptions`.
             share: (index, count): only the index-th of count parts of the rows, for several processes.
 
         Raises:
@@ -108,7 +113,9 @@ class Stream:
         >>> [(x.shape, y.tolist()) for x, y in stream]
         [((3, 2), [2.0, 5.0, 8.0]), ((1, 2), [11.0])]
         """
-        table = Table(path, memory)
+        if csv is not None:
+            csv.check()
+        table = Table(path, memory, csv)
         self.feature_names = _choose(table, target, features)
         self.target_name = target
         self.dropped = 0
@@ -157,6 +164,11 @@ class Stream:
     def rows(self) -> int | None:
         """How many rows all shares have; None where the files do not tell, or rows may be dropped."""
         return None if self.missing == "drop" else self._table.rows
+
+    @property
+    def detected(self) -> str | None:
+        """How text files are read, in words, such as "delimiter ;, decimal ,"; None for plain CSV."""
+        return self._table.detected
 
     @property
     def files(self) -> list[Path]:
@@ -279,7 +291,10 @@ class Stream:
             what = "infinite" if self.dtype == np.float64 else "infinite, or too large for float32"
         else:
             wrong = np.argwhere(absent)
-            first, what = wrong[0][0], "missing (to leave out such rows: missing='drop')"
+            first, what = (
+                wrong[0][0],
+                "missing (missing='drop', or --missing drop, leaves out such rows)",
+            )
         name = self._columns[wrong[0][1]]
         where = self._table.where(block, row + int(first))
         raise DataError(f"{where}, column {name!r}: the value is {what}")

@@ -1,4 +1,5 @@
-"""Least-squares regression as pure functions: model, loss, gradient, update, curvature, exact answer.
+"""Least-squares regression as pure functions: model, loss, gradient, update, curvature, exact answer;
+generalised linear models, and how sure a model is.
 
 Nothing here loops or keeps state; training loops live in `funcgrad.training`.
 """
@@ -6,6 +7,8 @@ Nothing here loops or keeps state; training loops live in `funcgrad.training`.
 from funcgrad.regression.curvature import largest_eigenvalue, largest_stable_learning_rate
 from funcgrad.regression.descent import step, update, value_and_grad
 from funcgrad.regression.exact import LeastSquares, least_squares
+from funcgrad.regression.generalised import Generalised, glm
+from funcgrad.regression.inference import summary
 from funcgrad.regression.model import (
     Linear,
     Params,
@@ -15,17 +18,23 @@ from funcgrad.regression.model import (
     rounding,
     squared_error,
 )
-from funcgrad.regression.penalised import lasso, ridge
+from funcgrad.regression.penalised import elastic_net, lasso, ridge
+from funcgrad.regression.report import Intervals, Summary
 from funcgrad.regression.sums import LostDigitsWarning, Moments, moments
 from funcgrad.regression.two_floats import TwoFloats, powers
 
 __all__ = [
+    "Generalised",
+    "Intervals",
     "LeastSquares",
     "Linear",
     "LostDigitsWarning",
     "Moments",
     "Params",
+    "Summary",
     "TwoFloats",
+    "elastic_net",
+    "glm",
     "largest_eigenvalue",
     "largest_stable_learning_rate",
     "lasso",
@@ -39,6 +48,7 @@ __all__ = [
     "rounding",
     "squared_error",
     "step",
+    "summary",
     "update",
     "value_and_grad",
 ]

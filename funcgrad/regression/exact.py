@@ -10,11 +10,20 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Bool, Float, Int, Num
 
-from funcgrad.regression.model import Linear, Params
+from funcgrad.regression.model import Linear, Params, weights_and_bias
 from funcgrad.regression.orthogonal import triangular_factor
 from funcgrad.regression.precision import numbers, own_work
+from funcgrad.regression.products import dot
 from funcgrad.regression.sharding import replicating
-from funcgrad.regression.two_floats import TwoFloats, add, double, matmul
+from funcgrad.regression.two_floats import (
+    TwoFloats,
+    add,
+    double,
+    matmul,
+    multiply,
+    negative,
+    square_root,
+)
 
 # Refinement gains several digits a pass or none; the passes end by themselves well before.
 _MOST_PASSES = 40
@@ -41,7 +50,8 @@ class LeastSquares(NamedTuple):
         standard_errors: the standard deviation of each parameter's estimate, a pytree like params, where
             the errors of the rows are independent and of one variance.
         residual_standard_deviation: the estimate of that variance's root, √(Σ residual² / (rows - rank)),
-            shape () or (outputs,); NaN, and the standard errors with it, where rows = rank.
+            shape () or (outputs,); NaN, and the standard errors with it, where rows = rank. With weights, that of
+            a row of weight one: √(Σ weight · residual² / (rows - rank)), rows of weight zero not counted.
         r_squared: the share of the targets' variation that the model explains, shape () or (outputs,):
             variation about the mean with an intercept, about zero without; NaN where there is none.
     """
@@ -59,6 +69,7 @@ def least_squares(
     y: Num[ArrayLike, "rows *outputs"],
     *,
     intercept: bool = False,
+    weights: Num[ArrayLike, " rows"] | None = None,
 ) -> LeastSquares:
     """Return the parameters that minimise `loss`, the smallest ones where several do.
 
@@ -69,13 +80,20 @@ def least_squares(
     would then depend only on how the data was rounded. So it is the smallest of the many possible weights,
     not refined; the bias need not be small.
 
+    Every number of the answer can be differentiated by x, y and weights, forwards and backwards, as often as
+    is asked, also under `jax.jit` and `jax.vmap`. The derivatives are those of the normal equations at the answer
+    (the implicit function theorem); of dependent columns, those of the smallest answer, of first order.
+
     Args:
         x: the design matrix, shape (rows, features), or `TwoFloats` of that shape (see `powers`).
         y: the targets, shape (rows,) or (rows, outputs).
         intercept: whether to add a bias to the model.
+        weights: how much each row counts, shape (rows,), 0 or more, not all 0: then
+            Σ weight · residual² / Σ weight is minimised, and is the answer's `loss`. None is the same for all.
 
     Raises:
-        ValueError: if the shapes do not fit, or there are no rows or no features.
+        ValueError: if the shapes do not fit, there are no rows or no features, or a weight is negative or all
+            are 0 (not told inside `jax.jit` or `jax.vmap`).
         TypeError: if an array is complex.
 
     Warns:
@@ -96,8 +114,9 @@ def least_squares(
     """
     with own_work():
         design, targets, dtype = rows_and_targets(x, y)
-        ones = jnp.ones((len(targets), 1)) if intercept else None
-        answer, finite = replicating(solve)(design, targets, ones)
+        ones = jnp.ones(len(targets)) if intercept else None
+        weights = row_weights(weights, len(targets))
+        answer, finite = replicating(solve)(Problem(design, targets, ones, weights))
         _warn(answer, finite, design.high.shape[1] + intercept)
         return jax.tree.map(
             lambda leaf: leaf.astype(dtype) if leaf.dtype == jnp.float64 else leaf, answer
@@ -107,6 +126,10 @@ def least_squares(
 def rows_and_targets(x: Any, y: Any) -> tuple[TwoFloats, Array, Any]:
     """Return the design matrix and the targets in float64, and the dtype that both were; errors: as for `least_squares`."""
     low: Any
+    if hasattr(x, "epoch"):
+        raise TypeError(
+            f"x is a {type(x).__name__}, which is read in parts: fit, ridge and lasso take its sums, moments(x)"
+        )
     x, low = x if isinstance(x, TwoFloats) else (x, 0.0)
     x, y = jnp.asarray(numbers("x", x)), jnp.asarray(numbers("y", y))
     if x.ndim != 2 or x.size == 0:
@@ -122,6 +145,20 @@ def rows_and_targets(x: Any, y: Any) -> tuple[TwoFloats, Array, Any]:
     low = jnp.broadcast_to(jnp.asarray(low, jnp.float64), wide.shape)
     dtype = jnp.result_type(x, y, jnp.float32)
     return TwoFloats(wide, low), y.astype(jnp.float64), dtype
+
+
+def row_weights(weights: Any, rows: int) -> Array | None:
+    """Return the rows' weights in float64, or None; errors: as for `least_squares`."""
+    if weights is None:
+        return None
+    weights = jnp.asarray(numbers("weights", weights))
+    if weights.shape != (rows,) or jnp.issubdtype(weights.dtype, jnp.complexfloating):
+        raise ValueError(
+            f"weights must be real, of shape ({rows},), got {weights.dtype} of shape {weights.shape}"
+        )
+    if not isinstance(weights, jax.core.Tracer) and not ((weights >= 0).all() and weights.any()):
+        raise ValueError("weights must be finite, 0 or more, and not all 0")
+    return weights.astype(jnp.float64)
 
 
 def _warn(answer: LeastSquares, finite: tuple[Array, Array], unknowns: int) -> None:
@@ -145,33 +182,159 @@ def _warn(answer: LeastSquares, finite: tuple[Array, Array], unknowns: int) -> N
         )
 
 
-@jax.jit
-def solve(x: TwoFloats, y: Array, ones: Array | None) -> tuple[LeastSquares, tuple[Array, Array]]:
-    """Return the answer, and whether x and y are finite.
+class Problem(NamedTuple):
+    """Least squares with a penalty: minimise Σ weight · (y - x·w - ones·bias)² + penalty · Σ w².
 
-    Args:
+    Attributes:
         x, y: as for `least_squares`, in float64.
-        ones: the intercept's column, shape (rows, 1), or None.
+        ones: the intercept's column, shape (rows,), 1 in each row; or None.
+        weights: of the rows, shape (rows,); or None.
+        penalty: shape (), or None.
     """
+
+    x: TwoFloats
+    y: Float[Array, "rows *outputs"]
+    ones: Float[Array, " rows"] | None = None
+    weights: Float[Array, " rows"] | None = None
+    penalty: Float[Array, ""] | None = None
+
+
+@jax.custom_jvp
+def solve(problem: Problem) -> tuple[LeastSquares, tuple[Array, Array]]:
+    """Return the answer, and whether x and y are finite."""
+    return _solve(problem)
+
+
+@solve.defjvp
+def _solve_jvp(primals: Any, tangents: Any) -> Any:
+    # A derivative may be asked for where the settings are the user's again.
+    with own_work():
+        answer, finite = solve(*primals)
+        _, tangent = jax.jvp(partial(_differentiable, answer=answer), primals, tangents)
+        no_tangent = [np.zeros(leaf.shape, jax.dtypes.float0) for leaf in (answer.rank, *finite)]
+        return (answer, finite), (tangent._replace(rank=no_tangent[0]), tuple(no_tangent[1:]))
+
+
+def _differentiable(problem: Problem, *, answer: LeastSquares) -> LeastSquares:
+    """Return the answer once more, as a function whose derivatives by the problem are the answer's.
+
+    The weights are taken from the answer, and moved by the solution of the normal equations for what these leave:
+    nothing, but with a derivative.
+    """
+    design, y, ones, counts, penalty = problem
+    x, targets = design.high + design.low, y if y.ndim == 2 else y[:, None]
+    if counts is None:
+        counts = jnp.ones(len(x))
+    total, column = counts.sum(), counts[:, None]
+    x_mean, y_mean = jnp.zeros(x.shape[1:]), jnp.zeros(targets.shape[1:])
+    if ones is not None:
+        x_mean, y_mean = (dot(counts[None], leaf)[0] / total for leaf in (x, targets))
+        x, targets = x - x_mean, targets - y_mean
+    first, _ = weights_and_bias(answer.params)
+    w = first if y.ndim == 2 else first[:, None]
+    rank = answer.rank - (ones is not None)
+    deficient = rank < x.shape[1]
+    inverse, kept = _inverse_of_gram(
+        *jax.lax.stop_gradient((x, counts, penalty)), rank, deficient=deficient
+    )
+
+    def shrunk(product: Array, w: Array) -> Array:
+        return product if penalty is None else product + penalty * w
+
+    solved = partial(
+        jax.lax.custom_linear_solve,
+        lambda w: shrunk(dot(x.T, column * dot(x, w)), w),
+        solve=lambda _, right: inverse @ right,
+        symmetric=True,
+    )
+    # The smallest of many answers stays within the space of the rows, which moves with them.
+    towards = dot(x.T, jax.lax.stop_gradient(column * (x @ (inverse @ w))))
+    w = w + solved(shrunk(dot(x.T, column * (targets - dot(x, w))), -w))
+    w = w + jnp.where(deficient, towards - dot(kept, towards), 0)
+    squares = dot(counts[None], jnp.square(targets - dot(x, w)))[0]
+    variation = dot(counts[None], jnp.square(targets))[0]
+    left = (counts > 0).sum() - answer.rank
+    deviation = jnp.sqrt(squares / jnp.where(left > 0, left, jnp.nan))
+    covariance = solved(jnp.eye(x.shape[1]))
+    of_bias = 1 / total + dot(dot(x_mean[None], covariance), x_mean[:, None])[0, 0]
+
+    def as_params(weights: Array, bias: Array) -> Params:
+        leaves = (weights, bias) if y.ndim == 2 else (weights[..., 0], bias[..., 0])
+        return leaves[0] if ones is None else Linear(*leaves)
+
+    def shaped(leaf: Array) -> Array:
+        return leaf if y.ndim == 2 else leaf[0]
+
+    return LeastSquares(
+        params=as_params(w, y_mean - dot(x_mean[None], w)[0]),
+        loss=squares.sum() / (total * targets.shape[1]),
+        rank=answer.rank,
+        standard_errors=as_params(
+            jnp.sqrt(jnp.diagonal(covariance))[:, None] * deviation, jnp.sqrt(of_bias) * deviation
+        ),
+        residual_standard_deviation=shaped(deviation),
+        r_squared=shaped(1 - squares / jnp.where(variation > 0, variation, jnp.nan)),
+    )
+
+
+def _inverse_of_gram(
+    x: Array, counts: Array, penalty: Array | None, rank: Array, *, deficient: Array
+) -> tuple[Array, Array]:
+    """Return the pseudo-inverse of Xᵀ diag(counts) X + penalty, and the projector on the space of its rows."""
+    rows = x * jnp.sqrt(counts)[:, None]
+    if penalty is not None:
+        rows = jnp.vstack([rows, jnp.sqrt(penalty) * jnp.eye(x.shape[1])])
+    # Columns of one size lose fewer digits, but the smallest answer is that of the columns as they are.
+    scale = jnp.where(deficient, 1.0, _size(rows))
+    _, singular, vt = jnp.linalg.svd(triangular_factor(rows / scale), full_matrices=False)
+    significant = jnp.arange(len(singular)) < rank
+    inverted = jnp.where(significant, 1 / jnp.where(significant, singular, 1), 0)
+    half = (vt.T * inverted) / scale[:, None]
+    return half @ half.T, (vt.T * significant) @ vt
+
+
+@jax.jit
+def _solve(problem: Problem) -> tuple[LeastSquares, tuple[Array, Array]]:
+    x, y, ones, weights, penalty = problem
     finite = jnp.isfinite(x.high).all(), jnp.isfinite(y).all()
     intercept = ones is not None
+    outputs = y.size // len(y)
     if ones is not None:
         # The intercept comes first, so that the factor of the other columns is the centred columns' factor.
-        x = TwoFloats(jnp.hstack([ones, x.high]), jnp.hstack([jnp.zeros_like(ones), x.low]))
-    targets = y if y.ndim == 2 else y[:, None]
-    rows, unknowns = x.high.shape
-
+        parts = ones[:, None], jnp.zeros((len(y), 1))
+        x = TwoFloats(*(jnp.hstack(pair) for pair in zip(parts, x, strict=True)))
+    unknowns = x.high.shape[1]
+    targets = double(y if y.ndim == 2 else y[:, None])
+    rows, total, weight_scale = jnp.asarray(len(y)), jnp.asarray(len(y), x.high.dtype), 1.0
     # Powers of two, so that scaling rounds nothing.
-    scale, target_scale = _size(x.high), _size(targets)
+    target_scale = _size(targets.high)
+    targets = TwoFloats(targets.high / target_scale, targets.low)
+    if weights is not None:
+        weight_scale = _size(weights[:, None])[0]
+        weights = weights / weight_scale
+        rows, total = (weights > 0).sum(), weights.sum()
+        root = TwoFloats(*(part[:, None] for part in square_root(weights)))
+        x, targets = multiply(x, root), multiply(targets, root)
+    if penalty is not None:
+        # One more row for each weight, which pulls it towards zero.
+        root = square_root(penalty / weight_scale)
+        below = (
+            jnp.pad(part * jnp.eye(unknowns - intercept), ((0, 0), (intercept, 0))) for part in root
+        )
+        x = TwoFloats(*(jnp.vstack(pair) for pair in zip(x, below, strict=True)))
+        none = jnp.zeros((unknowns - intercept, outputs))
+        targets = TwoFloats(*(jnp.vstack([part, none]) for part in targets))
+
+    scale = _size(x.high)
     design = TwoFloats(x.high / scale, x.low / scale)
-    right = targets / target_scale
-    factor = triangular_factor(jnp.hstack([design.high, right]))
+    right = targets
+    factor = triangular_factor(jnp.hstack([design.high, right.high]))
     r, c = factor[:unknowns, :unknowns], factor[:unknowns, unknowns:]
     singular = jnp.linalg.svd(r, compute_uv=False)
     epsilon = jnp.finfo(r.dtype).eps
-    smallest = 10 * epsilon * max(unknowns, math.sqrt(rows)) * singular[0]
+    smallest = 10 * epsilon * max(unknowns, math.sqrt(len(y))) * singular[0]
     few = partial(_smallest, r, c, design, right, scale, smallest, intercept=intercept)
-    if rows < unknowns:
+    if len(x.high) < unknowns:
         solution = few()
     else:
         # A singular value neither clearly rounding nor clearly above it: the columns themselves decide.
@@ -188,11 +351,13 @@ def solve(x: TwoFloats, y: Array, ones: Array | None) -> tuple[LeastSquares, tup
     squares = jnp.square(solution.residual).sum(axis=0)
     left = jnp.where(rows > rank, rows - rank, jnp.nan)
     deviation = jnp.sqrt(squares / left) * target_scale
-    centred = right - right.mean(axis=0) if intercept else right
-    centred = centred - centred.mean(axis=0) if intercept else centred
+    centred = right.high
+    for _ in range(2 if intercept else 0):
+        column = design.high[:, :1]
+        centred = centred - column * ((column * centred).sum(axis=0) / jnp.square(column).sum())
     variation = jnp.square(centred).sum(axis=0)
 
-    weights = solution.weights * (target_scale / scale[:, None])
+    params = solution.weights * (target_scale / scale[:, None])
     errors = solution.spread[:, None] / scale[:, None] * deviation
 
     def shaped(leaf: Array) -> Array:
@@ -203,12 +368,12 @@ def solve(x: TwoFloats, y: Array, ones: Array | None) -> tuple[LeastSquares, tup
         return Linear(leaf[1:], leaf[0]) if intercept else leaf
 
     answer = LeastSquares(
-        params=as_params(weights),
+        params=as_params(params),
         # The scale's square alone would be out of range before its product is.
-        loss=(squares * target_scale * target_scale).sum() / targets.size,
+        loss=(squares * target_scale * target_scale).sum() / (total * outputs),
         rank=rank.astype(jnp.int32),
         standard_errors=as_params(errors),
-        residual_standard_deviation=shaped(deviation),
+        residual_standard_deviation=shaped(deviation) * jnp.sqrt(weight_scale),
         r_squared=shaped(1 - squares / jnp.where(variation > 0, variation, jnp.nan)),
     )
     return answer, finite
@@ -236,7 +401,7 @@ def _smallest(
     r: Array,
     c: Array,
     design: TwoFloats,
-    right: Array,
+    right: TwoFloats,
     scale: Array,
     smallest: Array,
     *,
@@ -264,7 +429,7 @@ def _smallest(
         of_bias = 1 / jnp.square(r[0, 0]) + jnp.square(means @ solver).sum()
         variance = jnp.hstack([of_bias, variance])
     fitted = matmul(design, double(weights))
-    residual = add(double(right), TwoFloats(-fitted.high, -fitted.low)).high
+    residual = add(right, negative(fitted)).high
     return _Solution(weights, residual, jnp.sqrt(variance), first + significant.sum())
 
 
@@ -291,7 +456,7 @@ def _started(r: Array, c: Array, design: TwoFloats) -> _Start:
     return _Start(r, q, weights, jnp.asarray(True))
 
 
-def _sharpened(r: Array, design: TwoFloats, right: Array) -> _Start:
+def _sharpened(r: Array, design: TwoFloats, right: TwoFloats) -> _Start:
     """Return a better start, for columns so nearly dependent that the factor is half rounding.
 
     X r⁻¹ is computed in two floats, so its error is negligible. Where its columns are independent, the
@@ -305,35 +470,35 @@ def _sharpened(r: Array, design: TwoFloats, right: Array) -> _Start:
     correction = jnp.linalg.cholesky(gram, upper=True)
     q = jax.lax.linalg.triangular_solve(correction, near, left_side=False, lower=False)
     corrected = correction @ r
-    weights = jax.scipy.linalg.solve_triangular(corrected, q.T @ right)
+    weights = jax.scipy.linalg.solve_triangular(corrected, q.T @ right.high)
     singular = jnp.linalg.svd(corrected, compute_uv=False)
     certain = (lowest > _INDEPENDENT * highest) & (singular[-1] > _ROUNDED * singular[0])
     return _Start(corrected, q, weights, certain)
 
 
-def _refined(begun: _Start, design: TwoFloats, right: Float[Array, "rows outputs"]) -> _Solution:
+def _refined(begun: _Start, design: TwoFloats, right: TwoFloats) -> _Solution:
     """Solve [I X; Xᵀ 0] [residual; weights] = [right; 0] to the last digit.
 
     Beside the outputs stand columns for the unit vectors; their weights give (XᵀX)⁻¹.
     """
     r, q, weights, _ = begun
     rows, unknowns = design.high.shape
-    outputs = right.shape[1]
+    outputs = right.high.shape[1]
     solve = partial(jax.scipy.linalg.solve_triangular, r)
     inverse = solve(jnp.eye(unknowns, dtype=r.dtype))
-    top, bottom, residual = right, jnp.zeros_like(weights), right - design.high @ weights
+    top, bottom, residual = right, jnp.zeros_like(weights), right.high - design.high @ weights
     spread_too = rows * unknowns**2 <= _MOST_REFINED_ERRORS
     if spread_too:
-        top = jnp.pad(top, ((0, 0), (0, unknowns)))
+        top = TwoFloats(*(jnp.pad(part, ((0, 0), (0, unknowns))) for part in top))
         bottom = jnp.hstack([bottom, -jnp.eye(unknowns, dtype=r.dtype)])
         weights = jnp.hstack([weights, inverse @ inverse.T])
         residual = jnp.hstack([residual, -q @ inverse.T])
 
     def improve(state: _Pass) -> _Pass:
         fitted = add(matmul(design, state.weights), state.residual)
-        upper = add(double(top), TwoFloats(-fitted.high, -fitted.low)).high
+        upper = add(top, negative(fitted)).high
         moment = matmul(design, state.residual, transposed=True)
-        lower = add(double(bottom), TwoFloats(-moment.high, -moment.low)).high
+        lower = add(double(bottom), negative(moment)).high
         step = q.T @ upper - solve(lower, trans="T")
         better = _Pass(
             weights=add(state.weights, double(solve(step))),

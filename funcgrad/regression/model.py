@@ -96,7 +96,8 @@ def predict(params: Params, x: Num[ArrayLike, "*rows features"]) -> Float[Array,
 
     Args:
         params: the weights, shape (features,) or (features, outputs); or `Linear(weights, bias)`;
-            or a mapping with the keys "weights" and "bias".
+            or a mapping with the keys "weights" and "bias"; or a result that holds one of these as `params`,
+            such as that of `least_squares` and `fit`. That of `glm` predicts means, by its link.
         x: the design matrix, shape (rows, features), or a single row, shape (features,).
 
     Raises:
@@ -109,11 +110,14 @@ def predict(params: Params, x: Num[ArrayLike, "*rows features"]) -> Float[Array,
     Array([1., 6.], dtype=float32)
     """
     x = numbers("x", x)
+    result: Any = params if hasattr(params, "params") else None
+    params = params if result is None else result.params
     with computing_in(params, x):
         weights, bias = weights_and_bias(params)
         x = design_matrix(x, weights.shape[0])
         product = linear_prediction(x, weights)
-        return product if bias is None else product + bias
+        linear = product if bias is None else product + bias
+        return result.mean(linear) if hasattr(result, "mean") else linear
 
 
 def squared_error(
@@ -246,6 +250,7 @@ def mean_loss(error: RowError) -> Callable[[Params, ArrayLike, ArrayLike], Float
     """
 
     loss = _mean_of(error, as_set_by_user)
+    loss.error = error
     loss.__qualname__ = f"mean_loss({getattr(error, '__qualname__', error)})"
     return loss
 

@@ -8,14 +8,14 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, ArrayLike, Float, Int, Num
 
-from funcgrad.regression.exact import rows_and_targets, solve
+from funcgrad.regression.exact import Problem, row_weights, rows_and_targets, solve
 from funcgrad.regression.model import Linear, Params
 from funcgrad.regression.precision import own_work
+from funcgrad.regression.products import dot
 from funcgrad.regression.sharding import replicating
-from funcgrad.regression.sums import Moments, about_zero, pair_of
-from funcgrad.regression.two_floats import TwoFloats, two_product
+from funcgrad.regression.sums import Moments, about_zero
 
 # Sweeps between two looks at the duality gap and at the signs, which cost as much as several.
 _SWEEPS_A_LOOK = 10
@@ -28,17 +28,20 @@ def ridge(
     penalty: float | Float[Array, ""],
     *,
     intercept: bool = False,
+    weights: Num[ArrayLike, " rows"] | None = None,
 ) -> Params:
     """Return the params that minimise Σ (y - prediction)² + penalty · Σ weights², in float64.
 
     The penalty has the scale of scikit-learn's `Ridge`; the bias is not penalised. From rows the answer equals
     exact arithmetic, rounded, as in `least_squares`. From sums it solves the normal equations, which square
-    the condition of the data and lose digits.
+    the condition of the data and lose digits. It can be differentiated by the data and the penalty, as
+    `least_squares` can.
 
     Args:
         data: the `moments` of the data; or its rows, a pair (x, y) as for `least_squares`.
         penalty: 0 or more. With 0, columns that depend on one another have no answer by their sums: NaN.
         intercept: whether to add a bias to the model.
+        weights: how much each row counts, shape (rows,), 0 or more; those of sums are given to `moments`.
 
     Raises:
         ValueError: if the penalty is negative, or the rows' shapes do not fit.
@@ -59,7 +62,14 @@ def ridge(
     if jnp.shape(penalty) != () or (_is_known(penalty) and not penalty >= 0):
         raise ValueError(f"the penalty must be one number, 0 or more, got {penalty}")
     if not isinstance(data, Moments):
-        return _ridge_of_rows(*pair_of(data), penalty, intercept=intercept)
+        if not isinstance(data, tuple | list) or len(data) != 2:
+            raise TypeError(
+                "the data is a pair of rows, ridge((x, y), penalty), or their sums, "
+                f"ridge(moments(x, y), penalty), and this is {type(data).__name__}"
+            )
+        return _ridge_of_rows(*data, penalty, weights, intercept=intercept)
+    if weights is not None:
+        raise ValueError("weights are for rows: sums take theirs in moments(x, y, weights)")
     with own_work():
         params, ratio = _ridge(data, jnp.asarray(penalty, jnp.float64), intercept=intercept)
         if _is_known(ratio):
@@ -74,33 +84,19 @@ def ridge(
         return params
 
 
-def _ridge_of_rows(x: Any, y: Any, penalty: Any, *, intercept: bool) -> Params:
-    """Solve least squares with one more row for each weight, which pulls it towards zero."""
+def _ridge_of_rows(x: Any, y: Any, penalty: Any, weights: Any, *, intercept: bool) -> Params:
     with own_work():
         design, y, _ = rows_and_targets(x, y)
-        finite = jnp.isfinite(design.high).all() & jnp.isfinite(y).all()
-        if _is_known(finite) and not finite:
+        ones = jnp.ones(len(y)) if intercept else None
+        weights, penalty = row_weights(weights, len(y)), jnp.asarray(penalty, jnp.float64)
+        answer, finite = replicating(solve)(Problem(design, y, ones, weights, penalty))
+        if all(map(_is_known, finite)) and not all(finite):
             warnings.warn(
                 "the rows hold values that are not finite: the answer is NaN",
                 RuntimeWarning,
                 stacklevel=3,
             )
-        penalty = jnp.asarray(penalty, jnp.float64)
-
-        def of_rows(design: TwoFloats, y: Array) -> Params:
-            features = design.high.shape[1]
-            root = jnp.sqrt(penalty)
-            square = two_product(root, root)
-            rest = ((penalty - square.high) - square.low) / jnp.where(root > 0, 2 * root, 1)
-            x = TwoFloats(
-                jnp.vstack([design.high, root * jnp.eye(features)]),
-                jnp.vstack([design.low, rest * jnp.eye(features)]),
-            )
-            targets = jnp.concatenate([y, jnp.zeros((features, *y.shape[1:]))])
-            ones = jnp.concatenate([jnp.ones(len(y)), jnp.zeros(features)])[:, None]
-            return solve(x, targets, ones if intercept else None)[0].params
-
-        return replicating(of_rows)(design, y)
+        return answer.params
 
 
 def lasso(
@@ -113,20 +109,47 @@ def lasso(
 ) -> Params:
     """Return the params that minimise Σ (y - prediction)² / (2 rows) + penalty · Σ |weights|, in float64.
 
-    The penalty has the scale of scikit-learn's `Lasso`; the bias is not penalised. Coordinate descent, which
-    the units of the columns do not slow down, with the exact answer for the signs found so far. It stops when the
-    duality gap, a bound on the distance to the minimum, is within the tolerance.
+    The penalty has the scale of scikit-learn's `Lasso`; the bias is not penalised. It is the `elastic_net`
+    without squares; arguments, errors and warnings are the same.
+
+    >>> import jax.numpy as jnp
+    >>> from funcgrad import regression
+    >>> sums = regression.moments(jnp.array([[1.0, 1.0], [1.0, -1.0]]), jnp.array([4.0, 2.0]))
+    >>> regression.lasso(sums, 1.0)
+    Array([2., 0.], dtype=float64)
+    """
+    return sparse(sums, penalty, 1.0, intercept=intercept, tolerance=tolerance, steps=steps)[0]
+
+
+def elastic_net(
+    sums: Moments,
+    penalty: float | Float[Array, ""],
+    l1_ratio: float | Float[Array, ""] = 0.5,
+    *,
+    intercept: bool = False,
+    tolerance: float = 1e-12,
+    steps: int = 100_000,
+) -> Params:
+    """Return the params that minimise the squared error with a penalty on sizes and squares, in float64.
+
+    That is Σ (y - prediction)² / (2 rows) + penalty · (l1_ratio Σ |weights| + (1 - l1_ratio) / 2 · Σ weights²). The
+    penalty has the scale of scikit-learn's `ElasticNet`; the bias is not penalised. Coordinate descent, which the
+    units of the columns do not slow down, with the exact answer for the signs found so far. It stops when the
+    duality gap, a bound on the distance to the minimum, is within the tolerance. It can be differentiated by the
+    sums and the penalties: weights that are zero stay so, the others keep their signs.
 
     Args:
-        sums: the `moments` of the data.
+        sums: the `moments` of the data; rows that count more than once are weighted there.
         penalty: greater than 0. `jax.vmap` over penalties makes a path.
+        l1_ratio: the share of the sizes, greater than 0, at most 1.
         intercept: whether to add a bias to the model.
         tolerance: the largest gap of the objective to its minimum, as a share of its value at weights of
             zero; rounding allows about 1e-14.
         steps: the most sweeps over all weights, rounded up to tens.
 
     Raises:
-        ValueError: if the penalty is not greater than 0.
+        ValueError: if the penalty is not greater than 0, or the ratio is out of range.
+        TypeError: if the first argument is not sums.
 
     Warns:
         RuntimeWarning: if the sweeps ended before the gap closed. Inside `jax.jit` or `jax.vmap`, where
@@ -139,25 +162,45 @@ def lasso(
     >>> import jax.numpy as jnp
     >>> from funcgrad import regression
     >>> sums = regression.moments(jnp.array([[1.0, 1.0], [1.0, -1.0]]), jnp.array([4.0, 2.0]))
-    >>> regression.lasso(sums, 1.0)
-    Array([2., 0.], dtype=float64)
+    >>> regression.elastic_net(sums, 2.0, 0.5)
+    Array([1., 0.], dtype=float64)
     """
+    if jnp.shape(l1_ratio) != () or (_is_known(l1_ratio) and not 0 < l1_ratio <= 1):
+        raise ValueError(
+            f"l1_ratio must be one number greater than 0, at most 1, got {l1_ratio}; squares alone are "
+            "ridge(sums, penalty * rows)"
+        )
+    return sparse(sums, penalty, l1_ratio, intercept=intercept, tolerance=tolerance, steps=steps)[0]
+
+
+def sparse(
+    sums: Moments, penalty: Any, l1_ratio: Any, *, intercept: bool, tolerance: float, steps: int
+) -> tuple[Params, Array]:
+    """Return the params of `elastic_net`, and how many sweeps were taken."""
+    if not isinstance(sums, Moments):
+        raise TypeError(
+            f"the data is given as its sums, moments(x, y), and this is {type(sums).__name__}"
+        )
     if jnp.shape(penalty) != () or (_is_known(penalty) and not penalty > 0):
         raise ValueError(f"the penalty must be one number greater than 0, got {penalty}")
     with own_work():
-        params, gap = _lasso(
-            sums, jnp.asarray(penalty, jnp.float64), tolerance, steps, intercept=intercept
+        penalty = jnp.asarray(penalty, jnp.float64)
+        of_sizes = penalty * jnp.asarray(l1_ratio, jnp.float64)
+        of_squares = penalty - of_sizes
+        params, gap, taken = _lasso(
+            sums, of_sizes, of_squares, tolerance, steps, intercept=intercept
         )
         if not _is_known(gap):
-            return jax.tree.map(lambda leaf: jnp.where(gap <= tolerance, leaf, jnp.nan), params)
+            kept = jax.tree.map(lambda leaf: jnp.where(gap <= tolerance, leaf, jnp.nan), params)
+            return kept, taken
         if not gap <= tolerance:
             warnings.warn(
-                f"the lasso has not converged after {steps} sweeps: its objective is above the minimum by "
+                f"the weights have not converged after {steps} sweeps: the objective is above its minimum by "
                 f"up to {float(gap):.2g} of what it is at weights of zero, and {tolerance:.2g} was asked for",
                 RuntimeWarning,
-                stacklevel=2,
+                stacklevel=3,
             )
-        return params
+        return params, taken
 
 
 def _is_known(value: float | Array) -> bool:
@@ -178,8 +221,9 @@ def _quadratic(sums: Moments, *, intercept: bool) -> _Quadratic:
 
 
 def _as_params(weights: Array, sums: Moments, *, intercept: bool) -> Params:
+    shift = dot(sums.x_mean[None], weights)[0].reshape(sums.y_mean.shape)
     weights = weights.reshape(sums.xy.shape)
-    return Linear(weights, sums.y_mean - sums.x_mean @ weights) if intercept else weights
+    return Linear(weights, sums.y_mean - shift) if intercept else weights
 
 
 @partial(jax.jit, static_argnames="intercept")
@@ -191,11 +235,16 @@ def _ridge(sums: Moments, penalty: Array, *, intercept: bool) -> tuple[Params, A
     # Columns of one size, so that neither the digits nor the warning about them depend on units.
     scale = jax.lax.rsqrt(jnp.where(diagonal > 0, diagonal, 1))
     scaled = gram * jnp.multiply.outer(scale, scale)
-    eigenvalues = jnp.linalg.eigvalsh(scaled)
+    eigenvalues = jnp.linalg.eigvalsh(jax.lax.stop_gradient(scaled))
     rounding = len(gram) * jnp.finfo(gram.dtype).eps * eigenvalues[-1]
     ratio = jnp.where(eigenvalues[0] > 0, rounding / eigenvalues[0], jnp.inf)
-    factor = jax.scipy.linalg.cho_factor(scaled)
-    weights = jax.scipy.linalg.cho_solve(factor, right * scale[:, None]) * scale[:, None]
+    factor = jax.scipy.linalg.cho_factor(jax.lax.stop_gradient(scaled))
+    weights = scale[:, None] * jax.lax.custom_linear_solve(
+        partial(dot, scaled),
+        right * scale[:, None],
+        lambda _, right: jax.scipy.linalg.cho_solve(factor, right),
+        symmetric=True,
+    )
     weights = jnp.where(ratio < 1, weights, jnp.nan)
     return _as_params(weights, sums, intercept=intercept), ratio
 
@@ -211,11 +260,21 @@ class _Descent(NamedTuple):
 
 @partial(jax.jit, static_argnames="intercept")
 def _lasso(
-    sums: Moments, penalty: Array, tolerance: Array, steps: Array, *, intercept: bool
-) -> tuple[Params, Float[Array, ""]]:
-    """Return the params, and the gap as a share of the objective at weights of zero."""
+    sums: Moments,
+    of_sizes: Array,
+    of_squares: Array,
+    tolerance: Array,
+    steps: Array,
+    *,
+    intercept: bool,
+) -> tuple[Params, Float[Array, ""], Int[Array, ""]]:
+    """Return the params, the gap as a share of the objective at weights of zero, and the sweeps taken."""
     # Half the squared errors' sum and rows times the penalty: the same minimum.
-    problem, threshold = _quadratic(sums, intercept=intercept), penalty * sums.rows
+    whole, pull = _quadratic(sums, intercept=intercept), of_sizes * sums.rows
+    # A penalty on squares is as many rows more, one for each weight, with targets of zero.
+    squared = of_squares * sums.rows * jnp.eye(len(whole.gram))
+    whole = whole._replace(gram=whole.gram + squared)
+    problem, threshold = jax.lax.stop_gradient((whole, pull))
     gram, right, squares = problem
     features = len(gram)
     largest = jnp.where(squares > 0, squares, 1)
@@ -246,15 +305,40 @@ def _lasso(
         look,
         _Descent(none, right, jnp.full_like(squares, jnp.inf), jnp.zeros((), jnp.int32)),
     )
-    return _as_params(end.weights, sums, intercept=intercept), (end.gap / largest).max()
+    weights = jax.vmap(_with_derivatives, (None, 1, 1, None), 1)(
+        whole.gram, whole.right, end.weights, pull
+    )
+    params = _as_params(weights, sums, intercept=intercept)
+    return params, (end.gap / largest).max(), end.steps
+
+
+def _with_derivatives(gram: Array, right: Array, weights: Array, threshold: Array) -> Array:
+    """Return the lasso's weights with their derivatives: those of the weights that are not zero, of their signs."""
+    signs = jnp.sign(weights)
+    active = signs != 0
+
+    def slope(weights: Array) -> Array:
+        moved = jnp.where(active, weights, 0)
+        return jnp.where(
+            active, dot(gram, moved[:, None])[:, 0] + threshold * signs - right, weights
+        )
+
+    def solved(_: Any, slope: Array) -> Array:
+        return jax.scipy.linalg.cho_solve(_factor_of_active(gram, active), slope)
+
+    return jax.lax.custom_root(slope, weights, lambda _, weights: weights, solved)
+
+
+def _factor_of_active(gram: Array, active: Array) -> Any:
+    matrix = jnp.where(active[:, None] & active, gram, jnp.diag(jnp.where(active, 0.0, 1.0)))
+    return jax.scipy.linalg.cho_factor(matrix)
 
 
 def _best_of_signs(gram: Array, right: Array, weights: Array, threshold: Array) -> Array:
     """Return weights nearer to the best of the same signs: there, or where the first changes its sign."""
     signs = jnp.sign(weights)
     active = signs != 0
-    matrix = jnp.where(active[:, None] & active, gram, jnp.diag(jnp.where(active, 0.0, 1.0)))
-    factor = jax.scipy.linalg.cho_factor(matrix)
+    factor = _factor_of_active(gram, active)
     best = jax.scipy.linalg.cho_solve(factor, jnp.where(active, right - threshold * signs, 0.0))
     turns = active & (jnp.sign(best) != signs)
     shares = jnp.where(turns, weights / jnp.where(turns, weights - best, 1), jnp.inf)

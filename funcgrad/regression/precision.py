@@ -107,7 +107,9 @@ def numbers(name: str, value: Any) -> Any:
         return value
     array = np.asarray(value)
     if array.dtype.kind in "OSUMm":
-        raise TypeError(f"{name} must hold numbers, got an array of dtype {array.dtype}")
+        raise TypeError(
+            f"{name} must hold numbers, got an array of dtype {array.dtype}{_example(array)}"
+        )
     if array.dtype.kind == "f" and array.dtype.itemsize > 8:
         raise TypeError(
             f"{name} is of dtype {array.dtype}, and the widest dtype computed in is float64: convert it"
@@ -116,6 +118,16 @@ def numbers(name: str, value: Any) -> Any:
         _check_integers(name, array)
         return array.astype(np.promote_types(array.dtype, np.float32))
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+
+
+def _example(array: np.ndarray) -> str:
+    """Return the first value of an array of objects that is no number, for a message."""
+    if array.dtype.kind != "O":
+        return ""
+    wrong = [value for value in array.flat if not isinstance(value, int | float | np.number)]
+    if not wrong:
+        return ": convert it, such as by .astype(float)"
+    return f", with {wrong[0]!r} in it" if array.ndim else f", a {type(wrong[0]).__name__}"
 
 
 def _check_integers(name: str, array: np.ndarray) -> None:

@@ -35,6 +35,15 @@ def linear_prediction(
     return product.reshape(x.shape[0])
 
 
+def dot(a: Float[Array, "rows inner"], b: Float[Array, "inner columns"]) -> Array:
+    """Return the product of two matrices of one dtype, with derivatives of that dtype.
+
+    A product in float64 whose derivative is taken where JAX's default is 32 bits stays in float64. `a @ b` would be
+    cut there, since it names its dtype.
+    """
+    return jax.lax.dot_general(a, b, (((1,), (0,)), ((), ())), precision=jax.lax.Precision.HIGHEST)
+
+
 def _block_of(x: Array, weights: Array) -> int | None:
     one_output = x.ndim == 2 and weights.ndim == 1 and x.dtype == weights.dtype
     if not one_output or x.shape[0] < _FEWEST_ROWS:

@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Num
 
 from funcgrad.regression.precision import numbers, own_work
+from funcgrad.regression.products import dot
 from funcgrad.regression.sharding import replicating, shards_of_rows
 
 # Rows converted to float64 and centred at a time: they stay in cache, and feed every core.
@@ -207,19 +208,21 @@ def _of_rows(x: Array, y: Array, weights: Array | None) -> Moments:
 
 def _of_block(x: Array, y: Array, weights: Array | None) -> Moments:
     x, y = x.astype(jnp.float64), y.astype(jnp.float64)
+    shape = y.shape[1:]
+    y = y if shape else y[:, None]
     counts = jnp.ones(x.shape[0]) if weights is None else weights.astype(jnp.float64)
     rows = counts.sum()
     total = jnp.where(rows > 0, rows, 1)
-    x_mean, y_mean = counts @ x / total, counts @ y / total
+    x_mean, y_mean = (dot(counts[None], leaf)[0] / total for leaf in (x, y))
     x, y = x - x_mean, y - y_mean
     x_counted = x if weights is None else x * counts[:, None]
     return Moments(
         rows=rows,
         x_mean=x_mean,
-        y_mean=y_mean,
-        xx=x_counted.T @ x,
-        xy=x_counted.T @ y,
-        yy=counts @ jnp.square(y),
+        y_mean=y_mean.reshape(shape),
+        xx=dot(x_counted.T, x),
+        xy=dot(x_counted.T, y).reshape(x.shape[1:] + shape),
+        yy=dot(counts[None], jnp.square(y))[0].reshape(shape),
     )
 
 

@@ -71,6 +71,19 @@ def double(a: Array) -> TwoFloats:
     return TwoFloats(a, jnp.zeros_like(a))
 
 
+def negative(a: TwoFloats) -> TwoFloats:
+    """Return -a."""
+    return TwoFloats(-a.high, -a.low)
+
+
+def square_root(a: Array) -> TwoFloats:
+    """Return √a to 104 bits, by one step of Newton's from the float nearest to it; a is 0 or more."""
+    root = jnp.sqrt(a)
+    square = two_product(root, root)
+    rest = (a - square.high) - square.low
+    return TwoFloats(root, rest / jnp.where(root > 0, 2 * root, 1))
+
+
 def matmul(a: TwoFloats, b: TwoFloats, *, transposed: bool = False) -> TwoFloats:
     """Return a @ b for matrices, or aᵀ @ b, in one fused loop that holds nothing besides."""
     axis = 0 if transposed else 1

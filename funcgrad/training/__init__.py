@@ -9,6 +9,7 @@ from funcgrad.training.progress import Progress, StreamProgress
 from funcgrad.training.results import ConvergenceWarning, DivergenceWarning, FitResult
 from funcgrad.training.rows import RowSharding, row_weighted
 from funcgrad.training.summing import moments_of_batches
+from funcgrad.training.watching import Reached
 
 __all__ = [
     "Checkpoint",
@@ -18,6 +19,7 @@ __all__ = [
     "DivergenceWarning",
     "FitResult",
     "Progress",
+    "Reached",
     "RowSharding",
     "StreamProgress",
     "fit",

@@ -18,6 +18,15 @@ def refuse_options(given: Mapping[str, Any], only_for: str) -> None:
         raise ValueError(f"{', '.join(names)}: only for {only_for}")
 
 
+def check_loss(loss: Any, params: Any) -> None:
+    """Refuse a loss that is none, such as parameters in its place, with a TypeError."""
+    if not callable(loss):
+        swapped = ": the loss comes first, then the params" if callable(params) else ""
+        raise TypeError(
+            f"loss must be a function (params, x, y) -> scalar, got {type(loss).__name__}{swapped}"
+        )
+
+
 def check_numbers(steps: Any, tolerance: float | None, progress_every: int | None) -> None:
     """Refuse counts and bounds that are out of range, with a ValueError."""
     whole = isinstance(steps, int | np.integer) and not isinstance(steps, bool)
@@ -92,3 +101,46 @@ def check_batches(
         raise ValueError(
             f"batch_size must be from 1 to the {counts[0]} rows there are, got {batch_size}"
         )
+
+
+def check_watching(
+    validation: Any, patience: Any, callback: Any, optimizer_state: Any, checkpoint: Any
+) -> None:
+    """Refuse validation and callbacks that do not go together, or with a checkpoint."""
+    if validation is not None and (
+        not isinstance(validation, tuple | list) or len(validation) != 2
+    ):
+        raise TypeError(f"validation is a pair (x, y), got {type(validation).__name__}")
+    if patience is not None and (validation is None or patience < 1):
+        raise ValueError(
+            f"patience counts validations, 1 or more, and needs some; got {patience!r}"
+        )
+    if callback is not None and not callable(callback):
+        raise TypeError(f"callback is a function of a Reached, got {type(callback).__name__}")
+    given = {
+        "validation": validation,
+        "callback": callback,
+        "optimizer_state": optimizer_state,
+    }
+    names = [name for name, value in given.items() if value is not None]
+    if names and checkpoint is not None:
+        raise ValueError(
+            f"{', '.join(names)}: a checkpoint holds none of it, so that a resumed run would end elsewhere"
+        )
+
+
+def started_from(fresh: PyTree, given: PyTree) -> PyTree:
+    """Return an optimizer's state to start from, in the dtypes of a fresh one.
+
+    Raises:
+        ValueError: it is not of this optimizer and these params.
+    """
+    wanted, got = jax.tree.structure(fresh), jax.tree.structure(given)
+    shapes = [list(map(np.shape, jax.tree.leaves(tree))) for tree in (fresh, given)]
+    if wanted != got or shapes[0] != shapes[1]:
+        raise ValueError(
+            "optimizer_state is not of this optimizer and these params: it must be the optimizer_state of a "
+            "fit with both"
+        )
+    # Copies, because the loop gives its state's memory away.
+    return jax.tree.map(lambda new, old: jax.numpy.array(old, new.dtype), fresh, given)

@@ -4,21 +4,23 @@ It is the switch between data in memory (`funcgrad.training.in_memory`) and batc
 (`funcgrad.training.streaming`).
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
 from jax.sharding import Mesh
-from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, PyTree, UInt32
+from jaxtyping import Array, ArrayLike, Float, Num, PRNGKeyArray, PyTree, UInt32
 
 from funcgrad import regression
 from funcgrad.training.checkpoints import Checkpoint
-from funcgrad.training.checks import refuse_options
+from funcgrad.training.checks import check_loss, refuse_options
 from funcgrad.training.in_memory import fit_rows
 from funcgrad.training.loop import Loss, Optimizer
 from funcgrad.training.progress import Report, StreamReport
 from funcgrad.training.results import FitResult
 from funcgrad.training.sources import Source, is_stream
 from funcgrad.training.streaming import fit_batches
+from funcgrad.training.watching import Reached
 
 
 class _WithX:
@@ -44,6 +46,11 @@ def fit(
     batch_size: int | None = None,
     key: PRNGKeyArray | UInt32[Array, "2"] | None = None,
     tolerance: float | None = None,
+    sample_weight: Num[ArrayLike, " rows"] | None = None,
+    validation: tuple[PyTree, PyTree] | None = None,
+    patience: int | None = None,
+    callback: Callable[[Reached], object] | None = None,
+    optimizer_state: PyTree = None,
     mesh: Mesh | None = None,
     checkpoint: Checkpoint | str | Path | None = None,
     resume: bool = False,
@@ -57,7 +64,12 @@ def fit(
     same shapes and dtypes, compiles nothing. It runs where the data lies, under any sharding;
     parameters on a single device are replicated beside data that is sharded. Inside `jax.jit` or
     `jax.vmap` (an ensemble over keys, a sweep over learning rates) `losses` is padded with NaN to the
-    steps asked for, and nothing is reported, saved or warned about.
+    steps asked for, and nothing is reported, saved or warned about. A loss may close over traced values too.
+
+    With a tolerance, the result's `params` and `loss` can be differentiated, forwards and backwards, by the data
+    and by what the loss closes over, such as a penalty: they are the optimum's derivatives, by the implicit
+    function theorem, whatever the optimizer, and NaN where the fit has not converged. Without one, `jax.jvp`
+    differentiates the steps themselves, and backwards there is no derivative.
 
     Batches, with y left out, are trained on for `epochs`, one step for each, while the next ones are read:
     no more than a few are in memory at any time.
@@ -85,6 +97,13 @@ def fit(
         key: the JAX key that decides the shuffles; needed with `batch_size`.
         tolerance: stop, converged, when the Euclidean norm of the full gradient is at most this. None
             takes all steps.
+        sample_weight: how much each row counts, shape (rows,), 0 or more; the loss must be a mean over rows, and
+            becomes the weighted mean, of each batch where there are some. `regression.moments` takes its own.
+        validation: data (x, y) that is not trained on. The loss on it is computed after every `progress_every`
+            steps, and the params with the least one are the result's, its `loss` the one on the data trained on.
+        patience: stop after so many validations in a row without a lower loss; None takes all steps.
+        callback: called with a `Reached` after every `progress_every` steps; a true value stops the fit there.
+        optimizer_state: where the optimizer starts, such as the `optimizer_state` of a result to go on from.
         mesh: devices to spread the rows over, padded with rows of weight zero where they do not divide;
             the loss must be a mean over rows. In several processes (`jax.distributed`), a mesh over all
             devices, and each process gives the rows that it has; with batches, the n-th step is taken on
@@ -131,10 +150,13 @@ def fit(
     >>> result.params.round(3), int(result.steps)
     (Array([1., 2.], dtype=float32), 400)
     """
+    check_loss(loss, params)
     if isinstance(x, regression.Moments) and y is _WITH_X:
         y = None
     for_rows: dict[str, Any] = {"batch_size": batch_size, "key": key, "tolerance": tolerance}
     for_rows |= {"steps": steps, "progress_every": progress_every}
+    for_rows |= {"sample_weight": sample_weight, "validation": validation, "patience": patience}
+    for_rows |= {"callback": callback, "optimizer_state": optimizer_state}
     if y is _WITH_X:
         refuse_options(for_rows, "data in memory, and y was left out, so that x is batches")
         return fit_batches(

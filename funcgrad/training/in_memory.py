@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +14,30 @@ from jax.sharding import Mesh
 from jaxtyping import Array, PyTree
 
 from funcgrad import regression
+from funcgrad.regression.exact import row_weights
 from funcgrad.regression.model import weights_and_bias
 from funcgrad.regression.precision import as_set_by_user, needs_float64, own_work, starting
 from funcgrad.regression.sums import warn_of_lost_digits
 from funcgrad.training.checkpoints import Checkpoint
-from funcgrad.training.checks import check_arrays, check_batches, check_numbers, check_optimizer
+from funcgrad.training.checks import (
+    check_arrays,
+    check_batches,
+    check_numbers,
+    check_optimizer,
+    check_watching,
+    started_from,
+)
 from funcgrad.training.identity import digest_of
 from funcgrad.training.loop import Data, Loss, Optimizer, Program, State, program
+from funcgrad.training.optimum import constants_apart, with_derivatives
 from funcgrad.training.pieces import advance_in_pieces
 from funcgrad.training.placement import automatic, mesh_of, place
-from funcgrad.training.progress import Progress, Report, reporting
+from funcgrad.training.progress import Report, reporting
 from funcgrad.training.results import ConvergenceWarning, DivergenceWarning, FitResult
 from funcgrad.training.rows import RowSharding, check_mean_over_rows, weighted_by_target
 from funcgrad.training.saving import Saving, held, identity_of
 from funcgrad.training.sources import for_loss, rows_of
+from funcgrad.training.watching import Reached, Watch, validating
 
 
 def fit_rows(
@@ -42,6 +52,11 @@ def fit_rows(
     batch_size: int | None = None,
     key: Any = None,
     tolerance: float | None = None,
+    sample_weight: Any = None,
+    validation: tuple[PyTree, PyTree] | None = None,
+    patience: int | None = None,
+    callback: Callable[[Reached], object] | None = None,
+    optimizer_state: PyTree = None,
     mesh: Mesh | None = None,
     checkpoint: Checkpoint | str | Path | None = None,
     resume: bool = False,
@@ -54,6 +69,11 @@ def fit_rows(
     check_optimizer(optimizer, learning_rate)
     sums = isinstance(x, regression.Moments)
     check_arrays(params, *(() if sums else (x, y)))
+    check_watching(validation, patience, callback, optimizer_state, checkpoint)
+    if sample_weight is not None and (sums or mesh is not None):
+        raise ValueError(
+            "sample_weight: sums take theirs in moments(x, y, weights), and a mesh takes none"
+        )
     if not sums:
         x, y = for_loss(loss, x, y)
     # Sums are in float64 whatever the rows were, so the parameters decide.
@@ -61,12 +81,23 @@ def fit_rows(
     called = as_set_by_user(loss)
     with own_work(float64=float64 or sums):
         x, y = jax.tree.map(jnp.asarray, (x, y))
+        weights = None
+        if sample_weight is not None:
+            with own_work():
+                weights = row_weights(sample_weight, rows_of((x, y)))
         check_batches(batch_size, key, tolerance, x, y)
         params = starting(params, float64=float64)
         home = mesh_of((x, y, params))
         if mesh is None:
             params, x, y = place((params, x, y), None if home is None else automatic(home))
             objective, curvature = called, x
+            if weights is not None:
+                if not _is_traced((params, x, y)):
+                    check_mean_over_rows(called, params, (x, y), None)
+                if loss is regression.loss and isinstance(learning_rate, str):
+                    curvature = regression.moments(x, y, weights)
+                y = y, weights.astype(optax.tree.dtype(params, "highest"))
+                objective = weighted_by_target(called)
         else:
             if batch_size is not None:
                 raise ValueError(
@@ -86,10 +117,24 @@ def fit_rows(
             tolerance=jnp.asarray(-1.0 if tolerance is None else tolerance),
         )
         described = {"start": params, "x": x, "y": y, "key": key}
-        compiled = _compiled(objective, optimizer, batch_size)
         # Capacities are powers of two so that another number of steps seldom compiles anew.
-        state = compiled.start(params, data, 1 << max(steps - 1, 0).bit_length())
-        if _is_traced((params, data)):
+        capacity = 1 << max(steps - 1, 0).bit_length()
+        compiled = _compiled(objective, optimizer, batch_size)
+        state = compiled.start(params, data, capacity)
+        if optimizer_state is not None:
+            state = state._replace(
+                optimizer_state=started_from(state.optimizer_state, optimizer_state)
+            )
+        # A loss may close over what is traced.
+        if _is_traced((params, data, state)):
+            if validation is not None or callback is not None:
+                raise ValueError(
+                    "validation and callback look from outside: not inside jax.jit or jax.vmap"
+                )
+            if tolerance is not None:
+                return _result(
+                    _at_optimum(objective, optimizer, params, data, capacity, steps), steps
+                )
             # Under vmap some of the state is shared by all members, so none of it may be donated.
             return _result(compiled.advance(state, data, steps), steps)
         with held(checkpoint) as checkpoint, reporting(progress, steps) as report:
@@ -106,8 +151,17 @@ def fit_rows(
                 saving = Saving(checkpoint, identity, steps)
                 state = saving.restore(state, resume=resume)
             every = progress_every or max(steps // 100, 1)
-            listen = report and partial(_report, report, steps)
+            validate = None
+            if validation is not None:
+                held_out = for_loss(loss, *validation)
+                validate = validating(called, *jax.tree.map(jnp.asarray, held_out))
+            watch = Watch(report, steps, callback, validate, patience)
+            listen = watch if watch.wanted else None
             state = advance_in_pieces(compiled, state, data, steps, every, listen, saving)
+            if watch.best is not None:
+                best = watch.best
+                value = jax.jit(objective)(best, data.x, data.y)
+                state = state._replace(params=best, value=value)
         if state.diverged:
             message = _diagnosis(loss, state, data, curvature, batch_size)
             warnings.warn(message, DivergenceWarning, stacklevel=3)
@@ -121,11 +175,30 @@ def fit_rows(
         if sums and loss is regression.loss and not state.diverged:
             parts = weights_and_bias(state.params)
             warn_of_lost_digits(state.value, *parts, x, stacklevel=3)
-        return place(_result(state, steps), home)
+        result = _result(state, steps)
+        if watch.losses:
+            result = result._replace(validation_losses=jnp.asarray(watch.losses))
+        return place(result, home)
 
 
-def _report(report: Report, steps: int, state: State) -> None:
-    report(Progress(int(state.steps), steps, float(state.value)))
+def _at_optimum(
+    loss: Loss,
+    optimizer: Optimizer,
+    params: PyTree,
+    data: Data,
+    capacity: int,
+    steps: int,
+    optimizer_state: PyTree,
+) -> State:
+    """Train on constants, and give the result the derivatives that it has at the optimum."""
+    loss, constant = constants_apart(loss, params, data)
+    compiled = program.__wrapped__(constant, optimizer, None)
+    params, constants = jax.lax.stop_gradient((params, data))
+    state = compiled.start(params, constants, capacity)
+    if optimizer_state is not None:
+        state = state._replace(optimizer_state=jax.lax.stop_gradient(optimizer_state))
+    state = compiled.advance(state, constants, steps)
+    return with_derivatives(loss, data, state)
 
 
 def _is_traced(tree: PyTree) -> bool:

@@ -47,7 +47,7 @@ def advance_in_pieces(
         compiled, state, data: the program, its first state, and its inputs. The state is donated.
         steps: how many to take in all.
         every: after how many steps to call `listen`; also after the last.
-        listen: called with the state reached, which is donated to the next piece; or None.
+        listen: called with the state reached, which is donated to the next piece; a true answer stops. Or None.
         saving: saves the state after a piece where that is due, and at the end. Processes that run one
             program together save whenever they would `listen`, because they must do so alike.
     """
@@ -68,8 +68,8 @@ def advance_in_pieces(
         stopped = reached + taken < until
         reached += taken
         ended = stopped or reached == steps
-        if listen and (reached == mark or stopped):
-            listen(state)
+        if listen and (reached == mark or stopped) and listen(state):
+            ended = True
         if saving and (ended or (saving.due() if pace is not None else reached == mark)):
             saving.save(state)
         if ended:

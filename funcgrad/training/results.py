@@ -33,7 +33,9 @@ class FitResult(NamedTuple):
         converged: whether that norm came down to the tolerance, shape ().
         diverged: whether the next step would have led to a loss or gradient that is not finite, or the
             start already had; params are the last finite ones. Shape ().
-        optimizer_state: the optimizer's state after the last step taken.
+        optimizer_state: the optimizer's state after the last step taken; `fit(..., optimizer_state=)` goes on from it.
+        validation_losses: the steps after which validation data was looked at and the loss on it, shape
+            (validations, 2); None without such data. `params` and `loss` then belong to the least of them.
     """
 
     params: PyTree
@@ -44,6 +46,7 @@ class FitResult(NamedTuple):
     converged: Bool[Array, ""]
     diverged: Bool[Array, ""]
     optimizer_state: PyTree
+    validation_losses: Float[Array, "validations 2"] | None = None
 
     def __repr__(self) -> str:
         """The outcome, and the shapes of the parameters: not their numbers."""

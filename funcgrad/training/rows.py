@@ -62,10 +62,10 @@ def weighted_by_target(loss: Loss) -> Loss:
     return lambda params, x, y_and_weights: weighted(params, x, *y_and_weights)
 
 
-def check_mean_over_rows(loss: Loss, params: Any, batch: Any, mesh: Mesh) -> None:
+def check_mean_over_rows(loss: Loss, params: Any, batch: Any, mesh: Mesh | None) -> None:
     """Refuse a loss that is no mean over rows, by its value and gradient on a few of them.
 
-    Every process of the mesh calls it, with no batch where it has no rows.
+    Every process of the mesh, if there is one, calls it, with no batch where it has no rows.
 
     Raises:
         ValueError: the loss of some rows together is not the mean of the losses of each.
@@ -73,12 +73,13 @@ def check_mean_over_rows(loss: Loss, params: Any, batch: Any, mesh: Mesh) -> Non
     if hasattr(loss, "by_row"):
         return
     mean = batch is None or _is_mean_over_rows(loss, params, batch)
-    if mesh.is_multi_process:
+    if mesh is not None and mesh.is_multi_process:
         # All processes must go on or stop together.
         mean = bool(np.all(multihost_utils.process_allgather(np.asarray(mean))))
     if not mean:
+        name = "sample_weight" if mesh is None else "mesh"
         raise ValueError(
-            "mesh needs a loss that is a mean over rows, and this one is not: its value or gradient on "
+            f"{name} needs a loss that is a mean over rows, and this one is not: its value or gradient on "
             "a few rows differs from the mean of those on each row. A sum becomes a mean by jnp.mean"
         )
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from funcgrad.cli import main
-from funcgrad.cli.model_file import Model, load_model, save_model
 from funcgrad.datasets import DataError
+from funcgrad.models import Model, load_model, save_model
 from tests.files.hostile import bomb, many_members, zipped
 
 pytest.importorskip("pyarrow")

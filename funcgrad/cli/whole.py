@@ -1,0 +1,158 @@
+"""`funcgrad fit` with options that need all rows at once: weights, families, and a summary of the errors."""
+
+import argparse
+import warnings
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from funcgrad import regression
+from funcgrad.cli import cluster
+from funcgrad.datasets import DataError, Stream
+from funcgrad.models import Model
+from funcgrad.regression import Linear
+from funcgrad.regression.families import family_of
+
+# The solver and the summary hold about as many copies of the rows.
+_COPIES = 16
+
+
+def wanted(options: argparse.Namespace) -> list[str]:
+    """Return the options given that need all rows, as they are spelled."""
+    given = {
+        "--summary": options.summary,
+        "--family": options.family != "gaussian",
+        "--link": options.link is not None,
+        "--weights": options.weights is not None,
+        "--errors": options.errors is not None,
+        "--cluster": options.cluster is not None,
+    }
+    return [name for name, is_given in given.items() if is_given]
+
+
+def problem(options: argparse.Namespace) -> str | None:
+    """Say which of these options do not go together."""
+    names = wanted(options)
+    spelled = ", ".join(names)
+    if names and options.optimizer is not None:
+        return f"{spelled}: for the exact answer, so leave out --optimizer"
+    if names and cluster.wanted(options):
+        return f"{spelled}: the rows are read whole, by one process"
+    if options.ridge is not None and [name for name in names if name not in ("--weights",)]:
+        return f"{spelled}: there are no standard errors of --ridge, nor families with it"
+    if (options.errors or options.cluster) and not options.summary:
+        return f"{spelled}: for the table that --summary prints"
+    if options.errors and options.cluster:
+        return "--cluster is a kind of standard errors: leave out --errors"
+    try:
+        family_of(options.family, options.link)
+    except ValueError as error:
+        return f"--family, --link: {error}"
+    return None
+
+
+class _Rows(NamedTuple):
+    x: np.ndarray
+    y: np.ndarray
+    weights: np.ndarray | None
+    groups: np.ndarray | None
+
+
+def fitted(
+    options: argparse.Namespace, stream: Stream, open_stream: Callable[..., Stream], memory: int
+) -> tuple[Model, int, str | None]:
+    """Return the model, how many rows were dropped, and the summary where it is asked for.
+
+    Raises:
+        DataError: the rows do not fit into the memory allowed, or not the family.
+    """
+    others = [name for name in (options.weights, options.cluster) if name is not None]
+    chosen = options.features is not None
+    features = [name for name in stream.feature_names if chosen or name not in others]
+    for name in others:
+        if name in features or name == options.target:
+            raise DataError(f"column {name!r} is a feature or the target already")
+    if not features:
+        raise DataError(f"there is no column but {options.target!r} to regress on")
+    whole = open_stream(features=[*features, *others])
+    rows = _read(whole, len(features), options, memory)
+    try:
+        return _fit(rows, options, tuple(features), whole.dropped)
+    except ValueError as error:
+        raise DataError(str(error)) from None
+
+
+def _read(stream: Stream, features: int, options: argparse.Namespace, memory: int) -> _Rows:
+    parts, held = [], 0
+    for x, y in stream:
+        parts.append((x, y))
+        held += x.nbytes * _COPIES
+        if held > memory:
+            needed = f"--memory {2 * held >> 20} or more"
+            raise DataError(
+                f"{', '.join(wanted(options))}: all rows are needed at once, which takes {needed}"
+            )
+    if not parts:
+        raise DataError(f"{options.data}: no rows are left to fit")
+    x, y = (np.concatenate(each) for each in zip(*parts, strict=True))
+    more = iter(x[:, features:].T)
+    weights = next(more) if options.weights is not None else None
+    groups = next(more) if options.cluster is not None else None
+    return _Rows(np.ascontiguousarray(x[:, :features]), y, weights, groups)
+
+
+def _fit(
+    rows: _Rows, options: argparse.Namespace, names: tuple[str, ...], dropped: int
+) -> tuple[Model, int, str | None]:
+    x, y, weights, groups = rows
+    family = family_of(options.family, options.link)
+    linear = (family.name, family.link) == ("gaussian", "identity")
+    if not linear:
+        result = regression.glm(
+            x, y, family.name, link=family.link, intercept=True, weights=weights
+        )
+        params = result.params
+    elif options.ridge is not None:
+        params = regression.ridge((x, y), options.ridge, intercept=True, weights=weights)
+    else:
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", np.exceptions.RankWarning)
+            params = regression.least_squares(x, y, intercept=True, weights=weights).params
+    assert isinstance(params, Linear)
+    params = jax.tree.map(np.asarray, params)
+    text = None
+    if options.summary:
+        summary = regression.summary(
+            x,
+            y,
+            intercept=True,
+            weights=weights,
+            family=family.name,
+            link=family.link,
+            errors="cluster" if groups is not None else options.errors or "classical",
+            groups=groups,
+            feature_names=names,
+            target_name=options.target,
+        )
+        text = str(summary)
+    counts = np.ones(len(y)) if weights is None else weights
+    centre = np.average(y, weights=counts)
+    with jax.enable_x64(True):
+        mean = np.asarray(family.to_mean(x @ params.weights + params.bias))
+        loss, variation = (
+            float(np.average(np.square(y - fitted), weights=counts)) for fitted in (mean, centre)
+        )
+    model = Model(
+        weights=params.weights,
+        bias=float(params.bias),
+        feature_names=names,
+        target_name=options.target,
+        rows=len(y),
+        loss=loss,
+        r_squared=1 - loss / variation if variation else float("nan"),
+        family=family.name,
+        link=family.link,
+    )
+    return model, dropped, text

@@ -1,0 +1,226 @@
+"""Fitted models and their file, which `funcgrad fit` writes too: a NumPy `.npz` archive, whatever its name.
+
+    format          the text "funcgrad linear model 1"
+    weights         float64, shape (features,)
+    bias            float64, shape ()
+    feature_names   text, shape (features,): the columns, in the order of the weights
+    target_name     text, shape ()
+    rows            int64, shape (): how many the model was fitted to
+    loss            float64, shape (): its mean squared error on them
+    r_squared       float64, shape (): the share of their variance that it explains
+
+A prediction is `x @ weights + bias`. Nothing in it is pickled: `numpy.load(path)` reads it. The format
+"funcgrad linear model 2" has two more, and a prediction is the mean that the link gives for `x @ weights + bias`:
+
+    family          text, shape (): such as "poisson"
+    link            text, shape (): such as "log"
+"""
+
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from funcgrad.datasets import DataError
+from funcgrad.files import ArchiveError, open_regular, read_archive, replacing
+
+_FORMAT = "funcgrad linear model 1"
+_WITH_FAMILY = "funcgrad linear model 2"
+_LEAST_SQUARES = {"family": "gaussian", "link": "identity"}
+# A bound on a model file's unpacked size: a million features with short names.
+_LARGEST = 1 << 26
+# The kind of each array, its number of axes, and whether its numbers must be finite. R² is NaN where the
+# target is constant, and the loss infinite where its square does not fit float64.
+_ARRAYS = {
+    "format": ("U", 0, False),
+    "weights": ("f", 1, True),
+    "bias": ("f", 0, True),
+    "feature_names": ("U", 1, False),
+    "target_name": ("U", 0, False),
+    "rows": ("iu", 0, False),
+    "loss": ("f", 0, False),
+    "r_squared": ("f", 0, False),
+}
+
+
+class Model(NamedTuple):
+    """A fitted linear model, or a generalised one."""
+
+    weights: Float[np.ndarray, " features"]
+    bias: float
+    feature_names: tuple[str, ...]
+    target_name: str
+    rows: int
+    loss: float
+    r_squared: float
+    family: str = "gaussian"
+    link: str = "identity"
+
+    def predict(self, x: Float[np.ndarray, "rows features"]) -> Float[np.ndarray, " rows"]:
+        """Return predictions, on the scale of the target."""
+        linear = np.asarray(x, np.float64) @ self.weights + self.bias
+        return linear if self.link == "identity" else _means(self.family, self.link, linear)
+
+
+def _means(family: str, link: str, linear: np.ndarray) -> np.ndarray:
+    # Imported here, so that a linear model predicts without waiting for JAX.
+    import jax
+
+    from funcgrad.regression.families import family_of
+
+    with jax.enable_x64(True):
+        return np.asarray(family_of(family, link).to_mean(linear))
+
+
+def model_of(
+    result: Any, *, feature_names: Sequence[str] | None = None, target_name: str = "y"
+) -> Model:
+    """Return a result of `least_squares`, `ridge`, `glm` or `fit` as a model that can be saved.
+
+    Args:
+        result: the result, or params of one output.
+        feature_names: of the features, in the order of the weights; x0, x1, ... unless given.
+        target_name: of the target.
+
+    Raises:
+        ValueError: the model has several outputs, or not so many features.
+    """
+    params = getattr(result, "params", result)
+    weights = np.asarray(getattr(params, "weights", params), np.float64)
+    bias = np.asarray(getattr(params, "bias", 0.0), np.float64)
+    names = tuple(feature_names or (f"x{j}" for j in range(len(weights))))
+    if weights.ndim != 1 or len(names) != len(weights):
+        raise ValueError(f"{len(names)} names of features for weights of shape {weights.shape}")
+    return Model(
+        weights=weights,
+        bias=float(bias),
+        feature_names=names,
+        target_name=target_name,
+        rows=0,
+        loss=float(np.asarray(getattr(result, "loss", np.nan))),
+        r_squared=float(np.asarray(getattr(result, "r_squared", np.nan))),
+        family=getattr(result, "family", "gaussian"),
+        link=getattr(result, "link", "identity"),
+    )
+
+
+def save_model(path: str | Path, model: Any, **names: Any) -> None:
+    """Write a model, whole or not at all, for `load_model` and `funcgrad predict`.
+
+    Args:
+        path: the file.
+        model: a `Model`; or a result, for which `names` are as for `model_of`.
+
+    Raises:
+        OSError: it cannot be written.
+        DataError: the columns' names are too long to be read back.
+        ValueError: as `model_of` does.
+
+    >>> import tempfile
+    >>> import numpy as np
+    >>> import funcgrad
+    >>> from funcgrad import regression
+    >>> x = np.array([[0.0], [1.0], [2.0]])
+    >>> answer = regression.least_squares(x, np.array([1.0, 3.0, 5.0]), intercept=True)
+    >>> path = tempfile.mkdtemp() + "/model"
+    >>> funcgrad.save_model(path, answer, feature_names=["height"])
+    >>> funcgrad.load_model(path).predict(x).round(6)
+    array([1., 3., 5.])
+    """
+    path = Path(path)
+    if not isinstance(model, Model):
+        model = model_of(model, **names)
+    content = io.BytesIO()
+    family = {"family": model.family, "link": model.link}
+    np.savez(
+        content,
+        format=np.asarray(_FORMAT if family == _LEAST_SQUARES else _WITH_FAMILY),
+        weights=np.asarray(model.weights, np.float64),
+        bias=np.asarray(model.bias, np.float64),
+        feature_names=np.asarray(model.feature_names),
+        target_name=np.asarray(model.target_name),
+        rows=np.asarray(model.rows, np.int64),
+        loss=np.asarray(model.loss, np.float64),
+        r_squared=np.asarray(model.r_squared, np.float64),
+        **({} if family == _LEAST_SQUARES else {k: np.asarray(v) for k, v in family.items()}),
+    )
+    if content.tell() > _LARGEST:
+        raise DataError(
+            f"a model with these columns' names takes {content.tell()} bytes; at most {_LARGEST} can be "
+            "read back: shorten the names"
+        )
+    with replacing(path) as file:
+        file.write(content.getbuffer())
+
+
+def load_model(path: str | Path) -> Model:
+    """Read a model that `save_model` or `funcgrad fit` wrote.
+
+    Raises:
+        DataError: the file is not one.
+    """
+    path = Path(path)
+    try:
+        with open_regular(path) as file:
+            arrays = read_archive(file, limit=_LARGEST)
+        _check(arrays)
+    except FileNotFoundError:
+        raise DataError(f"there is no file {path}") from None
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}") from None
+    except ArchiveError as error:
+        raise DataError(f"{path} is not a model that funcgrad fit wrote: {error}") from None
+    return Model(
+        weights=arrays["weights"].astype(np.float64),
+        bias=float(arrays["bias"]),
+        feature_names=tuple(arrays["feature_names"].tolist()),
+        target_name=str(arrays["target_name"]),
+        rows=int(arrays["rows"]),
+        loss=float(arrays["loss"]),
+        r_squared=float(arrays["r_squared"]),
+        **_family(arrays),
+    )
+
+
+def _family(arrays: Mapping[str, np.ndarray]) -> dict[str, str]:
+    if str(arrays["format"]) == _FORMAT:
+        return _LEAST_SQUARES
+    return {name: str(arrays[name]) for name in _LEAST_SQUARES}
+
+
+def _check(arrays: Mapping[str, np.ndarray]) -> None:
+    """Raise an ArchiveError unless these are the arrays of a model."""
+    for name, (kinds, axes, finite) in _ARRAYS.items():
+        array = arrays.get(name)
+        if array is None:
+            raise ArchiveError(f"it has no {name}")
+        if array.dtype.kind not in kinds or array.ndim != axes:
+            raise ArchiveError(f"its {name} is {array.dtype} of shape {array.shape}")
+        if finite and not np.isfinite(array).all():
+            raise ArchiveError(f"its {name} holds values that are not finite")
+        if array.dtype.kind == "U" and not _is_text(array):
+            raise ArchiveError(f"its {name} holds no text")
+    form = str(arrays["format"])
+    if form not in (_FORMAT, _WITH_FAMILY):
+        raise ArchiveError(f"its format is {form[:60]!r}")
+    if form == _WITH_FAMILY:
+        from funcgrad.regression.families import family_of  # which loads JAX
+
+        try:
+            family_of(*(str(arrays[name]) for name in _LEAST_SQUARES))
+        except (KeyError, ValueError) as error:
+            raise ArchiveError(f"it has no family and link that are known ({error})") from None
+    names = arrays["feature_names"].tolist()
+    if len(names) != len(arrays["weights"]) or not names:
+        raise ArchiveError(f"it has {len(arrays['weights'])} weights for {len(names)} features")
+    if len(set(names)) < len(names):
+        raise ArchiveError("two of its features have the same name")
+
+
+def _is_text(array: np.ndarray) -> bool:
+    """Return whether each number in an array of text stands for a character."""
+    codes = array.reshape(-1).view(f"{array.dtype.byteorder}u4")
+    return bool((codes < 0x110000).all() and not ((codes >= 0xD800) & (codes < 0xE000)).any())

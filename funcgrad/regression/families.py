@@ -1,0 +1,159 @@
+"""The distributions and links of generalised linear models, each a row of formulas; nothing here is fitted.
+
+Source of the formulas: P. McCullagh, J. A. Nelder, "Generalized Linear Models", 2nd edition, 1989, chapter 2.
+"""
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.scipy.special import gammaln, ndtr, ndtri, xlogy
+from jaxtyping import Array
+
+Elementwise = Callable[[Array], Array]
+
+
+class Link(NamedTuple):
+    """A link: of the mean to the linear prediction, and back."""
+
+    of_mean: Elementwise
+    to_mean: Elementwise
+
+
+LINKS = {
+    "identity": Link(lambda mean: mean, lambda linear: linear),
+    "log": Link(jnp.log, jnp.exp),
+    "logit": Link(lambda mean: jnp.log(mean) - jnp.log1p(-mean), jax.nn.sigmoid),
+    "probit": Link(ndtri, ndtr),
+    "cloglog": Link(
+        lambda mean: jnp.log(-jnp.log1p(-mean)), lambda linear: -jnp.expm1(-jnp.exp(linear))
+    ),
+    "inverse": Link(lambda mean: 1 / mean, lambda linear: 1 / linear),
+}
+
+
+class Distribution(NamedTuple):
+    """A distribution of the targets given their mean.
+
+    Attributes:
+        links: the links it may have, the usual one first.
+        error: (mean, y) -> the part of minus the log likelihood that depends on the mean, at dispersion one.
+        variance: of a target, as a function of its mean, at dispersion one.
+        log_likelihood: (mean, y, dispersion) -> of a target, all its terms included.
+        saturated: y -> the least error that a mean can have.
+        allowed: y -> whether it is a value of this distribution, in words `domain`.
+        has_dispersion: whether the dispersion is estimated; it is one otherwise.
+    """
+
+    links: tuple[str, ...]
+    error: Callable[[Array, Array], Array]
+    variance: Elementwise
+    log_likelihood: Callable[[Any, Any, Any], Array]
+    saturated: Elementwise
+    allowed: Elementwise
+    domain: str
+    has_dispersion: bool
+
+
+def _normal(mean: Any, y: Any, dispersion: Any) -> Array:
+    return -0.5 * (jnp.square(y - mean) / dispersion + jnp.log(2 * jnp.pi * dispersion))
+
+
+def _gamma(mean: Any, y: Any, dispersion: Any) -> Array:
+    shape = 1 / dispersion
+    return xlogy(shape, shape * y / mean) - shape * y / mean - gammaln(shape) - jnp.log(y)
+
+
+DISTRIBUTIONS = {
+    "gaussian": Distribution(
+        links=("identity", "log", "inverse"),
+        error=lambda mean, y: jnp.square(y - mean) / 2,
+        variance=jnp.ones_like,
+        log_likelihood=_normal,
+        saturated=jnp.zeros_like,
+        allowed=jnp.isfinite,
+        domain="finite",
+        has_dispersion=True,
+    ),
+    "binomial": Distribution(
+        links=("logit", "probit", "cloglog", "log", "identity"),
+        error=lambda mean, y: -xlogy(y, mean) - xlogy(1 - y, 1 - mean),
+        variance=lambda mean: mean * (1 - mean),
+        log_likelihood=lambda mean, y, _: xlogy(y, mean) + xlogy(1 - y, 1 - mean),
+        saturated=lambda y: -xlogy(y, y) - xlogy(1 - y, 1 - y),
+        allowed=lambda y: (y >= 0) & (y <= 1),
+        domain="0 or 1, or a share between them",
+        has_dispersion=False,
+    ),
+    "poisson": Distribution(
+        links=("log", "identity"),
+        error=lambda mean, y: mean - xlogy(y, mean),
+        variance=lambda mean: mean,
+        log_likelihood=lambda mean, y, _: xlogy(y, mean) - mean - gammaln(y + 1),
+        saturated=lambda y: y - xlogy(y, y),
+        allowed=lambda y: jnp.isfinite(y) & (y >= 0),
+        domain="0 or more",
+        has_dispersion=False,
+    ),
+    "gamma": Distribution(
+        links=("log", "inverse", "identity"),
+        error=lambda mean, y: y / mean + jnp.log(mean),
+        variance=jnp.square,
+        log_likelihood=_gamma,
+        saturated=lambda y: 1 + jnp.log(y),
+        allowed=lambda y: jnp.isfinite(y) & (y > 0),
+        domain="greater than 0",
+        has_dispersion=True,
+    ),
+}
+
+# Minus the log likelihood by the linear prediction, where the way over the mean loses digits or overflows.
+_STABLE = {
+    ("binomial", "logit"): lambda linear, y: jax.nn.softplus(linear) - y * linear,
+    ("poisson", "log"): lambda linear, y: jnp.exp(linear) - y * linear,
+    ("gamma", "log"): lambda linear, y: y * jnp.exp(-linear) + linear,
+}
+
+
+class Family(NamedTuple):
+    """A distribution with a link. `error` is elementwise, for `mean_loss`."""
+
+    name: str
+    link: str
+    distribution: Distribution
+    error: Callable[[Array, Array], Array]
+    to_mean: Elementwise
+    of_mean: Elementwise
+
+    def information(self, linear: Array) -> Array:
+        """Return the expected second derivative of the error by the linear prediction."""
+        mean, slope = jax.jvp(self.to_mean, (linear,), (jnp.ones_like(linear),))
+        return jnp.square(slope) / self.distribution.variance(mean)
+
+
+@lru_cache(maxsize=64)
+def family_of(name: str, link: str | None = None) -> Family:
+    """Return a family by its name, and its link, the usual one unless given.
+
+    Raises:
+        ValueError: there is no such family or link.
+
+    >>> family_of("poisson").link, family_of("gamma", "inverse").link
+    ('log', 'inverse')
+    """
+    if name not in DISTRIBUTIONS:
+        raise ValueError(f"family must be one of {', '.join(DISTRIBUTIONS)}, got {name!r}")
+    distribution = DISTRIBUTIONS[name]
+    chosen = distribution.links[0] if link is None else link
+    if chosen not in distribution.links:
+        raise ValueError(
+            f"the links of family {name!r} are {', '.join(distribution.links)}, got {link!r}"
+        )
+    of_mean, to_mean = LINKS[chosen]
+
+    def error(linear: Array, y: Array) -> Array:
+        return distribution.error(to_mean(linear), y)
+
+    return Family(name, chosen, distribution, _STABLE.get((name, chosen), error), to_mean, of_mean)

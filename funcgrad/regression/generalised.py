@@ -1,0 +1,322 @@
+"""Generalised linear models: the parameters of the largest likelihood, by Fisher scoring with halved steps."""
+
+import warnings
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Bool, Float, Int, Num
+
+from funcgrad.regression.exact import row_weights, rows_and_targets
+from funcgrad.regression.families import Family, family_of
+from funcgrad.regression.model import Linear, Params
+from funcgrad.regression.precision import own_work
+from funcgrad.regression.products import dot
+
+_MOST_STEPS, _MOST_HALVINGS = 200, 40
+# A step that moves each scaled weight by less than this, relative to the largest, is the last.
+_SMALL = 1e-13
+# A step below this that is no smaller than the one before is rounding.
+_STUCK, _SHRINKS = 1e-7, 0.9
+# The mean error of classes so far apart that larger weights would always be better; and where the steps ended early.
+_SEPARATED, _NEARLY = 1e-7, 1e-3
+
+
+@partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["params", "loss", "converged", "steps"],
+    meta_fields=["family", "link"],
+)
+@dataclass(frozen=True)
+class Generalised:
+    """A fitted generalised linear model. `regression.predict(answer, x)` gives means of the targets.
+
+    Attributes:
+        params: the weights, shape (features,) or (features, classes), or `Linear(weights, bias)`: of the linear
+            prediction.
+        loss: the mean of the family's error, minus the log likelihood but for terms without parameters, shape ().
+        converged: whether the last step was as small as rounding, shape ().
+        steps: how many were taken, shape ().
+        family, link: their names.
+    """
+
+    params: Params
+    loss: Float[Array, ""]
+    converged: Bool[Array, ""]
+    steps: Int[Array, ""]
+    family: str
+    link: str
+
+    def mean(self, linear: Array) -> Array:
+        """Return the mean of the targets for a linear prediction."""
+        if self.family == "multinomial":
+            return jax.nn.softmax(linear)
+        return family_of(self.family, self.link).to_mean(linear)
+
+
+def glm(
+    x: Num[ArrayLike, "rows features"],
+    y: Num[ArrayLike, "rows *classes"],
+    family: str = "gaussian",
+    *,
+    link: str | None = None,
+    intercept: bool = False,
+    weights: Num[ArrayLike, " rows"] | None = None,
+    penalty: float | Float[Array, ""] = 0.0,
+) -> Generalised:
+    """Return the generalised linear model of the largest likelihood, computed in float64.
+
+    It minimises Σ weight · error + penalty / 2 · Σ weights²; the bias is not penalised. The answer can be
+    differentiated by x, y, weights and the penalty, as `least_squares` can.
+
+    Args:
+        x: the design matrix, shape (rows, features).
+        y: the targets, shape (rows,): any for "gaussian", 0 or 1 or a share for "binomial", 0 or more for "poisson",
+            greater than 0 for "gamma". For "multinomial", shape (rows, classes): 1 for each row's class, 0 for the
+            others, or shares that add up to 1.
+        family: "gaussian", "binomial", "poisson", "gamma" or "multinomial". For the last, each class has weights of
+            its own, and for each feature they add up to 0 over the classes.
+        link: "identity", "log", "logit", "probit", "cloglog" or "inverse", as the family allows; by default
+            identity, logit, log and log.
+        intercept: whether to add a bias to the model.
+        weights: how much each row counts, shape (rows,), 0 or more.
+        penalty: 0 or more.
+
+    Raises:
+        ValueError: if the shapes do not fit, a target is none of the family's, or there is no such family or link.
+        TypeError: if an array is complex.
+
+    Warns:
+        RuntimeWarning: if the steps did not converge, or the classes are separated so that no answer is finite.
+            Not inside `jax.jit` or `jax.vmap`, where `converged` tells of the former.
+
+    >>>     >>> from funcgrad import regression
+    >>> x, y = np.array([[0.0], [0.0], [1.0], [1.0]]), np.array([1.0, 3.0, 5.0, 11.0])
+    >>> answer = regression.glm(x, y, "poisson", intercept=True)
+    >>> regression.predict(answer, x[1:3]).round(6)
+    Array([2., 8.], dtype=float64)
+    """
+    with own_work():
+        design, targets, dtype = rows_and_targets(x, y)
+        counts = row_weights(weights, len(targets))
+        counts = jnp.ones(len(targets)) if counts is None else counts
+        chosen = None if family == "multinomial" else family_of(family, link)
+        _check_targets(targets, chosen, link)
+        problem = _Problem(
+            design.high + design.low, targets, counts, jnp.asarray(penalty, jnp.float64)
+        )
+        end = _fitted(problem, family=chosen, intercept=intercept)
+        _warn(end, family)
+        params = Linear(end.weights[1:], end.weights[0]) if intercept else end.weights
+        params, loss = jax.tree.map(lambda leaf: leaf.astype(dtype), (params, end.loss))
+        name, link = (family, "softmax") if chosen is None else (chosen.name, chosen.link)
+        return Generalised(params, loss, end.converged, end.steps, name, link)
+
+
+def _check_targets(y: Array, family: Family | None, link: str | None) -> None:
+    if family is None:
+        if link not in (None, "softmax"):
+            raise ValueError(f"the link of family 'multinomial' is softmax, got {link!r}")
+        if y.ndim != 2:
+            raise ValueError(
+                f"y must have shape (rows, classes), got {y.shape}: jax.nn.one_hot makes it of labels"
+            )
+        allowed, domain = (y >= 0).all(axis=1) & (jnp.abs(y.sum(axis=1) - 1) < 1e-6), "shares of 1"
+    else:
+        if y.ndim != 1:
+            raise ValueError(f"y must have shape ({len(y)},), got {y.shape}")
+        allowed, domain = family.distribution.allowed(y), family.distribution.domain
+    if not isinstance(allowed, jax.core.Tracer) and not allowed.all():
+        row = int(jnp.argmin(allowed))
+        name = "multinomial" if family is None else family.name
+        raise ValueError(f"the targets of family {name!r} are {domain}; y[{row}] is {y[row]}")
+
+
+class _Problem(NamedTuple):
+    x: Float[Array, "rows features"]
+    y: Float[Array, "rows *classes"]
+    counts: Float[Array, " rows"]
+    penalty: Float[Array, ""]
+
+
+class _State(NamedTuple):
+    """Where the steps are; `objective` is what they minimise, `loss` the mean error."""
+
+    weights: Float[Array, "unknowns *classes"]
+    objective: Float[Array, ""]
+    loss: Float[Array, ""]
+    converged: Bool[Array, ""]
+    failed: Bool[Array, ""]
+    moved: Float[Array, ""]
+    steps: Int[Array, ""]
+
+
+def _warn(end: _State, family: str) -> None:
+    if any(isinstance(leaf, jax.core.Tracer) for leaf in end):
+        return
+    least = _SEPARATED if end.converged else _NEARLY
+    if family in ("binomial", "multinomial") and float(end.loss) < least:
+        message = (
+            "the classes are separated: the larger the weights the better, so no answer is finite"
+        )
+    elif not end.converged:
+        message = (
+            f"the model has not converged after {int(end.steps)} steps: columns may depend on one another, or "
+            "tell some of the targets without error"
+        )
+    else:
+        return
+    warnings.warn(f"{message}. A penalty gives an answer", RuntimeWarning, stacklevel=3)
+
+
+@partial(jax.jit, static_argnames=("family", "intercept"))
+def _fitted(problem: _Problem, *, family: Family | None, intercept: bool) -> _State:
+    if intercept:
+        ones = jnp.ones((len(problem.y), 1))
+        problem = problem._replace(x=jnp.hstack([ones, problem.x]))
+    error = _cross_entropy if family is None else family.error
+    fixed = jax.lax.stop_gradient(problem)
+    hessian = _hessian_of_classes if family is None else partial(_information, family)
+    # Columns of one size, so that neither the digits nor the end of the steps depend on units.
+    size = jnp.sqrt(jnp.square(fixed.x).mean(axis=0))
+    size = jnp.where(size > 0, size, 1)
+    scaled = fixed._replace(x=fixed.x / size)
+    pull = problem.penalty * (jnp.arange(len(size)) >= intercept)
+    start = _start(scaled, family, intercept=intercept)
+    end = _stepped(
+        lambda w: _objective(scaled, error, pull / size**2, w),
+        lambda w: _gradient(scaled, error, pull / size**2, w),
+        lambda w: hessian(scaled, pull / size**2, w),
+        start,
+    )
+
+    def solved(hessian: Any, right: Array) -> Array:
+        basis = jnp.eye(right.size).reshape(-1, *right.shape)
+        matrix = jax.vmap(hessian)(basis).reshape(right.size, right.size)
+        matrix = matrix + _of_common_shift(problem, right)
+        factor = jax.scipy.linalg.cho_factor(matrix)
+        return jax.scipy.linalg.cho_solve(factor, right.reshape(-1)).reshape(right.shape)
+
+    weights = jax.lax.custom_root(
+        partial(_gradient, problem, error, pull),
+        (end.weights.T / size).T,
+        lambda _, weights: weights,
+        solved,
+    )
+    total, loss = _objective(problem, error, pull, weights)
+    return end._replace(weights=weights, objective=total, loss=loss)
+
+
+def _cross_entropy(linear: Array, y: Array) -> Array:
+    """Return the error of a row, for its classes' linear predictions."""
+    return jax.scipy.special.logsumexp(linear) - jnp.sum(y * linear)
+
+
+def _linear(x: Array, weights: Array) -> Array:
+    return dot(x, weights if weights.ndim == 2 else weights[:, None]).reshape(
+        len(x), *weights.shape[1:]
+    )
+
+
+def _objective(problem: _Problem, error: Any, pull: Array, weights: Array) -> tuple[Array, Array]:
+    """Return the function to minimise, and the mean error in it."""
+    errors = jax.vmap(error)(_linear(problem.x, weights), problem.y)
+    total = jnp.sum(problem.counts * errors)
+    return total + jnp.sum(pull * jnp.square(weights).T) / 2, total / problem.counts.sum()
+
+
+def _gradient(problem: _Problem, error: Any, pull: Array, weights: Array) -> Array:
+    slopes = jax.vmap(jax.grad(error))(_linear(problem.x, weights), problem.y)
+    weighted = (problem.counts * slopes.T).reshape(-1, len(problem.x))
+    return dot(weighted, problem.x).T.reshape(weights.shape) + (pull * weights.T).T
+
+
+def _information(family: Family, problem: _Problem, pull: Array, weights: Array) -> Array:
+    information = problem.counts * family.information(_linear(problem.x, weights))
+    return problem.x.T @ (information[:, None] * problem.x) + jnp.diag(pull)
+
+
+def _hessian_of_classes(problem: _Problem, pull: Array, weights: Array) -> Array:
+    unknowns, classes = weights.shape
+    shares = jax.nn.softmax(_linear(problem.x, weights))
+
+    def block(first: Array, second: Array, same: Array) -> Array:
+        inner = problem.counts * (same * first - first * second)
+        return problem.x.T @ (inner[:, None] * problem.x)
+
+    over = jax.vmap(jax.vmap(block, (None, 1, 0)), (1, None, 0))
+    blocks = over(shares, shares, jnp.eye(classes))
+    flat = blocks.transpose(2, 0, 3, 1).reshape(unknowns * classes, unknowns * classes)
+    return flat + jnp.diag(jnp.repeat(pull, classes)) + _of_common_shift(problem, weights)
+
+
+def _of_common_shift(problem: _Problem, weights: Array) -> Array:
+    """Return a matrix that makes the Hessian of several classes positive: weights that all of them share change nothing."""
+    if weights.ndim == 1:
+        return jnp.zeros(())
+    classes = weights.shape[1]
+    gram = problem.x.T @ (problem.counts[:, None] * problem.x)
+    return jnp.kron(gram, jnp.full((classes, classes), 1 / classes**2))
+
+
+def _start(problem: _Problem, family: Family | None, *, intercept: bool) -> Array:
+    unknowns = problem.x.shape[1]
+    if family is None:
+        return jnp.zeros((unknowns, problem.y.shape[1]))
+    mean = jnp.sum(problem.counts * problem.y) / problem.counts.sum()
+    centre = jnp.clip(mean, 1e-6, 1 - 1e-6) if family.name == "binomial" else mean
+    if not intercept and family.link in ("inverse", "identity") and family.name != "gaussian":
+        return jnp.linalg.lstsq(problem.x, family.of_mean(problem.y))[0]
+    first = family.of_mean(centre) if intercept else jnp.zeros(())
+    return jnp.where(jnp.isfinite(first), first, 0) * (jnp.arange(unknowns) < intercept)
+
+
+def _stepped(valued: Any, gradient: Any, hessian: Any, start: Array) -> _State:
+    """Take Newton's steps, each halved until it lowers the objective."""
+
+    def improve(state: _State) -> _State:
+        weights = state.weights
+        factor = jax.scipy.linalg.cho_factor(hessian(weights))
+        step = -jax.scipy.linalg.cho_solve(factor, gradient(weights).reshape(-1))
+        step = step.reshape(weights.shape)
+
+        def worse(tried: tuple[Array, Array]) -> Array:
+            share, halvings = tried
+            # Rounding may lift the objective by so much at its minimum.
+            allowed = state.objective + 1e-14 * (jnp.abs(state.objective) + 1)
+            lower = valued(weights + share * step)[0] <= allowed
+            return ~lower & (halvings < _MOST_HALVINGS)
+
+        share, halvings = jax.lax.while_loop(
+            worse,
+            lambda tried: (tried[0] / 2, tried[1] + 1),
+            (jnp.ones(()), jnp.zeros((), jnp.int32)),
+        )
+        reached = weights + share * step
+        objective, loss = valued(reached)
+        moved = jnp.abs(share * step).max() / jnp.maximum(jnp.abs(reached).max(), 1e-3)
+        stuck = (moved <= _STUCK) & (moved > _SHRINKS * state.moved)
+        failed = ~jnp.isfinite(step).all() | (halvings == _MOST_HALVINGS)
+        better = _State(
+            weights=reached,
+            objective=objective,
+            loss=loss,
+            converged=(moved <= _SMALL) | stuck,
+            failed=failed,
+            moved=moved,
+            steps=state.steps + 1,
+        )
+        # Where no share of the step is better, the weights are the best as far as rounding tells.
+        ended = state._replace(
+            failed=failed, converged=jnp.abs(step).max() <= _STUCK, steps=state.steps + 1
+        )
+        return jax.tree.map(partial(jnp.where, failed), ended, better)
+
+    no, none = jnp.asarray(False), jnp.zeros((), jnp.int32)
+    return jax.lax.while_loop(
+        lambda state: ~state.converged & ~state.failed & (state.steps < _MOST_STEPS),
+        improve,
+        _State(start, *valued(start), no, no, jnp.full((), jnp.inf), none),
+    )

@@ -1,0 +1,104 @@
+"""`funcgrad fit --summary`, `--family` and `--weights`: the numbers of the functions behind them, from the shell."""
+
+import numpy as np
+import pytest
+
+from funcgrad import regression
+from funcgrad.cli import main
+from funcgrad.datasets import load_diabetes
+
+pytest.importorskip("pyarrow")
+
+DATA = load_diabetes()
+X, Y = DATA.x[:60, :3], DATA.y[:60]
+RNG = np.random.default_rng(0)
+COLUMNS = {
+    "age": X[:, 0],
+    "sex, coded": X[:, 1],
+    "bmi": X[:, 2],
+    "count": RNG.integers(1, 4, 60),
+    "town": RNG.integers(0, 9, 60),
+    "y": Y,
+    "many": RNG.poisson(3, 60),
+}
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """A folder with the table as French spreadsheets write it."""
+    monkeypatch.chdir(tmp_path)
+    names = ";".join(f'"{name}"' for name in COLUMNS)
+    rows = [
+        ";".join(repr(value).replace(".", ",") for value in row)
+        for row in np.column_stack(list(COLUMNS.values())).tolist()
+    ]
+    (tmp_path / "t.csv").write_text("\n".join([names, *rows, ""]))
+    return tmp_path
+
+
+FEATURES = ["--features", 'age,"sex, coded",bmi']
+
+
+def fit(*more, target="y"):
+    return main(["fit", "t.csv", "--target", target, "--out", "model", *FEATURES, *more])
+
+
+@pytest.mark.parametrize("errors", ["classical", "HC3", "cluster"])
+def test_summary_is_the_librarys(here, capsys, errors):
+    more = {"classical": [], "HC3": ["--errors", "HC3"], "cluster": ["--cluster", "town"]}[errors]
+    assert fit("--summary", "--weights", "count", *more) == 0
+    expected = regression.summary(
+        X,
+        Y,
+        intercept=True,
+        weights=COLUMNS["count"],
+        errors=errors,
+        groups=COLUMNS["town"] if errors == "cluster" else None,
+        feature_names=["age", "sex, coded", "bmi"],
+        target_name="y",
+    )
+    said = capsys.readouterr()
+    assert str(expected) in said.out
+    assert "read with delimiter ;, decimal ,, encoding utf-8" in said.err
+    model = np.load("model")
+    np.testing.assert_allclose([model["bias"], *model["weights"]], expected.params, rtol=1e-12)
+
+
+def test_a_family_is_kept_in_the_model_and_predicts_means(here, capsys):
+    assert fit("--family", "poisson", "--quiet", target="many") == 0
+    assert main(["predict", "t.csv", "--model", "model"]) == 0
+    name, *means = capsys.readouterr().out.split()
+    answer = regression.glm(X, COLUMNS["many"], "poisson", intercept=True)
+    assert name == "many"
+    np.testing.assert_allclose(np.array(means, float), regression.predict(answer, X), rtol=1e-12)
+    # The mean of Poisson's answer is that of the data.
+    np.testing.assert_allclose(np.mean(np.array(means, float)), COLUMNS["many"].mean(), rtol=1e-12)
+    assert str(np.load("model")["format"]) == "funcgrad linear model 2"
+
+
+def test_weights_count_as_repeated_rows(here):
+    assert fit("--weights", "count", "--quiet") == 0
+    counts = COLUMNS["count"]
+    repeated = np.column_stack([np.ones(60), X]).repeat(counts, axis=0)
+    exact = np.linalg.lstsq(repeated, Y.repeat(counts))[0]
+    model = np.load("model")
+    np.testing.assert_allclose([model["bias"], *model["weights"]], exact, rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--errors", "HC3"], "for the table that --summary prints"),
+        (["--summary", "--ridge", "1"], "no standard errors of --ridge"),
+        (["--summary", "--optimizer", "sgd"], "leave out --optimizer"),
+        (["--family", "poisson", "--link", "probit"], "the links of family 'poisson'"),
+        (["--family", "binomial"], "0 or 1, or a share between them"),
+        (["--weights", "bmi"], "column 'bmi' is a feature or the target already"),
+        (["--weights", "weight"], "no column 'weight'"),
+        (["--decimal", ";"], "--decimal must be one of"),
+    ],
+)
+def test_options_that_do_not_go_together(here, capsys, options, said):
+    assert fit(*options) == 2
+    assert said in capsys.readouterr().err
+    assert not (here / "model").exists()
