@@ -66,7 +66,7 @@ def plain_number(
     if given.ndim or given.requires_grad:
         place = f" (position {position})" if position else ""
         raise TypeError(f"{function}(): argument '{argument}'{place} must be {kind}, not Tensor")
-    return given.item()  # type: ignore[attr-defined]
+    return given.item()
 
 
 def compared_number(value: Any, aval: Aval) -> Variable:

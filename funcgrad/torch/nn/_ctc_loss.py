@@ -118,7 +118,7 @@ def ctc_loss(
     tensor(1.3333)
     """
     reduction = checked(reduction)
-    sides = [
+    sides: list[Any] = [
         each if isinstance(each, Tensor) else torch.tensor(list(each), dtype=torch.int64)
         for each in (input_lengths, target_lengths)
     ]
