@@ -141,6 +141,8 @@ class CsvPart(Part):
             options = self._options(places, kind, quoted=quoted)
             return reader.read_csv(arrow.BufferReader(buffer), **options)
 
+        if content.count(b'"') % 2:
+            self._explain(span, columns, places)  # pyarrow closes a quote that is left open
         # A copy in Arrow's own memory: its threads let go of it at times of their own, and where that
         # called into a Python that is ending, the process would be aborted.
         copied = arrow.BufferOutputStream()

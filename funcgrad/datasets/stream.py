@@ -336,7 +336,7 @@ def _choose(table: Table, target: str | None, features: Sequence[str] | None) ->
     if target is not None and target not in known:
         raise DataError(f"{table.path}: there is no column {target!r}; the columns are: {listed}")
     if features is None:
-        features = [name for name in table.names if name != target]
+        features = list(dict.fromkeys(name for name in table.names if name != target))
     for name in features:
         if name == target:
             raise DataError(f"the target {target!r} is also among the features")

@@ -255,7 +255,9 @@ def _differentiable(problem: Problem, *, answer: LeastSquares) -> LeastSquares:
     variation = dot(counts[None], jnp.square(targets))[0]
     left = (counts > 0).sum() - answer.rank
     deviation = jnp.sqrt(squares / jnp.where(left > 0, left, jnp.nan))
-    covariance = solved(jnp.eye(x.shape[1]))
+    identity = jnp.eye(x.shape[1])
+    covariance = solved(identity)
+    variances = (covariance * identity).sum(axis=1)
     of_bias = 1 / total + dot(dot(x_mean[None], covariance), x_mean[:, None])[0, 0]
 
     def as_params(weights: Array, bias: Array) -> Params:
@@ -270,7 +272,7 @@ def _differentiable(problem: Problem, *, answer: LeastSquares) -> LeastSquares:
         loss=squares.sum() / (total * targets.shape[1]),
         rank=answer.rank,
         standard_errors=as_params(
-            jnp.sqrt(jnp.diagonal(covariance))[:, None] * deviation, jnp.sqrt(of_bias) * deviation
+            jnp.sqrt(variances)[:, None] * deviation, jnp.sqrt(of_bias) * deviation
         ),
         residual_standard_deviation=shaped(deviation),
         r_squared=shaped(1 - squares / jnp.where(variation > 0, variation, jnp.nan)),
@@ -305,7 +307,8 @@ def _solve(problem: Problem) -> tuple[LeastSquares, tuple[Array, Array]]:
         x = TwoFloats(*(jnp.hstack(pair) for pair in zip(parts, x, strict=True)))
     unknowns = x.high.shape[1]
     targets = double(y if y.ndim == 2 else y[:, None])
-    rows, total, weight_scale = jnp.asarray(len(y)), jnp.asarray(len(y), x.high.dtype), 1.0
+    rows, total = jnp.asarray(len(y)), jnp.asarray(len(y), x.high.dtype)
+    weight_scale = jnp.ones((), x.high.dtype)
     # Powers of two, so that scaling rounds nothing.
     target_scale = _size(targets.high)
     targets = TwoFloats(targets.high / target_scale, targets.low)

@@ -315,8 +315,9 @@ def _stepped(valued: Any, gradient: Any, hessian: Any, start: Array) -> _State:
         return jax.tree.map(partial(jnp.where, failed), ended, better)
 
     no, none = jnp.asarray(False), jnp.zeros((), jnp.int32)
+    objective, loss = valued(start)
     return jax.lax.while_loop(
         lambda state: ~state.converged & ~state.failed & (state.steps < _MOST_STEPS),
         improve,
-        _State(start, *valued(start), no, no, jnp.full((), jnp.inf), none),
+        _State(start, objective, loss, no, no, jnp.full((), jnp.inf), none),
     )

@@ -176,7 +176,8 @@ def _fit(x: Any, y: Any, intercept: bool, weights: Any, family: Family | None) -
 
 
 def _flat(params: Params) -> np.ndarray:
-    weights, bias = (None if part is None else np.asarray(part) for part in _parts(params))
+    weights, bias = _parts(params)
+    weights, bias = np.asarray(weights), None if bias is None else np.asarray(bias)
     if weights.ndim != 1:
         raise ValueError(f"a summary is of one output, got weights of shape {weights.shape}")
     return weights if bias is None else np.concatenate([[bias], weights])

@@ -231,7 +231,7 @@ def _ridge(sums: Moments, penalty: Array, *, intercept: bool) -> tuple[Params, A
     """Return the params, and the share of them that rounding may be."""
     gram, right, _ = _quadratic(sums, intercept=intercept)
     gram = gram + penalty * jnp.eye(len(gram))
-    diagonal = jnp.diagonal(gram)
+    diagonal = jnp.diagonal(jax.lax.stop_gradient(gram))
     # Columns of one size, so that neither the digits nor the warning about them depend on units.
     scale = jax.lax.rsqrt(jnp.where(diagonal > 0, diagonal, 1))
     scaled = gram * jnp.multiply.outer(scale, scale)

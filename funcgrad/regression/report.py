@@ -118,17 +118,19 @@ class Summary:
         variance = np.einsum("ij,jk,ik->i", x, self.covariance, x)
         wide = student_quantile(self.degrees_of_freedom, self.level if level is None else level)
         error = np.sqrt(variance)
-        ends = [linear, linear - wide * error, linear + wide * error]
+        mean, first, second = linear, linear - wide * error, linear + wide * error
         nothing = np.full(len(linear), np.nan)
         if self.is_linear:
             around = wide * np.sqrt(variance + self.fit["scale"])
-            return Intervals(ends[0], error, *ends[1:], linear - around, linear + around)
+            return Intervals(mean, error, first, second, linear - around, linear + around)
         if self.family is not None:
             with own_work():
                 to_mean = family_of(self.family, self.link).to_mean
-                ends = [np.asarray(to_mean(jnp.asarray(end))) for end in ends]
-        lower, upper = np.minimum(*ends[1:]), np.maximum(*ends[1:])
-        return Intervals(ends[0], error, lower, upper, nothing, nothing)
+                mean, first, second = (
+                    np.asarray(to_mean(jnp.asarray(end))) for end in (mean, first, second)
+                )
+        lower, upper = np.minimum(first, second), np.maximum(first, second)
+        return Intervals(mean, error, lower, upper, nothing, nothing)
 
     @property
     def is_linear(self) -> bool:

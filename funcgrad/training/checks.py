@@ -135,7 +135,8 @@ def started_from(fresh: PyTree, given: PyTree) -> PyTree:
     Raises:
         ValueError: it is not of this optimizer and these params.
     """
-    wanted, got = jax.tree.structure(fresh), jax.tree.structure(given)
+    wanted: Any = jax.tree.structure(fresh)
+    got: Any = jax.tree.structure(given)
     shapes = [list(map(np.shape, jax.tree.leaves(tree))) for tree in (fresh, given)]
     if wanted != got or shapes[0] != shapes[1]:
         raise ValueError(

@@ -132,9 +132,10 @@ def fit_rows(
                     "validation and callback look from outside: not inside jax.jit or jax.vmap"
                 )
             if tolerance is not None:
-                return _result(
-                    _at_optimum(objective, optimizer, params, data, capacity, steps), steps
+                state = _at_optimum(
+                    objective, optimizer, params, data, capacity, steps, optimizer_state
                 )
+                return _result(state, steps)
             # Under vmap some of the state is shared by all members, so none of it may be donated.
             return _result(compiled.advance(state, data, steps), steps)
         with held(checkpoint) as checkpoint, reporting(progress, steps) as report:

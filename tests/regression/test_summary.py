@@ -137,6 +137,7 @@ def test_generalised_models_of_dispersion_one(sm, family, errors):
     )
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning:statsmodels.*")  # of its numerical derivatives
 @pytest.mark.parametrize(
     ("family", "link", "y"),
     [
