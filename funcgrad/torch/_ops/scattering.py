@@ -217,7 +217,7 @@ def put(input: Array, index: Index, source: Array, accumulate: bool = False) -> 
 def _check_written(name: str, place: Tensor, src: Tensor) -> None:
     if tuple(place.shape) != tuple(src.shape):
         raise RuntimeError(
-            f"expected src to have a size equal to {name} of self. src size = {list(src.shape)}, {name} size = "
+            f"expected src to have a size equal to the {name} of self. src size = {list(src.shape)}, {name} size = "
             f"{list(place.shape)}"
         )
 
@@ -234,8 +234,8 @@ def select_scatter(input: Tensor, src: Tensor, dim: int, index: int) -> Tensor:
 
 
 @op("slice_scatter.at", "SliceScatterBackward0")
-def _sliced(input: Array, src: Array, dim: int, places: slice) -> Any:
-    return input.at[(*[slice(None)] * dim, places)].set(src.astype(input.dtype))
+def _sliced(input: Array, src: Array, dim: int, places: tuple[int, int, int]) -> Any:
+    return input.at[(*[slice(None)] * dim, slice(*places))].set(src.astype(input.dtype))
 
 
 def slice_scatter(
@@ -250,8 +250,8 @@ def slice_scatter(
     if step <= 0:
         raise RuntimeError("slice step must be positive")
     dim = wrap_dim(dim, input.ndim)
-    places = slice(*slice(start, end, step).indices(input.shape[dim]))
-    key: Any = (*[slice(None)] * dim, places)
+    places = slice(start, end, step).indices(input.shape[dim])
+    key: Any = (*[slice(None)] * dim, slice(*places))
     _check_written("slice", input[key], src)  # type: ignore[index]
     return _sliced(input, src, dim, places)
 
