@@ -122,7 +122,14 @@ def _bounded(x: Any, low: Any, high: Any) -> Any:
     return jnp.where((x > low) & (x < high), x, _stop(kept))
 
 
-@_activation("hardtanh", "HardtanhBackward0", refuses=_NO_HARDTANH, **_STRAIGHT)
+def _check_bounds(input: Tensor, min_val: float, max_val: float) -> None:
+    if min_val > max_val:
+        raise ValueError("min_val cannot be greater than max_val")
+
+
+@_activation(
+    "hardtanh", "HardtanhBackward0", prepare=_check_bounds, refuses=_NO_HARDTANH, **_STRAIGHT
+)
 def hardtanh(input: Array, min_val: float = -1.0, max_val: float = 1.0) -> Any:
     """The elements, with each one outside the bounds set to the nearer bound."""
     low, high = (np.asarray(bound).astype(input.dtype) for bound in (min_val, max_val))
@@ -392,6 +399,8 @@ def rrelu(
         inplace: whether to store the result in `input`.
         generator: draws the slopes.
     """
+    if lower > upper:
+        raise RuntimeError("Lower bound should be less than or equal to the upper bound")
     if training:
         if input.dtype not in (float32, float64, bfloat16):
             raise NotImplementedError(

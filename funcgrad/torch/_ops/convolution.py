@@ -347,7 +347,7 @@ def _columns(x: Any, *windows: tuple[int, int, int, int]) -> Any:
     (k0, s0, _, d0), (k1, s1, _, d1) = windows
     rows = taps(x, 2, found[0], k0, s0, d0)
     each = [tap for row in rows for tap in taps(row, 3, found[1], k1, s1, d1)]
-    return jnp.stack(each, 2).reshape(x.shape[0], -1, found[0] * found[1])
+    return jnp.stack(each, 2).reshape(x.shape[0], x.shape[1] * k0 * k1, found[0] * found[1])
 
 
 @op("im2col.of_sizes", "Im2ColBackward0", refuses=(no_kernel("iu", "im2col_out_cpu"),))

@@ -5,7 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from funcgrad.torch._ops.row import PROMOTED, ROWS, Array, Dim, op
+from funcgrad.torch._ops.row import FLOAT, PROMOTED, ROWS, Array, Dim, op
 from funcgrad.torch._tensor.operands import check_broadcast, promoted
 from funcgrad.torch._tensor.tensor import Tensor
 
@@ -17,7 +17,7 @@ _stop = jax.lax.stop_gradient
     "pairwise_distance",
     "NormBackward1",
     method=False,
-    dtype=PROMOTED,
+    dtype=FLOAT,
     check=check_broadcast,
     accumulates=True,
 )

@@ -41,7 +41,12 @@ from funcgrad.torch._tensor.operands import (
 from funcgrad.torch._tensor.registry import publish
 from funcgrad.torch._tensor.tensor import Tensor, tensor_of
 from funcgrad.torch._tensor.view import as_it_was
-from funcgrad.torch._types.dtypes import dtype, forgotten_with_default_dtype, get_default_dtype
+from funcgrad.torch._types.dtypes import (
+    dtype,
+    forgotten_with_default_dtype,
+    from_numpy_dtype,
+    get_default_dtype,
+)
 
 # An op in place on these storages writes all elements, and no other view sees a part of them. The test compares exact
 # types, because every augmented assignment makes it.
@@ -400,12 +405,13 @@ class Elementwise:
         row.refuse(*avals)
         if row.name == "abs" and target.dtype.is_complex:
             raise RuntimeError("In-place abs is not supported for complex tensors.")
-        if row.dtype is not BOOL:
-            check_castable(compute, target.dtype)
         check_broadcast(*avals)
         shape = np.broadcast_shapes(*(aval.shape for aval in avals))
         check_result_fits(tuple(target.shape), shape)
         same = all(aval.dtype == compute.numpy_dtype for aval in avals)
+        if row.dtype is not BOOL:
+            made = self.op(None if same else compute, None).types(avals)[0].dtype
+            check_castable(from_numpy_dtype(made), target.dtype)
         stored = same and row.dtype is not BOOL
         op = self.op(None if same else compute, None if stored else target.dtype)
         return remember(self.in_place_by_types, avals, op)

@@ -180,6 +180,8 @@ def _numbers(dims: Any) -> tuple[int, ...]:
 
 def _check_roll(input: Tensor, shifts: Any, dims: Any) -> Any:
     by, along = _numbers(shifts), () if dims is None else _numbers(dims)
+    if not by:
+        raise RuntimeError("`shifts` required")
     if len(by) != len(along) and (along or len(by) != 1):
         raise RuntimeError(
             f"shifts and dimensions must align. shifts: {len(by)}, dims:{len(along)}"

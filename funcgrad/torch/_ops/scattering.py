@@ -240,7 +240,7 @@ def put(input: Array, index: Index, source: Array, accumulate: bool = False) -> 
 def _check_written(name: str, place: Tensor, src: Tensor) -> None:
     if tuple(place.shape) != tuple(src.shape):
         raise RuntimeError(
-            f"expected src to have a size equal to {name} of self. src size = {list(src.shape)}, {name} size = "
+            f"expected src to have a size equal to the {name} of self. src size = {list(src.shape)}, {name} size = "
             f"{list(place.shape)}"
         )
 

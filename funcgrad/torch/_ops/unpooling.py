@@ -2,8 +2,10 @@
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -13,14 +15,30 @@ from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch._types.dtypes import int64
 
 
+@partial(jax.custom_jvp, nondiff_argnums=(2,))
+def _placed(x: Any, at: Any, length: int) -> Any:
+    """The elements of each row at their places; the last one counts where several have one place."""
+    rows = np.arange(len(x))[:, None]
+    return jnp.zeros((len(x), length), x.dtype).at[rows, at].set(x)
+
+
+@_placed.defjvp
+def _(length: int, primals: Any, tangents: Any) -> Any:
+    """As in PyTorch, all elements of one place get its gradient."""
+    x, at = primals
+    rows = np.arange(len(x))[:, None]
+    return _placed(x, at, length), jnp.zeros((len(x), length), x.dtype).at[rows, at].add(
+        tangents[0]
+    )
+
+
 def _unpool_row(dims: int) -> Row:
     @op(f"max_unpool{dims}d.of_size", f"MaxUnpool{dims}DBackward0", saves="indices")
     def unpool(input: Array, indices: Index, size: Any) -> Any:
         outer = input.shape[: input.ndim - dims]
-        flat = jnp.zeros((math.prod(outer), math.prod(size)), input.dtype)
-        rows = np.arange(flat.shape[0])[:, None]
-        at = indices.reshape(flat.shape[0], -1)
-        return flat.at[rows, at].set(input.reshape(at.shape)).reshape(*outer, *size)
+        at = indices.reshape(math.prod(outer), -1)
+        placed = _placed(input.reshape(at.shape), at, math.prod(size))
+        return placed.reshape(*outer, *size)
 
     return unpool
 

@@ -12,7 +12,7 @@ import numpy as np
 
 import funcgrad.torch as torch
 from funcgrad.torch._ops.index_put import elements_to_check
-from funcgrad.torch._ops.row import SAME, Array, Index, no_kernel
+from funcgrad.torch._ops.row import FLOAT, SAME, Array, Index, no_kernel
 from funcgrad.torch._tensor.operands import check_broadcast, plain_number
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch.nn._losses import declared_loss
@@ -63,7 +63,7 @@ def hinge_embedding_loss(
     return _hinge(reduction_of(size_average, reduce, reduction), input, target, margin)
 
 
-@declared_loss("margin_ranking_loss", "ClampMinBackward0")
+@declared_loss("margin_ranking_loss", "ClampMinBackward0", dtype=FLOAT)
 def _ranking(input1: Array, input2: Array, target: Array, margin: float) -> Any:
     return _above(-target * (input1 - input2) + margin)
 
@@ -91,8 +91,17 @@ def margin_ranking_loss(
     return _ranking(reduction, input1, input2, target, margin)
 
 
+def _check_not_empty(input: Tensor) -> None:
+    if input.ndim > 2 or (input.ndim and not input.shape[-1]):
+        raise RuntimeError(
+            f"Expected non-empty vector or matrix with optional 0-dim batch size, but got: {list(input.shape)}"
+        )
+
+
 def _check_rows(input: Tensor, target: Tensor, weight: Any, *_: Any) -> None:
-    rows, classes = (input.shape[0] if input.ndim == 2 else 1), input.shape[-1]
+    _check_not_empty(input)
+    rows = input.shape[0] if input.ndim == 2 else 1
+    classes = input.shape[-1] if input.ndim else 1
     if tuple(target.shape) != (rows,) and not (input.ndim < 2 and target.numel() == 1):
         raise RuntimeError(
             "multi_margin_loss: target tensor should be 1-D with size equal to the number of input samples (batch size). "
@@ -119,8 +128,9 @@ def _check_rows(input: Tensor, target: Tensor, weight: Any, *_: Any) -> None:
 def _multi_margin(
     input: Array, target: Index, weight: Index = None, p: int = 1, margin: float = 1.0
 ) -> Any:
-    classes = jnp.arange(input.shape[-1])
     target = target.reshape(()) if input.ndim < 2 else target
+    input = jnp.atleast_1d(input)
+    classes = jnp.arange(input.shape[-1])
     chosen = jnp.expand_dims(target, -1) == classes
     own = jnp.where(chosen, input, 0).sum(-1, keepdims=True)
     short = margin - own + input
@@ -163,6 +173,7 @@ def multi_margin_loss(
 
 
 def _check_labels(input: Tensor, target: Tensor) -> None:
+    _check_not_empty(input)
     if target.shape != input.shape:
         raise RuntimeError(
             f"inconsistent target size: {list(target.shape)} for input of size: {list(input.shape)}"
@@ -171,7 +182,7 @@ def _check_labels(input: Tensor, target: Tensor) -> None:
     if elements is not None and elements.size:
         if elements.min() < -1:
             raise RuntimeError("argument #2 'target' is out of range")
-        if elements.max() >= input.shape[-1]:
+        if elements.max() >= (input.shape[-1] if input.ndim else 1):
             raise RuntimeError("argument #2 'target' is out of range")
 
 
@@ -185,6 +196,7 @@ def _check_labels(input: Tensor, target: Tensor) -> None:
     refuses=(no_kernel("biuc", "multilabel_margin_loss_forward_out_frame"),),
 )
 def _multilabel_margin(input: Array, target: Index) -> Any:
+    input, target = jnp.atleast_1d(input), jnp.atleast_1d(target)
     # The labels of a row end at the first -1.
     listed = jnp.cumprod(target >= 0, axis=-1).astype(bool)
     labels = jnp.where(listed, target, 0)

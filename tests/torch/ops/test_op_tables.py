@@ -217,6 +217,28 @@ PROGRAMS = [
     "v = x[0]\nx.data = torch.ones(2, 3, 4)\nv.data.mul_(2)",
     "v = n[0]\nv.data = n[1]\nv.mul_(2)",
     "n.data = n.transpose(0, 1)\nn[0] = 1",
+    "y = torch.gradient(w, spacing=None)",
+    "y = torch.tensor(True).sum_to_size(())",
+    "y = torch.roll(w, ())",
+    "y = x.slice_scatter(n[:, ::2], 1, 0, 3, 2)",
+    "y = torch.slice_scatter(x, n[:1], end=1)",
+    "y = x.select_scatter(n[0], 0, 1)",
+    "y = x.diagonal_scatter(n[:, 0, :3], 0, 1, 2)",
+    "y = x.diagonal_scatter(n[:, 0, :2], 0, 1, 2)",
+    "y = torch.tensor([True]).square()",
+    "torch.tensor([True]).square_()",
+    "y = torch.nn.functional.hardtanh(w, 0.5, -0.5)",
+    "y = torch.nn.functional.rrelu(w, 0.3, 0.1)",
+    "y = torch.nn.functional.pairwise_distance(i, i + 2)",
+    "y = torch.nn.functional.margin_ranking_loss(i, i, i, margin=0.0)",
+    "y = torch.nn.functional.triplet_margin_loss(i, i + 1, i + 3, margin=5.0)",
+    "y = torch.nn.functional.multi_margin_loss(w[0] * 2, torch.tensor(0))",
+    "y = torch.nn.functional.multilabel_margin_loss(w[0] * 2, torch.tensor(0))",
+    "y = torch.nn.functional.multilabel_margin_loss(w[:0], i[:0])",
+    "y = torch.nn.functional.unfold(x[:, None, None, 0][:0].expand(0, 1, 5, 5), 2)",
+    # Two elements go to one place: the last one counts, and both have its gradient.
+    "at = torch.tensor([[[0, 2, 2]]])\ny = torch.nn.functional.max_unpool1d(w[None, None], at, 1)\n"
+    "(y * n[0, 0, 1:]).sum().backward()\nz = w.grad",
 ]
 
 
