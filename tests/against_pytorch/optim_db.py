@@ -107,7 +107,7 @@ def _apart(what: str, mine: list[np.ndarray], expected: list[np.ndarray]) -> lis
     for k, (one, other) in enumerate(zip(mine, expected, strict=True)):
         if one.dtype != other.dtype or one.shape != other.shape:
             return [f"{what}[{k}] is {one.dtype}{one.shape}, not {other.dtype}{other.shape}"]
-        if (distance := apart(one, other)) > ROUNDING[one.dtype.name]:
+        if (distance := apart(one, other, np.abs(other).max(initial=0))) > ROUNDING[one.dtype.name]:
             return [f"{what}[{k}] differs by {distance:.1e}"]
     return []
 
