@@ -1,6 +1,6 @@
 """PyTorch's `torch.nn.utils`: gradients clipped, parameters as a vector, and parametrized ones."""
 
-from funcgrad.torch.nn.utils import rnn
+from funcgrad.torch.nn.utils import parametrizations, parametrize, rnn
 from funcgrad.torch.nn.utils.clip_grad import (
     _clip_grads_with_norm_ as clip_grads_with_norm_,
 )
@@ -13,6 +13,8 @@ from funcgrad.torch.nn.utils.clip_grad import (
     clip_grad_value_,
 )
 from funcgrad.torch.nn.utils.convert_parameters import parameters_to_vector, vector_to_parameters
+from funcgrad.torch.nn.utils.spectral_norm import remove_spectral_norm, spectral_norm
+from funcgrad.torch.nn.utils.weight_norm import remove_weight_norm, weight_norm
 
 __all__ = [
     "clip_grad_norm",
@@ -21,5 +23,12 @@ __all__ = [
     "clip_grads_with_norm_",
     "get_total_norm",
     "parameters_to_vector",
+    "parametrizations",
+    "parametrize",
+    "remove_spectral_norm",
+    "remove_weight_norm",
+    "rnn",
+    "spectral_norm",
     "vector_to_parameters",
+    "weight_norm",
 ]
