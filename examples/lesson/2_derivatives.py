@@ -102,7 +102,7 @@ figure, axes = plt.subplots(figsize=(5, 3.5))
 axes.loglog(many, [abs(slope(h) - exact) + 1e-12 for h in many], label="float32")
 axes.loglog(many, [abs(slope(h, torch.float64) - exact) + 1e-12 for h in many], label="float64")
 axes.set(xlabel="h", ylabel="error")
-axes.legend()
+_ = axes.legend()
 # %% [markdown] lang="en"
 # ## Units in the last place
 #

@@ -129,7 +129,7 @@ figure, axes = plt.subplots(figsize=(5, 3.5))
 axes.plot(wrong, label="never cleared")
 axes.plot(right, label="cleared")
 axes.set(xlabel="step", ylabel="loss")
-axes.legend()
+_ = axes.legend()
 
 # %% [markdown] lang="en"
 # ## Exercise: a graph that depends on a sign

@@ -73,7 +73,7 @@ loss = (y * y).sum()
 print("version when saved:", y._version)
 y += 1
 print("version now:       ", y._version)
-attempt(loss.backward)
+_ = attempt(loss.backward)
 # %% [markdown] lang="en"
 # ## The mistake without an error
 #

@@ -62,7 +62,7 @@ figure, axes = plt.subplots(figsize=(5, 3.5))
 for rate, (_, losses) in runs.items():
     axes.semilogy([each - 0.13135 for each in losses], label=f"rate {rate}")
 axes.set(xlabel="step", ylabel="loss - lowest loss")
-axes.legend()
+_ = axes.legend()
 
 # %% [markdown] lang="en"
 # ## Curvature
@@ -174,4 +174,5 @@ def show(step):
 
 
 animation = FuncAnimation(figure, show, frames=len(plain_path), interval=150)
+plt.close(figure)
 animation
