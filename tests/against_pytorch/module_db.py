@@ -14,9 +14,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import torch as theirs
+import pytest
 
-import funcgrad.torch as ours
+pytest.importorskip("torch")
+
+from tests.both_sides import ours, theirs
 
 
 def _infos() -> list[Any]:

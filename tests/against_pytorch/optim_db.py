@@ -13,10 +13,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import torch as theirs
+import pytest
 
-import funcgrad.torch as ours
+pytest.importorskip("torch")
+
 from tests.against_pytorch.module_db import ROUNDING, apart, converted, flat
+from tests.both_sides import ours, theirs
 
 STEPS = 10
 

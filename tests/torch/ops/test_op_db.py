@@ -4,6 +4,8 @@ import warnings
 
 import pytest
 
+pytest.importorskip("torch")
+
 from tests.against_pytorch.op_db import infos, tally_of
 from tests.both_sides import theirs
 
