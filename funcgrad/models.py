@@ -72,7 +72,7 @@ def _means(family: str, link: str, linear: np.ndarray) -> np.ndarray:
     from funcgrad.regression.families import family_of
 
     with jax.enable_x64(True):
-        return np.asarray(family_of(family, link).to_mean(linear))
+        return np.asarray(family_of(family, link).to_mean(jax.numpy.asarray(linear)))
 
 
 def model_of(
@@ -135,6 +135,9 @@ def save_model(path: str | Path, model: Any, **names: Any) -> None:
         model = model_of(model, **names)
     content = io.BytesIO()
     family = {"family": model.family, "link": model.link}
+    more: dict[str, Any] = {}
+    if family != _LEAST_SQUARES:
+        more = {name: np.asarray(value) for name, value in family.items()}
     np.savez(
         content,
         format=np.asarray(_FORMAT if family == _LEAST_SQUARES else _WITH_FAMILY),
@@ -145,7 +148,7 @@ def save_model(path: str | Path, model: Any, **names: Any) -> None:
         rows=np.asarray(model.rows, np.int64),
         loss=np.asarray(model.loss, np.float64),
         r_squared=np.asarray(model.r_squared, np.float64),
-        **({} if family == _LEAST_SQUARES else {k: np.asarray(v) for k, v in family.items()}),
+        **more,
     )
     if content.tell() > _LARGEST:
         raise DataError(
