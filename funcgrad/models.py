@@ -135,7 +135,9 @@ def save_model(path: str | Path, model: Any, **names: Any) -> None:
         model = model_of(model, **names)
     content = io.BytesIO()
     family = {"family": model.family, "link": model.link}
-    named: Any = {} if family == _LEAST_SQUARES else {k: np.asarray(v) for k, v in family.items()}
+    more: dict[str, Any] = {}
+    if family != _LEAST_SQUARES:
+        more = {name: np.asarray(value) for name, value in family.items()}
     np.savez(
         content,
         format=np.asarray(_FORMAT if family == _LEAST_SQUARES else _WITH_FAMILY),
@@ -146,7 +148,7 @@ def save_model(path: str | Path, model: Any, **names: Any) -> None:
         rows=np.asarray(model.rows, np.int64),
         loss=np.asarray(model.loss, np.float64),
         r_squared=np.asarray(model.r_squared, np.float64),
-        **named,
+        **more,
     )
     if content.tell() > _LARGEST:
         raise DataError(

@@ -4,11 +4,13 @@ generalised linear models, and how sure a model is.
 Nothing here loops or keeps state; training loops live in `funcgrad.training`.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from funcgrad.regression.curvature import largest_eigenvalue, largest_stable_learning_rate
 from funcgrad.regression.descent import step, update, value_and_grad
 from funcgrad.regression.exact import LeastSquares, least_squares
 from funcgrad.regression.generalised import Generalised, glm
-from funcgrad.regression.inference import summary
 from funcgrad.regression.model import (
     Linear,
     Params,
@@ -19,9 +21,12 @@ from funcgrad.regression.model import (
     squared_error,
 )
 from funcgrad.regression.penalised import elastic_net, lasso, ridge
-from funcgrad.regression.report import Intervals, Summary
 from funcgrad.regression.sums import LostDigitsWarning, Moments, moments
 from funcgrad.regression.two_floats import TwoFloats, powers
+
+if TYPE_CHECKING:
+    from funcgrad.regression.inference import summary
+    from funcgrad.regression.report import Intervals, Summary
 
 __all__ = [
     "Generalised",
@@ -52,3 +57,12 @@ __all__ = [
     "update",
     "value_and_grad",
 ]
+
+# These load SciPy's distributions, which a fit does not wait for.
+_LATER = {"summary": "inference", "Intervals": "report", "Summary": "report"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LATER:
+        return getattr(import_module(f"funcgrad.regression.{_LATER[name]}"), name)
+    raise AttributeError(f"module 'funcgrad.regression' has no attribute {name!r}")

@@ -95,8 +95,8 @@ def glm(
     >>>     >>> from funcgrad import regression
     >>> x, y = np.array([[0.0], [0.0], [1.0], [1.0]]), np.array([1.0, 3.0, 5.0, 11.0])
     >>> answer = regression.glm(x, y, "poisson", intercept=True)
-    >>> regression.predict(answer, x[1:3]).round(6)
-    Array([2., 8.], dtype=float64)
+    >>> np.asarray(regression.predict(answer, x[1:3])).round(6)
+    array([2., 8.])
     """
     with own_work():
         design, targets, dtype = rows_and_targets(x, y)

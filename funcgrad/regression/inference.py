@@ -104,7 +104,7 @@ def summary(
     >>> x, y = np.array([[0.0], [1.0], [2.0], [3.0]]), np.array([1.0, 2.0, 4.0, 5.0])
     >>> found = regression.summary(x, y, intercept=True)
     >>> found.standard_errors.round(6), found.p_values.round(6)
-    (array([0.264575, 0.141421]), array([0.069003, 0.010051]))
+    (array([0.264575, 0.141421]), array([0.076619, 0.010051]))
     """
     if errors not in get_args(Errors):
         raise ValueError(f"errors must be one of {', '.join(get_args(Errors))}, got {errors!r}")
