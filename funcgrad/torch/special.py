@@ -174,10 +174,29 @@ def _log_ndtr(x: Any) -> Any:
 
 
 def _bessel_j(x: Any, order: int) -> Any:
-    """The Bessel functions of the first kind, by the integral of Bessel with the trapezoidal rule, exact for periodic ones."""
-    count = 512
-    angle = (jnp.arange(count, dtype=x.dtype) + 0.5) * np.asarray(np.pi / count, x.dtype)
-    return jnp.mean(jnp.cos(order * angle - x[..., None] * jnp.sin(angle)), -1)
+    """The Bessel functions of the first kind.
+
+    Small numbers take Bessel's integral by the trapezoidal rule, which is exact for periodic functions. Large ones take
+    Hankel's expansion (https://dlmf.nist.gov/10.17.E3).
+    """
+    size = jnp.abs(x)
+    small = size < _FAR
+    angle = (jnp.arange(_POINTS, dtype=x.dtype) + 0.5) * np.asarray(np.pi / _POINTS, x.dtype)
+    near = jnp.where(small, size, 0)
+    integral = jnp.mean(jnp.cos(order * angle - near[..., None] * jnp.sin(angle)), -1)
+    far = jnp.where(small, _FAR, size)
+    term = jnp.ones_like(far)
+    sums = [jnp.zeros_like(far), jnp.zeros_like(far)]
+    for k in range(20):
+        sums[k % 2] += (-1) ** (k // 2) * term
+        term = term * ((4 * order**2 - (2 * k + 1) ** 2) / (8 * (k + 1))) / far
+    turn = far - np.asarray((order / 2 + 0.25) * np.pi, x.dtype)
+    wave = sums[0] * jnp.cos(turn) - sums[1] * jnp.sin(turn)
+    found = jnp.where(small, integral, jnp.sqrt(2 / (np.asarray(np.pi, x.dtype) * far)) * wave)
+    return jnp.where(x < 0, -found, found) if order % 2 else found
+
+
+_FAR, _POINTS = 25, 128
 
 
 def _spherical_j0(x: Any) -> Any:

@@ -83,6 +83,7 @@ IN_PLACE = [
     "rad2deg",
     "reciprocal",
     "relu",
+    "resize_as",
     "round",
     "rsqrt",
     "sigmoid",

@@ -319,7 +319,11 @@ def _norm(input: Array, order: float, dim: Dims, keepdim: bool) -> Any:
         return jnp.sum(size != 0, axis=dim, keepdims=keepdim).astype(size.dtype)
     if order == 1:
         return jnp.sum(size, axis=dim, keepdims=keepdim)
-    total = jnp.sum(size**order, axis=dim, keepdims=keepdim)
+    powers = size**order
+    if order < 1:  # an infinite slope at zero, for which PyTorch takes none
+        zero = size == 0
+        powers = jnp.where(zero, jax.lax.stop_gradient(powers), jnp.where(zero, 1, size) ** order)
+    total = jnp.sum(powers, axis=dim, keepdims=keepdim)
     return jnp.where(total == 0, 0, jnp.where(total == 0, 1, total) ** (1 / order))
 
 
@@ -349,6 +353,9 @@ def norm(
     if dtype is not None:
         input = to(input, dtype=dtype)
     p = plain_number(p, "linalg_vector_norm", "ord", 2)
+    if p == "nuc":
+        dims = tuple(range(input.ndim)) if dim is None else dim
+        return FUNCTIONS["nuclear_norm"](input, dims, keepdim)
     order = 2.0 if p in ("fro", None) else float(p)
     if order == 0 and input.requires_grad and local.recorder.grad_enabled:
         result = _norm(input.detach(), order, dim, keepdim)

@@ -215,11 +215,16 @@ def _put_jvp(dims: tuple[int, ...], primals: Any, tangents: Any) -> Any:
     ].add(along_value)
 
 
+def added(x: Any, at: Any, value: Any) -> Any:
+    """A copy of an array with values added at places; a bool is then whether any of them is."""
+    return x.at[at].max(value) if x.dtype == bool else x.at[at].add(value)
+
+
 @lru_cache(maxsize=1024)
 def _scatter(dims: tuple[int, ...], accumulate: bool) -> Op:
     def function(x: Any, value: Any, *arrays: Any) -> Any:
         if accumulate:
-            return x.at[_at(dims, arrays)].add(value)
+            return added(x, _at(dims, arrays), value)
         shape = _gathered_shape(x.shape, dims, arrays)
         return put(dims, x, jnp.broadcast_to(value, shape), *arrays)
 

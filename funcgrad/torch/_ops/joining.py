@@ -119,25 +119,33 @@ def _at_least(tensor: Tensor, ndim: int) -> Tensor:
     return views.unsqueeze(_at_least(tensor, 2), -1)
 
 
+def _check_some(tensors: Any, name: str) -> list[Tensor]:
+    """As `_check_tensors`, and that there is one."""
+    found = _check_tensors(tensors, name)
+    if not found:
+        raise RuntimeError(f"{name} expects a non-empty TensorList")
+    return found
+
+
 def hstack(tensors: Tensors) -> Tensor:
     """Tensors side by side: along the second dimension, or the only one."""
-    given = [_at_least(each, 1) for each in _check_tensors(tensors, "hstack")]
-    return cat(given, 0 if given and given[0].ndim == 1 else 1)
+    given = [_at_least(each, 1) for each in _check_some(tensors, "hstack")]
+    return cat(given, 0 if given[0].ndim == 1 else 1)
 
 
 def vstack(tensors: Tensors) -> Tensor:
     """Tensors one below another, vectors as rows."""
-    return cat([_at_least(each, 2) for each in _check_tensors(tensors, "vstack")], 0)
+    return cat([_at_least(each, 2) for each in _check_some(tensors, "vstack")], 0)
 
 
 def dstack(tensors: Tensors) -> Tensor:
     """Tensors one behind another, along the third dimension."""
-    return cat([_at_least(each, 3) for each in _check_tensors(tensors, "dstack")], 2)
+    return cat([_at_least(each, 3) for each in _check_some(tensors, "dstack")], 2)
 
 
 def column_stack(tensors: Tensors) -> Tensor:
     """Tensors side by side, vectors as columns."""
-    given = _check_tensors(tensors, "column_stack")
+    given = _check_some(tensors, "column_stack")
     return hstack(
         [views.reshape(each, each.numel(), 1) if each.ndim < 2 else each for each in given]
     )

@@ -284,6 +284,8 @@ def trace(input: Array) -> Any:
 @op("kron", "UnsafeViewBackward0", dtype=PROMOTED, out=CASTS)
 def kron(input: Array, other: Array) -> Any:
     """The Kronecker product: each element of `input` times all of `other`."""
+    if input.dtype == bool:
+        return jnp.kron(input.astype(np.uint8), other.astype(np.uint8)).astype(bool)
     return jnp.kron(input, other)
 
 

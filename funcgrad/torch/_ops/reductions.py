@@ -52,6 +52,7 @@ def reduction(
     saves: str = "",
     refuses: tuple[Refusal, ...] = (),
     out: str = CASTS,
+    of_nothing: bool = True,
 ) -> None:
     """Declare a reduction.
 
@@ -61,12 +62,15 @@ def reduction(
         nodes: the graph node's names: over all dimensions, and over some.
         rule: the dtype rule: `WIDE`, `INEXACT`, `FLOAT`, `SAME` or `BOOL`.
         saves, refuses, out: as in `Row`.
+        of_nothing: whether no elements have a reduction, such as a sum of zero.
     """
 
     def reduce(input: Array, dim: Any, keepdim: bool, stored: np.dtype | None) -> Any:
         if stored is not None:
             input = input.astype(stored)
         axis = None if dim is None or input.ndim == 0 else dim
+        if not of_nothing:
+            _check_some(name, input.shape, axis)
         made = accumulating(partial(function, axis=axis, keepdims=keepdim))(input)
         # JAX widens small integers; PyTorch wraps around in the requested dtype.
         if rule is BOOL:
@@ -82,6 +86,17 @@ def reduction(
     )
     doc = f"Over the dimensions `dim` (all of them if None), as `torch.{name}`."
     publish(named(_function(over_all, over_dims), name, doc))
+
+
+def _check_some(name: str, shape: tuple[int, ...], dims: tuple[int, ...] | None) -> None:
+    if dims is None and 0 in shape:
+        raise RuntimeError(
+            f"{name}(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim with the "
+            "'dim' argument."
+        )
+    for dim in dims or ():
+        if not shape[dim]:
+            raise IndexError(f"{name}(): Expected reduction dim {dim} to have non-zero size.")
 
 
 def _stored(row: Row, input: Tensor, wanted: dtype | None) -> dtype | None:
@@ -184,6 +199,7 @@ reduction(
     saves=_BOTH,
     refuses=(no_kernel("c", "max_values_cpu"),),
     out=_SAME_OUT,
+    of_nothing=False,
 )
 reduction(
     "amin",
@@ -193,6 +209,7 @@ reduction(
     saves=_BOTH,
     refuses=(no_kernel("c", "min_values_cpu"),),
     out=_SAME_OUT,
+    of_nothing=False,
 )
 reduction("logsumexp", jax.scipy.special.logsumexp, ("LogsumexpBackward0",) * 2, FLOAT, saves=_BOTH)
 reduction(

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from funcgrad.torch._memory.geometry import wrap_dim
+from funcgrad.torch._ops.index_put import added
 from funcgrad.torch._ops.index_put import put as put_at
 from funcgrad.torch._ops.out import CASTS, EXACT
 from funcgrad.torch._ops.row import Array, Dim, Index, op
@@ -18,6 +19,7 @@ from funcgrad.torch._ops.selecting import (
     mesh,
     vector,
 )
+from funcgrad.torch._ops.slopes import with_derivative_of
 from funcgrad.torch._tensor.registry import METHODS, publish
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch._types.dtypes import int64
@@ -43,7 +45,7 @@ def reduced(
     if not include_self:
         input = input.at[places].set(jnp.asarray(neutral, input.dtype))
     if reduce in ("sum", "mean"):
-        made = input.at[places].add(source)
+        made = added(input, places, source)
         if reduce == "mean":
             start = jnp.ones(input.shape, np.int64)
             start = start if include_self else start.at[places].set(0)
@@ -69,9 +71,8 @@ def reduced(
     if not include_self:
         own = own & ~jnp.zeros(input.shape, bool).at[places].set(True)
     count = jnp.maximum(own.astype(input.dtype).at[places].add(given.astype(input.dtype)), 1)
-    still = jax.lax.stop_gradient
-    along = (input - still(input)) * own / count
-    return made + along.at[places].add((source - still(source)) * given / count[places])
+    shares = jnp.where(given, source / count[places], 0)
+    return with_derivative_of(made, jnp.where(own, input / count, 0).at[places].add(shares))
 
 
 def _multiplied(input: Any, places: tuple[Any, ...], source: Any) -> Any:
@@ -230,7 +231,7 @@ def _check_put(input: Tensor, index: Tensor, source: Tensor, accumulate: bool) -
 def put(input: Array, index: Index, source: Array, accumulate: bool = False) -> Any:
     """A copy of the tensor with the elements of `source` put, or added, at places of the flattened tensor."""
     flat, index, source = input.reshape(-1), index.reshape(-1), source.reshape(-1)
-    made = flat.at[index].add(source) if accumulate else put_at((0,), flat, source, index)
+    made = added(flat, index, source) if accumulate else put_at((0,), flat, source, index)
     return made.reshape(input.shape)
 
 

@@ -13,7 +13,7 @@ from funcgrad.torch._levels.refusals import DYNAMIC_SHAPE, MASK_SELECTED
 from funcgrad.torch._memory.geometry import permute, wrap_dim
 from funcgrad.torch._memory.storages import view_of
 from funcgrad.torch._ops.conversions import to
-from funcgrad.torch._ops.index_put import first_outside, place_of_mask, put
+from funcgrad.torch._ops.index_put import added, first_outside, place_of_mask, put
 from funcgrad.torch._ops.out import EXACT, store
 from funcgrad.torch._ops.row import PROMOTED, Array, Dim, Factor, Index, Indices, Operand, op
 from funcgrad.torch._ops.undifferentiable import without_derivative
@@ -519,7 +519,7 @@ def scatter_add(input: Array, dim: Dim, index: Index, src: Array) -> Any:
     """A copy of the tensor with the elements of `src` added at the places that `index` names along a dimension."""
     if not input.ndim:
         return input + src.reshape(())
-    return input.at[mesh(index, dim)].add(corner(src, index))
+    return added(input, mesh(index, dim), corner(src, index))
 
 
 # ------------------------------------------------------------------------------------------- places along a dimension
@@ -559,7 +559,7 @@ def index_add(input: Array, dim: Dim, index: Index, source: Array, *, alpha: Fac
     """A copy of the tensor with the elements of `source` added at the places that `index` names along a dimension."""
     if not input.ndim:
         return input + source.reshape(()) * alpha
-    return input.at[(*[slice(None)] * dim, index)].add(source * alpha)
+    return added(input, (*[slice(None)] * dim, index), source * alpha)
 
 
 def _check_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Any:

@@ -400,13 +400,13 @@ def _bins_of(x: Any, low: Any, high: Any, bins: int) -> Any:
     return jnp.where((x >= low) & (x <= high), at, bins)
 
 
-def _range_of(x: Any, low: Any, high: Any) -> tuple[Any, Any]:
-    """The range of a histogram: the data's if `low` equals `high`, and never empty."""
+def _range_of(x: Any, low: Any, high: Any, widened: float) -> tuple[Any, Any]:
+    """The range of a histogram: the data's if `low` equals `high`; an empty one is widened on both sides."""
     if low == high and x.size:
         low, high = x.min(), x.max()
     low, high = jnp.asarray(low, x.dtype), jnp.asarray(high, x.dtype)
     same = low == high
-    return jnp.where(same, low - 1, low), jnp.where(same, high + 1, high)
+    return jnp.where(same, low - widened, low), jnp.where(same, high + widened, high)
 
 
 @op(
@@ -419,7 +419,7 @@ def _range_of(x: Any, low: Any, high: Any) -> tuple[Any, Any]:
 def histc(input: Array, bins: int = 100, min: float = 0, max: float = 0) -> Any:
     """How many elements lie in each of equal bins from `min` to `max`; from the smallest to the largest if these are equal."""
     x = jax.lax.stop_gradient(input.reshape(-1))
-    at = _bins_of(x, *_range_of(x, min, max), bins)
+    at = _bins_of(x, *_range_of(x, min, max, 1), bins)
     return jnp.bincount(at, length=bins + 1)[:bins].astype(input.dtype)
 
 
@@ -453,7 +453,7 @@ def _histogram(edges: Array, input: Array, weight: Array, density: bool) -> Any:
 
 @op("histogram.range", "NotImplemented")
 def _edges(input: Array, bins: int, low: float, high: float) -> Any:
-    first, last = _range_of(input.reshape(-1), low, high)
+    first, last = _range_of(input.reshape(-1), low, high, 0.5)
     return jnp.linspace(first, last, bins + 1, dtype=input.dtype)
 
 

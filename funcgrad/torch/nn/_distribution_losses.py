@@ -12,7 +12,7 @@ import numpy as np
 
 import funcgrad.torch as torch
 from funcgrad.torch._ops.index_put import elements_to_check
-from funcgrad.torch._ops.row import Array
+from funcgrad.torch._ops.row import FLOAT, Array
 from funcgrad.torch._tensor.operands import check_broadcast
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch.nn._losses import declared_loss
@@ -85,14 +85,14 @@ def _poisson_losses(input: Any, target: Any, log_input: bool, eps: float) -> Any
     return input - target * jnp.log(input + eps)
 
 
-@declared_loss("poisson_nll_loss", "SubBackward0", check=check_broadcast)
+@declared_loss("poisson_nll_loss", "SubBackward0", dtype=FLOAT, check=check_broadcast)
 def _poisson(input: Array, target: Array, log_input: bool, eps: float) -> Any:
     return _poisson_losses(input, target, log_input, eps)
 
 
-@declared_loss("poisson_nll_loss.full", "AddBackward0", check=check_broadcast)
+@declared_loss("poisson_nll_loss.full", "AddBackward0", dtype=FLOAT, check=check_broadcast)
 def _full_poisson(input: Array, target: Array, log_input: bool, eps: float) -> Any:
-    return _poisson_losses(input, target, log_input, eps) + _stop(_stirling(target))
+    return _poisson_losses(input, target, log_input, eps) + _stirling(target)
 
 
 def poisson_nll_loss(
@@ -125,12 +125,12 @@ def _gaussian_losses(input: Any, target: Any, var: Any, eps: float) -> Any:
     return 0.5 * (jnp.log(var) + jnp.square(input - target) / var)
 
 
-@declared_loss("gaussian_nll_loss", "MulBackward0")
+@declared_loss("gaussian_nll_loss", "MulBackward0", check=check_broadcast)
 def _gaussian(input: Array, target: Array, var: Array, eps: float) -> Any:
     return _gaussian_losses(input, target, var, float(eps))
 
 
-@declared_loss("gaussian_nll_loss.full", "AddBackward0")
+@declared_loss("gaussian_nll_loss.full", "AddBackward0", check=check_broadcast)
 def _full_gaussian(input: Array, target: Array, var: Array, eps: float) -> Any:
     return _gaussian_losses(input, target, var, eps) + 0.5 * np.log(2 * _PI)
 

@@ -46,7 +46,7 @@ def soft_margin_loss(
 
 
 @declared_loss("hinge_embedding_loss", "AddBackward0", check=check_broadcast)
-def _hinge(input: Array, target: Array, margin: float) -> Any:
+def _hinge(input: Array, target: Index, margin: float) -> Any:
     apart = jnp.where(target != 1, _above(margin - input), 0)
     return apart + jnp.where(target != -1, input, 0)
 
@@ -267,7 +267,7 @@ def multilabel_soft_margin_loss(
 
 
 @declared_loss("cosine_embedding_loss", "AddBackward0")
-def _cosine_embedding(input1: Array, input2: Array, target: Array, margin: float) -> Any:
+def _cosine_embedding(input1: Array, input2: Array, target: Index, margin: float) -> Any:
     tiny = 1e-12
     product = (input1 * input2).sum(-1)
     lengths = ((input1 * input1).sum(-1) + tiny) * ((input2 * input2).sum(-1) + tiny)

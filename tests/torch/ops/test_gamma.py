@@ -56,3 +56,10 @@ def test_zeta_has_no_derivative_by_its_order():
         x = torch.tensor([2.0], requires_grad=True)
         with pytest.raises(NotImplementedError, match="the derivative for 'zeta'"):
             torch.special.zeta(x, torch.tensor([1.5])).backward()
+
+
+@pytest.mark.parametrize("name", ["bessel_j0", "bessel_j1"])
+def test_bessel_functions_of_small_and_of_large_numbers_are_pytorchs(name):
+    x = np.array([0.0, -0.0, 1e-8, -0.5, 3.7, 24.9, 25.1, -30.0, 100.0, 513.0, -1e4, 1e6])
+    mine, expected = (getattr(torch.special, name)(torch.tensor(x)).numpy() for torch in SIDES)
+    np.testing.assert_allclose(mine, expected, rtol=1e-9, atol=1e-12)

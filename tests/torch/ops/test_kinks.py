@@ -43,7 +43,7 @@ OPS = {
     },
     **{
         f"norm {order}": (lambda torch, x, order=order: x.norm(order, 1), [TIES])
-        for order in (1, 2, 3, float("inf"))
+        for order in (0.5, 1, 1.5, 2, 3, -1, -0.5, float("inf"))
     },
     **{
         f"{row.name} at infinity": (

@@ -225,6 +225,30 @@ PROGRAMS = [
     "y = x.select_scatter(n[0], 0, 1)",
     "y = x.diagonal_scatter(n[:, 0, :3], 0, 1, 2)",
     "y = x.diagonal_scatter(n[:, 0, :2], 0, 1, 2)",
+    "b = torch.tensor([True, False])\ny = b.index_add(0, i[:1], b[:1])\nz = b.put(i[:1], b[:1], accumulate=True)",
+    "b = torch.tensor([True, False])\ny = b.scatter_add(0, i, b)\nb.index_put_((i,), b[:1], accumulate=True)",
+    "y = torch.tensor(0.0).scatter_reduce(0, i[1], w[0].detach(), 'amax', include_self=False)",
+    "y = torch.histogram(n[0, 0, 2], 1)",
+    "y = torch.hstack(())",
+    "y = torch.kron(m, m[:1])",
+    "y = torch.norm(n[0, :2, :2] ** 2, 'nuc')\nz = (n[:, :2, :2] ** 2).norm('nuc', (1, 2), True)",
+    "y = x.norm('nuc')",
+    "y = torch.amax(x[:0])",
+    "y = torch.amin(x[:0], (0, 1))",
+    "y = torch.amin(x[:0], 1)",
+    "z = torch.autograd.grad(torch.nn.functional.poisson_nll_loss(w, w + 3, full=True), w)[0].clone()",
+    "y = torch.nn.functional.poisson_nll_loss(i, i, full=True)",
+    "y = torch.nn.functional.hinge_embedding_loss(w, torch.ones(3, requires_grad=True))\nz = y.grad_fn is None",
+    "y = torch.nn.functional.gaussian_nll_loss(w, n[0, 0, :2], w.detach() ** 2)",
+    "y = torch.dstack(())",
+    "y = w.scatter_reduce(0, i[[0, 0, 1]], torch.tensor([0.0, 2.0, 0.0], requires_grad=True), 'prod')\n"
+    "(y * n[0, 0, 1:]).sum().backward()\nz = w.grad",
+    "a = torch.tensor([0.0, 2.0, 3.0, 0.0], requires_grad=True)\n"
+    "y = w.scatter_reduce(0, torch.tensor([0, 0, 1, 1]), a, 'prod', include_self=False)\n"
+    "(y * n[0, 0, 1:]).sum().backward()\nz = a.grad",
+    "a = torch.tensor([2.0, float('inf'), 2.0], requires_grad=True)\n"
+    "y = w.scatter_reduce(0, torch.tensor([2, 1, 2]), a, 'amax')\n"
+    "(y * n[0, 0, 1:]).sum().backward()\nz = a.grad",
     "y = torch.tensor([True]).square()",
     "torch.tensor([True]).square_()",
     "y = torch.nn.functional.hardtanh(w, 0.5, -0.5)",

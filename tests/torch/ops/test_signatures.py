@@ -27,6 +27,7 @@ MISSING = {
 # Names of results in `out=`, and names of other overloads that Python's function of this name does not take.
 OF_OTHERS = {
     "einsum": {"equation", "path"},
+    "geqrf": {"tau"},
     "frexp": {"mantissa", "exponent"},
     "histogram": {"bin_edges", "hist"},
     "isin": {"element", "test_element"},

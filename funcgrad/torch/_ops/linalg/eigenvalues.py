@@ -13,6 +13,7 @@ from funcgrad.torch._ops.linalg.checks import (
 )
 from funcgrad.torch._ops.out import EXACT
 from funcgrad.torch._ops.row import Array, apart
+from funcgrad.torch._ops.slopes import with_derivative_of
 from funcgrad.torch._tensor.tensor import Tensor
 
 
@@ -25,8 +26,7 @@ def _check_eigh(name: str, A: Tensor, UPLO: str) -> Any:
 
 def whole(gradient: Any, A: Any, UPLO: str) -> Any:
     """The whole of Hermitian matrices, given one triangle, with the gradient of another expression in all elements."""
-    still = jax.lax.stop_gradient
-    return hermitian(still(A), UPLO) + gradient - still(gradient)
+    return with_derivative_of(hermitian(A, UPLO), gradient)
 
 
 def _mean_of_triangles(A: Any, UPLO: str) -> Any:

@@ -17,7 +17,7 @@ from funcgrad.torch._ops.linalg.solving import (
 from funcgrad.torch._ops.out import EXACT, store
 from funcgrad.torch._ops.row import wrapped_dims
 from funcgrad.torch._ops.views import views
-from funcgrad.torch._tensor.registry import FUNCTIONS
+from funcgrad.torch._tensor.registry import FUNCTIONS, publish
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch._types.dtypes import as_dtype
 
@@ -131,6 +131,16 @@ def matrix_norm(
     sums = vector_norm_of(A, 1, along, True)
     made = sums.amax(across, True) if ord > 0 else sums.amin(across, True)  # type: ignore[attr-defined]
     return made if keepdim else views.squeeze(made, (first, second))
+
+
+def nuclear_norm(
+    input: Tensor, dim: Any = (-2, -1), keepdim: bool = False, *, out: Tensor | None = None
+) -> Tensor:
+    """The sums of the singular values of matrices, which lie along two dimensions."""
+    return matrix_norm(input, "nuc", dim, keepdim, out=out)
+
+
+publish(nuclear_norm, method=False)
 
 
 def norm(

@@ -285,14 +285,11 @@ def lstsq(A: Tensor, B: Tensor, rcond: float | None = None, *, driver: str | Non
     residual = m > n and driver != "gelsy"
     made = _lstsq(A, B, float(rcond), vector, residual)
     nothing = A.new_empty(0)  # type: ignore[attr-defined]
+    nothing = nothing.real if A.dtype.is_complex else nothing
     ranks = elements(made.rank)
     residuals = made.residuals if ranks is None or bool((ranks == n).all()) else nothing
     rank = made.rank if driver != "gels" else nothing.to(int64)
-    sizes = (
-        made.sizes
-        if driver in ("gelsd", "gelss")
-        else (nothing.real if A.dtype.is_complex else nothing)
-    )
+    sizes = made.sizes if driver in ("gelsd", "gelss") else nothing
     return _LSTSQ(made.solution, residuals, rank, sizes)
 
 

@@ -16,7 +16,7 @@ from funcgrad.torch._ops.views import rows
 from funcgrad.torch._ops.views.complaining import complaining
 from funcgrad.torch._ops.views.dtype import view_dtype
 from funcgrad.torch._tensor.rebasing import CLONE
-from funcgrad.torch._tensor.registry import publish_all
+from funcgrad.torch._tensor.registry import FUNCTIONS, publish_all
 from funcgrad.torch._tensor.tensor import Tensor, tensor_of
 from funcgrad.torch._tensor.view import geometry, made_now, view_tensor
 from funcgrad.torch._types import dtypes
@@ -239,9 +239,7 @@ def _matrix_transpose(name: str, conjugate: bool) -> Callable[[Tensor], Tensor]:
                 f"tensor.{name} is only supported on matrices or batches of matrices. Got {input.ndim}-D tensor."
             )
         if conjugate and input.dtype.is_complex:
-            raise NotImplementedError(
-                f"tensor.{name} of complex numbers: conjugated views are not there"
-            )
+            input = FUNCTIONS["conj"](input)
         if not input.ndim:
             then = (
                 "Consider using x.conj()."
