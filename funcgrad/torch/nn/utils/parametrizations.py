@@ -245,7 +245,7 @@ def orthogonal(
     Raises:
         ValueError: there is no such matrix or map.
     """
-    weight = getattr(module, name, None)
+    weight: Any = getattr(module, name, None)
     if not isinstance(weight, Tensor):
         raise ValueError(f"Module '{module}' has no parameter or buffer with name '{name}'")
     if weight.ndim < 2:
@@ -254,7 +254,7 @@ def orthogonal(
         )
     if orthogonal_map is None:
         square = weight.size(-2) == weight.size(-1)
-        orthogonal_map = "matrix_exp" if square or weight.is_complex() else "householder"
+        orthogonal_map = "matrix_exp" if square or weight.dtype.is_complex else "householder"
     if orthogonal_map not in _MAPS:
         raise ValueError(
             f'orthogonal_map has to be one of "matrix_exp", "cayley", "householder". Got: {orthogonal_map}'

@@ -103,12 +103,13 @@ class ParametrizationList(ModuleList):
             for module in reversed(list(self)):
                 with suppress(NotImplementedError):
                     new = module.right_inverse(new) if hasattr(module, "right_inverse") else new
-        if not isinstance(new, (Tensor, Sequence)):
+        one = isinstance(new, Tensor)
+        if not one and not isinstance(new, Sequence):
             raise ValueError(
                 "'right_inverse' must return a Tensor or a Sequence of tensors (list, tuple...). "
                 f"Got {type(new).__name__}"
             )
-        self.is_tensor = isinstance(new, Tensor)
+        self.is_tensor = one
         self.ntensors = 1 if self.is_tensor else len(new)
         if self.is_tensor:
             if original.dtype != new.dtype:
@@ -386,14 +387,15 @@ def transfer_parametrizations_and_params(
     """
     if not is_parametrized(from_module):
         return to_module
-    given, taker = from_module.parametrizations, to_module
-    names = list(given) if tensor_name is None else [tensor_name]  # type: ignore[call-overload, arg-type]
+    given: Any = from_module.parametrizations
+    taker: Any = to_module
+    names = list(given) if tensor_name is None else [tensor_name]
     for name in names:
         if not hasattr(taker, name):
             setattr(taker, name, Parameter(getattr(from_module, name)))
-        for each in given[name]:  # type: ignore[index]
+        for each in given[name]:
             register_parametrization(taker, name, each)
-        theirs, own = given[name], taker.parametrizations[name]  # type: ignore[index]
+        theirs, own = given[name], taker.parametrizations[name]
         if hasattr(theirs, "original"):
             own.original = theirs.original
         else:
