@@ -90,6 +90,8 @@ def join(options: argparse.Namespace) -> None:
             initialization_timeout=options.timeout,
             heartbeat_timeout_seconds=options.timeout,
             shutdown_timeout_seconds=options.timeout,
+            # JAX's own choice is every address of this machine.
+            coordinator_bind_address=options.coordinator,
         )
     except (ValueError, TypeError) as error:
         raise ValueError(

@@ -3,6 +3,7 @@
 import argparse
 import csv
 import sys
+import unicodedata
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
@@ -13,16 +14,34 @@ else:
 DISAGREEMENT, BAD_INPUT, LOST_PROCESS, INTERRUPTED = 1, 2, 3, 130
 
 
+# Control characters, marks that join or turn text around, halves of characters, separators of lines.
+_OBEYED = ("Cc", "Cf", "Cs", "Zl", "Zp")
+
+
+def printable(text: object) -> str:
+    r"""Return text with each character escaped that a terminal would obey, except for line ends and tabs.
+
+    >>> printable("price\x1b[31m")
+    'price\\x1b[31m'
+    """
+    return "".join(
+        each.encode("unicode_escape").decode()
+        if each not in "\n\t" and unicodedata.category(each) in _OBEYED
+        else each
+        for each in str(text)
+    )
+
+
 def refuse(command: str, error: object, status: int = BAD_INPUT) -> int:
     """Say on stderr, in one line, what went wrong, by default with the input; return the exit status."""
-    message = " ".join(str(error).split())
+    message = " ".join(printable(error).split())
     print(f"funcgrad {command}: error: {message}", file=sys.stderr)
     return status
 
 
 def note(command: str, message: object) -> None:
     """Say something on stderr that is no error."""
-    print(f"funcgrad {command}: {message}", file=sys.stderr)
+    print(f"funcgrad {command}: {printable(message)}", file=sys.stderr)
 
 
 def add_csv_options(parser: argparse.ArgumentParser) -> None:

@@ -5,7 +5,7 @@ import json
 import sys
 from typing import Literal
 
-from funcgrad.cli.common import DISAGREEMENT, Commands, refuse
+from funcgrad.cli.common import DISAGREEMENT, Commands, printable, refuse
 
 
 def add_command(commands: Commands) -> None:
@@ -156,7 +156,7 @@ def _compare(options: argparse.Namespace) -> int:
     finally:
         if sys.stderr.isatty():
             _progress("")
-    print(json.dumps(report.to_dict(), indent=2) if options.json else report)
+    print(json.dumps(report.to_dict(), indent=2) if options.json else printable(report))
     return 0 if report.agree else DISAGREEMENT
 
 

@@ -2,7 +2,7 @@
 
 import argparse
 
-from funcgrad.cli.common import Commands, refuse
+from funcgrad.cli.common import Commands, printable, refuse
 
 
 def add_command(commands: Commands) -> None:
@@ -45,7 +45,7 @@ def _draw(options: argparse.Namespace) -> int:
             drawing = more if drawing is None else drawing.beside(more)
         assert drawing is not None, "argparse asks for one function at least"
         if options.out is None:
-            print(drawing.dot())
+            print(printable(drawing.dot()))
         else:
             drawing.save(options.out)
     except OptionError as error:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from funcgrad.cli import cluster
-from funcgrad.cli.common import DISAGREEMENT, Commands, add_csv_options, note, refuse
+from funcgrad.cli.common import DISAGREEMENT, Commands, add_csv_options, note, printable, refuse
 
 _OPTIMIZERS = ("sgd", "momentum", "adam")
 # A training's defaults. The exact answer uses none of them.
@@ -177,5 +177,5 @@ def _run(options: argparse.Namespace) -> int:
             raise
         return cluster.tell_loss("fit", error)
     if report is not None and not options.quiet:
-        print(report)
+        print(printable(report))
     return 0

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.cli.common import DISAGREEMENT, refuse
+from funcgrad.cli.common import DISAGREEMENT, printable, refuse
 from funcgrad.compare import Drawing, OptionError, parity, trajectory
 from funcgrad.compare.graphs import draw_with
 from funcgrad.compare.pages import page
@@ -47,7 +47,7 @@ def compare_functions(options: argparse.Namespace) -> int:
             Path(options.html).write_text(text, encoding="utf-8")
     except (OptionError, DataError, OSError) as error:
         return refuse("compare", error)
-    print(json.dumps(report.to_dict(), indent=2) if options.json else report)
+    print(json.dumps(report.to_dict(), indent=2) if options.json else printable(report))
     return 0 if report.ok else DISAGREEMENT
 
 

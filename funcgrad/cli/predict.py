@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-from funcgrad.cli.common import Commands, add_csv_options, csv_options, note, refuse
+from funcgrad.cli.common import Commands, add_csv_options, csv_options, note, printable, refuse
 
 
 def add_command(commands: Commands) -> None:
@@ -69,7 +69,8 @@ def _predict(options: argparse.Namespace) -> int:
             refuse_overlap({"--out": options.out}, [options.model, options.data, *stream.files])
         rows = 0
         with _output(options.out) as output:
-            output.write(_quoted(model.target_name) + "\n")
+            header = _quoted(model.target_name)
+            output.write((printable(header) if output.isatty() else header) + "\n")
             for x, _ in stream:
                 predicted = model.predict(x)
                 output.write("\n".join(map(repr, predicted.tolist())) + "\n")

@@ -280,3 +280,19 @@ def test_a_planted_link_beside_the_output_is_not_followed(here):
     assert main(["fit", "good.csv", "--target", "y", "--out", "new", "--quiet"]) == 0
     assert main(["predict", "good.csv", "--model", "model", "--out", "new"]) == 0
     assert not Path("victim").exists()
+
+
+# A colour, the same in one character, a title of the window, text turned around, a line taken back.
+ESCAPES = ["a\x1b[31m", "a\x9b31m", "a\x1b]0;title\x07", "a\u202eb", "a\u2066b", "a\rb", "a\x08b"]
+
+
+@pytest.mark.parametrize("name", ESCAPES, ids=ascii)
+@pytest.mark.parametrize("target", ["y", "z"])
+def test_nothing_that_a_terminal_obeys_is_printed(tmp_path, monkeypatch, capsys, name, target):
+    monkeypatch.chdir(tmp_path)
+    Path("t.csv").write_bytes(f'"{name}",y\n1,2\n2,4\n3,7\n'.encode())
+    status = main(["fit", "t.csv", "--target", target, "--out", "model"])
+    printed = "".join(capsys.readouterr())
+    assert status == (0 if target == "y" else 2)
+    assert name.encode("unicode_escape").decode() in printed
+    assert not set(printed) & set("\x1b\x9b\x07\x08\r\u202e\u2066")

@@ -197,7 +197,34 @@ def test_the_timeout_is_given_to_jax_whatever_it_waits_for(monkeypatch):
     monkeypatch.setattr(jax.config, "update", lambda *_: None)
     cluster.join(SimpleNamespace(coordinator="here:1", processes=2, process_id=0, timeout=7))
     waits = ("initialization_timeout", "heartbeat_timeout_seconds", "shutdown_timeout_seconds")
+    bound = given.pop("coordinator_bind_address")
+    assert bound == "here:1"
     assert given == dict.fromkeys(waits, 7)
+
+
+@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="Linux lists what listens")
+def test_the_coordinator_listens_at_the_address_that_was_given(here):
+    port = free_port()
+    options = ["--coordinator", f"127.0.0.1:{port}", "--processes", "2", "--process-id", "0"]
+    command = [sys.executable, "-m", "funcgrad", "fit", "data.npy", "--target", "x4", "--out", "m"]
+    process = subprocess.Popen([*command, *options], env=ENVIRONMENT, start_new_session=True)
+    try:
+        end = time.monotonic() + HANGING
+        while not (found := listening_at(port)) and time.monotonic() < end:
+            assert process.poll() is None
+            time.sleep(0.1)
+    finally:
+        process.kill()
+        process.wait()
+    assert found in ({"0100007F"}, {"0000000000000000FFFF00000100007F"})
+
+
+def listening_at(port):
+    """The addresses, in hexadecimal, at which a process of this machine listens on a port."""
+    tables = [Path("/proc/net", name).read_text() for name in ("tcp", "tcp6")]
+    lines = [line.split() for table in tables for line in table.splitlines()[1:]]
+    local = [line[1].split(":") for line in lines if line[3] == "0A"]
+    return {address for address, at in local if int(at, 16) == port}
 
 
 def test_a_process_that_is_told_to_stop_does_and_so_do_all(here):

@@ -4,7 +4,7 @@ import warnings
 
 import pytest
 
-from tests.both_sides import assert_same, attempt
+from tests.both_sides import assert_same, attempt, ours, theirs
 
 
 def sources(text):
@@ -95,6 +95,15 @@ x = torch.tensor([[1.0, 2.0, 3.0]], requires_grad=True)
 loss = torch.nn.functional.cross_entropy(x, torch.tensor([-100]))
 loss.backward()
 see(loss, x.grad)
+# --- counts of a histogram have no gradient
+x = torch.tensor([0.5, 1.5, 1.7], requires_grad=True)
+see(torch.histc(x, 2, 0, 2))
+# --- what shares memory with another library has no gradient
+x = torch.ones(2, requires_grad=True)
+see(attempt(torch.from_dlpack, x), torch.from_dlpack(x.detach()))
+# --- the distance of integers is a real number
+i = torch.tensor([0, 2, 1])
+see(torch.nn.functional.pairwise_distance(i, i + 1))
 """)
 
 
@@ -104,6 +113,14 @@ def test_a_question_has_pytorchs_answer(text):
         exec(text, {"torch": torch, "see": see, "attempt": attempt, "inf": float("inf")})
 
     assert_same(program)
+
+
+@pytest.mark.parametrize("name", ["max", "min"])
+def test_a_third_tensor_is_refused(name):
+    for torch in (theirs, ours):
+        x = torch.ones(2)
+        with pytest.raises(TypeError):
+            getattr(torch, name)(x, x, x)
 
 
 @pytest.mark.parametrize("name", ["scatter_reduce", "index_reduce"])
@@ -127,8 +144,7 @@ def test_factors_that_meet_at_one_place_have_gradients(name, include_self, facto
 
 
 def test_second_derivatives_of_factors_that_meet_are_exact():
-    import funcgrad.torch as torch
-
+    torch = ours
     start = torch.tensor([2.0, 0.5], dtype=torch.float64, requires_grad=True)
     source = torch.tensor([0.0, 2.0, 0.0], dtype=torch.float64, requires_grad=True)
 

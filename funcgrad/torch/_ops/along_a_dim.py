@@ -105,6 +105,10 @@ def _extreme(
             named_so = {"dim": dim, "keepdim": keepdim, **in_pytorchs_names(name, renamed)}
             return function(input, **named_so, other=other, out=out)
         if isinstance(dim, Tensor) or other is not None:
+            if keepdim is not False:
+                raise TypeError(
+                    f"{name}() takes two tensors, or a tensor and a dimension with `keepdim`"
+                )
             return FUNCTIONS[elementwise](input, dim if other is None else other, out=out)
         if dim is not None:
             return along(input, dim, keepdim, out=out)

@@ -499,16 +499,23 @@ def from_numpy(ndarray: np.ndarray, /) -> Tensor:
 def from_dlpack(ext_tensor: Any) -> Tensor:
     """A tensor of the elements of any array that speaks DLPack, copied.
 
+    Raises:
+        BufferError: it is a tensor that requires grad.
+
     >>> import numpy as np
     >>> import funcgrad.torch as torch
     >>> torch.from_dlpack(np.array([1.0, 2.0]))
     tensor([1., 2.], dtype=torch.float64)
     """
-    return (
-        ext_tensor.detach()
-        if isinstance(ext_tensor, Tensor)
-        else tensor(np.from_dlpack(ext_tensor))
-    )
+    if not isinstance(ext_tensor, Tensor):
+        return tensor(np.from_dlpack(ext_tensor))
+    _check_exported(ext_tensor)
+    return ext_tensor.detach()
+
+
+def _check_exported(given: Tensor) -> None:
+    if given.requires_grad:
+        raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
 
 
 def _dlpack(self: Tensor, **asked_for: Any) -> Any:
@@ -517,8 +524,7 @@ def _dlpack(self: Tensor, **asked_for: Any) -> Any:
     Raises:
         BufferError: the tensor requires grad.
     """
-    if self.requires_grad:
-        raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
+    _check_exported(self)
     return self._jax_array().__dlpack__(**asked_for)
 
 

@@ -427,7 +427,7 @@ def _check_histc(input: Tensor, bins: int, low: float, high: float) -> Any:
     if bins <= 0:
         raise RuntimeError("bins must be > 0")
     _check_range("histc", low, high)
-    return [input, bins, low, high]
+    return [input.detach(), bins, low, high]  # as in PyTorch, counts have no gradient
 
 
 def _check_range(name: str, low: float, high: float) -> None:
