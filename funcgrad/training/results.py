@@ -11,6 +11,7 @@ from funcgrad.display import Line, chart, figure
 
 _NUMBERS = ("loss", "gradient_norm", "steps", "converged", "diverged")
 _POINTS = 1000  # of a loss curve, at most about twice as many
+_CURVES = 10
 
 
 class DivergenceWarning(RuntimeWarning):
@@ -55,14 +56,14 @@ class FitResult(NamedTuple):
         return f"FitResult({', '.join(f'{name}={value}' for name, value in told.items())}, params={params})"
 
     def _repr_html_(self) -> str:
-        curve = np.asarray(self.losses, np.float64).ravel()
-        shown = curve[:: max(1, len(curve) // _POINTS)]
-        finite = shown[np.isfinite(shown)]
-        log = len(finite) > 0 and finite.min() > 0 and finite.max() > 10 * finite.min()
-        return figure(
-            chart([Line("loss", shown.tolist())], log=bool(log), across="step", last=len(curve)),
-            repr(self),
-        )
+        curves = np.asarray(self.losses, np.float64)
+        curves = curves.reshape(-1, curves.shape[-1])[:_CURVES]  # several, of fits under `jax.vmap`
+        every = max(1, curves.shape[-1] // _POINTS)
+        shown = [Line("loss", curve[::every].tolist()) for curve in curves]
+        finite = curves[np.isfinite(curves)]
+        log = finite.size > 0 and finite.min() > 0 and finite.max() > 10 * finite.min()
+        drawn = chart(shown, log=bool(log), across="step", last=curves.shape[-1])
+        return figure(drawn, repr(self))
 
 
 class _Shape(str):

@@ -63,6 +63,14 @@ def test_a_long_fit_shows_a_thinned_curve_and_its_last_step():
     assert len(page) < 40_000
 
 
+def test_several_fits_show_a_curve_each():
+    several = jnp.ones(3)
+    losses = jnp.linspace(3.0, 1.0, 12).reshape(3, 4)
+    page = FitResult(several, several, losses, several, several, several, several, ())._repr_html_()
+    assert page.count("<polyline") == 3
+    assert "loss=float32[3]" in page
+
+
 def test_a_dataset_shows_its_names_and_its_first_rows():
     data = datasets.load_diabetes()
     assert repr(data).startswith(f"Dataset(442 rows; {data.target_name} from 10 features: age, ")
