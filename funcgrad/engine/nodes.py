@@ -195,6 +195,10 @@ class Leaf(GraphNode):
 class HookTable(dict[Any, Callable[..., Any]]):
     """Hooks by key, in the order they are called; unlike a plain dict it can be referred to weakly."""
 
+    def __repr__(self) -> str:
+        """As PyTorch prints its tables, which users look at."""
+        return f"OrderedDict({list(self.items())})" if self else "OrderedDict()"
+
 
 class Hooks:
     """The hooks of a node, called when a walk comes to it; they change the lists they are given.

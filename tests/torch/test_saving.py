@@ -255,3 +255,20 @@ def test_memory_maps_of_pytorch_read_our_files(tmp_path):
 def test_defaultdicts_round_trip():
     made = defaultdict(list, a=[ours.ones(1)])
     assert ours.load(written(ours, made))["a"][0].item() == 1.0
+
+
+@pairs()
+@pytest.mark.parametrize("weights_only", [True, False])
+def test_a_parameter_comes_back_as_a_parameter(writer, reader, weights_only):
+    held = {
+        "w": writer.nn.Parameter(writer.ones(2)),
+        "fixed": writer.nn.Parameter(writer.ones(1), False),
+    }
+    found = reader.load(written(writer, held), weights_only=weights_only)
+    assert [type(each) for each in found.values()] == [reader.nn.Parameter] * 2
+    assert [each.requires_grad for each in found.values()] == [True, False]
+
+
+def test_a_saved_module_keeps_its_parameters():
+    found = ours.load(written(ours, ours.nn.Linear(2, 2)), weights_only=False)
+    assert [type(each) for each in found.parameters()] == [ours.nn.Parameter] * 2

@@ -40,6 +40,9 @@ class _Context:
     def __setattr__(self, name: str, value: Any) -> None:
         setattr(self.context, name, value)
 
+    def __delattr__(self, name: str) -> None:
+        delattr(self.context, name)
+
 
 def apply_transformed(
     cls: Any, args: tuple[Any, ...], sets_up: bool, run: Callable[..., Any]

@@ -78,3 +78,24 @@ def geometry_in(wanted: memory_format | None, size: Sizes) -> Geometry | None:
         strides[dim] = step
         step *= max(size[dim], 1)
     return Geometry(size, tuple(strides))
+
+
+def suggested_format(of: Geometry) -> memory_format:
+    """The format that a tensor's elements lie in; contiguous if its strides fit several formats, or none.
+
+    >>> suggested_format(Geometry((2, 3, 4, 5), (60, 1, 15, 3)))
+    torch.channels_last
+
+    Source: `is_channels_last_strides_2d_s4` in PyTorch's `c10/core/MemoryFormat.h`.
+    """
+    rank = len(of.size)
+    found = next((each for each, n in RANKS.items() if n == rank), None)
+    if found is None or of.stride[1] == 0:
+        return contiguous_format
+    least = 0
+    for dim in (1, *range(rank - 1, 1, -1), 0):
+        size, stride = of.size[dim], of.stride[dim]
+        if size == 0 or stride < least or (dim == 0 and least == of.stride[1]):
+            return contiguous_format
+        least = stride * size
+    return found

@@ -17,6 +17,7 @@ from funcgrad.torch._memory.formats import (
     memory_format,
     preserve_format,
     strided,
+    suggested_format,
 )
 from funcgrad.torch._memory.storages import geometry_of
 from funcgrad.torch._tensor.in_place import in_place, writable
@@ -224,8 +225,8 @@ def converted(
     if wanted is not self.dtype:
         made = tensor_of(*record(_cast(wanted.numpy_dtype, None), (self,)))
         return in_format(made, memory_format, self)
-    kept = memory_format in (None, preserve_format, contiguous_format)
-    if copy or not (kept or is_contiguous(self, memory_format)):  # type: ignore[arg-type]
+    kept = memory_format in (None, preserve_format)
+    if copy or not (kept or suggested_format(geometry(self)) is memory_format):
         return clone(self, memory_format=memory_format)
     return self
 

@@ -1,5 +1,6 @@
 """Products of matrices beyond `@`: stacks of them, sums with them, contractions, and the distances that come of them."""
 
+import warnings
 from collections.abc import Sequence
 from functools import partial
 from operator import index
@@ -545,11 +546,18 @@ def linalg_cross(input: Array, other: Array, *, dim: int = -1) -> Any:
     return jnp.cross(input, other, axis=dim)
 
 
+_NO_DIM = (
+    "Using torch.cross without specifying the dim arg is deprecated.\nPlease either pass the dim explicitly or simply use "
+    "torch.linalg.cross.\nThe default value of dim will change to agree with that of linalg.cross in a future release."
+)
+
+
 def cross(
     input: Tensor, other: Tensor, dim: int | None = None, *, out: Tensor | None = None
 ) -> Tensor:
     """The cross products of vectors of length 3 along a dimension: the first of this length, if `dim` is None."""
     if dim is None:
+        warnings.warn(_NO_DIM, UserWarning, stacklevel=2)
         shape = np.broadcast_shapes(tuple(input.shape), tuple(other.shape))
         dim = next((k for k, n in enumerate(shape) if n == 3), None)
         if dim is None:

@@ -51,6 +51,7 @@ class Parameter(Tensor, metaclass=_Marked):
     """
 
     _mark = "_is_param"
+    _is_param = True  # `save` lies below this room and knows a parameter by the mark
 
     def __new__(cls, data: Any = None, requires_grad: bool = True) -> Any:
         """Make a leaf of the same elements."""

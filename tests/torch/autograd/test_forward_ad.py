@@ -190,6 +190,26 @@ def test_a_level_as_a_decorator_and_by_hand():
     check(call)
 
 
+def test_a_functions_jvp_may_drop_what_forward_kept():
+    def call(t, fw):
+        class Exp(t.autograd.Function):
+            @staticmethod
+            def forward(ctx, x):
+                ctx.result = x.exp()
+                return ctx.result
+
+            @staticmethod
+            def jvp(ctx, tangent):
+                carried = tangent * ctx.result
+                del ctx.result
+                return carried
+
+        with fw.dual_level():
+            return unpacked(t, Exp.apply(fw.make_dual(x(t), v(t))))
+
+    check(call)
+
+
 def inside(call):
     def run(t, fw):
         with fw.dual_level():

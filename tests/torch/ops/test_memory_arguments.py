@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.both_sides import assert_same
+from tests.both_sides import assert_same, ours, theirs
 
 
 @pytest.mark.parametrize(
@@ -37,3 +37,21 @@ from tests.both_sides import assert_same
 )
 def test_arguments_mean_what_they_mean_in_pytorch(program):
     assert_same(program)
+
+
+def test_to_a_memory_format_lays_out_as_pytorch_does():
+    def program(torch):
+        formats = torch.channels_last, torch.contiguous_format, torch.preserve_format
+        x = torch.arange(120.0).reshape(2, 3, 4, 5)
+        last = x.to(memory_format=torch.channels_last)
+        one = torch.ones(4, 1, 4, 4)
+        tensors = [x, last, x.permute(3, 2, 1, 0), last[:, :, 1:3], x[:, :, 1:3], one]
+        tensors += [one.to(memory_format=torch.channels_last), torch.ones(4, 3, 1, 1)]
+        tensors += [x[:1, :1, :1, :1], torch.ones(1, 3, 1, 1).expand(2, 3, 4, 4)]
+        made = [[t.to(memory_format=wanted) for wanted in formats] for t in tensors]
+        made.append([torch.ones(2, 3).t().to(memory_format=torch.contiguous_format)])
+        return [[(t.stride(), t.tolist()) for t in row] for row in made], [
+            [t is old for t in row] for row, old in zip(made, tensors, strict=False)
+        ]
+
+    assert program(ours) == program(theirs)

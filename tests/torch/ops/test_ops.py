@@ -235,3 +235,10 @@ def test_a_gradient_of_another_dtype_is_refused():
         ):
             w.grad = torch.ones(2, dtype=torch.float64)
         assert w.grad is None
+
+
+def test_cross_without_a_dimension_warns_as_pytorch_does():
+    a, b = ours.tensor([[1.0, 0, 0], [0, 1, 0], [0, 0, 1]]), ours.ones(3, 3)
+    with pytest.warns(UserWarning, match="Using torch.cross without specifying the dim arg"):
+        found = ours.cross(a, b)
+    assert found.tolist() == ours.cross(a, b, dim=0).tolist()
