@@ -181,6 +181,17 @@ def test_anything_else_is_refused_by_name(thing):
             torch.load(written(torch, {"thing": thing}))
 
 
+def test_a_refused_module_is_named_in_full():
+    refused = []
+    for torch in SIDES:
+        with pytest.raises(pickle.UnpicklingError) as caught:
+            torch.load(written(torch, torch.nn.Sequential()))
+        # PyTorch prints a part of it bold.
+        refused.append(str(caught.value).replace("\x1b[1m", "").replace("\x1b[0m", ""))
+    assert "add_safe_globals([torch.nn.modules.container.Sequential])" in refused[0]
+    assert refused[0] == refused[1]
+
+
 def test_a_class_can_be_let_in():
     for torch in SIDES:
         file = written(torch, Plain())

@@ -33,6 +33,8 @@ for _alias, _name in ALIASES.items():
     publish(METHODS[_name], _alias, function=False)
     publish(METHODS[f"{_name}_"], f"{_alias}_", function=False)
 publish(vstack, "row_stack", method=False)
+for _alias in ("spmm", "dsmm"):  # of dense matrices: there are no sparse ones here
+    publish(FUNCTIONS["mm"], _alias, method=False)
 
 # The functions of `torch` that work in place; each is the method of its name.
 IN_PLACE = [

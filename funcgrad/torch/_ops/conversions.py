@@ -370,10 +370,12 @@ def cuda(
     """The tensor on a GPU: the first, or the one that `device` names.
 
     Raises:
-        RuntimeError: JAX finds none.
+        RuntimeError: JAX finds none, or `device` names no GPU.
     """
     check_format("cuda", memory_format)
-    where = f"cuda:{device}" if isinstance(device, int) else device or "cuda"
+    where = device_of(f"cuda:{device}" if isinstance(device, int) else device or "cuda")
+    if where.type != "cuda":
+        raise RuntimeError("Invalid device, must be cuda device")
     return converted(self, self.dtype, where, memory_format=memory_format)
 
 

@@ -229,7 +229,7 @@ class _Unpickler(_PythonUnpickler):
             "likely succeed, but it can result in arbitrary code execution. Do it only if you got the file from a trusted "
             "source.\n\t(2) Alternatively, to load with `weights_only=True` please check the recommended steps in the following "
             f"error message.\n\tWeightsUnpickler error: Unsupported global: GLOBAL {full} was not an allowed global by default. "
-            f"Please use `torch.serialization.add_safe_globals([{name}])` or the `torch.serialization.safe_globals([{name}])` "
+            f"Please use `torch.serialization.add_safe_globals([{full}])` or the `torch.serialization.safe_globals([{full}])` "
             "context manager to allowlist this global if you trust this class/function.\n\nCheck the documentation of "
             "torch.load to learn more about types accepted by default with weights_only "
             "https://pytorch.org/docs/stable/generated/torch.load.html."

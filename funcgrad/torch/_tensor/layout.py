@@ -10,6 +10,7 @@ from funcgrad.torch._memory.storages import data_pointer
 from funcgrad.torch._tensor.registry import publish_all
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch._tensor.view import geometry
+from funcgrad.torch._types import dtypes
 from funcgrad.torch._types.size import Size
 
 
@@ -36,21 +37,51 @@ def data_ptr(self: Tensor) -> int:
 
 
 class UntypedStorage:
-    """The memory of a tensor; it has an identity and a size, and no elements to read."""
+    """The memory of a tensor as a read-only sequence of bytes."""
 
     def __init__(self, of: Tensor) -> None:
+        self._of: Any = (
+            of.data
+        )  # has its own version counter: a write through a storage is not counted
         self._memory = of._storage.memory
-        self._itemsize = of.dtype.itemsize
+        self.device = of.device
 
     def data_ptr(self) -> int:
         """A number for the memory; storages of one memory have the same number."""
-        return data_pointer(self._memory, self._itemsize)
+        return data_pointer(self._memory, self._of.dtype.itemsize)
 
     def nbytes(self) -> int:
         """The number of bytes."""
-        return Size(self._memory.aval.shape).numel() * self._itemsize
+        return Size(self._memory.aval.shape).numel() * self._of.dtype.itemsize
 
-    size = nbytes
+    size = __len__ = nbytes
+
+    def elements(self) -> Any:
+        """All elements in the order of the memory, as a tensor that shares it."""
+        return self._of.as_strided((self.nbytes() // self._of.dtype.itemsize,), (1,), 0)
+
+    def tolist(self) -> list[int]:
+        """The bytes, as numbers."""
+        return self.elements().view(dtypes.uint8).tolist()
+
+    def __getitem__(self, place: int) -> int:
+        """The byte at a place.
+
+        Raises:
+            TypeError: `place` is a slice; `storage.tolist()[1:3]` has its bytes.
+        """
+        if isinstance(place, slice):
+            raise TypeError("a storage has no slices here: take them of storage.tolist()")
+        return self.tolist()[place]
+
+    def __repr__(self) -> str:
+        return _listed(self, f"device={self.device}")
+
+
+def _listed(storage: Any, facts: str) -> str:
+    """A storage as PyTorch prints it: its elements one below the other, then what it is."""
+    elements = "\n ".join(str(each) for each in storage.tolist())
+    return f" {elements}\n[torch.storage.{type(storage).__name__}({facts}) of size {len(storage)}]"
 
 
 _REMOVED = (
@@ -61,13 +92,12 @@ _REMOVED = (
 
 
 class TypedStorage:
-    """The memory of a tensor as a read-only sequence of numbers."""
+    """The memory of a tensor as a sequence of numbers. A write is seen in every tensor of this memory."""
 
     _warned = False
 
     def __init__(self, of: Tensor) -> None:
         self._untyped = UntypedStorage(of)
-        self._elements: Any = of.detach()
         self.dtype, self.device = of.dtype, of.device
         self.data_ptr, self.nbytes = self._untyped.data_ptr, self._untyped.nbytes
 
@@ -85,7 +115,12 @@ class TypedStorage:
 
     def tolist(self) -> list[Any]:
         """The elements in the order of the memory."""
-        return self._elements.as_strided((self.size(),), (1,), 0).tolist()
+        return self._untyped.elements().tolist()
+
+    def fill_(self, value: Any) -> "TypedStorage":
+        """Write one number to every place."""
+        self._untyped.elements().fill_(value)
+        return self
 
     __len__ = size
 
@@ -93,11 +128,34 @@ class TypedStorage:
         """The element at a place.
 
         Raises:
-            RuntimeError: `place` is a slice.
+            IndexError: it lies outside the memory.
+            RuntimeError: `place` is not a number.
         """
         if isinstance(place, slice):
             raise RuntimeError("slices are only supported in UntypedStorage.__getitem__")
+        self._check(place)
+        if not -len(self) <= place < len(self):
+            raise IndexError(f"index {place} out of range for storage of size {len(self)}")
         return self.tolist()[place]
+
+    def __setitem__(self, place: int | slice, value: Any) -> None:
+        """Write a number to a place, or to each place of a slice.
+
+        Raises:
+            IndexError: it lies outside the memory.
+            RuntimeError: `place` is neither a number nor a slice.
+        """
+        self._check(place)
+        self._untyped.elements()[place] = value
+
+    def _check(self, place: Any) -> None:
+        if not isinstance(place, (int, slice)):
+            raise RuntimeError(
+                f"can't index a <class 'torch.storage.TypedStorage'> with {type(place)}"
+            )
+
+    def __repr__(self) -> str:
+        return _listed(self, f"dtype={self.dtype}, device={self.device}")
 
 
 def _untyped_storage(self: Tensor) -> UntypedStorage:
