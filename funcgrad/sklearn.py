@@ -23,6 +23,7 @@ from funcgrad.training.loop import Optimizer
 try:
     from sklearn.base import BaseEstimator, ClassifierMixin, MultiOutputMixin, RegressorMixin
     from sklearn.exceptions import ConvergenceWarning
+    from sklearn.metrics import d2_tweedie_score
     from sklearn.utils.multiclass import check_classification_targets
     from sklearn.utils.validation import (
         _check_sample_weight,
@@ -292,6 +293,8 @@ class _Generalised(_Regressor):
     """A generalised linear model with the logarithm as link, and a penalty as scikit-learn has it."""
 
     _family: str
+    # Of the variance with the mean, by which scikit-learn names deviances.
+    _power: int
 
     def __init__(self, *, alpha: float = 1.0, fit_intercept: bool = True) -> None:
         self.alpha = alpha
@@ -306,6 +309,13 @@ class _Generalised(_Regressor):
         total = len(y) if weights is None else weights.sum()
         return _fitted_glm(self, x, y, weights, self._family, self.alpha * total)
 
+    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """The share of the deviance that the model explains, D²."""
+        predictions = self.predict(X)
+        return float(
+            d2_tweedie_score(y, predictions, sample_weight=sample_weight, power=self._power)
+        )
+
 
 class PoissonRegressor(_Generalised):
     """Poisson regression: counts whose mean is the exponential of the linear prediction.
@@ -316,6 +326,7 @@ class PoissonRegressor(_Generalised):
     """
 
     _family = "poisson"
+    _power = 1
 
 
 class GammaRegressor(_Generalised):
@@ -327,6 +338,7 @@ class GammaRegressor(_Generalised):
     """
 
     _family = "gamma"
+    _power = 2
 
 
 class LogisticRegression(ClassifierMixin, BaseEstimator):

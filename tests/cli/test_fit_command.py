@@ -272,15 +272,15 @@ def test_bad_input_to_predict_is_explained_too(tmp_path, monkeypatch, capsys, ar
 
 
 def test_a_file_that_shrinks_while_it_is_read_is_status_2(here, monkeypatch, capsys):
-    from funcgrad.datasets import arrow_parts
+    from funcgrad.datasets import csv_parts
 
-    read_lines = arrow_parts.CsvPart._lines
+    read_content = csv_parts.CsvPart._content
 
     def shrink_then_read(self, span):
         os.truncate("study.csv", 5000)
-        return read_lines(self, span)
+        return read_content(self, span)
 
-    monkeypatch.setattr(arrow_parts.CsvPart, "_lines", shrink_then_read)
+    monkeypatch.setattr(csv_parts.CsvPart, "_content", shrink_then_read)
     assert fit("study.csv") == 2
     assert "study.csv shrank while it was read: from " in capsys.readouterr().err
 

@@ -40,6 +40,7 @@ IN_DTYPE_OF_ARRAYS = {
     "largest_eigenvalue": lambda p, x, y: regression.largest_eigenvalue(p, x),
     "largest_stable_learning_rate": lambda p, x, y: regression.largest_stable_learning_rate(p, x),
     "least_squares": lambda p, x, y: regression.least_squares(x, y, intercept=True)[:2],
+    "glm": lambda p, x, y: regression.glm(x, y, intercept=True).params,
     "fit": lambda p, x, y: trained(regression.loss, p, x, y, steps=3),
     "fit, another loss": lambda p, x, y: trained(own_loss, p, x, y, steps=3),
     "fit, mini-batches": lambda p, x, y: trained(
@@ -60,11 +61,14 @@ ALWAYS_FLOAT64 = {
     "ridge": lambda p, x, y: regression.ridge(regression.moments(x, y), 0.5),
     "ridge of rows": lambda p, x, y: regression.ridge((x, y), 0.5, intercept=True),
     "lasso": lambda p, x, y: regression.lasso(regression.moments(x, y), 0.5),
+    "elastic_net": lambda p, x, y: regression.elastic_net(regression.moments(x, y), 0.5),
+    "summary": lambda p, x, y: regression.summary(x, y, intercept=True).standard_errors,
     "powers": lambda p, x, y: regression.powers(x[:, 0], 2),
     "TwoFloats": lambda p, x, y: regression.least_squares(regression.powers(x[:, 0], 2), y).params,
 }
 FUNCTIONS = IN_DTYPE_OF_ARRAYS | ALWAYS_FLOAT64
 NOT_OF_ARRAYS = {"LeastSquares", "LostDigitsWarning", "Params", "rounding"}
+NOT_OF_ARRAYS |= {"Generalised", "Intervals", "Summary"}
 
 X = np.array([[3.0, -1.0], [1.0, 2.0], [2.0, 5.0], [-2.0, 1.0], [4.0, 4.0], [0.0, -3.0]])
 Y = np.array([2.0, 1.0, -3.0, 4.0, 1.0, 6.0])

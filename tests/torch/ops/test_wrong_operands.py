@@ -1,8 +1,5 @@
 """Operands that do not fit, and everyday prints: the same errors, warnings and texts as PyTorch."""
 
-import warnings
-
-import numpy as np
 import pytest
 
 from tests.both_sides import assert_same, ours, outcome, theirs
@@ -101,10 +98,3 @@ def test_named_results_print_as_in_pytorch(call):
         return repr(found), type(found).__module__.removeprefix("funcgrad."), type(found).__name__
 
     assert texts(ours) == texts(theirs)
-
-
-def test_arrays_with_negative_strides_are_taken():
-    """PyTorch refuses them, since its tensors share an array's memory."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert ours.from_numpy(np.arange(3)[::-1]).tolist() == [2, 1, 0]
