@@ -23,7 +23,6 @@ from funcgrad.training.loop import Optimizer
 try:
     from sklearn.base import BaseEstimator, ClassifierMixin, MultiOutputMixin, RegressorMixin
     from sklearn.exceptions import ConvergenceWarning
-    from sklearn.metrics import d2_tweedie_score
     from sklearn.utils.multiclass import check_classification_targets
     from sklearn.utils.validation import (
         _check_sample_weight,
@@ -311,6 +310,8 @@ class _Generalised(_Regressor):
 
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """The share of the deviance that the model explains, D²."""
+        from sklearn.metrics import d2_tweedie_score  # loaded as late as scikit-learn does
+
         predictions = self.predict(X)
         return float(
             d2_tweedie_score(y, predictions, sample_weight=sample_weight, power=self._power)
