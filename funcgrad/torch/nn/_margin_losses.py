@@ -60,7 +60,8 @@ def hinge_embedding_loss(
     reduction: str = "mean",
 ) -> Tensor:
     """The input where the target is 1, and `max(0, margin - input)` where it is -1; other arguments as for `mse_loss`."""
-    return _hinge(reduction_of(size_average, reduce, reduction), input, target, margin)
+    # As in PyTorch, a target has no gradient.
+    return _hinge(reduction_of(size_average, reduce, reduction), input, target.detach(), margin)
 
 
 @declared_loss("margin_ranking_loss", "ClampMinBackward0", dtype=FLOAT)
@@ -310,7 +311,8 @@ def cosine_embedding_loss(
     if target.ndim:
         rows = torch.empty(np.broadcast_shapes(input1.shape, input2.shape)[0])
         check_broadcast(target._storage.aval, rows._storage.aval)
-    return _cosine_embedding(reduction, input1, input2, target, margin)
+    # As in PyTorch, a target has no gradient.
+    return _cosine_embedding(reduction, input1, input2, target.detach(), margin)
 
 
 def _check_triplet(anchor: Tensor, positive: Tensor, negative: Tensor, margin: float) -> None:
