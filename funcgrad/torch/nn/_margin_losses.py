@@ -267,7 +267,7 @@ def multilabel_soft_margin_loss(
 # ------------------------------------------------------------------------------------------- between distances
 
 
-@declared_loss("cosine_embedding_loss", "AddBackward0")
+@declared_loss("cosine_embedding_loss", "AddBackward0", dtype=FLOAT)
 def _cosine_embedding(input1: Array, input2: Array, target: Index, margin: float) -> Any:
     tiny = 1e-12
     product = (input1 * input2).sum(-1)
