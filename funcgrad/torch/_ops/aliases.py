@@ -342,7 +342,7 @@ publish(conj)
 
 def narrow_copy(input: Tensor, dim: int, start: Any, length: int) -> Any:
     """As `narrow`, with memory of its own."""
-    if not -input.ndim <= dim < input.ndim:
+    if dim >= input.ndim:
         raise RuntimeError(f"Expected dim < {input.ndim} to be true, but got dim {dim}.")
     return FUNCTIONS["narrow"](input, dim, start, length).clone()
 

@@ -60,7 +60,8 @@ def reduced(
     if reduce == "prod":
         if jnp.issubdtype(input.dtype, jnp.inexact):
             return _multiplied(input, places, source)
-        return input.at[places].multiply(source)
+        at = input.at[places]
+        return at.min(source) if input.dtype == bool else at.multiply(source)
     made = jax.lax.stop_gradient(
         input.at[places].max(source) if reduce == "amax" else input.at[places].min(source)
     )

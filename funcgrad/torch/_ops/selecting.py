@@ -432,9 +432,12 @@ def _scatter(input: Array, dim: Dim, index: Index, src: Operand) -> Any:
 def _scatter_reduced(input: Array, dim: Dim, index: Index, src: Operand, reduce: str) -> Any:
     src = jnp.broadcast_to(src, index.shape) if not src.ndim else corner(src, index)
     places = input.reshape(1) if not input.ndim else input
-    at = places.at[mesh(index.reshape(src.shape), dim) if input.ndim else index.reshape(1)]
+    at = mesh(index.reshape(src.shape), dim) if input.ndim else index.reshape(1)
     values = src.astype(input.dtype)
-    made = at.add(values) if reduce == "add" else at.multiply(values)
+    if reduce == "add":
+        made = added(places, at, values)
+    else:
+        made = places.at[at].min(values) if values.dtype == bool else places.at[at].multiply(values)
     return made.reshape(input.shape)
 
 

@@ -60,7 +60,8 @@ def hinge_embedding_loss(
     reduction: str = "mean",
 ) -> Tensor:
     """The input where the target is 1, and `max(0, margin - input)` where it is -1; other arguments as for `mse_loss`."""
-    return _hinge(reduction_of(size_average, reduce, reduction), input, target, margin)
+    # As in PyTorch, a target has no gradient.
+    return _hinge(reduction_of(size_average, reduce, reduction), input, target.detach(), margin)
 
 
 @declared_loss("margin_ranking_loss", "ClampMinBackward0", dtype=FLOAT)
@@ -266,7 +267,7 @@ def multilabel_soft_margin_loss(
 # ------------------------------------------------------------------------------------------- between distances
 
 
-@declared_loss("cosine_embedding_loss", "AddBackward0")
+@declared_loss("cosine_embedding_loss", "AddBackward0", dtype=FLOAT)
 def _cosine_embedding(input1: Array, input2: Array, target: Index, margin: float) -> Any:
     tiny = 1e-12
     product = (input1 * input2).sum(-1)
@@ -310,7 +311,8 @@ def cosine_embedding_loss(
     if target.ndim:
         rows = torch.empty(np.broadcast_shapes(input1.shape, input2.shape)[0])
         check_broadcast(target._storage.aval, rows._storage.aval)
-    return _cosine_embedding(reduction, input1, input2, target, margin)
+    # As in PyTorch, a target has no gradient.
+    return _cosine_embedding(reduction, input1, input2, target.detach(), margin)
 
 
 def _check_triplet(anchor: Tensor, positive: Tensor, negative: Tensor, margin: float) -> None:

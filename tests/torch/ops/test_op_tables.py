@@ -231,6 +231,8 @@ PROGRAMS = [
     "y = torch.histogram(n[0, 0, 2], 1)",
     "y = torch.hstack(())",
     "y = torch.kron(m, m[:1])",
+    "y = torch.tensor([True, True]).scatter(0, i, m[0, :2], reduce='multiply')",
+    "y = torch.tensor([False, True]).scatter(0, i, m[0, :2], reduce='add')",
     "y = torch.norm(n[0, :2, :2] ** 2, 'nuc')\nz = (n[:, :2, :2] ** 2).norm('nuc', (1, 2), True)",
     "y = x.norm('nuc')",
     "y = torch.amax(x[:0])",
