@@ -34,7 +34,12 @@ def __dir__() -> list[str]:
 
 
 class _Pad(Module):
-    """A padding; its subclasses say of which mode, and of how many dimensions."""
+    """A padding; its subclasses say of which mode, and of how many dimensions.
+
+    Args:
+        padding: a number of elements for all ends; or two numbers for each padded dimension, before and after, from the last
+            dimension on. A negative number takes elements away.
+    """
 
     __constants__: ClassVar[tuple[str, ...]] = ("padding",)
     _dims: ClassVar[int]
@@ -54,7 +59,12 @@ class _Pad(Module):
 
 
 class _ConstantPadNd(_Pad):
-    """A padding by a constant."""
+    """A padding by a constant.
+
+    Args:
+        padding: as for `_Pad`.
+        value: the constant.
+    """
 
     __constants__: ClassVar[tuple[str, ...]] = ("padding", "value")
 
@@ -101,157 +111,79 @@ class _ReplicationPadNd(_Pad):
 
 
 class CircularPad1d(_CircularPadNd):
-    """Pad one dimension by the elements of the other end.
-
-    Args:
-        padding: a number of elements for all ends, or 2 numbers: before and after, from the last dimension on.
-
-    Behaviour: https://pytorch.org/docs/stable/generated/torch.nn.CircularPad1d.html
-    """
+    """Pad one dimension by the elements of the other end; see `_CircularPadNd`."""
 
     _dims = 1
 
 
 class CircularPad2d(_CircularPadNd):
-    """Pad two dimensions by the elements of the other end.
-
-    Args:
-        padding: a number of elements for all ends, or 4 numbers: before and after, from the last dimension on.
-
-    Behaviour: https://pytorch.org/docs/stable/generated/torch.nn.CircularPad2d.html
-    """
+    """Pad two dimensions by the elements of the other end; see `_CircularPadNd`."""
 
     _dims = 2
 
 
 class CircularPad3d(_CircularPadNd):
-    """Pad three dimensions by the elements of the other end.
-
-    Args:
-        padding: a number of elements for all ends, or 6 numbers: before and after, from the last dimension on.
-
-    Behaviour: https://pytorch.org/docs/stable/generated/torch.nn.CircularPad3d.html
-    """
+    """Pad three dimensions by the elements of the other end; see `_CircularPadNd`."""
 
     _dims = 3
 
 
 class ConstantPad1d(_ConstantPadNd):
-    """Pad one dimension by a constant.
-
-    Args:
-        padding: a number of elements for all ends, or 2 numbers: before and after, from the last dimension on.
-        value: the constant.
-
-    Behaviour: https://pytorch.org/docs/stable/generated/torch.nn.ConstantPad1d.html
-    """
+    """Pad one dimension by a constant; see `_ConstantPadNd`."""
 
     _dims = 1
 
 
 class ConstantPad2d(_ConstantPadNd):
-    """Pad two dimensions by a constant.
-
-    Args:
-        padding: a number of elements for all ends, or 4 numbers: before and after, from the last dimension on.
-        value: the constant.
-
-    Behaviour: https://pytorch.org/docs/stable/generated/torch.nn.ConstantPad2d.html
-    """
+    """Pad two dimensions by a constant; see `_ConstantPadNd`."""
 
     _dims = 2
 
 
 class ConstantPad3d(_ConstantPadNd):
-    """Pad three dimensions by a constant.
-
-    Args:
-        padding: a number of elements for all ends, or 6 numbers: before and after, from the last dimension on.
-        value: the constant.
-
-    Behaviour: https://pytorch.org/docs/stable/generated/torch.nn.ConstantPad3d.html
-    """
+    """Pad three dimensions by a constant; see `_ConstantPadNd`."""
 
     _dims = 3
 
 
 class ReflectionPad1d(_ReflectionPadNd):
-    """Pad one dimension by the elements reflected at the ends.
-
-    Args:
-        padding: a number of elements for all ends, or 2 numbers: before and after, from the last dimension on.
-
-    Behaviour: https://pytorch.org/docs/stable/generated/torch.nn.ReflectionPad1d.html
-    """
+    """Pad one dimension by the elements reflected at the ends; see `_ReflectionPadNd`."""
 
     _dims = 1
 
 
 class ReflectionPad2d(_ReflectionPadNd):
-    """Pad two dimensions by the elements reflected at the ends.
-
-    Args:
-        padding: a number of elements for all ends, or 4 numbers: before and after, from the last dimension on.
-
-    Behaviour: https://pytorch.org/docs/stable/generated/torch.nn.ReflectionPad2d.html
-    """
+    """Pad two dimensions by the elements reflected at the ends; see `_ReflectionPadNd`."""
 
     _dims = 2
 
 
 class ReflectionPad3d(_ReflectionPadNd):
-    """Pad three dimensions by the elements reflected at the ends.
-
-    Args:
-        padding: a number of elements for all ends, or 6 numbers: before and after, from the last dimension on.
-
-    Behaviour: https://pytorch.org/docs/stable/generated/torch.nn.ReflectionPad3d.html
-    """
+    """Pad three dimensions by the elements reflected at the ends; see `_ReflectionPadNd`."""
 
     _dims = 3
 
 
 class ReplicationPad1d(_ReplicationPadNd):
-    """Pad one dimension by the elements at the ends.
-
-    Args:
-        padding: a number of elements for all ends, or 2 numbers: before and after, from the last dimension on.
-
-    Behaviour: https://pytorch.org/docs/stable/generated/torch.nn.ReplicationPad1d.html
-    """
+    """Pad one dimension by the elements at the ends; see `_ReplicationPadNd`."""
 
     _dims = 1
 
 
 class ReplicationPad2d(_ReplicationPadNd):
-    """Pad two dimensions by the elements at the ends.
-
-    Args:
-        padding: a number of elements for all ends, or 4 numbers: before and after, from the last dimension on.
-
-    Behaviour: https://pytorch.org/docs/stable/generated/torch.nn.ReplicationPad2d.html
-    """
+    """Pad two dimensions by the elements at the ends; see `_ReplicationPadNd`."""
 
     _dims = 2
 
 
 class ReplicationPad3d(_ReplicationPadNd):
-    """Pad three dimensions by the elements at the ends.
-
-    Args:
-        padding: a number of elements for all ends, or 6 numbers: before and after, from the last dimension on.
-
-    Behaviour: https://pytorch.org/docs/stable/generated/torch.nn.ReplicationPad3d.html
-    """
+    """Pad three dimensions by the elements at the ends; see `_ReplicationPadNd`."""
 
     _dims = 3
 
 
-class ZeroPad1d(ConstantPad1d):
-    """Pad one dimension by zeros.
-
-    Behaviour: https://pytorch.org/docs/stable/generated/torch.nn.ZeroPad1d.html
-    """
+class _ZeroPadNd(_ConstantPadNd):
+    """A padding by zeros."""
 
     def __init__(self, padding: Any) -> None:
         super().__init__(padding, 0.0)
@@ -261,29 +193,13 @@ class ZeroPad1d(ConstantPad1d):
         return f"{self.padding}"
 
 
-class ZeroPad2d(ConstantPad2d):
-    """Pad two dimensions by zeros.
-
-    Behaviour: https://pytorch.org/docs/stable/generated/torch.nn.ZeroPad2d.html
-    """
-
-    def __init__(self, padding: Any) -> None:
-        super().__init__(padding, 0.0)
-
-    def extra_repr(self) -> str:
-        """The numbers of elements."""
-        return f"{self.padding}"
+class ZeroPad1d(_ZeroPadNd, ConstantPad1d):
+    """Pad one dimension by zeros; see `_ZeroPadNd`."""
 
 
-class ZeroPad3d(ConstantPad3d):
-    """Pad three dimensions by zeros.
+class ZeroPad2d(_ZeroPadNd, ConstantPad2d):
+    """Pad two dimensions by zeros; see `_ZeroPadNd`."""
 
-    Behaviour: https://pytorch.org/docs/stable/generated/torch.nn.ZeroPad3d.html
-    """
 
-    def __init__(self, padding: Any) -> None:
-        super().__init__(padding, 0.0)
-
-    def extra_repr(self) -> str:
-        """The numbers of elements."""
-        return f"{self.padding}"
+class ZeroPad3d(_ZeroPadNd, ConstantPad3d):
+    """Pad three dimensions by zeros; see `_ZeroPadNd`."""
