@@ -1,8 +1,9 @@
 """PyTorch's `torch.nn`: modules, the functions under them, and initial values. It is loaded when it is first used."""
 
-from funcgrad.torch.nn import functional, init, modules, parameter, utils
+from funcgrad.torch.nn import functional, init, modules, parallel, parameter, utils
 from funcgrad.torch.nn.modules import *  # noqa: F403
 from funcgrad.torch.nn.modules import __all__ as _modules
+from funcgrad.torch.nn.parallel import DataParallel
 from funcgrad.torch.nn.parameter import (
     Buffer,
     Parameter,
@@ -13,12 +14,14 @@ from funcgrad.torch.nn.parameter import (
 __all__ = [  # noqa: PLE0604
     *_modules,
     "Buffer",
+    "DataParallel",
     "Parameter",
     "UninitializedBuffer",
     "UninitializedParameter",
     "functional",
     "init",
     "modules",
+    "parallel",
     "parameter",
     "utils",
 ]
