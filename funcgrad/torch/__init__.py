@@ -74,6 +74,7 @@ _LATER = (
     "backends",
     "cpu",
     "cuda",
+    "distributions",
     "fft",
     "linalg",
     "mps",

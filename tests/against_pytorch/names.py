@@ -16,6 +16,7 @@ MODULES = (
     "torch.autograd.graph",
     "torch.backends",
     "torch.cuda",
+    "torch.distributions",
     "torch.fft",
     "torch.func",
     "torch.linalg",

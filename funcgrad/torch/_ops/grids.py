@@ -57,7 +57,7 @@ def broadcast_shapes(*shapes: Any) -> Size:
 
 
 def broadcast_tensors(*tensors: Any) -> tuple[Tensor, ...]:
-    """Tensors expanded to the shape to which they broadcast."""
+    """Tensors expanded to the shape to which they broadcast; one that has it already is returned as it is."""
     given = (
         list(tensors[0]) if len(tensors) == 1 and not isinstance(tensors[0], Tensor) else tensors
     )
@@ -73,7 +73,7 @@ def broadcast_tensors(*tensors: Any) -> tuple[Tensor, ...]:
                         f"The size of tensor a ({a}) must match the size of tensor b ({b}) at non-singleton dimension "
                         f"{max(len(shape), each.ndim) - back}"
                     ) from None
-    return tuple([views.expand(each, shape) for each in given])
+    return tuple([each if each.shape == shape else views.expand(each, shape) for each in given])
 
 
 publish(broadcast_shapes, method=False)

@@ -1,0 +1,197 @@
+"""`Distribution`: what all distributions share: shapes, checks of parameters and values, and how they print.
+
+Behaviour: https://pytorch.org/docs/stable/distributions.html
+"""
+
+from numbers import Number
+from typing import Any, ClassVar, Self
+
+import funcgrad.torch as torch
+from funcgrad.torch._tensor.tensor import Tensor
+from funcgrad.torch._types.size import Size
+from funcgrad.torch.distributions.constraints import Constraint, _Dependent
+
+__all__ = ["Distribution", "broadcast_all"]
+
+
+def broadcast_all(*values: Any) -> tuple[Tensor, ...]:
+    """Numbers and tensors as tensors of one shape; a number takes the dtype of the tensors.
+
+    Raises:
+        ValueError: a value is neither.
+    """
+    if not all(isinstance(value, (Tensor, Number)) for value in values):
+        raise ValueError(
+            "Input arguments must all be instances of Number, torch.Tensor or objects implementing __torch_function__."
+        )
+    first = next((value for value in values if isinstance(value, Tensor)), None)
+    dtype = torch.get_default_dtype() if first is None else first.dtype
+    of = [
+        value if isinstance(value, Tensor) else torch.tensor(value, dtype=dtype) for value in values
+    ]
+    return tuple(torch.broadcast_tensors(*of))
+
+
+class Distribution:
+    """The base of all distributions.
+
+    Args:
+        batch_shape: the shape of the parameters: this many independent distributions.
+        event_shape: the shape of one draw.
+        validate_args: whether to check parameters and values; None is the default, True.
+
+    Raises:
+        ValueError: a parameter lies outside its constraint.
+    """
+
+    arg_constraints: ClassVar[Any] = {}
+    support: Any = None
+    has_rsample = False
+    has_enumerate_support = False
+    _validate_args = __debug__
+
+    def __init__(
+        self,
+        batch_shape: Any = (),
+        event_shape: Any = (),
+        validate_args: bool | None = None,
+    ) -> None:
+        self._batch_shape, self._event_shape = Size(batch_shape), Size(event_shape)
+        if validate_args is not None:
+            self._validate_args = validate_args
+        if self._validate_args:
+            self._check_parameters()
+        super().__init__()
+
+    @staticmethod
+    def set_default_validate_args(value: bool) -> None:
+        """Whether distributions made from now on check their parameters and values.
+
+        Raises:
+            ValueError: `value` is not a bool.
+        """
+        if value not in (True, False):
+            raise ValueError
+        Distribution._validate_args = value
+
+    def _check_parameters(self) -> None:
+        for name, constraint in self.arg_constraints.items():
+            if isinstance(constraint, _Dependent) or name not in self.__dict__:
+                continue
+            value = self.__dict__[name]
+            if not constraint.check(value).all():
+                raise ValueError(
+                    f"Expected parameter {name} ({type(value).__name__} of shape {tuple(value.shape)}) of distribution "
+                    f"{self!r} to satisfy the constraint {constraint!r}, but found invalid values:\n{value}"
+                )
+
+    @property
+    def batch_shape(self) -> Size:
+        """The shape of the parameters."""
+        return self._batch_shape
+
+    @property
+    def event_shape(self) -> Size:
+        """The shape of one draw."""
+        return self._event_shape
+
+    @property
+    def mean(self) -> Tensor:
+        """The mean."""
+        raise NotImplementedError
+
+    @property
+    def mode(self) -> Tensor:
+        """The most likely value."""
+        raise NotImplementedError(f"{type(self)} does not implement mode")
+
+    @property
+    def variance(self) -> Tensor:
+        """The variance."""
+        raise NotImplementedError
+
+    @property
+    def stddev(self) -> Tensor:
+        """The standard deviation."""
+        return self.variance.sqrt()
+
+    def sample(self, sample_shape: Any = ()) -> Tensor:
+        """Draws without a gradient, of the shape `sample_shape + batch_shape + event_shape`."""
+        with torch.no_grad():
+            return self.rsample(sample_shape)
+
+    def rsample(self, sample_shape: Any = ()) -> Tensor:
+        """Draws that can be differentiated with respect to the parameters."""
+        raise NotImplementedError
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """The logarithm of the density, or of the probability, at a value."""
+        raise NotImplementedError
+
+    def cdf(self, value: Tensor) -> Tensor:
+        """The probability of at most a value."""
+        raise NotImplementedError
+
+    def icdf(self, value: Tensor) -> Tensor:
+        """The inverse of `cdf`."""
+        raise NotImplementedError
+
+    def entropy(self) -> Tensor:
+        """The entropy in nats."""
+        raise NotImplementedError
+
+    def enumerate_support(self, expand: bool = True) -> Tensor:
+        """All values that can be drawn, along the first dimension."""
+        raise NotImplementedError
+
+    def perplexity(self) -> Tensor:
+        """The exponential of the entropy."""
+        return torch.exp(self.entropy())
+
+    def expand(self, batch_shape: Any) -> Self:
+        """The same distribution with its parameters expanded to a batch shape."""
+        shape = Size(batch_shape)
+        given = [name for name in self.arg_constraints if name in self.__dict__][:1]
+        given = self._given or given
+        parameters = {}
+        for name in given:
+            value = self.__dict__[name]
+            parameters[name] = value.expand(shape + value.shape[len(self._batch_shape) :])
+        return type(self)(**parameters, validate_args=False)
+
+    # The parameters that make the distribution anew; empty: the one of several that is given.
+    _given: tuple[str, ...] = ()
+
+    def _extended_shape(self, sample_shape: Any = ()) -> Size:
+        return Size((*sample_shape, *self._batch_shape, *self._event_shape))
+
+    def _validate_sample(self, value: Any) -> None:
+        if not isinstance(value, Tensor):
+            raise ValueError("The value argument to log_prob must be a Tensor")
+        events = value.dim() - len(self._event_shape)
+        if value.shape[events:] != self._event_shape:
+            raise ValueError(
+                "The right-most size of value must match event_shape: "
+                f"{value.shape} vs {self._event_shape}."
+            )
+        expected = self._batch_shape + self._event_shape
+        for i, j in zip(reversed(value.shape), reversed(expected), strict=False):
+            if 1 not in (i, j) and i != j:
+                raise ValueError(
+                    f"Value is not broadcastable with batch_shape+event_shape: {value.shape} vs {expected}."
+                )
+        support: Constraint | None = self.support
+        if support is not None and not support.check(value).all():
+            raise ValueError(
+                f"Expected value argument ({type(value).__name__} of shape {tuple(value.shape)}) to be within the support "
+                f"({support!r}) of the distribution {self!r}, but found invalid values:\n{value}"
+            )
+
+    def __repr__(self) -> str:
+        names = [name for name in self.arg_constraints if name in self.__dict__]
+        shown = (
+            f"{name}: {value if value.numel() == 1 else value.size()}"
+            for name in names
+            for value in [self.__dict__[name]]
+        )
+        return f"{type(self).__name__}({', '.join(shown)})"
