@@ -12,8 +12,13 @@ from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch.nn import functional
 from funcgrad.torch.nn.modules.module import Module
 from funcgrad.torch.nn.utils import parametrize
-from funcgrad.torch.nn.utils.spectral_norm import TRANSPOSED, check_iterations
-from funcgrad.torch.nn.utils.weight_norm import norm_except_dim, of_length
+from funcgrad.torch.nn.utils._norms import (
+    TRANSPOSED,
+    as_matrix,
+    check_iterations,
+    norm_except_dim,
+    of_length,
+)
 
 __all__ = ["orthogonal", "spectral_norm", "weight_norm"]
 
@@ -76,16 +81,11 @@ class _SpectralNorm(Module):
         self.dim, self.eps = dim % ndim, eps
         if ndim > 1:
             self.n_power_iterations = n_power_iterations
-            matrix = self._matrix(weight)
+            matrix = as_matrix(weight, self.dim)
             for name, size in zip(("_u", "_v"), matrix.shape, strict=True):
                 start = matrix.new_empty(size).normal_(0, 1)
                 self.register_buffer(name, functional.normalize(start, dim=0, eps=eps))
             self._approach(matrix, 15)
-
-    def _matrix(self, weight: Any) -> Any:
-        if self.dim != 0:
-            weight = weight.permute(self.dim, *[k for k in range(weight.ndim) if k != self.dim])
-        return weight.flatten(1)
 
     def _approach(self, matrix: Any, steps: int) -> None:
         """Take steps of power iteration, in the buffers' own memory."""
@@ -99,7 +99,7 @@ class _SpectralNorm(Module):
     def forward(self, weight: Any) -> Any:
         if weight.ndim == 1:
             return functional.normalize(weight, dim=0, eps=self.eps)
-        matrix = self._matrix(weight)
+        matrix = as_matrix(weight, self.dim)
         if self.training:
             self._approach(matrix, self.n_power_iterations)
         u, v = self._u.clone(), self._v.clone()

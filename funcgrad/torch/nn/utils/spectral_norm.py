@@ -7,35 +7,14 @@ from typing import Any
 
 import funcgrad.torch as torch
 from funcgrad.torch.nn import functional
-from funcgrad.torch.nn.modules.conv import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from funcgrad.torch.nn.parameter import Parameter, UninitializedParameter
+from funcgrad.torch.nn.utils._norms import TRANSPOSED, as_matrix, check_iterations
 
 __all__ = ["SpectralNorm", "remove_spectral_norm", "spectral_norm"]
-
-TRANSPOSED = (ConvTranspose1d, ConvTranspose2d, ConvTranspose3d)
 
 
 def __dir__() -> list[str]:
     return __all__
-
-
-def as_matrix(weight: Any, dim: int) -> Any:
-    """A weight as a matrix, with `dim` as its rows."""
-    if dim != 0:
-        weight = weight.permute(dim, *[k for k in range(weight.ndim) if k != dim])
-    return weight.reshape(weight.size(0), -1)
-
-
-def check_iterations(count: int) -> None:
-    """Check the number of steps.
-
-    Raises:
-        ValueError: it is not positive.
-    """
-    if count <= 0:
-        raise ValueError(
-            f"Expected n_power_iterations to be positive, but got n_power_iterations={count}"
-        )
 
 
 class SpectralNorm:

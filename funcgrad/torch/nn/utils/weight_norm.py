@@ -6,45 +6,15 @@
 import warnings
 from typing import Any
 
-import jax.numpy as jnp
-
-from funcgrad.torch._ops.row import Array, op
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch.nn.parameter import Parameter, UninitializedParameter
+from funcgrad.torch.nn.utils._norms import norm_except_dim, of_length
 
 __all__ = ["WeightNorm", "remove_weight_norm", "weight_norm"]
 
 
 def __dir__() -> list[str]:
     return __all__
-
-
-def _axes(ndim: int, dim: int) -> tuple[int, ...] | None:
-    return None if dim == -1 else tuple([k for k in range(ndim) if k != dim])
-
-
-@op("norm_except_dim.of", "ViewBackward0")
-def _norm_except_dim(v: Array, dim: int = 0) -> Any:
-    return jnp.sqrt(jnp.sum(jnp.abs(v) ** 2, _axes(v.ndim, dim), keepdims=dim != -1))
-
-
-def _normed(v: Array, g: Array, dim: int = 0) -> Any:
-    squares = jnp.sum(jnp.abs(v) ** 2, _axes(v.ndim, dim), keepdims=dim != -1)
-    return v * (g / jnp.sqrt(squares))
-
-
-_FUSED = op("weight_norm.fused", "WeightNormInterfaceBackward0")(_normed)
-_COMPOSED = op("weight_norm.composed", "MulBackward0")(_normed)
-
-
-def norm_except_dim(v: Any, dim: int) -> Any:
-    """The norm over all dimensions but one, which keep the length 1; over all, a number, if `dim` is -1."""
-    return _norm_except_dim(v, dim)
-
-
-def of_length(v: Any, g: Any, dim: int) -> Any:
-    """`v` with the norm `g`; the norm is over all dimensions but `dim`, over all if `dim` is -1."""
-    return (_FUSED if dim in (0, v.ndim - 1) else _COMPOSED)(v, g, dim)
 
 
 class WeightNorm:
