@@ -87,7 +87,7 @@ FILES = {
     "nan.csv": b"a,y\n1,2\nnan,3\n5,7\n",
     "infinite.csv": b"a,y\n1,2\n3,-inf\n5,7\n",
     "huge.csv": b"a,y\n1,2e30\n3,4e30\n5,7\n",
-    "binary.csv": b"\xff\xfe\x00\x01",
+    "binary.csv": bytes(range(256)) * 4,
     "no-archive.npz": b"a,y\n1,2\n",
     "good.csv": b"a,y\n1,2\n2,1\n3,5\n4,4\n",
 }

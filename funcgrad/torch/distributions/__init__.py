@@ -7,11 +7,11 @@ from typing import Any as _Any
 
 from funcgrad.torch._types.missing import no_attribute as _no_attribute
 from funcgrad.torch.distributions import constraints, kl
-from funcgrad.torch.distributions.continuous import Exponential, Laplace, Normal, Uniform
-from funcgrad.torch.distributions.discrete import Bernoulli, Categorical
+from funcgrad.torch.distributions._continuous import Exponential, Laplace, Normal, Uniform
+from funcgrad.torch.distributions._discrete import Bernoulli, Categorical
+from funcgrad.torch.distributions._several import Independent, MultivariateNormal
 from funcgrad.torch.distributions.distribution import Distribution
 from funcgrad.torch.distributions.kl import kl_divergence, register_kl
-from funcgrad.torch.distributions.several import Independent, MultivariateNormal
 
 __all__ = [
     "Bernoulli",

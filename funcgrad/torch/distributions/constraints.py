@@ -26,6 +26,10 @@ __all__ = [
 ]
 
 
+def __dir__() -> list[str]:
+    return __all__
+
+
 class Constraint:
     """A set of values; `event_dim` trailing dimensions are one value."""
 

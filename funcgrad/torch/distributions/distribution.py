@@ -11,10 +11,14 @@ from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch._types.size import Size
 from funcgrad.torch.distributions.constraints import Constraint, _Dependent
 
-__all__ = ["Distribution", "broadcast_all"]
+__all__ = ["Distribution"]
 
 
-def broadcast_all(*values: Any) -> tuple[Tensor, ...]:
+def __dir__() -> list[str]:
+    return __all__
+
+
+def _broadcast_all(*values: Any) -> tuple[Tensor, ...]:
     """Numbers and tensors as tensors of one shape; a number takes the dtype of the tensors.
 
     Raises:

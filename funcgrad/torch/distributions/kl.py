@@ -5,12 +5,17 @@ from typing import Any
 
 import funcgrad.torch as torch
 from funcgrad.torch._tensor.tensor import Tensor
-from funcgrad.torch.distributions.continuous import Exponential, Normal, Uniform
-from funcgrad.torch.distributions.discrete import Bernoulli, Categorical
+from funcgrad.torch.distributions._continuous import Exponential, Normal, Uniform
+from funcgrad.torch.distributions._discrete import Bernoulli, Categorical
+from funcgrad.torch.distributions._several import Independent, MultivariateNormal, _summed
 from funcgrad.torch.distributions.distribution import Distribution
-from funcgrad.torch.distributions.several import Independent, MultivariateNormal, _summed
 
 __all__ = ["kl_divergence", "register_kl"]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
 
 _KNOWN: dict[tuple[type, type], Callable[..., Tensor]] = {}
 

@@ -2,10 +2,15 @@
 
 from typing import Any
 
+import funcgrad.torch as torch
 from funcgrad.torch._types.missing import no_attribute as _no_attribute
 from funcgrad.torch.nn.modules.module import Module
 
 __all__ = ["DataParallel", "data_parallel"]
+
+
+def __dir__() -> list[str]:
+    return __all__
 
 
 def __getattr__(name: str) -> Any:
@@ -65,8 +70,11 @@ def data_parallel(
         module_kwargs: its arguments by name.
 
     Raises:
+        RuntimeError: there is no GPU, as in PyTorch.
         NotImplementedError: several devices are asked for.
     """
+    if not torch.cuda.is_available():
+        raise RuntimeError("device type could not be determined")
     _check_devices(device_ids)
     given = inputs if isinstance(inputs, tuple) else (inputs,)
     return module(*given, **(module_kwargs or {}))

@@ -11,9 +11,9 @@ from typing import Any, ClassVar
 import funcgrad.torch as torch
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch.nn import init
+from funcgrad.torch.nn._packed_sequences import PackedSequence
 from funcgrad.torch.nn.modules.module import Module
 from funcgrad.torch.nn.parameter import Parameter
-from funcgrad.torch.nn.utils.rnn import PackedSequence
 
 __all__ = ["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNBase", "RNNCell", "RNNCellBase"]
 

@@ -35,6 +35,10 @@ __all__ = [
 ]
 
 
+def __dir__() -> list[str]:
+    return __all__
+
+
 class BasePruningMethod(ABC):
     """A way to choose the elements to prune, and the hook that masks a parameter before its module runs.
 
@@ -148,7 +152,7 @@ class PruningContainer(BasePruningMethod):
     """Several methods that pruned the same parameter, one after another; the last one computes the mask."""
 
     def __init__(self, *args: Any) -> None:
-        self._pruning_methods: tuple[BasePruningMethod, ...] = ()
+        self._pruning_methods: tuple[Any, ...] = ()
         if len(args) == 1:
             self._tensor_name = args[0]._tensor_name
         for method in args:
@@ -168,7 +172,7 @@ class PruningContainer(BasePruningMethod):
                 f"Can only add pruning methods acting on the parameter named '{self._tensor_name}' to PruningContainer "
                 f"{self}. Found '{method._tensor_name}'"
             )
-        self._pruning_methods += (method,)
+        self._pruning_methods = (*self._pruning_methods, method)
 
     def __len__(self) -> int:
         """How many methods there are."""
@@ -231,20 +235,20 @@ class _Amount(BasePruningMethod):
     """A method that prunes a number of units, or a share of them."""
 
     def __init__(self, amount: Any) -> None:
+        self.amount: Any = amount
         if not isinstance(amount, Real):
             raise TypeError(f"Invalid type for amount: {amount}. Must be int or float.")
         whole = isinstance(amount, Integral)
-        if amount < 0 or (not whole and amount > 1):
+        if self.amount < 0 or (not whole and self.amount > 1):
             raise ValueError(
                 f"amount={amount} should either be a float in the range [0, 1] or a non-negative integer"
             )
-        self.amount: Any = amount
 
     def _count(self, units: int) -> int:
         """How many of the units to prune."""
         if not isinstance(self.amount, Integral):
             return round(self.amount * units)
-        if self.amount > units:
+        if int(self.amount) > units:
             raise ValueError(
                 f"amount={self.amount} should be smaller than the number of parameters to prune={units}"
             )

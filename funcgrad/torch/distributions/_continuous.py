@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import funcgrad.torch as torch
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch.distributions import constraints
-from funcgrad.torch.distributions.distribution import Distribution, broadcast_all
+from funcgrad.torch.distributions.distribution import Distribution, _broadcast_all
 
 __all__ = ["Exponential", "Laplace", "Normal", "Uniform"]
 
@@ -30,7 +30,7 @@ class Normal(Distribution):
     _given = ("loc", "scale")
 
     def __init__(self, loc: Any, scale: Any, validate_args: bool | None = None) -> None:
-        self.loc, self.scale = broadcast_all(loc, scale)
+        self.loc, self.scale = _broadcast_all(loc, scale)
         super().__init__(self.loc.shape, validate_args=validate_args)
 
     mean = mode = property(lambda self: self.loc)
@@ -86,7 +86,7 @@ class Uniform(Distribution):
     _given = ("low", "high")
 
     def __init__(self, low: Any, high: Any, validate_args: bool | None = None) -> None:
-        self.low, self.high = broadcast_all(low, high)
+        self.low, self.high = _broadcast_all(low, high)
         super().__init__(self.low.shape, validate_args=validate_args)
 
     arg_constraints = property(  # each bound is checked against the other
@@ -143,7 +143,7 @@ class Exponential(Distribution):
     _given = ("rate",)
 
     def __init__(self, rate: Any, validate_args: bool | None = None) -> None:
-        (self.rate,) = broadcast_all(rate)
+        (self.rate,) = _broadcast_all(rate)
         super().__init__(self.rate.shape, validate_args=validate_args)
 
     mean = stddev = property(lambda self: self.rate.reciprocal())
@@ -191,7 +191,7 @@ class Laplace(Distribution):
     _given = ("loc", "scale")
 
     def __init__(self, loc: Any, scale: Any, validate_args: bool | None = None) -> None:
-        self.loc, self.scale = broadcast_all(loc, scale)
+        self.loc, self.scale = _broadcast_all(loc, scale)
         super().__init__(self.loc.shape, validate_args=validate_args)
 
     mean = mode = property(lambda self: self.loc)

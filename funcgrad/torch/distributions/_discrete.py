@@ -8,7 +8,7 @@ import funcgrad.torch as torch
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch._types.size import Size
 from funcgrad.torch.distributions import constraints
-from funcgrad.torch.distributions.distribution import Distribution, broadcast_all
+from funcgrad.torch.distributions.distribution import Distribution, _broadcast_all
 
 __all__ = ["Bernoulli", "Categorical"]
 
@@ -131,9 +131,9 @@ class Bernoulli(Distribution):
         if (probs is None) == (logits is None):
             raise ValueError(_ONE_OF_TWO)
         if probs is not None:
-            (self.probs,) = broadcast_all(probs)
+            (self.probs,) = _broadcast_all(probs)
         else:
-            (self.logits,) = broadcast_all(logits)
+            (self.logits,) = _broadcast_all(logits)
         self._param = self.probs if probs is not None else self.logits
         super().__init__(self._param.shape, validate_args=validate_args)
 
@@ -169,7 +169,7 @@ class Bernoulli(Distribution):
         """The logarithm of the probability of a value."""
         if self._validate_args:
             self._validate_sample(value)
-        logits, value = broadcast_all(self.logits, value)
+        logits, value = _broadcast_all(self.logits, value)
         return -_cross_entropy(logits, value)
 
     def entropy(self) -> Tensor:
