@@ -366,10 +366,22 @@ def _fmod(x: Any, y: Any) -> Any:
     return jax.lax.rem(*jnp.broadcast_arrays(x, y))
 
 
+@jax.custom_jvp
+def _quotient(x: Any, y: Any) -> Any:
+    """`x / y`. JAX's derivative divides by the square of `y`, which is zero for a small `y`; PyTorch's divides twice."""
+    return jnp.divide(x, y)
+
+
+_quotient.defjvps(
+    lambda change, found, x, y: jnp.broadcast_to(_quotient(change, y), found.shape),
+    lambda change, found, x, y: jnp.broadcast_to(-change * _quotient(found, y), found.shape),
+)
+
+
 _division = partial(two, guard=_check_zero, saves="self other")
 _DIV = two(
     "div",
-    jnp.divide,
+    _quotient,
     "DivBackward0",
     FLOAT,
     public=False,

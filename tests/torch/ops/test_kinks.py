@@ -10,6 +10,8 @@ POINTS = [0.0, 1.0, -1.0, 0.5, -2.0]
 BEYOND = [float("nan"), float("inf"), -float("inf"), 0.0, 1.0]
 BEYOND_PAIRS = [(a, b) for a in BEYOND for b in BEYOND]
 PAIRS = [(a, b) for a in POINTS for b in POINTS]
+# The squares of the divisors are zero.
+SMALL = list(zip(*[(a, b) for a in (0.0, 1e-170, 1.0) for b in (1e-170, -1e-200)], strict=True))
 # Zero to a negative power is infinite, and so are its slopes.
 POWERS = [(a, b) for a, b in PAIRS if a != 0 or b >= 0]
 TIES = [[1.0, 1.0, 0.0], [0.0, 0.0, 0.0], [2.0, 1.0, 2.0], [-1.0, -1.0, -1.0]]
@@ -67,6 +69,8 @@ OPS = {
         )
         for mode in ("floor", "trunc")
     },
+    "div by small numbers": (lambda torch, x, y: x / y, SMALL),
+    "addcdiv by small numbers": (lambda torch, x, y: torch.addcdiv(x, x, y, value=2), SMALL),
     "clamp at infinity": (lambda torch, x: x.clamp(0, 1), [BEYOND]),
     "clamp by nan": (lambda torch, x: x.clamp(min=float("nan")), [BEYOND]),
     "lerp at infinity": (
