@@ -51,6 +51,7 @@ def test_a_public_module_is_one_of_pytorch_and_shows_no_other_names(torch, name)
     # Modules of settings are objects with a module inside.
     known = (
         public(dir(reference))
+        | {each.name for each in pkgutil.iter_modules(getattr(reference, "__path__", ()))}
         | public(dir(type(reference)) + dir(getattr(reference, "m", None)))
         | OWN.get(name, set())
     )
