@@ -5,6 +5,7 @@ what is there now, and writes in place go there. Once nobody holds it, the stora
 """
 
 import sys
+import threading
 from typing import Any
 
 import jax
@@ -20,6 +21,8 @@ from funcgrad.torch._memory.storages import ViewStorage
 
 # `Indirect` hides the place where a plain storage has its value. A shared storage uses it, and so turns plain in place.
 _value: Any = Storage.__dict__["value"]
+# Held while a storage is read, written or turned, since another thread may turn it meanwhile.
+_turning = threading.RLock()
 
 
 class SharedStorage(Indirect):
@@ -29,22 +32,23 @@ class SharedStorage(Indirect):
 
     def read(self) -> Value:
         """What is there: `Live`, unless nobody else holds the array any more; or what a transformation put here."""
-        held: Value = _value.__get__(self)
-        if type(held) is Live and _holders(held.array) <= _ALONE:
-            held = Value(held.array, held.aval)
-            self.__class__ = _PLAIN[type(self)]  # type: ignore[assignment]
-            self.value = held
-        return held
+        with _turning:
+            held: Value = _value.__get__(self)
+            if type(held) is Live and _holders(held.array) <= _ALONE:
+                held = Value(held.array, held.aval)
+                self.__class__ = _PLAIN[type(self)]  # type: ignore[assignment]
+                self.value = held
+            return held
 
     def write(self, value: Value) -> None:
         """Change the shared memory. A transformation of JAX puts its own value here, and afterwards the old one back."""
-        held: Value = _value.__get__(self)
-        if type(held) is Live and value.aval is held.aval and not isinstance(value, Wrapped):
-            array = compute(value)
-            if not is_tracer(array):
+        array = value if isinstance(value, Wrapped) else compute(value)
+        with _turning:
+            held: Value = _value.__get__(self)
+            if type(held) is Live and value.aval is held.aval and not is_tracer(array):
                 np.copyto(held.array, np.asarray(array))
                 value = Live(held.array, held.aval)
-        _value.__set__(self, value)
+            _value.__set__(self, value)
 
 
 class SharedInInference(SharedStorage, InferenceStorage):
@@ -65,12 +69,13 @@ def share(storage: Storage) -> np.ndarray | None:
     memory = storage.memory
     if not _possible():
         return None
-    value = memory.read()
-    if type(memory) in _SHARED:
-        array = compute(value)
-        if value.aval.device is not None or isinstance(value, Wrapped) or is_tracer(array):
-            return None
-        value = _value.__get__(_let_share(memory, np.array(array, order="C")))
+    with _turning:
+        value = memory.read()
+        if type(memory) in _SHARED:
+            array = compute(value)
+            if value.aval.device is not None or isinstance(value, Wrapped) or is_tracer(array):
+                return None
+            value = _value.__get__(_let_share(memory, np.array(array, order="C")))
     if type(value) is not Live:
         return None
     if storage.geometry is None:
