@@ -1,6 +1,8 @@
 """Fixtures that tests in several folders share."""
 
 import signal
+import sys
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -41,3 +43,15 @@ def interruptible():
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+# Linux lets a process map memory 65,530 times, and each compiled program takes some. Beyond that XLA's compiler crashes.
+MAPS, MOST = Path("/proc/self/maps"), 20_000
+
+
+@pytest.fixture(autouse=True, scope="module")
+def few_programs():
+    """After a file of tests JAX's compiled programs are dropped, if there are many."""
+    yield
+    if "jax" in sys.modules and MAPS.exists() and MAPS.read_text().count("\n") > MOST:
+        sys.modules["jax"].clear_caches()
