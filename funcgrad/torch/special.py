@@ -1,6 +1,7 @@
 # ruff: noqa: F822
 """`torch.special`: PyTorch's names for functions of mathematics, and the ones that only this module has."""
 
+import math
 import re
 from functools import partial
 from typing import Any
@@ -205,7 +206,15 @@ def _spherical_j0(x: Any) -> Any:
 
 
 entr = _one("entr", _entr)
-erfcx = _one("erfcx", jax_special.erfcx) if hasattr(jax_special, "erfcx") else None
+# Only newer versions of JAX have it, and the derivative of theirs has none itself.
+erfcx = (
+    _one(
+        "erfcx",
+        sloped(jax_special.erfcx, lambda x, found: 2 * x * found - 2 / math.sqrt(math.pi)),
+    )
+    if hasattr(jax_special, "erfcx")
+    else None
+)
 i0e = _one("i0e", jax_special.i0e)
 i1 = _one("i1", _i1)
 i1e = _one("i1e", jax_special.i1e)
