@@ -212,7 +212,9 @@ class Storage:
 
     def read(self) -> Value:
         """The value it holds now; a view records the op that reads its elements."""
-        return self.value
+        value = self.value
+        # Another thread may have made it a storage of another kind meanwhile.
+        return type(self).read(self) if value is None else value
 
     def write(self, value: Value) -> None:
         """Hold another value from now on; a view records the op that changes the elements it is a view of."""
@@ -221,7 +223,7 @@ class Storage:
     @property
     def aval(self) -> Aval:
         """The type of its elements."""
-        return self.value.aval
+        return (self.value or type(self).read(self)).aval
 
     @property
     def memory(self) -> "Storage":

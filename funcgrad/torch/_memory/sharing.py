@@ -29,6 +29,8 @@ class SharedStorage(Indirect):
     """A storage whose elements are in the memory of a NumPy array that somebody else holds too."""
 
     __slots__ = ()
+    # Set by a thread that still takes the storage for a plain one.
+    value = property(lambda self: None, lambda self, value: self.write(value))
 
     def read(self) -> Value:
         """What is there: `Live`, unless nobody else holds the array any more; or what a transformation put here."""
@@ -36,8 +38,8 @@ class SharedStorage(Indirect):
             held: Value = _value.__get__(self)
             if type(held) is Live and _holders(held.array) <= _ALONE:
                 held = Value(held.array, held.aval)
+                _value.__set__(self, held)
                 self.__class__ = _PLAIN[type(self)]  # type: ignore[assignment]
-                self.value = held
             return held
 
     def write(self, value: Value) -> None:
