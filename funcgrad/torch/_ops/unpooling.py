@@ -1,7 +1,7 @@
 """The way back from the largest elements of windows to their places."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from funcgrad.torch._ops.pooling import as_one, as_two, sizes_of
-from funcgrad.torch._ops.row import Array, Index, Row, op
+from funcgrad.torch._ops.row import Array, Index, Row, named, op
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch._types.dtypes import int64
 
@@ -92,37 +92,20 @@ def _unpooled(
     return _UNPOOL[dims](input, indices, size)
 
 
-def max_unpool1d(
-    input: Tensor,
-    indices: Tensor,
-    kernel_size: Any,
-    stride: Any = None,
-    padding: Any = 0,
-    output_size: Sequence[int] | None = None,
-) -> Tensor:
-    """The elements at the places that `max_pool1d` found, and zeros elsewhere, as `torch.nn.functional.max_unpool1d`."""
-    return _unpooled(1, input, indices, kernel_size, stride, padding, output_size)
+def _max_unpool(dims: int) -> Callable[..., Tensor]:
+    def function(
+        input: Tensor,
+        indices: Tensor,
+        kernel_size: Any,
+        stride: Any = None,
+        padding: Any = 0,
+        output_size: Sequence[int] | None = None,
+    ) -> Tensor:
+        return _unpooled(dims, input, indices, kernel_size, stride, padding, output_size)
+
+    name = f"max_unpool{dims}d"
+    doc = f"The elements at the places that `max_pool{dims}d` found, and zeros elsewhere, as `torch.nn.functional.{name}`."
+    return named(function, name, doc)
 
 
-def max_unpool2d(
-    input: Tensor,
-    indices: Tensor,
-    kernel_size: Any,
-    stride: Any = None,
-    padding: Any = 0,
-    output_size: Sequence[int] | None = None,
-) -> Tensor:
-    """The elements at the places that `max_pool2d` found, and zeros elsewhere, as `torch.nn.functional.max_unpool2d`."""
-    return _unpooled(2, input, indices, kernel_size, stride, padding, output_size)
-
-
-def max_unpool3d(
-    input: Tensor,
-    indices: Tensor,
-    kernel_size: Any,
-    stride: Any = None,
-    padding: Any = 0,
-    output_size: Sequence[int] | None = None,
-) -> Tensor:
-    """The elements at the places that `max_pool3d` found, and zeros elsewhere, as `torch.nn.functional.max_unpool3d`."""
-    return _unpooled(3, input, indices, kernel_size, stride, padding, output_size)
+max_unpool1d, max_unpool2d, max_unpool3d = map(_max_unpool, (1, 2, 3))

@@ -11,7 +11,22 @@ from funcgrad.torch.distributions.distribution import Distribution, _broadcast_a
 __all__ = ["Exponential", "Laplace", "Normal", "Uniform"]
 
 
-class Normal(Distribution):
+class _Located(Distribution):
+    """A distribution of all real numbers, symmetric around `loc` and spread by `scale`."""
+
+    arg_constraints: ClassVar[Any] = {"loc": constraints.real, "scale": constraints.positive}
+    support = constraints.real
+    has_rsample = True
+    _given = ("loc", "scale")
+
+    def __init__(self, loc: Any, scale: Any, validate_args: bool | None = None) -> None:
+        self.loc, self.scale = _broadcast_all(loc, scale)
+        super().__init__(self.loc.shape, validate_args=validate_args)
+
+    mean = mode = property(lambda self: self.loc)
+
+
+class Normal(_Located):
     """The normal distribution.
 
     Args:
@@ -24,16 +39,6 @@ class Normal(Distribution):
     tensor(-1.6121)
     """
 
-    arg_constraints: ClassVar[Any] = {"loc": constraints.real, "scale": constraints.positive}
-    support = constraints.real
-    has_rsample = True
-    _given = ("loc", "scale")
-
-    def __init__(self, loc: Any, scale: Any, validate_args: bool | None = None) -> None:
-        self.loc, self.scale = _broadcast_all(loc, scale)
-        super().__init__(self.loc.shape, validate_args=validate_args)
-
-    mean = mode = property(lambda self: self.loc)
     stddev = property(lambda self: self.scale)
     variance = property(lambda self: self.stddev.pow(2))
 
@@ -176,7 +181,7 @@ class Exponential(Distribution):
         return 1.0 - torch.log(self.rate)
 
 
-class Laplace(Distribution):
+class Laplace(_Located):
     """The Laplace distribution.
 
     Args:
@@ -185,16 +190,6 @@ class Laplace(Distribution):
         validate_args: whether to check parameters and values.
     """
 
-    arg_constraints: ClassVar[Any] = {"loc": constraints.real, "scale": constraints.positive}
-    support = constraints.real
-    has_rsample = True
-    _given = ("loc", "scale")
-
-    def __init__(self, loc: Any, scale: Any, validate_args: bool | None = None) -> None:
-        self.loc, self.scale = _broadcast_all(loc, scale)
-        super().__init__(self.loc.shape, validate_args=validate_args)
-
-    mean = mode = property(lambda self: self.loc)
     stddev = property(lambda self: (2**0.5) * self.scale)
     variance = property(lambda self: 2 * self.scale.pow(2))
 
