@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.both_sides import SIDES
+from tests.both_sides import SIDES, assert_same, attempt
 
 RANDOM = np.random.default_rng(0)
 
@@ -108,3 +108,35 @@ def test_geqrf_has_no_derivative():
         assert made.tau.requires_grad
         with pytest.raises(NotImplementedError, match="derivative for 'geqrf'"):
             made.tau.abs().sum().backward()
+
+
+# Losses of one matrix; the ones that depend on the phase of its vectors have no gradient.
+OF_VECTORS = [
+    "eigh(x @ x.mH)[1].real.sum()",
+    "(eigh(x @ x.mH)[1].abs() ** 4).sum()",
+    "eigh(x @ x.mH)[0].sum()",
+    "eig(x)[1].real.sum()",
+    "(eig(x)[1].abs() ** 4).sum()",
+    "eig(x.real)[1].real.sum()",
+    "svd(x[:2], full_matrices=False)[0].real.sum()",
+    "svd(x[:2], full_matrices=False)[2].imag.sum()",
+    "(svd(x[:2], full_matrices=False)[0].abs() ** 4).sum()",
+    "(svd(x[:2], False)[0] @ svd(x[:2], False)[2]).real.sum()",
+    "(lambda U, S, Vh: (U @ Vh).real.sum())(*svd(x[:2], full_matrices=False))",
+]
+
+
+@pytest.mark.parametrize("loss", OF_VECTORS)
+def test_a_loss_that_depends_on_the_phase_of_vectors_has_no_gradient(loss):
+    def program(torch, see):
+        x = torch.tensor(
+            [[1 + 2j, 0.5, -1j], [0.25j, 2, 1 - 1j], [1, 1j, -3]],
+            dtype=torch.complex128,
+            requires_grad=True,
+        )
+        value = eval(
+            loss, {name: getattr(torch.linalg, name) for name in ("eigh", "eig", "svd")} | {"x": x}
+        )
+        see(attempt(value.backward), x.grad)
+
+    assert_same(program)

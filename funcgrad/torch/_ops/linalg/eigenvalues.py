@@ -11,10 +11,16 @@ from funcgrad.torch._ops.linalg.checks import (
     checked_by,
     exact_matmul,
 )
+from funcgrad.torch._ops.linalg.phases import Vectors, up_to_phase
 from funcgrad.torch._ops.out import EXACT
 from funcgrad.torch._ops.row import Array, apart
 from funcgrad.torch._ops.slopes import with_derivative_of
 from funcgrad.torch._tensor.tensor import Tensor
+
+_PHASE = (
+    "{}: The eigenvectors in the complex case are specified up to multiplication by e^{{i phi}}. The specified loss "
+    "function depends on this quantity, so it is ill-defined."
+)
 
 
 def _check_eigh(name: str, A: Tensor, UPLO: str) -> Any:
@@ -42,6 +48,7 @@ def hermitian(A: Any, UPLO: str) -> Any:
     return triangle + jnp.conj(jnp.swapaxes(triangle, -1, -2)) + diagonal[..., None] * eye
 
 
+@up_to_phase(_PHASE.format("linalg_eigh_backward"), Vectors(1, -2))
 @apart(
     "linalg_eigh",
     "LinalgEighBackward0",
@@ -88,6 +95,7 @@ def _(primals: Any, tangents: Any) -> Any:
     return (values, vectors), (along, turned - vectors * stretch)
 
 
+@up_to_phase(_PHASE.format("linalg_eig_backward"), Vectors(1, -2))
 @apart(
     "linalg_eig",
     "LinalgEigBackward0",

@@ -18,6 +18,7 @@ from funcgrad.torch._ops.linalg.checks import (
     stored_in,
 )
 from funcgrad.torch._ops.linalg.eigenvalues import whole
+from funcgrad.torch._ops.linalg.phases import Vectors, up_to_phase
 from funcgrad.torch._ops.out import EXACT, store
 from funcgrad.torch._ops.row import Array, Index, apart, return_type
 from funcgrad.torch._ops.views import views
@@ -34,6 +35,12 @@ def _check_svd(A: Tensor, *_: Any) -> None:
     check_matrix("linalg.svd", A)
 
 
+@up_to_phase(
+    "svd_backward: The singular vectors in the complex case are specified up to multiplication by e^{i phi}. The specified "
+    "loss function depends on this phase term, making it ill-defined.",
+    Vectors(0, -2),
+    Vectors(2, -1, -1),
+)
 @apart(
     "linalg_svd.uv",
     "LinalgSvdBackward0",
