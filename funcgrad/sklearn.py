@@ -46,7 +46,7 @@ __all__ = [
 
 
 class _Regressor(RegressorMixin, BaseEstimator):
-    """What the regressions share: checks of the data before the fit, and names of its numbers after it."""
+    """The regressions' base: it checks the data before the fit, and names the numbers after it."""
 
     coef_: Float[np.ndarray, "*outputs features"]
     intercept_: Any

@@ -102,7 +102,7 @@ def seen(torch: Any, program: Program) -> list[Any]:
 
 
 def attempt(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """What a call returns, or the error that it raises."""
+    """A call's result, or the error that it raises."""
     try:
         return call(*args, **kwargs)
     except MISTAKES:
@@ -238,7 +238,7 @@ def tensors_of(torch: Any, scope: dict[str, Any]) -> dict[str, Any]:
 
 
 def outcome(call: Callable[..., Any], *side: Any) -> Any:
-    """What a call returned, or the type and words of its error; its warnings are left out."""
+    """A call's result, or the type and words of its error; its warnings are left out."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         found = attempt(call, *side)

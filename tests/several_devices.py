@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def output_with(devices: int, *arguments: str | Path) -> str:
-    """What Python, called with these arguments, prints where a CPU is so many devices; fails if it fails."""
+    """The output of Python with these arguments, where a CPU is so many devices; fails if it fails."""
     environment = os.environ | {
         "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
         "JAX_PLATFORMS": "cpu",

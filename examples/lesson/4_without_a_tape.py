@@ -72,7 +72,7 @@ except jax.errors.TracerBoolConversionError as error:
 print(jax.grad(lambda w: jnp.where(w[0] > 0, w[0], -w[0]))(arrays[0]).tolist())
 
 # %% [markdown] lang="en"
-# ## What `jit` does
+# ## `jit` compiles the loss once
 #
 # `jax.jit` gives the jaxpr to a compiler, once for each set of shapes. The function body then does not run any more: a
 # `print` in it shows at the first call only.

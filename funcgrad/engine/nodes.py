@@ -40,7 +40,7 @@ class Packed:
 
 
 def fixed(entry: Any, modified: bool) -> Any:
-    """What a node saved, in a storage of its own; with `modified` only where it was written since."""
+    """A saved value in a storage of its own; with `modified` only where it was written since."""
     value, storage, version, _ = entry
     if type(value) is Packed or (modified and storage.version == version):
         return entry

@@ -203,7 +203,7 @@ class Watch:
         """A variable's array is handed to code that keeps no graph."""
 
     def depends(self, read: Callable[[], Any]) -> None:
-        """What follows is good for what `read` gives now, which is hashable."""
+        """The rest of the recording holds for the present result of `read`, which is hashable."""
 
 
 class Observer(Protocol):

@@ -17,7 +17,7 @@ from funcgrad.engine.values import Aval, with_wide_types
 
 
 class Pattern(NamedTuple):
-    """What types have in common that differ in their lengths alone.
+    """The common part of types that differ in their lengths alone.
 
     Attributes:
         types: for each argument its dtype, its device, and for each dimension the number of its symbol; -1 for a length of 1,
@@ -90,7 +90,7 @@ def named(lengths: tuple[int, ...]) -> dict[str, int]:
 
 
 class Template:
-    """What an op gives for all arguments of a pattern.
+    """The types and the kernel of an op, for all arguments of a pattern.
 
     Attributes:
         closed: the jaxpr, with symbols.
@@ -125,7 +125,7 @@ class Templates:
         self._known: dict[Any, Any] = {}
 
     def find(self, pattern: Pattern, lengths: tuple[int, ...], make: Any, key: Any = None) -> Any:
-        """What `make` gives for the pattern; None where it gives nothing, and where these are its first lengths."""
+        """The result of `make` for the pattern; None where it gives nothing, and where these are its first lengths."""
         at = (pattern, key)
         known = self._known.get(at)
         if known is None:

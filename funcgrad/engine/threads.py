@@ -25,7 +25,7 @@ class PerThread(threading.local):
 
 
 def in_new_thread(function: Callable[[], Any]) -> Any:
-    """What a function returns or raises, called in a new thread, with the state of this one, which waits.
+    """Call a function in a new thread with the state of this one, which waits; return or raise as it does.
 
     An interrupt waits, too: two threads must not have the same state.
     """

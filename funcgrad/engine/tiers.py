@@ -28,7 +28,7 @@ MISSES = 4
 
 
 class Turn:
-    """What is known of one kind of turn.
+    """One kind of turn, and how long it takes.
 
     Attributes:
         price: seconds that compiling is expected to take.

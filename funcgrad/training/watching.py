@@ -1,4 +1,4 @@
-"""What looks at a fit on its way, between pieces of the compiled loop: reports, callbacks, validation."""
+"""Reports, callbacks and validation look at a fit on its way, between pieces of the compiled loop."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple

@@ -240,7 +240,7 @@ LOSSES: tuple[Loss, ...] = (
 
 
 # ------------------------------------------------------------------------------------------------- objectives
-# What is differentiated: the loss, or something made of its gradients.
+# The program differentiates the loss, or something made of its gradients.
 
 Objective = Callable[[Any, Weights, Callable[[Weights], Any]], Any]
 
@@ -337,7 +337,7 @@ class Program:
         return ", ".join(f"{name} {value}" for name, value in shown.items())
 
     def value(self, t: Any, w: Weights, x: Any, y: Any) -> Any:
-        """What is differentiated."""
+        """The number that is differentiated."""
         return self.objective(t, w, lambda v: self.loss(t, self.model(t, v, x), y, v))
 
     def train(self, t: Any) -> list[Any]:
@@ -478,7 +478,7 @@ def _taped(program: Program, t: Any, direction: list[np.ndarray]) -> tuple[list[
 
 
 def _transformed(program: Program, theirs: Any) -> str | None:
-    """What differs of the program's derivatives where JAX takes them."""
+    """The difference in the program's derivatives where JAX takes them."""
     numbers = np.random.default_rng(0)
     direction = [numbers.normal(size=each.shape) for each in program.start]
     first, second = _taped(program, theirs, direction)

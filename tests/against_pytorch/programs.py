@@ -63,7 +63,7 @@ class Machine:
         self.saves_both = False
         # Whether a tensor was detached in place: the derivative of `tanh`, say, saves the argument again here.
         self.detaches = False
-        # What came up that is known to differ.
+        # Known differences that came up.
         self.differing: dict[str, bool] = {}
         self.seen: list[Any] = []
 
@@ -456,7 +456,7 @@ def no_grad_view(m: Machine, d: Digits) -> Any:
 
 
 def noted_view(m: Machine, made: Any) -> Any:
-    """What was made, noted where it is a view that requires grad for its base's sake alone."""
+    """The result, noted where it is a view that requires grad for its base's sake alone."""
     without_grad = made is not None and not m.torch.is_grad_enabled()
     if without_grad and made.requires_grad:
         m.differing["a view made without grad requires grad"] = True
@@ -472,7 +472,7 @@ def detached_in_place(m: Machine, d: Digits) -> Any:
         m.detaches = True
 
 
-# What may run within another instruction.
+# These may run within another instruction.
 PLAIN: tuple[Instruction, ...] = (unary, binary, with_number, power, reduction, view)
 
 INSTRUCTIONS: tuple[Instruction, ...] = (
@@ -555,7 +555,7 @@ def run_machine(torch: Any, program: Program, start: Sequence[np.ndarray] = STAR
 
 
 def flags(tensor: Any) -> tuple[Any, ...]:
-    """What a tensor is, but for its elements."""
+    """A tensor without its elements."""
     shape = tuple(tensor.shape)
     try:
         name = None if tensor.grad_fn is None else type(tensor.grad_fn).__name__

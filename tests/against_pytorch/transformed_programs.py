@@ -104,7 +104,7 @@ def outcome(t: Any, steps: list[str], transforms: list[str], wanted: tuple[bool,
 
 
 def disagreement(seed: int) -> str | None:
-    """What differs between both sides in the program of this seed; None if nothing, or if PyTorch cannot run it."""
+    """The difference between both sides in the program of this seed; None if nothing, or if PyTorch cannot run it."""
     rng = random.Random(seed)
     steps = rng.choices(list(STEPS), k=rng.randint(1, 5))
     transforms = rng.choices(list(TRANSFORMS), k=rng.randint(1, 3))

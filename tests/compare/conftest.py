@@ -1,4 +1,4 @@
-"""What tests of the comparison share."""
+"""Fixtures for tests of the comparison."""
 
 import pytest
 

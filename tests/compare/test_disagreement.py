@@ -14,7 +14,7 @@ from funcgrad.datasets import load_diabetes
 
 
 def rounded_to_ten_bits(x):
-    """What TF32 does to the factors of a product; float64 it leaves alone."""
+    """The factors of a product as TF32 rounds them; float64 stays."""
     if x.dtype == np.float64:
         return x
     return (x.view(np.int32) & np.int32(-(1 << 13))).view(np.float32)

@@ -1,4 +1,4 @@
-"""What a stream refuses, at the place where it is wrong."""
+"""A stream refuses wrong files, and says the place where they are wrong."""
 
 import os
 

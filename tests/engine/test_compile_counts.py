@@ -1,4 +1,4 @@
-"""What each of the benchmarks' cases compiles: a few programs while it warms up, and nothing from then on."""
+"""Each of the benchmarks' cases compiles a few programs while it warms up, and nothing from then on."""
 
 import math
 

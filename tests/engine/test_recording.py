@@ -1,4 +1,4 @@
-"""What recording promises: nothing runs early, only what is held is computed, structures that return compile once."""
+"""Recording runs nothing early, computes only values that are held, and compiles structures that return once."""
 
 import gc
 import os

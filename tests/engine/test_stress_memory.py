@@ -11,7 +11,7 @@ import pytest
 
 SCALE = int(os.environ.get("FUNCGRAD_STRESS", "1"))
 
-# What every case begins with: how much memory the process holds, and how many objects there are.
+# Every case begins with the memory that the process holds, and with the number of objects.
 MEASURE = """
 import gc, resource, sys
 import funcgrad.torch as torch

@@ -54,7 +54,7 @@ def in_threads(*functions):
 
 
 def elsewhere(function):
-    """What a function returns, called in another thread."""
+    """The result of a function that is called in another thread."""
     results = []
     in_threads(lambda: results.append(function()))
     return results[0]

@@ -1,4 +1,4 @@
-"""What `fit` refuses, with a message that says what to give instead."""
+"""`fit` refuses wrong input with a message that says what to give instead."""
 
 import jax
 import jax.numpy as jnp

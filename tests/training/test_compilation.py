@@ -1,4 +1,4 @@
-"""What compiles, and what must not: counted in JAX's own log."""
+"""Compilations of `fit`, counted in JAX's own log."""
 
 import gc
 import weakref

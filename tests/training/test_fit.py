@@ -1,4 +1,4 @@
-"""What `fit` computes: against closed forms, handwritten loops, and the exact answer."""
+"""`fit` agrees with closed forms, handwritten loops, and the exact answer."""
 
 from functools import partial
 

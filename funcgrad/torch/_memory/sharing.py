@@ -33,7 +33,7 @@ class SharedStorage(Indirect):
     value = property(lambda self: None, lambda self, value: self.write(value))
 
     def read(self) -> Value:
-        """What is there: `Live`, unless nobody else holds the array any more; or what a transformation put here."""
+        """The elements: `Live` while somebody else holds the array; or the value that a transformation put here."""
         with _turning:
             held: Value = _value.__get__(self)
             if type(held) is Live and _holders(held.array) <= _ALONE:

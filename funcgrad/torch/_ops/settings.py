@@ -14,7 +14,7 @@ from funcgrad.torch._types.dtypes import dtype, set_default_dtype
 
 
 class _Settings:
-    """What programs have set. JAX's own settings decide; these only answer the questions."""
+    """The settings that programs made. JAX's own settings decide; these only answer the questions."""
 
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     interop_threads = threads

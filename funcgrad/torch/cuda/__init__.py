@@ -96,7 +96,7 @@ def get_device_name(device: Any = None) -> str:
 
 
 class _Properties:
-    """What JAX knows of a GPU."""
+    """A GPU, as far as JAX knows it."""
 
     def __init__(self, of: "jax.Device") -> None:
         self.name = of.device_kind

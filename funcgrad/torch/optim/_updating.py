@@ -275,7 +275,7 @@ def change(op: Op, parameter: Tensor, grad: Tensor, buffers: list[Tensor], numbe
         given: list[Variable] = [parameter, grad, *buffers]
         before = parameter._storage.read()
         if local.recorder.grad_enabled:
-            # What the way back needs is what they are now, whatever is written to them.
+            # The way back needs their present elements, whatever is written to them later.
             given = [Variable(Storage(settled(t._storage.read())), *t._edge()) for t in given]
         results = record(op, [*given, *constants])
         first, *others = results if buffers else [results]

@@ -91,7 +91,7 @@ def _check_optimizer(optimizer: Any) -> None:
 
 
 class LRScheduler:
-    """What every schedule has. One of your own defines `get_lr`.
+    """The base of every schedule. One of your own defines `get_lr`.
 
     Args:
         optimizer: whose learning rates it sets, at once and with each step.

@@ -89,7 +89,7 @@ def _counted(number: float) -> None:
 
 
 class Optimizer:
-    """What every optimizer has. One of your own defines `step`, which reads `param_groups` and `state`.
+    """The base of every optimizer. One of your own defines `step`, which reads `param_groups` and `state`.
 
     Args:
         params: tensors, pairs of a name and a tensor, or groups of them as dicts with options of their own.

@@ -16,7 +16,7 @@ IMPORTS = ((r"^import torch$", "import torch as torch"), (r"^(import|from) torch
 
 
 def printed(module, script):
-    """What a script prints with another module in place of `torch`."""
+    """The output of a script with another module in place of `torch`."""
     text = script.read_text()
     for pattern, replacement in IMPORTS:
         text = re.sub(pattern, replacement.format(module), text, flags=re.M)

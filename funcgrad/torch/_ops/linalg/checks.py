@@ -1,4 +1,4 @@
-"""What all of linear algebra shares: checks of matrices, the error of LAPACK, results stored in `out`."""
+"""All of linear algebra uses these: checks of matrices, the error of LAPACK, results stored in `out`."""
 
 from collections.abc import Callable
 from functools import partial

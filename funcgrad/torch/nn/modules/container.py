@@ -354,7 +354,7 @@ class ModuleDict(Module):
 
 
 def _described(thing: Any, name: str) -> str:
-    """What a container of parameters prints of one of its things."""
+    """The printed form of one member of a container of parameters."""
     if not isinstance(thing, Tensor):
         return f"Object of type: {type(thing).__name__}"
     kind = "Parameter" if isinstance(thing, Parameter) else "Tensor"
