@@ -81,8 +81,14 @@ def elements(input: Tensor) -> np.ndarray | None:
     return None if isinstance(array, Wrapped) or is_tracer(array) else np.asarray(array)
 
 
-def first_bad(bad: np.ndarray) -> tuple[str, int] | None:
-    """Which of several matrices is the first with an info other than zero, in PyTorch's words, and its info."""
+def first_bad(info: Tensor | np.ndarray) -> tuple[str, int] | None:
+    """The first of several matrices with an info other than zero, in PyTorch's words, and its info.
+
+    Inside a transformation nobody knows the infos, so there is none.
+    """
+    bad = elements(info) if isinstance(info, Tensor) else info
+    if bad is None:
+        return None
     if not bad.ndim:
         return ("", int(bad)) if bad else None
     found = np.flatnonzero(bad)

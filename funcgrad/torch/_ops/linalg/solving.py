@@ -15,7 +15,6 @@ from funcgrad.torch._ops.linalg.checks import (
     _LinAlgError,
     called,
     check_square,
-    elements,
     first_bad,
     square_matrices,
     stored_in,
@@ -54,8 +53,7 @@ def inv_ex(A: Tensor, *, check_errors: bool = False, out: Any = None) -> Any:
 
 
 def _check_inverted(name: str, info: Tensor) -> None:
-    known = elements(info)
-    bad = None if known is None else first_bad(known)
+    bad = first_bad(info)
     if bad:
         raise _LinAlgError(
             f"{name}: {bad[0]}The diagonal element {bad[1]} is zero, the inversion could not be completed because the input "
@@ -146,8 +144,7 @@ def solve_ex(
 
 
 def _check_solved(info: Tensor) -> None:
-    known = elements(info)
-    bad = None if known is None else first_bad(known)
+    bad = first_bad(info)
     if bad:
         raise _LinAlgError(
             f"torch.linalg.solve: {bad[0]}The solver failed because the input matrix is singular."
