@@ -37,6 +37,19 @@ except ImportError:
     theirs: Any = _Missing()  # type: ignore[no-redef]
 
 SIDES = (ours, theirs)
+DTYPES = (
+    "bool",
+    "uint8",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "float16",
+    "bfloat16",
+    "float32",
+    "float64",
+    "complex64",
+)
 
 Program = Callable[[Any, Callable[..., None]], None]
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.both_sides import ours, outcome, theirs
+from tests.both_sides import DTYPES, ours, outcome, theirs
 
 pytest.importorskip("safetensors")
 pytest.importorskip("torch")
@@ -13,19 +13,6 @@ from safetensors import torch as reference
 from funcgrad import safetensors
 
 SIDES = ((ours, safetensors), (theirs, reference))
-DTYPES = [
-    "bool",
-    "uint8",
-    "int8",
-    "int16",
-    "int32",
-    "int64",
-    "float16",
-    "bfloat16",
-    "float32",
-    "float64",
-    "complex64",
-]
 
 
 def tensors(torch):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import funcgrad.torch as ours
-from tests.both_sides import theirs
+from tests.both_sides import DTYPES, theirs
 from tests.torch.ops.creation_calls import CONVERTED, DATA, DRAWN, FILLED, RANDOM, STEPS
 
 inf, nan = float("inf"), float("nan")
@@ -129,19 +129,7 @@ def test_a_number_in_a_list_has_to_fit_every_dtype():
         nan,
         True,
     ]
-    for dtype in (
-        "uint8",
-        "int8",
-        "int16",
-        "int32",
-        "int64",
-        "float16",
-        "bfloat16",
-        "float32",
-        "float64",
-        "bool",
-        "complex64",
-    ):
+    for dtype in DTYPES:
         for number in numbers:
             for form in ("{}", "[{}]", "[[0], [{}]]", "np.float64({})"):
                 if "np" in form and abs(number) > 2**60:
