@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.both_sides import assert_same, ours, outcome, theirs
+from tests.both_sides import assert_same, attempt, ours, outcome, theirs
 
 CALLS = """
 torch.full((2,), s)
@@ -19,6 +19,10 @@ torch.addmm(m, m, m, beta=s)
 torch.index_add(x, 0, torch.tensor([0]), x[:1], alpha=s)
 torch.std(x, correction=s)
 x.norm(s)
+torch.linalg.vector_norm(x, s)
+torch.linalg.norm(x, s)
+torch.linalg.matrix_norm(m, s * 0 + 1)
+torch.linalg.cond(m + torch.eye(2), s * 0 + 1)
 torch.dist(x, x + 1, s)
 torch.cdist(m, m, s)
 torch.renorm(m, 2.0, 0, s)
@@ -80,5 +84,15 @@ def test_a_bound_of_linspace_may_require_grad_and_gets_none():
     def program(torch, see):
         s = torch.tensor(1.5, requires_grad=True)
         see(torch.linspace(s, 2, 3), torch.logspace(0, s, 2))
+
+    assert_same(program)
+
+
+@pytest.mark.parametrize("name", ["atol", "rtol"])
+def test_a_tolerance_of_pinv_has_no_gradient(name):
+    def program(torch, see):
+        tolerance = {name: torch.tensor(0.1, requires_grad=True)}
+        see(attempt(lambda: torch.linalg.pinv(torch.eye(2), **tolerance)))
+        see(torch.linalg.pinv(torch.eye(2), **{name: tolerance[name].detach()}))
 
     assert_same(program)

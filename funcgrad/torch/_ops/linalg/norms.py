@@ -17,6 +17,7 @@ from funcgrad.torch._ops.linalg.solving import (
 from funcgrad.torch._ops.out import EXACT, store
 from funcgrad.torch._ops.row import wrapped_dims
 from funcgrad.torch._ops.views import views
+from funcgrad.torch._tensor.operands import plain_number
 from funcgrad.torch._tensor.registry import FUNCTIONS, publish
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch._types.dtypes import as_dtype
@@ -41,6 +42,7 @@ def vector_norm(
             EXACT,
         )
     check_inexact("linalg.vector_norm", x)
+    ord = plain_number(ord, "linalg_vector_norm", "ord", 2)
     if dtype is not None:
         _check_dtype("linalg.vector_norm", x, as_dtype(dtype))
     return _real_norm(
@@ -99,6 +101,7 @@ def matrix_norm(
             EXACT,
         )
     check_matrix("linalg.matrix_norm", A)
+    ord = plain_number(ord, "linalg_matrix_norm", "ord", 2)
     if len(dim) != 2:
         raise RuntimeError(
             f"linalg.matrix_norm: dim must be a 2-tuple. Got {' '.join(map(str, dim))}"
@@ -166,6 +169,7 @@ def norm(
         return store(
             "linalg_norm", out, (A,), lambda: norm(A, ord, dim, keepdim, dtype=dtype), EXACT
         )
+    ord = plain_number(ord, "linalg_norm", "ord", 2)
     dims = None if dim is None else ((dim,) if not isinstance(dim, (tuple, list)) else tuple(dim))
     if ord is None:
         return vector_norm(A, 2, dims, keepdim, dtype=dtype)
@@ -194,6 +198,7 @@ def cond(A: Tensor, p: Any = None, *, out: Tensor | None = None) -> Tensor:
         return store("linalg_cond", out, (A,), lambda: cond(A, p))
     if A.ndim < 2:
         raise RuntimeError("linalg.cond: The input tensor A must have at least 2 dimensions.")
+    p = plain_number(p, "linalg_cond", "p", 2)
     if p is None or p in (2, -2):
         sizes: Any = svdvals(A)
         if not A.numel():

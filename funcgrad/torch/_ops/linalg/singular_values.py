@@ -136,6 +136,11 @@ def _tolerances(name: str, A: Tensor, atol: Any, rtol: Any) -> tuple[Tensor, Ten
         eps = float(np.finfo(real.dtype.numpy_dtype).eps)
         rtol = 0.0 if given else eps * max(A.shape[-2:])
     for what, each in (("atol", atol), ("rtol", rtol)):
+        if name == "pinv" and isinstance(each, Tensor) and each.requires_grad:
+            raise RuntimeError(
+                f"The function 'linalg_pinv' is not differentiable with respect to argument '{what}'. This input cannot have "
+                "requires_grad True."
+            )
         if isinstance(each, Tensor) and each.dtype.is_complex:
             raise RuntimeError(
                 f"torch.linalg.{name}: {what} tensor of complex type is not supported. Got {each.dtype.scalar_type}"
