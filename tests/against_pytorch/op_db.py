@@ -10,9 +10,7 @@ import contextlib
 import copy
 import itertools
 import json
-import sys
 import types
-import unittest
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -44,11 +42,6 @@ UNWRITTEN = {
 
 def infos() -> list[Any]:
     """PyTorch's descriptions of its ops."""
-    if "expecttest" not in sys.modules:
-        # The module of samples imports a package of PyTorch's own tests, of which it uses one class to inherit from.
-        stand_in = types.ModuleType("expecttest")
-        stand_in.TestCase = unittest.TestCase  # type: ignore[attr-defined]
-        sys.modules["expecttest"] = stand_in
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from torch.testing._internal.common_methods_invocations import op_db

@@ -28,7 +28,7 @@ PROGRAMS = [
     "prune.custom_from_mask(last, 'bias', torch.tensor([1, 0, 1])); state()",
     "prune.random_unstructured(conv, 'weight', 0.3); prune.ln_structured(conv, 'weight', 0.5, n=2, dim=0); state()\n"
     "prune.l1_unstructured(conv, 'weight', 5); state(); hook = list(conv._forward_pre_hooks.values())[0]\n"
-    "print(len(hook), [type(each).__name__ for each in hook], type(hook[1]).__name__); print(conv._forward_pre_hooks, last._forward_hooks)",
+    "print(len(hook), [type(each).__name__ for each in hook], type(hook[1]).__name__); print(list(conv._forward_pre_hooks.values()), last._forward_hooks)",
     "prune.global_unstructured([(conv, 'weight'), (last, 'weight')], pruning_method=prune.L1Unstructured, amount=0.4); state()",
     "prune.global_unstructured([(conv, 'weight'), (last, 'bias')], prune.RandomUnstructured, amount=9); state()",
     "prune.l1_unstructured(last, 'weight', 3); before = last.weight; prune.remove(last, 'weight'); state(); print(last.weight)",
