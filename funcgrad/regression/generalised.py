@@ -92,6 +92,7 @@ def glm(
         RuntimeWarning: if the steps did not converge, or the classes are separated so that no answer is finite.
             Not inside `jax.jit` or `jax.vmap`, where `converged` tells of the former.
 
+    >>> import numpy as np
     >>> from funcgrad import regression
     >>> x, y = np.array([[0.0], [0.0], [1.0], [1.0]]), np.array([1.0, 3.0, 5.0, 11.0])
     >>> answer = regression.glm(x, y, "poisson", intercept=True)
