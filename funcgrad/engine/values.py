@@ -205,6 +205,8 @@ class Storage:
     moved: Any
     # Where its elements lie in its memory; None: all of them, in order.
     geometry: Any = None
+    # Whether its elements are a part of another storage's, by its geometry.
+    is_part: bool = False
 
     def __init__(self, value: Value) -> None:
         self.value = value

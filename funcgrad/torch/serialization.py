@@ -72,9 +72,9 @@ def _deepcopy(self: Tensor, memo: dict[int, Any]) -> Tensor:
     memory = apart(self._storage).memory
     known = id(memory) in memo
     copied = memo.setdefault(id(memory), Storage(settled(memory.read())))
-    if type(self._storage) is ViewStorage and type(self._storage.viewed) is Reinterpreted:
+    if self._storage.is_part and type(self._storage.viewed) is Reinterpreted:
         copied = Storage(settled(self._storage.read()))
-    elif type(self._storage) is ViewStorage:
+    elif self._storage.is_part:
         copied = ViewStorage(copied, DataStorage(copied), self._storage.geometry)
     elif known:
         copied = DataStorage(copied)
@@ -91,7 +91,7 @@ def _reduce(self: Tensor, protocol: Any) -> tuple[Any, ...]:
     warn_if_has_hooks(self)
     storage: Any = self._storage
     elements, geometry = self._array(), None
-    strided = type(storage) is ViewStorage and type(storage.viewed) is not Reinterpreted
+    strided = storage.is_part and type(storage.viewed) is not Reinterpreted
     if strided and not storage.geometry.is_contiguous:
         # In memory order, so that the strides come back.
         elements, geometry = compute(storage.viewed.read()), storage.geometry

@@ -33,7 +33,6 @@ from funcgrad.torch._autograd.requests import (
     pairs_of,
 )
 from funcgrad.torch._memory.inference import enabled as inferring
-from funcgrad.torch._memory.storages import ViewStorage
 from funcgrad.torch._ops.conversions import copy_, copy_of, to
 from funcgrad.torch._tensor.in_place import writable
 from funcgrad.torch._tensor.operands import check_broadcast, laid_out
@@ -100,7 +99,7 @@ def _add(variable: Any, value: Value, node: Any, nr: int) -> None:
         variable._grad = copy_of(gradient) if held is None else held + gradient
     elif held is None:
         gradient = tensor_of(without_history(value))
-        if type(variable._storage) is ViewStorage:
+        if variable._storage.is_part:
             if gradient.shape == variable.shape:
                 laid_out(gradient, variable)
             else:  # the leaf's shape was changed in place since

@@ -10,7 +10,6 @@ from funcgrad.engine.levels import (
 )
 from funcgrad.engine.values import Indirect, Wrapped
 from funcgrad.torch._levels.storages import _along
-from funcgrad.torch._memory.storages import ViewStorage
 from funcgrad.torch._tensor.in_place import writable, write
 from funcgrad.torch._tensor.tensor import Tensor, tensor_of, tensor_of_variable
 from funcgrad.torch._types.trees import flatten, leaves_of, tree_map
@@ -38,7 +37,7 @@ def looked_at(tree: Any) -> Any:
     """Read every view of a tree now, while its level is alive."""
 
     def each(leaf: Any) -> Any:
-        if not isinstance(leaf, Tensor) or type(leaf._storage) is not ViewStorage:
+        if not isinstance(leaf, Tensor) or not leaf._storage.is_part:
             return leaf
         return tensor_of(leaf._storage.read(), *leaf._edge())
 

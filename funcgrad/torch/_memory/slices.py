@@ -21,7 +21,7 @@ def relative(around: Storage, storage: ViewStorage) -> tuple[Layout, Around]:
     """The view's layout in its base, whose storage is `around`; or in the memory, with the base's place in the memory."""
     given, wanted = around.aval.dtype, storage.aval.dtype
     kind = "" if given == wanted else "complex" if wanted.kind == "c" else "real"
-    if type(around) is ViewStorage:
+    if isinstance(around, ViewStorage):
         return storage.layout, (around.layout, around.geometry.offset, kind)
     if kind:
         return storage.layout, (None, 0, kind)

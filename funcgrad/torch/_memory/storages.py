@@ -193,6 +193,7 @@ class ViewStorage(Indirect):
         remade_by: the name of the node that the view gets after its base was written in place.
     """
 
+    is_part = True
     __slots__ = (
         "aval",
         "cached",
@@ -292,7 +293,7 @@ def write_op(of: Layout) -> Op:
 
 def is_view(storage: Storage) -> TypeGuard[ViewStorage]:
     """Whether a storage belongs to a view. A detached view shares the storage, and so counts as a view too."""
-    return type(storage) is ViewStorage and storage.creation is not None
+    return isinstance(storage, ViewStorage) and storage.creation is not None
 
 
 def geometry_of(storage: Storage) -> Geometry:
@@ -320,7 +321,7 @@ def reinterpreted(storage: Storage, geometry: Geometry, dtype: np.dtype) -> View
 
 def data_of(storage: Storage) -> Storage:
     """The same elements with a version counter of their own."""
-    if type(storage) is not ViewStorage:
+    if not storage.is_part:
         return DataStorage(storage)
     return ViewStorage(storage.viewed, DataStorage(storage), storage.geometry)
 

@@ -292,7 +292,7 @@ def _stepped(self: Tensor, steps: Sequence[Step]) -> Tensor:
 
 def _target(self: Tensor, steps: Sequence[Step]) -> Tensor:
     """The view to write to. Its ops are not recorded, because no user sees the view."""
-    if type(self) is ViewTensor and self._creation is not Creation.PLAIN:
+    if isinstance(self, ViewTensor) and self._creation is not Creation.PLAIN:
         return _stepped(self, steps)  # the recorded view raises PyTorch's error, with its own name
     of = geometry(self)
     for step in steps:

@@ -13,7 +13,7 @@ import numpy as np
 from funcgrad.engine import Aval, Leaf, Op, Storage, Variable
 from funcgrad.engine.ops import remember
 from funcgrad.engine.unrolled import record_one, record_two
-from funcgrad.torch._memory.storages import DataStorage, ViewStorage
+from funcgrad.torch._memory.storages import DataStorage
 from funcgrad.torch._ops.out import CASTS, store
 from funcgrad.torch._ops.row import (
     BOOL,
@@ -247,7 +247,7 @@ class Elementwise:
             storage = input._storage
             op = by_types.get(((storage.value or storage).aval,)) or self.for_types(input)
             result = tensor_of(*record_one(op, input))
-            if type(storage) is ViewStorage:
+            if storage.is_part:
                 laid_out(result, input)
             if saves_result:
                 watch(result._node, result._storage)
@@ -301,7 +301,7 @@ class Elementwise:
             avals = (first._storage.aval, second._storage.aval)
             op = self.by_types.get(avals) or self.for_types(first, second)
             result = tensor_of(*record_two(op, first, second))
-            if type(first._storage) is ViewStorage or type(second._storage) is ViewStorage:
+            if first._storage.is_part or second._storage.is_part:
                 laid_out(result, first, second)
             return result
 
@@ -344,7 +344,7 @@ class Elementwise:
             avals = ((mine.value or mine).aval, (its.value or its).aval)
             op = by_types.get(avals) or self.for_types(self_, second)
             result = tensor_of(*record_two(op, self_, second))
-            if type(mine) is ViewStorage or type(its) is ViewStorage:
+            if mine.is_part or its.is_part:
                 laid_out(result, self_, second)
             return result
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from funcgrad.engine import grad_mode, local
-from funcgrad.torch._memory.storages import ViewStorage, shared
+from funcgrad.torch._memory.storages import shared
 from funcgrad.torch._ops.conversions import copy_, to
 from funcgrad.torch._tensor.in_place import check_no_repeats
 from funcgrad.torch._tensor.operands import check_castable
@@ -54,7 +54,7 @@ def store(
             raise RuntimeError(dtype.format(**words))
         check_castable(result.dtype, out.dtype)
         if out.shape == result.shape:
-            if type(out._storage) is ViewStorage:
+            if out._storage.is_part:
                 check_no_repeats(out._storage)
             return copy_(out, result)
         if out.numel():

@@ -13,7 +13,7 @@ import numpy as np
 from funcgrad.engine import Storage, compute
 from funcgrad.torch._levels import refusals
 from funcgrad.torch._memory.geometry import Geometry, contiguous
-from funcgrad.torch._memory.storages import Reinterpreted, ViewStorage, geometry_of
+from funcgrad.torch._memory.storages import Reinterpreted, geometry_of
 from funcgrad.torch._saving.names import (
     DEVICE,
     DTYPE_NAMES,
@@ -84,7 +84,7 @@ class _Pickler(_PythonPickler):
     def stored(self, tensor: Tensor) -> tuple[_Kept, Geometry]:
         """The storage of a tensor, written once for all tensors that share it, and the tensor's place in it."""
         storage: Any = tensor._storage
-        whole = type(storage) is ViewStorage and type(storage.viewed) is Reinterpreted
+        whole = storage.is_part and type(storage.viewed) is Reinterpreted
         memory: Storage = storage if whole else storage.memory
         lies = contiguous(tuple(tensor.shape)) if whole else geometry_of(storage)
         key = id(memory), tensor.dtype

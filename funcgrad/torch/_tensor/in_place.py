@@ -12,7 +12,7 @@ from funcgrad.torch._levels.refusals import check_not_batched, check_transformed
 from funcgrad.torch._levels.storages import rewritten, still_dual
 from funcgrad.torch._memory.inference import enabled as inferring
 from funcgrad.torch._memory.inference import uncounted
-from funcgrad.torch._memory.storages import ViewStorage, geometry_of, writing
+from funcgrad.torch._memory.storages import geometry_of, writing
 from funcgrad.torch._tensor.rebasing import rebase
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch._tensor.view import ViewTensor, as_it_was, keep_apart
@@ -29,7 +29,7 @@ def in_place(
 
     Set `saves_result` if PyTorch's derivative needs the result, and also `saves_arguments` if it needs both; see `watch`.
     """
-    if type(target) is ViewTensor:
+    if isinstance(target, ViewTensor):
         node = target._write_in_place(op, others)
     else:
         node = _write(op, target, others)
@@ -61,7 +61,7 @@ def write(target: Tensor, result: tuple[Value, Any, int], before: Value | None =
         True if the result was stored; False if another thread has written to the tensor in between.
     """
     value, node, nr = result
-    if type(target) is ViewTensor:
+    if isinstance(target, ViewTensor):
         target._write_in_place(_REPLACE, (Variable(Storage(value), node, nr),))
         return True
     storage = target._storage
@@ -150,7 +150,7 @@ def writable(target: Tensor, *others: Variable, repeats: bool = False, name: str
             "normal tensor before doing inplace update.See https://github.com/pytorch/rfcs/pull/17 for more details."
         )
     if local.recorder.grad_enabled:
-        if type(target) is ViewTensor:
+        if isinstance(target, ViewTensor):
             target._check_writable(others)
         elif isinstance(target._current_node(), Leaf):
             raise cured(
@@ -162,9 +162,9 @@ def writable(target: Tensor, *others: Variable, repeats: bool = False, name: str
     if local.recorder.levels or duals:
         check_transformed(target, others, name)
 
-    viewed = type(target._storage) is ViewStorage
+    viewed = target._storage.is_part
     for other in others:
-        if viewed or type(other._storage) is ViewStorage:
+        if viewed or other._storage.is_part:
             check_no_overlap(target, other)
     if viewed and not repeats:
         check_no_repeats(target._storage)

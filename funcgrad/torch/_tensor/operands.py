@@ -13,7 +13,6 @@ from funcgrad.teaching import cured
 from funcgrad.torch._memory.constants import constant
 from funcgrad.torch._memory.formats import geometry_in, memory_format, preserve_format
 from funcgrad.torch._memory.result_order import in_geometry, result_storage
-from funcgrad.torch._memory.storages import ViewStorage
 from funcgrad.torch._tensor.tensor import Tensor, place, tensor_of
 from funcgrad.torch._types.dtypes import bool_, dtype, from_numpy_dtype, result_dtype
 from funcgrad.torch._types.numbers import as_scalar, check_fits
@@ -114,7 +113,7 @@ def laid_out(result: Tensor, *operands: Variable) -> Tensor:
     """
     # Inference tensors and batched values are left as they are.
     plain = type(result._storage) is Storage and type(result._storage.read()) is Value
-    if plain and any(type(each._storage) is ViewStorage for each in operands):
+    if plain and any(each._storage.is_part for each in operands):
         storage = result_storage(result._storage.read(), operands)
         if storage is not None:
             result._storage = storage

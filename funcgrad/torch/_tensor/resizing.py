@@ -160,7 +160,7 @@ def set_(
         raise TypeError("set_() takes `storage_offset` and `stride` together with `size`")
     writable(self, repeats=True)
     wanted = local.recorder.grad_enabled and (self.requires_grad or source.requires_grad)
-    if wanted and type(self) is ViewTensor:
+    if wanted and isinstance(self, ViewTensor):
         raise RuntimeError("set_: a view that requires grad cannot be set to another memory")
     if wanted:
         given = [each._edge() for each in (self, source) if each._current_node() is not None]

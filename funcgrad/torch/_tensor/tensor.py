@@ -343,7 +343,7 @@ class Tensor(Variable):
             raise RuntimeError(
                 "data set to a tensor that requires gradients must be floating point or complex dtype"
             )
-        if type(storage) is ViewStorage:
+        if storage.is_part:
             # A view keeps its base's version counter.
             self._move_to(ViewStorage(given.memory, storage.counter, geometry_of(given)))
             return
@@ -358,7 +358,7 @@ class Tensor(Variable):
 
     def _move_to(self, storage: Storage) -> None:
         """Move the tensor to another storage."""
-        if type(storage) is ViewStorage:
+        if isinstance(storage, ViewStorage):
             storage.creation = getattr(self._storage, "creation", None)
         self._storage = storage
         if not self._is_view() and type(node := self._current_node()) is AccumulateGrad:

@@ -408,7 +408,7 @@ def view_tensor(
         made._known_version = storage.version
     except RuntimeError:  # an inference tensor has no version, and never a node
         made._known_version = 0
-    if type(input) is ViewTensor:
+    if isinstance(input, ViewTensor):
         made._viewed = input._viewed
         creation = input._creation if creation is Creation.PLAIN else creation
     else:

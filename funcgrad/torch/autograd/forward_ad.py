@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 from funcgrad.engine import Op, Storage, Variable, local
 from funcgrad.engine.levels import DualLevel, duals, node_of
 from funcgrad.torch._levels.storages import DualStorage, dual_of
-from funcgrad.torch._memory.storages import ViewStorage
 from funcgrad.torch._tensor.tangent_checks import check_dtypes, check_sizes
 from funcgrad.torch._tensor.tensor import Tensor, tensor_of
 from funcgrad.torch._tensor.view import written_view
@@ -141,7 +140,7 @@ def unpack_dual(tensor: Any, *, level: int | None = None) -> UnpackedDualTensor:
 
 def _viewed_tangent(storage: Storage) -> Variable | None:
     """For a view of a dual tensor, the same view of the tangent if its storage allows that; else None."""
-    if type(storage) is not ViewStorage or not isinstance(storage.viewed, DualStorage):
+    if not storage.is_part or not isinstance(storage.viewed, DualStorage):
         return None
     whole = storage.viewed.tangent
     if (

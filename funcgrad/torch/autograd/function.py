@@ -301,14 +301,14 @@ def _wrap(
                 output._set_edge(node, number)
         else:
             output = _without_gradient(output, given)
-        if type(output) is ViewTensor and not dirty:
+        if isinstance(output, ViewTensor) and not dirty:
             output._creation = Creation.FUNCTION
             output._see_version()
         wrapped.append(output)
     with_node = [each for each in wrapped if isinstance(each, Tensor) and records]
     if len(with_node) > 1:
         for each in with_node:
-            if type(each) is ViewTensor:
+            if isinstance(each, ViewTensor):
                 each._creation = Creation.SEVERAL
     return wrapped
 
@@ -326,7 +326,7 @@ def _move(
             "a leaf Variable that requires grad has been used in an in-place operation."
         )
     output._grad = None
-    if type(output) is not ViewTensor:
+    if not isinstance(output, ViewTensor):
         rebase(output, node, number)
         return
     if several > 1:

@@ -33,14 +33,14 @@ def _method(name: str, change: Callable[..., Change]) -> Callable[..., Tensor]:
         storage, node = view_of(self._storage, made), None
         if self.requires_grad:
             value, node, nr = record(row.op(*static), (self,))
-            if node is not None and type(self) is ViewTensor:
+            if node is not None and isinstance(self, ViewTensor):
                 self._set_edge(node, nr)
             elif node is not None:
                 rebase(self, node, nr)
             storage.cached = storage.viewed.read(), value
         self._move_to(storage)
         storage.version += 1
-        if node is not None and type(self) is ViewTensor:
+        if node is not None and isinstance(self, ViewTensor):
             self._see_version()
         return self
 

@@ -360,7 +360,7 @@ def as_strided(
     node, nr = None, 0
     if local.recorder.grad_enabled and input._current_node() is not None:
         inside = (
-            (around.layout, around.geometry.offset, "") if type(around) is ViewStorage else None
+            (around.layout, around.geometry.offset, "") if isinstance(around, ViewStorage) else None
         )
         recorded = as_strided_op(storage.layout, inside)
         _, node, nr = record(recorded, (input, index_variable(made.offset)))
