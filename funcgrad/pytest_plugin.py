@@ -3,8 +3,9 @@
     def test_loss(parity):
         parity(before.loss, after.loss, w, x, y)
 
-`--funcgrad-report FILE` writes all reports of a run, as text or, where FILE ends with .json, as JSON. pytest loads this
-module at its start, so it imports nothing that is slow.
+`--funcgrad-report FILE` writes all reports of a run, as text or, where FILE ends with .json, as JSON. A failed test's
+traceback leaves out the library's frames, unless `funcgrad.teaching.settings.tracebacks` is "full" or pytest starts a
+debugger. pytest loads this module at its start, so it imports nothing that is slow.
 """
 
 import json
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from funcgrad.teaching import fold, settings
 
 _PROPERTY = "funcgrad report"
 
@@ -40,6 +43,15 @@ def trajectory(request: pytest.FixtureRequest) -> Callable[..., Any]:
     from funcgrad.compare import trajectory
 
     return _asserting(trajectory, request)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> None:
+    """Leave the library's frames out of a failed test's traceback."""
+    error = None if call.excinfo is None else call.excinfo.value
+    debugged = item.config.getoption("usepdb", False)
+    if isinstance(error, Exception) and settings.tracebacks == "folded" and not debugged:
+        call.excinfo = pytest.ExceptionInfo.from_exception(fold(error))
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:

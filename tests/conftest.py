@@ -7,9 +7,14 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from funcgrad.teaching import settings
+
 # No example may fail because the machine is busy.
 hypothesis.settings.register_profile("funcgrad", deadline=None)
 hypothesis.settings.load_profile("funcgrad")
+
+# A failure of the library's own tests shows the library's frames.
+settings.tracebacks = "full"
 
 
 @pytest.fixture(scope="session")

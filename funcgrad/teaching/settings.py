@@ -10,7 +10,7 @@ class Settings:
 
     Attributes:
         language: "en" or "fr", of the notes that errors carry. The environment variable FUNCGRAD_LANGUAGE sets it at import.
-        tracebacks: "folded" leaves the library's own frames out of the tracebacks that end a program or a notebook's cell,
+        tracebacks: "folded" leaves the library's own frames out of the tracebacks that end a program, a notebook's cell or a test,
             "full" shows them. The environment variable FUNCGRAD_TRACEBACKS sets it at import.
 
     >>> from funcgrad.teaching import settings

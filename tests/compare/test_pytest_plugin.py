@@ -31,6 +31,9 @@ def test_wrong(parity):
 
 def test_training(trajectory):
     trajectory(step, step, X, X, steps=2)
+
+def test_shapes():
+    torch.ones(2, 3) @ torch.ones(2, 3)
 """
 
 
@@ -52,9 +55,17 @@ def session(tmp_path_factory):
 
 def test_a_difference_fails_with_the_printed_report(session):
     printed, _ = session
-    assert "1 failed, 2 passed" in printed, printed
+    assert "2 failed, 2 passed" in printed, printed
     assert "A REAL DIFFERENCE in value" in " ".join(printed.split())
     assert "pytest_plugin.py" not in printed.partition("FAILURES")[2].partition("short test summary")[0]  # fmt: skip
+
+
+def test_an_error_is_shown_where_the_test_raised_it(session):
+    shown = session[0].partition("_ test_shapes _")[2].partition("short test summary")[0]
+    assert ">       torch.ones(2, 3) @ torch.ones(2, 3)" in shown, shown
+    assert "E       RuntimeError: mat1 and mat2 shapes cannot be multiplied (2x3 and 2x3)" in shown
+    assert "frames of the library are left out" in shown
+    assert "matmul.py" not in shown
 
 
 def test_the_option_writes_every_report(session):
