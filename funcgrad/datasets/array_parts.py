@@ -5,30 +5,43 @@ with a bus error, and mapped pages count as the process's memory, whatever bound
 """
 
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import IO, BinaryIO, NamedTuple
 
 import numpy as np
 
-from funcgrad.datasets.parts import Part, Span, combine
-from funcgrad.datasets.table import DataError, listing
+from funcgrad.datasets.parts import Part, Span, check_integers, combine
+from funcgrad.datasets.table import DataError, NoRowsError, listing
 from funcgrad.files.archives import (
     ArchiveError,
     Header,
     begin_of,
     check_sum,
+    doubted,
     members_of,
     read_header,
+    unpacked,
 )
 
 
 class Stored(NamedTuple):
-    """Where an array lies in a file: its first byte, how to read it, and the archive's member it is."""
+    """Where an array lies in a file, or in a member of an archive that is compressed.
+
+    Attributes:
+        offset: its first byte there.
+        header: how to read it.
+        member: the archive's member that it is.
+    """
 
     offset: int
     header: Header
     member: zipfile.ZipInfo | None = None
+
+    @property
+    def is_compressed(self) -> bool:
+        """Whether it can only be read from the beginning of its member."""
+        return self.member is not None and self.member.compress_type != zipfile.ZIP_STORED
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -51,7 +64,12 @@ class ArrayPart(Part):
         except ArchiveError as error:
             raise DataError(f"not an array that NumPy saved: {error}") from None
         _check(arrays, archive=archive)
-        if any(stored.offset + stored.header.nbytes > self.size for stored in arrays.values()):
+        self._is_compressed = any(stored.is_compressed for stored in arrays.values())
+        if any(
+            stored.offset + stored.header.nbytes > self.size
+            for stored in arrays.values()
+            if not stored.is_compressed
+        ):
             raise DataError(f"the file ends early: {self.size} bytes do not hold the array")
         self.check_width(
             sum(array.shape[1] if len(array.shape) == 2 else 1 for array in arrays.values())
@@ -65,12 +83,14 @@ class ArrayPart(Part):
         self.names = tuple(self._columns)
         self.rows = next(iter(arrays.values())).shape[0]
         if not self.rows:
-            raise DataError("the arrays have no rows")
+            raise NoRowsError("the arrays have no rows")
         self._unsure = {stored.member.filename for stored in arrays.values() if stored.member}
 
     def spans(self, rows: int, size: int) -> list[Span]:
-        """Cut the part into spans of rows."""
+        """Cut the part into spans of rows; one where each would be unpacked from the beginning."""
         assert self.rows is not None
+        if self._is_compressed:
+            return [Span(0, self.rows)]
         return [Span(start, min(start + rows, self.rows)) for start in range(0, self.rows, rows)]
 
     def rows_before(self, span: Span) -> int:
@@ -81,8 +101,25 @@ class ArrayPart(Part):
         """Yield the rows of a span, once the whole of their arrays has its checksum."""
         with self.open() as file:
             self._check_sums(file, columns)
+            sources = self._sources(file, columns)
             for start in range(span.start, span.stop, rows):
-                yield self._read(file, start, min(start + rows, span.stop), columns)
+                yield self._read(sources, start, min(start + rows, span.stop), columns)
+
+    def _sources(self, file: BinaryIO, columns: Sequence[str]) -> dict[str, IO[bytes]]:
+        """Return where to read each column: of a compressed one, a reader that goes on where it was."""
+        opened: dict[object, IO[bytes]] = {}
+        sources: dict[str, IO[bytes]] = {}
+        for name in columns:
+            stored, j = self._columns[name]
+            if not stored.is_compressed:
+                sources[name] = file
+                continue
+            assert stored.member is not None
+            key = (stored.member.filename, j if stored.header.fortran else 0)
+            if key not in opened:
+                opened[key] = unpacked(file, stored.member)
+            sources[name] = opened[key]
+        return sources
 
     def _check_sums(self, file: BinaryIO, columns: Sequence[str]) -> None:
         for stored in {
@@ -96,32 +133,37 @@ class ArrayPart(Part):
                 raise DataError(f"{self.path}: {error}") from None
             self._unsure.discard(stored.member.filename)
 
-    def _read(self, file: BinaryIO, start: int, stop: int, columns: Sequence[str]) -> np.ndarray:
+    def _read(
+        self, sources: Mapping[str, IO[bytes]], start: int, stop: int, columns: Sequence[str]
+    ) -> np.ndarray:
         matrices: dict[int, np.ndarray] = {}
         taken = []
-        for stored, j in (self._columns[name] for name in columns):
+        for name in columns:
+            (stored, j), file = self._columns[name], sources[name]
             if len(stored.shape) == 1 or stored.header.fortran:
                 first = j * stored.shape[0] + start
                 taken.append(self._numbers(file, stored, first, stop - start))
-                continue
-            width = stored.shape[1]
-            if stored.offset not in matrices:
-                numbers = self._numbers(file, stored, start * width, (stop - start) * width)
-                matrices[stored.offset] = numbers.reshape(stop - start, width)
-            taken.append(matrices[stored.offset][:, j])
+            else:
+                width = stored.shape[1]
+                if id(stored) not in matrices:
+                    numbers = self._numbers(file, stored, start * width, (stop - start) * width)
+                    matrices[id(stored)] = numbers.reshape(stop - start, width)
+                taken.append(matrices[id(stored)][:, j])
+            check_integers(f"{self.path}: column {name!r}", taken[-1])
         return combine(taken, stop - start)
 
-    def _numbers(self, file: BinaryIO, stored: Stored, first: int, count: int) -> np.ndarray:
+    def _numbers(self, file: IO[bytes], stored: Stored, first: int, count: int) -> np.ndarray:
         wanted = count * stored.header.dtype.itemsize
         file.seek(stored.offset + first * stored.header.dtype.itemsize)
-        content = file.read(wanted)
+        with doubted():
+            content = file.read(wanted)
         if len(content) < wanted:
             self.check_size()
             raise DataError(f"{self.path} ends early: {len(content)} of {wanted} bytes")
         return np.frombuffer(content, stored.header.dtype)
 
 
-def _array(file: BinaryIO) -> Stored:
+def _array(file: IO[bytes]) -> Stored:
     header = read_header(file)
     return Stored(file.tell(), header)
 
@@ -130,20 +172,21 @@ def _members(file: BinaryIO, memory: int) -> dict[str, Stored]:
     arrays = {}
     for member in members_of(file, memory=memory):
         name = member.filename.removesuffix(".npy")
-        if member.compress_type != zipfile.ZIP_STORED:
-            raise DataError(
-                f"array {name!r} is compressed, so it cannot be read in part: save it with "
-                "numpy.savez instead of numpy.savez_compressed"
-            )
         begin = begin_of(file, member)
-        file.seek(begin)
-        offset, header = _array(file)[:2]
+        if member.compress_type == zipfile.ZIP_STORED:
+            file.seek(begin)
+            offset, header = _array(file)[:2]
+        else:
+            with doubted(), unpacked(file, member) as content:
+                offset, header = _array(content)[:2]
+            begin = 0
         if offset - begin + header.nbytes != member.file_size:
             raise ArchiveError(f"array {name!r} is not as long as its header says")
         arrays[name] = Stored(offset, header, member)
     if not arrays:
         raise DataError("the archive holds no arrays")
-    if sum(stored.header.nbytes for stored in arrays.values()) > file.seek(0, 2):
+    lying = [stored.header.nbytes for stored in arrays.values() if not stored.is_compressed]
+    if sum(lying) > file.seek(0, 2):
         raise ArchiveError("its arrays lie in one another")
     return arrays
 

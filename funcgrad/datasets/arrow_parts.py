@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.datasets.dialect import check_integer
 from funcgrad.datasets.parts import Part, Span, combine
-from funcgrad.datasets.table import DataError
+from funcgrad.datasets.table import DataError, NoRowsError
 
 
 def pyarrow(module: str = "") -> Any:
@@ -26,30 +27,15 @@ class ParquetPart(Part):
 
     def __init__(self, path: Path, memory: int) -> None:
         super().__init__(path, memory)
-        arrow = pyarrow()
         with self._open() as file:
             schema, metadata = file.schema_arrow, file.metadata
             self._rows = [metadata.row_group(j).num_rows for j in range(metadata.num_row_groups)]
         self.rows = sum(self._rows)
         if not self.rows:
-            raise DataError("the file has no rows")
+            raise NoRowsError("the file has no rows")
         self.check_width(len(schema.names))
         self.names = tuple(schema.names)
         self._types = {field.name: field.type for field in schema}
-        self._numeric = {
-            field.name
-            for field in schema
-            if any(
-                is_kind(field.type)
-                for is_kind in (
-                    arrow.types.is_integer,
-                    arrow.types.is_floating,
-                    arrow.types.is_boolean,
-                    arrow.types.is_decimal,
-                    arrow.types.is_null,
-                )
-            )
-        }
 
     def spans(self, rows: int, size: int) -> list[Span]:
         """Cut the part into its row groups."""
@@ -63,10 +49,9 @@ class ParquetPart(Part):
         """Yield the rows of a span, decoded as they are asked for."""
         self.check_size()
         for name in columns:
-            if name not in self._numeric:
-                raise DataError(
-                    f"{self.path}: column {name!r} holds {self._types[name]}, not numbers"
-                )
+            wrong = _complaint(self._types[name])
+            if wrong:
+                raise DataError(f"{self.path}: column {name!r} {wrong}")
         arrow = pyarrow()
         try:
             with self._open() as file:
@@ -77,17 +62,25 @@ class ParquetPart(Part):
                     use_threads=False,
                 )
                 for batch in batches:
-                    numbers = [
-                        batch.column(name).cast(arrow.float64(), safe=False)
-                        if batch.column(name).type != arrow.float32()
-                        else batch.column(name)
-                        for name in columns
-                    ]
-                    arrays = [column.to_numpy(zero_copy_only=False) for column in numbers]
+                    arrays = [self._numbers(name, batch.column(name)) for name in columns]
                     yield combine(arrays, batch.num_rows)
         except (arrow.ArrowException, OSError) as error:
             self.check_size()
             raise DataError(f"{self.path} cannot be read: {error}") from None
+
+    def _numbers(self, name: str, column: Any) -> np.ndarray:
+        """Return a column as floating point, NaN where there is nothing."""
+        arrow = pyarrow()
+        if arrow.types.is_dictionary(column.type):
+            column = column.dictionary_decode()
+        if arrow.types.is_integer(column.type):
+            extremes = pyarrow(".compute").min_max(column).as_py()
+            for extreme in filter(None, extremes.values()):
+                check_integer(extreme, f"{self.path}: column {name!r}")
+        if column.type != arrow.float32():
+            column = column.cast(arrow.float64(), safe=False)
+        numbers: np.ndarray = column.to_numpy(zero_copy_only=False)
+        return numbers
 
     def _open(self) -> Any:
         parquet, arrow = pyarrow(".parquet"), pyarrow()
@@ -97,3 +90,26 @@ class ParquetPart(Part):
         except (arrow.ArrowException, OSError) as error:
             self.check_size()
             raise DataError(f"not a Parquet file: {error}") from None
+
+
+def _complaint(kind: Any) -> str | None:
+    """Say what is wrong with a column of a type, as a half sentence; None where it holds numbers."""
+    types = pyarrow().types
+    if types.is_dictionary(kind):
+        kind = kind.value_type
+    numeric = (
+        types.is_integer,
+        types.is_floating,
+        types.is_boolean,
+        types.is_decimal,
+        types.is_null,
+    )
+    if any(is_kind(kind) for is_kind in numeric):
+        return None
+    if types.is_temporal(kind):
+        cure = "; save a number instead, such as the seconds since a moment of your choice"
+    elif types.is_nested(kind):
+        cure = "; save a column of its own for each number in it"
+    else:
+        cure = ""
+    return f"holds {kind}, not numbers{cure}"

@@ -28,7 +28,7 @@ from funcgrad.datasets.dialect import (
     wrong_width,
 )
 from funcgrad.datasets.parts import Part, Span, combine
-from funcgrad.datasets.table import DataError, listing
+from funcgrad.datasets.table import DataError, NoRowsError, listing
 
 _SPELLINGS = sorted({spell(word) for word in MISSING for spell in (str, str.upper, str.title)})
 _SAMPLE_BYTES = 1 << 16
@@ -75,7 +75,7 @@ class CsvPart(Part):
         self._begin = len(skipped.encode(encoding, "replace"))
         self._can_be_cut = self._compression is None and not encoding.startswith("utf-16")
         if self._can_be_cut and self._begin >= self.size:
-            raise DataError("there are column names, but no rows below them")
+            raise NoRowsError("there are column names, but no rows below them")
         self._all = Span(self._begin, self.size)
 
     def _beginning(self) -> tuple[bytes, bool]:

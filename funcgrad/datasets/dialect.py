@@ -291,14 +291,20 @@ def number_of(cell: str, dialect: Dialect) -> float:
         return _TRUTH[lower]
     if re.fullmatch(pattern_of(dialect), text):
         plain = text.replace(dialect.thousands, "") if dialect.thousands else text
-        if plain.lstrip("+-").isdigit() and abs(int(plain)) > LARGEST_INTEGER:
-            raise DataError(
-                f"the integer {text} is beyond 2**53, up to which float64 holds every integer: "
-                "subtract an offset, or write it with decimals if rounding is meant"
-            )
+        if plain.lstrip("+-").isdigit():
+            check_integer(int(plain))
         return float(plain.replace(dialect.decimal, "."))
     shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
     raise DataError(f"{shown!r} is not a number{_hint(text, dialect)}")
+
+
+def check_integer(value: int, place: str = "") -> None:
+    """Raise a DataError, which begins with the place where one is given, for an integer that float64 does not hold."""
+    if abs(value) > LARGEST_INTEGER:
+        raise DataError(
+            f"{place}{': ' if place else ''}the integer {value} is beyond 2**53, up to which float64 holds every "
+            "integer: subtract an offset, or write it with decimals if rounding is meant"
+        )
 
 
 def _hint(text: str, dialect: Dialect) -> str:

@@ -1,6 +1,6 @@
-"""Reading a table from a CSV or `.npz` file, with an error that says where it is not one.
+"""Reading a table whole into memory as float64, up to a bound, with an error that says where it is not one.
 
-Both formats are read whole into memory as float64, up to a bound.
+Plain text is read here, without pyarrow; all else as a `Stream` reads it.
 """
 
 import csv
@@ -23,13 +23,17 @@ from funcgrad.datasets.dialect import (
     rows_of,
     wrong_width,
 )
-from funcgrad.datasets.table import DataError, Dataset, listing, split_target
-from funcgrad.files import ArchiveError, open_regular, read_archive
+from funcgrad.datasets.folder import Table
+from funcgrad.datasets.table import DataError, Dataset, split_target
+from funcgrad.files import open_regular
 
 # A bound on whatever is read at once, in bytes: a text, and the table as float64.
 _LARGEST = 1 << 30
 # The bytes by which a text's dialect is detected.
 _SAMPLED = 1 << 16
+_ROWS = 1 << 16
+# Whatever else is text, and needs no pyarrow.
+_OTHER_KINDS = (".npy", ".npz", ".parquet", ".pq", ".zst", ".bz2")
 
 
 def load_file(
@@ -39,11 +43,11 @@ def load_file(
 
     A text file (CSV) names its columns on the first line and holds a number in every other cell; its delimiter, decimal
     sign, thousands separator and encoding are detected, as a `Stream` does. A `.npz` file holds either a matrix
-    `x` (rows, features) and a vector `y` (rows), or one vector per column under the column's name. A table of more
-    than 1 GiB is refused: a `Stream` reads it in part.
+    `x` (rows, features) and a vector `y` (rows), or one vector per column under the column's name. `.npy`, Parquet
+    and folders are read as a `Stream` reads them. A table of more than 1 GiB is refused: a `Stream` reads it in part.
 
     Args:
-        path: the file; a name ending in `.npz` is read as NumPy's archive, one in `.gz` as compressed text, any other
+        path: the file or folder; a name ending in `.gz` is read as compressed text, one that tells no other kind
             as text.
         target: the name of the column to regress on the others. Only a `.npz` file with `x` and `y`
             needs none.
@@ -63,10 +67,8 @@ def load_file(
     path, options = Path(path), csv or CsvOptions()
     options.check()
     try:
-        if path.is_dir():
-            raise DataError(f"{path} is a directory, not a file")
-        if path.suffix.lower() == ".npz":
-            return _load_npz(path, target)
+        if path.is_dir() or path.suffix.lower() in _OTHER_KINDS:
+            return _load_parts(path, target, options)
         return split_target(*_table_of(_content(path), options), target)
     except DataError as error:
         raise DataError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
@@ -160,39 +162,20 @@ def _check_size(size: int) -> None:
         raise DataError(f"the table takes more than {_LARGEST} bytes: read it with a Stream")
 
 
-def _load_npz(path: Path, target: str | None) -> Dataset:
-    if path.stat().st_size == 0:
-        raise DataError("the file is empty")
-    try:
-        with open_regular(path) as file:
-            arrays = read_archive(file, limit=_LARGEST)
-    except ArchiveError as error:
-        raise DataError(f"not a .npz archive of numeric arrays: {error}") from None
-    _check_size(sum(values.size for values in arrays.values()) * 8)
-    if not arrays:
-        raise DataError("the archive holds no arrays")
-    for name, values in arrays.items():
-        if values.dtype.kind not in "fiub":
-            raise DataError(f"array {name!r} holds {values.dtype}, not real numbers")
-    if {"x", "y"} <= arrays.keys() and arrays["x"].ndim == 2:
-        arrays = _columns_of(arrays["x"], arrays["y"])
-        target = "y" if target is None else target
-    lengths = {name: values.shape for name, values in arrays.items()}
-    if any(len(shape) != 1 for shape in lengths.values()) or len(set(lengths.values())) > 1:
-        shapes = listing([f"{name} {shape}" for name, shape in lengths.items()])
-        raise DataError(
-            "the arrays should be x (rows, features) and y (rows), or vectors of one length; "
-            f"here they are: {shapes}"
-        )
-    names = list(arrays)
-    table = np.stack([values.astype(np.float64) for values in arrays.values()], axis=1)
-    if not len(table):
-        raise DataError("the arrays have no rows")
-    check_finite(names, table)
-    return split_target(names, table, target)
-
-
-def _columns_of(x: np.ndarray, y: np.ndarray) -> dict[str, np.ndarray]:
-    if y.shape not in {(len(x),), (len(x), 1)}:
-        raise DataError(f"x has shape {x.shape} and y {y.shape}: y should have shape ({len(x)},)")
-    return {f"x{j}": x[:, j] for j in range(x.shape[1])} | {"y": y.reshape(len(x))}
+def _load_parts(path: Path, target: str | None, options: CsvOptions) -> Dataset:
+    """Read a file of another kind, or a folder, as a `Stream` does."""
+    table = Table(path, _LARGEST, options)
+    table.check_columns(None)
+    _check_size((table.rows or 0) * len(table.names) * 8)
+    parts, size = [], 0
+    for block in table.blocks(_ROWS, _SAMPLED):
+        for part in table.read(block, table.names, _ROWS):
+            parts.append(part.astype(np.float64, copy=False))
+            size += parts[-1].nbytes
+            _check_size(size)
+    values = np.concatenate(parts)
+    check_finite(table.names, values)
+    matrix = path.suffix.lower() == ".npz" and table.names[:1] == ("x0",)
+    if target is None and matrix and table.names[-1] == "y":
+        target = "y"
+    return split_target(table.names, values, target)

@@ -18,7 +18,7 @@ from funcgrad.datasets.arrow_parts import ParquetPart
 from funcgrad.datasets.csv_parts import COMPRESSIONS, CsvPart
 from funcgrad.datasets.dialect import CsvOptions
 from funcgrad.datasets.parts import Part, Span
-from funcgrad.datasets.table import DataError, listing
+from funcgrad.datasets.table import DataError, NoRowsError, listing
 
 _KINDS: dict[str, Callable[[Path, int], Part]] = {
     ".npy": ArrayPart,
@@ -66,8 +66,13 @@ class Table:
         """
         self.path = Path(path)
         found = list(_find(self.path))
-        self.parts = [_open(file, memory, csv) for file, _ in found]
-        self._constants = [keys for _, keys in found]
+        opened = [_open(file, memory, csv) for file, _ in found]
+        self.parts = [part for part in opened if isinstance(part, Part)]
+        if not self.parts:
+            raise next(part for part in opened if isinstance(part, NoRowsError))
+        self._constants = [
+            keys for (_, keys), part in zip(found, opened, strict=True) if isinstance(part, Part)
+        ]
         self.names = (*self.parts[0].names, *self._constants[0])
         for part, constants in zip(self.parts, self._constants, strict=True):
             repeated = [name for name in constants if name in set(part.names)]
@@ -211,7 +216,8 @@ def _suffix(path: Path) -> str:
     return Path(path.stem).suffix.lower() if suffix in COMPRESSIONS else suffix
 
 
-def _open(path: Path, memory: int, csv: CsvOptions | None) -> Part:
+def _open(path: Path, memory: int, csv: CsvOptions | None) -> Part | NoRowsError:
+    """Open a file; return, not raise, that it has no rows: others of its folder may have some."""
     kind = _KINDS.get(_suffix(path))
     if kind is None:
         raise DataError(
@@ -220,6 +226,8 @@ def _open(path: Path, memory: int, csv: CsvOptions | None) -> Part:
         )
     try:
         return CsvPart(path, memory, csv) if kind is CsvPart else kind(path, memory)
+    except NoRowsError as error:
+        return NoRowsError(f"{path}: {error}")
     except DataError as error:
         raise DataError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
     except OSError as error:

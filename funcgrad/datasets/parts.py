@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from funcgrad.datasets.table import DataError
+from funcgrad.datasets.dialect import check_integer
+from funcgrad.datasets.table import DataError, NoRowsError
 from funcgrad.files import open_regular
 
 # Python holds about this many bytes for each column's name and place.
@@ -52,7 +53,7 @@ class Part(ABC):
             self._status = os.fstat(file.fileno())
         self.size = self._status.st_size
         if self.size == 0:
-            raise DataError("the file is empty")
+            raise NoRowsError("the file is empty")
 
     @property
     def expected_rows(self) -> int:
@@ -116,6 +117,18 @@ class Part(ABC):
     def check_size(self) -> None:
         """Raise a DataError if the file is gone, or changed since it was opened."""
         self.open().close()
+
+
+def check_integers(place: str, values: np.ndarray) -> None:
+    """Raise a DataError where an integer is one that float64 does not hold.
+
+    Args:
+        place: the file and the column, for the message.
+        values: of any dtype.
+    """
+    if values.dtype.kind in "iu" and values.dtype.itemsize == 8 and len(values):
+        for extreme in (values.min(), values.max()):
+            check_integer(int(extreme), place)
 
 
 def combine(

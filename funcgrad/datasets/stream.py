@@ -49,7 +49,7 @@ class Position(NamedTuple):
 class Stream:
     """The rows of a file or folder as batches (x, y) of NumPy arrays; each `iter` reads them anew.
 
-    Files: `.npy` (a matrix, its columns named x0, x1, ...), `.npz` (uncompressed: `x` and `y`, or one
+    Files: `.npy` (a matrix, its columns named x0, x1, ...), `.npz` (`x` and `y`, or one
     vector a column), `.parquet`, text (`.csv`, `.tsv`, `.txt`, also as `.gz`, `.zst` or `.bz2`); or a folder of one
     of these kinds, partitions such as `year=2024/` included. Text and Parquet need pyarrow. The delimiter, decimal
     sign, thousands separator and encoding of text are detected (`detected` says them); columns without a name, such

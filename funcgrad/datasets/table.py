@@ -16,6 +16,10 @@ class DataError(ValueError):
     """The data cannot be used; the message says what is wrong, where, and what would be right."""
 
 
+class NoRowsError(DataError):
+    """A file is a table without rows."""
+
+
 def listing(names: Sequence[str]) -> str:
     """Return names for a message, the first of them where there are many.
 
