@@ -178,7 +178,7 @@ def _encoding(member: zipfile.ZipInfo) -> str:
 
 def unpacked(file: BinaryIO, member: zipfile.ZipInfo) -> IO[bytes]:
     """Return the content of a member, to be read from its beginning; the file stays the caller's."""
-    return zipfile.ZipFile(file).open(member)  # noqa: SIM115
+    return zipfile.ZipFile(file).open(member)
 
 
 def check_sum(file: BinaryIO, member: zipfile.ZipInfo) -> None:

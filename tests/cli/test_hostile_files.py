@@ -74,7 +74,7 @@ FILES = {
     "a line of a gigabyte": ("t.csv", sparse(b"a,y\n"), "is longer than 262144 bytes"),
     "it as the names": ("t.csv", sparse(b""), "is longer than 262144 bytes"),
     "it after rows": ("t.csv", sparse(b"a,y\n1,2\n3,4\n5,"), "holds zero bytes"),
-    "a bomb": ("t.npz", content(lambda: bomb(declared=1000)), "is not as long as its header says"),
+    "a bomb": ("t.npz", content(lambda: bomb(declared=1000)), "Bad CRC-32"),
     "many members": (
         "t.npz",
         content(lambda: many_members(100_000)),
