@@ -3,7 +3,7 @@
 
 import math
 import re
-from functools import partial
+from functools import partial, wraps
 from typing import Any
 
 import jax
@@ -140,11 +140,16 @@ def _flat(name: str, function: Any) -> Any:
     """A function whose results do not require grad, as PyTorch has it."""
     made = _one(name, function, differentiable=False)
 
-    def call(input: Tensor, *, out: Tensor | None = None) -> Tensor:
-        with grad_mode(False):
-            return made(input, out=out)
+    return _without_grad(made)
 
-    return named(call, f"special_{name}", made.__doc__)
+
+def _without_grad(made: Any) -> Any:
+    @wraps(made)
+    def call(*args: Any, **kwargs: Any) -> Tensor:
+        with grad_mode(False):
+            return made(*args, **kwargs)
+
+    return call
 
 
 def _entropy(x: Any) -> Any:
@@ -286,6 +291,11 @@ def _shifted(second: Any) -> Any:
     return lambda x, n: function(2 * x - 1, n)
 
 
+def _orthogonal(name: str, function: Any) -> Any:
+    """A polynomial's op; its results do not require grad, as PyTorch has it."""
+    return _without_grad(_two(name, function, "NotImplemented", "n", differentiable=False))
+
+
 xlog1py = _two("xlog1py", times_logarithm(jnp.log1p, -1))
 zeta = _two("zeta", _zeta, kind="derivative by other")
 for _name, _second in {
@@ -294,19 +304,11 @@ for _name, _second in {
     "v": lambda x: 2 * x - 1,
     "w": lambda x: 2 * x + 1,
 }.items():
-    globals()[f"chebyshev_polynomial_{_name}"] = _two(
-        f"chebyshev_polynomial_{_name}",
-        _chebyshev(_second),
-        "NotImplemented",
-        "n",
-        differentiable=False,
+    globals()[f"chebyshev_polynomial_{_name}"] = _orthogonal(
+        f"chebyshev_polynomial_{_name}", _chebyshev(_second)
     )
-    globals()[f"shifted_chebyshev_polynomial_{_name}"] = _two(
-        f"shifted_chebyshev_polynomial_{_name}",
-        _shifted(_second),
-        "NotImplemented",
-        "n",
-        differentiable=False,
+    globals()[f"shifted_chebyshev_polynomial_{_name}"] = _orthogonal(
+        f"shifted_chebyshev_polynomial_{_name}", _shifted(_second)
     )
 for _name, _function in {
     "hermite_polynomial_h": _polynomial(
@@ -328,7 +330,7 @@ for _name, _function in {
         lambda k, x, last, before: ((2 * k + 1) * x * last - k * before) / (k + 1),
     ),
 }.items():
-    globals()[_name] = _two(_name, _function, "NotImplemented", "n", differentiable=False)
+    globals()[_name] = _orthogonal(_name, _function)
 
 
 def __dir__() -> list[str]:

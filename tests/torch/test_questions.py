@@ -30,6 +30,27 @@ s = torch.ones(2, 4, requires_grad=True)
 y = torch.slice_scatter(x, s, 0, 1)
 y.sin().sum().backward()
 see(y, x.grad, s.grad, x.slice_scatter(torch.zeros(3, 2), dim=1, start=0, end=4, step=2))
+# --- saved tensors are packed in the order of PyTorch's names for them
+def order(function, *tensors):
+    packed = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: packed.append(t.detach()) or t, lambda t: t):
+        function(*tensors)
+    see(packed)
+x, y, z = (torch.tensor(each, requires_grad=True) for each in ([1.0, 2.0], [3.0, 4.0], [5.0, 6.0]))
+order(lambda x, y: x * y, x, y)
+order(lambda x, y: x / y, x, y)
+order(torch.atan2, x, y)
+order(torch.addcdiv, x, y, z)
+order(torch.maximum, x, y)
+order(torch.mm, x[None], y[:, None])
+# --- a mask of bytes is refused after a warning, and index_reduce warns that it is new
+see(attempt(lambda: torch.zeros(3).masked_scatter(torch.tensor([1, 0, 1], dtype=torch.uint8), torch.ones(3))))
+see(torch.zeros(3).index_reduce(0, torch.tensor([0, 2]), torch.tensor([3.0, 4.0]), "amax"))
+# --- an orthogonal polynomial has no graph
+x, n = torch.tensor([0.3, 0.6], requires_grad=True), torch.tensor([2.0, 3.0], requires_grad=True)
+names = [name for name in dir(torch.special) if "polynomial" in name]
+see(names, [getattr(torch.special, name)(x, n) for name in names])
+see([getattr(torch.special, name)(x, 2).requires_grad for name in names])
 # --- a hook after accumulation has to return nothing
 for returned in (lambda p: p, lambda p: p.grad, lambda p: 3, lambda p: torch.ones(3), lambda p: (p,)):
     x = torch.ones(2, requires_grad=True)

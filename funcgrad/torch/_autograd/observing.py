@@ -17,6 +17,7 @@ from funcgrad.engine.nodes import Packed, behind
 from funcgrad.engine.recording import Recorder, recorders
 from funcgrad.engine.threads import PerThread
 from funcgrad.torch._ops.conversions import to
+from funcgrad.torch._ops.row import SAVED
 from funcgrad.torch._tensor.registry import FUNCTIONS
 from funcgrad.torch._tensor.tensor import Tensor, tensor_of
 from funcgrad.torch._types.dtypes import from_numpy_dtype
@@ -166,18 +167,17 @@ class Observer:
                 notes["parent_"] = self.visited
         if self.hooks and isinstance(node, Node) and node.saved:
             edges = dict(zip(node.rule.wants, node.edges, strict=True))
-            entries: list[Any] = []
-            for position, entry in zip(node.rule.saves, node.saved, strict=True):
-                value, storage, *_ = entry
+            entries = dict(zip(node.rule.saves, node.saved, strict=True))
+            for position in _in_pytorchs_order(node):
+                value, storage, *_ = entries[position]
                 if type(storage) is Constant:
-                    entries.append(entry)
                     continue
                 tensor = arguments[position]
                 if not isinstance(tensor, Tensor):
                     tensor = tensor_of(value, *edges.get(position, (None, 0)))
                     tensor._storage = storage
-                entries.append(saved_entry(tensor))
-            node.saved = tuple(entries)
+                entries[position] = saved_entry(tensor)
+            node.saved = tuple(entries.values())
 
     def visits(self, node: GraphNode) -> None:
         """Remember the node that runs backward now."""
@@ -209,6 +209,13 @@ class Observer:
                 raise RuntimeError(
                     f"Function '{node_name(type(node))}' returned nan values in its {number}th output."
                 )
+
+
+def _in_pytorchs_order(node: Node) -> list[int]:
+    """The positions of a node's saved arguments in the order in which PyTorch packs them: that of their names."""
+    places = SAVED.get(type(node).__name__, {})
+    names = {place: name for name, place in reversed(places.items())}
+    return sorted(node.rule.saves, key=lambda position: names.get(position, ""))
 
 
 Recorder.observing = staticmethod(lambda: Observer() if Anomaly.enabled else None)

@@ -24,6 +24,7 @@ from funcgrad.torch._ops.row import (
     named,
     no_kernel,
 )
+from funcgrad.torch._ops.slopes import sloped
 from funcgrad.torch._random.generator import Generator, default_generator
 from funcgrad.torch._tensor.registry import publish
 from funcgrad.torch._tensor.tensor import Tensor, concrete, place, tensor_of
@@ -227,8 +228,18 @@ def softshrink(input: Array, lambd: float = 0.5) -> Any:
 
 
 def _elu(x: Any, alpha: Any, scale: Any = 1.0, input_scale: Any = 1.0) -> Any:
-    below = jnp.where(x > 0, 0, x)
-    return jnp.where(x > 0, x * scale, jnp.expm1(below * input_scale) * (alpha * scale))
+    """At zero the slope is that of the elements below, and the second derivative is zero, as in PyTorch."""
+
+    def value(x: Any) -> Any:
+        below = jnp.where(x > 0, 0, x)
+        return jnp.where(x > 0, x * scale, jnp.expm1(below * input_scale) * (alpha * scale))
+
+    def slope(x: Any, _: Any) -> Any:
+        below = jnp.where(x < 0, x, 0)
+        steep = alpha * scale * input_scale
+        return jnp.where(x > 0, scale, jnp.exp(below * input_scale) * steep)
+
+    return sloped(value, slope)(x)
 
 
 _EXPONENTIAL: dict[str, Any] = {"saves_in_place": "result", "refuses": _no("elu_cpu"), **_SMOOTH}

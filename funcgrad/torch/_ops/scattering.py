@@ -1,5 +1,6 @@
 """Elements put into a copy of a tensor: with a reduction, at places of the flattened tensor, or in place of a view."""
 
+import warnings
 from typing import Any
 
 import jax
@@ -168,6 +169,7 @@ def _check_index_reduce(
             "index_reduce(): self and source expected to have the same dtype, but got (self) "
             f"{input.dtype.scalar_type} and (source) {source.dtype.scalar_type}"
         )
+    warnings.warn("index_reduce() is in beta and the API may change at any time.", stacklevel=6)
     index = vector("index_reduce_", index)
     length = input.shape[dim] if input.ndim else 1
     check_bounds(index, length, lambda bad: IndexError("index out of range in self"))

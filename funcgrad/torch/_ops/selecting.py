@@ -178,6 +178,12 @@ def _check_scattered(input: Tensor, mask: Tensor, source: Tensor) -> None:
             "masked_scatter: expected self and source to have same dtypes but got"
             f"{input.dtype.scalar_type} and {source.dtype.scalar_type}"
         )
+    if mask.dtype is uint8:
+        warnings.warn(
+            "masked_scatter_ received a mask with dtype torch.uint8, this behavior is now deprecated,please use a mask with "
+            "dtype torch.bool instead.",
+            stacklevel=6,
+        )
     if mask.dtype is not bool_:
         raise RuntimeError(
             f"masked_scatter_ only supports boolean masks, but got mask with dtype {mask.dtype.scalar_type}"

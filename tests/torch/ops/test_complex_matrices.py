@@ -123,6 +123,8 @@ OF_VECTORS = [
     "(svd(x[:2], full_matrices=False)[0].abs() ** 4).sum()",
     "(svd(x[:2], False)[0] @ svd(x[:2], False)[2]).real.sum()",
     "(lambda U, S, Vh: (U @ Vh).real.sum())(*svd(x[:2], full_matrices=False))",
+    "(lambda U, S, Vh: (U @ Vh[:2]).real.sum())(*svd(x[:2], full_matrices=True))",
+    "svd(x[:2], full_matrices=True)[2][0].real.sum()",
 ]
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.both_sides import SIDES
+from tests.both_sides import SIDES, assert_same
 from tests.torch.ops.tables import BINARY, REDUCTIONS, UNARY, called
 
 X = [[0.31, 0.72, 0.45], [0.58, 0.17, 0.86]]
@@ -77,3 +77,50 @@ def test_second_derivatives_are_pytorchs(name):
     assert len(mine) == len(expected)
     for a, b in zip(mine, expected, strict=True):
         np.testing.assert_allclose(a, b, rtol=ROUGH.get(name, 1e-10), atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda torch, x: x**1,
+        lambda torch, x: x**-1,
+        lambda torch, x: torch.nn.functional.elu(x, 2.0),
+        lambda torch, x: torch.nn.functional.celu(x, 2.0),
+        lambda torch, x: torch.nn.functional.selu(x),
+    ],
+    ids=["x ** 1", "x ** -1", "elu", "celu", "selu"],
+)
+def test_second_derivatives_at_zero_are_pytorchs(function):
+    def program(torch, see):
+        x = torch.tensor([0.0, -0.0, 2.0, -3.0], dtype=torch.float64, requires_grad=True)
+        (slope,) = torch.autograd.grad(function(torch, x).sum(), x, create_graph=True)
+        (second,) = torch.autograd.grad(slope.sum(), x)
+        see(slope.detach(), second)
+
+    assert_same(program)
+
+
+def losses_of_full_matrices(torch, U, S, Vh):
+    """Losses of the thin part, which do not change with the signs of the vectors."""
+    thin = (U[:, :2] * S) @ Vh[:2]
+    yield (thin**3).sum()
+    yield (U.abs() ** 3).sum()
+    yield (Vh.abs() ** 3).sum() + (S**2).sum()
+
+
+@pytest.mark.parametrize("loss", range(3))
+@pytest.mark.parametrize("shape", [(3, 2), (2, 4)])
+@pytest.mark.parametrize("dtype", ["float64", "complex128"])
+def test_full_matrices_have_the_gradient_of_the_thin_ones(shape, dtype, loss):
+    def program(torch, see):
+        numbers = np.random.default_rng(0)
+        start = numbers.normal(size=shape) + 1j * numbers.normal(size=shape)
+        start = start if dtype == "complex128" else start.real
+        A = torch.tensor(start, dtype=getattr(torch, dtype), requires_grad=True)
+        made = torch.linalg.svd(A, full_matrices=True)
+        value = list(losses_of_full_matrices(torch, *made))[loss].real
+        (first,) = torch.autograd.grad(value, A, create_graph=True)
+        (second,) = torch.autograd.grad((first.abs() ** 2).sum(), A)
+        see(first.detach(), second)
+
+    assert_same(program, atol=1e-8)

@@ -51,7 +51,32 @@ def _check_svd(A: Tensor, *_: Any) -> None:
 )
 def _svd(A: Array, full_matrices: bool = True) -> Any:
     square = A.shape[-1] == A.shape[-2]
-    return tuple(jnp.linalg.svd(A, full_matrices=full_matrices and not square))
+    return _full_svd(A) if full_matrices and not square else _thin_svd(A)
+
+
+def _thin_svd(A: Any) -> Any:
+    return tuple(jnp.linalg.svd(A, full_matrices=False))
+
+
+@jax.custom_jvp
+def _full_svd(A: Any) -> Any:
+    """With the derivative of the thin decomposition; the columns beyond it count as constant, as in PyTorch."""
+    return tuple(jnp.linalg.svd(A))
+
+
+@_full_svd.defjvp
+def _(primals: Any, tangents: Any) -> Any:
+    U, S, Vh = found = _full_svd(*primals)
+    (thin, *_), (dU, dS, dVh) = jax.jvp(_thin_svd, primals, tangents)
+    k = S.shape[-1]
+    # The same vectors up to a phase, since they come of another call.
+    phase = jax.lax.stop_gradient(jnp.sign((thin.conj() * U[..., :k]).sum(-2, keepdims=True)))
+    dU, dVh = dU * phase, dVh * jnp.swapaxes(phase, -1, -2).conj()
+    changes = [
+        jnp.pad(each, [(0, a - b) for a, b in zip(full.shape, each.shape, strict=True)])
+        for each, full in ((dU, U), (dVh, Vh))
+    ]
+    return found, (changes[0], dS, changes[1])
 
 
 @apart(
