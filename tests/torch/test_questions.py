@@ -2,6 +2,7 @@
 
 import warnings
 
+import numpy as np
 import pytest
 
 from tests.both_sides import assert_same, attempt, ours, theirs
@@ -51,6 +52,43 @@ x, n = torch.tensor([0.3, 0.6], requires_grad=True), torch.tensor([2.0, 3.0], re
 names = [name for name in dir(torch.special) if "polynomial" in name]
 see(names, [getattr(torch.special, name)(x, n) for name in names])
 see([getattr(torch.special, name)(x, 2).requires_grad for name in names])
+# --- einsum sums over operands of one dtype
+x, y = torch.ones(2, 3), torch.ones(2, 3, dtype=torch.float64)
+for equation in ("ij,ij->i", "ij,kj->ik", "ij,ij->ij", "ij,kj->ijk"):
+    see(attempt(torch.einsum, equation, x, y))
+see(attempt(torch.einsum, "ij,kj->ik", x, y[:, :1]))
+# --- requires_grad cannot be set on a result
+y = torch.ones(2, requires_grad=True) * 2
+see(attempt(setattr, y, "requires_grad", True), attempt(setattr, y, "requires_grad", False), y.requires_grad_())
+# --- spread and norms of a number along a dimension
+x = torch.tensor(-3.0)
+see(x.var(0), x.std(-1, correction=0), torch.var_mean(x, 0), torch.linalg.norm(x, dim=-1))
+see(torch.linalg.vector_norm(x, 1, dim=0, keepdim=True), torch.cov(torch.ones(2, 1)), x.T)
+# --- an index larger than the tensor in another dimension, and overlapping sources, are refused
+k, f = torch.tensor([0, 2, 1]), torch.arange(12.0).reshape(3, 4)
+see(attempt(torch.zeros(3, 1).scatter, 0, k[None], 2), attempt(torch.zeros(3, 1).scatter_, 0, k, 2))
+for name, *rest in (("index_copy_", k), ("index_add_", k), ("scatter_", k[None]), ("scatter_add_", k[None])):
+    see(attempt(getattr(f, name), 0, *rest, f))
+see(attempt(f.scatter_reduce_, 0, k[None], f, "amax"), attempt(torch.add, f[:2], 1, out=f[1:]), f)
+see(attempt(torch.cumsum, f[:2], 0, out=f[1:]), attempt(torch.mul, f, 2, out=f.expand(2, 3, 4)), f)
+see(attempt(torch.cat, [f[:1], f[1:2]], out=f[1:]), torch.exp(f * 0, out=f))
+# --- losses of mixed dtypes
+F = torch.nn.functional
+x = torch.tensor([0.2, 0.7], requires_grad=True)
+y = torch.tensor([0.5, 0.3], dtype=torch.float64)
+see(F.binary_cross_entropy_with_logits(x, y), F.binary_cross_entropy_with_logits(y, x.detach()))
+for a, b in ((x, y), (y, x)):
+    loss = F.huber_loss(a, b)
+    see(loss.detach(), loss.requires_grad, attempt(loss.backward))
+see(attempt(F.huber_loss, torch.tensor([1, 2]), y), attempt(F.soft_margin_loss, torch.tensor([1, 2]), y))
+see(F.soft_margin_loss(x, y).dtype, attempt(F.soft_margin_loss, y, x))
+see(attempt(F.kl_div, x, torch.tensor([0, 1])), attempt(F.kl_div, x, torch.tensor([0j, 1])))
+see(attempt(F.margin_ranking_loss, torch.ones(2, 3), torch.ones(3, 2), torch.ones(2, 3)))
+# --- a warning about cycles comes after the check of the roots
+see(attempt(torch.ones(()).backward, create_graph=True))
+# --- an array in another byte order is refused
+for make in (torch.from_numpy, torch.tensor, torch.as_tensor):
+    see(attempt(make, np.arange(3, dtype=">f4")))
 # --- a hook after accumulation has to return nothing
 for returned in (lambda p: p, lambda p: p.grad, lambda p: 3, lambda p: torch.ones(3), lambda p: (p,)):
     x = torch.ones(2, requires_grad=True)
@@ -131,7 +169,8 @@ see(torch.nn.functional.pairwise_distance(i, i + 1))
 @pytest.mark.parametrize("text", PROGRAMS.values(), ids=PROGRAMS)
 def test_a_question_has_pytorchs_answer(text):
     def program(torch, see):
-        exec(text, {"torch": torch, "see": see, "attempt": attempt, "inf": float("inf")})
+        scope = {"torch": torch, "see": see, "attempt": attempt, "inf": float("inf"), "np": np}
+        exec(text, scope)
 
     assert_same(program)
 

@@ -235,7 +235,7 @@ def _elu(x: Any, alpha: Any, scale: Any = 1.0, input_scale: Any = 1.0) -> Any:
         return jnp.where(x > 0, x * scale, jnp.expm1(below * input_scale) * (alpha * scale))
 
     def slope(x: Any, _: Any) -> Any:
-        below = jnp.where(x < 0, x, 0)
+        below = jnp.where(x >= 0, 0, x)
         steep = alpha * scale * input_scale
         return jnp.where(x > 0, scale, jnp.exp(below * input_scale) * steep)
 

@@ -33,7 +33,6 @@ from funcgrad.torch._tensor.operands import plain_number
 from funcgrad.torch._tensor.registry import FUNCTIONS, publish
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch._types.dtypes import dtype
-from funcgrad.torch._types.size import Size
 
 # ------------------------------------------------------------------------------------------- largest and smallest
 
@@ -258,9 +257,10 @@ def _std(input: Array, dim: Dims, correction: Any, keepdim: bool) -> Any:
     return root(jnp.var(input, axis=dim, ddof=correction, keepdims=keepdim))
 
 
-def check_freedom(name: str, shape: Size, dim: Any, correction: float) -> None:
+def check_freedom(name: str, shape: Any, dim: Any, correction: float) -> None:
     """Warn if no degree of freedom is left."""
     dims = wrapped_dims(dim, len(shape))
+    shape = shape or (1,)
     reduced = range(len(shape)) if dims is None else dims
     count = math.prod([shape[k] for k in reduced])
     kept = math.prod([length for k, length in enumerate(shape) if k not in reduced])

@@ -394,11 +394,16 @@ def tensor(
             return copied.requires_grad_() if requires_grad else copied
         data = data._array()
     elif isinstance(data, np.ndarray):
-        _check_strides(data)
+        _check_array(data)
     return _wrap(elements(data, wanted), device, requires_grad)
 
 
-def _check_strides(array: np.ndarray) -> None:
+def _check_array(array: np.ndarray) -> None:
+    if not array.dtype.isnative:
+        raise ValueError(
+            "given numpy array has byte order different from the native byte order. Conversion between byte orders is "
+            "currently not supported."
+        )
     if any(step < 0 for step in array.strides):
         raise ValueError(
             "At least one stride in the given numpy array is negative, and tensors with negative strides are not "
@@ -411,7 +416,7 @@ def _sharing(data: Any, wanted: Any, where: Where) -> Tensor | None:
     if not isinstance(data, np.ndarray) or inferring():
         return None
     kind = from_numpy_dtype(data.dtype)
-    _check_strides(data)
+    _check_array(data)
     if wanted not in (None, kind) or (where is not None and device(where).type != "cpu"):
         return None
     memory = memory_of(data)

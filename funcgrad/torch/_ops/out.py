@@ -1,13 +1,13 @@
 """Results stored in the caller's tensor: `out=`."""
 
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from funcgrad.engine import grad_mode, local
 from funcgrad.torch._memory.storages import shared
 from funcgrad.torch._ops.conversions import copy_, to
-from funcgrad.torch._tensor.in_place import check_no_repeats
+from funcgrad.torch._tensor.in_place import check_no_overlap, check_no_repeats
 from funcgrad.torch._tensor.operands import check_castable
 from funcgrad.torch._tensor.resizing import resize
 from funcgrad.torch._tensor.tensor import Tensor
@@ -21,7 +21,7 @@ EXACT = "Expected out tensor to have dtype {wanted}, but got {given} instead"
 def store(
     name: str,
     out: Tensor,
-    tensors: Iterable[Any],
+    tensors: Sequence[Any],
     compute: Callable[[], Tensor],
     dtype: str = CASTS,
 ) -> Tensor:
@@ -35,7 +35,7 @@ def store(
         dtype: `CASTS`, or the error's text if the result has another dtype.
 
     Raises:
-        RuntimeError: an argument or `out` requires grad, or the result's dtype does not fit `out`.
+        RuntimeError: an argument or `out` requires grad, the result's dtype does not fit `out`, or `out` shares some elements with an argument.
     """
     if local.recorder.grad_enabled and any(
         isinstance(each, Tensor) and each.requires_grad for each in (out, *tensors)
@@ -53,9 +53,12 @@ def store(
             words |= {"Wanted": result.dtype.scalar_type, "Given": out.dtype.scalar_type}
             raise RuntimeError(dtype.format(**words))
         check_castable(result.dtype, out.dtype)
+        if out._storage.is_part:
+            check_no_repeats(out._storage)
+        for each in tensors:
+            if isinstance(each, Tensor):
+                check_no_overlap(out, each)
         if out.shape == result.shape:
-            if out._storage.is_part:
-                check_no_repeats(out._storage)
             return copy_(out, result)
         if out.numel():
             warnings.warn(

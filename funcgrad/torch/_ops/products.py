@@ -411,7 +411,26 @@ def einsum(*args: Any) -> Tensor:
         equation, operands = args[0], list(args[1:])
         if len(operands) == 1 and isinstance(operands[0], (list, tuple)):
             operands = list(operands[0])
-    return _contraction(operands, _spelled_out(equation, operands))
+    full = _spelled_out(equation, operands)
+    _check_contracted(operands, full)
+    return _contraction(operands, full)
+
+
+def _check_contracted(operands: list[Any], equation: str) -> None:
+    """Check that operands share a dtype if they share a dimension that is summed; PyTorch multiplies matrices there.
+
+    Raises:
+        RuntimeError: they have several.
+    """
+    terms, result = equation.split("->")
+    pairs = list(zip(terms.split(","), operands, strict=True))
+    for letter in dict.fromkeys(terms.replace(",", "")):
+        held = [each for name, each in pairs if letter in name and each.shape[name.index(letter)] != 1]  # fmt: skip
+        other = next((each for each in held if each.dtype is not held[0].dtype), None)
+        if letter not in result and other is not None:
+            raise RuntimeError(
+                f"expected scalar type {held[0].dtype.scalar_type} but found {other.dtype.scalar_type}"
+            )
 
 
 def _spelled_out(equation: str, operands: list[Any]) -> str:

@@ -24,7 +24,7 @@ from funcgrad.engine.ops import remember
 from funcgrad.teaching import cured
 from funcgrad.torch._memory.geometry import wrap_dim
 from funcgrad.torch._ops.out import store
-from funcgrad.torch._tensor.in_place import in_place, watch, writable
+from funcgrad.torch._tensor.in_place import check_no_overlap, in_place, watch, writable
 from funcgrad.torch._tensor.operands import (
     NUMBERS,
     check_castable,
@@ -158,6 +158,7 @@ class Row:
         named_first: see `engine.Op`.
         laid_out: whether the result takes its order in memory from the operands.
         in_place: whether there is a `name_`.
+        disjoint: whether `name_` refuses operands that lie in the memory that it writes to.
         out: empty if the op takes no `out=`; else `CASTS`, or the error's text for an `out` of another dtype.
         accumulates: whether float16 and bfloat16 are computed in float32, as PyTorch's kernels accumulate.
         fits: whether a floating-point number must fit the dtype; else it becomes infinite.
@@ -183,6 +184,7 @@ class Row:
     named_first: tuple[int, ...] = ()
     laid_out: bool = False
     in_place: bool = False
+    disjoint: bool = False
     out: str = ""
     accumulates: bool = False
     exact_numbers: bool = False
@@ -476,6 +478,9 @@ class Row:
     def _in_place(self, target: Tensor, tensors: list[Variable], static: Any, given: Any, computed: Any) -> Tensor:  # fmt: skip
         others = tensors[1:]
         writable(target, *others, name=f"{self.title}_")
+        if self.disjoint:
+            for each in others:
+                check_no_overlap(target, each, whole=True)
         avals = (target._storage.aval, *[each._storage.aval for each in others])
         wanted = None
         if computed is not None:

@@ -135,6 +135,7 @@ def _check_reduce(
     keeps=(0, 1),
     prepare=_check_reduce,
     in_place=True,
+    disjoint=True,
     out=EXACT,
 )
 def scatter_reduce(

@@ -388,9 +388,19 @@ def index_select(input: Array, dim: Dim, index: Index) -> Any:
 
 def check_scatter(input: Tensor, dim: int, index: Tensor, src: Any) -> None:
     check_index("scatter", input, dim, index)
-    if isinstance(src, Tensor):
-        if src.dtype is not input.dtype:
-            raise RuntimeError("scatter(): Expected self.dtype to be equal to src.dtype")
+    if isinstance(src, Tensor) and src.dtype is not input.dtype:
+        raise RuntimeError("scatter(): Expected self.dtype to be equal to src.dtype")
+    if not isinstance(src, Tensor) and index.numel():
+        if max(index.ndim, 1) != max(input.ndim, 1):
+            raise RuntimeError(
+                "Index tensor must have the same number of dimensions as self tensor"
+            )
+        sizes = zip(index.shape, input.shape, strict=False)
+        if any(n > m and k != dim for k, (n, m) in enumerate(sizes)):
+            raise RuntimeError(
+                f"Expected index {list(index.shape)} to be no larger than self {list(input.shape)} apart from dimension {dim}"
+            )
+    elif isinstance(src, Tensor):
         for other, name in ((input, "self"), (src, "src")):
             if max(index.ndim, 1) != max(other.ndim, 1):
                 raise RuntimeError(
@@ -418,6 +428,7 @@ def corner(source: Any, index: Any) -> Any:
     node_of_number="ScatterBackward1",
     prepare=check_scatter,
     in_place=True,
+    disjoint=True,
     out=EXACT,
 )
 def _scatter(input: Array, dim: Dim, index: Index, src: Operand) -> Any:
@@ -433,6 +444,7 @@ def _scatter(input: Array, dim: Dim, index: Index, src: Operand) -> Any:
     "NotImplemented",
     prepare=lambda *given: check_scatter(*given[:4]),
     in_place=True,
+    disjoint=True,
     out=EXACT,
 )
 def _scatter_reduced(input: Array, dim: Dim, index: Index, src: Operand, reduce: str) -> Any:
@@ -523,7 +535,14 @@ publish(scatter)
 publish(scatter_, function=False)
 
 
-@op("scatter_add", "ScatterAddBackward0", prepare=check_scatter, in_place=True, out=EXACT)
+@op(
+    "scatter_add",
+    "ScatterAddBackward0",
+    prepare=check_scatter,
+    in_place=True,
+    disjoint=True,
+    out=EXACT,
+)
 def scatter_add(input: Array, dim: Dim, index: Index, src: Array) -> Any:
     """A copy of the tensor with the elements of `src` added at the places that `index` names along a dimension."""
     if not input.ndim:
@@ -563,7 +582,15 @@ def _check_add(input: Tensor, dim: int, index: Tensor, source: Tensor, alpha: An
     return [input, dim, index, source, alpha]
 
 
-@op("index_add", "IndexAddBackward0", keeps=(1,), prepare=_check_add, in_place=True, out=EXACT)
+@op(
+    "index_add",
+    "IndexAddBackward0",
+    keeps=(1,),
+    prepare=_check_add,
+    in_place=True,
+    disjoint=True,
+    out=EXACT,
+)
 def index_add(input: Array, dim: Dim, index: Index, source: Array, *, alpha: Factor = 1) -> Any:
     """A copy of the tensor with the elements of `source` added at the places that `index` names along a dimension."""
     if not input.ndim:
@@ -599,7 +626,15 @@ def _check_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Any:
     return [input, dim, index, source]
 
 
-@op("index_copy", "IndexCopyBackward0", keeps=(1,), prepare=_check_copy, in_place=True, out=EXACT)
+@op(
+    "index_copy",
+    "IndexCopyBackward0",
+    keeps=(1,),
+    prepare=_check_copy,
+    in_place=True,
+    disjoint=True,
+    out=EXACT,
+)
 def index_copy(input: Array, dim: Dim, index: Index, source: Array) -> Any:
     """A copy of the tensor with the elements of `source` at the places that `index` names along a dimension."""
     if not input.ndim:

@@ -1,6 +1,7 @@
 """Order statistics, counts, histograms, covariances, and reductions that pass over NaN."""
 
 import math
+import warnings
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -580,6 +581,8 @@ def cov(
     """
     _check_cov(input, correction, fweights, aweights)
     if fweights is None and aweights is None:
+        observations = input.shape[-1] if input.ndim else 1
+        _warn_of_freedom(observations - correction)
         return _plain_cov(input, correction)
     x = (
         input
@@ -595,7 +598,18 @@ def cov(
     norm = total - correction
     if aweights is not None and correction:
         norm = total - correction * (weights * aweights).sum() / total
+    known = elements(norm)
+    if known is not None:
+        _warn_of_freedom(float(known))
     return _weighted_cov(x, weights, total, norm.clamp(min=0))
+
+
+def _warn_of_freedom(norm: float) -> None:
+    if norm <= 0:
+        warnings.warn(
+            "cov(): degrees of freedom is <= 0. Correction should be strictly less than the number of observations.",
+            stacklevel=3,
+        )
 
 
 def corrcoef(input: Tensor) -> Tensor:

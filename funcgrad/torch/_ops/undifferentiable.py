@@ -24,7 +24,11 @@ class NotImplemented(FunctionNode):
 
 
 def without_derivative(
-    name: str, compute: Callable[[], Any], *operands: Any, planned: bool = False
+    name: str,
+    compute: Callable[[], Any],
+    *operands: Any,
+    planned: bool = False,
+    error: Exception | None = None,
 ) -> Any:
     """The result of an op without a derivative, or its results.
 
@@ -33,6 +37,7 @@ def without_derivative(
         compute: returns the result.
         operands: the op's operands; the result requires grad if one of these tensors does.
         planned: whether PyTorch's error is that of a derivative which nobody has written yet.
+        error: PyTorch's error, where it is another one.
     """
     wanted = [
         each for each in operands if isinstance(each, Tensor) and each._current_node() is not None
@@ -46,7 +51,7 @@ def without_derivative(
     node = NotImplemented(
         tuple([each._edge() for each in wanted]), tuple([each._storage.aval for each in inexact])
     )
-    node.error = (
+    node.error = error or (
         NotImplementedError(f"the derivative for '{name}' is not implemented.")
         if planned
         else RuntimeError(f"derivative for aten::{name} is not implemented")

@@ -145,6 +145,8 @@ class Tensor(Variable):
     def requires_grad(self, wanted: bool) -> None:
         if not isinstance(wanted, bool):
             raise RuntimeError("requires_grad must be a bool")
+        if wanted and not self.is_leaf:
+            raise RuntimeError("you can only change requires_grad flags of leaf variables.")
         self._ask(wanted)
 
     @requires_grad.deleter

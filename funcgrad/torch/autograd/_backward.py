@@ -81,12 +81,13 @@ def backward(
     cotangents = cotangents_of(roots, grad_tensors)
     create_graph = as_flag(create_graph)
     retain_graph = create_graph if retain_graph is None else as_flag(retain_graph)
-    if create_graph:
-        warnings.warn(_CYCLE, stacklevel=2)
-        create_graph = not inferring()
+    cyclic = create_graph
+    create_graph = create_graph and not inferring()
     retain_graph, create_graph, freed = keeping.walk_options(roots, retain_graph, create_graph)
     pairs = pairs_of(roots, cotangents, create_graph)
     towards = None if wanted is None else [node for node, _ in edges_of(wanted, gather=True)]
+    if cyclic:
+        warnings.warn(_CYCLE, stacklevel=2)
     try:
         engine.walk(
             pairs,

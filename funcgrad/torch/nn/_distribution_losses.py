@@ -50,6 +50,7 @@ def kl_div(
 
     Raises:
         ValueError: there is no such reduction.
+        RuntimeError: the numbers are integers or complex.
 
     Warns:
         UserWarning: the reduction is "mean".
@@ -63,6 +64,10 @@ def kl_div(
             "'batchmean' in the next major release.",
             stacklevel=2,
         )
+    for each in (input, target):
+        if each.dtype.is_complex or not each.dtype.is_floating_point:
+            what = "Complex" if each.dtype.is_complex else "Integral"
+            raise RuntimeError(f"kl_div: {what} inputs not supported.")
     of = _kl_div_of_log if log_target else _kl_div
     if reduction == "batchmean":
         total: Any = of("sum", input, target)

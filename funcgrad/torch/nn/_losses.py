@@ -15,6 +15,7 @@ import numpy as np
 
 import funcgrad.torch as torch
 from funcgrad.engine import Aval
+from funcgrad.torch._ops.conversions import to
 from funcgrad.torch._ops.index_put import elements_to_check
 from funcgrad.torch._ops.row import (
     PROMOTED,
@@ -25,9 +26,10 @@ from funcgrad.torch._ops.row import (
     arguments_of,
     no_kernel,
 )
-from funcgrad.torch._tensor.operands import check_broadcast
+from funcgrad.torch._ops.undifferentiable import without_derivative
+from funcgrad.torch._tensor.operands import check_broadcast, check_castable
 from funcgrad.torch._tensor.tensor import Tensor
-from funcgrad.torch._types.dtypes import from_numpy_dtype
+from funcgrad.torch._types.dtypes import from_numpy_dtype, promote_types
 from funcgrad.torch.nn._reduction import checked, reduction_of
 
 _REDUCTIONS: dict[str, tuple[str, Callable[[Any], Any]]] = {
@@ -216,8 +218,24 @@ def huber_loss(
     if delta <= 0:
         raise RuntimeError("huber_loss does not support non-positive values for delta.")
     if weight is None:
-        return _huber(checked(reduction), input, target, delta)
-    return _weighted(_huber("none", input, target, delta), weight, checked(reduction))
+        return _huber_loss(checked(reduction), input, target, delta)
+    return _weighted(_huber_loss("none", input, target, delta), weight, checked(reduction))
+
+
+def _huber_loss(reduction: str, input: Tensor, target: Tensor, delta: float) -> Tensor:
+    """As in PyTorch, the result has the input's dtype, and there is no derivative if the target has another."""
+    if input.dtype is target.dtype:
+        return _huber(reduction, input, target, delta)
+    names = [each.dtype.scalar_type for each in (target, input)]
+    names = names if input.requires_grad else names[::-1]
+    check_castable(promote_types(input.dtype, target.dtype), input.dtype)
+    return without_derivative(
+        "huber_loss",
+        lambda: to(_huber(reduction, input, target, delta), input.dtype),
+        input,
+        target,
+        error=RuntimeError(f"Found dtype {names[0]} but expected {names[1]}"),
+    )
 
 
 # ------------------------------------------------------------------------------------------- of two classes
@@ -358,4 +376,5 @@ def binary_cross_entropy_with_logits(
         raise RuntimeError(
             f"result type {names[0]} can't be cast to the desired output type {names[1]}"
         )
-    return _bce_of_logits(reduction, input, target, weight, pos_weight)
+    # PyTorch computes in the memory of `1 - target`.
+    return to(_bce_of_logits(reduction, input, target, weight, pos_weight), target.dtype)

@@ -13,7 +13,7 @@ import numpy as np
 import funcgrad.torch as torch
 from funcgrad.torch._ops.index_put import elements_to_check
 from funcgrad.torch._ops.row import FLOAT, SAME, Array, Index, no_kernel
-from funcgrad.torch._tensor.operands import check_broadcast, plain_number
+from funcgrad.torch._tensor.operands import check_broadcast, check_castable, plain_number
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch.nn._losses import declared_loss
 from funcgrad.torch.nn._reduction import checked, reduction_of
@@ -41,8 +41,20 @@ def soft_margin_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """`log(1 + exp(-target * input))`, for targets 1 and -1; arguments as for `mse_loss`."""
-    return _soft_margin(reduction_of(size_average, reduce, reduction), input, target)
+    """`log(1 + exp(-target * input))`, for targets 1 and -1; arguments as for `mse_loss`.
+
+    Raises:
+        RuntimeError: the target requires grad, or its dtype does not fit the input's.
+    """
+    if target.requires_grad and torch.is_grad_enabled():
+        raise RuntimeError(
+            "The function 'soft_margin_loss' is not differentiable with respect to argument 'target'. This input cannot have "
+            "requires_grad True."
+        )
+    wanted = torch.promote_types(input.dtype, target.dtype)
+    check_castable(wanted, input.dtype)
+    made = _soft_margin(reduction_of(size_average, reduce, reduction), input, target)
+    return made.to(input.dtype)  # type: ignore[attr-defined]
 
 
 @declared_loss("hinge_embedding_loss", "AddBackward0", check=check_broadcast)
@@ -64,7 +76,7 @@ def hinge_embedding_loss(
     return _hinge(reduction_of(size_average, reduce, reduction), input, target.detach(), margin)
 
 
-@declared_loss("margin_ranking_loss", "ClampMinBackward0", dtype=FLOAT)
+@declared_loss("margin_ranking_loss", "ClampMinBackward0", dtype=FLOAT, check=check_broadcast)
 def _ranking(input1: Array, input2: Array, target: Array, margin: float) -> Any:
     return _above(-target * (input1 - input2) + margin)
 

@@ -52,7 +52,7 @@ def vector_norm(
 
 def _real_norm(x: Tensor, order: float, dim: Any, keepdim: bool) -> Tensor:
     dims = range(x.ndim) if dim is None else wrapped_dims(dim, x.ndim) or range(x.ndim)
-    empty = [k for k in dims if x.shape[k] == 0]
+    empty = [k for k in dims if x.ndim and x.shape[k] == 0]
     if empty and (order < 0 or order == math.inf):
         if dim is None or len(list(dims)) == x.ndim:
             raise RuntimeError(

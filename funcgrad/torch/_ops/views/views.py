@@ -223,6 +223,12 @@ def _numpy_transpose(input: Tensor) -> Tensor:
             UserWarning,
             stacklevel=2,
         )
+    elif not input.ndim:
+        warnings.warn(
+            "Tensor.T is deprecated on 0-D tensors. This function is the identity in these cases.",
+            UserWarning,
+            stacklevel=2,
+        )
     order = tuple(range(input.ndim))[::-1]
     return rows.PERMUTE(input, order)
 
