@@ -62,6 +62,7 @@ from funcgrad.torch._types.dtypes import (
 from funcgrad.torch._types.dtypes import bool_ as _bool
 from funcgrad.torch._types.limits import finfo, iinfo
 from funcgrad.torch._types.missing import no_attribute as _no_attribute
+from funcgrad.torch._types.missing import tell_of_missing_modules as _tell_of_missing_modules
 from funcgrad.torch._types.public_names import name_as_found as _name_as_found
 from funcgrad.torch._types.size import Size
 from funcgrad.torch.func import vmap
@@ -76,6 +77,8 @@ _LATER = (
     "cuda",
     "distributions",
     "fft",
+    "functional",
+    "jit",
     "linalg",
     "mps",
     "nn",
@@ -132,3 +135,4 @@ _name_as_found(__name__, [_name for _name in globals() if not _name.startswith("
 _methods = [_name for _name in vars(Tensor) if _name.endswith("__") or not _name.startswith("_")]
 _name_as_found(__name__, _methods, vars(Tensor), "Tensor.")
 _install()
+_tell_of_missing_modules()

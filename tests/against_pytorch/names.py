@@ -1,8 +1,10 @@
 """PyTorch's public names, for the errors of the shim: `python -m tests.against_pytorch.names` writes the table anew."""
 
 import importlib
+import pkgutil
 import types
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 from tests.both_sides import theirs
@@ -19,6 +21,7 @@ MODULES = (
     "torch.distributions",
     "torch.fft",
     "torch.func",
+    "torch.jit",
     "torch.linalg",
     "torch.nn",
     "torch.nn.functional",
@@ -27,8 +30,10 @@ MODULES = (
     "torch.nn.utils.rnn",
     "torch.optim",
     "torch.optim.lr_scheduler",
+    "torch.optim.swa_utils",
     "torch.serialization",
     "torch.special",
+    "torch.testing",
     "torch.utils",
     "torch.utils.data",
 )
@@ -59,9 +64,21 @@ def is_pytorchs(space: object, name: str) -> bool:
     return not isinstance(home, str) or home.split(".")[0] in ("torch", "builtins")
 
 
+def public_modules(paths: list[str], prefix: str, depth: int) -> Iterator[str]:
+    """The names of the modules in a package's folders, and in its packages down to a depth."""
+    for each in pkgutil.iter_modules(paths):
+        if not each.name.startswith("_"):
+            yield f"{prefix}{each.name}"
+            if each.ispkg and depth:
+                inside = [f"{path}/{each.name}" for path in paths]
+                yield from public_modules(inside, f"{prefix}{each.name}.", depth - 1)
+
+
 def table() -> str:
-    """The table's text: a line a module."""
-    return "".join(f"{module}: {' '.join(public_names(module))}\n" for module in MODULES)
+    """The table's text: a line a module, then one with the names of all modules."""
+    lines = [f"{module}: {' '.join(public_names(module))}\n" for module in MODULES]
+    modules = sorted(public_modules(list(theirs.__path__), "", 1))
+    return "".join([*lines, f"modules: {' '.join(modules)}\n"])
 
 
 if __name__ == "__main__":

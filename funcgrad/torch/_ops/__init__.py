@@ -34,6 +34,7 @@ from funcgrad.torch._ops import (
     random_fills,
     recurrent,
     reductions,
+    removed,
     running,
     scattering,
     searching,

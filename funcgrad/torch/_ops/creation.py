@@ -501,6 +501,55 @@ def from_numpy(ndarray: np.ndarray, /) -> Tensor:
     return tensor(ndarray) if made is None else made
 
 
+def frombuffer(
+    buffer: Any,
+    *,
+    dtype: Any,
+    count: int = -1,
+    offset: int = 0,
+    requires_grad: bool = False,
+) -> Tensor:
+    """A tensor in the memory of a buffer, such as a `bytearray`: what is written to one is seen in the other.
+
+    Args:
+        buffer: an object with Python's buffer protocol. A read-only one is copied.
+        dtype: of the elements.
+        count: how many elements; -1 for all that there are.
+        offset: the bytes before the first element.
+        requires_grad: whether it requires grad.
+
+    Raises:
+        ValueError: it is no buffer, it is empty, or `count` and `offset` do not fit.
+
+    >>> import funcgrad.torch as torch
+    >>> torch.frombuffer(bytearray([1, 0, 2, 0]), dtype=torch.int16)
+    tensor([1, 2], dtype=torch.int16)
+    """
+    try:
+        length = memoryview(buffer).nbytes
+    except TypeError as error:
+        raise ValueError("object does not implement Python buffer protocol.") from error
+    kind = as_dtype(dtype, "frombuffer")
+    size = kind.itemsize
+    if length == 0 or count == 0:
+        raise ValueError(f"both buffer length ({length}) and count ({count}) must not be 0")
+    if not 0 <= offset < length:
+        raise ValueError(
+            f"offset ({offset} bytes) must be non-negative and no greater than buffer length ({length} bytes) minus 1"
+        )
+    if count < 0 and (length - offset) % size:
+        raise ValueError(
+            f"buffer length ({length - offset} bytes) after offset ({offset} bytes) must be a multiple of element size ({size})"
+        )
+    if offset + count * size > length:
+        raise ValueError(
+            f"requested buffer length ({count} * {size} bytes) after offset ({offset} bytes) must not be greater than actual "
+            f"buffer length ({length} bytes)"
+        )
+    made = from_numpy(np.frombuffer(buffer, kind.numpy_dtype, count, offset))
+    return made.requires_grad_() if requires_grad else made
+
+
 def from_dlpack(ext_tensor: Any) -> Tensor:
     """A tensor of the elements of any array that speaks DLPack, copied.
 
@@ -545,7 +594,10 @@ def _array_wrap(
     return from_numpy(array.astype(np.uint8) if array.dtype == bool else array)
 
 
-FUNCTIONS |= {each.__name__: each for each in (tensor, as_tensor, asarray, from_numpy, from_dlpack)}
+FUNCTIONS |= {
+    each.__name__: each
+    for each in (tensor, as_tensor, asarray, from_numpy, frombuffer, from_dlpack)
+}
 METHODS["new_tensor"] = _new("tensor")
 
 

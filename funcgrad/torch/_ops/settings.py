@@ -133,7 +133,7 @@ def is_warn_always_enabled() -> bool:
 
 def get_default_device() -> device:
     """The device of new tensors."""
-    bound = jax.config.values["jax_default_device"] or jax.local_devices()[0]
+    bound = jax.config.jax_default_device or jax.local_devices()[0]  # type: ignore[attr-defined]
     return device.from_jax(bound)
 
 
@@ -168,6 +168,16 @@ def set_default_tensor_type(t: Any, /) -> None:
     set_default_dtype(found)
 
 
+def _assert(condition: Any, message: str) -> None:
+    """Python's `assert`, as a function.
+
+    Raises:
+        AssertionError: the condition does not hold.
+    """
+    if not condition:
+        raise AssertionError(message)
+
+
 def is_storage(obj: Any, /) -> bool:
     """Whether a thing is a storage."""
     return type(obj).__name__ in ("TypedStorage", "UntypedStorage")
@@ -192,6 +202,7 @@ def get_device_module(device: Any = None) -> Any:
 
 
 _QUESTIONS = (
+    _assert,
     are_deterministic_algorithms_enabled,
     compiled_with_cxx11_abi,
     get_default_device,

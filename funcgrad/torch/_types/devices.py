@@ -1,6 +1,7 @@
 """`device`: PyTorch's name for the place of a tensor's elements, and the JAX device behind it."""
 
 import re
+import threading
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -14,6 +15,16 @@ _DEVICE_TYPES = (
 )
 PLATFORMS = {"cpu": "cpu", "cuda": "gpu", "hip": "gpu", "tpu": "tpu", "xla": None}
 _DEVICE_STRING = re.compile(r"([a-zA-Z_]+)(?::(0|[1-9][0-9]*))?")
+
+
+class _Blocks(threading.local):
+    """The `with device(...)` blocks that a thread is in."""
+
+    def __init__(self) -> None:
+        self.entered: list[Any] = []
+
+
+_blocks = _Blocks()
 
 
 class device:
@@ -95,6 +106,11 @@ class device:
             raise RuntimeError("PyTorch is not linked with support for mps devices")
         if self.type == "xpu":
             raise AssertionError("Torch not compiled with XPU enabled")
+        if self.type == "meta":
+            raise RuntimeError(
+                "funcgrad has no meta tensors. Shapes without data come from JAX: "
+                "jax.eval_shape(funcgrad.pure(f), jax.ShapeDtypeStruct(shape, dtype))"
+            )
         if self.type not in PLATFORMS:
             raise RuntimeError(f"JAX has no platform for device type '{self.type}'")
         try:
@@ -133,6 +149,19 @@ class device:
     def __setattr__(self, attribute: str, value: Any) -> None:
         """Refuse: a device is a value."""
         raise AttributeError(f"attribute {attribute!r} of 'torch.device' objects is not writable")
+
+    def __enter__(self) -> "device":
+        """Make this the device of new tensors in this thread, until the block ends."""
+        import jax
+
+        block = jax.default_device(self.jax_device())
+        block.__enter__()
+        _blocks.entered.append(block)
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        """Go back to the device before."""
+        _blocks.entered.pop().__exit__(*error)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle by its parts."""

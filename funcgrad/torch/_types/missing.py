@@ -1,6 +1,8 @@
-"""The error for a name that is not here: it says whether PyTorch has the name, and what to do then."""
+"""The errors for a name or a module that is not here: they say whether PyTorch has it, and what to do then."""
 
+import sys
 from functools import cache
+from importlib.abc import MetaPathFinder
 from pathlib import Path
 
 _OURS, _THEIRS = "funcgrad.torch", "torch"
@@ -39,3 +41,27 @@ def _known(full: str, owner: str, name: str) -> str:
         f"{owner} has no attribute '{name}': PyTorch has {full}, but funcgrad has not got it yet. torch.from_jax(function) makes "
         "a differentiable op of a JAX function that does the same"
     )
+
+
+class _ModulesOfPyTorch(MetaPathFinder):
+    """Asked last for a module: it finds none, and tells of those that PyTorch has."""
+
+    def find_spec(self, fullname: str, path: object, target: object = None) -> None:
+        """Nothing.
+
+        Raises:
+            ModuleNotFoundError: PyTorch has a module of this name.
+        """
+        place, _, theirs = fullname.partition(f"{_OURS}.")
+        if not place and theirs in _names()["modules"]:
+            raise ModuleNotFoundError(
+                f"No module named '{fullname}': PyTorch has {_THEIRS}.{theirs}, but funcgrad has not got it. Leave out the "
+                f"import and what needs it, or import it from PyTorch itself ({_THEIRS}.{theirs}) for work apart from these "
+                "tensors; tensors go there and back by torch.from_dlpack",
+                name=fullname,
+            )
+
+
+def tell_of_missing_modules() -> None:
+    """From now on `import funcgrad.torch.x` says that PyTorch has `torch.x`, if it has."""
+    sys.meta_path.append(_ModulesOfPyTorch())

@@ -1,5 +1,6 @@
 """PyTorch's `torch.optim`: optimizers, each in PyTorch's module, and the schedules of `lr_scheduler`."""
 
+from importlib import import_module as _import_module
 from typing import Any as _Any
 
 from funcgrad.torch._types.missing import no_attribute as _no_attribute
@@ -42,4 +43,6 @@ for _name in [*__all__, "optimizer"]:
 
 
 def __getattr__(name: str) -> _Any:
+    if name == "swa_utils":  # with `nn`, which a program without averages need not load
+        return _import_module(f"{__name__}.{name}")
     raise _no_attribute(__name__, name)

@@ -1,0 +1,162 @@
+"""Modules that public scripts import besides the large ones: they are PyTorch's, or say that PyTorch has them."""
+
+import importlib
+import subprocess
+import sys
+
+import pytest
+
+from tests.both_sides import assert_same, attempt, ours, theirs
+
+
+@pytest.mark.parametrize("name", ["fx", "onnx", "hub", "utils.tensorboard", "nn.quantized"])
+def test_a_module_that_only_pytorch_has_is_missing_in_words(name):
+    with pytest.raises(
+        ModuleNotFoundError, match=f"PyTorch has torch.{name}, .*Leave out"
+    ) as caught:
+        importlib.import_module(f"funcgrad.torch.{name}")
+    assert caught.value.name == f"funcgrad.torch.{name}"
+
+
+@pytest.mark.parametrize("name", ["nothing", "nn.nothing"])
+def test_a_module_that_nobody_has_is_missing_as_usual(name):
+    with pytest.raises(ModuleNotFoundError, match=rf"^No module named 'funcgrad\.torch\.{name}'$"):
+        importlib.import_module(f"funcgrad.torch.{name}")
+
+
+def test_functional_has_the_functions_of_torch():
+    functional = importlib.import_module("funcgrad.torch.functional")
+    assert functional.einsum is ours.einsum
+    assert all(callable(getattr(functional, name)) for name in functional.__all__)
+
+
+PROGRAMS = {
+    "removed functions": """
+for name in ("eig", "symeig", "lstsq", "solve", "matrix_rank"):
+    see(attempt(getattr(torch, name), torch.eye(2), torch.eye(2)))
+see(attempt(torch.eye(2).symeig, True))
+""",
+    "frombuffer": """
+memory = bytearray(range(8))
+shared = torch.frombuffer(memory, dtype=torch.int16)
+memory[0] = 9
+shared[1] = 7
+see(shared, bytes(memory), torch.frombuffer(memory, dtype=torch.uint8, count=2, offset=3))
+see(torch.frombuffer(memory, dtype=torch.float32, requires_grad=True).requires_grad)
+for more in ({"count": 5}, {"offset": 1}, {"offset": 9}, {"offset": -1}, {"count": 0}):
+    see(attempt(torch.frombuffer, memory, dtype=torch.int16, **more))
+for wrong in ([1], bytearray()):
+    see(attempt(torch.frombuffer, wrong, dtype=torch.int16))
+""",
+    "assert": """
+see(torch._assert(True, "no"), attempt(torch._assert, 1 > 2, "two is more"))
+""",
+    "sizes of layers": """
+from importlib import import_module
+utils = import_module(torch.__name__ + ".nn.modules.utils")
+see(utils._pair(3), utils._triple((1, 2, 3)), utils._single([4]), utils._quadruple("ab"))
+see(utils._reverse_repeat_tuple((1, 2), 2))
+state = torch.nn.ModuleDict({"module": torch.nn.Linear(2, 1)}).state_dict()
+utils.consume_prefix_in_state_dict_if_present(state, "module.")
+see(list(state), sorted(state._metadata))
+""",
+    "the device of a block": """
+with torch.device("cpu") as where:
+    see(str(where), str(torch.get_default_device()), torch.zeros(2))
+see(str(torch.get_default_device()))
+""",
+    "marks of TorchScript": """
+@torch.jit.ignore
+def first(x):
+    return x + 1
+@torch.jit.unused
+def second(x):
+    return x + 2
+@torch.jit.export
+def third(x):
+    return x + 3
+@torch.jit.ignore(drop=False)
+def fourth(x):
+    return x + 4
+see([each(torch.ones(1)) for each in (first, second, third, fourth)])
+see(torch.jit.is_scripting(), torch.jit.is_tracing(), isinstance(torch.nn.ReLU(), torch.jit.ScriptModule))
+""",
+    "averages of weights": """
+averages = torch.optim.swa_utils
+for more in (
+    {},
+    {"multi_avg_fn": averages.get_ema_multi_avg_fn(0.9)},
+    {"multi_avg_fn": averages.get_swa_multi_avg_fn()},
+    {"avg_fn": averages.get_ema_avg_fn(0.5), "use_buffers": True},
+    {"avg_fn": averages.get_swa_avg_fn()},
+):
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.BatchNorm1d(3))
+    average = averages.AveragedModel(model, **more)
+    for _ in range(3):
+        with torch.no_grad():
+            for each in model.parameters():
+                each.mul_(1.5)
+            model(torch.randn(4, 2))
+        average.update_parameters(model)
+    see({name: each.clone() for name, each in average.state_dict().items()})
+    averages.update_bn([torch.randn(4, 2), (torch.randn(4, 2), 1)], average)
+    see({name: each.clone() for name, each in average.state_dict().items()}, average.training)
+    see(average.eval()(torch.eye(2)).detach())
+see(attempt(averages.get_ema_avg_fn, 1.5), attempt(averages.get_ema_multi_avg_fn, -1))
+see(attempt(averages.AveragedModel, model, None, max, max))
+""",
+    "the schedule of averages": """
+for more in ({"anneal_epochs": 3}, {"anneal_strategy": "linear", "anneal_epochs": 2}, {"anneal_epochs": 0}):
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.4)
+    schedule = torch.optim.swa_utils.SWALR(optimizer, swa_lr=0.1, **more)
+    rates = []
+    for _ in range(4):
+        optimizer.step()
+        schedule.step()
+        rates.append(torch.tensor(schedule.get_last_lr(), dtype=torch.float64))
+    see(rates, sorted(schedule.state_dict()))
+    copy = torch.optim.swa_utils.SWALR(optimizer, swa_lr=[0.2])
+    copy.load_state_dict(schedule.state_dict())
+    see(copy.last_epoch, copy.anneal_epochs)
+for wrong in ({"anneal_strategy": "sine"}, {"anneal_epochs": -1}, {"swa_lr": [1, 2]}):
+    see(attempt(torch.optim.swa_utils.SWALR, optimizer, **{"swa_lr": 0.1, **wrong}))
+""",
+}
+
+
+@pytest.mark.parametrize("title", PROGRAMS)
+def test_programs(title):
+    def program(torch, see):
+        exec(PROGRAMS[title], {"torch": torch, "see": see, "attempt": attempt})
+
+    importlib.import_module(f"{theirs.__name__}.optim.swa_utils")
+    assert_same(program)
+
+
+def test_a_script_is_its_function():
+    def double(x):
+        return 2 * x
+
+    layer = ours.nn.Linear(1, 1)
+    assert ours.jit.script(double) is double
+    assert ours.jit.script(layer) is layer
+    with pytest.raises(AttributeError, match=r"PyTorch has torch\.jit\.trace"):
+        ours.jit.trace  # noqa: B018
+    with pytest.raises(NotImplementedError, match=r"torch\.compile"):
+        ours.jit.ScriptModule()
+
+
+def test_meta_tensors_are_refused_with_jaxs_way():
+    with pytest.raises(RuntimeError, match=r"jax\.eval_shape"):
+        ours.zeros(2, device="meta")
+
+
+def test_modules_of_scripts_are_loaded_when_they_are_used():
+    code = (
+        "import sys, funcgrad.torch as torch\n"
+        "torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1)\n"
+        "print([name for name in ('jit', 'functional', 'nn', 'optim.swa_utils') if f'funcgrad.torch.{name}' in sys.modules])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
