@@ -37,10 +37,12 @@ except ImportError as error:
 __all__ = [
     "ElasticNet",
     "GammaRegressor",
+    "HuberRegressor",
     "Lasso",
     "LinearRegression",
     "LogisticRegression",
     "PoissonRegressor",
+    "QuantileRegressor",
     "Ridge",
 ]
 
@@ -286,6 +288,83 @@ class Lasso(ElasticNet):
     @property
     def _ratio(self) -> float:
         return 1.0
+
+
+class HuberRegressor(_Regressor):
+    """Least squares in which outliers count by their size, not by its square, as `regression.huber`.
+
+    Args:
+        epsilon: where outliers begin, as a multiple of the residuals' scale; greater than 1.
+        alpha: the penalty; alpha · Σ coef² is added to what is minimised.
+        fit_intercept: whether the model has a bias, which is not penalised.
+
+    Attributes:
+        scale_: the size of the residuals that are not outliers.
+        outliers_: which rows are, shape (rows,).
+
+    >>> from funcgrad.sklearn import HuberRegressor
+    >>> model = HuberRegressor(alpha=0.0).fit(
+    ...     [[0.0], [1.0], [2.0], [3.0], [4.0]], [1, 3, 900, 7, 9]
+    ... )
+    >>> model.coef_.round(6), model.outliers_.tolist()
+    (array([2.]), [False, False, True, False, False])
+    """
+
+    scale_: float
+    outliers_: np.ndarray
+
+    def __init__(
+        self, *, epsilon: float = 1.35, alpha: float = 0.0001, fit_intercept: bool = True
+    ) -> None:
+        self.epsilon = epsilon
+        self.alpha = alpha
+        self.fit_intercept = fit_intercept
+
+    def _params(self, x: np.ndarray, y: np.ndarray, weights: Any) -> Any:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            answer = regression.huber(
+                x,
+                y,
+                epsilon=self.epsilon,
+                penalty=self.alpha,
+                intercept=self.fit_intercept,
+                weights=weights,
+            )
+        _said_as_scikit_learn_does(caught)
+        self.n_iter_, self.scale_ = answer.steps, float(answer.scale)
+        residuals = np.abs(y - np.asarray(regression.predict(answer, x)))
+        self.outliers_ = residuals > self.scale_ * self.epsilon
+        return answer.params
+
+
+class QuantileRegressor(_Regressor):
+    """Regression of a quantile, as `regression.quantile`.
+
+    Args:
+        quantile: which; greater than 0, less than 1.
+        alpha: the penalty; the mean pinball loss + alpha · Σ |coef| is minimised.
+        fit_intercept: whether the model has a bias, which is not penalised.
+    """
+
+    def __init__(
+        self, *, quantile: float = 0.5, alpha: float = 1.0, fit_intercept: bool = True
+    ) -> None:
+        self.quantile = quantile
+        self.alpha = alpha
+        self.fit_intercept = fit_intercept
+
+    def _params(self, x: np.ndarray, y: np.ndarray, weights: Any) -> Any:
+        total = len(y) if weights is None else weights.sum()
+        self.n_iter_ = 1
+        return regression.quantile(
+            x,
+            y,
+            self.quantile,
+            penalty=self.alpha * total,
+            intercept=self.fit_intercept,
+            weights=weights,
+        ).params
 
 
 class _Generalised(_Regressor):

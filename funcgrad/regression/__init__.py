@@ -27,19 +27,23 @@ from funcgrad.regression.two_floats import TwoFloats, powers
 if TYPE_CHECKING:
     from funcgrad.regression.inference import summary
     from funcgrad.regression.report import Intervals, Summary
+    from funcgrad.regression.robust import Huber, Quantile, huber, quantile
 
 __all__ = [
     "Generalised",
+    "Huber",
     "Intervals",
     "LeastSquares",
     "Linear",
     "LostDigitsWarning",
     "Moments",
     "Params",
+    "Quantile",
     "Summary",
     "TwoFloats",
     "elastic_net",
     "glm",
+    "huber",
     "largest_eigenvalue",
     "largest_stable_learning_rate",
     "lasso",
@@ -49,6 +53,7 @@ __all__ = [
     "moments",
     "powers",
     "predict",
+    "quantile",
     "ridge",
     "rounding",
     "squared_error",
@@ -58,8 +63,9 @@ __all__ = [
     "value_and_grad",
 ]
 
-# These load SciPy's distributions, which a fit does not wait for.
+# These load SciPy's distributions and its linear programs, which a fit does not wait for.
 _LATER = {"summary": "inference", "Intervals": "report", "Summary": "report"}
+_LATER |= dict.fromkeys(("Huber", "Quantile", "huber", "quantile"), "robust")
 
 
 def __getattr__(name: str) -> Any:

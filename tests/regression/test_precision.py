@@ -40,6 +40,8 @@ IN_DTYPE_OF_ARRAYS = {
     "largest_eigenvalue": lambda p, x, y: regression.largest_eigenvalue(p, x),
     "largest_stable_learning_rate": lambda p, x, y: regression.largest_stable_learning_rate(p, x),
     "least_squares": lambda p, x, y: regression.least_squares(x, y, intercept=True)[:2],
+    "huber": lambda p, x, y: regression.huber(x, y).params,
+    "quantile": lambda p, x, y: regression.quantile(x, y).params,
     "glm": lambda p, x, y: regression.glm(x, y, intercept=True).params,
     "fit": lambda p, x, y: trained(regression.loss, p, x, y, steps=3),
     "fit, another loss": lambda p, x, y: trained(own_loss, p, x, y, steps=3),
@@ -68,7 +70,7 @@ ALWAYS_FLOAT64 = {
 }
 FUNCTIONS = IN_DTYPE_OF_ARRAYS | ALWAYS_FLOAT64
 NOT_OF_ARRAYS = {"LeastSquares", "LostDigitsWarning", "Params", "rounding"}
-NOT_OF_ARRAYS |= {"Generalised", "Intervals", "Summary"}
+NOT_OF_ARRAYS |= {"Generalised", "Huber", "Intervals", "Quantile", "Summary"}
 
 X = np.array([[3.0, -1.0], [1.0, 2.0], [2.0, 5.0], [-2.0, 1.0], [4.0, 4.0], [0.0, -3.0]])
 Y = np.array([2.0, 1.0, -3.0, 4.0, 1.0, 6.0])

@@ -51,6 +51,11 @@ PAIRS = {
         linear_model.GammaRegressor(alpha=0.1, tol=1e-10, solver="newton-cholesky"),
         Y,
     ),
+    "quantile": (
+        ours.QuantileRegressor(quantile=0.7, alpha=0.01),
+        linear_model.QuantileRegressor(quantile=0.7, alpha=0.01),
+        Y,
+    ),
     "logistic": (
         ours.LogisticRegression(C=0.5),
         linear_model.LogisticRegression(C=0.5, tol=1e-12, max_iter=10_000),
@@ -62,10 +67,20 @@ PAIRS = {
         np.array(["low", "middle", "high"])[CLASSES],
     ),
 }
+KINDS = {name: type(pair[0]) for name, pair in PAIRS.items()} | {"huber": ours.HuberRegressor}
 CHECKS = [
     pytest.param(estimator, check, id=f"{name}-{number}-{check.func.__name__}")
-    for name in ("ridge", "lasso", "elastic net", "poisson", "gamma", "logistic")
-    for number, (estimator, check) in enumerate(estimator_checks_generator(type(PAIRS[name][0])()))
+    for name in (
+        "ridge",
+        "lasso",
+        "elastic net",
+        "poisson",
+        "gamma",
+        "quantile",
+        "huber",
+        "logistic",
+    )
+    for number, (estimator, check) in enumerate(estimator_checks_generator(KINDS[name]()))
 ]
 
 
