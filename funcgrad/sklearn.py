@@ -333,7 +333,7 @@ class HuberRegressor(_Regressor):
             )
         _said_as_scikit_learn_does(caught)
         self.n_iter_, self.scale_ = answer.steps, float(answer.scale)
-        residuals = np.abs(y - np.asarray(regression.predict(answer, x)))
+        residuals = np.abs(y - np.asarray(regression.predict(answer.params, x)))
         self.outliers_ = residuals > self.scale_ * self.epsilon
         return answer.params
 

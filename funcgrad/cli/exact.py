@@ -90,12 +90,12 @@ def mean_squared_error(params: Linear, sums: Moments, rows: Callable[[], Stream]
         return loss
     squares = 0.0
     for x, y in rows():
-        assert y is not None
+        y, weights = y if isinstance(y, tuple) else (y, 1.0)
         # Centred, so that large means cost no digits.
         fitted = (x - sums.x_mean) @ params.weights
         offset = sums.y_mean - sums.x_mean @ params.weights - params.bias
         residuals = (y - sums.y_mean) - fitted + offset
-        squares += float(residuals @ residuals)
+        squares += float(np.sum(weights * np.square(residuals)))
     return squares / float(sums.rows)
 
 

@@ -72,9 +72,16 @@ def add_command(commands: Commands) -> None:
     )
     parser.add_argument(
         "--family",
-        choices=("gaussian", "binomial", "poisson", "gamma"),
+        choices=("gaussian", "binomial", "poisson", "gamma", "huber", "quantile"),
         default="gaussian",
-        help="the distribution of the target given its mean; predictions are means (default: %(default)s)",
+        help="the distribution of the target given its mean; predictions are means. Or huber, which outliers do not "
+        "move, or quantile (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--quantile",
+        type=float,
+        metavar="LEVEL",
+        help="which quantile --family quantile predicts (default: 0.5)",
     )
     parser.add_argument(
         "--link", help="of the mean, such as log or probit (default: the usual one of the family)"

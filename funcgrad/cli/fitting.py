@@ -26,7 +26,13 @@ from funcgrad.datasets import DataError, Stream
 from funcgrad.files import is_special, refuse_overlap, target_of
 from funcgrad.models import Model, save_model
 from funcgrad.regression import Linear, Moments
-from funcgrad.training import Checkpoint, DivergenceWarning, fit, moments_of_batches
+from funcgrad.training import (
+    Checkpoint,
+    DivergenceWarning,
+    StreamProgress,
+    fit,
+    moments_of_batches,
+)
 from funcgrad.training.saving import own
 
 _MEBIBYTE = 1 << 20
@@ -78,6 +84,7 @@ def run(options: argparse.Namespace) -> str | None:
         options.data,
         options.target,
         features=names_in(options.features),
+        weights=options.weights if options.optimizer is not None else None,
         dtype=np.float64,
         missing=options.missing,
         memory=options.memory * _MEBIBYTE,
@@ -142,12 +149,23 @@ def _fitted(
     """Return the model, and how many rows were dropped for missing values."""
     first = jax.process_index() == 0
     progress = first and not options.quiet and sys.stderr.isatty() and _has_tqdm()
+    rows = 0
+
+    def counted(reached: StreamProgress) -> None:
+        nonlocal rows
+        rows = reached.rows
+
     common = {"mesh": mesh, "resume": options.resume, "progress": progress}
     try:
         with warnings.catch_warnings():
             # An error follows, which says what to do.
             warnings.filterwarnings("ignore", "the sums are not finite", RuntimeWarning)
+            if options.weights is not None:
+                common["progress"] = counted
             sums = moments_of_batches(stream, checkpoint=checkpoints[0], **common)
+            common["progress"] = progress
+    except DataError:
+        raise
     except ValueError as error:
         if "no batches" not in str(error):
             raise
@@ -161,6 +179,8 @@ def _fitted(
     else:
         answer = Answer(_train(sums, batches, options, checkpoints[1], common))
     model = _model(answer, sums, stream, everything)
+    if options.weights is not None:
+        model = model._replace(rows=rows)  # the sums hold the sum of the weights
     if batches is not None and not model.r_squared >= 1 - _WORSE and float(sums.yy) > 0:
         raise Divergence(
             f"the training diverged: its mean squared error is {model.loss:.4g}, where that of the mean is "
@@ -263,10 +283,17 @@ def _train(
         start = Linear(jnp.zeros(len(scale), jnp.float64), jnp.zeros((), jnp.float64))
         scales = jax.tree.map(jnp.asarray, ((shift, scale), (y_shift, y_scale)))
 
-    def loss(params: Linear, x: Float[Array, "rows features"], y: Float[Array, " rows"]) -> Array:
-        (x_mean, x_scale), (y_mean, y_scale) = scales
-        return regression.loss(params, (x - x_mean) / x_scale, (y - y_mean) / y_scale)
+    def standardised(function: Callable[..., Array]) -> Any:
+        def called(
+            params: Linear, x: Float[Array, "rows features"], y: Float[Array, " rows"]
+        ) -> Array:
+            (x_mean, x_scale), (y_mean, y_scale) = scales
+            return function(params, (x - x_mean) / x_scale, (y - y_mean) / y_scale)
 
+        return called
+
+    loss = standardised(regression.loss)
+    loss.by_row = standardised(regression.squared_error)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DivergenceWarning)  # an error follows
         result = fit(

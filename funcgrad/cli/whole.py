@@ -1,9 +1,10 @@
-"""`funcgrad fit` with options that need all rows at once: weights, families, and a summary of the errors."""
+"""`funcgrad fit` with options that need all rows at once: weights, families, robust fits, a summary of the errors."""
 
 import argparse
 import warnings
 from collections.abc import Callable
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -17,6 +18,13 @@ from funcgrad.regression.families import family_of
 
 # The solver and the summary hold about as many copies of the rows.
 _COPIES = 16
+# Fits by name that are no likelihood: the function of the options that fits (x, y), and predictions are linear.
+_ROBUST: dict[str, Callable[[argparse.Namespace], Callable[..., Any]]] = {
+    "huber": lambda _: regression.huber,
+    "quantile": lambda options: partial(
+        regression.quantile, level=0.5 if options.quantile is None else options.quantile
+    ),
+}
 
 
 def wanted(options: argparse.Namespace) -> list[str]:
@@ -24,8 +32,9 @@ def wanted(options: argparse.Namespace) -> list[str]:
     given = {
         "--summary": options.summary,
         "--family": options.family != "gaussian",
+        "--quantile": options.quantile is not None,
         "--link": options.link is not None,
-        "--weights": options.weights is not None,
+        "--weights": options.weights is not None and options.optimizer is None,
         "--errors": options.errors is not None,
         "--cluster": options.cluster is not None,
     }
@@ -38,14 +47,20 @@ def problem(options: argparse.Namespace) -> str | None:
     spelled = ", ".join(names)
     if names and options.optimizer is not None:
         return f"{spelled}: for the exact answer, so leave out --optimizer"
-    if names and cluster.wanted(options):
-        return f"{spelled}: the rows are read whole, by one process"
+    if cluster.wanted(options) and (names or options.weights is not None):
+        return f"{spelled or '--weights'}: the rows are read by one process"
     if options.ridge is not None and [name for name in names if name not in ("--weights",)]:
         return f"{spelled}: there are no standard errors of --ridge, nor families with it"
     if (options.errors or options.cluster) and not options.summary:
         return f"{spelled}: for the table that --summary prints"
     if options.errors and options.cluster:
         return "--cluster is a kind of standard errors: leave out --errors"
+    if options.quantile is not None and options.family != "quantile":
+        return "--quantile: for --family quantile"
+    if options.family in _ROBUST:
+        if options.summary or options.link is not None:
+            return f"--family {options.family}: it has neither a --summary nor a --link"
+        return None
     try:
         family_of(options.family, options.link)
     except ValueError as error:
@@ -107,9 +122,12 @@ def _fit(
     rows: _Rows, options: argparse.Namespace, names: tuple[str, ...], dropped: int
 ) -> tuple[Model, int, str | None]:
     x, y, weights, groups = rows
-    family = family_of(options.family, options.link)
+    robust = _ROBUST.get(options.family)
+    family = family_of("gaussian" if robust else options.family, options.link)
     linear = (family.name, family.link) == ("gaussian", "identity")
-    if not linear:
+    if robust is not None:
+        params = robust(options)(x, y, intercept=True, weights=weights).params
+    elif not linear:
         result = regression.glm(
             x, y, family.name, link=family.link, intercept=True, weights=weights
         )

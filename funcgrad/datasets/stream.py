@@ -21,7 +21,8 @@ _AHEAD = 2
 _CHUNK_BYTES = 4 * MEBIBYTE
 _LARGEST_DEFAULT_BATCH = 1 << 16
 
-Batch = tuple[Float[np.ndarray, "rows features"], Float[np.ndarray, " rows"] | None]
+# x, and y, None, or y with the rows' weights.
+Batch = tuple[Float[np.ndarray, "rows features"], Any]
 
 
 class Position(NamedTuple):
@@ -58,6 +59,7 @@ class Stream:
     Attributes:
         feature_names: the columns of x.
         target_name: the column that is y, or None.
+        weights_name: the column of the rows' weights, or None.
         rows: how many rows there are, None where files do not tell or rows may be dropped.
         batch_rows: rows in each batch but the last.
         dropped: rows left out for missing values, up to the last batch given.
@@ -65,6 +67,7 @@ class Stream:
 
     feature_names: tuple[str, ...]
     target_name: str | None
+    weights_name: str | None
     batch_rows: int
 
     def __init__(
@@ -73,6 +76,7 @@ class Stream:
         target: str | None,
         *,
         features: Sequence[str] | None = None,
+        weights: str | None = None,
         dtype: Any = np.float64,
         batch_rows: int | None = None,
         seed: int | None = None,
@@ -86,7 +90,9 @@ class Stream:
         Args:
             path: a file or a folder.
             target: the column to regress on the others; None gives batches (x, None).
-            features: the columns of x, in order; None for all but the target.
+            features: the columns of x, in order; None for all but the target and the weights.
+            weights: a column that tells how much each row counts: batches are (x, (y, weights)) then, by which `fit`
+                and its sums weight the rows. It needs a target.
             dtype: of the arrays, float32 or float64.
             batch_rows: rows in a batch; by default as many as the memory allows, at most 65536.
             seed: decides the order of the rows, drawn anew for each `epoch`: the blocks that the files
@@ -116,8 +122,11 @@ class Stream:
         if csv is not None:
             csv.check()
         table = Table(path, memory, csv)
-        self.feature_names = _choose(table, target, features)
+        if weights is not None and target is None:
+            raise ValueError("weights are of rows that have a target")
+        self.feature_names = _choose(table, target, features, weights)
         self.target_name = target
+        self.weights_name = weights
         self.dropped = 0
         self.seed = seed
         self.missing = missing
@@ -127,7 +136,10 @@ class Stream:
         if missing not in ("refuse", "drop"):
             raise ValueError(f"missing must be 'refuse' or 'drop', got {missing!r}")
         self._table = table
-        self._columns = [*self.feature_names, *([] if target is None else [target])]
+        self._columns = [
+            *self.feature_names,
+            *(name for name in (target, weights) if name is not None),
+        ]
         table.check_columns(self._columns if features is not None else None)
 
         row = len(self._columns) * self.dtype.itemsize
@@ -187,7 +199,8 @@ class Stream:
         Files are told apart by their content up to 64 MiB, all together; larger ones by size, time and
         inode.
         """
-        return {
+        weighted = {} if self.weights_name is None else {"weights": self.weights_name}
+        return weighted | {
             "files": self._table.identity,
             "columns": self._columns,
             "dtype": self.dtype.name,
@@ -302,7 +315,17 @@ class Stream:
     def _split(self, table: np.ndarray) -> Batch:
         if self.target_name is None:
             return table, None
-        return np.ascontiguousarray(table[:, :-1]), np.ascontiguousarray(table[:, -1])
+        features = len(self.feature_names)
+        x, y = np.ascontiguousarray(table[:, :features]), np.ascontiguousarray(table[:, features])
+        if self.weights_name is None:
+            return x, y
+        weights = np.ascontiguousarray(table[:, -1])
+        if not (weights >= 0).all():
+            raise DataError(
+                f"{self._table.path}: column {self.weights_name!r}: weights must be 0 or more, and one is "
+                f"{weights.min():g}"
+            )
+        return x, (y, weights)
 
 
 class Batches(Iterator[Batch]):
@@ -331,15 +354,21 @@ class Batches(Iterator[Batch]):
         self._items.close()
 
 
-def _choose(table: Table, target: str | None, features: Sequence[str] | None) -> tuple[str, ...]:
+def _choose(
+    table: Table, target: str | None, features: Sequence[str] | None, weights: str | None
+) -> tuple[str, ...]:
     listed, known = listing(table.names), set(table.names)
-    if target is not None and target not in known:
-        raise DataError(f"{table.path}: there is no column {target!r}; the columns are: {listed}")
+    others = [name for name in (target, weights) if name is not None]
+    for name in others:
+        if name not in known:
+            raise DataError(f"{table.path}: there is no column {name!r}; the columns are: {listed}")
     if features is None:
-        features = list(dict.fromkeys(name for name in table.names if name != target))
+        features = list(dict.fromkeys(name for name in table.names if name not in others))
     for name in features:
         if name == target:
             raise DataError(f"the target {target!r} is also among the features")
+        if name == weights:
+            raise DataError(f"the weights {weights!r} are also among the features")
         if name not in known:
             raise DataError(f"{table.path}: there is no column {name!r}; the columns are: {listed}")
     if len(set(features)) < len(features):

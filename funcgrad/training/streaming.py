@@ -30,7 +30,12 @@ from funcgrad.training.identity import digest_of
 from funcgrad.training.loop import Loss, Optimizer, gradient_norm, transformation
 from funcgrad.training.progress import RowMeter, StreamReport, reporting_rows
 from funcgrad.training.results import DivergenceWarning, FitResult
-from funcgrad.training.rows import RowSharding, check_mean_over_rows, row_weighted
+from funcgrad.training.rows import (
+    RowSharding,
+    check_mean_over_rows,
+    row_weighted,
+    weighted_by_target,
+)
 from funcgrad.training.saving import (
     field,
     free_arrays,
@@ -153,6 +158,8 @@ def fit_batches(
     if mesh is not None and mesh.is_multi_process:
         float64 = bool(np.any(multihost_utils.process_allgather(np.asarray(float64))))
     called = as_set_by_user(loss)
+    if getattr(batches, "weights_name", None) is not None:
+        called = _of_weighted_rows(called, mesh)
     with own_work(float64=float64), held(checkpoint) as checkpoint:
         run = _Run(called, starting(params, float64=float64), optimizer, learning_rate, mesh)
         saved, identity = None, {}
@@ -180,6 +187,22 @@ def fit_batches(
             )
             warnings.warn(message, DivergenceWarning, stacklevel=3)
         return run.result()
+
+
+def _of_weighted_rows(loss: Loss, mesh: Mesh | None) -> Loss:
+    """Return a loss of batches (x, (y, weights)).
+
+    Raises:
+        ValueError: it is not known to be a mean over rows, or there is a mesh, which has weights of its own.
+    """
+    if mesh is not None:
+        raise ValueError("a stream's weights and a mesh do not go together")
+    if not hasattr(loss, "by_row"):
+        raise ValueError(
+            "a stream's weights are for losses that say what a row adds: regression.loss, regression.mean_loss, or "
+            "one with an attribute by_row, (params, x, y) -> the loss of each row"
+        )
+    return weighted_by_target(loss)
 
 
 class _Run:

@@ -32,7 +32,7 @@ def moments_of_batches(
     """Return the `regression.moments` of all rows of all batches, while the next batches are read.
 
     Args:
-        batches: pairs (x, y) of arrays: a `datasets.Stream`, or any other iterable.
+        batches: pairs (x, y) of arrays, or (x, (y, weights)): a `datasets.Stream`, or any other iterable.
         mesh: devices to spread the rows of each batch over. In several processes
             (`jax.distributed`), a mesh over all devices; each process gives batches of its own,
             however many, and each gets the sums of all.
@@ -125,10 +125,15 @@ def _restored(saved: Mapping[str, np.ndarray]) -> Moments:
 
 
 def _moments(x: Any, y: Any, sharding: RowSharding | None) -> Moments:
+    y, weights = y if isinstance(y, tuple) else (y, None)
     if sharding is None:
-        return regression.moments(x, y)
+        return regression.moments(x, y, weights)
     with jax.enable_x64(True):
-        (x, y), weights = sharding.put((x, y))
+        if weights is None:
+            (x, y), weights = sharding.put((x, y))
+        else:
+            (x, y, weights), real = sharding.put((x, y, weights))
+            weights = weights * real
     return regression.moments(x, y, weights)
 
 

@@ -6,6 +6,7 @@ import pytest
 from funcgrad import regression
 from funcgrad.cli import main
 from funcgrad.datasets import load_diabetes
+from funcgrad.models import load_model
 
 pytest.importorskip("pyarrow")
 
@@ -102,3 +103,38 @@ def test_options_that_do_not_go_together(here, capsys, options, said):
     assert fit(*options) == 2
     assert said in capsys.readouterr().err
     assert not (here / "model").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "model"),
+    [
+        (["--family", "huber"], lambda: regression.huber(X, Y, intercept=True)),
+        (
+            ["--family", "quantile", "--quantile", "0.9", "--weights", "count"],
+            lambda: regression.quantile(X, Y, 0.9, intercept=True, weights=COLUMNS["count"]),
+        ),
+    ],
+)
+def test_robust_fits_predict_as_the_library_does(here, capsys, options, model):
+    assert fit(*options) == 0
+    capsys.readouterr()
+    assert main(["predict", "t.csv", "--model", "model"]) == 0
+    printed = [float(line) for line in capsys.readouterr().out.splitlines()[1:]]
+    np.testing.assert_allclose(printed, regression.predict(model(), X), rtol=1e-9)
+    wrong = ["--family", "huber", "--summary"], ["--quantile", "0.5"]
+    assert [fit(*more) for more in wrong] == [2, 2]
+
+
+def test_weights_of_a_training_make_the_weighted_answer(here, capsys):
+    """All rows in each step, on data without noise in the weighted rows: the answer is known."""
+    rows = [[a, b, w, 1 + 2 * a - b + (w == 0)] for a in range(4) for b in range(4) for w in (0, 3)]
+    np.savez("w.npz", **dict(zip("abwy", np.array(rows, float).T, strict=True)))
+    options = (
+        "--target y --weights w --optimizer sgd --learning-rate 0.4 --epochs 60 --batch-size 32"
+    )
+    assert main(["fit", "w.npz", "--out", "model", *options.split()]) == 0
+    assert "32 rows" in capsys.readouterr().out
+    model = load_model("model")
+    assert model.feature_names == ("a", "b")
+    np.testing.assert_allclose([*model.weights, model.bias], [2, -1, 1], rtol=1e-9)
+    assert model.loss < 1e-15

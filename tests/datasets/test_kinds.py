@@ -113,3 +113,15 @@ def test_a_damaged_member_that_is_compressed_is_told_before_a_row(tmp_path):
     path.write_bytes(content)
     with pytest.raises(DataError, match=r"damaged\.npz"):
         next(iter(Stream(path, "y")))
+
+
+def test_a_column_of_weights_comes_with_the_targets(tmp_path):
+    np.save(tmp_path / "t.npy", TABLE)
+    stream = Stream(tmp_path / "t.npy", "x2", weights="x0", batch_rows=2)
+    assert stream.feature_names == ("x1",)
+    (x, (y, weights)), _ = stream
+    np.testing.assert_array_equal(np.column_stack([weights, x, y]), TABLE[:2])
+    with pytest.raises(DataError, match="'x1': weights must be 0 or more, and one is -4"):
+        list(Stream(tmp_path / "t.npy", "x2", weights="x1"))
+    with pytest.raises(DataError, match="weights 'x1' are also among the features"):
+        Stream(tmp_path / "t.npy", "x2", weights="x1", features=["x1"])
