@@ -14,21 +14,30 @@ A prediction is `x @ weights + bias`. Nothing in it is pickled: `numpy.load(path
 
     family          text, shape (): such as "poisson"
     link            text, shape (): such as "log"
+
+"funcgrad linear model 3" has these, and categories, whose features are 1 where a row is of that level:
+
+    categories      text, shape (categories,): columns, of which "city" is features such as "city=Paris"
+    level_counts    int64, shape (categories,): how many levels each has
+    levels          text, shape (sum of level_counts,): those of each in turn; the first has no feature
 """
 
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
 from funcgrad.datasets import DataError
+from funcgrad.datasets.levels import indicators
 from funcgrad.files import ArchiveError, open_regular, read_archive, replacing
 
 _FORMAT = "funcgrad linear model 1"
 _WITH_FAMILY = "funcgrad linear model 2"
+_WITH_CATEGORIES = "funcgrad linear model 3"
 _LEAST_SQUARES = {"family": "gaussian", "link": "identity"}
 # A bound on a model file's unpacked size: a million features with short names.
 _LARGEST = 1 << 26
@@ -45,9 +54,18 @@ _ARRAYS = {
     "r_squared": ("f", 0, False),
 }
 
+_CATEGORIES = {
+    "categories": ("U", 1, False),
+    "level_counts": ("iu", 1, False),
+    "levels": ("U", 1, False),
+}
+
 
 class Model(NamedTuple):
-    """A fitted linear model, or a generalised one."""
+    """A fitted linear model, or a generalised one.
+
+    `levels` has those of each column that is a category; the first of them has no feature.
+    """
 
     weights: Float[np.ndarray, " features"]
     bias: float
@@ -58,6 +76,15 @@ class Model(NamedTuple):
     r_squared: float
     family: str = "gaussian"
     link: str = "identity"
+    levels: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that a table needs: the features but for categories."""
+        of = {
+            each: name for name, levels in self.levels.items() for each in indicators(name, levels)
+        }
+        return tuple(dict.fromkeys(of.get(name, name) for name in self.feature_names))
 
     def predict(self, x: Float[np.ndarray, "rows features"]) -> Float[np.ndarray, " rows"]:
         """Return predictions, on the scale of the target."""
@@ -135,12 +162,17 @@ def save_model(path: str | Path, model: Any, **names: Any) -> None:
         model = model_of(model, **names)
     content = io.BytesIO()
     family = {"family": model.family, "link": model.link}
-    more: dict[str, Any] = {}
-    if family != _LEAST_SQUARES:
-        more = {name: np.asarray(value) for name, value in family.items()}
+    form, more = _FORMAT, dict[str, Any]()
+    if family != _LEAST_SQUARES or model.levels:
+        form, more = _WITH_FAMILY, {name: np.asarray(value) for name, value in family.items()}
+    if model.levels:
+        form = _WITH_CATEGORIES
+        more["categories"] = np.asarray(list(model.levels))
+        more["level_counts"] = np.asarray([len(each) for each in model.levels.values()], np.int64)
+        more["levels"] = np.asarray([level for each in model.levels.values() for level in each])
     np.savez(
         content,
-        format=np.asarray(_FORMAT if family == _LEAST_SQUARES else _WITH_FAMILY),
+        format=np.asarray(form),
         weights=np.asarray(model.weights, np.float64),
         bias=np.asarray(model.bias, np.float64),
         feature_names=np.asarray(model.feature_names),
@@ -185,6 +217,7 @@ def load_model(path: str | Path) -> Model:
         loss=float(arrays["loss"]),
         r_squared=float(arrays["r_squared"]),
         **_family(arrays),
+        levels=_levels(arrays),
     )
 
 
@@ -194,9 +227,20 @@ def _family(arrays: Mapping[str, np.ndarray]) -> dict[str, str]:
     return {name: str(arrays[name]) for name in _LEAST_SQUARES}
 
 
+def _levels(arrays: Mapping[str, np.ndarray]) -> Mapping[str, tuple[str, ...]]:
+    if str(arrays["format"]) != _WITH_CATEGORIES:
+        return MappingProxyType({})
+    ends = np.cumsum(arrays["level_counts"])
+    parts = np.split(arrays["levels"], ends[:-1])
+    names = arrays["categories"].tolist()
+    return {name: tuple(part.tolist()) for name, part in zip(names, parts, strict=True)}
+
+
 def _check(arrays: Mapping[str, np.ndarray]) -> None:
     """Raise an ArchiveError unless these are the arrays of a model."""
-    for name, (kinds, axes, finite) in _ARRAYS.items():
+    form = str(arrays.get("format", np.asarray("")))
+    due = _ARRAYS | (_CATEGORIES if form == _WITH_CATEGORIES else {})
+    for name, (kinds, axes, finite) in due.items():
         array = arrays.get(name)
         if array is None:
             raise ArchiveError(f"it has no {name}")
@@ -206,10 +250,9 @@ def _check(arrays: Mapping[str, np.ndarray]) -> None:
             raise ArchiveError(f"its {name} holds values that are not finite")
         if array.dtype.kind == "U" and not _is_text(array):
             raise ArchiveError(f"its {name} holds no text")
-    form = str(arrays["format"])
-    if form not in (_FORMAT, _WITH_FAMILY):
+    if form not in (_FORMAT, _WITH_FAMILY, _WITH_CATEGORIES):
         raise ArchiveError(f"its format is {form[:60]!r}")
-    if form == _WITH_FAMILY:
+    if form != _FORMAT:
         from funcgrad.regression.families import family_of  # which loads JAX
 
         try:
@@ -221,6 +264,15 @@ def _check(arrays: Mapping[str, np.ndarray]) -> None:
         raise ArchiveError(f"it has {len(arrays['weights'])} weights for {len(names)} features")
     if len(set(names)) < len(names):
         raise ArchiveError("two of its features have the same name")
+    if form == _WITH_CATEGORIES:
+        counts, categories = arrays["level_counts"], arrays["categories"]
+        if len(counts) != len(categories) or counts.min(initial=2) < 2:
+            raise ArchiveError("its categories have no levels")
+        if counts.sum() != len(arrays["levels"]):
+            raise ArchiveError("its levels are not those of its categories")
+        of = [name for each, levels in _levels(arrays).items() for name in indicators(each, levels)]
+        if not set(of) <= set(names):
+            raise ArchiveError("its levels have no features")
 
 
 def _is_text(array: np.ndarray) -> bool:

@@ -52,6 +52,12 @@ def add_command(commands: Commands) -> None:
         "(default: all others that have a name)",
     )
     parser.add_argument(
+        "--categorical",
+        metavar="COLUMNS",
+        help="the features that are categories, text or numbers; the model keeps their levels, and predict refuses "
+        "others",
+    )
+    parser.add_argument(
         "--out", type=Path, required=True, metavar="FILE", help="where to save the model"
     )
     parser.add_argument(

@@ -85,6 +85,7 @@ def run(options: argparse.Namespace) -> str | None:
         options.target,
         features=names_in(options.features),
         weights=options.weights if options.optimizer is not None else None,
+        categorical=names_in(options.categorical) or (),
         dtype=np.float64,
         missing=options.missing,
         memory=options.memory * _MEBIBYTE,
@@ -93,6 +94,7 @@ def run(options: argparse.Namespace) -> str | None:
     )
     try:
         stream = open_stream()
+        open_stream = partial(open_stream, categorical=stream.levels)
         batches = None
         if options.optimizer is not None:
             rows = -(-options.batch_size // processes)
@@ -330,6 +332,7 @@ def _model(
         bias=bias,
         feature_names=stream.feature_names,
         target_name=stream.target_name,
+        levels=stream.levels,
         rows=round(float(sums.rows)),
         loss=loss,
         r_squared=1 - loss / variance if variance else float("nan"),

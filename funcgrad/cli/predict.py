@@ -58,7 +58,8 @@ def _predict(options: argparse.Namespace) -> int:
         stream = Stream(
             options.data,
             None,
-            features=model.feature_names,
+            features=model.columns,
+            categorical=model.levels,
             dtype=np.float64,
             missing=options.missing,
             csv=csv,

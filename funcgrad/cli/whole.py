@@ -85,16 +85,18 @@ def fitted(
     """
     others = [name for name in (options.weights, options.cluster) if name is not None]
     chosen = options.features is not None
-    features = [name for name in stream.feature_names if chosen or name not in others]
+    features = [name for name in stream.columns if chosen or name not in others]
     for name in others:
         if name in features or name == options.target:
             raise DataError(f"column {name!r} is a feature or the target already")
     if not features:
         raise DataError(f"there is no column but {options.target!r} to regress on")
     whole = open_stream(features=[*features, *others])
-    rows = _read(whole, len(features), options, memory)
+    names = whole.feature_names[: len(whole.feature_names) - len(others)]
+    rows = _read(whole, len(names), options, memory)
     try:
-        return _fit(rows, options, tuple(features), whole.dropped)
+        model, text = _fit(rows, options, names)
+        return model._replace(levels=whole.levels), whole.dropped, text
     except ValueError as error:
         raise DataError(str(error)) from None
 
@@ -119,8 +121,8 @@ def _read(stream: Stream, features: int, options: argparse.Namespace, memory: in
 
 
 def _fit(
-    rows: _Rows, options: argparse.Namespace, names: tuple[str, ...], dropped: int
-) -> tuple[Model, int, str | None]:
+    rows: _Rows, options: argparse.Namespace, names: tuple[str, ...]
+) -> tuple[Model, str | None]:
     x, y, weights, groups = rows
     robust = _ROBUST.get(options.family)
     family = family_of("gaussian" if robust else options.family, options.link)
@@ -173,4 +175,4 @@ def _fit(
         family=family.name,
         link=family.link,
     )
-    return model, dropped, text
+    return model, text

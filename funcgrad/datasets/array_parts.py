@@ -149,6 +149,8 @@ class ArrayPart(Part):
                     numbers = self._numbers(file, stored, start * width, (stop - start) * width)
                     matrices[id(stored)] = numbers.reshape(stop - start, width)
                 taken.append(matrices[id(stored)][:, j])
+            if name in self.levels:
+                taken[-1] = self.levels[name].codes(taken[-1].tolist(), str(self.path))
             check_integers(f"{self.path}: column {name!r}", taken[-1])
         return combine(taken, stop - start)
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad.datasets.dialect import check_integer
+from funcgrad.datasets.levels import TO_CATEGORY, Levels
 from funcgrad.datasets.parts import Part, Span, combine
 from funcgrad.datasets.table import DataError, NoRowsError
 
@@ -20,6 +21,23 @@ def pyarrow(module: str = "") -> Any:
         raise ImportError(
             "reading CSV and Parquet in part needs pyarrow (pip install 'funcgrad[files]')"
         ) from error
+
+
+def coded(column: Any, levels: Levels, place: str) -> np.ndarray:
+    """Return a column of a category as codes; each of its values is looked at once."""
+    arrow, compute = pyarrow(), pyarrow(".compute")
+    if not pyarrow().types.is_dictionary(column.type):
+        column = column.dictionary_encode()
+    chunks = column.chunks if isinstance(column, arrow.ChunkedArray) else [column]
+    parts = []
+    for chunk in chunks:
+        try:
+            values = levels.codes(chunk.dictionary.to_pylist(), place)
+        except UnicodeDecodeError:
+            raise DataError(f"{place}: it is not text in UTF-8: say its encoding") from None
+        indices = compute.fill_null(chunk.indices.cast(arrow.int64()), len(values))
+        parts.append(np.append(values, np.nan)[indices.to_numpy(zero_copy_only=False)])
+    return np.concatenate(parts) if parts else np.empty(0)
 
 
 class ParquetPart(Part):
@@ -49,7 +67,7 @@ class ParquetPart(Part):
         """Yield the rows of a span, decoded as they are asked for."""
         self.check_size()
         for name in columns:
-            wrong = _complaint(self._types[name])
+            wrong = None if name in self.levels else _complaint(self._types[name])
             if wrong:
                 raise DataError(f"{self.path}: column {name!r} {wrong}")
         arrow = pyarrow()
@@ -69,8 +87,10 @@ class ParquetPart(Part):
             raise DataError(f"{self.path} cannot be read: {error}") from None
 
     def _numbers(self, name: str, column: Any) -> np.ndarray:
-        """Return a column as floating point, NaN where there is nothing."""
+        """Return a column as floating point, a category as codes; NaN where there is nothing."""
         arrow = pyarrow()
+        if name in self.levels:
+            return coded(column, self.levels[name], str(self.path))
         if arrow.types.is_dictionary(column.type):
             column = column.dictionary_decode()
         if arrow.types.is_integer(column.type):
@@ -110,6 +130,8 @@ def _complaint(kind: Any) -> str | None:
         cure = "; save a number instead, such as the seconds since a moment of your choice"
     elif types.is_nested(kind):
         cure = "; save a column of its own for each number in it"
+    elif types.is_string(kind) or types.is_large_string(kind):
+        cure = TO_CATEGORY
     else:
         cure = ""
     return f"holds {kind}, not numbers{cure}"

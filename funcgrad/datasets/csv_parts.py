@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from funcgrad.datasets.arrow_parts import pyarrow
+from funcgrad.datasets.arrow_parts import coded, pyarrow
 from funcgrad.datasets.dialect import (
     LARGEST_INTEGER,
     MISSING,
@@ -27,6 +27,7 @@ from funcgrad.datasets.dialect import (
     records_of,
     wrong_width,
 )
+from funcgrad.datasets.levels import TO_CATEGORY
 from funcgrad.datasets.parts import Part, Span, combine
 from funcgrad.datasets.table import DataError, NoRowsError, listing
 
@@ -138,7 +139,7 @@ class CsvPart(Part):
 
         def read(kind: Any) -> Any:
             """Read the columns as numbers, or as text."""
-            options = self._options(places, kind, quoted=quoted)
+            options = self._options(columns, places, kind, quoted=quoted)
             return reader.read_csv(arrow.BufferReader(buffer), **options)
 
         if content.count(b'"') % 2:
@@ -151,7 +152,15 @@ class CsvPart(Part):
         if not self.dialect.thousands:
             try:
                 found = read(arrow.float64())
-                table = combine([column.to_numpy() for column in found.columns], found.num_rows)
+                table = combine(
+                    [
+                        coded(column, self.levels[name], str(self.path))
+                        if name in self.levels
+                        else column.to_numpy()
+                        for name, column in zip(columns, found.columns, strict=True)
+                    ],
+                    found.num_rows,
+                )
                 # A float of this size may have been an integer that it is not.
                 if not (np.abs(table) >= LARGEST_INTEGER).any():
                     return table
@@ -164,7 +173,9 @@ class CsvPart(Part):
             raise DataError(f"{self.path}: {error}") from None
         return self._numbers(found, span, columns, places)
 
-    def _options(self, places: Sequence[int], kind: Any, *, quoted: bool) -> dict[str, Any]:
+    def _options(
+        self, columns: Sequence[str], places: Sequence[int], kind: Any, *, quoted: bool
+    ) -> dict[str, Any]:
         reader = pyarrow(".csv")
         names = [str(place) for place in range(len(self.dialect.names))]
         wanted = [names[place] for place in places]
@@ -177,7 +188,10 @@ class CsvPart(Part):
             ),
             "parse_options": reader.ParseOptions(delimiter=delimiter, newlines_in_values=quoted),
             "convert_options": reader.ConvertOptions(
-                column_types=dict.fromkeys(wanted, kind),
+                column_types={
+                    place: pyarrow().string() if name in self.levels else kind
+                    for name, place in zip(columns, wanted, strict=True)
+                },
                 include_columns=wanted,
                 null_values=_SPELLINGS,
                 decimal_point=self.dialect.decimal,
@@ -191,7 +205,10 @@ class CsvPart(Part):
         """Return columns of text as numbers; raise a DataError where a cell is none."""
         arrow, compute = pyarrow(), pyarrow(".compute")
         numbers = []
-        for column in table.columns:
+        for name, column in zip(columns, table.columns, strict=True):
+            if name in self.levels:
+                numbers.append(coded(column, self.levels[name], str(self.path)))
+                continue
             text = compute.utf8_trim_whitespace(column.cast(arrow.string()))
             text = compute.replace_substring_regex(text, '^"(.*)"$', r"\1")
             lower = compute.utf8_lower(text)
@@ -221,7 +238,7 @@ class CsvPart(Part):
     ) -> Iterator[np.ndarray]:
         """Yield the rows of a file that cannot be cut, as it is decoded."""
         arrow, reader = pyarrow(), pyarrow(".csv")
-        options = self._options(places, arrow.string(), quoted=True)
+        options = self._options(columns, places, arrow.string(), quoted=True)
         with self._decoded() as file:
             source = _Utf8(file, self.dialect.encoding, self.dialect.skipped)
             try:
@@ -318,13 +335,14 @@ class CsvPart(Part):
                 if len(cells) != len(names):
                     raise DataError(f"{self.path}: {wrong_width(row, cells, names)}")
                 for name, place in zip(columns, places, strict=True):
-                    if is_missing(cells[place]):
+                    if name in self.levels or is_missing(cells[place]):
                         continue
                     try:
                         number_of(cells[place], self.dialect)
                     except DataError as error:
+                        cure = TO_CATEGORY if cells[place].strip().isalpha() else ""
                         raise DataError(
-                            f"{self.path}: data row {row}, column {name!r}: {error}"
+                            f"{self.path}: data row {row}, column {name!r}: {error}{cure}"
                         ) from None
         except csv.Error as error:
             raise DataError(f"{self.path}: data row {row + 1} is not CSV: {error}") from None

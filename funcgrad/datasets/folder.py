@@ -5,7 +5,7 @@ A folder is searched as pyarrow's datasets do. Partitions such as `year=2024/` a
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote
@@ -17,6 +17,7 @@ from funcgrad.datasets.array_parts import ArrayPart
 from funcgrad.datasets.arrow_parts import ParquetPart
 from funcgrad.datasets.csv_parts import COMPRESSIONS, CsvPart
 from funcgrad.datasets.dialect import CsvOptions
+from funcgrad.datasets.levels import Levels
 from funcgrad.datasets.parts import Part, Span
 from funcgrad.datasets.table import DataError, NoRowsError, listing
 
@@ -35,6 +36,8 @@ _KINDS: dict[str, Callable[[Path, int], Part]] = {
 _NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 # Files of no more bytes than these together are told from others by their content.
 _CHEAP = 1 << 26
+# So much is read at once where only the levels of columns are wanted.
+_ROWS, _BYTES = 1 << 16, 1 << 22
 
 
 class Block(NamedTuple):
@@ -155,10 +158,40 @@ class Table:
             table = np.empty((len(numbers), len(columns)), numbers.dtype)
             for j, name in enumerate(columns):
                 if name in constants:
-                    table[:, j] = _number(name, constants[name])
+                    table[:, j] = self._constant(part, name, constants[name])
                 else:
                     table[:, j] = numbers[:, own.index(name)]
             yield table
+
+    def code(self, levels: Mapping[str, Levels]) -> None:
+        """Read these columns as codes of their levels from now on."""
+        for part in self.parts:
+            part.levels = levels
+
+    def learned(self, columns: Sequence[str]) -> dict[str, tuple[str, ...]]:
+        """Return the levels of columns, sorted, by reading these once.
+
+        Raises:
+            DataError: a column has one level only, or too many.
+        """
+        levels = {name: Levels(name) for name in columns}
+        self.code(levels)
+        for block in self.blocks(_ROWS, _BYTES):
+            for _ in self.read(block, columns, _ROWS):
+                pass
+        found = {name: tuple(sorted(each.names)) for name, each in levels.items()}
+        for name, names in found.items():
+            if len(names) < 2:
+                raise DataError(
+                    f"{self.path}: column {name!r} has one level only, {listing(names)}: it tells nothing"
+                )
+        return found
+
+    @staticmethod
+    def _constant(part: Part, name: str, value: str | None) -> float:
+        if name in part.levels:
+            return float(part.levels[name].codes([value], str(part.path))[0])
+        return _number(name, value)
 
     def where(self, block: Block, row: int) -> str:
         """Say where the row-th row of a block is, for a message."""

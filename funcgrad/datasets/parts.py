@@ -7,7 +7,7 @@ with NaN where a value is missing. Nothing here decides which values are accepta
 import hashlib
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from io import BufferedReader
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Float
 
 from funcgrad.datasets.dialect import check_integer
+from funcgrad.datasets.levels import Levels
 from funcgrad.datasets.table import DataError, NoRowsError
 from funcgrad.files import open_regular
 
@@ -39,6 +40,7 @@ class Part(ABC):
         rows: how many rows it holds; None for a kind that tells only when it is read.
         size: its size in bytes when it was opened.
         memory: a bound, in bytes, on the memory for opening it.
+        levels: the columns that are categories, which are read as codes.
     """
 
     path: Path
@@ -46,9 +48,11 @@ class Part(ABC):
     rows: int | None
     size: int
     memory: int
+    levels: Mapping[str, Levels]
 
     def __init__(self, path: Path, memory: int) -> None:
         self.path, self.memory = path, memory
+        self.levels = {}
         with open_regular(path) as file:
             self._status = os.fstat(file.fileno())
         self.size = self._status.st_size

@@ -4,7 +4,7 @@ A `Stream` reads ahead in a thread. It refuses a value that is not a number, and
 batch it has given, in any epoch: the order of the rows follows from the seed and the epoch alone.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -13,6 +13,7 @@ from jaxtyping import Float
 
 from funcgrad.datasets.dialect import CsvOptions
 from funcgrad.datasets.folder import Block, Table
+from funcgrad.datasets.levels import Levels, expanded, indicators
 from funcgrad.datasets.prefetch import Prefetched
 from funcgrad.datasets.table import DataError, listing
 
@@ -58,6 +59,8 @@ class Stream:
 
     Attributes:
         feature_names: the columns of x.
+        columns: the columns of the files that are features: `feature_names` but for categories.
+        levels: of each category; the first is the one without a column of x.
         target_name: the column that is y, or None.
         weights_name: the column of the rows' weights, or None.
         rows: how many rows there are, None where files do not tell or rows may be dropped.
@@ -66,6 +69,8 @@ class Stream:
     """
 
     feature_names: tuple[str, ...]
+    columns: tuple[str, ...]
+    levels: dict[str, tuple[str, ...]]
     target_name: str | None
     weights_name: str | None
     batch_rows: int
@@ -77,6 +82,7 @@ class Stream:
         *,
         features: Sequence[str] | None = None,
         weights: str | None = None,
+        categorical: Sequence[str] | Mapping[str, Sequence[str]] = (),
         dtype: Any = np.float64,
         batch_rows: int | None = None,
         seed: int | None = None,
@@ -93,6 +99,9 @@ class Stream:
             features: the columns of x, in order; None for all but the target and the weights.
             weights: a column that tells how much each row counts: batches are (x, (y, weights)) then, by which `fit`
                 and its sums weight the rows. It needs a target.
+            categorical: features that are categories, text or numbers: a column of zeros and ones stands for each
+                level but the first, such as "city=Paris". The levels are found by reading these columns once, and
+                sorted; or they are given, as in `levels`, and others are refused.
             dtype: of the arrays, float32 or float64.
             batch_rows: rows in a batch; by default as many as the memory allows, at most 65536.
             seed: decides the order of the rows, drawn anew for each `epoch`: the blocks that the files
@@ -124,7 +133,20 @@ class Stream:
         table = Table(path, memory, csv)
         if weights is not None and target is None:
             raise ValueError("weights are of rows that have a target")
-        self.feature_names = _choose(table, target, features, weights)
+        self.columns = _choose(table, target, features, weights)
+        for name in categorical:
+            if name not in self.columns:
+                raise DataError(f"{table.path}: the category {name!r} is none of the features")
+        if categorical and not isinstance(categorical, Mapping):
+            categorical = table.learned(categorical)
+        known = categorical if isinstance(categorical, Mapping) else {}
+        self.levels = {name: tuple(levels) for name, levels in known.items()}
+        table.code({name: Levels(name, levels) for name, levels in self.levels.items()})
+        self.feature_names = tuple(
+            each
+            for name in self.columns
+            for each in (indicators(name, self.levels[name]) if name in self.levels else [name])
+        )
         self.target_name = target
         self.weights_name = weights
         self.dropped = 0
@@ -137,12 +159,12 @@ class Stream:
             raise ValueError(f"missing must be 'refuse' or 'drop', got {missing!r}")
         self._table = table
         self._columns = [
-            *self.feature_names,
+            *self.columns,
             *(name for name in (target, weights) if name is not None),
         ]
         table.check_columns(self._columns if features is not None else None)
 
-        row = len(self._columns) * self.dtype.itemsize
+        row = max(len(self._columns), len(self.feature_names)) * self.dtype.itemsize
         most = memory // 24 // row
         if batch_rows is None:
             batch_rows = min(most, _LARGEST_DEFAULT_BATCH)
@@ -200,16 +222,21 @@ class Stream:
         inode.
         """
         weighted = {} if self.weights_name is None else {"weights": self.weights_name}
-        return weighted | {
-            "files": self._table.identity,
-            "columns": self._columns,
-            "dtype": self.dtype.name,
-            "batch_rows": self.batch_rows,
-            "window_rows": self._window_rows,
-            "blocks": [len(self._blocks), *self._blocks[0].span],
-            "seed": self.seed,
-            "missing": self.missing,
-        }
+        coded = {} if not self.levels else {"levels": {k: list(v) for k, v in self.levels.items()}}
+        return (
+            weighted
+            | coded
+            | {
+                "files": self._table.identity,
+                "columns": self._columns,
+                "dtype": self.dtype.name,
+                "batch_rows": self.batch_rows,
+                "window_rows": self._window_rows,
+                "blocks": [len(self._blocks), *self._blocks[0].span],
+                "seed": self.seed,
+                "missing": self.missing,
+            }
+        )
 
     def __iter__(self) -> "Batches":
         return self.epoch(0)
@@ -313,10 +340,13 @@ class Stream:
         raise DataError(f"{where}, column {name!r}: the value is {what}")
 
     def _split(self, table: np.ndarray) -> Batch:
+        features = len(self.columns)
+        x = np.ascontiguousarray(table[:, :features])
+        if self.levels:
+            x = expanded(x, self.columns, self.levels)
         if self.target_name is None:
-            return table, None
-        features = len(self.feature_names)
-        x, y = np.ascontiguousarray(table[:, :features]), np.ascontiguousarray(table[:, features])
+            return x, None
+        y = np.ascontiguousarray(table[:, features])
         if self.weights_name is None:
             return x, y
         weights = np.ascontiguousarray(table[:, -1])

@@ -1,0 +1,104 @@
+"""`--categorical`: a category is a column of zeros and ones for each level but the first, here and at prediction."""
+
+import numpy as np
+import pytest
+
+from funcgrad.cli import main
+from funcgrad.datasets import DataError, Stream
+from funcgrad.models import load_model
+
+pa = pytest.importorskip("pyarrow")
+pq = pytest.importorskip("pyarrow.parquet")
+
+CITIES = ["Paris", "Lyon", "Nice", "Paris", "Lyon", "Nice", "Paris", "Lyon"]
+AREA = [30.0, 40.0, 50.0, 60.0, 70.0, 80.0, 90.0, 20.0]
+# Rent of a flat: by area, and by city beyond Lyon.
+BEYOND = {"Lyon": 0.0, "Nice": 100.0, "Paris": 450.0}
+RENT = [10 + 8 * area + BEYOND[city] for area, city in zip(AREA, CITIES, strict=True)]
+
+
+def write(path, cities=CITIES):
+    rows = zip(cities, AREA, RENT, strict=False)
+    path.write_text(
+        "city;area;rent\n"
+        + "".join(f'"{city}";{area};{rent}\n'.replace(".", ",") for city, area, rent in rows)
+    )
+
+
+def write_parquet(path):
+    pq.write_table(pa.table({"city": CITIES, "area": AREA, "rent": RENT}), path)
+
+
+def write_folder(path):
+    for city in BEYOND:
+        part = path / f"city={city}"
+        part.mkdir(parents=True)
+        kept = [each == city for each in CITIES]
+        columns = {"area": np.array(AREA)[kept], "rent": np.array(RENT)[kept]}
+        pq.write_table(pa.table(columns), part / "a.parquet")
+
+
+FILES = {"t.csv": write, "t.parquet": write_parquet, "folder": write_folder}
+WAYS = {
+    "exact": [],
+    "trained": ["--optimizer", "momentum", "--learning-rate", "0.1", "--epochs", "500"],
+    "with a summary": ["--summary"],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "way"), [*((name, "exact") for name in FILES), ("t.csv", "trained"), ("t.csv", "with a summary")]
+)  # fmt: skip
+def test_each_level_has_its_own_weight(tmp_path, monkeypatch, capsys, name, way):
+    monkeypatch.chdir(tmp_path)
+    FILES[name](tmp_path / name)
+    command = ["fit", name, "--target", "rent", "--categorical", "city", "--out", "model"]
+    assert main([*command, *WAYS[way]]) == 0
+    model = load_model("model")
+    found = dict(zip(model.feature_names, model.weights.tolist(), strict=True))
+    assert model.levels == {"city": ("Lyon", "Nice", "Paris")}
+    expected = {"city=Nice": 100, "city=Paris": 450, "area": 8}
+    assert found == pytest.approx(expected, rel=1e-8 if way == "trained" else 1e-10)
+
+    write(tmp_path / "new.csv", ["Nice", "Paris", "Lyon"])
+    capsys.readouterr()
+    assert main(["predict", "new.csv", "--model", "model"]) == 0
+    predicted = [float(line) for line in capsys.readouterr().out.splitlines()[1:]]
+    assert predicted == pytest.approx([350, 780, 410], rel=1e-7)
+    write(tmp_path / "new.csv", ["Nice", "Brest"])
+    assert main(["predict", "new.csv", "--model", "model"]) == 2
+    assert (
+        "'Brest' is none of the levels that are known: Lyon, Nice, Paris" in capsys.readouterr().err
+    )
+
+
+def test_numbers_can_be_categories_and_missing_ones_are_missing(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("zone,a,y\n3,1,2\n1,2,4\n,3,6\n12,4,8\n")
+    stream = Stream(path, "y", categorical=["zone"], missing="drop")
+    assert stream.feature_names == ("zone=12", "zone=3", "a")
+    ((x, _),) = stream
+    np.testing.assert_array_equal(x, [[0, 1, 1], [0, 0, 2], [1, 0, 4]])
+    assert stream.dropped == 1
+    np.savez(tmp_path / "t.npz", zone=[3.0, 1, np.nan, 12], a=[1, 2, 3, 4], y=[2, 4, 6, 8])
+    ((same, _),) = Stream(tmp_path / "t.npz", "y", categorical=["zone"], missing="drop")
+    np.testing.assert_array_equal(same, x)
+
+
+@pytest.mark.parametrize(
+    ("text", "categorical", "said"),
+    [
+        ("c,a,y\nx,1,2\nx,2,3\n", ["c"], "'c' has one level only, x"),
+        ("c,a,y\nx,1,2\nz,2,3\n", ["b"], "'b' is none of the features"),
+        (
+            "c,a,y\n" + "".join(f"n{j},{j},{j}\n" for j in range(1001)),
+            ["c"],
+            "more than 1000 levels",
+        ),
+        ("c,a,y\nx,1,2\nz,2,3\n", (), "'x' is not a number; to make a category of it"),
+    ],
+)
+def test_what_is_no_category_is_refused(tmp_path, text, categorical, said):
+    (tmp_path / "t.csv").write_text(text)
+    with pytest.raises(DataError, match=said):
+        list(Stream(tmp_path / "t.csv", "y", categorical=categorical))
