@@ -31,7 +31,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from funcgrad.datasets import DataError
+from funcgrad.datasets import DataError, Dataset
+from funcgrad.datasets.frames import features_of, is_frame
 from funcgrad.datasets.levels import indicators
 from funcgrad.files import ArchiveError, open_regular, read_archive, replacing
 
@@ -86,8 +87,21 @@ class Model(NamedTuple):
         }
         return tuple(dict.fromkeys(of.get(name, name) for name in self.feature_names))
 
-    def predict(self, x: Float[np.ndarray, "rows features"]) -> Float[np.ndarray, " rows"]:
-        """Return predictions, on the scale of the target."""
+    def predict(self, x: Any) -> Any:
+        """Return predictions, on the scale of the target.
+
+        Args:
+            x: features, shape (rows, features); or a data frame, whose columns are taken by their names. Predictions
+                for a frame of pandas are a series with its index, under the target's name.
+
+        Raises:
+            DataError: a frame lacks a column, or has a value that cannot be used, such as a level unknown to the model.
+        """
+        if is_frame(x):
+            predicted = self.predict(features_of(x, self.columns, self.levels))
+            if not hasattr(x, "assign"):
+                return predicted
+            return x.assign(**{self.target_name: predicted})[self.target_name]
         linear = np.asarray(x, np.float64) @ self.weights + self.bias
         return linear if self.link == "identity" else _means(self.family, self.link, linear)
 
@@ -103,12 +117,17 @@ def _means(family: str, link: str, linear: np.ndarray) -> np.ndarray:
 
 
 def model_of(
-    result: Any, *, feature_names: Sequence[str] | None = None, target_name: str = "y"
+    result: Any,
+    data: Dataset | None = None,
+    *,
+    feature_names: Sequence[str] | None = None,
+    target_name: str = "y",
 ) -> Model:
     """Return a result of `least_squares`, `ridge`, `glm` or `fit` as a model that can be saved.
 
     Args:
         result: the result, or params of one output.
+        data: what it was fitted to, which tells the names and the levels of categories.
         feature_names: of the features, in the order of the weights; x0, x1, ... unless given.
         target_name: of the target.
 
@@ -118,6 +137,8 @@ def model_of(
     params = getattr(result, "params", result)
     weights = np.asarray(getattr(params, "weights", params), np.float64)
     bias = np.asarray(getattr(params, "bias", 0.0), np.float64)
+    if data is not None:
+        feature_names, target_name = data.feature_names, data.target_name
     names = tuple(feature_names or (f"x{j}" for j in range(len(weights))))
     if weights.ndim != 1 or len(names) != len(weights):
         raise ValueError(f"{len(names)} names of features for weights of shape {weights.shape}")
@@ -126,11 +147,12 @@ def model_of(
         bias=float(bias),
         feature_names=names,
         target_name=target_name,
-        rows=0,
+        rows=0 if data is None else len(data.y),
         loss=float(np.asarray(getattr(result, "loss", np.nan))),
         r_squared=float(np.asarray(getattr(result, "r_squared", np.nan))),
         family=getattr(result, "family", "gaussian"),
         link=getattr(result, "link", "identity"),
+        levels={} if data is None else data.levels,
     )
 
 
@@ -139,7 +161,7 @@ def save_model(path: str | Path, model: Any, **names: Any) -> None:
 
     Args:
         path: the file.
-        model: a `Model`; or a result, for which `names` are as for `model_of`.
+        model: a `Model`; or a result, for which the others are as for `model_of`.
 
     Raises:
         OSError: it cannot be written.

@@ -6,6 +6,7 @@ Nothing here is scaled, shuffled or trained on: that is for whoever asks for the
 from funcgrad.datasets.diabetes import load_diabetes
 from funcgrad.datasets.dialect import CsvOptions
 from funcgrad.datasets.files import load_file
+from funcgrad.datasets.frames import load_frame
 from funcgrad.datasets.nist import NIST_PROBLEMS, ReferenceProblem, correct_digits, load_nist
 from funcgrad.datasets.stream import Stream
 from funcgrad.datasets.table import DataError, Dataset
@@ -20,5 +21,6 @@ __all__ = [
     "correct_digits",
     "load_diabetes",
     "load_file",
+    "load_frame",
     "load_nist",
 ]

@@ -1,6 +1,7 @@
 """A table of named numeric columns, and its split into features and a target."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -32,12 +33,13 @@ def listing(names: Sequence[str]) -> str:
 
 
 class Dataset(NamedTuple):
-    """Features and a target to regress on them, as NumPy arrays in float64."""
+    """Features and a target to regress on them, as NumPy arrays in float64; `levels` are those of categories."""
 
     x: Float[np.ndarray, "rows features"]
     y: Float[np.ndarray, " rows"]
     feature_names: tuple[str, ...]
     target_name: str
+    levels: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
     def __repr__(self) -> str:
         """Its size and its names, not its numbers."""

@@ -98,7 +98,8 @@ def predict(params: Params, x: Num[ArrayLike, "*rows features"]) -> Float[Array,
         params: the weights, shape (features,) or (features, outputs); or `Linear(weights, bias)`;
             or a mapping with the keys "weights" and "bias"; or a result that holds one of these as `params`,
             such as that of `least_squares` and `fit`. That of `glm` predicts means, by its link.
-        x: the design matrix, shape (rows, features), or a single row, shape (features,).
+        x: the design matrix, shape (rows, features), or a single row, shape (features,). Columns of a data frame are
+            taken in their order; `funcgrad.models.Model.predict` takes them by their names.
 
     Raises:
         ValueError: if the shapes do not fit.
