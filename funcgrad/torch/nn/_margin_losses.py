@@ -54,7 +54,7 @@ def soft_margin_loss(
     wanted = torch.promote_types(input.dtype, target.dtype)
     check_castable(wanted, input.dtype)
     made = _soft_margin(reduction_of(size_average, reduce, reduction), input, target)
-    return made.to(input.dtype)  # type: ignore[attr-defined]
+    return made.to(input.dtype)
 
 
 @declared_loss("hinge_embedding_loss", "AddBackward0", check=check_broadcast)
