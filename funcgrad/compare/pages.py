@@ -1,7 +1,8 @@
 """A report as one page of HTML, in English or in French: it needs no other file and no script."""
 
 import platform
-from collections.abc import Sequence
+import re
+import sys
 from html import escape
 from importlib.metadata import version
 from typing import Any
@@ -67,6 +68,19 @@ _PHRASES = {
         "This run would have seen a fault of {0} of an array's largest element.",
         "Cet essai aurait montré une faute de {0} du plus grand élément d'un tableau.",
     ),
+    "visible in a step": (
+        "A fault of {0} of a step's change would have been seen at any step.",
+        "Une faute de {0} du changement d'un pas aurait été vue à n'importe quel pas.",
+    ),
+    "value": ("value", "valeur"),
+    "gradient": ("gradient by {0}", "gradient par rapport à {0}"),
+    "Hessian product": (
+        "Hessian product {0} by {1}",
+        "produit {0} par la hessienne, par rapport à {1}",
+    ),
+    "True": ("yes", "oui"),
+    "False": ("no", "non"),
+    "a float64 shadow": ("a float64 shadow", "une ombre en float64"),
     FEWER_DIGITS: (
         FEWER_DIGITS,
         "en float64 les deux côtés sont la même fonction ; dans ce type le candidat a moins de chiffres que la référence : "
@@ -102,6 +116,8 @@ _WORDS = {
         "Chaque pas du candidat part de l'état de la référence : les écarts ne peuvent pas croître d'un pas à l'autre.",
     ),
 }
+# A page names the versions of those that are loaded.
+_LIBRARIES = ("jax", "numpy", "optax", "torch")
 _COLUMNS = ("leaf", "absolute", "relative", "ulps", "bands", "shadow", "index", "reference", "candidate", "verdict")  # fmt: skip
 _STYLE = """
 :root{--paper:#fff;--ink:#1c1e21;--soft:#6b7280;--rule:#d9dce1;--a:#1f6fb2;--b:#d1762a;--band:#8884;--good:#1a7f37;--bad:#b3261e}
@@ -154,7 +170,7 @@ def page(
         parts += _charts(report, say)
     if report.leaves:
         at = say("arrays at", report.worst) if isinstance(report, Trajectory) else say("arrays")
-        parts.append(_section(at, _leaves(report.leaves, say)))
+        parts.append(_section(at, _leaves(report, say)))
     if drawing is not None:
         parts.append(_section(say("graphs"), f'<div class="drawing scroll">{drawing.svg()}</div>'))
     parts.append(_section(say("circumstances"), _circumstances(report, say)))
@@ -210,12 +226,21 @@ def _charts(report: Trajectory, say: _Words) -> list[str]:
     return sections
 
 
-def _leaves(leaves: Sequence[Leaf], say: _Words) -> str:
+def _named(leaf: Leaf, say: _Words) -> str:
+    """The array's name in the page's language."""
+    if found := re.fullmatch(r"gradient by (.*)", leaf.name):
+        return say("gradient", *found.groups())
+    if found := re.fullmatch(r"Hessian product (\d+) by (.*)", leaf.name):
+        return say("Hessian product", *found.groups())
+    return say(leaf.name) if leaf.name == "value" else leaf.name
+
+
+def _leaves(report: Parity | Trajectory, say: _Words) -> str:
     head = "".join(f"<th>{escape(say(name))}</th>" for name in _COLUMNS)
-    rows = []
+    rows, leaves = [], report.leaves
     for leaf in leaves:
         cells = (
-            leaf.name,
+            _named(leaf, say),
             f"{leaf.absolute:.1e}",
             f"{leaf.relative:.1e}",
             f"{leaf.ulps:.3g}",
@@ -231,8 +256,10 @@ def _leaves(leaves: Sequence[Leaf], say: _Words) -> str:
         rows.append(f"<tr>{body}<td{mark}>{escape(verdict)}</td></tr>")
     reasons = dict.fromkeys(leaf.why for leaf in leaves if leaf.why)
     told = "".join(f'<p class="soft">{escape(say(why))}.</p>' for why in reasons)
-    coarse = max(leaf.visible for leaf in leaves)
-    seen = escape(say("visible", f"{coarse:.1e}"))
+    if isinstance(report, Trajectory):
+        seen = escape(say("visible in a step", f"{report.visible:.1e}"))
+    else:
+        seen = escape(say("visible", f"{max(leaf.visible for leaf in leaves):.1e}"))
     return (
         f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
         f"{told}<p>{seen}</p>"
@@ -240,13 +267,10 @@ def _leaves(leaves: Sequence[Leaf], say: _Words) -> str:
 
 
 def _circumstances(report: Parity | Trajectory, say: _Words) -> str:
-    known: dict[str, Any] = dict(report.settings) | {
-        "funcgrad": __version__,
-        "jax": version("jax"),
-        "numpy": version("numpy"),
-        "python": platform.python_version(),
-    }
-    told = "; ".join(f"{say(name)}: {value}" for name, value in known.items())
+    known: dict[str, Any] = dict(report.settings) | {"funcgrad": __version__}
+    known |= {name: version(name) for name in _LIBRARIES if name in sys.modules}
+    known["python"] = platform.python_version()
+    told = "; ".join(f"{say(name)}: {say(str(value))}" for name, value in known.items())
     notes = "".join(f"<p>{escape(note)}.</p>" for note in report.notes)
     return f'<p class="soft">{escape(told)}</p>{notes}'
 

@@ -142,7 +142,7 @@ class Report:
         stable = "" if limit is None else f", stable up to {limit:.6g}"
         versions = ", ".join(f"{name} {version}" for name, version in self.versions.items())
         heading = (
-            f"{s['target']} from {s['features']} features of {s['rows']} rows, "
+            f"{s['target']!r} from {s['features']} features of {s['rows']} rows, "
             "standardised, with an intercept",
             f"{s['steps']} steps of {s['optimizer']}, learning rate {s['learning_rate']:.6g}{stable}",
             f"{s['dtype']} on {s['device']}, seed {s['seed']}; {versions}",

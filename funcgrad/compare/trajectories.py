@@ -110,7 +110,8 @@ class Trajectory:
             f"{self.candidate} against {self.reference}, {taken} steps: {self._verdict()}"
         )
         if self.leaves:
-            lines += ["", f"Step {self.worst}, both sides from the reference's state:", ""]
+            why = "where it begins" if self.step is not None else "which has the largest difference"
+            lines += ["", f"Step {self.worst}, {why}; both sides from the reference's state:", ""]
             lines += [*leaf_table(self.leaves), ""]
         told = [*self._told(), *(f"Note: {note}." for note in self.notes)]
         return "\n".join([*lines, *(line for each in told for line in prose(each))])
@@ -146,7 +147,7 @@ class Trajectory:
             told.append(
                 f"Free-running, the losses were at most {drift:.2g} of the loss apart (step "
                 f"{self.drift.loss.index(drift) + 1}), and all arrays at most "
-                f"{max(self.drift.bands):.2g} bands; a band grows with the steps, as rounding does."
+                f"{max(self.drift.bands):.2g} bands of their own, which grow with the steps."
             )
             # Words are wrapped, and a curve has blanks: it is one word.
             curve = sparkline(self.drift.loss, width=40).replace(" ", "\N{NO-BREAK SPACE}")
@@ -171,7 +172,8 @@ def trajectory(
     Each side is a `step(state, batch)` that returns `(state, loss)`, written with any of the libraries that `parity`
     knows. Tensors of the state require grad, and a step may change them in place. Each step is taken twice: free-running,
     each side from its own state, and re-synchronised, the candidate from the reference's state. The second is judged as
-    `parity` judges, in float64 too, where the state's change is looked at.
+    `parity` judges, in float64 too, where the state's change is looked at. With the repetitions that measure rounding,
+    a step runs about thirteen times, so begin with few steps.
 
     Args:
         reference: takes a state and a batch of its library's arrays.

@@ -24,3 +24,7 @@ __all__ = [
     "load_frame",
     "load_nist",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

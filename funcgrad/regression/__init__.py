@@ -72,3 +72,7 @@ def __getattr__(name: str) -> Any:
     if name in _LATER:
         return getattr(import_module(f"funcgrad.regression.{_LATER[name]}"), name)
     raise AttributeError(f"module 'funcgrad.regression' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

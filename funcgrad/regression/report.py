@@ -204,6 +204,9 @@ class Summary:
             ("Standard errors", self.errors),
         ]
         facts += [(said, self.fit[name]) for name, said in _NAMES.items() if name in self.fit]
+        if self.is_linear and not self.intercept:
+            # Without an intercept they compare with zero, not with the mean of the targets.
+            facts = [(said.replace("R-sq", "Uncentred R-sq", 1), value) for said, value in facts]
         return _in_pairs(facts)
 
     def _table(self) -> list[str]:
@@ -232,6 +235,8 @@ class Summary:
 
     def _notes(self) -> list[str]:
         notes = []
+        if not self.intercept:
+            notes.append("No intercept: intercept=True adds one.")
         if not self.converged:
             notes.append("The fit has not converged: none of these numbers can be trusted.")
         if self.rank < len(self.params):

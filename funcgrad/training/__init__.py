@@ -26,3 +26,7 @@ __all__ = [
     "moments_of_batches",
     "row_weighted",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -213,7 +213,8 @@ def load_common(
 def _refuse_unasked(checkpoint: Checkpoint, found: bool, *, resume: bool) -> None:
     if found and not resume:
         raise CheckpointError(
-            f"there is a checkpoint already, {checkpoint.path}: resume from it, or remove it"
+            f"there is a checkpoint already, {checkpoint.path}: go on from it (resume=True, or --resume in the shell), "
+            f"or remove {checkpoint.path}*"
         )
 
 

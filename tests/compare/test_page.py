@@ -2,6 +2,7 @@
 
 import functools
 import json
+import platform
 import re
 import shutil
 import subprocess
@@ -53,18 +54,28 @@ def check(text):
 
 
 @pytest.mark.parametrize(
-    ("language", "verdict", "word"),
+    ("language", "words"),
     [
-        ("en", "A real difference.", "rounding band"),
-        ("fr", "Une vraie différence.", "bande d'arrondi"),
+        ("en", ["A real difference.", "rounding band", "gradient by x", "Hessian product 1 by x"]),
+        (
+            "fr",
+            [
+                "Une vraie différence.",
+                "bande d'arrondi",
+                "gradient par rapport à x",
+                "produit 1 par la hessienne, par rapport à x",
+                "<td>valeur</td>",
+                "une ombre en float64",
+            ],
+        ),
     ],
 )
-def test_the_page_of_a_parity_is_whole_in_both_languages(language, verdict, word):
-    text = page(parity(loss, wrong, X), language)
+def test_the_page_of_a_parity_is_whole_in_both_languages(language, words):
+    text = page(parity(loss, wrong, X, order=2), language)
     check(text)
     assert f'lang="{language}"' in text
-    for each in (verdict, word.replace("'", "&#x27;"), "gradient by x", "wrong (JAX)"):
-        assert each in text
+    for each in (*words, "wrong (JAX)"):
+        assert each.replace("'", "&#x27;") in text
 
 
 @functools.cache
@@ -78,9 +89,15 @@ def test_the_page_of_a_training_has_its_charts():
     text = page(report)
     check(text)
     assert f"It begins at step 1, in {report.leaf}." in text
+    assert f"A fault of {report.visible:.1e} of a step&#x27;s change would have been seen" in text
     # The losses and how far they drift; one step from the reference's state is no line.
     assert text.count('<svg class="chart"') == 2
     assert 'class="band"' in text
+
+
+def test_a_page_names_the_versions_of_the_libraries_that_were_used(torch):
+    text = page(parity(loss, loss, X))
+    assert f"torch: {torch.__version__}; python: {platform.python_version()}" in text
 
 
 def test_a_page_without_anything_compared_says_why():
