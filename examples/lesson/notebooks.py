@@ -11,7 +11,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 HERE = Path(__file__).parent
 SOURCES = sorted(HERE.glob("[0-9]_*.py"))
@@ -72,7 +72,10 @@ def notebook(source: Path, language: str, *, solutions: bool) -> str:
             if cell.language == language:
                 cells.append(nbformat.v4.new_markdown_cell(cell.text))
         elif solutions or SOLUTION not in cell.tags:
-            cells.append(nbformat.v4.new_code_cell(cell.text, metadata={"tags": sorted(cell.tags)}))
+            metadata: dict[str, Any] = {"tags": sorted(cell.tags)}
+            if SOLUTION in cell.tags:
+                metadata["jupyter"] = {"source_hidden": True}  # folded until it is clicked
+            cells.append(nbformat.v4.new_code_cell(cell.text, metadata=metadata))
     for k, each in enumerate(cells):
         each["id"] = f"cell-{k}"  # the same each time, so that two versions can be compared
     made.cells = cells

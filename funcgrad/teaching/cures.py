@@ -126,6 +126,11 @@ CURES = {
         "défaut :",
         "a @ b.to(a.dtype)",
     ),
+    "two libraries": Cure(
+        "One program has both. Every import of torch has to change, those of its modules too:",
+        "Un même programme a les deux. Il faut changer chaque import de torch, ceux de ses modules aussi :",
+        "import funcgrad.torch as torch\nfrom funcgrad.torch import nn",
+    ),
     "an array in an op": Cure(
         "An op of torch takes tensors. A function written with them becomes one of arrays, for jax.grad, jax.jit and fit:",
         "Une opération de torch prend des tenseurs. Une fonction écrite avec eux devient une fonction de tableaux, pour jax.grad, "

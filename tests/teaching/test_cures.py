@@ -95,6 +95,13 @@ CASES = {
         "int(result.steps)",
         1,
     ),
+    "two libraries": (
+        "",
+        "type(w).__torch_function__(sum, (type(w),), (w,))",
+        "{cure}\nlayer = nn.Linear(2, 1)",
+        "layer(w).shape",
+        (1,),
+    ),
     # These two are warnings, which the tests make errors.
     "not a leaf": (
         "(w * w).sum().backward()",

@@ -23,7 +23,7 @@ from funcgrad.torch._ops.elements import elements
 from funcgrad.torch._ops.out import store
 from funcgrad.torch._random import distributions
 from funcgrad.torch._random.generator import Generator, default_generator
-from funcgrad.torch._tensor.operands import NUMBERS, in_format, plain_number
+from funcgrad.torch._tensor.operands import NUMBERS, in_format, is_pytorchs, plain_number
 from funcgrad.torch._tensor.registry import publish_all
 from funcgrad.torch._tensor.tensor import Tensor, place, tensor_of, without_history
 from funcgrad.torch._types.devices import device
@@ -363,7 +363,8 @@ def tensor(
     """A tensor of the given elements, copied.
 
     Args:
-        data: a number, nested sequences of numbers, a NumPy or JAX array, or a tensor (the copy has no history).
+        data: a number, nested sequences of numbers, a NumPy or JAX array, or a tensor, PyTorch's too (the copy has no
+            history).
         dtype: the elements' dtype; inferred as in PyTorch if None.
         device: the elements' device; JAX's default device if None.
         requires_grad: whether the tensor gathers a gradient.
@@ -395,6 +396,8 @@ def tensor(
         data = data._array()
     elif isinstance(data, np.ndarray):
         _check_array(data)
+    elif is_pytorchs(data):
+        data = data.detach().cpu().numpy()
     return _wrap(elements(data, wanted), device, requires_grad)
 
 

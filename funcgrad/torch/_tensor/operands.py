@@ -3,6 +3,7 @@
 The ops themselves are in `_ops`; the tensor class is in `tensor`.
 """
 
+import sys
 from typing import Any
 
 import jax
@@ -86,14 +87,26 @@ def of_array(given: Any, kinds: Any = jax.Array) -> Any:
     Args:
         given: the other operand.
         kinds: the classes of arrays that are taken.
+
+    Raises:
+        TypeError: it is a tensor of PyTorch.
     """
     if not isinstance(given, kinds):
+        if is_pytorchs(given):
+            raise cured(
+                TypeError("the other operand is a tensor of PyTorch itself"), "two libraries"
+            )
         return None
     try:
         stored = from_numpy_dtype(given.dtype).numpy_dtype
     except TypeError:
         return None
     return tensor_of(place(given.astype(stored) if given.dtype != stored else given))
+
+
+def is_pytorchs(given: Any) -> bool:
+    """Whether something is a tensor of PyTorch itself, which is not imported for that."""
+    return isinstance(given, getattr(sys.modules.get("torch"), "Tensor", ()))
 
 
 def promoted(operands: tuple[Any, ...]) -> dtype:

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 from weakref import ref
 
 import jax
@@ -420,6 +420,20 @@ class Tensor(Variable):
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         """The elements, for NumPy's functions."""
         return np.array(self.numpy(), dtype=dtype, copy=copy)
+
+    @classmethod
+    def __torch_function__(
+        cls, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> NoReturn:
+        """Refuse a call of PyTorch's own function, which calls this when one of its arguments has it.
+
+        Source: https://docs.pytorch.org/docs/stable/notes/extending.html#extending-torch-python-api
+        """
+        name = getattr(func, "__name__", "this")
+        raise cured(
+            TypeError(f"{name}() is PyTorch's own, and was given a tensor of funcgrad.torch"),
+            "two libraries",
+        )
 
     def __jax_array__(self) -> Any:
         """The elements, for JAX's functions.
