@@ -108,12 +108,14 @@ draw(loss)
 # ## One step downhill
 #
 # The gradient points where the loss grows fastest. So subtract it. `w.data` writes to the numbers without recording: the
-# update is no part of the function that we differentiate. The loss falls from `0.2313` to `0.1322`.
+# update is no part of the function that we differentiate. A step subtracts the gradient times a *learning rate*, which is
+# one here; notebook 6 is about it. The loss falls from `0.2313` to `0.1322`.
 # %% [markdown] lang="fr"
 # ## Un pas vers le bas
 #
 # Le gradient indique la direction où la perte augmente le plus vite. On le soustrait donc. `w.data` modifie les nombres
-# sans rien enregistrer : la mise à jour ne fait pas partie de la fonction que l'on dérive. La perte passe de `0.2313` à
+# sans rien enregistrer : la mise à jour ne fait pas partie de la fonction que l'on dérive. Un pas soustrait le gradient
+# multiplié par un *taux d'apprentissage*, qui vaut un ici ; le carnet 6 lui est consacré. La perte passe de `0.2313` à
 # `0.1322`.
 # %%
 before = w.detach().clone()

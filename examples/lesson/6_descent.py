@@ -1,12 +1,14 @@
 # %% [markdown] lang="en"
 # # 6. Descent: how long may a step be?
 #
-# The gradient says where to go, not how far. That depends on the *curvature*. This notebook measures it, finds the largest
+# The gradient says where to go, not how far: a step subtracts it times a learning rate, or rate for short. Which rate is
+# good depends on the *curvature*. This notebook measures it, finds the largest
 # stable rate, and explains why some losses hardly fall at all.
 # %% [markdown] lang="fr"
 # # 6. La descente : quelle longueur pour un pas ?
 #
-# Le gradient dit où aller, pas jusqu'où. Cela dépend de la *courbure*. Ce carnet la mesure, trouve le plus grand taux stable,
+# Le gradient dit où aller, pas jusqu'où : un pas le soustrait, multiplié par un taux d'apprentissage, ou taux en bref. Le bon
+# taux dépend de la *courbure*. Ce carnet la mesure, trouve le plus grand taux stable,
 # et explique pourquoi certaines pertes ne baissent presque pas.
 # %%
 import funcgrad.torch as torch
@@ -45,7 +47,7 @@ def train(x, y_true, w_start, rate, steps, momentum=0.0):
 # %% [markdown] lang="fr"
 # ## Quatre taux
 #
-# Avec `0.1`, la perte rampe. Avec `1.0`, elle est en bas après dix pas. Avec `1.8`, elle saute d'un versant à l'autre et
+# Avec `0.1`, la perte descend très lentement. Avec `1.0`, elle est en bas après dix pas. Avec `1.8`, elle saute d'un versant à l'autre et
 # descend tout de même. Avec `1.9`, chaque saut est plus long que le précédent.
 # %%
 rates = (0.1, 1.0, 1.8, 1.9)
