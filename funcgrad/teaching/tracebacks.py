@@ -13,8 +13,8 @@ from funcgrad.teaching.settings import settings
 
 _OURS = str(Path(__file__).parent.parent) + "/"
 _FOLDED = {
-    "en": "({0} frames of the library are left out. FUNCGRAD_TRACEBACKS=full shows them.)",
-    "fr": "({0} niveaux d'appel internes à la bibliothèque sont omis. FUNCGRAD_TRACEBACKS=full les montre.)",
+    "en": "(Frames of the library left out: {0}. FUNCGRAD_TRACEBACKS=full shows them.)",
+    "fr": "(Appels internes à la bibliothèque omis : {0}. FUNCGRAD_TRACEBACKS=full les montre.)",
 }
 
 
