@@ -42,10 +42,9 @@ def placed(array: Any, device: Any = None, *, copy: bool = True) -> Any:
         return np.array(array)
     with jax.enable_x64(True), jax.core.eval_context(), lenient():
         if copy:
-            # NumPy copies at once; JAX compiles a program for each shape.
+            # NumPy copies at once; JAX compiles a program for each shape. So does `jnp.asarray`.
             array = jnp.array(array) if isinstance(array, jax.Array) else np.array(array)
-        made = jnp.asarray(array)
-        return made if device is None else jax.device_put(made, device)
+        return jax.device_put(array, device)
 
 
 def copied(array: Any, device: Any = None) -> Value:

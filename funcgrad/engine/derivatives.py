@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache, partial
 from itertools import compress
-from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import jax
@@ -18,10 +17,12 @@ import numpy as np
 from jax.extend.core import jaxpr_as_fun
 from jax.interpreters import partial_eval
 
+from funcgrad.engine.kernels import equations
 from funcgrad.engine.nodes import GraphNode, Saved, Variable, fixed, sequence
-from funcgrad.engine.ops import Op, as_tuple, common_device, remember
-from funcgrad.engine.templates import Pattern, Template, pattern_of, structs_of, traced
-from funcgrad.engine.values import Aval, Slot, Value, with_wide_types
+from funcgrad.engine.ops import Op, common_device, remember
+from funcgrad.engine.templates import Pattern, Template, pattern_of, structs_of
+from funcgrad.engine.tracing import as_tuple, jaxpr_of
+from funcgrad.engine.values import Aval, Slot, Value
 
 _UNKNOWN = object()
 
@@ -236,21 +237,27 @@ class VjpOp(Op):
     def __init__(self, rule: Rule, given: tuple[bool, ...]) -> None:
         cotangents = [t for t, g in zip(rule.outputs, given, strict=True) if g]
         pattern, lengths = pattern_of(rule.avals)
-        make = partial(_template, rule, given, pattern)
+        make = partial(_template, rule, given, pattern, lengths)
         way = rule.op.templates.find(pattern, lengths, make, (rule.needed, given))
         if way is None:
-            way, _ = _way_back(rule, given, rule.avals, cotangents)
+            forward = rule.op.jaxpr(rule.avals)
+            way = _way_back(rule, given, forward, rule.avals, cotangents)
         self.uses, self.gives = way.uses, way.gives
         super().__init__(
             f"{rule.op.name}_vjp",
-            partial(_of_uses, way, rule, given) if way.template is not None else way.function,
+            partial(_of_uses, way, rule, given)
+            if way.template is not None
+            else _calling(way.closed),
             label=f"{rule.op.label}Backward",
             check=partial(_check_cotangents, rule.op.label, cotangents),
             flat=rule.op.flat,
         )
+        avals = (*[rule.avals[k] for k in self.uses], *cotangents)
+        device = common_device(self.name, avals)
         if way.template is not None:
-            avals = (*[rule.avals[k] for k in self.uses], *cotangents)
-            self.preset(avals, way.template, lengths, common_device(self.name, avals))
+            self.preset(avals, way.template, lengths, device)
+        else:
+            self.learn(avals, way.closed, device)
 
     def spread(self, gradients: Sequence[Any]) -> list[Any]:
         """The gradients that it gave, with None for the inputs that it gives none for."""
@@ -263,43 +270,48 @@ class _Way(NamedTuple):
 
     Attributes:
         uses, gives: see `VjpOp`.
-        function: from the inputs used and the cotangents, for this choice.
-        template: the same for a pattern; None for one choice.
+        closed: its jaxpr, from the inputs used and the cotangents.
+        template: of a pattern; None for one choice.
     """
 
     uses: tuple[int, ...]
     gives: tuple[bool, ...]
-    function: Callable[..., Any]
-    template: Template | None
+    closed: Any
+    template: Template | None = None
 
 
 def _way_back(
-    rule: Any, given: tuple[bool, ...], avals: Sequence[Any], cotangents: Sequence[Any]
-) -> tuple[_Way, Any]:
-    """The way back for types, which may have symbols for lengths, and its jaxpr."""
-    kept = [k % len(avals) for k in rule.op.saves if k < 0 or rule.needed[k]]
-    pull = partial(_pull_back, rule, given)
+    rule: Any,
+    given: tuple[bool, ...],
+    forward: Any,
+    avals: Sequence[Any],
+    cotangents: Sequence[Any],
+) -> _Way:
+    """The way back for types, which may have symbols for lengths; `forward` is the op's jaxpr."""
+    # A derivative that is written by hand may refer to tracers of its first trace; other functions are not traced again.
+    by_hand = any(each.primitive.name.startswith("custom_") for each in equations(forward.jaxpr))
+    function = rule.op.function if by_hand else jaxpr_as_fun(forward)
+    pull = partial(_pull_back, function, rule, given)
+    closed = jaxpr_of(pull, (*avals, *cotangents))
     gives = (True,) * len(rule.wants)
     if isinstance(rule.op, VjpOp) and not rule.op.flat:
-        gives = _depending(pull, avals, cotangents)
-    if False in gives:
-        pull = partial(_only, gives, pull)
-    uses, function, closed = _of_used(pull, avals, cotangents, kept)
-    return _Way(uses, gives, function, None), closed
+        gives = _depending(closed.jaxpr, len(avals))
+    kept = [k % len(avals) for k in rule.op.saves if k < 0 or rule.needed[k]]
+    uses, closed = _of_used(closed, len(avals), gives, kept)
+    return _Way(uses, gives, closed)
 
 
-def _template(rule: "Rule", given: tuple[bool, ...], pattern: Pattern) -> _Way | None:
+def _template(
+    rule: "Rule", given: tuple[bool, ...], pattern: Pattern, lengths: tuple[int, ...]
+) -> _Way | None:
     """The way back with symbols for lengths; None where the op asks too much of a length."""
-    avals = structs_of(pattern)
-    forward = traced(rule.op.kernel, pattern)
+    forward = rule.op.template(pattern, lengths)
     if forward is None or not all(given):
         return None
-    general = SimpleNamespace(
-        op=rule.op, avals=avals, wants=rule.wants, needed=rule.needed, outputs=rule.outputs
-    )
+    avals = structs_of(pattern)
     try:
-        way, closed = _way_back(general, given, avals, forward.closed.out_avals)
-        return way._replace(template=Template(closed))
+        way = _way_back(rule, given, forward.closed, avals, forward.closed.out_avals)
+        return way._replace(template=Template(way.closed))
     except Exception:  # whatever it is: traced with numbers, it raises again or does not
         return None
 
@@ -310,27 +322,17 @@ def _of_uses(way: _Way, rule: "Rule", given: tuple[bool, ...], *args: Any) -> An
     count = len(way.uses)
     for k, array in zip(way.uses, args[:count], strict=True):
         inputs[k] = array
-    return _only(way.gives, partial(_pull_back, rule, given), *inputs, *args[count:])
+    gradients = _pull_back(rule.op.function, rule, given, *inputs, *args[count:])
+    return tuple(compress(gradients, way.gives))
 
 
-def _depending(
-    pull: Callable[..., Any], avals: Sequence[Any], cotangents: Sequence[Any]
-) -> tuple[bool, ...]:
+def _depending(jaxpr: Any, inputs: int) -> tuple[bool, ...]:
     """Which gradients depend on a cotangent. They are linear in the cotangents, so all others are zero."""
-    jaxpr = with_wide_types(jax.make_jaxpr(pull), *map(_struct, (*avals, *cotangents))).jaxpr
     count = len(jaxpr.outvars)
     return tuple(
-        any(partial_eval.dce_jaxpr(jaxpr, [j == k for j in range(count)])[1][len(avals) :])
+        any(partial_eval.dce_jaxpr(jaxpr, [j == k for j in range(count)])[1][inputs:])
         for k in range(count)
     )
-
-
-def _struct(aval: Any) -> Any:
-    return jax.ShapeDtypeStruct(aval.shape, aval.dtype)
-
-
-def _only(wanted: tuple[bool, ...], function: Callable[..., Any], *args: Any) -> tuple:
-    return tuple(compress(function(*args), wanted))
 
 
 def _check_cotangents(label: str, wanted: Sequence[Aval], *avals: Aval) -> None:
@@ -369,46 +371,45 @@ class JvpOp(Op):
 
             with _tracing(True):
                 _, carried = jax.jvp(of_wanted, tuple(inputs[k] for k in wants), tangents)
-            kept = tuple(t for t, aval in zip(carried, outputs, strict=True) if aval.inexact)
-            return kept if len(kept) > 1 else kept[0]
+            return tuple(t for t, aval in zip(carried, outputs, strict=True) if aval.inexact)
 
-        uses, function, _ = _of_used(full, avals, [avals[k] for k in wants])
-        self.uses = uses
-        super().__init__(f"{op.name}_jvp", function, label=op.label)
+        tangents = [avals[k] for k in wants]
+        closed = jaxpr_of(full, (*avals, *tangents))
+        self.uses, closed = _of_used(closed, len(avals), [True] * len(closed.out_avals))
+        super().__init__(f"{op.name}_jvp", _calling(closed), label=op.label)
+        avals = (*[avals[k] for k in self.uses], *tangents)
+        self.learn(avals, closed, common_device(self.name, avals))
 
 
 def _of_used(
-    full: Callable[..., Any], avals: Sequence[Any], others: Sequence[Any], kept: Sequence[int] = ()
-) -> tuple[tuple[int, ...], Callable[..., Any], Any]:
-    """Which of the first arguments a function reads or is to have; the function of these and of the others, and its jaxpr."""
-    closed, out = with_wide_types(
-        jax.make_jaxpr(full, return_shape=True), *map(_struct, (*avals, *others))
-    )
+    closed: Any, inputs: int, wanted: Sequence[bool], kept: Sequence[int] = ()
+) -> tuple[tuple[int, ...], Any]:
+    """Which of a jaxpr's first arguments it reads or is to have, and the jaxpr of these and of the others for some outputs."""
     # Most derivatives read few of the op's inputs; the others need not be kept.
     jaxpr = closed.jaxpr
-    needed, used = partial_eval.dce_jaxpr(jaxpr, [True] * len(jaxpr.outvars))
-    uses = tuple(k for k in range(len(avals)) if used[k] or k in kept)
-    invars = [jaxpr.invars[k] for k in uses] + jaxpr.invars[len(avals) :]
+    needed, used = partial_eval.dce_jaxpr(jaxpr, list(wanted))
+    uses = tuple(k for k in range(inputs) if used[k] or k in kept)
+    invars = [jaxpr.invars[k] for k in uses] + jaxpr.invars[inputs:]
     debug_info = jaxpr.debug_info._replace(arg_names=None, result_paths=None)
-    # What was traced is not traced again.
-    closed = closed.replace(jaxpr=needed.replace(invars=invars, debug_info=debug_info))
+    return uses, closed.replace(jaxpr=needed.replace(invars=invars, debug_info=debug_info))
+
+
+def _calling(closed: Any) -> Callable[..., tuple]:
+    """The function of a jaxpr."""
     run = jaxpr_as_fun(closed)
-
-    def function(*args: Any) -> Any:
-        results = run(*args)
-        return tuple(results) if type(out) is tuple else results[0]
-
-    return uses, function, closed
+    return lambda *args: tuple(run(*args))
 
 
-def _pull_back(rule: Rule, given: tuple[bool, ...], *args: Any) -> tuple:
+def _pull_back(
+    function: Callable[..., Any], rule: Rule, given: tuple[bool, ...], *args: Any
+) -> tuple:
     inputs, cotangents = args[: len(rule.avals)], iter(args[len(rule.avals) :])
 
     def of_wanted(*wanted: Any) -> tuple:
         merged = list(inputs)
         for k, array in zip(rule.wants, wanted, strict=True):
             merged[k] = array
-        return as_tuple(rule.op.function(*merged))
+        return as_tuple(function(*merged))
 
     with _tracing(False):
         _, pullback = jax.vjp(of_wanted, *(inputs[k] for k in rule.wants))

@@ -15,8 +15,9 @@ import numpy as np
 from funcgrad.engine.compiling import at_once
 from funcgrad.engine.derivatives import rule_of
 from funcgrad.engine.nodes import GraphNode, Variable
-from funcgrad.engine.ops import Op, as_tuple, remember
+from funcgrad.engine.ops import Op, remember
 from funcgrad.engine.threads import PerThread
+from funcgrad.engine.tracing import as_tuple
 from funcgrad.engine.values import (
     NOWHERE,
     Aval,

@@ -12,8 +12,9 @@ import jax
 import jax.numpy as jnp
 
 from funcgrad.engine.kernels import Kernel, numpy_kernel
-from funcgrad.engine.templates import Template, Templates, pattern_of, traced
-from funcgrad.engine.values import Aval, with_wide_types
+from funcgrad.engine.templates import Pattern, Template, Templates, pattern_of, traced
+from funcgrad.engine.tracing import jaxpr_of
+from funcgrad.engine.values import Aval
 
 
 class DeviceMismatchError(RuntimeError):
@@ -123,15 +124,26 @@ class Op:
                 self.check(*avals)
             device = common_device(self.name, avals)
             pattern, lengths = pattern_of(avals)
-            template = self.templates.find(pattern, lengths, partial(traced, self.kernel, pattern))
-            if template is not None:
-                known = template.types(lengths, device)
-            else:
-                closed = self._trace(avals)
-                known = tuple(Aval(out.shape, out.dtype, device) for out in closed.out_avals)
-                remember(self._closed, avals, closed)
-            remember(self._types, avals, known)
+            template = self.template(pattern, lengths)
+            if template is None:
+                return self.learn(avals, jaxpr_of(self.function, avals), device)
+            known = remember(self._types, avals, template.types(lengths, device))
         return known
+
+    def jaxpr(self, avals: tuple[Aval, ...]) -> Any:
+        """The function's jaxpr for arguments of these types."""
+        known = self._closed.get(avals)
+        return jaxpr_of(self.function, avals) if known is None else known
+
+    def template(self, pattern: Pattern, lengths: tuple[int, ...]) -> Template | None:
+        """The template of a pattern; None where it has none, and where these are its first lengths."""
+        return self.templates.find(pattern, lengths, partial(traced, self.function, pattern))
+
+    def learn(self, avals: tuple[Aval, ...], closed: Any, device: Any) -> tuple[Aval, ...]:
+        """For arguments of these types, this is the function's jaxpr; returns the results' types."""
+        remember(self._closed, avals, closed)
+        types = tuple([Aval(out.shape, out.dtype, device) for out in closed.out_avals])
+        return remember(self._types, avals, types)
 
     def preset(
         self, avals: tuple[Aval, ...], template: Template, lengths: tuple[int, ...], device: Any
@@ -141,9 +153,6 @@ class Op:
         if device is None or _is_cpu(device):
             self._numpy[avals] = template.kernel(lengths)
 
-    def _trace(self, avals: tuple[Aval, ...]) -> Any:
-        return with_wide_types(jax.make_jaxpr(self.kernel), *[aval.struct for aval in avals])
-
     def numpy_kernel(self, avals: tuple[Aval, ...]) -> Kernel | None:
         """The op on NumPy's arrays of these types; None where only XLA computes it."""
         if avals in self._numpy:
@@ -152,12 +161,12 @@ class Op:
         kernel = None
         if all(aval.device is None or _is_cpu(aval.device) for aval in avals):
             pattern, lengths = pattern_of(avals)
-            template = self.templates.find(pattern, lengths, partial(traced, self.kernel, pattern))
+            template = self.template(pattern, lengths)
             if template is not None:
                 kernel = template.kernel(lengths)
             else:
-                closed = self._closed.pop(avals, None)
-                kernel = numpy_kernel(closed or self._trace(avals))
+                kernel = numpy_kernel(self.jaxpr(avals))
+                self._closed.pop(avals, None)
         return remember(self._numpy, avals, kernel)
 
     def batched(self, axes: tuple[int | None, ...]) -> "Op":
@@ -171,11 +180,6 @@ class Op:
 
 def _is_cpu(device: Any) -> bool:
     return getattr(device, "platform", None) == "cpu"
-
-
-def as_tuple(outputs: Any) -> tuple:
-    """The outputs of a function as a tuple, also where it returned one array."""
-    return tuple(outputs) if isinstance(outputs, (tuple, list)) else (outputs,)
 
 
 def remember(cache: dict, key: Any, entry: Any, limit: int = 1024) -> Any:

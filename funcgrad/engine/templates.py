@@ -13,7 +13,8 @@ import jax
 from jax import export
 
 from funcgrad.engine.kernels import DIMENSIONS, Kernel, Written
-from funcgrad.engine.values import Aval, with_wide_types
+from funcgrad.engine.tracing import jaxpr_of
+from funcgrad.engine.values import Aval
 
 
 class Pattern(NamedTuple):
@@ -113,7 +114,7 @@ class Template:
 def traced(function: Any, pattern: Pattern) -> Template | None:
     """The template of a function; None where it asks too much of a length."""
     try:
-        return Template(with_wide_types(jax.make_jaxpr(function), *structs_of(pattern)))
+        return Template(jaxpr_of(function, structs_of(pattern)))
     except Exception:  # whatever it is: traced with numbers, it raises again or does not
         return None
 

@@ -14,9 +14,10 @@ from funcgrad.engine import eager, programs, tiers
 from funcgrad.engine.compiling import placed
 from funcgrad.engine.derivatives import rule_of
 from funcgrad.engine.nodes import GraphNode, Leaf, Variable
-from funcgrad.engine.ops import Op, as_tuple
+from funcgrad.engine.ops import Op
 from funcgrad.engine.recording import LEAF, MORE, NODE, Observer, Recorder, State, Trace, local
 from funcgrad.engine.settings import settings
+from funcgrad.engine.tracing import as_tuple
 from funcgrad.engine.values import (
     NOWHERE,
     Live,

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from funcgrad.engine import Aval, Constant, Value, Variable
+from funcgrad.engine import Aval, Constant, Value, Variable, local
 from funcgrad.engine.compiling import placed
 from funcgrad.engine.ops import remember
 
@@ -28,8 +28,8 @@ def constant(value: Any, aval: Aval, convert: Callable[[Any, np.dtype], Any]) ->
     if known is not None:
         storage = known._storage
         held = storage.value or storage.read()
-        if not isinstance(held.array, jax.Array):
-            # A number that comes again is likely to come often, and an array on the device costs less per call.
+        if not (local.recorder.trace.eager or isinstance(held.array, jax.Array)):
+            # A number that comes again is likely to come often, and an array on the device costs a program less per call.
             held.array = placed(held.array)
         return known
     made = Variable(Constant(Value(convert(value, aval.dtype), aval)))

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad.engine import Op
-from funcgrad.engine.ops import as_tuple
+from funcgrad.engine.tracing import as_tuple
 from funcgrad.torch._random.generator import Generator
 from funcgrad.torch._tensor.operands import call
 from funcgrad.torch._tensor.tensor import Tensor

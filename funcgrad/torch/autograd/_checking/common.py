@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from funcgrad.engine import Op
-from funcgrad.engine.ops import as_tuple
+from funcgrad.engine.tracing import as_tuple
 from funcgrad.torch._ops.creation import FUNCTIONS as CREATION
 from funcgrad.torch._random.generator import Generator
 from funcgrad.torch._tensor.tensor import Tensor

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.engine.ops import as_tuple
+from funcgrad.engine.tracing import as_tuple
 from funcgrad.torch._tensor.tensor import Tensor, place, tensor_of
 
 
