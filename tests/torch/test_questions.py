@@ -84,6 +84,14 @@ see(attempt(F.huber_loss, torch.tensor([1, 2]), y), attempt(F.soft_margin_loss, 
 see(F.soft_margin_loss(x, y).dtype, attempt(F.soft_margin_loss, y, x))
 see(attempt(F.kl_div, x, torch.tensor([0, 1])), attempt(F.kl_div, x, torch.tensor([0j, 1])))
 see(attempt(F.margin_ranking_loss, torch.ones(2, 3), torch.ones(3, 2), torch.ones(2, 3)))
+# --- cosine similarity counts its dimension in the broadcast shape
+b = torch.tensor([1.0, -0.5, 0.3, 2.0], dtype=torch.float64, requires_grad=True)
+c = torch.tensor([[0.2], [-0.7], [1.1]])
+for dim in (1, -2, 0):
+    y = torch.nn.functional.cosine_similarity(b, c, dim)
+    y.sum().backward()
+    see(y.detach(), b.grad)
+see(attempt(torch.nn.functional.cosine_similarity, b, c, 2))
 # --- a warning about cycles comes after the check of the roots
 see(attempt(torch.ones(()).backward, create_graph=True))
 # --- an array in another byte order is refused

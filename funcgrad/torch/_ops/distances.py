@@ -5,7 +5,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from funcgrad.torch._ops.row import FLOAT, PROMOTED, ROWS, Array, Dim, op
+from funcgrad.torch._memory.geometry import wrap_dim
+from funcgrad.torch._ops.row import FLOAT, PROMOTED, ROWS, Array, op
 from funcgrad.torch._tensor.operands import check_broadcast, promoted
 from funcgrad.torch._tensor.tensor import Tensor
 
@@ -28,12 +29,13 @@ def pairwise_distance(
     return _norm(x1 - x2 + eps, float(p), (x1 - x2).ndim - 1, keepdim)
 
 
-def _check_angles(x1: Tensor, x2: Tensor, dim: int, eps: float) -> None:
+def _check_angles(x1: Tensor, x2: Tensor, dim: int, eps: float) -> Any:
     found = promoted((x1, x2))
     if not (found.is_floating_point or found.is_complex):
         raise RuntimeError(
             f"expected common dtype to be floating point, yet common dtype is {found.scalar_type}"
         )
+    return [x1, x2, wrap_dim(dim, max(x1.ndim, x2.ndim)), eps]
 
 
 @op(
@@ -45,7 +47,7 @@ def _check_angles(x1: Tensor, x2: Tensor, dim: int, eps: float) -> None:
     prepare=_check_angles,
     accumulates=True,
 )
-def cosine_similarity(x1: Array, x2: Array, dim: Dim = 1, eps: float = 1e-8) -> Any:
+def cosine_similarity(x1: Array, x2: Array, dim: int = 1, eps: float = 1e-8) -> Any:
     """The cosine of the angle between vectors, which lie along a dimension."""
     x1, x2 = jnp.broadcast_arrays(x1, x2)
     return (_unit(x1, dim, eps) * _unit(x2, dim, eps)).sum(dim)
