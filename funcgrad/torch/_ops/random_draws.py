@@ -2,14 +2,16 @@
 
 from typing import Any
 
+import jax
 import numpy as np
 
+from funcgrad.engine import local
 from funcgrad.torch._levels.refusals import NO_STORAGE
 from funcgrad.torch._ops.creation import asked
 from funcgrad.torch._ops.out import store
 from funcgrad.torch._ops.row import Array, Index, op
 from funcgrad.torch._ops.undifferentiable import without_derivative
-from funcgrad.torch._random import distributions
+from funcgrad.torch._random import distributions, gamma
 from funcgrad.torch._random.generator import Generator, default_generator
 from funcgrad.torch._tensor.operands import check_broadcast, plain_number
 from funcgrad.torch._tensor.registry import FUNCTIONS, METHODS, publish
@@ -195,6 +197,44 @@ def poisson(input: Tensor, generator: Generator | None = None) -> Tensor:
 
 
 publish(poisson, method=False)
+
+
+@op("standard_gamma.drawn", "StandardGammaBackward0")
+def _shifted(input: Array, numbers: Index, slopes: Index) -> Any:
+    return numbers + (input - jax.lax.stop_gradient(input)) * slopes
+
+
+def _standard_gamma(input: Tensor, generator: Generator | None = None) -> Tensor:
+    """Gamma draws of rate one; the elements are the shapes. The gradient is that of the draw at a fixed quantile.
+
+    Source of the gradient: M. Figurnov, S. Mohamed, A. Mnih, "Implicit reparameterization gradients", 2018.
+    """
+    (shapes,) = _parameters("gamma", input)
+    numbers = gamma.standard_gamma(shapes, generator=generator)
+    drawn = tensor_of(place(numbers))
+    if not (input.requires_grad and local.recorder.grad_enabled):
+        return drawn
+    slopes = np.asarray(jax.lax.random_gamma_grad(shapes, numbers))
+    return _shifted(input, drawn, tensor_of(place(slopes.astype(shapes.dtype))))
+
+
+def _sample_dirichlet(input: Tensor, generator: Generator | None = None) -> Tensor:
+    """Vectors of sum one; the elements are the concentrations, along the last dimension.
+
+    Raises:
+        NotImplementedError: `input` requires grad.
+    """
+    (concentrations,) = _parameters("dirichlet", input)
+    if input.requires_grad and local.recorder.grad_enabled:
+        raise NotImplementedError(
+            "funcgrad has no derivative of Dirichlet and Beta draws by their concentrations: use sample() with log_prob(), or "
+            "normalised Gamma draws"
+        )
+    return tensor_of(place(gamma.dirichlet(concentrations, generator=generator)))
+
+
+for _each in (_standard_gamma, _sample_dirichlet):
+    publish(_each, method=False)
 
 
 def get_rng_state() -> Tensor:

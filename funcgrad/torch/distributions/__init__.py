@@ -6,23 +6,80 @@ Draws are PyTorch's under the same seed. A distribution that is not here raises 
 from typing import Any as _Any
 
 from funcgrad.torch._types.missing import no_attribute as _no_attribute
-from funcgrad.torch.distributions import constraints, kl
-from funcgrad.torch.distributions._continuous import Exponential, Laplace, Normal, Uniform
+from funcgrad.torch.distributions import constraints, kl, transforms
+from funcgrad.torch.distributions._continuous import (
+    Cauchy,
+    Exponential,
+    Laplace,
+    Normal,
+    Uniform,
+)
+from funcgrad.torch.distributions._counts import (
+    Geometric,
+    Multinomial,
+    OneHotCategorical,
+    OneHotCategoricalStraightThrough,
+    Poisson,
+)
 from funcgrad.torch.distributions._discrete import Bernoulli, Categorical
+from funcgrad.torch.distributions._gammas import Beta, Chi2, Dirichlet, Gamma, StudentT
 from funcgrad.torch.distributions._several import Independent, MultivariateNormal
+from funcgrad.torch.distributions._transformed import (
+    Gumbel,
+    HalfNormal,
+    LogNormal,
+    TransformedDistribution,
+)
 from funcgrad.torch.distributions.distribution import Distribution
 from funcgrad.torch.distributions.kl import kl_divergence, register_kl
+from funcgrad.torch.distributions.transforms import (
+    AbsTransform,
+    AffineTransform,
+    ComposeTransform,
+    ExpTransform,
+    PowerTransform,
+    SigmoidTransform,
+    SoftplusTransform,
+    TanhTransform,
+    Transform,
+    identity_transform,
+)
 
 __all__ = [
+    "AbsTransform",
+    "AffineTransform",
     "Bernoulli",
+    "Beta",
     "Categorical",
+    "Cauchy",
+    "Chi2",
+    "ComposeTransform",
+    "Dirichlet",
     "Distribution",
+    "ExpTransform",
     "Exponential",
+    "Gamma",
+    "Geometric",
+    "Gumbel",
+    "HalfNormal",
     "Independent",
     "Laplace",
+    "LogNormal",
+    "Multinomial",
     "MultivariateNormal",
     "Normal",
+    "OneHotCategorical",
+    "OneHotCategoricalStraightThrough",
+    "Poisson",
+    "PowerTransform",
+    "SigmoidTransform",
+    "SoftplusTransform",
+    "StudentT",
+    "TanhTransform",
+    "Transform",
+    "TransformedDistribution",
     "Uniform",
+    "identity_transform",
     "kl_divergence",
     "register_kl",
 ]
@@ -33,4 +90,4 @@ def __getattr__(name: str) -> _Any:
 
 
 def __dir__() -> list[str]:
-    return [*__all__, "constraints", "kl"]
+    return [*__all__, "constraints", "kl", "transforms"]

@@ -15,8 +15,10 @@ __all__ = [
     "interval",
     "less_than",
     "lower_cholesky",
+    "multinomial",
     "nonnegative",
     "nonnegative_integer",
+    "one_hot",
     "positive",
     "positive_definite",
     "real",
@@ -62,6 +64,25 @@ class _Simplex(Constraint):
 
     def check(self, value: Tensor) -> Tensor:
         return torch.all(value >= 0, dim=-1) & ((value.sum(-1) - 1).abs() < 1e-6)
+
+
+class _OneHot(Constraint):
+    event_dim = 1
+
+    def check(self, value: Tensor) -> Tensor:
+        return ((value == 0) | (value == 1)).all(-1) & value.sum(-1).eq(1)
+
+
+class _Multinomial(Constraint):
+    """Counts with at most a sum."""
+
+    event_dim = 1
+
+    def __init__(self, upper_bound: Any) -> None:
+        self.upper_bound = upper_bound
+
+    def check(self, value: Tensor) -> Tensor:
+        return (value >= 0).all(dim=-1) & (value.sum(dim=-1) <= self.upper_bound)
 
 
 class _LowerCholesky(Constraint):
@@ -167,6 +188,12 @@ def independent(base: Constraint, dims: int) -> Constraint:
     return _IndependentConstraint(base, dims)
 
 
+def multinomial(upper_bound: Any) -> Constraint:
+    """Counts along the last dimension whose sum is at most a bound."""
+    return _Multinomial(upper_bound)
+
+
+one_hot = _OneHot()
 boolean, dependent, real, simplex = _Boolean(), _Dependent(), _Real(), _Simplex()
 lower_cholesky, positive_definite = _LowerCholesky(), _PositiveDefinite()
 positive = greater_than(0.0)

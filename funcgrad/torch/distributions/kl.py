@@ -5,9 +5,12 @@ from typing import Any
 
 import funcgrad.torch as torch
 from funcgrad.torch._tensor.tensor import Tensor
-from funcgrad.torch.distributions._continuous import Exponential, Normal, Uniform
+from funcgrad.torch.distributions._continuous import Exponential, Laplace, Normal, Uniform
+from funcgrad.torch.distributions._counts import Geometric, OneHotCategorical, Poisson
 from funcgrad.torch.distributions._discrete import Bernoulli, Categorical
+from funcgrad.torch.distributions._gammas import Beta, Dirichlet, Gamma
 from funcgrad.torch.distributions._several import Independent, MultivariateNormal, _summed
+from funcgrad.torch.distributions._transformed import TransformedDistribution
 from funcgrad.torch.distributions.distribution import Distribution
 
 __all__ = ["kl_divergence", "register_kl"]
@@ -115,3 +118,53 @@ def _independent(p: Independent, q: Independent) -> Tensor:
     if p.reinterpreted_batch_ndims != q.reinterpreted_batch_ndims:
         raise NotImplementedError
     return _summed(kl_divergence(p.base_dist, q.base_dist), p.reinterpreted_batch_ndims)
+
+
+@register_kl(Laplace, Laplace)
+def _laplace(p: Laplace, q: Laplace) -> Tensor:
+    ratio, away = p.scale / q.scale, (p.loc - q.loc).abs()
+    return -ratio.log() + away / q.scale + ratio * torch.exp(-away / p.scale) - 1
+
+
+@register_kl(Gamma, Gamma)
+def _gamma(p: Gamma, q: Gamma) -> Tensor:
+    rates = q.concentration * (p.rate / q.rate).log()
+    orders = torch.lgamma(q.concentration) - torch.lgamma(p.concentration)
+    shapes = (p.concentration - q.concentration) * torch.digamma(p.concentration)
+    return rates + orders + shapes + (q.rate - p.rate) * (p.concentration / p.rate)
+
+
+@register_kl(Dirichlet, Dirichlet)
+def _dirichlet(p: Dirichlet, q: Dirichlet) -> Tensor:
+    total, other = (each.concentration.sum(-1) for each in (p, q))
+    orders = (p.concentration.lgamma() - q.concentration.lgamma()).sum(-1)
+    slopes = p.concentration.digamma() - total.digamma().unsqueeze(-1)
+    moved = (p.concentration - q.concentration) * slopes
+    return total.lgamma() - other.lgamma() - orders + moved.sum(-1)
+
+
+@register_kl(Beta, Beta)
+def _beta(p: Beta, q: Beta) -> Tensor:
+    return _dirichlet(p._dirichlet, q._dirichlet)
+
+
+@register_kl(Poisson, Poisson)
+def _poisson(p: Poisson, q: Poisson) -> Tensor:
+    return p.rate * (p.rate.log() - q.rate.log()) - (p.rate - q.rate)
+
+
+@register_kl(Geometric, Geometric)
+def _geometric(p: Geometric, q: Geometric) -> Tensor:
+    return -p.entropy() - torch.log1p(-q.probs) / p.probs - q.logits
+
+
+@register_kl(OneHotCategorical, OneHotCategorical)
+def _one_hot(p: OneHotCategorical, q: OneHotCategorical) -> Tensor:
+    return _categorical(p._categorical, q._categorical)
+
+
+@register_kl(TransformedDistribution, TransformedDistribution)
+def _transformed(p: TransformedDistribution, q: TransformedDistribution) -> Tensor:
+    if p.transforms != q.transforms or p.event_shape != q.event_shape:
+        raise NotImplementedError
+    return kl_divergence(p.base_dist, q.base_dist)
