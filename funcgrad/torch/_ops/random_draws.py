@@ -233,8 +233,8 @@ def _sample_dirichlet(input: Tensor, generator: Generator | None = None) -> Tens
     return tensor_of(place(gamma.dirichlet(concentrations, generator=generator)))
 
 
-for _each in (_standard_gamma, _sample_dirichlet):
-    publish(_each, method=False)
+publish(_standard_gamma, method=False)
+publish(_sample_dirichlet, method=False)
 
 
 def get_rng_state() -> Tensor:

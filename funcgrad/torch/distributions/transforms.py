@@ -135,7 +135,7 @@ class Transform:
             return True
         return type(self) is type(other) and type(self) in _WITHOUT_PARAMETERS
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
@@ -171,7 +171,7 @@ class _InverseTransform(Transform):
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _InverseTransform) and self._inv == other._inv
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._inv!r})"
@@ -261,7 +261,7 @@ class ComposeTransform(Transform):
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ComposeTransform) and self.parts == other.parts
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None
 
     def __repr__(self) -> str:
         parts = ",\n    ".join(repr(part) for part in self.parts)
@@ -329,7 +329,7 @@ class PowerTransform(Transform):
         same = isinstance(other, PowerTransform)
         return same and bool(self.exponent.eq(other.exponent).all())
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None
 
 
 class SigmoidTransform(Transform):
@@ -457,7 +457,7 @@ class AffineTransform(Transform):
             return False
         return _same(self.loc, other.loc) and _same(self.scale, other.scale)
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None
 
 
 def _same(one: Any, other: Any) -> bool:
