@@ -84,6 +84,7 @@ _LATER = (
     "nn",
     "random",
     "special",
+    "testing",
     "version",
     "xpu",
 )

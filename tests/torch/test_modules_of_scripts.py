@@ -60,6 +60,45 @@ state = torch.nn.ModuleDict({"module": torch.nn.Linear(2, 1)}).state_dict()
 utils.consume_prefix_in_state_dict_if_present(state, "module.")
 see(list(state), sorted(state._metadata))
 """,
+    "assert_close": """
+import numpy as np
+close = torch.testing.assert_close
+x = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+see(close(x, x + 1e-6), close(x.double(), x, check_dtype=False), close((1, [2.0]), (1, [2.0])))
+see(close(np.ones(2), np.ones(2)), close({"a": x}, {"a": x}), close(float("nan"), float("nan"), equal_nan=True))
+nan = torch.tensor([float("nan"), 1.0])
+for pair, more in (
+    ((x, x + torch.tensor([[0.0, 0.5], [0.0, 2.0]])), {}),
+    ((x, x * 1.01), {"rtol": 0.001, "atol": 0.0}),
+    ((x.long(), x.long() + 1), {}),
+    ((x, x + 0.1), {"rtol": 0, "atol": 0}),
+    ((x, x[0]), {}),
+    ((x, x.double()), {}),
+    ((x, x.t().contiguous().t()), {"check_stride": True}),
+    ((x[0, 0], x[1, 1]), {}),
+    ((nan, nan), {}),
+    ((1.0, 1.5), {}),
+    ((1, 1.0), {}),
+    ((0.5, 0), {"check_dtype": False}),
+    ((True, False), {}),
+    ((None, 1), {}),
+    ((x, [1.0]), {}),
+    (([x, x], [x, x + 1]), {}),
+    (({"a": [1, 2]}, {"a": [1, 3]}), {}),
+    (([1], [1, 2]), {}),
+    (({"a": 1, "c": 2}, {"a": 1, "b": 2}), {}),
+    (("a", "a"), {}),
+    ((x, x), {"rtol": 1e-3}),
+    ((x, x + 1), {"msg": "wrong"}),
+    ((x, x + 1), {"msg": lambda words: "first: " + words}),
+    ((np.ones(2), np.zeros(2)), {}),
+    ((x > 2, x > 1), {}),
+    ((torch.tensor([1 + 2j]), torch.tensor([2 + 2j])), {}),
+    ((x.requires_grad_(), x.detach()), {}),
+):
+    found = attempt(close, *pair, **more)
+    see(type(found).__name__, str(found).replace("funcgrad.torch", "torch"))
+""",
     "the device of a block": """
 with torch.device("cpu") as where:
     see(str(where), str(torch.get_default_device()), torch.zeros(2))

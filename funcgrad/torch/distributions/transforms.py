@@ -421,7 +421,7 @@ class AffineTransform(Transform):
     def sign(self) -> Any:
         """The sign of the scale."""
         if isinstance(self.scale, Tensor):
-            return self.scale.sign()  # type: ignore[attr-defined]
+            return self.scale.sign()
         return (self.scale > 0) - (self.scale < 0)
 
     def _parameters(self) -> dict[str, Any]:
