@@ -3,13 +3,14 @@
 import math
 import warnings
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Bool, Float, Int, Num
 
+from funcgrad.regression.fast import solve_fast
 from funcgrad.regression.model import Linear, Params, weights_and_bias
 from funcgrad.regression.orthogonal import triangular_factor
 from funcgrad.regression.precision import numbers, own_work
@@ -32,6 +33,8 @@ _FEWEST_PASSES = 2
 # Errors of the coefficients are the coefficients of that many more problems: refined as well while the
 # passes stay within a second, taken from the triangular factor above.
 _MOST_REFINED_ERRORS = 1 << 23
+# With fewer sure digits than these the fast answer warns.
+_FEW_DIGITS = 6
 # Columns whose Gram matrix has eigenvalues within this ratio are independent beyond doubt.
 _INDEPENDENT = 1e-6
 # A column computed from the others, and rounded, is this near to them, whatever the number of rows. The answer
@@ -54,6 +57,7 @@ class LeastSquares(NamedTuple):
             a row of weight one: √(Σ weight · residual² / (rows - rank)), rows of weight zero not counted.
         r_squared: the share of the targets' variation that the model explains, shape () or (outputs,):
             variation about the mean with an intercept, about zero without; NaN where there is none.
+        digits: with `accuracy="fast"`, how many digits of the largest params are sure, shape (); None otherwise: all.
     """
 
     params: Params
@@ -62,6 +66,7 @@ class LeastSquares(NamedTuple):
     standard_errors: Params
     residual_standard_deviation: Float[Array, " *outputs"]
     r_squared: Float[Array, " *outputs"]
+    digits: Float[Array, ""] | None = None
 
 
 def least_squares(
@@ -70,6 +75,7 @@ def least_squares(
     *,
     intercept: bool = False,
     weights: Num[ArrayLike, " rows"] | None = None,
+    accuracy: Literal["full", "fast"] = "full",
 ) -> LeastSquares:
     """Return the parameters that minimise `loss`, the smallest ones where several do.
 
@@ -90,6 +96,9 @@ def least_squares(
         intercept: whether to add a bias to the model.
         weights: how much each row counts, shape (rows,), 0 or more, not all 0: then
             Σ weight · residual² / Σ weight is minimised, and is the answer's `loss`. None is the same for all.
+        accuracy: "full" as above; "fast" reads the data three times and needs no memory beside it. Its answer has
+            `digits` sure digits: about 15 less the logarithm of the condition number, fewer where the fit is bad and
+            the condition large; with none it is NaN.
 
     Raises:
         ValueError: if the shapes do not fit, there are no rows or no features, or a weight is negative or all
@@ -98,6 +107,7 @@ def least_squares(
 
     Warns:
         RuntimeWarning: if x or y holds values that are not finite; the answer is NaN.
+        RuntimeWarning: if fewer than six digits are sure with `accuracy="fast"`.
         numpy.exceptions.RankWarning: if the columns, the intercept's among them, depend on one another, or
             are more than the rows. Not inside `jax.jit` or `jax.vmap`, where only `rank` tells.
 
@@ -112,7 +122,11 @@ def least_squares(
     >>> answer.params.weights.round(6), answer.params.bias.round(6), answer.rank
     (Array([2.], dtype=float32), Array(1., dtype=float32), Array(2, dtype=int32))
     """
+    if accuracy not in ("full", "fast"):
+        raise ValueError(f"accuracy must be 'full' or 'fast', got {accuracy!r}")
     with own_work():
+        if accuracy == "fast":
+            return _fast(x, y, weights, intercept=intercept)
         design, targets, dtype = rows_and_targets(x, y)
         ones = jnp.ones(len(targets)) if intercept else None
         weights = row_weights(weights, len(targets))
@@ -123,14 +137,41 @@ def least_squares(
         )
 
 
+def _fast(x: Any, y: Any, weights: Any, *, intercept: bool) -> LeastSquares:
+    if isinstance(x, TwoFloats):
+        raise TypeError("x is TwoFloats, which accuracy='fast' would round: leave it out")
+    x, y, dtype = _checked(x, y)
+    checked = row_weights(weights, len(y))
+    found, digits = solve_fast(
+        x.astype(jnp.float64), y.astype(jnp.float64), checked, intercept=intercept
+    )
+    if not isinstance(digits, jax.core.Tracer) and digits < _FEW_DIGITS:
+        warnings.warn(
+            f"{int(digits)} digits of the answer are sure: accuracy='full' has them all",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+    answer = LeastSquares(**found, digits=digits)  # type: ignore[arg-type]
+    return jax.tree.map(
+        lambda leaf: leaf.astype(dtype) if leaf.dtype == jnp.float64 else leaf, answer
+    )
+
+
 def rows_and_targets(x: Any, y: Any) -> tuple[TwoFloats, Array, Any]:
     """Return the design matrix and the targets in float64, and the dtype that both were; errors: as for `least_squares`."""
-    low: Any
+    x, low = x if isinstance(x, TwoFloats) else (x, 0.0)
+    x, y, dtype = _checked(x, y)
+    wide = x.astype(jnp.float64)
+    low = jnp.broadcast_to(jnp.asarray(low, jnp.float64), wide.shape)
+    return TwoFloats(wide, low), y.astype(jnp.float64), dtype
+
+
+def _checked(x: Any, y: Any) -> tuple[Array, Array, Any]:
+    """Return x and y as arrays that fit each other, and the dtype of both."""
     if hasattr(x, "epoch"):
         raise TypeError(
             f"x is a {type(x).__name__}, which is read in parts: fit, ridge and lasso take its sums, moments(x)"
         )
-    x, low = x if isinstance(x, TwoFloats) else (x, 0.0)
     x, y = jnp.asarray(numbers("x", x)), jnp.asarray(numbers("y", y))
     if x.ndim != 2 or x.size == 0:
         raise ValueError(f"x must have shape (rows, features), none of them 0, got {x.shape}")
@@ -141,10 +182,7 @@ def rows_and_targets(x: Any, y: Any) -> tuple[TwoFloats, Array, Any]:
     for name, array in (("x", x), ("y", y)):
         if jnp.issubdtype(array.dtype, jnp.complexfloating):
             raise TypeError(f"{name} must be real, got dtype {array.dtype}")
-    wide = x.astype(jnp.float64)
-    low = jnp.broadcast_to(jnp.asarray(low, jnp.float64), wide.shape)
-    dtype = jnp.result_type(x, y, jnp.float32)
-    return TwoFloats(wide, low), y.astype(jnp.float64), dtype
+    return x, y, jnp.result_type(x, y, jnp.float32)
 
 
 def row_weights(weights: Any, rows: int) -> Array | None:
