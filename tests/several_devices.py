@@ -10,8 +10,9 @@ ROOT = Path(__file__).parents[1]
 
 def output_with(devices: int, *arguments: str | Path) -> str:
     """The output of Python with these arguments, where a CPU is so many devices; fails if it fails."""
+    flags = os.environ.get("XLA_FLAGS", "")
     environment = os.environ | {
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+        "XLA_FLAGS": f"{flags} --xla_force_host_platform_device_count={devices}",
         "JAX_PLATFORMS": "cpu",
         "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
     }
