@@ -48,6 +48,7 @@ def _draw(options: argparse.Namespace) -> int:
             print(printable(drawing.dot()))
         else:
             drawing.save(options.out)
+            print(f"saved to {options.out}")
     except OptionError as error:
         return refuse("draw", error)
     return 0
