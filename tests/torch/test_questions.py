@@ -92,6 +92,31 @@ for dim in (1, -2, 0):
     y.sum().backward()
     see(y.detach(), b.grad)
 see(attempt(torch.nn.functional.cosine_similarity, b, c, 2))
+# --- random numbers are drawn in the order of the memory
+for n in ((3, 4), (5, 4), (2, 3, 4)):
+    x = torch.arange(float(np.prod(n))).reshape(n) / 30
+    for y in (x.transpose(0, 1), x[..., ::2], x.transpose(-1, 0).contiguous()):
+        for call in (
+            torch.rand_like, torch.randn_like, lambda y: torch.randint_like(y, 10), torch.bernoulli,
+            lambda y: torch.randint_like(y, low=-5, high=10), lambda y: y.clone().normal_(), lambda y: (y * 1).uniform_(),
+            lambda y: torch.empty_like(y, dtype=torch.complex64).normal_(), lambda y: torch.randn_like(y.double()),
+            torch.nn.functional.gumbel_softmax, lambda y: torch.rand_like(y, memory_format=torch.contiguous_format),
+            lambda y: torch.nn.init.trunc_normal_(torch.empty_like(y)), torch.nn.functional.dropout,
+        ):
+            torch.manual_seed(1)
+            made = call(y)
+            see(made.flatten() if made.dtype.is_complex else made.sum(-1), made.stride())
+# --- index_reduce checks its source
+k, a = torch.tensor([0, 2, 1]), torch.zeros(3, 4)
+for index, source in ((k, a[:, :1]), (k[:2], a), (k, a[0]), (k, a.double()), (k.float(), a)):
+    see(attempt(a.index_reduce, 0, index, source, "mean"))
+see(attempt(torch.zeros(3, 1).index_reduce, 0, k, a, "mean"), attempt(a.index_add, 0, k.float(), a))
+# --- a number has no dimension to repeat along; searches promote
+see(attempt(torch.tensor(2.0).repeat_interleave, 2, 0), torch.tensor(2.0).repeat_interleave(2))
+bounds = torch.tensor([0.0, 1.0, 2.0])
+see(torch.bucketize(torch.tensor([0.5, 1.5], dtype=torch.float64), bounds), torch.bucketize(torch.tensor([1, 2]), bounds))
+see(torch.searchsorted(bounds, torch.tensor([0.5], dtype=torch.float16)), torch.bucketize(torch.tensor([0.5]), bounds.long()))
+see(attempt(torch.bucketize, torch.tensor([0.5j]), bounds))
 # --- a warning about cycles comes after the check of the roots
 see(attempt(torch.ones(()).backward, create_graph=True))
 # --- an array in another byte order is refused

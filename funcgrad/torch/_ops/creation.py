@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.engine import local
 from funcgrad.engine.values import Wrapped
 from funcgrad.teaching import cured
 from funcgrad.torch._levels.batches import as_batched, drawn_for_batches, lifted, of_batches
@@ -301,6 +302,12 @@ def _like(name: str) -> Callable[..., Tensor]:
         wanted = input.dtype if dtype is None else as_dtype(dtype, f"{name}_like")
         shape = tuple(input.shape)
         given = (shape, *args) if name == "full" else (*args, shape)
+        if name in _DRAWN and not local.recorder.levels:
+            empty = FUNCTIONS["empty_like"](
+                input, dtype=wanted, device=device, memory_format=memory_format
+            )
+            if not empty.is_contiguous():  # the numbers are drawn in the order of the memory
+                return asked(_DRAWN[name](empty, *args, **more), requires_grad, f"{name}_like")
         made = FUNCTIONS[name](*given, dtype=wanted, device=device, **more)
         # Random numbers are already in the batches with different randomness.
         if name not in _DRAWN or not isinstance(input._storage.read(), Wrapped):
@@ -319,7 +326,16 @@ def _like(name: str) -> Callable[..., Tensor]:
     return function
 
 
-_DRAWN = ("rand", "randn", "randint")
+def _fill_with_integers(empty: Any, *bounds: Any, generator: Any = None, **more: Any) -> Tensor:
+    named = [more[each] for each in ("low", "high") if each in more]
+    return empty.random_(*bounds, *named, generator=generator)
+
+
+_DRAWN: dict[str, Callable[..., Tensor]] = {
+    "rand": lambda empty, **more: empty.uniform_(**more),
+    "randn": lambda empty, **more: empty.normal_(**more),
+    "randint": _fill_with_integers,
+}
 
 
 def _new(name: str) -> Callable[..., Tensor]:

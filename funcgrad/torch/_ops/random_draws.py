@@ -7,6 +7,7 @@ import numpy as np
 
 from funcgrad.engine import local
 from funcgrad.torch._levels.refusals import NO_STORAGE
+from funcgrad.torch._memory.formats import contiguous_format
 from funcgrad.torch._ops.creation import asked
 from funcgrad.torch._ops.out import store
 from funcgrad.torch._ops.row import Array, Index, op
@@ -41,7 +42,7 @@ def bernoulli(
     """Zeros and ones: one with the probability that the element says, or `p`."""
     if out is not None:
         return store("bernoulli", out, (input,), lambda: bernoulli(input, p, generator=generator))
-    empty = FUNCTIONS["empty_like"](input.detach())
+    empty = FUNCTIONS["empty_like"](input.detach(), memory_format=contiguous_format)
     if p is not None:
         return without_derivative(
             "bernoulli", lambda: METHODS["bernoulli_"](empty, p, generator=generator), input

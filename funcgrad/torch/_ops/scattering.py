@@ -16,9 +16,9 @@ from funcgrad.torch._ops.selecting import (
     check_bounds,
     check_index,
     check_scatter,
+    check_slices,
     corner,
     mesh,
-    vector,
 )
 from funcgrad.torch._ops.slopes import with_derivative_of
 from funcgrad.torch._tensor.registry import METHODS, publish
@@ -165,15 +165,8 @@ def _check_index_reduce(
         raise RuntimeError(
             f"index_reduce(): Expected reduce to be one of prod, mean, amax or amin but got {reduce}."
         )
-    if source.dtype is not input.dtype:
-        raise RuntimeError(
-            "index_reduce(): self and source expected to have the same dtype, but got (self) "
-            f"{input.dtype.scalar_type} and (source) {source.dtype.scalar_type}"
-        )
+    index = check_slices("index_reduce_", input, dim, index, source)
     warnings.warn("index_reduce() is in beta and the API may change at any time.", stacklevel=6)
-    index = vector("index_reduce_", index)
-    length = input.shape[dim] if input.ndim else 1
-    check_bounds(index, length, lambda bad: IndexError("index out of range in self"))
     return [input, dim, index, source, reduce, include_self]
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from funcgrad.torch._levels.refusals import DYNAMIC_SHAPE
 from funcgrad.torch._memory.geometry import wrap_dim
+from funcgrad.torch._ops.conversions import to
 from funcgrad.torch._ops.creation import tensor
 from funcgrad.torch._ops.linalg.checks import elements
 from funcgrad.torch._ops.out import store
@@ -17,7 +18,7 @@ from funcgrad.torch._ops.undifferentiable import without_derivative
 from funcgrad.torch._ops.views.views import reshape
 from funcgrad.torch._tensor.registry import publish
 from funcgrad.torch._tensor.tensor import Tensor, concrete, place, tensor_of
-from funcgrad.torch._types.dtypes import int32, int64
+from funcgrad.torch._types.dtypes import int32, int64, promote_types
 
 # ------------------------------------------------------------------------------------------- sorted sequences
 
@@ -86,10 +87,15 @@ def searchsorted(
         like = isinstance(input, int) or sorted_sequence.dtype.is_floating_point
         input = boundaries.new_tensor(input) if like else tensor(input)
     _check_sorted(sorted_sequence, input, sorter)
-    ordered = sorted_sequence.detach()
+    wanted = promote_types(sorted_sequence.dtype, input.dtype)
+    if wanted.is_complex:
+        raise NotImplementedError(
+            f"\"searchsorted_out_cpu\" not implemented for '{wanted.scalar_type}'"
+        )
+    ordered, input = to(sorted_sequence.detach(), wanted), to(input.detach(), wanted)
     if sorter is not None:
         ordered = gather(ordered, -1, sorter)
-    return _searched(ordered, input.detach(), right or side == "right", out_int32)
+    return _searched(ordered, input, right or side == "right", out_int32)
 
 
 def _check_sorted(sorted_sequence: Tensor, input: Tensor, sorter: Tensor | None) -> None:
@@ -122,16 +128,6 @@ def _check_sorted(sorted_sequence: Tensor, input: Tensor, sorter: Tensor | None)
         raise RuntimeError(
             f"torch.searchsorted(): boundaries tensor should be 1 dimension or the first N-1 dimensions of boundaries tensor and input value tensor must match, but we got boundaries tensor {shapes[0]} and input value tensor {shapes[1]}"
         )
-    if sorted_sequence.dtype is not input.dtype and input.ndim:
-        raise RuntimeError(
-            f"torch.searchsorted(): boundary tensor and input value tensor should have same dtype, but got boundary tensor dtype {kernel(sorted_sequence)} and input value tensor dtype {kernel(input)}"
-        )
-
-
-def kernel(of: Tensor) -> str:
-    """The name of a dtype in this op's errors."""
-    names = {"Float": "float", "Double": "double", "Long": "long int", "Int": "int"}
-    return names.get(of.dtype.scalar_type, of.dtype.scalar_type)
 
 
 def bucketize(
@@ -289,9 +285,9 @@ def repeat_interleave(
         repeats = tensor(repeats)
     if dim is None:
         input, dim = reshape(input, -1), 0
-    dim = wrap_dim(dim, input.ndim)
     if not input.ndim:
-        input = reshape(input, 1)
+        raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
+    dim = wrap_dim(dim, input.ndim)
     if isinstance(repeats, Tensor):
         if repeats.dtype not in (int32, int64):
             raise RuntimeError("repeats has to be Long or Int tensor")

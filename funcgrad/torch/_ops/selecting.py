@@ -23,7 +23,7 @@ from funcgrad.torch._tensor.operands import check_broadcast, laid_out
 from funcgrad.torch._tensor.registry import publish
 from funcgrad.torch._tensor.tensor import Tensor, concrete, place, tensor_of, without_history
 from funcgrad.torch._tensor.view import geometry
-from funcgrad.torch._types.dtypes import bool_, int64, kernel_name, uint8
+from funcgrad.torch._types.dtypes import bool_, int32, int64, kernel_name, uint8
 from funcgrad.torch._types.numbers import check_fits, kind_of
 
 # ------------------------------------------------------------------------------------------- where
@@ -559,17 +559,26 @@ def vector(name: str, index: Tensor) -> Tensor:
     return index if index.ndim else expand(index, 1)
 
 
-def _check_add(input: Tensor, dim: int, index: Tensor, source: Tensor, alpha: Any) -> Any:
-    index = vector("index_add", index)
+def check_slices(name: str, input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
+    """Check that an index tensor names a place of the input for each slice of `source`; returns it as a vector.
+
+    Raises:
+        RuntimeError, IndexError: the shapes or the dtypes do not fit, or an index is out of range.
+    """
+    index = vector(name, index)
+    if index.dtype not in (int32, int64):
+        raise RuntimeError(
+            f"{name}(): Expected dtype int32/int64 for index but got: {index.dtype.scalar_type}"
+        )
     sizes, given = list(input.shape), list(source.shape)
     if index.numel() != (given[dim] if dim < len(given) else 1):
         raise RuntimeError(
-            f"index_add_(): Number of indices ({index.numel()}) should be equal to source.size(dim): "
+            f"{name}(): Number of indices ({index.numel()}) should be equal to source.size(dim): "
             f"({given[dim] if given else 1}), for dim: {dim}"
         )
     if source.dtype is not input.dtype:
         raise RuntimeError(
-            f"index_add_(): self ({input.dtype.scalar_type}) and source ({source.dtype.scalar_type}) must have the same "
+            f"{name}(): self ({input.dtype.scalar_type}) and source ({source.dtype.scalar_type}) must have the same "
             "scalar type"
         )
     same = sizes[:dim] + sizes[dim + 1 :] == given[:dim] + given[dim + 1 :]
@@ -579,7 +588,11 @@ def _check_add(input: Tensor, dim: int, index: Tensor, source: Tensor, alpha: An
             f"{sizes} source.shape = {given}"
         )
     check_bounds(index, _length(input, dim), lambda bad: IndexError("index out of range in self"))
-    return [input, dim, index, source, alpha]
+    return index
+
+
+def _check_add(input: Tensor, dim: int, index: Tensor, source: Tensor, alpha: Any) -> Any:
+    return [input, dim, check_slices("index_add_", input, dim, index, source), source, alpha]
 
 
 @op(

@@ -116,6 +116,7 @@ def normal(
     *,
     dtype: dtype | None = None,
     generator: Generator | None = None,
+    one_by_one: bool = False,
 ) -> np.ndarray:
     """`Tensor.normal_(mean, std)` and `torch.randn`: normally distributed.
 
@@ -125,6 +126,7 @@ def normal(
       std: the standard deviation, not negative.
       dtype: floating point or complex (with total variance `std**2`); None is the default dtype.
       generator: None is `default_generator`.
+      one_by_one: whether the numbers are drawn as for fewer than 16, as PyTorch does if the memory has gaps or another order.
 
     Raises:
       RuntimeError: a negative standard deviation.
@@ -136,13 +138,15 @@ def normal(
     if dtype.is_complex:
         real = dtype.to_real()
         std = std / math.sqrt(2)
-        parts = normal(_parts_shape(shape), mean, std, dtype=real, generator=generator)
+        parts = normal(
+            _parts_shape(shape), mean, std, dtype=real, generator=generator, one_by_one=one_by_one
+        )
         return parts.view(dtype.numpy_dtype)[..., 0]
     _require_floating(dtype, "normal_kernel_cpu")
     generator = generator or default_generator
     count = _count(shape)
     with generator.lock:
-        if count < 16:
+        if count < 16 or one_by_one:
             return _stored(generator.normals(count, mean, std), shape, dtype)
         draw = generator.double_uniforms if dtype is float64 else generator.uniforms
         whole = count - count % 16

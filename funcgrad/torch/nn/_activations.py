@@ -95,7 +95,8 @@ def gumbel_softmax(
     """
     if eps != 1e-10:
         warnings.warn("`eps` parameter is deprecated and has no effect.", stacklevel=2)
-    gumbels = -torch.empty_like(logits).exponential_().log()
+    empty = torch.empty_like(logits, memory_format=torch.contiguous_format)
+    gumbels = -empty.exponential_().log()
     soft = ((logits + gumbels) / tau).softmax(dim)
     if not hard:
         return soft
