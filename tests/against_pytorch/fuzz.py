@@ -2,7 +2,8 @@
 
 Seeds are consecutive numbers and make the programs, so a run can be repeated, and split between processes. What is
 found is shrunk and printed as Python that `difference` takes; the exit status is 1. `--generator idioms` takes whole
-training programs, which also go through `funcgrad.pure`, in place of made-up ones.
+training programs, which also go through `funcgrad.pure`, in place of made-up ones; `--generator statements` takes
+statements of public code, one after another.
 """
 
 import argparse
@@ -11,7 +12,7 @@ import sys
 import time
 from collections import Counter
 
-from tests.against_pytorch import idioms
+from tests.against_pytorch import idioms, statements
 from tests.against_pytorch.comparing import difference, skipped, told
 from tests.against_pytorch.programs import INSTRUCTIONS, Program
 from tests.engine_modes import MODES
@@ -60,7 +61,9 @@ def main() -> None:
     parser.add_argument(
         "--as-found", action="store_true", help="print what differs without shrinking it"
     )
-    parser.add_argument("--generator", default="programs", choices=["programs", "idioms"])
+    parser.add_argument(
+        "--generator", default="programs", choices=["programs", "idioms", "statements"]
+    )
     options = parser.parse_args()
 
     start = shown = time.monotonic()
@@ -69,6 +72,8 @@ def main() -> None:
         program = program_of(seed, options.longest)
         if options.generator == "idioms":
             found, program = idioms.difference(seed, options.mode, options.times), []
+        elif options.generator == "statements":
+            found, program = statements.shortest(seed, options.mode), []
         else:
             found = difference(program, options.mode, options.times)
         if found is not None:

@@ -286,7 +286,11 @@ def repeat_interleave(
     if dim is None:
         input, dim = reshape(input, -1), 0
     if not input.ndim:
-        raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
+        raise IndexError(
+            f"Dimension specified as {dim} but tensor has no dimensions"
+            if isinstance(repeats, Tensor)
+            else "Dimension out of range (expected to be in range of [-1, 0], but got 1)"
+        )
     dim = wrap_dim(dim, input.ndim)
     if isinstance(repeats, Tensor):
         if repeats.dtype not in (int32, int64):
