@@ -79,7 +79,7 @@ def _drawing(
         of_key = drawn_from_key(name, aval.shape, aval.dtype, *values)
         if of_key is not None and generator is None:
             return in_place(_replace(label), self, Variable(Storage(place(of_key))))
-        facts = {"one_by_one": not self.is_contiguous()} if name == "normal" else {}
+        facts = {"one_by_one": not geometry(self).is_contiguous} if name == "normal" else {}
         new = _drawn(
             self,
             lambda shape, _: draw(shape, *values, dtype=self.dtype, generator=generator, **facts),
