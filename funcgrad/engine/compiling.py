@@ -11,7 +11,7 @@ import numpy as np
 
 from funcgrad.engine.kernels import equations
 from funcgrad.engine.settings import settings
-from funcgrad.engine.values import Aval, Value, is_tracer, wide, with_wide_types
+from funcgrad.engine.values import Aval, Value, in_memory, is_tracer, wide, with_wide_types
 from funcgrad.strictness import lenient
 
 
@@ -52,20 +52,15 @@ def copied(array: Any, device: Any = None) -> Value:
 
     In the CPU's memory it is NumPy's array: `recording` makes it JAX's where programs are to read it.
     """
-    if forked or (settings.core and _in_memory(device) and not _elsewhere(array)):
+    if forked or (settings.core and in_memory(device) and not _elsewhere(array)):
         made = np.array(array)
         return Value(made, Aval(made.shape, made.dtype, device))
     return Value.of(placed(array, device))
 
 
-def _in_memory(device: Any) -> bool:
-    """Whether a device's arrays are in the CPU's memory."""
-    return device is None or getattr(device, "platform", None) == "cpu"
-
-
 def _elsewhere(array: Any) -> bool:
     return isinstance(array, jax.Array) and (
-        len(array.devices()) > 1 or not all(map(_in_memory, array.devices()))
+        len(array.devices()) > 1 or not all(map(in_memory, array.devices()))
     )
 
 

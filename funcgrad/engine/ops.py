@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from funcgrad.engine.kernels import Kernel, numpy_kernel
 from funcgrad.engine.templates import Pattern, Template, Templates, pattern_of, traced
 from funcgrad.engine.tracing import jaxpr_of
-from funcgrad.engine.values import Aval
+from funcgrad.engine.values import Aval, in_memory
 
 
 class DeviceMismatchError(RuntimeError):
@@ -150,7 +150,7 @@ class Op:
     ) -> None:
         """For arguments of these types, take the results' types and the core's kernel from a template."""
         self._types[avals] = template.types(lengths, device)
-        if device is None or _is_cpu(device):
+        if in_memory(device):
             self._numpy[avals] = template.kernel(lengths)
 
     def numpy_kernel(self, avals: tuple[Aval, ...]) -> Kernel | None:
@@ -159,7 +159,7 @@ class Op:
             return self._numpy[avals]
         self.types(avals)
         kernel = None
-        if all(aval.device is None or _is_cpu(aval.device) for aval in avals):
+        if all(in_memory(aval.device) for aval in avals):
             pattern, lengths = pattern_of(avals)
             template = self.template(pattern, lengths)
             if template is not None:
@@ -176,10 +176,6 @@ class Op:
             known = Op(f"{self.name}_vmap", jax.vmap(self.function, axes), label=self.label)
             remember(self.derived, axes, known)
         return known
-
-
-def _is_cpu(device: Any) -> bool:
-    return getattr(device, "platform", None) == "cpu"
 
 
 def remember(cache: dict, key: Any, entry: Any, limit: int = 1024) -> Any:

@@ -77,6 +77,11 @@ def is_inexact(dtype: np.dtype) -> bool:
     return bool(jax.dtypes.issubdtype(dtype, np.inexact))
 
 
+def in_memory(device: Any) -> bool:
+    """Whether a device's arrays are in the CPU's memory; None is JAX's default device, which the core asks about itself."""
+    return device is None or getattr(device, "platform", None) == "cpu"
+
+
 class Value:
     """An immutable array that may be pending.
 

@@ -2,7 +2,24 @@
 
 # These fill the table.
 from funcgrad.engine.kernels import convolution, elementwise, loops, places, shapes, sums  # noqa: F401
-from funcgrad.engine.kernels.source import Kernel, Written, equations, numpy_kernel
+from funcgrad.engine.kernels.source import (
+    CALL_SECONDS,
+    ELEMENT_SECONDS,
+    Kernel,
+    Written,
+    equations,
+    numpy_kernel,
+    supported,
+)
 from funcgrad.engine.kernels.table import DIMENSIONS
 
-__all__ = ["DIMENSIONS", "Kernel", "Written", "equations", "numpy_kernel"]
+__all__ = [
+    "CALL_SECONDS",
+    "DIMENSIONS",
+    "ELEMENT_SECONDS",
+    "Kernel",
+    "Written",
+    "equations",
+    "numpy_kernel",
+    "supported",
+]

@@ -11,6 +11,7 @@ from math import prod
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from funcgrad.torch._memory.geometry import Geometry, Sizes, contiguous
@@ -80,6 +81,25 @@ def _dims(shape: Sizes, size: Sizes, stride: Sizes) -> dict[int, int] | None:
 def reader(of: Layout) -> Callable[[Any, Any], Any]:
     """The function (array, offset) -> the view's elements."""
     return _READERS[of.way](of)
+
+
+def numpy_reader(of: Layout, otherwise: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """`reader` for NumPy's arrays in C order; `otherwise` reads the others."""
+    size, stride = of.size, of.stride
+
+    def read(array: Any, offset: Any) -> Any:
+        if not array.flags.c_contiguous:
+            return otherwise(array, offset)
+        step = array.itemsize
+        places = np.ndarray(
+            size, array.dtype, np.asarray(array), int(offset) * step, [s * step for s in stride]
+        )
+        # As a view it would keep the whole memory alive.
+        return places.copy()
+
+    if of.way == "empty":
+        return lambda array, offset: np.empty(size, array.dtype)
+    return (lambda array, offset: array.reshape(size)) if of.way == "whole" else read
 
 
 def writer(of: Layout) -> Callable[[Any, Any, Any], Any]:

@@ -13,15 +13,17 @@ from typing import Any, TypeGuard
 import numpy as np
 
 from funcgrad.engine import Aval, Op, Storage, Value, Variable
+from funcgrad.engine.kernels import CALL_SECONDS, ELEMENT_SECONDS, Kernel, supported
 from funcgrad.engine.levels import where
+from funcgrad.engine.ops import common_device
 from funcgrad.engine.recording import local
 from funcgrad.engine.trace import record
 from funcgrad.engine.unrolled import record_one, record_two
-from funcgrad.engine.values import Indirect, Live
+from funcgrad.engine.values import Indirect, Live, in_memory
 from funcgrad.torch._memory.bits import PUT_BACK, seen_op
 from funcgrad.torch._memory.constants import index_variable
 from funcgrad.torch._memory.geometry import Geometry, Sizes, contiguous
-from funcgrad.torch._memory.layouts import Layout, layout_of, reader, writer
+from funcgrad.torch._memory.layouts import Layout, layout_of, numpy_reader, reader, writer
 
 # A write replaces the whole memory, even if it changes only some elements. So a writer holds this lock while it stores the
 # new memory, and checks that the memory is still the one it read. Otherwise another thread's write would be lost.
@@ -278,10 +280,42 @@ class ViewStorage(Indirect):
         self.counter.version = version
 
 
+class _ReadOp(Op):
+    """The op (memory, offset) -> elements of a view.
+
+    It tells its types and its kernel by itself: code that runs once meets many layouts, and would trace each.
+    """
+
+    __slots__ = ("layout",)
+
+    def __init__(self, of: Layout) -> None:
+        super().__init__("read view", reader(of), label="AsStridedBackward0")
+        self.layout = of
+
+    def types(self, avals: tuple[Aval, ...]) -> tuple[Aval, ...]:
+        """The type of the view's elements."""
+        return (Aval(self.layout.size, avals[0].dtype, common_device(self.name, avals)),)
+
+    def numpy_kernel(self, avals: tuple[Aval, ...]) -> Kernel | None:
+        """NumPy's view of the memory, copied."""
+        if not (in_memory(avals[0].device) and supported(avals[0].dtype)):
+            return None
+
+        def traced(array: Any, offset: Any) -> Any:
+            kernel = Op.numpy_kernel(self, avals)
+            if kernel is None:
+                return read(np.ascontiguousarray(array), offset)
+            return kernel(array, offset)
+
+        read: Any = numpy_reader(self.layout, traced)
+        read.gain = CALL_SECONDS + 2 * ELEMENT_SECONDS * prod(self.layout.size)
+        return read
+
+
 @lru_cache(maxsize=4096)
 def read_op(of: Layout) -> Op:
     """The op (memory, offset) -> elements of a view."""
-    return Op("read view", reader(of), label="AsStridedBackward0")
+    return _ReadOp(of)
 
 
 @lru_cache(maxsize=4096)
