@@ -1,0 +1,267 @@
+"""Prints the regression beside its peers: `python -m tests.benchmarks.regression_peers`.
+
+Each row is one model on the same numbers: the seconds of ours and of the peer's, in turns within one run, the median of
+the rounds' ratios, and to how many digits the parameters agree. `--fresh` adds whole processes, with imports; `--only`
+chooses rows. scikit-learn and statsmodels are needed; lineax takes part where it is installed.
+"""
+
+import argparse
+import importlib
+import math
+import os
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from statistics import median
+from tempfile import mkdtemp
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import optax
+
+from funcgrad import fit, regression
+from funcgrad.compare.tables import seconds as scaled
+from funcgrad.regression import Linear
+
+
+class Row(NamedTuple):
+    """One line: both return the parameters as one vector, or nothing to compare."""
+
+    name: str
+    peer: str
+    ours: Callable[[], Any]
+    theirs: Callable[[], Any]
+
+
+@cache
+def data(rows: int, features: int) -> tuple[np.ndarray, np.ndarray]:
+    """Independent features, a linear target and noise, in float64."""
+    random = np.random.default_rng(0)
+    x = random.standard_normal((rows, features))
+    return x, 1 + x @ random.standard_normal(features) / 4 + random.standard_normal(rows)
+
+
+def flat(params: Any) -> np.ndarray:
+    """The bias and the weights of ours, or of an estimator's."""
+    if hasattr(params, "coef_"):
+        return np.append(params.intercept_, params.coef_)
+    if isinstance(params, Linear):
+        return np.append(np.asarray(params.bias), np.asarray(params.weights))
+    return np.asarray(params)
+
+
+def linear(name: str, **options: Any) -> Any:
+    """An estimator of scikit-learn's."""
+    return getattr(importlib.import_module("sklearn.linear_model"), name)(**options)
+
+
+def with_ones(x: np.ndarray) -> np.ndarray:
+    return np.column_stack([np.ones(len(x)), x])
+
+
+def statsmodels() -> Any:
+    return importlib.import_module("statsmodels.api")
+
+
+def optax_by_hand(x: np.ndarray, y: np.ndarray, steps: int) -> Linear:
+    """Gradient descent on the mean squared error as anyone would write it."""
+    with jax.enable_x64(True):
+        rows, targets = jax.numpy.asarray(x), jax.numpy.asarray(y)
+        optimizer = optax.sgd(0.1)
+
+        def loss(params: Linear) -> Any:
+            return jax.numpy.square(rows @ params.weights + params.bias - targets).mean()
+
+        @jax.jit
+        def step(params: Linear, state: Any) -> Any:
+            updates, state = optimizer.update(jax.grad(loss)(params), state)
+            return optax.apply_updates(params, updates), state
+
+        params = Linear(jax.numpy.zeros(x.shape[1]), jax.numpy.zeros(()))
+        state = optimizer.init(params)
+        for _ in range(steps):
+            params, state = step(params, state)
+        return jax.block_until_ready(params)
+
+
+def lineax(x: np.ndarray, y: np.ndarray) -> Any:
+    module = importlib.import_module("lineax")
+    with jax.enable_x64(True):
+        operator = module.MatrixLinearOperator(jax.numpy.asarray(with_ones(x)))
+        return module.linear_solve(operator, jax.numpy.asarray(y), module.QR()).value
+
+
+def rows() -> Iterator[Row]:
+    """What is compared in this process."""
+    x, y = data(100_000, 20)
+    labels, counts = (y > 1).astype(float), np.floor(np.exp(np.clip(y, -5, 3)))
+    small, few = data(2_000, 5)
+
+    def least_squares(**options: Any) -> Callable[[], Any]:
+        return lambda: regression.least_squares(x, y, intercept=True, **options).params
+
+    exact, rough = least_squares(), least_squares(accuracy="fast")
+    theirs = lambda: linear("LinearRegression").fit(x, y)  # noqa: E731
+    yield Row("least squares, 1e5 x 20", "scikit-learn", exact, theirs)
+    yield Row('the same, accuracy="fast"', "scikit-learn", rough, theirs)
+    if find_spec("lineax"):
+        yield Row("least squares, 1e5 x 20", "lineax QR", exact, lambda: lineax(x, y))
+    yield Row(
+        "its summary, robust errors (HC3)",
+        "statsmodels",
+        lambda: regression.summary(x, y, intercept=True, errors="HC3").standard_errors,
+        lambda: statsmodels().OLS(y, with_ones(x)).fit(cov_type="HC3").bse,
+    )
+    yield Row(
+        "ridge",
+        "scikit-learn",
+        lambda: regression.ridge(regression.moments(x, y), 10.0, intercept=True),
+        lambda: linear("Ridge", alpha=10.0).fit(x, y),
+    )
+    yield Row(
+        "lasso",
+        "scikit-learn",
+        lambda: regression.lasso(regression.moments(x, y), 0.05, intercept=True),
+        lambda: linear("Lasso", alpha=0.05, tol=1e-12, max_iter=10**5).fit(x, y),
+    )
+    for family, target in (("binomial", labels), ("poisson", counts)):
+        yield Row(
+            f"glm, {family}",
+            "statsmodels",
+            lambda f=family, t=target: regression.glm(x, t, f, intercept=True).params,
+            lambda f=family, t=target: (
+                statsmodels()
+                .GLM(t, with_ones(x), getattr(statsmodels().families, f.title())())
+                .fit(tol=1e-12, tol_criterion="params")
+                .params
+            ),
+        )
+    yield Row(
+        "glm, binomial",
+        "scikit-learn",
+        lambda: regression.glm(x, labels, "binomial", intercept=True).params,
+        lambda: linear("LogisticRegression", C=np.inf, tol=1e-10, max_iter=1000).fit(x, labels),
+    )
+    yield Row(
+        "huber",
+        "scikit-learn",
+        lambda: regression.huber(x, y, intercept=True).params,
+        lambda: linear("HuberRegressor", alpha=0.0, tol=1e-9, max_iter=1000).fit(x, y),
+    )
+    yield Row(
+        "quantile 0.9, 2000 x 5",
+        "scikit-learn",
+        lambda: regression.quantile(small, few, 0.9, intercept=True).params,
+        lambda: linear("QuantileRegressor", quantile=0.9, alpha=0.0).fit(small, few),
+    )
+    start = Linear(np.zeros(20), np.zeros(()))
+    yield Row(
+        "100 steps of gradient descent",
+        "optax by hand",
+        lambda: fit(regression.loss, start, x, y, optimizer=_SGD, steps=100).params,
+        lambda: optax_by_hand(x, y, 100),
+    )
+
+
+_SGD = optax.sgd(0.1)
+
+# Whole programs, as somebody would write them.
+FRESH = {
+    "the estimator, 442 x 10, a fresh process": (
+        "from sklearn.datasets import load_diabetes\nfrom funcgrad.sklearn import LinearRegression\n"
+        "print(LinearRegression().fit(*load_diabetes(return_X_y=True)).coef_[0])",
+        "from sklearn.datasets import load_diabetes\nfrom sklearn.linear_model import LinearRegression\n"
+        "print(LinearRegression().fit(*load_diabetes(return_X_y=True)).coef_[0])",
+    ),
+    "fit, 442 x 10, a fresh process": (
+        "import numpy as np, optax\nfrom funcgrad import datasets, fit, regression\n"
+        "d = datasets.load_diabetes()\nx = (d.x - d.x.mean(0)) / d.x.std(0)\n"
+        "start = regression.Linear(np.zeros(10), 0.0)\n"
+        "r = fit(regression.loss, start, x, d.y, optimizer=optax.sgd, learning_rate='auto', steps=1000)\n"
+        "print(float(r.params.weights[0]))",
+        "from sklearn.datasets import load_diabetes\nfrom sklearn.linear_model import SGDRegressor\n"
+        "x, y = load_diabetes(return_X_y=True)\n"
+        "print(SGDRegressor(max_iter=1000, tol=None).fit(x / x.std(0), y).coef_[0])",
+    ),
+    "CSV 400,000 x 21, fit from the shell": (
+        "from funcgrad.cli import main\n"
+        "main(['fit', 'PATH', '--target', 'y', '--out', '/dev/null', '--quiet'])",
+        "import pandas\nfrom sklearn.linear_model import LinearRegression\n"
+        "t = pandas.read_csv('PATH', engine='pyarrow')\n"
+        "print(LinearRegression().fit(t.drop(columns='y'), t['y']).coef_[0])",
+    ),
+}
+
+
+def written() -> str:
+    """The path of a CSV file of 400,000 rows."""
+    x, y = data(400_000, 20)
+    path = Path(mkdtemp()) / "table.csv"
+    names = ",".join([*(f"x{j}" for j in range(20)), "y"])
+    np.savetxt(path, np.column_stack([x, y]), "%.8g", ",", header=names, comments="")
+    return str(path)
+
+
+def fresh(name: str) -> Row:
+    """A row of whole processes."""
+    sources = FRESH[name]
+    if any("PATH" in each for each in sources):
+        path = written()
+        sources = sources[0].replace("PATH", path), sources[1].replace("PATH", path)
+
+    def run(source: str) -> None:
+        root = str(Path(__file__).parents[2])
+        environment = os.environ | {"PYTHONPATH": root}
+        subprocess.run(
+            [sys.executable, "-c", source], check=True, capture_output=True, env=environment
+        )
+
+    return Row(name, "scikit-learn", lambda: run(sources[0]), lambda: run(sources[1]))
+
+
+def timed(call: Callable[[], Any]) -> tuple[float, Any]:
+    """The seconds of a call, waited for, and what it returns."""
+    start = time.perf_counter()
+    found = jax.block_until_ready(call()) if callable(call) else None
+    return time.perf_counter() - start, found
+
+
+def line(row: Row, rounds: int) -> str:
+    """Time a row; the first call of each, which compiles, is left out."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        (first, ours), (_, theirs) = timed(row.ours), timed(row.theirs)
+        times = [(timed(row.ours)[0], timed(row.theirs)[0]) for _ in range(rounds)]
+    ratio = median(a / b for a, b in times)
+    agree = "-"
+    if ours is not None:
+        ours, theirs = flat(ours), flat(theirs)
+        wrong = float(np.abs(ours - theirs).max() / np.abs(theirs).max())
+        agree = f"{min(16.0, -math.log10(max(wrong, 1e-16))):.1f}"
+    own, peer = (scaled(median(each)) for each in zip(*times, strict=True))
+    return f"| {row.name} | {row.peer} | {own} | {peer} | {ratio:.2f} | {agree} | {scaled(first)} |"
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--fresh", action="store_true", help="whole processes too")
+    parser.add_argument("--only", default="", help="rows with this in their names")
+    options = parser.parse_args()
+    print("| model | peer | funcgrad | peer | ratio | digits in common | first call |")
+    print("|---|---|---|---|---|---|---|")
+    wanted = [row for row in rows() if options.only in row.name]
+    wanted += [fresh(name) for name in FRESH if options.fresh and options.only in name]
+    for row in wanted:
+        print(line(row, options.rounds), flush=True)
+
+
+if __name__ == "__main__":
+    main()
