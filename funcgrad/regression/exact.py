@@ -25,6 +25,7 @@ from funcgrad.regression.two_floats import (
     negative,
     square_root,
 )
+from funcgrad.regression.weights import row_weights
 
 # Refinement gains several digits a pass or none; the passes end by themselves well before.
 _MOST_PASSES = 40
@@ -183,20 +184,6 @@ def _checked(x: Any, y: Any) -> tuple[Array, Array, Any]:
         if jnp.issubdtype(array.dtype, jnp.complexfloating):
             raise TypeError(f"{name} must be real, got dtype {array.dtype}")
     return x, y, jnp.result_type(x, y, jnp.float32)
-
-
-def row_weights(weights: Any, rows: int) -> Array | None:
-    """Return the rows' weights in float64, or None; errors: as for `least_squares`."""
-    if weights is None:
-        return None
-    weights = jnp.asarray(numbers("weights", weights))
-    if weights.shape != (rows,) or jnp.issubdtype(weights.dtype, jnp.complexfloating):
-        raise ValueError(
-            f"weights must be real, of shape ({rows},), got {weights.dtype} of shape {weights.shape}"
-        )
-    if not isinstance(weights, jax.core.Tracer) and not ((weights >= 0).all() and weights.any()):
-        raise ValueError("weights must be finite, 0 or more, and not all 0")
-    return weights.astype(jnp.float64)
 
 
 def _warn(answer: LeastSquares, finite: tuple[Array, Array], unknowns: int) -> None:

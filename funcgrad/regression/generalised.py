@@ -9,11 +9,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Bool, Float, Int, Num
 
-from funcgrad.regression.exact import row_weights, rows_and_targets
+from funcgrad.regression.exact import rows_and_targets
 from funcgrad.regression.families import Family, family_of
 from funcgrad.regression.model import Linear, Params
 from funcgrad.regression.precision import own_work
 from funcgrad.regression.products import dot
+from funcgrad.regression.weights import row_weights
 
 _MOST_STEPS, _MOST_HALVINGS = 200, 40
 # A step that moves each scaled weight by less than this, relative to the largest, is the last.

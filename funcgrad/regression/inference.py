@@ -14,12 +14,13 @@ import numpy as np
 from jaxtyping import Float
 from scipy import linalg, special
 
-from funcgrad.regression.exact import least_squares, row_weights, rows_and_targets
+from funcgrad.regression.exact import least_squares, rows_and_targets
 from funcgrad.regression.families import Family, family_of
 from funcgrad.regression.generalised import glm
 from funcgrad.regression.model import Params, weights_and_bias
 from funcgrad.regression.precision import numbers, own_work
 from funcgrad.regression.report import Summary, student_p, student_quantile
+from funcgrad.regression.weights import row_weights
 
 Errors = Literal["classical", "HC0", "HC1", "HC2", "HC3", "cluster"]
 # Leverage this near to one leaves a residual that is rounding.

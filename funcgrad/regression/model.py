@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Num
 
 from funcgrad.regression.one_pass import RowError, mean_over_rows, row_errors
-from funcgrad.regression.precision import as_set_by_user, computing_in, numbers
+from funcgrad.regression.precision import as_set_by_user, computing_in, numbers, own_work
 from funcgrad.regression.products import linear_prediction
 from funcgrad.regression.sums import (
     Moments,
@@ -16,6 +16,7 @@ from funcgrad.regression.sums import (
     rounding_of,
     warn_of_lost_digits,
 )
+from funcgrad.regression.weights import row_weights
 
 
 class Linear(NamedTuple):
@@ -229,9 +230,9 @@ def _square_of_residual(prediction: Array, y: Array) -> Array:
 
 @lru_cache(maxsize=64)
 def mean_loss(error: RowError) -> Callable[[Params, ArrayLike, ArrayLike], Float[Array, ""]]:
-    """Return the loss (params, x, y) -> the mean of an error of the linear prediction.
+    """Return the loss (params, x, y, weights=None) -> the mean of an error of the linear prediction.
 
-    The loss equals `jnp.mean(error(predict(params, x), y))`, and serves `fit` and `jax.grad`; on a CPU its
+    With weights of the rows, shape (rows,), 0 or more, it is the weighted mean. The loss equals `jnp.mean(error(predict(params, x), y))`, and serves `fit` and `jax.grad`; on a CPU its
     gradient reads the rows once instead of twice. The same function gives the same loss again, so a
     second fit does not compile.
 
@@ -259,7 +260,9 @@ def mean_loss(error: RowError) -> Callable[[Params, ArrayLike, ArrayLike], Float
 def _mean_of(error: RowError, prepared: Callable[[RowError], RowError]) -> Any:
     """Return the loss that is the mean of an error, which is prepared at each call."""
 
-    def loss(params: Params, x: ArrayLike, y: ArrayLike) -> Array:
+    def loss(params: Params, x: ArrayLike, y: ArrayLike, weights: Any = None) -> Array:
+        if weights is not None:
+            return weighted(params, x, y, weights)
         x, y, called = numbers("x", x), numbers("y", y), prepared(error)
         with computing_in(params, x, y):
             weights, bias, x, y = _fitting(params, x, y)
@@ -272,6 +275,16 @@ def _mean_of(error: RowError, prepared: Callable[[RowError], RowError]) -> Any:
         with computing_in(params, x, y):
             weights, bias, x, y = _fitting(params, x, y)
             return row_errors(called, weights, bias, x, y)
+
+    def weighted(params: Params, x: ArrayLike, y: ArrayLike, weights: Any) -> Array:
+        x, y = numbers("x", x), numbers("y", y)
+        with own_work():
+            checked = row_weights(weights, jnp.shape(y)[0])
+            assert checked is not None
+            shares = checked / checked.sum()
+        with computing_in(params, x, y):
+            errors = by_row(params, x, y)
+            return jnp.sum(shares.astype(errors.dtype) * errors)
 
     return _with_rows(loss, by_row)
 

@@ -10,12 +10,13 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, ArrayLike, Float, Int, Num
 
-from funcgrad.regression.exact import Problem, row_weights, rows_and_targets, solve
+from funcgrad.regression.exact import Problem, rows_and_targets, solve
 from funcgrad.regression.model import Linear, Params
 from funcgrad.regression.precision import own_work
 from funcgrad.regression.products import dot
 from funcgrad.regression.sharding import replicating
 from funcgrad.regression.sums import Moments, about_zero
+from funcgrad.regression.weights import row_weights
 
 # Sweeps between two looks at the duality gap and at the signs, which cost as much as several.
 _SWEEPS_A_LOOK = 10

@@ -12,9 +12,10 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Num
 from scipy import optimize
 
-from funcgrad.regression.exact import row_weights, rows_and_targets
+from funcgrad.regression.exact import rows_and_targets
 from funcgrad.regression.model import Linear, Params
 from funcgrad.regression.precision import own_work
+from funcgrad.regression.weights import row_weights
 
 _MOST_STEPS = 1000
 # A step that moves each scaled weight by less than this, relative to the largest, is the last.

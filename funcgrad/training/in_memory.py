@@ -14,10 +14,10 @@ from jax.sharding import Mesh
 from jaxtyping import Array, PyTree
 
 from funcgrad import regression
-from funcgrad.regression.exact import row_weights
 from funcgrad.regression.model import weights_and_bias
 from funcgrad.regression.precision import as_set_by_user, needs_float64, own_work, starting
 from funcgrad.regression.sums import warn_of_lost_digits
+from funcgrad.regression.weights import row_weights
 from funcgrad.training.checkpoints import Checkpoint
 from funcgrad.training.checks import (
     check_arrays,

@@ -168,3 +168,18 @@ def test_what_does_not_fit_is_refused(arguments, error, message):
 def test_an_error_that_is_not_elementwise_is_refused():
     with pytest.raises(ValueError, match=r"the error of each element.*\(3017,\).*got \(\)"):
         regression.mean_loss(lambda p, y: jnp.mean(p - y))(W, X, SCORE.astype(np.float32))
+
+
+def test_the_weighted_mean_is_numpys_average():
+    loss = regression.mean_loss(optax.losses.l2_loss)
+    x, y, counts = np.array([[1.0], [2.0], [4.0]]), np.array([1.0, 0.0, 3.0]), np.array([1, 0, 3])
+    w = np.array([0.5])
+    # ((0.5 - 1)² + 3 (2 - 3)²) / 8 and (-0.5 + 3 · -4) / 4
+    value = loss(w, x, y, counts)
+    assert (float(value), value.dtype) == (0.40625, np.float64)
+    single = [each.astype(np.float32) for each in (w, x, y, counts)]
+    value, slope = jax.jit(jax.value_and_grad(loss))(*single)
+    assert (float(value), value.dtype, slope.tolist()) == (0.40625, np.float32, [-3.125])
+    assert jax.grad(loss)(*single).tolist() == [-3.125]
+    with pytest.raises(ValueError, match="weights must be finite, 0 or more"):
+        loss(w, x, y, [1, -1, 1])
