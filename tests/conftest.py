@@ -13,11 +13,11 @@ from funcgrad.teaching import settings
 
 # XLA spends nine tenths of a compilation on speed that small arrays have no use for. A test process and those that it
 # starts compile plainly; `XLA_FLAGS= pytest` compiles as users' programs are. XLA aborts at a flag that it does not know.
-PLAIN = (
-    "--xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=0 "
-    "--xla_cpu_parallel_codegen_split_count=1"
-)
-KNOWN = (0, 10) <= tuple(map(int, version("jaxlib").split(".")[:2])) <= (0, 12)
+PLAIN = "--xla_backend_optimization_level=0 --xla_cpu_parallel_codegen_split_count=1"
+JAXLIB = tuple(map(int, version("jaxlib").split(".")[:2]))
+KNOWN = (0, 10) <= JAXLIB <= (0, 12)
+if JAXLIB == (0, 10):  # 0.12 has it no more
+    PLAIN += " --xla_cpu_use_fusion_emitters=false"
 if KNOWN and "--benchmark-only" not in sys.argv:
     os.environ.setdefault("XLA_FLAGS", PLAIN)
 
