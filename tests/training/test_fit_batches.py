@@ -170,7 +170,7 @@ def test_a_finished_run_is_not_run_again_and_more_epochs_go_on(tmp_path, stream)
 
 def test_a_checkpoint_is_not_overwritten_unasked(tmp_path, stream):
     run(stream, checkpoint=tmp_path / "run")
-    with pytest.raises(CheckpointError, match=r"already.*resume from it, or remove it"):
+    with pytest.raises(CheckpointError, match=r"already.*go on from it .*, or remove "):
         run(stream, checkpoint=tmp_path / "run")
 
 

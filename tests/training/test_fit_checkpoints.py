@@ -81,7 +81,7 @@ def clipped(bound):
 
 
 OTHER_RUNS = {
-    "unasked": ({}, {"resume": False}, r"already.*resume from it, or remove it"),
+    "unasked": ({}, {"resume": False}, r"already.*go on from it .*, or remove "),
     "fewer steps": ({}, {"steps": 99}, "after 100 steps, which is more than the 99 to take"),
     "another optimizer": ({}, {"optimizer": optax.sgd(0.1)}, "another run: there, state is"),
     "its rate": ({}, {"optimizer": optax.adam(0.1)}, "step_size is -0.05; here, -0.1"),
