@@ -173,6 +173,54 @@ def test_programs(title):
     assert_same(program)
 
 
+BENCHMARK = """
+import re
+from importlib import import_module
+benchmark = import_module(torch.__name__ + ".utils.benchmark")
+def shown(thing):
+    return re.sub(r"0x[0-9a-f]+", "0x", str(thing)).replace("funcgrad.torch", "torch").splitlines()[1:]
+task = benchmark.TaskSpec("x + 1", "pass", label="Sum", sub_label="small", description="old", num_threads=2)
+long = benchmark.TaskSpec("x\\ny", "a\\nb")
+few = benchmark.Measurement(10, [1e-3], task)
+many = benchmark.Measurement(100, [1e-4 * k for k in (5, 6, 7, 8, 20)], long)
+calm = benchmark.Measurement(1, [2.0, 2.0, 2.01, 2.0, 2.02], benchmark.TaskSpec("f(x)", "import f", description="d"))
+for each in (few, many, calm):
+    see(shown(each), each.title, each.as_row_name, each.significant_figures, each.has_warnings, each.meets_confidence(0.5))
+    see(torch.tensor([each.median, each.mean, each.iqr], dtype=torch.float64), each.times, each.stmt, each.num_threads)
+results = []
+for k, (sub, what, threads) in enumerate((("a", "one", 1), ("b", "one", 1), ("a", "two", 1), ("bc", "two", 4), ("a", "one", 4))):
+    spec = benchmark.TaskSpec("s", "pass", label="L", sub_label=sub, description=what, num_threads=threads)
+    results.append(benchmark.Measurement(1, [1e-6 * (k + 1) ** 2 * each for each in (1.0, 1.02, 1.04, 1.5)], spec))
+elsewhere = [benchmark.Measurement(1, [1e-3], benchmark.TaskSpec("s", "pass", label="L", sub_label=sub, env=env, description="d"))
+    for env in ("left", "right!") for sub in ("a", "b")]
+see(str(benchmark.Compare(elsewhere)))
+see(str(benchmark.Compare(results)), len(benchmark.Measurement.merge(results * 2)))
+table = benchmark.Compare(results + [calm])
+table.trim_significant_figures()
+see(str(table))
+table.highlight_warnings()
+table.colorize()
+see(str(table))
+table.colorize(rowwise=True)
+see(str(table), attempt(benchmark.Compare, [1]))
+timer = benchmark.Timer("y = x + 1", "x = torch.ones(2)", label="Sum")
+see(timer.timeit(3).number_per_run, len(timer.timeit(3).raw_times), shown(timer.timeit(3))[0])
+seen = []
+found = timer.blocked_autorange(lambda number, spent: seen.append(number), min_run_time=1e-3)
+see(sum(found.raw_times) >= 1e-3, seen == [found.number_per_run] * len(found.raw_times), found.mean > 0)
+see(len(timer.adaptive_autorange(100.0).raw_times) >= 4)
+for wrong in ((1,), ("pass", "pass", "x"), ("pass", "pass", "", max, {}, "", "", "", "", 1, "ruby")):
+    see(attempt(benchmark.Timer, *wrong))
+"""
+
+
+def test_times_of_statements():
+    def program(torch, see):
+        exec(BENCHMARK, {"torch": torch, "see": see, "attempt": attempt})
+
+    assert_same(program, rtol=1e-12)
+
+
 def test_a_script_is_its_function():
     def double(x):
         return 2 * x

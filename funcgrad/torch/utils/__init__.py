@@ -10,6 +10,6 @@ __all__ = ["checkpoint", "data", "hooks"]
 
 
 def __getattr__(name: str) -> _Any:
-    if name == "data":
+    if name in ("benchmark", "data"):  # loaded when they are first used
         return _import_module(f"{__name__}.data")
     raise _no_attribute(__name__, name)
