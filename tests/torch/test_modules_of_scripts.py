@@ -48,6 +48,13 @@ for more in ({"count": 5}, {"offset": 1}, {"offset": 9}, {"offset": -1}, {"count
 for wrong in ([1], bytearray()):
     see(attempt(torch.frombuffer, wrong, dtype=torch.int16))
 """,
+    "sizes of storages": """
+import sys
+def bytes_more(kind):
+    few, many = (getattr(torch.zeros(n), kind)() for n in (10, 1010))
+    return sys.getsizeof(many) - sys.getsizeof(few)
+see(bytes_more("untyped_storage"), bytes_more("storage"))
+""",
     "assert": """
 see(torch._assert(True, "no"), attempt(torch._assert, 1 > 2, "two is more"))
 """,

@@ -56,6 +56,10 @@ class UntypedStorage:
 
     size = __len__ = nbytes
 
+    def __sizeof__(self) -> int:
+        """The object's own bytes and the elements', for `sys.getsizeof`."""
+        return object.__sizeof__(self) + self.nbytes()
+
     def elements(self) -> Any:
         """All elements in the order of the memory, as a tensor that shares it."""
         return self._of.as_strided((self.nbytes() // self._of.dtype.itemsize,), (1,), 0)
@@ -123,6 +127,10 @@ class TypedStorage:
         return self
 
     __len__ = size
+
+    def __sizeof__(self) -> int:
+        """The object's own bytes and the elements', for `sys.getsizeof`."""
+        return object.__sizeof__(self) + self.nbytes()
 
     def __getitem__(self, place: int) -> Any:
         """The element at a place.
