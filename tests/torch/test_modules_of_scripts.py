@@ -48,6 +48,17 @@ for more in ({"count": 5}, {"offset": 1}, {"offset": 9}, {"offset": -1}, {"count
 for wrong in ([1], bytearray()):
     see(attempt(torch.frombuffer, wrong, dtype=torch.int16))
 """,
+    "kernels of attention": """
+from importlib import import_module
+attention = import_module(torch.__name__ + ".nn.attention")
+Backend = attention.SDPBackend
+see({name: int(each) for name, each in Backend.__members__.items()}, str(Backend.MATH), repr(Backend.MATH))
+x = torch.arange(6.0).reshape(1, 2, 3)
+for backends in (Backend.MATH, [Backend.MATH, Backend.FLASH_ATTENTION]):
+    with attention.sdpa_kernel(backends):
+        see(torch.nn.functional.scaled_dot_product_attention(x, x, x))
+see(attempt(attention.sdpa_kernel(3).__enter__))
+""",
     "sizes of storages": """
 import sys
 def bytes_more(kind):

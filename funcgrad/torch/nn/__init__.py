@@ -1,6 +1,6 @@
 """PyTorch's `torch.nn`: modules, the functions under them, and initial values. It is loaded when it is first used."""
 
-from funcgrad.torch.nn import functional, init, modules, parallel, parameter, utils
+from funcgrad.torch.nn import attention, functional, init, modules, parallel, parameter, utils
 from funcgrad.torch.nn.modules import *  # noqa: F403
 from funcgrad.torch.nn.modules import __all__ as _modules
 from funcgrad.torch.nn.parallel import DataParallel
@@ -21,6 +21,7 @@ __all__ = [  # noqa: PLE0604
     "functional",
     "init",
     "modules",
+    "attention",
     "parallel",
     "parameter",
     "utils",
