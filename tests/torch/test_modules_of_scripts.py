@@ -59,6 +59,14 @@ for backends in (Backend.MATH, [Backend.MATH, Backend.FLASH_ATTENTION]):
         see(torch.nn.functional.scaled_dot_product_attention(x, x, x))
 see(attempt(attention.sdpa_kernel(3).__enter__))
 """,
+    "windows of one element along a dimension": """
+x = torch.tensor([[3.0, 1.0, 4.0, 1.0], [5.0, 9.0, 2.0, 6.0]]).reshape(1, 1, 4, 2).requires_grad_()
+for kernel in ((4, 1), (2, 1), (1, 2), (1, 1), 1):
+    values, places = torch.nn.functional.max_pool2d(x, kernel, return_indices=True)
+    gradient, = torch.autograd.grad((values * torch.arange(1.0, values.numel() + 1).reshape(values.shape)).sum(), x)
+    see(values, places, gradient)
+see(torch.nn.MaxPool3d((2, 1, 2))(torch.arange(8.0).reshape(1, 2, 2, 2)))
+""",
     "sizes of storages": """
 import sys
 def bytes_more(kind):

@@ -152,8 +152,11 @@ def _max_pool(x: Any, counts: Any, windows: Any) -> tuple[Any, Any]:
             before = step(padded(at, pads, 0))
             here = (row + each for row, each in zip(here, before, strict=True))
         x, at = first_largest(step(padded(x, pads, lowest(x.dtype))), here)
+        at = jnp.broadcast_to(
+            at, x.shape
+        )  # a window of one element leaves the row of places as it is
         weight *= length
-    return x, jnp.broadcast_to(at, x.shape).astype(np.int64)
+    return x, at.astype(np.int64)
 
 
 def _max_row(dims: int) -> Row:
