@@ -13,7 +13,7 @@ from jaxtyping import Array, ArrayLike, Bool, Float, Int, Num
 from funcgrad.regression.fast import solve_fast
 from funcgrad.regression.model import Linear, Params, weights_and_bias
 from funcgrad.regression.orthogonal import triangular_factor
-from funcgrad.regression.precision import numbers, own_work
+from funcgrad.regression.precision import numbers, on_device, own_work
 from funcgrad.regression.products import dot
 from funcgrad.regression.sharding import replicating
 from funcgrad.regression.two_floats import (
@@ -129,7 +129,7 @@ def least_squares(
         if accuracy == "fast":
             return _fast(x, y, weights, intercept=intercept)
         design, targets, dtype = rows_and_targets(x, y)
-        ones = jnp.ones(len(targets)) if intercept else None
+        ones = on_device(np.ones(len(targets))) if intercept else None
         weights = row_weights(weights, len(targets))
         answer, finite = replicating(solve)(Problem(design, targets, ones, weights))
         _warn(answer, finite, design.high.shape[1] + intercept)
@@ -160,10 +160,11 @@ def _fast(x: Any, y: Any, weights: Any, *, intercept: bool) -> LeastSquares:
 
 def rows_and_targets(x: Any, y: Any) -> tuple[TwoFloats, Array, Any]:
     """Return the design matrix and the targets in float64, and the dtype that both were; errors: as for `least_squares`."""
-    x, low = x if isinstance(x, TwoFloats) else (x, 0.0)
+    x, low = x if isinstance(x, TwoFloats) else (x, None)
     x, y, dtype = _checked(x, y)
     wide = x.astype(jnp.float64)
-    low = jnp.broadcast_to(jnp.asarray(low, jnp.float64), wide.shape)
+    low = on_device(np.zeros(wide.shape) if low is None else low).astype(jnp.float64)
+    low = jnp.broadcast_to(low, wide.shape)
     return TwoFloats(wide, low), y.astype(jnp.float64), dtype
 
 
@@ -173,7 +174,7 @@ def _checked(x: Any, y: Any) -> tuple[Array, Array, Any]:
         raise TypeError(
             f"x is a {type(x).__name__}, which is read in parts: fit, ridge and lasso take its sums, moments(x)"
         )
-    x, y = jnp.asarray(numbers("x", x)), jnp.asarray(numbers("y", y))
+    x, y = on_device(numbers("x", x)), on_device(numbers("y", y))
     if x.ndim != 2 or x.size == 0:
         raise ValueError(f"x must have shape (rows, features), none of them 0, got {x.shape}")
     if y.ndim not in (1, 2) or y.shape[0] != x.shape[0] or y.size == 0:

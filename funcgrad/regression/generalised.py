@@ -7,13 +7,15 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, ArrayLike, Bool, Float, Int, Num
 
 from funcgrad.regression.exact import rows_and_targets
 from funcgrad.regression.families import Family, family_of
 from funcgrad.regression.model import Linear, Params
-from funcgrad.regression.precision import own_work
+from funcgrad.regression.precision import on_device, own_work
 from funcgrad.regression.products import dot
+from funcgrad.regression.two_floats import TwoFloats
 from funcgrad.regression.weights import row_weights
 
 _MOST_STEPS, _MOST_HALVINGS = 200, 40
@@ -103,15 +105,12 @@ def glm(
     with own_work():
         design, targets, dtype = rows_and_targets(x, y)
         counts = row_weights(weights, len(targets))
-        counts = jnp.ones(len(targets)) if counts is None else counts
+        counts = on_device(np.ones(len(targets))) if counts is None else counts
         chosen = None if family == "multinomial" else family_of(family, link)
         _check_targets(targets, chosen, link)
-        problem = _Problem(
-            design.high + design.low, targets, counts, jnp.asarray(penalty, jnp.float64)
-        )
-        end = _fitted(problem, family=chosen, intercept=intercept)
+        pull = jnp.asarray(penalty, jnp.float64)
+        params, end = _fitted(design, targets, counts, pull, family=chosen, intercept=intercept)
         _warn(end, family)
-        params = Linear(end.weights[1:], end.weights[0]) if intercept else end.weights
         params, loss = jax.tree.map(lambda leaf: leaf.astype(dtype), (params, end.loss))
         name, link = (family, "softmax") if chosen is None else (chosen.name, chosen.link)
         return Generalised(params, loss, end.converged, end.steps, name, link)
@@ -125,15 +124,27 @@ def _check_targets(y: Array, family: Family | None, link: str | None) -> None:
             raise ValueError(
                 f"y must have shape (rows, classes), got {y.shape}: jax.nn.one_hot makes it of labels"
             )
-        allowed, domain = (y >= 0).all(axis=1) & (jnp.abs(y.sum(axis=1) - 1) < 1e-6), "shares of 1"
+        domain = "shares of 1"
     else:
         if y.ndim != 1:
             raise ValueError(f"y must have shape ({len(y)},), got {y.shape}")
-        allowed, domain = family.distribution.allowed(y), family.distribution.domain
-    if not isinstance(allowed, jax.core.Tracer) and not allowed.all():
-        row = int(jnp.argmin(allowed))
+        domain = family.distribution.domain
+    if isinstance(y, jax.core.Tracer):
+        return
+    row = int(_first_not_allowed(y, family))
+    if row < len(y):
         name = "multinomial" if family is None else family.name
         raise ValueError(f"the targets of family {name!r} are {domain}; y[{row}] is {y[row]}")
+
+
+@partial(jax.jit, static_argnames="family")
+def _first_not_allowed(y: Array, family: Family | None) -> Int[Array, ""]:
+    """Return the first row whose targets are none of the family's, the number of rows where there is none."""
+    if family is None:
+        allowed = (y >= 0).all(axis=1) & (jnp.abs(y.sum(axis=1) - 1) < 1e-6)
+    else:
+        allowed = family.distribution.allowed(y)
+    return jnp.where(allowed.all(), len(y), jnp.argmin(allowed))
 
 
 class _Problem(NamedTuple):
@@ -174,10 +185,19 @@ def _warn(end: _State, family: str) -> None:
 
 
 @partial(jax.jit, static_argnames=("family", "intercept"))
-def _fitted(problem: _Problem, *, family: Family | None, intercept: bool) -> _State:
+def _fitted(
+    design: TwoFloats,
+    y: Array,
+    counts: Array,
+    penalty: Array,
+    *,
+    family: Family | None,
+    intercept: bool,
+) -> tuple[Params, _State]:
+    x = design.high + design.low
     if intercept:
-        ones = jnp.ones((len(problem.y), 1))
-        problem = problem._replace(x=jnp.hstack([ones, problem.x]))
+        x = jnp.hstack([jnp.ones((len(y), 1)), x])
+    problem = _Problem(x, y, counts, penalty)
     error = _cross_entropy if family is None else family.error
     fixed = jax.lax.stop_gradient(problem)
     hessian = _hessian_of_classes if family is None else partial(_information, family)
@@ -208,7 +228,8 @@ def _fitted(problem: _Problem, *, family: Family | None, intercept: bool) -> _St
         solved,
     )
     total, loss = _objective(problem, error, pull, weights)
-    return end._replace(weights=weights, objective=total, loss=loss)
+    params = Linear(weights[1:], weights[0]) if intercept else weights
+    return params, end._replace(weights=weights, objective=total, loss=loss)
 
 
 def _cross_entropy(linear: Array, y: Array) -> Array:

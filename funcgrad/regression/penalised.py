@@ -7,12 +7,13 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, ArrayLike, Float, Int, Num
 
 from funcgrad.regression.exact import Problem, rows_and_targets, solve
 from funcgrad.regression.model import Linear, Params
-from funcgrad.regression.precision import own_work
+from funcgrad.regression.precision import on_device, own_work
 from funcgrad.regression.products import dot
 from funcgrad.regression.sharding import replicating
 from funcgrad.regression.sums import Moments, about_zero
@@ -88,7 +89,7 @@ def ridge(
 def _ridge_of_rows(x: Any, y: Any, penalty: Any, weights: Any, *, intercept: bool) -> Params:
     with own_work():
         design, y, _ = rows_and_targets(x, y)
-        ones = jnp.ones(len(y)) if intercept else None
+        ones = on_device(np.ones(len(y))) if intercept else None
         weights, penalty = row_weights(weights, len(y)), jnp.asarray(penalty, jnp.float64)
         answer, finite = replicating(solve)(Problem(design, y, ones, weights, penalty))
         if all(map(_is_known, finite)) and not all(finite):

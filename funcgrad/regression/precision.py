@@ -120,6 +120,13 @@ def numbers(name: str, value: Any) -> Any:
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
 
+def on_device(array: Any) -> jax.Array:
+    """Return an array as JAX's; NumPy's is copied, at once: `jnp.asarray` compiles a program for each shape of it."""
+    if isinstance(array, np.ndarray):
+        return jax.device_put(array, may_alias=False)
+    return jnp.asarray(array)
+
+
 def _example(array: np.ndarray) -> str:
     """Return the first value of an array of objects that is no number, for a message."""
     if array.dtype.kind != "O":

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Num
 
-from funcgrad.regression.precision import numbers, own_work
+from funcgrad.regression.precision import numbers, on_device, own_work
 from funcgrad.regression.products import dot
 from funcgrad.regression.sharding import replicating, shards_of_rows
 
@@ -118,7 +118,7 @@ def moments(
     x, y = numbers("x", x), numbers("y", y)
     weights = None if weights is None else numbers("weights", weights)
     with own_work():
-        x, y = jnp.asarray(x), jnp.asarray(y)
+        x, y = on_device(x), on_device(y)
         if x.ndim != 2 or x.shape[1] == 0:
             raise ValueError(f"x must have shape (rows, features), got {x.shape}")
         if y.ndim not in (1, 2) or y.shape[0] != x.shape[0]:
@@ -127,7 +127,7 @@ def moments(
             )
         if weights is not None and np.shape(weights) != x.shape[:1]:
             raise ValueError(f"weights must have shape ({x.shape[0]},), got {np.shape(weights)}")
-        weights = None if weights is None else jnp.asarray(weights)
+        weights = None if weights is None else on_device(weights)
         for name, array in (("x", x), ("y", y), ("weights", weights)):
             if array is not None and jnp.issubdtype(array.dtype, jnp.complexfloating):
                 raise TypeError(f"{name} must be real, got dtype {array.dtype}")

@@ -6,14 +6,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from funcgrad.regression.precision import numbers
+from funcgrad.regression.precision import numbers, on_device
 
 
 def row_weights(weights: Any, rows: int) -> Array | None:
     """Return the rows' weights in float64, or None; errors: as for `least_squares`."""
     if weights is None:
         return None
-    weights = jnp.asarray(numbers("weights", weights))
+    weights = on_device(numbers("weights", weights))
     if weights.shape != (rows,) or jnp.issubdtype(weights.dtype, jnp.complexfloating):
         raise ValueError(
             f"weights must be real, of shape ({rows},), got {weights.dtype} of shape {weights.shape}"
