@@ -12,11 +12,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from statistics import median
 from typing import Any, NamedTuple
 
 from funcgrad import engine
 from funcgrad.compare.tables import seconds as scaled
+from funcgrad.compare.timings import interleaved
 from tests.benchmarks.cases import CASES, FRESH_PROCESS, Case
 
 Turn = Callable[[int], Any]
@@ -37,25 +39,18 @@ class Timing(NamedTuple):
         ]
 
 
-def timed(run: Callable[[int], Any], iterations: int) -> float:
-    """Seconds an iteration."""
+def in_turns(references: Sequence[Turn], ours: Turn, iterations: int, seconds: float) -> Timing:
+    """Time them in turns, for about so many seconds, and five rounds at least."""
+    turns = {str(k): partial(turn, iterations) for k, turn in enumerate((*references, ours))}
     start = time.perf_counter()
-    run(iterations)
-    return (time.perf_counter() - start) / iterations
-
-
-def interleaved(
-    references: Sequence[Turn], ours: Turn, iterations: int, seconds: float, rounds: int = 5
-) -> Timing:
-    """Time them in turns for so many seconds, and so many rounds at least; the order alternates."""
-    timing = Timing(tuple([] for _ in references), [])
-    pairs = [*zip(references, timing.references, strict=True), (ours, timing.ours)]
-    end = time.perf_counter() + seconds
-    while time.perf_counter() < end or len(timing.ours) < rounds:
-        pairs.reverse()
-        for run, times in pairs:
-            times.append(timed(run, iterations))
-    return timing
+    for turn in turns.values():
+        turn()
+    rounds = max(5, round(seconds / (time.perf_counter() - start)))
+    *others, mine = (
+        [each / iterations for each in measured.times]
+        for measured in interleaved(turns, rounds).values()
+    )
+    return Timing(tuple(others), mine)
 
 
 HEADER = (
@@ -94,7 +89,7 @@ def compare(case: Case, seconds: float) -> str:
     for _ in range(0, case.warm_up, case.iterations):
         ours(case.iterations)
     warm = engine.stats()
-    timing = interleaved((threads(2), threads(1)), ours, case.iterations, seconds)
+    timing = in_turns((threads(2), threads(1)), ours, case.iterations, seconds)
     after = engine.stats()
     compiled = f"{compiled_between(before, warm)} to warm up, then {compiled_between(warm, after)}"
     alone = floor(ours, seconds / 4)
@@ -153,7 +148,7 @@ def floor(ours: Turn, seconds: float) -> str:
     return f"program alone {scaled(median(times))}" if times else ""
 
 
-def fresh_process(rounds: int) -> str:
+def fresh_process(seconds: float) -> str:
     """Time processes that run the whole lesson, import included."""
 
     def run(module: str) -> Callable[[int], Any]:
@@ -165,7 +160,7 @@ def fresh_process(rounds: int) -> str:
     # An installed package has its bytecode; the first round, which is not counted, sees to it that a checkout has too.
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     run("funcgrad.torch")(1)
-    timing = interleaved((run("torch"),), run("funcgrad.torch"), 1, 0.0, rounds)
+    timing = in_turns((run("torch"),), run("funcgrad.torch"), 1, seconds)
     return row(FRESH, timing, 1.0)
 
 
@@ -179,7 +174,7 @@ def compiled_step(seconds: float) -> str:
     """Time the lesson's step under `torch.compile` against the same step as a bare `jax.jit` function."""
     ours, bare = compiled_and_bare_steps()
     bare(200), ours(200)
-    return row(COMPILED, interleaved((bare,), ours, 200, seconds), 1.2)
+    return row(COMPILED, in_turns((bare,), ours, 200, seconds), 1.2)
 
 
 def compiled_and_bare_steps() -> tuple[Turn, Turn]:
@@ -301,7 +296,7 @@ def main() -> None:
     if options.only == COMPILED:
         print(compiled_step(options.seconds))
     if options.only == FRESH:
-        print(fresh_process(rounds=max(5, round(options.seconds))))
+        print(fresh_process(options.seconds))
     if options.only == RECORDING:
         print(f"{RECORDING}:", *recording_costs(), sep="\n")
 

@@ -1,7 +1,7 @@
 """Prints the regression beside its peers: `python -m tests.benchmarks.regression_peers`.
 
-Each row is one model on the same numbers: the seconds of ours and of the peer's, in turns within one run, the median of
-the rounds' ratios, and to how many digits the parameters agree. `--fresh` adds whole processes, with imports; `--only`
+Each row is one model on the same numbers: the seconds of ours and of the peer's, in turns within one run, their ratio
+with its 95 % interval, to how many digits the parameters agree, and what our first call takes beyond the others. `--fresh` adds whole processes, with imports; `--only`
 chooses rows. scikit-learn and statsmodels are needed; lineax takes part where it is installed.
 """
 
@@ -11,13 +11,11 @@ import math
 import os
 import subprocess
 import sys
-import time
 import warnings
 from collections.abc import Callable, Iterator
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from statistics import median
 from tempfile import mkdtemp
 from typing import Any, NamedTuple
 
@@ -26,6 +24,7 @@ import numpy as np
 import optax
 
 from funcgrad import fit, regression
+from funcgrad.compare import speed
 from funcgrad.compare.tables import seconds as scaled
 from funcgrad.regression import Linear
 
@@ -225,27 +224,23 @@ def fresh(name: str) -> Row:
     return Row(name, "scikit-learn", lambda: run(sources[0]), lambda: run(sources[1]))
 
 
-def timed(call: Callable[[], Any]) -> tuple[float, Any]:
-    """The seconds of a call, waited for, and what it returns."""
-    start = time.perf_counter()
-    found = jax.block_until_ready(call()) if callable(call) else None
-    return time.perf_counter() - start, found
-
-
 def line(row: Row, rounds: int) -> str:
-    """Time a row; the first call of each, which compiles, is left out."""
+    """Time a row, and compare the parameters."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        (first, ours), (_, theirs) = timed(row.ours), timed(row.theirs)
-        times = [(timed(row.ours)[0], timed(row.theirs)[0]) for _ in range(rounds)]
-    ratio = median(a / b for a, b in times)
+        report = speed({row.peer: row.theirs, "ours": row.ours}, rounds=rounds, round_seconds=0.0)
+        ours, theirs = row.ours(), row.theirs()
     agree = "-"
     if ours is not None:
         ours, theirs = flat(ours), flat(theirs)
         wrong = float(np.abs(ours - theirs).max() / np.abs(theirs).max())
         agree = f"{min(16.0, -math.log10(max(wrong, 1e-16))):.1f}"
-    own, peer = (scaled(median(each)) for each in zip(*times, strict=True))
-    return f"| {row.name} | {row.peer} | {own} | {peer} | {ratio:.2f} | {agree} | {scaled(first)} |"
+    mine, peer = report["ours"], report[row.peer]
+    low, high = mine.interval
+    return (
+        f"| {row.name} | {row.peer} | {scaled(mine.median)} | {scaled(peer.median)} | {mine.ratio:.2f} "
+        f"({low:.2f} to {high:.2f}) | {agree} | {scaled(mine.compile_seconds)} |"
+    )
 
 
 def main() -> None:

@@ -26,7 +26,7 @@ def python_m_funcgrad(*arguments, **options):
 def test_default_run_is_the_diabetes_study_on_all_backends(capsys):
     assert main(["compare", "--steps", "20", "--rounds", "1"]) == 0
     printed = capsys.readouterr()
-    assert "progression from 10 features of 442 rows" in printed.out
+    assert "'progression' from 10 features of 442 rows" in printed.out
     for name in BACKENDS:
         assert f"\n{name}" in printed.out
     assert "backends agree as far as float32 allows." in printed.out
@@ -63,7 +63,7 @@ def test_own_file_gives_what_the_shipped_data_gives(tmp_path, capsys, suffix):
 
 def test_target_can_be_another_measurement(capsys):
     assert main(["compare", *QUICK, "--target", "bmi"]) == 0
-    assert "bmi from 10 features" in capsys.readouterr().out
+    assert "'bmi' from 10 features" in capsys.readouterr().out
 
 
 def test_seed_changes_the_start_and_is_reproducible(capsys):
@@ -97,7 +97,7 @@ FILES = {
     ("arguments", "message"),
     [
         ("nowhere.csv", "there is no file nowhere.csv"),
-        ("folder", "folder is a directory, not a file"),
+        ("folder", "the folder folder holds no files"),
         ("empty.csv --target y", "the file is empty"),
         ("header.csv --target b", "no rows below"),
         ("good.csv", "which column is the target? Name one of: a, y"),
@@ -114,7 +114,7 @@ FILES = {
         ("infinite.csv --target y", "data row 2, column 'y' is infinite"),
         ("huge.csv --target y", "too large for float32"),
         ("binary.csv --target y", "is not text in UTF-8"),
-        ("no-archive.npz", "not a .npz archive"),
+        ("no-archive.npz", "no-archive.npz: not an array that NumPy saved"),
         ("--learning-rate 0.25", "diverges with a learning rate of 0.25; the largest stable rate"),
         ("--learning-rate 1 --optimizer momentum", "for this data is 0.472"),
         ("--learning-rate 1e30 --optimizer adam --backends jax", "adam diverges"),
@@ -191,7 +191,7 @@ def test_python_m_funcgrad_is_the_command(tmp_path):
     assert version.stdout.startswith("funcgrad ")
     refused = python_m_funcgrad("compare", str(tmp_path))
     assert refused.returncode == 2
-    assert "is a directory" in refused.stderr
+    assert "holds no files" in refused.stderr
     assert "Traceback" not in refused.stderr
 
 
