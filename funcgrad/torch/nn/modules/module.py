@@ -145,8 +145,8 @@ class Module:
     >>> line = Line()
     >>> line(torch.tensor([2.0]))
     tensor([2.], grad_fn=<MulBackward0>)
-    >>> line.state_dict()
-    OrderedDict([('slope', tensor([1.]))])
+    >>> dict(line.state_dict())
+    {'slope': tensor([1.])}
 
     Attributes:
         training: whether it trains; layers such as dropout behave otherwise in evaluation.
