@@ -7,14 +7,18 @@ compiled in another thread while the core goes on. Then a few turns run as the c
 
 import time
 from collections import deque
+from collections.abc import Sequence
 from statistics import median
 from typing import Any
+
+import jax
 
 from funcgrad.engine.counters import estimate
 from funcgrad.engine.ops import remember
 from funcgrad.engine.programs import Program
 from funcgrad.engine.recording import LONGEST_TURN, Recorder, Trace, starts_eager
 from funcgrad.engine.settings import settings
+from funcgrad.engine.values import Value
 
 # A compiled program is expected to save at least and at most so much of a turn's time. Products of matrices take as long in
 # a program; what it saves is the walk, and the memory traffic between elementwise ops.
@@ -155,13 +159,16 @@ def _turned_recorded(recorder: Recorder, loop: Loop, turn: Turn, seconds: float)
         enter_core(recorder)
 
 
-def ran(recorder: Recorder, program: Program | None) -> None:
-    """A recording was run, as this program."""
+def ran(recorder: Recorder, program: Program | None, made: Sequence[Value]) -> None:
+    """A recording was run, as this program, which made these values."""
     loop = recorder.loop
     if loop is None or loop.turn is None or program is None or recorder.trace.eager:
         return
     if program.compiled is not None:
         loop.misses = 0
+        if loop.left is not None and loop.timed is not None:
+            # XLA returns before it has computed: without waiting, only the turns that look at a result would count.
+            jax.block_until_ready([value.array for value in made])
         return
     if program.waits:
         loop.turn.programs.add(program)

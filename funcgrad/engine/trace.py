@@ -305,7 +305,7 @@ def flush(reason: str) -> None:
         except BaseException:
             trace.failed = True
             raise
-        tiers.ran(recorder, program)
+        tiers.ran(recorder, program, made)
         if recorder.watch is not None:
             recorder.watch.ran(log[-1][0], made, reason)
 

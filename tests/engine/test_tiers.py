@@ -67,6 +67,20 @@ def test_a_loop_is_compiled_and_goes_on_as_before(eager_to_compile):
     np.testing.assert_allclose(w, expected_w, rtol=1e-4)
 
 
+def test_turns_that_are_timed_wait_for_their_results(eager_to_compile, monkeypatch):
+    """XLA returns before it has computed: a program would look faster than it is."""
+    timed, wait = [], jax.block_until_ready
+    monkeypatch.setattr(tiers, "TIMED_TURNS", 8)
+
+    def waiting(arrays):
+        timed.append(local.recorder.loop.left)
+        return wait(arrays)
+
+    monkeypatch.setattr(jax, "block_until_ready", waiting)
+    training(150, rows=21)  # which no other test has compiled
+    assert timed == [8, 7, 6, 5, 4, 3, 2, 1]  # once it is decided nothing waits
+
+
 def test_a_loop_that_changes_goes_back_to_the_core(eager_to_compile):
     losses, w = training(150, change_at=100)
     assert local.recorder.trace.eager
