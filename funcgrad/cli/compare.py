@@ -3,9 +3,14 @@
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from typing import Literal
 
 from funcgrad.cli.common import DISAGREEMENT, Commands, printable, refuse
+
+# The options of one kind of comparison, which the other refuses.
+_OF_FUNCTIONS = ("inputs", "order", "trajectory", "html", "lang")
+_OF_DATA = ("target", "backends", "optimizer", "learning_rate", "dtype", "rounds")
 
 
 def add_command(commands: Commands) -> None:
@@ -106,6 +111,8 @@ def add_command(commands: Commands) -> None:
     parser.add_argument(
         "--json", action="store_true", help="print the report as JSON, and nothing else"
     )
+    usual = {name: parser.get_default(name) for name in (*_OF_FUNCTIONS, *_OF_DATA)}
+    parser.set_defaults(usual=usual)
 
 
 def _learning_rate(text: str) -> float | Literal["auto"]:
@@ -127,7 +134,11 @@ def _compare(options: argparse.Namespace) -> int:
             )
         from funcgrad.cli.functions import compare_functions
 
+        if wrong := _given(options, _OF_DATA):
+            return refuse("compare", f"{wrong} is for data: two functions are compared as they are")
         return compare_functions(options)
+    if wrong := _given(options, _OF_FUNCTIONS):
+        return refuse("compare", f"{wrong} is for two functions, each FILE.py:NAME")
     if len(options.data) > 1:
         return refuse("compare", "give one file of data, or two functions, each FILE.py:NAME")
     try:
@@ -158,6 +169,13 @@ def _compare(options: argparse.Namespace) -> int:
             _progress("")
     print(json.dumps(report.to_dict(), indent=2) if options.json else printable(report))
     return 0 if report.agree else DISAGREEMENT
+
+
+def _given(options: argparse.Namespace, names: Sequence[str]) -> str | None:
+    """The first of these options that is given, as it is spelled; None if none is."""
+    given = (name for name in names if getattr(options, name) != options.usual[name])
+    name = next(given, None)
+    return None if name is None else f"--{name.replace('_', '-')}"
 
 
 def _progress(words: str) -> None:

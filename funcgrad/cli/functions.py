@@ -29,6 +29,10 @@ def compare_functions(options: argparse.Namespace) -> int:
             raise OptionError(
                 "say with --inputs which arrays both functions are given: a .npz file, or FILE.py:FUNCTION"
             )
+        if options.steps is not None and not options.trajectory:
+            raise OptionError("--steps is for --trajectory")
+        if options.trajectory and options.order != options.usual["order"]:
+            raise OptionError("--order is not for --trajectory, which compares steps")
         args = load_inputs(options.inputs, reference)
         common = {"seed": options.seed, "device": options.device}
         report: Any

@@ -130,6 +130,9 @@ FILES = {
         ("--steps 0", "steps must be at least 1, not 0"),
         ("--rounds 0", "rounds must be at least 1, not 0"),
         ("--seed -1", "the seed must not be negative"),
+        ("--html page.html", "--html is for two functions, each FILE.py:NAME"),
+        ("--trajectory", "--trajectory is for two functions"),
+        ("--order 2", "--order is for two functions"),
     ],
 )
 def test_bad_input_is_explained_on_stderr_with_status_2(

@@ -111,6 +111,10 @@ def test_trainings_are_compared_step_by_step(files, capsys, inputs, more, steps)
         ("before.py:loss after.py:loss --inputs nowhere.npz", "there is no file nowhere.npz"),
         ("before.py:loss after.py:loss --inputs others.npz", "others.npz holds a, w; the reference takes w, x"),
         ("a.csv b.csv", "give one file of data, or two functions"),
+        ("before.py:loss after.py:loss --inputs data.npz --dtype float64", "--dtype is for data"),
+        ("before.py:loss after.py:loss --inputs data.npz --rounds 3", "--rounds is for data"),
+        ("before.py:loss after.py:loss --inputs data.npz --steps 3", "--steps is for --trajectory"),
+        ("before.py:loss after.py:loss --inputs data.npz --trajectory --order 2", "--order is not for --trajectory"),
     ],
 )  # fmt: skip
 def test_bad_input_is_explained_with_status_2(files, capsys, arguments, message):
