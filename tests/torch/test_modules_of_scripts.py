@@ -68,7 +68,8 @@ for kernel in ((4, 1), (2, 1), (1, 2), (1, 1), 1):
 see(torch.nn.MaxPool3d((2, 1, 2))(torch.arange(8.0).reshape(1, 2, 2, 2)))
 """,
     "sizes of storages": """
-import sys
+import sys, warnings
+warnings.filterwarnings("ignore", message="TypedStorage is deprecated")  # told once a process
 def bytes_more(kind):
     few, many = (getattr(torch.zeros(n), kind)() for n in (10, 1010))
     return sys.getsizeof(many) - sys.getsizeof(few)
