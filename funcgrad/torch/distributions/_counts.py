@@ -1,6 +1,5 @@
 """Distributions of counts and of classes written as vectors: `Poisson`, `Geometric`, `Multinomial`, `OneHotCategorical`."""
 
-from functools import cached_property
 from typing import Any, ClassVar, Self
 
 import funcgrad.torch as torch
@@ -8,10 +7,9 @@ from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch._types.size import Size
 from funcgrad.torch.distributions import constraints
 from funcgrad.torch.distributions._discrete import (
-    _ONE_OF_TWO,
     Categorical,
-    _clamped,
     _cross_entropy,
+    _OfTrials,
 )
 from funcgrad.torch.distributions.distribution import Distribution, _broadcast_all
 
@@ -60,7 +58,7 @@ class Poisson(Distribution):
         return value.xlogy(rate) - rate - (value + 1).lgamma()
 
 
-class Geometric(Distribution):
+class Geometric(_OfTrials):
     """The number of failures before the first success.
 
     Args:
@@ -72,42 +70,18 @@ class Geometric(Distribution):
         ValueError: both or none of `probs` and `logits` are given, or a probability is zero.
     """
 
-    arg_constraints: ClassVar[Any] = {
-        "probs": constraints.unit_interval,
-        "logits": constraints.real,
-    }
     support = constraints.nonnegative_integer
 
     def __init__(
         self, probs: Any = None, logits: Any = None, validate_args: bool | None = None
     ) -> None:
-        if (probs is None) == (logits is None):
-            raise ValueError(_ONE_OF_TWO)
-        if probs is not None:
-            (self.probs,) = _broadcast_all(probs)
-        else:
-            (self.logits,) = _broadcast_all(logits)
-        given = self.probs if probs is not None else self.logits
-        super().__init__(given.shape, validate_args=validate_args)
+        super().__init__(probs, logits, validate_args)
         if self._validate_args and probs is not None and not (self.probs > 0).all():
             wrong = self.probs[~(self.probs > 0)]
             raise ValueError(
-                f"Expected parameter probs ({type(given).__name__} of shape {tuple(given.shape)}) of distribution {self!r} to be "
-                f"positive but found invalid values:\n{wrong}"
+                f"Expected parameter probs ({type(self.probs).__name__} of shape {tuple(self.probs.shape)}) of "
+                f"distribution {self!r} to be positive but found invalid values:\n{wrong}"
             )
-
-    @cached_property
-    def probs(self) -> Tensor:
-        """The probabilities of a success."""
-        with torch.enable_grad():
-            return torch.sigmoid(self.logits)
-
-    @cached_property
-    def logits(self) -> Tensor:
-        """The logarithms of the odds."""
-        with torch.enable_grad():
-            probs = _clamped(self.probs)
-            return torch.log(probs) - torch.log1p(-probs)
 
     mean = property(lambda self: 1.0 / self.probs - 1.0)
     mode = property(lambda self: torch.zeros_like(self.probs))

@@ -106,24 +106,13 @@ class Categorical(Distribution):
         return values.expand((-1, *self._batch_shape)) if expand else values
 
 
-class Bernoulli(Distribution):
-    """One with a probability, else zero.
-
-    Args:
-        probs: the probabilities of a one.
-        logits: instead of `probs`, the logarithms of the odds.
-        validate_args: whether to check parameters and values.
-
-    Raises:
-        ValueError: both or none of `probs` and `logits` are given.
-    """
+class _OfTrials(Distribution):
+    """Base of the distributions of trials that succeed with a probability, given as such or as the logarithm of its odds."""
 
     arg_constraints: ClassVar[Any] = {
         "probs": constraints.unit_interval,
         "logits": constraints.real,
     }
-    support = constraints.boolean
-    has_enumerate_support = True
 
     def __init__(
         self, probs: Any = None, logits: Any = None, validate_args: bool | None = None
@@ -139,7 +128,7 @@ class Bernoulli(Distribution):
 
     @cached_property
     def probs(self) -> Tensor:
-        """The probabilities of a one."""
+        """The probabilities of a success."""
         with torch.enable_grad():
             return torch.sigmoid(self.logits)
 
@@ -149,6 +138,22 @@ class Bernoulli(Distribution):
         with torch.enable_grad():
             probs = _clamped(self.probs)
             return torch.log(probs) - torch.log1p(-probs)
+
+
+class Bernoulli(_OfTrials):
+    """One with a probability, else zero.
+
+    Args:
+        probs: the probabilities of a one.
+        logits: instead of `probs`, the logarithms of the odds.
+        validate_args: whether to check parameters and values.
+
+    Raises:
+        ValueError: both or none of `probs` and `logits` are given.
+    """
+
+    support = constraints.boolean
+    has_enumerate_support = True
 
     param_shape = property(lambda self: self._param.size())
     mean = property(lambda self: self.probs)
