@@ -94,7 +94,7 @@ def assert_close(
 
 
 def _pairs(actual: Any, expected: Any, place: _Place) -> Iterator[tuple[Any, Any, _Place]]:
-    """What is to be compared, of sequences and mappings in each other."""
+    """Pairs to compare, from nested sequences and mappings."""
     both = (actual, expected)
     if all(isinstance(each, Sequence) and not isinstance(each, str) for each in both):
         if len(actual) != len(expected):

@@ -63,7 +63,7 @@ class Through(torch.autograd.Function):
         return g.view_as(g)
 """
 TENSORS, ARRAYS = "abcdefg", "n"
-# What a name in braces may stand for.
+# The texts that a name in braces may stand for.
 PARTS: dict[str, tuple[str, ...]] = {
     "t": tuple(TENSORS),
     "new": ("d", "e", "f", "g"),

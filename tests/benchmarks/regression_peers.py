@@ -97,7 +97,7 @@ def lineax(x: np.ndarray, y: np.ndarray) -> Any:
 
 
 def rows() -> Iterator[Row]:
-    """What is compared in this process."""
+    """The rows that are timed in this process."""
     x, y = data(100_000, 20)
     labels, counts = (y > 1).astype(float), np.floor(np.exp(np.clip(y, -5, 3)))
     small, few = data(2_000, 5)
