@@ -27,6 +27,8 @@ LEAST, MOST = 0.05, 0.8
 WEIGHT = 4.0
 # So many turns of each kind are recorded, so that their program is seen to come back; and so many are timed.
 RECORDED_TURNS, TIMED_TURNS = 6, 14
+# Timing ends early where none of a few turns, after the first, took less than so many times the core's.
+FEW_TURNS, MUCH_SLOWER = 3, 1.5
 # The recorded tier is left once so many runs in a row found no compiled program.
 MISSES = 4
 
@@ -144,7 +146,7 @@ def _turned_recorded(recorder: Recorder, loop: Loop, turn: Turn, seconds: float)
     loop.left -= 1
     if loop.timed is not None:
         loop.timed.append(seconds)
-    if loop.left > 0 or len(recorder.trace.log) > 1:
+    if (loop.left > 0 and not _much_slower(loop)) or len(recorder.trace.log) > 1:
         return  # not now, or something is pending
     loop.left = None
     if loop.timed is None:
@@ -154,9 +156,21 @@ def _turned_recorded(recorder: Recorder, loop: Loop, turn: Turn, seconds: float)
         return
     # The first half still takes in arrays of the core's.
     half = len(loop.timed) // 2
-    turn.stays = median(loop.timed[half:]) > median([each for _, each in loop.recent])
+    turn.stays = median(loop.timed[half:]) > _in_core(loop)
     if turn.stays:
         enter_core(recorder)
+
+
+def _in_core(loop: Loop) -> float:
+    return median([each for _, each in loop.recent])
+
+
+def _much_slower(loop: Loop) -> bool:
+    """Whether a few timed turns show that the core is faster: a slow program need not be run for longer."""
+    kinds = len({kind for kind, _ in loop.recent})
+    # The first turns still take in arrays of the core's.
+    timed = (loop.timed or [])[2 * kinds :]
+    return len(timed) >= FEW_TURNS * kinds and min(timed) > MUCH_SLOWER * _in_core(loop)
 
 
 def ran(recorder: Recorder, program: Program | None, made: Sequence[Value]) -> None:

@@ -7,6 +7,7 @@ import pytest
 from jax import lax
 
 from funcgrad.engine.kernels import numpy_kernel
+from funcgrad.engine.kernels.elementwise import select
 from funcgrad.engine.values import with_wide_types
 
 RNG = np.random.default_rng(0)
@@ -211,3 +212,28 @@ def test_a_part_does_not_keep_the_whole_alive():
         while part.base is not None:
             part = part.base
         assert part.size < whole.size
+
+
+MANY = RNG.normal(size=(2, 3000))
+SPECIALS = np.array([-0.0, 0.0, np.nan, np.inf, -np.inf, 1.0])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int8", "int16", "int32", "int64", "bool"])
+@pytest.mark.parametrize("kinds", ["arrays", "zero first", "zero last", "minus zero", "numbers"])
+def test_a_choice_between_many_elements_keeps_each_bit(dtype, kinds):
+    whole = np.dtype(dtype).kind != "f"
+    x = np.resize(np.array([0, 1, 1, 0, 1]) if whole else SPECIALS, MANY.shape).astype(dtype)
+    y, zero = x[:, ::-1], np.zeros((), dtype)
+    chosen, other = {
+        "arrays": (x, y),
+        "zero first": (zero, y),
+        "zero last": (x, zero),
+        "minus zero": (-zero if dtype.startswith("f") else zero, y),
+        "numbers": (zero, np.ones((), dtype)),
+    }[kinds]
+    for mask in (MANY > 0, MANY.T.copy().T > 0):
+        made = select(mask, chosen, other)
+        assert made.dtype == dtype
+        np.testing.assert_array_equal(
+            made.copy("C").view(np.uint8), np.where(mask, chosen, other).copy("C").view(np.uint8)
+        )

@@ -2,11 +2,11 @@
 
 NumPy has none of several channels. The three ways here differ in the array between: each window's elements side by side; the
 products of each element with the weights of each place of the window, which are then shifted and added; or, where the window
-is larger than the result, as in gradients of weights, one product for each place of the result.
+is larger than the result, as in gradients of weights, one product for each place of the result. All read rows of the images
+as they lie in memory.
 """
 
-from collections.abc import Sequence
-from itertools import product
+from collections.abc import Iterator, Sequence
 from math import prod
 from typing import Any
 
@@ -17,6 +17,8 @@ from funcgrad.engine.kernels.table import NoRuleError, kind_of, rule
 
 # So many elements of the array between are made at a time, so that they stay in a core's cache.
 BLOCK = 2**18
+# Rows of a matrix below which a product takes much longer for each.
+FEW = 64
 
 
 @rule("conv_general_dilated")
@@ -66,6 +68,8 @@ def convolved(
     if batches > 1:
         x = x.reshape(batches, -1, *x.shape[1:]).swapaxes(0, 1)
         x, groups = x.reshape(x.shape[0], -1, *x.shape[3:]), batches
+    if prod(strides) == prod(dilation) == 1 and any(between for _, _, between in pads):
+        return _spread_out(x, w, pads, groups)
     if any(map(any, pads)):
         lengths = [
             low + high + max(n + (n - 1) * between, 0)
@@ -80,61 +84,168 @@ def convolved(
     if not made.size or not w.size:
         made[...] = 0
         return made
+    x = x.reshape(len(x), groups, -1, *x.shape[2:])
+    w = w.reshape(groups, -1, w.shape[1], prod(window))
+    into = made.reshape(len(x), groups, -1, prod(lengths))
     if prod(lengths) < prod(window):
-        for place in np.ndindex(*lengths):
-            starts = [p * s for p, s in zip(place, strides, strict=True)]
-            made[(..., *place)] = _one_place(x, w, starts, dilation, groups)
-        return made
-    spread = w.shape[0] < x.shape[1]
-    way = _added if spread else _side_by_side
-    size = min(x.shape[1], w.shape[0]) * prod(window) * prod(x.shape[2:] if spread else lengths)
-    step = max(1, BLOCK // size)
-    for start in range(0, len(x), step):
-        block = slice(start, start + step)
-        way(x[block], w, made[block], strides, dilation, groups)
+        _one_place_at_a_time(_Rows(x, lengths, strides, window, dilation), w, into)
+    elif 4 * w.shape[1] < w.shape[2]:
+        _added(_Rows(x, window, dilation, lengths, strides), w, into)
+    else:
+        _side_by_side(_Rows(x, window, dilation, lengths, strides), w, into)
     return made
 
 
-def _one_place(x: Any, w: Any, starts: Sequence[int], dilation: Sequence[int], groups: int) -> Any:
-    window = w.shape[2:]
-    cut = [
-        slice(a, a + (k - 1) * d + 1, d) for a, k, d in zip(starts, window, dilation, strict=True)
+def _spread_out(x: Any, w: Any, pads: Sequence[tuple[int, int, int]], groups: int) -> Any:
+    """A convolution of images with zeros between their elements, which no product meets.
+
+    Results so far apart as elements are meet the same elements of the window: each of their starts is a convolution by these.
+    """
+    steps = [between + 1 for _, _, between in pads]
+    lengths = [
+        max(0, low + high + (n - 1) * s + 1 - k + 1)
+        for n, k, (low, high, _), s in zip(x.shape[2:], w.shape[2:], pads, steps, strict=True)
     ]
-    parts = x[(..., *cut)].reshape(len(x), groups, -1).swapaxes(0, 1)
-    weights = w.reshape(groups, w.shape[0] // groups, -1).swapaxes(1, 2)
-    return (parts @ weights).swapaxes(0, 1).reshape(len(x), -1)
-
-
-def _side_by_side(
-    x: Any, w: Any, made: Any, strides: Sequence[int], dilation: Sequence[int], groups: int
-) -> None:
-    window, lengths = w.shape[2:], made.shape[2:]
-    along = x.strides[2:]
-    steps = [a * d for a, d in zip(along, dilation, strict=True)]
-    jumps = [a * s for a, s in zip(along, strides, strict=True)]
-    windows = np.lib.stride_tricks.as_strided(
-        x, (*x.shape[:2], *window, *lengths), (*x.strides[:2], *steps, *jumps), writeable=False
-    )
-    columns = windows.reshape(len(x), groups, -1, prod(lengths))
-    weights = w.reshape(groups, w.shape[0] // groups, -1)
-    made[...] = (weights @ columns).reshape(made.shape)
-
-
-def _added(
-    x: Any, w: Any, made: Any, strides: Sequence[int], dilation: Sequence[int], groups: int
-) -> None:
-    window, lengths = w.shape[2:], made.shape[2:]
-    each = w.shape[0] // groups
-    # (groups, window * results, channels)
-    weights = np.moveaxis(w.reshape(groups, each, w.shape[1], prod(window)), 3, 1)
-    weights = weights.reshape(groups, -1, w.shape[1])
-    spread = weights @ x.reshape(len(x), groups, w.shape[1], -1)
-    spread = spread.reshape(len(x), groups, prod(window), each, *x.shape[2:])
-    made[...] = 0
-    into = made.reshape(len(x), groups, each, *lengths)
-    for number, place in enumerate(product(*map(range, window))):
-        cut = [
-            slice(p * d, p * d + (n - 1) * s + 1, s)
-            for p, d, n, s in zip(place, dilation, lengths, strides, strict=True)
+    made = np.zeros((len(x), len(w), *lengths), x.dtype)
+    ones = (1,) * len(steps)
+    for start in np.ndindex(*steps):
+        into = made[(..., *[slice(a, None, s) for a, s in zip(start, steps, strict=True)])]
+        met = [(low - a) % s for a, (low, _, _), s in zip(start, pads, steps, strict=True)]
+        part = w[(..., *[slice(k, None, s) for k, s in zip(met, steps, strict=True)])]
+        if not into.size or not part.size:
+            continue
+        before = [
+            (low - a - k) // s for a, k, (low, _, _), s in zip(start, met, pads, steps, strict=True)
         ]
-        into += spread[(slice(None), slice(None), number, slice(None), *cut)]
+        around = [
+            (low, m + k - 1 - n - low, 0)
+            for low, m, k, n in zip(
+                before, into.shape[2:], part.shape[2:], x.shape[2:], strict=True
+            )
+        ]
+        into[...] = convolved(x, part, ones, around, ones, groups, 1)
+    return made
+
+
+class _Rows:
+    """Parts of images that differ by where they start, each as one row, without a copy.
+
+    A part is as many elements from its start as lie between its first and its last. Elements that are not the part's lie
+    between them, where an image is longer than its parts: a product has some columns too many, which are left out in the end.
+
+    Attributes:
+        images: (samples, groups, channels, phases, elements). Where a part takes each second element, a phase has each second.
+        starts: for each part its phase, and which elements of it.
+        lengths: of a part.
+        wide: of a part with what lies between, to the end of its last row.
+        taken: the number of elements of a part with what lies between.
+    """
+
+    def __init__(
+        self,
+        x: Any,
+        places: Sequence[int],
+        apart: Sequence[int],
+        lengths: Sequence[int],
+        step: Sequence[int],
+    ) -> None:
+        """Args:
+        x: (samples, groups, channels, *lengths).
+        places: how many parts there are along each axis.
+        apart: from a part's start to the next's.
+        lengths: of a part.
+        step: from an element of a part to the next.
+        """
+        shape = [-(-n // s) for n, s in zip(x.shape[3:], step, strict=True)]
+        along = [prod(shape[axis + 1 :]) for axis in range(len(shape))]
+        self.lengths, self.wide = tuple(lengths), (lengths[0], *shape[1:])
+        self.taken = sum((n - 1) * a for n, a in zip(lengths, along, strict=True)) + 1
+        phases: dict[tuple[int, ...], int] = {}
+        self.starts = []
+        for place in np.ndindex(*places):
+            at = [divmod(n * a, s) for n, a, s in zip(place, apart, step, strict=True)]
+            phase = phases.setdefault(tuple(rest for _, rest in at), len(phases))
+            first = sum(whole * a for (whole, _), a in zip(at, along, strict=True))
+            self.starts.append((phase, slice(first, first + self.taken)))
+        if prod(step) > 1:
+            images = np.zeros((*x.shape[:3], len(phases), *shape), x.dtype)
+            for phase, number in phases.items():
+                cut = [slice(a, None, s) for a, s in zip(phase, step, strict=True)]
+                part = x[(..., *cut)]
+                images[
+                    (slice(None), slice(None), slice(None), number, *map(slice, part.shape[3:]))
+                ] = part
+            x = images
+        self.images = x.reshape(*x.shape[:3], len(phases), -1)
+
+    def part(self, number: int, samples: slice = slice(None)) -> Any:
+        """A part: (samples, groups, channels, taken)."""
+        phase, elements = self.starts[number]
+        return self.images[samples, :, :, phase, elements]
+
+    def store(self, wide: Any, into: Any) -> None:
+        """Keep of a result (..., elements of `wide`) the part's elements: (..., elements)."""
+        whole = wide.reshape(*wide.shape[:-1], *self.wide)
+        into.reshape(*into.shape[:-1], *self.lengths)[...] = whole[(..., *map(slice, self.lengths))]
+
+    def blocks(self, size: int) -> Iterator[slice]:
+        """Samples that are computed at a time, where one needs an array of this size."""
+        step = max(1, BLOCK // size)
+        return (slice(start, start + step) for start in range(0, len(self.images), step))
+
+
+def _side_by_side(rows: _Rows, w: Any, into: Any) -> None:
+    """One product of the weights and, for each result, the elements of its window."""
+    groups, results, channels, places = w.shape
+    weights = w.reshape(groups, results, -1)
+    for block in rows.blocks(w[0, 0].size * rows.taken):
+        columns = np.stack([rows.part(number, block) for number in range(places)], 3)
+        columns = columns.reshape(len(columns), groups, channels * places, -1)
+        wide = np.empty((len(columns), groups, results, prod(rows.wide)), into.dtype)
+        np.matmul(weights, columns, out=wide[..., : rows.taken])
+        rows.store(wide, into[block])
+
+
+def _added(rows: _Rows, w: Any, into: Any) -> None:
+    """One product for each element of the images, shifted and added: where there are far fewer results than channels."""
+    groups, results, channels, places = w.shape
+    weights = w.transpose(3, 0, 1, 2)
+    phases = rows.images.shape[3]
+    for block in rows.blocks(results * places * rows.images.shape[4]):
+        images = rows.images[block]
+        wide = np.zeros((len(images), groups, results, prod(rows.wide)), into.dtype)
+        for phase in range(phases):
+            numbers = [n for n in range(places) if rows.starts[n][0] == phase]
+            of_phase = weights[numbers].swapaxes(0, 1).reshape(groups, -1, channels)
+            made = of_phase @ images[:, :, :, phase]
+            made = made.reshape(*made.shape[:2], len(numbers), results, -1)
+            for k, number in enumerate(numbers):
+                wide[..., : rows.taken] += made[:, :, k, :, rows.starts[number][1]]
+        rows.store(wide, into[block])
+
+
+def _one_place_at_a_time(rows: _Rows, w: Any, into: Any) -> None:
+    """Products over all elements of the window for each place of the result: where the window is the larger."""
+    groups, results, channels, _ = w.shape
+    samples, places = len(into), into.shape[3]
+    weights = np.zeros((channels, groups, results, prod(rows.wide)), w.dtype)
+    whole = weights.reshape(*weights.shape[:3], *rows.wide)
+    whole[(..., *map(slice, rows.lengths))] = w.transpose(2, 0, 1, 3).reshape(
+        *weights.shape[:3], *rows.lengths
+    )
+    weights = weights[..., : rows.taken]
+    if results > 2 * rows.taken:
+        weights = weights.transpose(1, 0, 3, 2).reshape(groups, -1, results)
+        for number in range(places):
+            part = rows.part(number).reshape(samples, groups, -1)
+            into[..., number] = (part.swapaxes(0, 1) @ weights).swapaxes(0, 1)
+        return
+    # Several places in one product, where there are few samples: a product of a few rows is slow.
+    together = max(1, FEW // samples)
+    weights = weights.swapaxes(2, 3)
+    for first in range(0, places, together):
+        numbers = range(first, min(first + together, places))
+        parts = [rows.part(number).transpose(2, 1, 0, 3) for number in numbers]
+        part = parts[0] if len(parts) == 1 else np.concatenate(parts, 2)
+        made = (part @ weights).sum(0).reshape(groups, len(parts), samples, results)
+        into[..., numbers.start : numbers.stop] = made.transpose(2, 0, 3, 1)
