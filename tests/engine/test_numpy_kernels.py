@@ -1,5 +1,7 @@
 """Kernels of NumPy calls give what XLA gives: the same dtypes and shapes, values to rounding, at the edges too."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,7 +9,7 @@ import pytest
 from jax import lax
 
 from funcgrad.engine.kernels import numpy_kernel
-from funcgrad.engine.kernels.elementwise import select
+from funcgrad.engine.kernels.elementwise import log1p, select
 from funcgrad.engine.values import with_wide_types
 
 RNG = np.random.default_rng(0)
@@ -121,9 +123,9 @@ CASES = {
 IMAGES = RNG.normal(size=(2, 4, 6, 7))
 
 
-def convolution(channels, window, **facts):
-    """A convolution of the images to six channels, and its derivatives by images and weights."""
-    weights = RNG.normal(size=(6, channels, *window))
+def convolution(channels, window, results=6, **facts):
+    """A convolution of the images, and its derivatives by images and weights."""
+    weights = RNG.normal(size=(results, channels, *window))
     facts = {"window_strides": (1, 1), "padding": ((1, 1), (0, 2)), **facts}
 
     def function(x, w):
@@ -143,6 +145,8 @@ CASES |= {
     "convolution of single elements": convolution(2, (1, 1), feature_group_count=2),
     "convolution by one large window": convolution(4, (7, 9)),
     "convolution with rows cut off": convolution(4, (2, 2), padding=((-1, 0), (1, -2))),
+    "convolution of many channels": convolution(4, (3, 2), rhs_dilation=(1, 2), results=130),
+    "convolution to one channel": convolution(4, (3, 2), window_strides=(1, 2), results=1),
     "convolution of nothing": convolution(4, (3, 3), padding=((0, -6), (0, 0))),
 }
 
@@ -193,6 +197,21 @@ def test_what_numpy_does_not_compute_as_xla_does_is_left_to_xla(function, array)
     assert numpy_kernel(with_wide_types(jax.make_jaxpr(function), array)) is None
 
 
+def test_infinity_beside_a_window_is_not_met():
+    images = IMAGES.copy()
+    images[0, 0, 1, 0], images[1, 2, 0, 6] = np.inf, np.nan
+    weights, gradient = RNG.normal(size=(6, 4, 3, 2)), RNG.normal(size=(2, 6, 4, 6))
+
+    def by_weights(x, gradient):
+        made = partial(lax.conv_general_dilated, x, window_strides=(1, 1), padding="VALID")
+        return jax.vjp(made, weights)[1](gradient)
+
+    kernel, (expected,) = both(by_weights, images, gradient)
+    with np.errstate(invalid="ignore"):
+        np.testing.assert_array_equal(np.isfinite(kernel(images, gradient)), np.isfinite(expected))
+    assert 0 < np.isfinite(expected).sum() < expected.size
+
+
 def test_a_long_sum_is_as_exact_as_xlas():
     x = RNG.random((200_000, 2)).astype(np.float32)
     kernel, _ = both(lambda x: x.sum(0), x)
@@ -237,3 +256,23 @@ def test_a_choice_between_many_elements_keeps_each_bit(dtype, kinds):
         np.testing.assert_array_equal(
             made.copy("C").view(np.uint8), np.where(mask, chosen, other).copy("C").view(np.uint8)
         )
+
+
+@pytest.mark.parametrize(("dtype", "digits"), [("float32", 3e-7), ("float64", 6e-16)])
+def test_a_logarithm_of_many_elements_is_as_exact_as_one(dtype, digits):
+    tiny = np.finfo(dtype).tiny
+    edges = [np.nan, np.inf, -1.0, -2.0, 0.0, -0.0, tiny, -tiny, 1e-30, 1e30, np.finfo(dtype).max]
+    spread = 10 ** RNG.uniform(-20, 3, 6000)
+    x = np.concatenate([edges, spread, -spread / 1001]).astype(dtype)
+    with np.errstate(all="ignore"):
+        made, expected = log1p(x), np.array([np.log1p(each) for each in x.astype(np.longdouble)])
+    assert made.dtype == dtype
+    np.testing.assert_allclose(made, expected.astype(dtype), rtol=digits)
+    np.testing.assert_array_equal(np.signbit(made[4:6]), [False, True])
+
+
+def test_the_sums_of_many_short_rows():
+    x = RNG.normal(size=(40, 50, 30)).astype(np.float32)
+    x[0, 0, 0], x[0, 1, 2] = np.inf, np.nan
+    kernel, _ = both(lambda x: x.sum(-1), x)
+    np.testing.assert_allclose(kernel(x), x.astype(np.float64).sum(-1), rtol=1e-5, atol=1e-5)

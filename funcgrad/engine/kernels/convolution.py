@@ -106,7 +106,7 @@ def _spread_out(x: Any, w: Any, pads: Sequence[tuple[int, int, int]], groups: in
         max(0, low + high + (n - 1) * s + 1 - k + 1)
         for n, k, (low, high, _), s in zip(x.shape[2:], w.shape[2:], pads, steps, strict=True)
     ]
-    made = np.zeros((len(x), len(w), *lengths), x.dtype)
+    made: Any = np.zeros((len(x), len(w), *lengths), x.dtype)
     ones = (1,) * len(steps)
     for start in np.ndindex(*steps):
         into = made[(..., *[slice(a, None, s) for a, s in zip(start, steps, strict=True)])]
@@ -134,7 +134,7 @@ class _Rows:
     between them, where an image is longer than its parts: a product has some columns too many, which are left out in the end.
 
     Attributes:
-        images: (samples, groups, channels, phases, elements). Where a part takes each second element, a phase has each second.
+        images: (phases, samples, groups, channels, elements). Where a part takes each second element, a phase has each second.
         starts: for each part its phase, and which elements of it.
         lengths: of a part.
         wide: of a part with what lies between, to the end of its last row.
@@ -167,21 +167,28 @@ class _Rows:
             phase = phases.setdefault(tuple(rest for _, rest in at), len(phases))
             first = sum(whole * a for (whole, _), a in zip(at, along, strict=True))
             self.starts.append((phase, slice(first, first + self.taken)))
-        if prod(step) > 1:
-            images = np.zeros((*x.shape[:3], len(phases), *shape), x.dtype)
-            for phase, number in phases.items():
-                cut = [slice(a, None, s) for a, s in zip(phase, step, strict=True)]
-                part = x[(..., *cut)]
-                images[
-                    (slice(None), slice(None), slice(None), number, *map(slice, part.shape[3:]))
-                ] = part
-            x = images
-        self.images = x.reshape(*x.shape[:3], len(phases), -1)
+        if prod(step) == 1:
+            self.images = x.reshape(1, *x.shape[:3], -1)
+            return
+        images: Any = np.zeros((len(phases), *x.shape[:3], *shape), x.dtype)
+        for first_at, number in phases.items():
+            part = x[(..., *[slice(a, None, s) for a, s in zip(first_at, step, strict=True)])]
+            images[number][(..., *map(slice, part.shape[3:]))] = part
+        self.images = images.reshape(*images.shape[:4], -1)
 
     def part(self, number: int, samples: slice = slice(None)) -> Any:
         """A part: (samples, groups, channels, taken)."""
         phase, elements = self.starts[number]
-        return self.images[samples, :, :, phase, elements]
+        return self.images[phase, samples, ..., elements]
+
+    def elements(self, number: int) -> Any:
+        """The elements of a part alone: (samples, groups, channels, elements)."""
+        part = self.part(number)
+        whole = np.zeros((*part.shape[:3], prod(self.wide)), part.dtype)
+        whole[..., : self.taken] = part
+        made = np.empty((*part.shape[:3], prod(self.lengths)), part.dtype)
+        self.store(whole, made)
+        return made
 
     def store(self, wide: Any, into: Any) -> None:
         """Keep of a result (..., elements of `wide`) the part's elements: (..., elements)."""
@@ -191,7 +198,7 @@ class _Rows:
     def blocks(self, size: int) -> Iterator[slice]:
         """Samples that are computed at a time, where one needs an array of this size."""
         step = max(1, BLOCK // size)
-        return (slice(start, start + step) for start in range(0, len(self.images), step))
+        return (slice(start, start + step) for start in range(0, self.images.shape[1], step))
 
 
 def _side_by_side(rows: _Rows, w: Any, into: Any) -> None:
@@ -210,14 +217,12 @@ def _added(rows: _Rows, w: Any, into: Any) -> None:
     """One product for each element of the images, shifted and added: where there are far fewer results than channels."""
     groups, results, channels, places = w.shape
     weights = w.transpose(3, 0, 1, 2)
-    phases = rows.images.shape[3]
     for block in rows.blocks(results * places * rows.images.shape[4]):
-        images = rows.images[block]
-        wide = np.zeros((len(images), groups, results, prod(rows.wide)), into.dtype)
-        for phase in range(phases):
+        wide = np.zeros((len(into[block]), groups, results, prod(rows.wide)), into.dtype)
+        for phase, images in enumerate(rows.images):
             numbers = [n for n in range(places) if rows.starts[n][0] == phase]
             of_phase = weights[numbers].swapaxes(0, 1).reshape(groups, -1, channels)
-            made = of_phase @ images[:, :, :, phase]
+            made = of_phase @ images[block]
             made = made.reshape(*made.shape[:2], len(numbers), results, -1)
             for k, number in enumerate(numbers):
                 wide[..., : rows.taken] += made[:, :, k, :, rows.starts[number][1]]
@@ -226,9 +231,19 @@ def _added(rows: _Rows, w: Any, into: Any) -> None:
 
 def _one_place_at_a_time(rows: _Rows, w: Any, into: Any) -> None:
     """Products over all elements of the window for each place of the result: where the window is the larger."""
+    _over_rows(rows, w, into)
+    if not np.isfinite(into).all():
+        # What lies between the elements was multiplied by zero, which gives NaN where it is not finite.
+        weights = w.reshape(*w.shape[:2], -1).swapaxes(1, 2)
+        for number in range(into.shape[3]):
+            part = rows.elements(number).reshape(len(into), len(w), -1)
+            into[..., number] = (part.swapaxes(0, 1) @ weights).swapaxes(0, 1)
+
+
+def _over_rows(rows: _Rows, w: Any, into: Any) -> None:
     groups, results, channels, _ = w.shape
     samples, places = len(into), into.shape[3]
-    weights = np.zeros((channels, groups, results, prod(rows.wide)), w.dtype)
+    weights: Any = np.zeros((channels, groups, results, prod(rows.wide)), w.dtype)
     whole = weights.reshape(*weights.shape[:3], *rows.wide)
     whole[(..., *map(slice, rows.lengths))] = w.transpose(2, 0, 1, 3).reshape(
         *weights.shape[:3], *rows.lengths

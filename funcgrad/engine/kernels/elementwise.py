@@ -34,7 +34,6 @@ ELEMENTWISE: dict[str, Callable[..., Any]] = {
     "is_finite": np.isfinite,
     "le": np.less_equal,
     "log": np.log,
-    "log1p": np.log1p,
     "log2": np.log2,
     "lt": np.less,
     "max": np.maximum,
@@ -64,6 +63,10 @@ SPECIAL = {
     "erf_inv": "erfinv",
     "lgamma": "gammaln",
 }
+
+# Elements from which on several are computed at a time, where NumPy computes one after the other.
+MANY = 4096
+_INTEGERS = {1: np.int8, 2: np.int16, 4: np.int32, 8: np.int64}
 
 
 # Elementwise primitives that are more than one function.
@@ -122,6 +125,27 @@ def _(source: Any, equation: Any) -> None:
     source.assign(equation, product, like=equation.invars)
 
 
+@rule("log1p")
+def _(source: Any, equation: Any) -> None:
+    source.elementwise(equation, log1p)
+
+
+def log1p(x: Any) -> Any:
+    """`np.log1p`. Of many elements it is taken from `np.log`, which computes several at a time.
+
+    The quotient corrects the rounding of `1 + x` (Kahan; Theorem 4 of Goldberg, "What every computer scientist should know
+    about floating-point arithmetic", 1991).
+    """
+    if x.size < MANY:
+        return np.log1p(x)
+    one = x.dtype.type(1)
+    above = one + x
+    step = above - one
+    made = np.log(above)
+    made *= x / step
+    return select((step == 0) | np.isinf(above), x, made)
+
+
 @rule("logistic")
 def _(source: Any, equation: Any) -> None:
     source.elementwise(equation, logistic)
@@ -135,12 +159,23 @@ def logistic(x: Any) -> Any:
 
 @rule("one_minus_square")
 def _(source: Any, equation: Any) -> None:
-    source.elementwise(equation, lambda x: (x.dtype.type(1) + x) * (x.dtype.type(1) - x))
+    source.elementwise(equation, one_minus_square)
+
+
+def one_minus_square(x: Any) -> Any:
+    """`1 - x * x`, without cancellation."""
+    one = x.dtype.type(1)
+    return (one + x) * (one - x)
 
 
 @rule("rsqrt")
 def _(source: Any, equation: Any) -> None:
-    source.elementwise(equation, lambda x: x.dtype.type(1) / np.sqrt(x))
+    source.elementwise(equation, reciprocal_root)
+
+
+def reciprocal_root(x: Any) -> Any:
+    """`1 / sqrt(x)`."""
+    return x.dtype.type(1) / np.sqrt(x)
 
 
 @rule("round")
@@ -165,11 +200,6 @@ def _(source: Any, equation: Any) -> None:
     source.assign(equation, f"select({', '.join(taken)})", like=equation.invars)
 
 
-# Elements from which on bits are taken in place of branches.
-MANY = 4096
-_INTEGERS = {1: np.int8, 2: np.int16, 4: np.int32, 8: np.int64}
-
-
 def select(which: Any, chosen: Any, other: Any) -> Any:
     """`np.where`, which branches at each element: where these go either way, masks of bits take a tenth of the time."""
     if which.size < MANY or not all(each.shape in ((), which.shape) for each in (chosen, other)):
@@ -192,7 +222,12 @@ def select(which: Any, chosen: Any, other: Any) -> Any:
 
 @rule("clamp")
 def _(source: Any, equation: Any) -> None:
-    source.elementwise(equation, lambda low, x, high: np.minimum(np.maximum(x, low), high))
+    source.elementwise(equation, clamped)
+
+
+def clamped(low: Any, x: Any, high: Any) -> Any:
+    """`x`, or the nearer bound."""
+    return np.minimum(np.maximum(x, low), high)
 
 
 @rule("shift_left")

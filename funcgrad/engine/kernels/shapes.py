@@ -84,8 +84,8 @@ def _(source: Any, equation: Any) -> None:
     source.scope.setdefault("windowed", windowed)
     sizes, shape = equation.invars[1].aval.shape, equation.invars[0].aval.shape
     source.scope.setdefault("array", np.array)
-    source.assign(equation, f"array({x})")
-    made = source.name(equation.outvars[0])
+    made = source.line(f"array({x})")
+    source.alias_name(equation.outvars[0], made)
     source.fill(made, f"[windowed({shape}, {sizes}, {', '.join(starts)})] = {update}")
 
 

@@ -170,6 +170,9 @@ class Source:
         self._compact: dict[Any, tuple[int, ...]] = {}
         self._count = 0
         self._full: dict[Any, str] = {}
+        # The names of numbers and dtypes, and of what expressions give: a derivative repeats much of the function.
+        self._constants: dict[Any, str] = {}
+        self._given: dict[str, str] = {}
 
     def text(self) -> str:
         """The source of the function `kernel`."""
@@ -187,13 +190,15 @@ class Source:
         return f"def kernel({', '.join(arguments)}):\n{lines}    return {returned}\n"
 
     def _needed(self, returned: str) -> list[str]:
-        """The lines that what is returned depends on."""
+        """The lines that the result depends on. Each lets go of the arrays that it is the last to read: memory is used again."""
         needed = set(_NAME.findall(returned))
         lines = []
         for name, text in reversed(self._lines):
             if name in needed:
-                needed.update(_NAME.findall(text))
-                lines.append(text)
+                read = set(_NAME.findall(text))
+                last = ", ".join(sorted(read - needed))
+                needed |= read
+                lines.append(f"{text}; del {last}" if last else text)
         return lines[::-1]
 
     def _write(self, equations: Sequence[Any]) -> None:
@@ -251,8 +256,13 @@ class Source:
 
     def constant(self, thing: Any) -> str:
         """The name of an object that the source refers to."""
+        key = (thing.dtype, thing.tobytes()) if isinstance(thing, np.generic) else thing
+        if isinstance(thing, np.generic | np.dtype) and key in self._constants:
+            return self._constants[key]
         name = f"c{len(self.scope) + len(self.later)}"
         self.scope[name] = thing
+        if isinstance(thing, np.generic | np.dtype):
+            self._constants[key] = name
         return name
 
     def constant_later(self, make: Later) -> str:
@@ -307,8 +317,12 @@ class Source:
             self._compact[variable] = shape
 
     def assign_one(self, variable: Any, text: str) -> None:
-        """Let a variable be an expression."""
-        name = self._new_name(variable)
+        """Let a variable be an expression, whose array nothing changes."""
+        known = self._given.get(text)
+        if known is not None:
+            self.alias_name(variable, known)
+            return
+        name = self._given[text] = self._new_name(variable)
         self._lines.append((name, f"{name} = {text}"))
 
     def elementwise(self, equation: Any, function: Callable[..., Any]) -> None:

@@ -28,12 +28,17 @@ def _reduced(function: Any, name: str, identity: Callable[[np.dtype], Any] | Non
         if identity is not None and 0 in given.shape:
             options += f", initial={source.constant(identity(given.dtype))}"
         called = source.function(function.reduce)
-        if function is np.add and given.dtype.kind == "f" and _may_be_long(given, axes):
-            called = source.function(sum_in_pieces)
+        if function is np.add and given.dtype.kind == "f":
+            if _may_be_long(given, axes):
+                called = source.function(sum_in_pieces)
+            elif axes == (given.ndim - 1,) and given.ndim > 1:
+                called = source.function(sum_of_rows)
         source.assign(equation, f"{called}({x}, {options})")
 
 
 LENGTH = 128
+# The longest row whose sum is as exact in one piece.
+SHORT = 512
 
 
 def _may_be_long(given: Any, axes: tuple[int, ...]) -> bool:
@@ -58,6 +63,14 @@ def sum_in_pieces(x: Any, axis: Any, dtype: Any) -> Any:
             np.add.reduce(x[(*index, slice(whole, None))], axis=axis, dtype=dtype, keepdims=True)
         )
     return sum_in_pieces(np.concatenate(parts, axis), axis, dtype)
+
+
+def sum_of_rows(x: Any, axis: Any, dtype: Any) -> Any:
+    """The sum along the last axis. Many short rows are one product with ones, where NumPy takes one row after the other."""
+    rows, length = x.size // max(x.shape[-1], 1), x.shape[-1]
+    if rows < LENGTH or not 0 < length <= SHORT:
+        return np.add.reduce(x, axis=axis, dtype=dtype)
+    return np.dot(x, np.ones(length, dtype))
 
 
 _reduced(np.add, "reduce_sum")
