@@ -36,18 +36,18 @@ counters = Stats()
 class Estimate:
     """The cost of compiling on this machine, learned from the compilations that were made."""
 
-    fixed: float = 0.02
-    per_op: float = 0.003
+    fixed: float = 0.03
+    per_step: float = 0.002
     dispatch: float = 5e-6
     factor: float = field(default=1.0)
 
-    def compile_seconds(self, ops: int) -> float:
-        """Seconds that compiling a program of so many ops is expected to take."""
-        return self.factor * (self.fixed + self.per_op * ops)
+    def compile_seconds(self, steps: int) -> float:
+        """Seconds that compiling a program is expected to take, whose ops have so many steps."""
+        return self.factor * (self.fixed + self.per_step * steps)
 
-    def learn(self, ops: int, seconds: float) -> None:
+    def learn(self, steps: int, seconds: float) -> None:
         """Take in how long a compilation took."""
-        self.factor *= 0.75 + 0.25 * seconds / self.compile_seconds(ops)
+        self.factor *= 0.75 + 0.25 * seconds / self.compile_seconds(steps)
 
 
 estimate = Estimate()

@@ -74,9 +74,10 @@ class Call:
         avals: the types of the results.
         rule: how its graph node is made; None where there is none.
         gain: seconds that a compiled program around it may save.
+        size: how many steps the op has.
     """
 
-    __slots__ = ("avals", "gain", "kernel", "of_numpy", "rule")
+    __slots__ = ("avals", "gain", "kernel", "of_numpy", "rule", "size")
 
     def __init__(self, op: Op, avals: tuple[Aval, ...], wants: tuple[bool, ...]) -> None:
         if jax.default_backend() != "cpu":
@@ -89,6 +90,8 @@ class Call:
         self.gain = DISPATCH_SECONDS
         if kernel is not None:
             self.gain = CALL_SECONDS + kernel.gain
+            op.size = kernel.size
+        self.size = op.size
 
 
 def _on_xla(kernel: Callable[..., Any], *arrays: Any) -> Any:

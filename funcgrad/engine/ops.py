@@ -44,6 +44,7 @@ class Op:
     Attributes:
         warm: the input types that there is a kernel for.
         rules: how gradients flow through it, filled by `derivatives.rule_of`.
+        size: how many steps it has, as last called in the core; compiling takes longer for more.
         derived: the ops made of this one: for batches, and for tangents.
         calls: how the core calls it, by the types of the arguments; see `eager`.
         templates: what holds for all lengths of its arguments.
@@ -69,6 +70,7 @@ class Op:
         "node_type",
         "rules",
         "saves",
+        "size",
         "templates",
         "warm",
     )
@@ -102,6 +104,7 @@ class Op:
         self._closed: dict[tuple[Aval, ...], Any] = {}
         self._numpy: dict[tuple[Aval, ...], Any] = {}
         self.calls: dict[Any, Any] = {}
+        self.size = 8
         self.templates = Templates()
         self.rules: dict[tuple, Any] = {}
         self.derived: dict[tuple, Any] = {}

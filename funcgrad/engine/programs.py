@@ -305,8 +305,12 @@ def _run_new(program: Program, arrays: list[Any], reason: str, when: str) -> lis
     return outputs
 
 
+def _size(program: Program) -> int:
+    return sum(state.op.size for state, _ in program.steps)
+
+
 def _compiled(program: Program, seconds: float) -> None:
-    estimate.learn(len(program.steps), seconds)
+    estimate.learn(_size(program), seconds)
     counters.programs_compiled += 1
     counters.compile_seconds += seconds
     _keep(program)
@@ -341,7 +345,7 @@ def _decide(program: Program, now: int) -> tuple[bool, str]:
         program.returns += 1
         if program.returns >= LOOP_RETURNS:
             return True, f"it came back within {LOOP_WINDOW} runs, and again"
-    price = estimate.compile_seconds(len(program.steps))
+    price = estimate.compile_seconds(_size(program))
     if program.spent > PATIENCE * price:
         return True, f"running it op by op had cost {program.spent * 1e3:.1f} ms"
     return False, "its structure has not come back yet"

@@ -49,7 +49,7 @@ class Turn:
     __slots__ = ("due", "gain", "price", "programs", "seconds", "spent", "stays")
 
     def __init__(self, calls: tuple[Any, ...]) -> None:
-        self.price = self.due = estimate.compile_seconds(len(calls))
+        self.price = self.due = estimate.compile_seconds(sum(call.size for call in calls))
         self.gain = sum(call.gain for call in calls)
         self.seconds: deque[float] = deque(maxlen=32)
         self.spent = 0.0

@@ -22,9 +22,11 @@ class Kernel(Protocol):
 
     Attributes:
         gain: seconds of it that a compiled program may save by fusing its steps.
+        size: how many steps it has.
     """
 
     gain: float
+    size: int
 
     def __call__(self, *arrays: Any) -> Any:
         """One array, or a tuple of several."""
@@ -125,7 +127,9 @@ class Written:
         except NoRuleError:
             return None
         saved = gain(closed.jaxpr).replace("^", "**")
-        return cls(f"{text}\nkernel.gain = {saved}", source.scope, source.later)
+        size = sum(1 for _ in equations(closed.jaxpr))
+        text = f"{text}\nkernel.gain, kernel.size = {saved}, {size}"
+        return cls(text, source.scope, source.later)
 
     def kernel(self, lengths: dict[str, int]) -> Kernel | None:
         """The function, for these lengths; None where it would take too long with these."""

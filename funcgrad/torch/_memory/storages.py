@@ -309,6 +309,7 @@ class _ReadOp(Op):
 
         read: Any = numpy_reader(self.layout, traced)
         read.gain = CALL_SECONDS + 2 * ELEMENT_SECONDS * prod(self.layout.size)
+        read.size = 1
         return read
 
 

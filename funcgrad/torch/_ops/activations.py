@@ -5,6 +5,7 @@ half. NaN passes its gradient where PyTorch's comparisons let it pass.
 """
 
 import inspect
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -278,7 +279,10 @@ def _check_gelu(input: Tensor, approximate: str) -> None:
 )
 def gelu(input: Array, *, approximate: str = "none") -> Any:
     """`x` times the standard normal distribution function of `x`; with "tanh", an approximation of it."""
-    return jax.nn.gelu(input, approximate=approximate == "tanh")
+    if approximate == "tanh":
+        return jax.nn.gelu(input, approximate=True)
+    # PyTorch's formula: far from zero it cancels, where one by `erfc` would not.
+    return input * 0.5 * (1 + jax.lax.erf(input * math.sqrt(0.5)))
 
 
 @_activation(
