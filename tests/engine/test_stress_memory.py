@@ -39,10 +39,10 @@ def train(iterations):
         w.data -= 0.1 / (1 + k) * w.grad
         w.grad = None
 
-train(40_000)  # the loop has found its tier
+train(40_960)  # the loop has found its tier; a multiple of the length at which the cache of numbers starts anew
 start, count, states = kilobytes(), objects(), recording.tree.size
 compiled = engine.stats().programs_compiled
-train(60_000 * {scale})
+train(61_440 * {scale})
 print(kilobytes() - start, objects() - count, recording.tree.size - states)
 print(engine.stats().programs_compiled - compiled, engine.stats().kernels_compiled)
 """
