@@ -143,28 +143,30 @@ def maker(rule: "Rule") -> Make:
     Making nodes is a good part of what recording costs, so there is one function for each pattern
     of arguments saved and arguments that want a gradient: `exec` unrolls the loops over both.
     """
-    saved = ", ".join(f"(v{k} := values[{k}], s{k}, s{k}.version, v{k})" for k in rule.saves)
-    edges = ", ".join(f"(nodes[{k}], arguments[{k}]._nr)" for k in rule.wants)
-    storages = "".join(f"    s{k} = arguments[{k}]._storage\n" for k in rule.saves)
-    source = (
-        "def make(arguments, values, nodes, slot):\n"
-        "    node = new(kind)\n"
-        f"{storages}"
-        "    node.rule = rule\n"
-        f"    node.saved = ({saved}{',' if saved else ''})\n"
-        f"    node.edges = ({edges}{',' if edges else ''})\n"
-        "    node.sequence = next(sequence)\n"
-        "    node.slot = slot\n"
-        "    return node\n"
-    )
-    scope = {"new": object.__new__, "kind": rule.node_type, "rule": rule, "sequence": sequence}
-    exec(_compiled(source), scope)
-    return scope["make"]  # type: ignore[return-value]
+    return _maker(rule.saves, rule.wants)(rule, rule.node_type)
 
 
 @cache
-def _compiled(source: str) -> Any:
-    return compile(source, "<make>", "exec")
+def _maker(saves: tuple[int, ...], wants: tuple[int, ...]) -> Callable[[Any, Any], Make]:
+    saved = ", ".join(f"(v{k} := values[{k}], s{k}, s{k}.version, v{k})" for k in saves)
+    edges = ", ".join(f"(nodes[{k}], arguments[{k}]._nr)" for k in wants)
+    storages = "".join(f"        s{k} = arguments[{k}]._storage\n" for k in saves)
+    source = (
+        "def maker(rule, kind):\n"
+        "    def make(arguments, values, nodes, slot):\n"
+        "        node = new(kind)\n"
+        f"{storages}"
+        "        node.rule = rule\n"
+        f"        node.saved = ({saved}{',' if saved else ''})\n"
+        f"        node.edges = ({edges}{',' if edges else ''})\n"
+        "        node.sequence = next(sequence)\n"
+        "        node.slot = slot\n"
+        "        return node\n"
+        "    return make\n"
+    )
+    scope = {"new": object.__new__, "sequence": sequence}
+    exec(source, scope)
+    return scope["maker"]  # type: ignore[return-value]
 
 
 class Rule:
@@ -311,7 +313,7 @@ def _template(
     avals = structs_of(pattern)
     try:
         way = _way_back(rule, given, forward.closed, avals, forward.closed.out_avals)
-        return way._replace(template=Template(way.closed))
+        return way._replace(template=Template(way.closed, pattern))
     except Exception:  # whatever it is: traced with numbers, it raises again or does not
         return None
 
@@ -411,17 +413,29 @@ def _pull_back(
             merged[k] = array
         return as_tuple(function(*merged))
 
+    wanted = [inputs[k] for k in rule.wants]
+    arrived = [
+        _conjugate(next(cotangents))
+        if have
+        else np.zeros(t.shape, t.dtype if t.inexact else jax.dtypes.float0)
+        for have, t in zip(given, rule.outputs, strict=True)
+    ]
     with _tracing(False):
-        _, pullback = jax.vjp(of_wanted, *(inputs[k] for k in rule.wants))
-    gradients = pullback(
-        tuple(
-            _conjugate(next(cotangents))
-            if have
-            else np.zeros(t.shape, t.dtype if t.inexact else jax.dtypes.float0)
-            for have, t in zip(given, rule.outputs, strict=True)
-        )
-    )
+        gradients = _transposed(of_wanted, wanted, arrived)
     return tuple(_conjugate(gradient) for gradient in gradients)
+
+
+def _transposed(function: Callable[..., tuple], inputs: list[Any], cotangents: list[Any]) -> Any:
+    """`jax.vjp`, as the transpose of `jax.jvp`: traced in half of the time, to the same jaxpr."""
+    flowing = [jax.dtypes.issubdtype(each.dtype, np.inexact) for each in cotangents]
+
+    def tangents(*given: Any) -> list[Any]:
+        return list(compress(jax.jvp(function, tuple(inputs), given)[1], flowing))
+
+    try:
+        return jax.linear_transpose(tangents, *inputs)([*compress(cotangents, flowing)])
+    except Exception:  # a function without tangents, such as one with a derivative of its own
+        return jax.vjp(function, *inputs)[1](tuple(cotangents))
 
 
 def _conjugate(array: Any) -> Any:

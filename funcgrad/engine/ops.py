@@ -130,7 +130,8 @@ class Op:
             template = self.template(pattern, lengths)
             if template is None:
                 return self.learn(avals, jaxpr_of(self.function, avals), device)
-            known = remember(self._types, avals, template.types(lengths, device))
+            self.preset(avals, template, lengths, device)
+            known = self._types[avals]
         return known
 
     def jaxpr(self, avals: tuple[Aval, ...]) -> Any:
@@ -152,9 +153,9 @@ class Op:
         self, avals: tuple[Aval, ...], template: Template, lengths: tuple[int, ...], device: Any
     ) -> None:
         """For arguments of these types, take the results' types and the core's kernel from a template."""
-        self._types[avals] = template.types(lengths, device)
+        remember(self._types, avals, template.types(lengths, device))
         if in_memory(device):
-            self._numpy[avals] = template.kernel(lengths)
+            remember(self._numpy, avals, template.kernel(lengths))
 
     def numpy_kernel(self, avals: tuple[Aval, ...]) -> Kernel | None:
         """The op on NumPy's arrays of these types; None where only XLA computes it."""

@@ -6,7 +6,7 @@ no template: it is traced for each choice of lengths.
 """
 
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 import jax
@@ -27,8 +27,14 @@ class Pattern(NamedTuple):
 
     types: tuple[tuple[Any, Any, tuple[int, ...]], ...]
 
+    @property
+    def symbols(self) -> tuple[Any, ...]:
+        """The symbols for its lengths."""
+        return _symbols(1 + max((n for *_, dims in self.types for n in dims), default=-1))
 
-def pattern_of(avals: Sequence[Aval]) -> tuple[Pattern, tuple[int, ...]]:
+
+@lru_cache(256)
+def pattern_of(avals: tuple[Aval, ...]) -> tuple[Pattern, tuple[int, ...]]:
     """The pattern of some types, and the length that each symbol stands for."""
     symbols: dict[int, int] = {}
     types = tuple(
@@ -55,8 +61,7 @@ def _symbols(count: int) -> tuple[Any, ...]:
 
 def structs_of(pattern: Pattern) -> list[Any]:
     """The types of a pattern as JAX writes them, with symbols for lengths."""
-    count = 1 + max((n for *_, dims in pattern.types for n in dims), default=-1)
-    symbols = _symbols(count)
+    symbols = pattern.symbols
     return [
         jax.ShapeDtypeStruct(tuple([symbols[n] if n >= 0 else n + 2 for n in dims]), dtype)
         for dtype, _, dims in pattern.types
@@ -68,18 +73,20 @@ class Types:
 
     Args:
         avals: the types as JAX writes them.
+        count: how many symbols there are.
     """
 
-    def __init__(self, avals: Sequence[Any]) -> None:
+    def __init__(self, avals: Sequence[Any], count: int) -> None:
         self._dtypes = [aval.dtype for aval in avals]
         shapes = repr([tuple(aval.shape) for aval in avals])
         if "^" in shapes:
             raise NotImplementedError
-        self._code = compile(shapes, "<shapes>", "eval")
+        names = ", ".join([f"d{k}" for k in range(count)])
+        self._shapes = eval(f"lambda {names}: {shapes}", dict(DIMENSIONS))
 
     def read(self, lengths: tuple[int, ...], device: Any) -> tuple[Aval, ...]:
         """The types for these lengths."""
-        shapes = eval(self._code, {**DIMENSIONS, **named(lengths)})
+        shapes = self._shapes(*lengths)
         return tuple(
             [Aval(shape, dtype, device) for shape, dtype in zip(shapes, self._dtypes, strict=True)]
         )
@@ -93,13 +100,14 @@ def named(lengths: tuple[int, ...]) -> dict[str, int]:
 class Template:
     """The types and the kernel of an op, for all arguments of a pattern.
 
-    Attributes:
+    Args:
         closed: the jaxpr, with symbols.
+        pattern: the pattern.
     """
 
-    def __init__(self, closed: Any) -> None:
+    def __init__(self, closed: Any, pattern: Pattern) -> None:
         self.closed = closed
-        self._types = Types(closed.out_avals)
+        self._types = Types(closed.out_avals, len(pattern.symbols))
         self._written = Written.of(closed)
 
     def types(self, lengths: tuple[int, ...], device: Any) -> tuple[Aval, ...]:
@@ -114,7 +122,7 @@ class Template:
 def traced(function: Any, pattern: Pattern) -> Template | None:
     """The template of a function; None where it asks too much of a length."""
     try:
-        return Template(jaxpr_of(function, structs_of(pattern)))
+        return Template(jaxpr_of(function, structs_of(pattern)), pattern)
     except Exception:  # whatever it is: traced with numbers, it raises again or does not
         return None
 

@@ -130,7 +130,7 @@ def test_a_wrong_shape_raises_whatever_the_lengths():
 
 def test_equal_lengths_share_a_symbol_and_one_is_none():
     def pattern(*shapes):
-        return pattern_of([Aval(shape, np.dtype("float32")) for shape in shapes])
+        return pattern_of(tuple([Aval(shape, np.dtype("float32")) for shape in shapes]))
 
     assert pattern((5, 3), (3,)) == (pattern((7, 4), (4,))[0], (5, 3))
     assert pattern((5, 3), (3,))[0] != pattern((5, 3), (4,))[0]

@@ -35,7 +35,7 @@ class Kernel(Protocol):
 # Makes an object that a kernel refers to, from the lengths.
 Later = Callable[[dict[str, Any]], Any]
 
-_NAME = re.compile(r"\bv\d+\b")
+_NAME, _LENGTH = re.compile(r"\bv\d+\b"), re.compile(r"\bd\d+\b")
 
 _DTYPES = frozenset(
     map(
@@ -113,8 +113,13 @@ class Written:
     """
 
     def __init__(self, text: str, scope: dict[str, Any], later: dict[str, Later]) -> None:
-        self._code = compile(text, "<kernel>", "exec")
-        self._scope, self._later = scope, later
+        # A function of the lengths, so that another choice of lengths compiles nothing.
+        self._lengths = sorted(set(_LENGTH.findall(text)))
+        self._later = later
+        inner = "".join(f"    {line}\n" for line in text.splitlines())
+        names = ", ".join([*self._lengths, *later])
+        exec(compile(f"def make({names}):\n{inner}    return kernel\n", "<kernel>", "exec"), scope)
+        self._make = scope["make"]
 
     @classmethod
     def of(cls, closed: Any) -> "Written | None":
@@ -133,14 +138,11 @@ class Written:
 
     def kernel(self, lengths: dict[str, int]) -> Kernel | None:
         """The function, for these lengths; None where it would take too long with these."""
-        scope = {**lengths, **self._scope}
         try:
-            for name, make in self._later.items():
-                scope[name] = make(scope)
+            later = [make(lengths) for make in self._later.values()]
         except NoRuleError:
             return None
-        exec(self._code, scope)
-        kernel: Kernel = scope["kernel"]
+        kernel: Kernel = self._make(*[lengths[name] for name in self._lengths], *later)
         return kernel
 
 

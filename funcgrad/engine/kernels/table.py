@@ -5,6 +5,8 @@ NumPy gives in the same dtype and to rounding have a rule; see `source.supported
 """
 
 from collections.abc import Callable
+from functools import lru_cache
+from types import CodeType
 from typing import Any
 
 import numpy as np
@@ -27,7 +29,14 @@ DIMENSIONS: dict[str, Any] = {"floordiv": _floordiv, "mod": _mod}
 
 def number(dimension: Any, lengths: dict[str, Any]) -> int:
     """The number that a dimension stands for."""
-    return dimension if isinstance(dimension, int) else int(eval(str(dimension), dict(lengths)))
+    if isinstance(dimension, int):
+        return dimension
+    return int(eval(_read(str(dimension)), {**DIMENSIONS, **lengths}))
+
+
+@lru_cache(1024)
+def _read(expression: str) -> CodeType:
+    return compile(expression, "<length>", "eval")
 
 
 class NoRuleError(Exception):
