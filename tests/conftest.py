@@ -21,6 +21,9 @@ if JAXLIB == (0, 10):  # 0.12 has it no more
 if KNOWN and "--benchmark-only" not in sys.argv:
     os.environ.setdefault("XLA_FLAGS", PLAIN)
 
+# Nothing that one test process traced is there for another.
+os.environ.setdefault("FUNCGRAD_CACHE", "off")
+
 # No example may fail because the machine is busy.
 hypothesis.settings.register_profile("funcgrad", deadline=None)
 hypothesis.settings.load_profile("funcgrad")

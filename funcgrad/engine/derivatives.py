@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache, partial
 from itertools import compress
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +17,7 @@ import numpy as np
 from jax.extend.core import jaxpr_as_fun
 from jax.interpreters import partial_eval
 
+from funcgrad.engine.fingerprints import NoFingerprintError
 from funcgrad.engine.kernels import equations
 from funcgrad.engine.nodes import GraphNode, Saved, Variable, fixed, sequence
 from funcgrad.engine.ops import Op, common_device, remember
@@ -234,52 +235,46 @@ class VjpOp(Op):
         gives: for each input that wants a gradient, whether it gives one; the others' gradient is zero, whatever arrives.
     """
 
-    __slots__ = ("gives", "uses")
+    __slots__ = ("_of", "gives", "uses")
 
     def __init__(self, rule: Rule, given: tuple[bool, ...]) -> None:
         cotangents = [t for t, g in zip(rule.outputs, given, strict=True) if g]
-        pattern, lengths = pattern_of(rule.avals)
-        make = partial(_template, rule, given, pattern, lengths)
-        way = rule.op.templates.find(pattern, lengths, make, (rule.needed, given))
-        if way is None:
-            forward = rule.op.jaxpr(rule.avals)
-            way = _way_back(rule, given, forward, rule.avals, cotangents)
-        self.uses, self.gives = way.uses, way.gives
-        super().__init__(
-            f"{rule.op.name}_vjp",
-            partial(_of_uses, way, rule, given)
-            if way.template is not None
-            else _calling(way.closed),
-            label=f"{rule.op.label}Backward",
-            check=partial(_check_cotangents, rule.op.label, cotangents),
-            flat=rule.op.flat,
+        of, pattern, lengths = rule.op, *pattern_of(rule.avals)
+        key = partial(of.key, "vjp", rule.needed, given)
+        way = of.templates.find(
+            pattern,
+            lengths,
+            lambda: Template.kept(key(pattern), partial(_template, rule, given, pattern, lengths)),
+            (rule.needed, given),
         )
+        if way is None:
+            lengths = ()
+            way = Template.kept(key(rule.avals), partial(_of_one, rule, given, cotangents))
+            assert way is not None
+        self.uses, self.gives = way.notes
+        whole = way.closed is not None and not lengths
+        super().__init__(
+            f"{of.name}_vjp",
+            _calling(way.closed) if whole else partial(_of_uses, way.notes, rule, given),
+            label=f"{of.label}Backward",
+            check=partial(_check_cotangents, of.label, cotangents),
+            flat=of.flat,
+        )
+        self._of = partial(key, rule.avals)
         avals = (*[rule.avals[k] for k in self.uses], *cotangents)
-        device = common_device(self.name, avals)
-        if way.template is not None:
-            self.preset(avals, way.template, lengths, device)
-        else:
-            self.learn(avals, way.closed, device)
+        self.learn(avals, way, lengths, common_device(self.name, avals))
+
+    def fingerprint(self) -> str:
+        """That of the op, and which gradients it gives."""
+        found = self._of()
+        if found is None:
+            raise NoFingerprintError
+        return found
 
     def spread(self, gradients: Sequence[Any]) -> list[Any]:
         """The gradients that it gave, with None for the inputs that it gives none for."""
         rest = iter(gradients)
         return [next(rest) if gives_one else None for gives_one in self.gives]
-
-
-class _Way(NamedTuple):
-    """The way back of an op, for one choice of input types or for all of a pattern.
-
-    Attributes:
-        uses, gives: see `VjpOp`.
-        closed: its jaxpr, from the inputs used and the cotangents.
-        template: of a pattern; None for one choice.
-    """
-
-    uses: tuple[int, ...]
-    gives: tuple[bool, ...]
-    closed: Any
-    template: Template | None = None
 
 
 def _way_back(
@@ -288,8 +283,12 @@ def _way_back(
     forward: Any,
     avals: Sequence[Any],
     cotangents: Sequence[Any],
-) -> _Way:
-    """The way back for types, which may have symbols for lengths; `forward` is the op's jaxpr."""
+    symbols: int = 0,
+) -> Template:
+    """The way back of an op, whose jaxpr is `forward`, for types that may have symbols for lengths.
+
+    Its jaxpr is from the inputs used and the cotangents. Its notes are `uses` and `gives` of a `VjpOp`.
+    """
     # A derivative that is written by hand may refer to tracers of its first trace; other functions are not traced again.
     by_hand = any(each.primitive.name.startswith("custom_") for each in equations(forward.jaxpr))
     function = rule.op.function if by_hand else jaxpr_as_fun(forward)
@@ -300,32 +299,43 @@ def _way_back(
         gives = _depending(closed.jaxpr, len(avals))
     kept = [k % len(avals) for k in rule.op.saves if k < 0 or rule.needed[k]]
     uses, closed = _of_used(closed, len(avals), gives, kept)
-    return _Way(uses, gives, closed)
+    return Template(closed, symbols, (uses, gives))
+
+
+def _of_one(rule: "Rule", given: tuple[bool, ...], cotangents: Sequence[Aval]) -> Template:
+    """The way back for one choice of types."""
+    return _way_back(rule, given, rule.op.jaxpr(rule.avals), rule.avals, cotangents)
 
 
 def _template(
     rule: "Rule", given: tuple[bool, ...], pattern: Pattern, lengths: tuple[int, ...]
-) -> _Way | None:
+) -> Template | None:
     """The way back with symbols for lengths; None where the op asks too much of a length."""
-    forward = rule.op.template(pattern, lengths)
-    if forward is None or not all(given):
+    template = rule.op.template(pattern, lengths)
+    if template is None or not all(given):
         return None
     avals = structs_of(pattern)
     try:
-        way = _way_back(rule, given, forward.closed, avals, forward.closed.out_avals)
-        return way._replace(template=Template(way.closed, pattern))
+        forward = template.closed or jaxpr_of(rule.op.function, avals)
+        return _way_back(rule, given, forward, avals, forward.out_avals, len(pattern.symbols))
     except Exception:  # whatever it is: traced with numbers, it raises again or does not
         return None
 
 
-def _of_uses(way: _Way, rule: "Rule", given: tuple[bool, ...], *args: Any) -> Any:
-    """The way back of a template's instance as a function that JAX traces."""
+def _of_uses(
+    notes: tuple[tuple[int, ...], tuple[bool, ...]],
+    rule: "Rule",
+    given: tuple[bool, ...],
+    *args: Any,
+) -> Any:
+    """The way back as a function that JAX traces, where its jaxpr is not there."""
+    uses, gives = notes
     inputs: list[Any] = [jnp.zeros(aval.shape, aval.dtype) for aval in rule.avals]
-    count = len(way.uses)
-    for k, array in zip(way.uses, args[:count], strict=True):
+    count = len(uses)
+    for k, array in zip(uses, args[:count], strict=True):
         inputs[k] = array
     gradients = _pull_back(rule.op.function, rule, given, *inputs, *args[count:])
-    return tuple(compress(gradients, way.gives))
+    return tuple(compress(gradients, gives))
 
 
 def _depending(jaxpr: Any, inputs: int) -> tuple[bool, ...]:
@@ -380,7 +390,7 @@ class JvpOp(Op):
         self.uses, closed = _of_used(closed, len(avals), [True] * len(closed.out_avals))
         super().__init__(f"{op.name}_jvp", _calling(closed), label=op.label)
         avals = (*[avals[k] for k in self.uses], *tangents)
-        self.learn(avals, closed, common_device(self.name, avals))
+        self.learn(avals, Template(closed), (), common_device(self.name, avals))
 
 
 def _of_used(

@@ -11,8 +11,15 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from funcgrad.engine.kernels import Kernel, numpy_kernel
-from funcgrad.engine.templates import Pattern, Template, Templates, pattern_of, traced
+from funcgrad.engine.fingerprints import NoFingerprintError, fingerprint
+from funcgrad.engine.kernels import Kernel
+from funcgrad.engine.templates import (
+    Pattern,
+    Template,
+    Templates,
+    pattern_of,
+    traced,
+)
 from funcgrad.engine.tracing import jaxpr_of
 from funcgrad.engine.values import Aval, in_memory
 
@@ -53,9 +60,10 @@ class Op:
 
     __slots__ = (
         "__weakref__",
-        "_closed",
+        "_fingerprint",
         "_kernel",
         "_numpy",
+        "_templates",
         "_types",
         "calls",
         "check",
@@ -101,7 +109,8 @@ class Op:
         self.node_type: Any = None
         self.warm: set[tuple[Aval, ...]] = set()
         self._types: dict[tuple[Aval, ...], tuple[Aval, ...]] = {}
-        self._closed: dict[tuple[Aval, ...], Any] = {}
+        self._templates: dict[tuple[Aval, ...], tuple[Template, tuple[int, ...]]] = {}
+        self._fingerprint: str | None = None
         self._numpy: dict[tuple[Aval, ...], Any] = {}
         self.calls: dict[Any, Any] = {}
         self.size = 8
@@ -119,6 +128,28 @@ class Op:
             self._kernel = jax.jit(self.function)
         return self._kernel
 
+    def fingerprint(self) -> str:
+        """A text that tells the op apart, the same in every process; see `fingerprints`.
+
+        Raises:
+            NoFingerprintError: it has none.
+        """
+        if self._fingerprint is None:
+            try:
+                self._fingerprint = f"{self.name}:{fingerprint(self.function)}"
+            except NoFingerprintError:
+                self._fingerprint = ""
+        if not self._fingerprint:
+            raise NoFingerprintError
+        return self._fingerprint
+
+    def key(self, *what: Any) -> str | None:
+        """The text by which something about the op is kept on disk; None if it is not to be kept."""
+        try:
+            return f"{self.fingerprint()} {what}"
+        except NoFingerprintError:
+            return None
+
     def types(self, avals: tuple[Aval, ...]) -> tuple[Aval, ...]:
         """The types of the outputs, found by tracing the function once for each choice of input types."""
         known = self._types.get(avals)
@@ -129,33 +160,34 @@ class Op:
             pattern, lengths = pattern_of(avals)
             template = self.template(pattern, lengths)
             if template is None:
-                return self.learn(avals, jaxpr_of(self.function, avals), device)
-            self.preset(avals, template, lengths, device)
-            known = self._types[avals]
+                template, lengths = self._traced(avals), ()
+            known = self.learn(avals, template, lengths, device)
         return known
+
+    def _traced(self, avals: tuple[Aval, ...]) -> Template:
+        """The template for these types alone."""
+        made = Template.kept(self.key(avals), lambda: Template(jaxpr_of(self.function, avals)))
+        assert made is not None
+        return made
 
     def jaxpr(self, avals: tuple[Aval, ...]) -> Any:
         """The function's jaxpr for arguments of these types."""
-        known = self._closed.get(avals)
-        return jaxpr_of(self.function, avals) if known is None else known
+        template, lengths = self._templates.get(avals, (None, ()))
+        if template is None or lengths or template.closed is None:
+            return jaxpr_of(self.function, avals)
+        return template.closed
 
     def template(self, pattern: Pattern, lengths: tuple[int, ...]) -> Template | None:
         """The template of a pattern; None where it has none, and where these are its first lengths."""
-        return self.templates.find(pattern, lengths, partial(traced, self.function, pattern))
+        make = partial(traced, self.function, pattern)
+        return self.templates.find(pattern, lengths, lambda: Template.kept(self.key(pattern), make))
 
-    def learn(self, avals: tuple[Aval, ...], closed: Any, device: Any) -> tuple[Aval, ...]:
-        """For arguments of these types, this is the function's jaxpr; returns the results' types."""
-        remember(self._closed, avals, closed)
-        types = tuple([Aval(out.shape, out.dtype, device) for out in closed.out_avals])
-        return remember(self._types, avals, types)
-
-    def preset(
+    def learn(
         self, avals: tuple[Aval, ...], template: Template, lengths: tuple[int, ...], device: Any
-    ) -> None:
-        """For arguments of these types, take the results' types and the core's kernel from a template."""
-        remember(self._types, avals, template.types(lengths, device))
-        if in_memory(device):
-            remember(self._numpy, avals, template.kernel(lengths))
+    ) -> tuple[Aval, ...]:
+        """For arguments of these types, the types and the kernel are a template's; returns the results' types."""
+        remember(self._templates, avals, (template, lengths))
+        return remember(self._types, avals, template.types(lengths, device))
 
     def numpy_kernel(self, avals: tuple[Aval, ...]) -> Kernel | None:
         """The op on NumPy's arrays of these types; None where only XLA computes it."""
@@ -164,13 +196,10 @@ class Op:
         self.types(avals)
         kernel = None
         if all(in_memory(aval.device) for aval in avals):
-            pattern, lengths = pattern_of(avals)
-            template = self.template(pattern, lengths)
-            if template is not None:
-                kernel = template.kernel(lengths)
-            else:
-                kernel = numpy_kernel(self.jaxpr(avals))
-                self._closed.pop(avals, None)
+            if avals not in self._templates:
+                remember(self._templates, avals, (self._traced(avals), ()))
+            template, lengths = self._templates.pop(avals)
+            kernel = template.kernel(lengths)
         return remember(self._numpy, avals, kernel)
 
     def batched(self, axes: tuple[int | None, ...]) -> "Op":

@@ -5,14 +5,15 @@ stay numbers, since functions treat them in their own way. A function that asks 
 no template: it is traced for each choice of lengths.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 import jax
 from jax import export
 
-from funcgrad.engine.kernels import DIMENSIONS, Kernel, Written
+from funcgrad.engine.kept import MISSING, kept
+from funcgrad.engine.kernels import DIMENSIONS, Kernel, Written, python
 from funcgrad.engine.tracing import jaxpr_of
 from funcgrad.engine.values import Aval
 
@@ -72,21 +73,33 @@ class Types:
     """Types with symbols for lengths, to be read with numbers.
 
     Args:
-        avals: the types as JAX writes them.
+        shapes: the shapes; with symbols, an expression of them.
+        dtypes: the dtypes.
         count: how many symbols there are.
     """
 
-    def __init__(self, avals: Sequence[Any], count: int) -> None:
-        self._dtypes = [aval.dtype for aval in avals]
-        shapes = repr([tuple(aval.shape) for aval in avals])
-        if "^" in shapes:
-            raise NotImplementedError
-        names = ", ".join([f"d{k}" for k in range(count)])
-        self._shapes = eval(f"lambda {names}: {shapes}", dict(DIMENSIONS))
+    def __init__(self, shapes: Any, dtypes: list[Any], count: int) -> None:
+        self.__setstate__((shapes, dtypes, count))
+
+    @classmethod
+    def of(cls, avals: Sequence[Any], count: int) -> "Types":
+        """Types as JAX writes them."""
+        shapes = tuple([tuple(aval.shape) for aval in avals])
+        return cls(python(repr(shapes)) if count else shapes, [aval.dtype for aval in avals], count)
+
+    def __getstate__(self) -> tuple:
+        return self._state
+
+    def __setstate__(self, state: tuple) -> None:
+        self._state = state
+        self._shapes, self._dtypes, count = state
+        if count:
+            names = ", ".join([f"d{k}" for k in range(count)])
+            self._shapes = eval(f"lambda {names}: {self._shapes}", dict(DIMENSIONS))
 
     def read(self, lengths: tuple[int, ...], device: Any) -> tuple[Aval, ...]:
         """The types for these lengths."""
-        shapes = self._shapes(*lengths)
+        shapes = self._shapes(*lengths) if lengths else self._shapes
         return tuple(
             [Aval(shape, dtype, device) for shape, dtype in zip(shapes, self._dtypes, strict=True)]
         )
@@ -98,17 +111,48 @@ def named(lengths: tuple[int, ...]) -> dict[str, int]:
 
 
 class Template:
-    """The types and the kernel of an op, for all arguments of a pattern.
+    """The types and the kernel of an op, for all arguments of a pattern; without symbols, for one choice of types.
 
     Args:
-        closed: the jaxpr, with symbols.
-        pattern: the pattern.
+        closed: the jaxpr.
+        count: how many symbols it has.
+        notes: whatever else is to be kept with it.
+
+    Attributes:
+        closed: the jaxpr; None if the rest was kept on disk.
     """
 
-    def __init__(self, closed: Any, pattern: Pattern) -> None:
-        self.closed = closed
-        self._types = Types(closed.out_avals, len(pattern.symbols))
-        self._written = Written.of(closed)
+    def __init__(self, closed: Any, count: int = 0, notes: Any = None) -> None:
+        self.closed, self.notes = closed, notes
+        self._types = Types.of(closed.out_avals, count)
+        self._written: Any = _NOT_YET
+        self._key: str | None = None
+        self._make: Callable[[], Any] | None = None
+
+    @classmethod
+    def kept(cls, key: str | None, make: Callable[[], "Template | None"]) -> "Template | None":
+        """The template that is kept on disk by a key, or else the one that `make` gives, which is kept from now on."""
+        if key is None:
+            return make()
+        found = kept.find(key)
+        if found is MISSING:
+            made = make()
+            if made is None:
+                kept.put(key, None)
+            else:
+                made._key = key
+                made._keep()
+            return made
+        if found is None:
+            return None
+        self = object.__new__(cls)
+        self.closed, self._key, self._make = None, key, make
+        self._types, self._written, self.notes = found
+        return self
+
+    def _keep(self) -> None:
+        if self._key is not None:
+            kept.put(self._key, (self._types, self._written, self.notes))
 
     def types(self, lengths: tuple[int, ...], device: Any) -> tuple[Aval, ...]:
         """The types of the results."""
@@ -116,13 +160,21 @@ class Template:
 
     def kernel(self, lengths: tuple[int, ...]) -> Kernel | None:
         """The op on NumPy's arrays; None where only XLA computes it."""
+        if self._written == _NOT_YET:
+            closed = self.closed if self._make is None else self._make().closed
+            self._written = Written.of(closed)
+            self._keep()
         return None if self._written is None else self._written.kernel(named(lengths))
+
+
+# A kernel is written when it is asked for.
+_NOT_YET = "not yet"
 
 
 def traced(function: Any, pattern: Pattern) -> Template | None:
     """The template of a function; None where it asks too much of a length."""
     try:
-        return Template(jaxpr_of(function, structs_of(pattern)), pattern)
+        return Template(jaxpr_of(function, structs_of(pattern)), len(pattern.symbols))
     except Exception:  # whatever it is: traced with numbers, it raises again or does not
         return None
 

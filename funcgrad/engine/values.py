@@ -62,6 +62,10 @@ class Aval:
     def __reduce__(self) -> tuple:
         return (Aval, (self.shape, self.dtype, self.device))
 
+    def fingerprint(self) -> str:
+        """See `fingerprints`."""
+        return repr(self)
+
     @property
     def struct(self) -> jax.ShapeDtypeStruct:
         """The same type as JAX writes it."""

@@ -11,7 +11,7 @@ from funcgrad.engine.kernels.source import (
     numpy_kernel,
     supported,
 )
-from funcgrad.engine.kernels.table import DIMENSIONS
+from funcgrad.engine.kernels.table import DIMENSIONS, python
 
 __all__ = [
     "CALL_SECONDS",
@@ -21,5 +21,6 @@ __all__ = [
     "Written",
     "equations",
     "numpy_kernel",
+    "python",
     "supported",
 ]

@@ -1,13 +1,14 @@
 """Loops over the steps of a sequence: `lax.scan` as a loop of Python around the kernel of one step."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 from jax.extend.core import ClosedJaxpr
 
 from funcgrad.engine.kernels.source import Written
-from funcgrad.engine.kernels.table import NoRuleError, number, rule
+from funcgrad.engine.kernels.table import NoRuleError, number, plain, rule
 
 # A step in Python takes some microseconds. For a loop of more steps it pays to compile.
 MOST_STEPS = 1000
@@ -25,13 +26,7 @@ def _(source: Any, equation: Any) -> None:
     if written is None:
         raise NoRuleError
 
-    def step(lengths: dict[str, Any]) -> Any:
-        kernel = written.kernel(lengths)
-        if kernel is None or number(length, lengths) > MOST_STEPS:
-            raise NoRuleError
-        return kernel
-
-    called = source.constant_later(step)
+    called = source.constant_later(partial(step_of, written, plain(length)))
     given = source.arrays(equation.invars)
     state = constants + carried
     kinds = [(each.aval.shape, each.aval.dtype) for each in equation.outvars[carried:]]
@@ -44,6 +39,18 @@ def _(source: Any, equation: Any) -> None:
     )
     for k, variable in enumerate(equation.outvars):
         source.assign_one(variable, f"{made}[{k}]")
+
+
+def step_of(written: Written, length: int | str, lengths: dict[str, Any]) -> Any:
+    """The kernel of one step.
+
+    Raises:
+        NoRuleError: there are too many steps, or they are not for NumPy.
+    """
+    kernel = written.kernel(lengths)
+    if kernel is None or number(length, lengths) > MOST_STEPS:
+        raise NoRuleError
+    return kernel
 
 
 def counts(params: dict[str, Any]) -> tuple[int, int]:

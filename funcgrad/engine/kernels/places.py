@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.engine.kernels.table import NoRuleError, highest, lowest, number, rule
+from funcgrad.engine.kernels.table import NoRuleError, highest, lowest, number, plain, rule
 
 
 @rule("sort")
@@ -95,7 +95,8 @@ class Places:
     def __init__(
         self, shape: Any, sizes: Any, mapped: Any, collapsed: Any, along: dict[int, int], mode: str
     ) -> None:
-        self.shape, self.sizes, self.mapped, self.mode = shape, sizes, tuple(mapped), mode
+        self.shape, self.sizes = tuple(map(plain, shape)), tuple(map(plain, sizes))
+        self.mapped, self.mode = tuple(mapped), mode
         self.along = along
         self.indexed = sorted([*self.mapped, *along])
         self.whole = [d for d in range(len(shape)) if d not in self.indexed]

@@ -1,10 +1,11 @@
 """Primitives that arrange elements. The functions that are no rules are called by the lines that rules write."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from funcgrad.engine.kernels.table import number, rule
+from funcgrad.engine.kernels.table import number, plain, rule
 
 
 @rule("broadcast_in_dim")
@@ -150,17 +151,25 @@ def padded(x: Any, value: Any, config: Any, shape: tuple[int, ...]) -> Any:
 @rule("iota")
 def _(source: Any, equation: Any) -> None:
     dtype, shape, axis = (equation.params[k] for k in ("dtype", "shape", "dimension"))
+    make = partial(counted, np.dtype(dtype), [*map(plain, shape)], axis)
+    source.alias_name(equation.outvars[0], source.constant_later(make))
 
-    def counted(lengths: dict[str, Any]) -> Any:
-        whole = [number(dimension, lengths) for dimension in shape]
-        along = [1] * len(whole)
-        along[axis] = whole[axis]
-        return np.broadcast_to(np.arange(whole[axis], dtype=dtype).reshape(along), whole)
 
-    source.alias_name(equation.outvars[0], source.constant_later(counted))
+def counted(dtype: Any, shape: list[Any], axis: int, lengths: dict[str, Any]) -> Any:
+    """`lax.iota`: 0, 1, 2 and so on along an axis."""
+    whole = [number(dimension, lengths) for dimension in shape]
+    along = [1] * len(whole)
+    along[axis] = whole[axis]
+    return np.broadcast_to(np.arange(whole[axis], dtype=dtype).reshape(along), whole)
 
 
 @rule("dim_as_value")
 def _(source: Any, equation: Any) -> None:
-    dtype = source.constant(equation.outvars[0].aval.dtype)
-    source.assign(equation, f"{dtype}.type({equation.params['dim']})")
+    (variable,) = equation.outvars
+    make = partial(length_of, variable.aval.dtype, plain(equation.params["dim"]))
+    source.alias_name(variable, source.constant_later(make))
+
+
+def length_of(dtype: Any, dimension: int | str, lengths: dict[str, Any]) -> Any:
+    """A length as an array."""
+    return dtype.type(number(dimension, lengths))

@@ -5,6 +5,7 @@ little. Ops that NumPy has no equal of keep XLA's kernel. `table` leads from JAX
 """
 
 import importlib
+import marshal
 import re
 from collections.abc import Callable, Iterator, Sequence
 from math import prod
@@ -14,7 +15,7 @@ import numpy as np
 from jax.extend.core import Literal, jaxprs_in_params
 
 from funcgrad.engine.kernels.elementwise import ELEMENTWISE, SPECIAL
-from funcgrad.engine.kernels.table import DIMENSIONS, RULES, NoRuleError
+from funcgrad.engine.kernels.table import DIMENSIONS, RULES, NoRuleError, python
 
 
 class Kernel(Protocol):
@@ -114,11 +115,20 @@ class Written:
 
     def __init__(self, text: str, scope: dict[str, Any], later: dict[str, Later]) -> None:
         # A function of the lengths, so that another choice of lengths compiles nothing.
-        self._lengths = sorted(set(_LENGTH.findall(text)))
-        self._later = later
+        lengths = sorted(set(_LENGTH.findall(text)))
         inner = "".join(f"    {line}\n" for line in text.splitlines())
-        names = ", ".join([*self._lengths, *later])
-        exec(compile(f"def make({names}):\n{inner}    return kernel\n", "<kernel>", "exec"), scope)
+        names = ", ".join([*lengths, *later])
+        code = compile(f"def make({names}):\n{inner}    return kernel\n", "<kernel>", "exec")
+        self.__setstate__((marshal.dumps(code), scope, lengths, later))
+
+    def __getstate__(self) -> tuple:
+        return self._state
+
+    def __setstate__(self, state: tuple) -> None:
+        self._state = state
+        code, scope, self._lengths, self._later = state
+        scope = {"np": np, **scope}  # some numbers in a jaxpr are NumPy's, and print so
+        exec(marshal.loads(code), scope)
         self._make = scope["make"]
 
     @classmethod
@@ -131,7 +141,7 @@ class Written:
             text = source.text()
         except NoRuleError:
             return None
-        saved = gain(closed.jaxpr).replace("^", "**")
+        saved = python(gain(closed.jaxpr))
         size = sum(1 for _ in equations(closed.jaxpr))
         text = f"{text}\nkernel.gain, kernel.size = {saved}, {size}"
         return cls(text, source.scope, source.later)
@@ -167,8 +177,8 @@ class Source:
 
     def __init__(self, closed: Any) -> None:
         self.closed = closed
-        # Some numbers in a jaxpr are NumPy's, and print so; and lengths are printed with these functions.
-        self.scope: dict[str, Any] = {"np": np, **DIMENSIONS}
+        # Lengths are printed with these functions.
+        self.scope: dict[str, Any] = dict(DIMENSIONS)
         self.later: dict[str, Later] = {}
         # Each with the name that it makes or fills.
         self._lines: list[tuple[str, str]] = []
@@ -191,9 +201,7 @@ class Source:
         self._write(jaxpr.eqns)
         returned = ", ".join(self.arrays(jaxpr.outvars))
         lines = "".join(f"    {line}\n" for line in self._needed(returned))
-        if "^" in lines:
-            raise NoRuleError  # a power of a length
-        return f"def kernel({', '.join(arguments)}):\n{lines}    return {returned}\n"
+        return python(f"def kernel({', '.join(arguments)}):\n{lines}    return {returned}\n")
 
     def _needed(self, returned: str) -> list[str]:
         """The lines that the result depends on. Each lets go of the arrays that it is the last to read: memory is used again."""

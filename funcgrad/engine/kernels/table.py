@@ -27,11 +27,21 @@ def _mod(a: int, b: int) -> int:
 DIMENSIONS: dict[str, Any] = {"floordiv": _floordiv, "mod": _mod}
 
 
-def number(dimension: Any, lengths: dict[str, Any]) -> int:
-    """The number that a dimension stands for."""
+def plain(dimension: Any) -> int | str:
+    """A dimension as a number, or as the expression of the symbols in it."""
+    return dimension if isinstance(dimension, int) else python(str(dimension))
+
+
+def python(text: str) -> str:
+    """Expressions of symbols as Python reads them."""
+    return text.replace("^", "**")
+
+
+def number(dimension: int | str, lengths: dict[str, Any]) -> int:
+    """The number that a plain dimension stands for."""
     if isinstance(dimension, int):
         return dimension
-    return int(eval(_read(str(dimension)), {**DIMENSIONS, **lengths}))
+    return int(eval(_read(dimension), {**DIMENSIONS, **lengths}))
 
 
 @lru_cache(1024)

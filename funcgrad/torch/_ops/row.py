@@ -221,6 +221,10 @@ class Row:
                 names = [given[k].name for k in self.arrays]
                 SAVED.setdefault(node, {}).update(_saved_places(self.watches, names))
 
+    def fingerprint(self) -> str:
+        """The row, by its name, for the engine's `fingerprints`."""
+        return self.name
+
     # -- the engine's op ------------------------------------------------------------------------------------------
 
     def refuse(self, *avals: Aval, computed: Any = None) -> None:
