@@ -203,14 +203,29 @@ def call(
 
 
 def call_values(trail: Trail, op: Op, values: Sequence[Value]) -> list[Value]:
-    """Call an op from values to values; no gradient is wanted."""
+    """Call an op from values to values; no gradient is wanted. A walk backward is made of these calls."""
     key = tuple([value.aval for value in values])
     found = op.calls.get(key) or _made(op, key, key, (False,) * len(key))
+    arrays = []
+    for value in values:
+        array = value.array
+        if type(array) not in _NUMPY or type(value) is not Value:
+            if type(value) is Live:
+                trail.append(found)
+                return _values(found, _run(found, values))
+            array = array_of(value, found.of_numpy)
+        arrays.append(array)
     trail.append(found)
-    outputs = _run(found, values)
-    if len(found.avals) == 1:
-        return [Value(outputs, found.avals[0])]
-    return [Value(array, aval) for array, aval in zip(outputs, found.avals, strict=True)]
+    if found.of_numpy:
+        return _values(found, _quiet.run(found.kernel, *arrays))
+    return _values(found, found.kernel(*arrays))
+
+
+def _values(call: Call, outputs: Any) -> list[Value]:
+    avals = call.avals
+    if len(avals) == 1:
+        return [Value(outputs[0] if type(outputs) in (tuple, list) else outputs, avals[0])]
+    return [Value(array, aval) for array, aval in zip(outputs, avals, strict=True)]
 
 
 def run(op: Op, avals: tuple[Aval, ...], arrays: Sequence[Any]) -> Any:

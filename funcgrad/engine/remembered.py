@@ -5,10 +5,12 @@ remembered on the state it started from (a `Pullback`), and the next walk from t
 """
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from operator import attrgetter
 from typing import Any, NamedTuple
 from weakref import ref
 
+from funcgrad.engine import eager
 from funcgrad.engine.derivatives import Node
 from funcgrad.engine.graph import Accumulate, Gathered, into, made, pull_back, walk
 from funcgrad.engine.nodes import GraphNode, Leaf, Variable, cut_off, hooked, next_sequence
@@ -360,9 +362,13 @@ def _straight(
     notes: _Notes | None,
 ) -> dict[Any, tuple[Value, GraphNode | None, int]]:
     """The walk itself: on variables where the gradients are to have a graph of their own, on values where not."""
-    pull, plus = (_pull_variables, _plus) if create_graph else (_pull_values, _plus_values)
+    pull: Any = _pull_variables if create_graph else _pull_values
+    plus: Any = _plus if create_graph else _plus_values
+    recorder = local.recorder
+    if not create_graph and recorder.trace.eager and recorder.watch is None:
+        pull = partial(_pull_in_core, recorder.trace.trail)
     if notes is not None:
-        pull, plus = notes.pull, notes.plus  # type: ignore[assignment]
+        pull, plus = notes.pull, notes.plus
     first: Any = _ones_like(root) if cotangent is None else cotangent._storage.read()
     if create_graph:
         first = Variable(Storage(first)) if cotangent is None else cotangent
@@ -389,6 +395,19 @@ def _straight(
     if create_graph:
         return {leaf: (v._storage.read(), *v._edge()) for leaf, (v,) in arrived.items()}
     return {leaf: (value, None, 0) for leaf, (value,) in arrived.items()}
+
+
+def _pull_in_core(
+    trail: Any, node: Node, cotangents: list[Value | None]
+) -> Sequence[Value | None]:
+    """`_pull_values` in the core, without asking at each node where it runs."""
+    if None in cotangents:
+        return _pull_values(node, cotangents)
+    values: list[Any] = [saved[0] for saved in node.saved or ()] + cotangents
+    try:
+        return eager.call_values(trail, node.rule.full, values)
+    except eager.NotHereError:
+        return record_values(node.rule.full, values)
 
 
 def _pull_values(node: Node, cotangents: list[Value | None]) -> list[Value | None]:
