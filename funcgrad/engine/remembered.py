@@ -397,9 +397,7 @@ def _straight(
     return {leaf: (value, None, 0) for leaf, (value,) in arrived.items()}
 
 
-def _pull_in_core(
-    trail: Any, node: Node, cotangents: list[Value | None]
-) -> Sequence[Value | None]:
+def _pull_in_core(trail: Any, node: Node, cotangents: list[Value | None]) -> Sequence[Value | None]:
     """`_pull_values` in the core, without asking at each node where it runs."""
     if None in cotangents:
         return _pull_values(node, cotangents)

@@ -255,8 +255,12 @@ def _(source: Any, equation: Any) -> None:
     if given == wanted:
         source.alias(equation.outvars[0], equation.invars[0])
         return
-    name = source.constant(wanted)
     (x,) = source.elements(equation.invars)
+    known = source.scope.get(x)
+    if isinstance(known, np.generic) and given.kind in "biu":
+        source.alias_name(equation.outvars[0], source.constant(known.astype(wanted)))
+        return
+    name = source.constant(wanted)
     line = f"{x}.astype({name})"
     if wanted.kind == "b":
         line = f"{x} != 0"

@@ -72,9 +72,16 @@ def _by_square(x: Any, y: Any) -> Any:
 _atan2 = sloped(jnp.arctan2, lambda y, x, _: _by_square(x, y), lambda y, x, _: -_by_square(y, x))
 
 
+@jax.custom_jvp
 def _relu(x: Any) -> Any:
     """`max(x, 0)`, which keeps minus zero. As in PyTorch, a gradient passes where `x` is NaN."""
-    return jnp.where(x <= 0, jax.lax.stop_gradient(jnp.where(x < 0, 0, x)), x)
+    return jnp.where(x < 0, 0, x)
+
+
+@_relu.defjvp
+def _(primals: tuple[Any], tangents: tuple[Any]) -> tuple[Any, Any]:
+    (x,), (along,) = primals, tangents
+    return _relu(x), jnp.where(x <= 0, 0, along)
 
 
 def _extreme(function: Callable[[Any, Any], Any], before: Callable[[Any, Any], Any]) -> Any:
