@@ -258,7 +258,7 @@ def _(source: Any, equation: Any) -> None:
     (x,) = source.elements(equation.invars)
     known = source.scope.get(x)
     if isinstance(known, np.generic) and given.kind in "biu":
-        source.alias_name(equation.outvars[0], source.constant(known.astype(wanted)))
+        source.compact(equation.outvars[0], source.constant(known.astype(wanted)), ())
         return
     name = source.constant(wanted)
     line = f"{x}.astype({name})"
