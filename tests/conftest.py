@@ -1,5 +1,6 @@
 """Fixtures that tests in several folders share."""
 
+import gc
 import os
 import signal
 import sys
@@ -18,8 +19,11 @@ JAXLIB = tuple(map(int, version("jaxlib").split(".")[:2]))
 KNOWN = (0, 10) <= JAXLIB <= (0, 12)
 if JAXLIB == (0, 10):  # 0.12 has it no more
     PLAIN += " --xla_cpu_use_fusion_emitters=false"
-if KNOWN and "--benchmark-only" not in sys.argv:
-    os.environ.setdefault("XLA_FLAGS", PLAIN)
+if "--benchmark-only" not in sys.argv:
+    if KNOWN:
+        os.environ.setdefault("XLA_FLAGS", PLAIN)
+    # Threads of PyTorch and NumPy spin while they wait, and so take the cores from the other test process.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Nothing that one test process traced is there for another.
 os.environ.setdefault("FUNCGRAD_CACHE", "off")
@@ -30,6 +34,12 @@ hypothesis.settings.load_profile("funcgrad")
 
 # A failure of the library's own tests shows the library's frames.
 settings.tracebacks = "full"
+
+
+def pytest_collection_finish():
+    """Later searches for garbage leave out the modules and the tests, which live as long as the process."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

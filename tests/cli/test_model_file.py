@@ -83,8 +83,8 @@ BROKEN = {
     "a damaged header": flipped(saved(), saved().find(b"'shape'")),
     "a damaged list": flipped(saved(), saved().rfind(b"PK\x01\x02") + 2),
     "another archive": zipped(("document.xml", b"<a/>")),
-    "a bomb": bomb(1 << 28),
-    "many members": many_members(20_000),
+    "a bomb": lambda: bomb(1 << 28),
+    "many members": lambda: many_members(20_000),
 }
 
 
@@ -92,7 +92,8 @@ BROKEN = {
 def test_what_is_no_model_is_refused_in_one_line(tmp_path, monkeypatch, capsys, case):
     monkeypatch.chdir(tmp_path)
     Path("rows.csv").write_text("a,b,y\n1,2,3\n")
-    Path("model").write_bytes(BROKEN[case])
+    content = BROKEN[case]
+    Path("model").write_bytes(content() if callable(content) else content)
     assert main(["predict", "rows.csv", "--model", "model"]) == 2
     printed = capsys.readouterr()
     message = "funcgrad predict: error: model is not a model that funcgrad fit wrote: "
