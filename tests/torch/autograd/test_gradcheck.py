@@ -21,9 +21,9 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(autouse=True)
-def _op_by_op():
-    """What runs a few times only is not worth compiling as a whole."""
-    with engine.mode("op_by_op"):
+def _eager():
+    """What runs a few times only is not worth compiling."""
+    with engine.mode("eager"):
         yield
 
 
