@@ -33,9 +33,9 @@ IDS = [f"{name}-{'-'.join(options)}" for name, options in CASES]
 
 
 @pytest.fixture
-def op_by_op():
+def eager():
     """Compiling is not what is tested."""
-    with engine.mode("op_by_op"):
+    with engine.mode("eager"):
         yield
 
 
@@ -74,7 +74,7 @@ def converted(torch, state):
 
 
 def described(state):
-    """What is in a state dict: keys, options, and the types and shapes of tensors."""
+    """The content of a state dict: keys, options, and the types and shapes of tensors."""
     if isinstance(state, dict):
         return {key: described(held) for key, held in state.items()}
     if isinstance(state, (list, tuple)):
@@ -84,7 +84,7 @@ def described(state):
     return state
 
 
-@pytest.mark.usefixtures("op_by_op")
+@pytest.mark.usefixtures("eager")
 @pytest.mark.parametrize(("name", "options"), CASES, ids=IDS)
 def test_state_dicts_look_as_pytorchs_do(name, options):
     found = []
@@ -101,7 +101,7 @@ def test_state_dicts_look_as_pytorchs_do(name, options):
     assert found[0] == found[1]
 
 
-@pytest.mark.usefixtures("op_by_op")
+@pytest.mark.usefixtures("eager")
 @pytest.mark.parametrize("from_pytorch", [True, False], ids=["from PyTorch", "to PyTorch"])
 @pytest.mark.parametrize(("name", "options"), CASES, ids=IDS)
 def test_one_side_goes_on_from_the_state_of_the_other(name, options, from_pytorch):
@@ -117,7 +117,7 @@ def test_one_side_goes_on_from_the_state_of_the_other(name, options, from_pytorc
     np.testing.assert_allclose(second.steps(3), first.steps(3), rtol=1e-9)
 
 
-@pytest.mark.usefixtures("op_by_op")
+@pytest.mark.usefixtures("eager")
 @pytest.mark.parametrize(
     "through", [copy.deepcopy, lambda o: pickle.loads(pickle.dumps(o))], ids=["deepcopy", "pickle"]
 )

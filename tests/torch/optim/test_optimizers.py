@@ -63,9 +63,9 @@ IDS = [f"{name}-{'-'.join(map(str, options)) or 'defaults'}" for name, options i
 
 
 @pytest.fixture(autouse=True)
-def _op_by_op():
+def _eager():
     """Compiling is not what is tested here."""
-    with engine.mode("op_by_op"):
+    with engine.mode("eager"):
         yield
 
 
