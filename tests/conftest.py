@@ -61,6 +61,14 @@ def recorded():
 
 
 @pytest.fixture
+def short_warm_up(monkeypatch):
+    """A comparison repeats its trainings once before it times them, and not until two take equally long."""
+    from funcgrad.compare import timings  # here, because most folders load neither library
+
+    monkeypatch.setattr(timings, "LONGEST_WARM_UP", 1)
+
+
+@pytest.fixture
 def settings_of_pytorch(torch):
     """PyTorch's switches can be set. Its own test helpers forbid that for the rest of a process."""
     with getattr(torch.backends, "__allow_nonbracketed_mutation")():
@@ -80,8 +88,14 @@ MAPS, MOST = Path("/proc/self/maps"), 20_000
 
 
 @pytest.fixture(autouse=True, scope="module")
-def few_programs():
-    """After a file of tests JAX's compiled programs are dropped, if there are many."""
+def small_process():
+    """After a file of tests JAX's compiled programs are dropped, if there are many; what is left is no garbage.
+
+    Searches for garbage would otherwise go through millions of objects in JAX's caches, again and again.
+    """
     yield
     if "jax" in sys.modules and MAPS.exists() and MAPS.read_text().count("\n") > MOST:
         sys.modules["jax"].clear_caches()
+        gc.unfreeze()
+    gc.collect()
+    gc.freeze()

@@ -14,6 +14,8 @@ from funcgrad.compare import BACKENDS, OPTIMIZERS, Backend, Session
 from funcgrad.compare.functional import prepare_steps
 from funcgrad.datasets import load_diabetes
 
+pytestmark = pytest.mark.usefixtures("short_warm_up")
+
 QUICK = ["--backends", "jax", "--steps", "10", "--rounds", "1"]
 
 

@@ -12,6 +12,8 @@ from funcgrad.compare.devices import find_device
 from funcgrad.compare.problem import make_problem
 from funcgrad.datasets import load_diabetes
 
+pytestmark = pytest.mark.usefixtures("short_warm_up")
+
 DTYPES = ["float32", "float64"]
 
 

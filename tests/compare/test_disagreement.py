@@ -12,6 +12,8 @@ from funcgrad.compare import BACKENDS, OPTIMIZERS, Backend, Parameters, Session,
 from funcgrad.compare.functional import prepare_steps
 from funcgrad.datasets import load_diabetes
 
+pytestmark = pytest.mark.usefixtures("short_warm_up")
+
 
 def rounded_to_ten_bits(x):
     """The factors of a product as TF32 rounds them; float64 stays."""
