@@ -1,6 +1,6 @@
 """After `os.fork()`: a computation in the child would wait for ever for XLA's threads, so it is refused at once.
 
-What was computed before can be read there. A process forked before JAX was used computes as any other.
+Values computed before can be read there. A process forked before JAX was used computes as any other.
 """
 
 import os

@@ -37,6 +37,17 @@ class RemovableHandle:
         self.remove()
 
 
+def added(table: HookTable, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
+    """Add a hook to a table, at its end or its beginning."""
+    handle = RemovableHandle(table)
+    later = dict(table) if prepend else {}
+    for key in later:
+        del table[key]
+    table[handle.id] = hook
+    table.update(later)
+    return handle
+
+
 def _name(hook: Any) -> str:
     return getattr(hook, "__name__", type(hook).__name__)
 

@@ -30,7 +30,7 @@ def _c_name(aval: Aval) -> str:
 
 
 def check_dot(a: Aval, b: Aval) -> None:
-    """Check two vectors for `dot`."""
+    """Check two vectors for `dot` and `vdot`."""
     if len(a.shape) != 1 or len(b.shape) != 1:
         raise RuntimeError(
             f"1D tensors expected, but got {len(a.shape)}D and {len(b.shape)}D tensors"

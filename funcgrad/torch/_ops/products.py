@@ -13,7 +13,7 @@ import numpy as np
 from funcgrad.engine import Aval
 from funcgrad.torch._memory.geometry import wrap_dim
 from funcgrad.torch._ops.joining import outer
-from funcgrad.torch._ops.matmul import check_mm, mm
+from funcgrad.torch._ops.matmul import check_dot, check_mm, mm
 from funcgrad.torch._ops.out import CASTS, EXACT, store
 from funcgrad.torch._ops.pointwise import absolute
 from funcgrad.torch._ops.row import (
@@ -220,27 +220,11 @@ def addbmm(
 # ------------------------------------------------------------------------------------------- vectors
 
 
-def _check_vdot(a: Aval, b: Aval) -> None:
-    if len(a.shape) != 1 or len(b.shape) != 1:
-        raise RuntimeError(
-            f"1D tensors expected, but got {len(a.shape)}D and {len(b.shape)}D tensors"
-        )
-    if a.dtype != b.dtype:
-        raise RuntimeError(
-            f"dot : expected both vectors to have same dtype, but found {_name(a)} and {_name(b)}"
-        )
-    if a.shape != b.shape:
-        raise RuntimeError(
-            f"inconsistent tensor size, expected tensor [{a.shape[0]}] and src [{b.shape[0]}] to have the same number of "
-            f"elements, but got {a.shape[0]} and {b.shape[0]} elements respectively"
-        )
-
-
 @op(
     "vdot",
     "VdotBackward0",
     saves="self other",
-    check=_check_vdot,
+    check=check_dot,
     refuses=(no_kernel("b", "dot"),),
     out=EXACT,
 )

@@ -2,6 +2,7 @@
 
 import os
 import warnings
+from importlib import import_module
 from typing import Any
 
 import jax
@@ -195,8 +196,6 @@ def compiled_with_cxx11_abi() -> bool:
 
 def get_device_module(device: Any = None) -> Any:
     """The module of a device's type, such as `torch.cpu`."""
-    from importlib import import_module
-
     where = get_default_device() if device is None else _device(device)
     return import_module(f"funcgrad.torch.{where.type}")
 

@@ -2,10 +2,9 @@
 
 import re
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    import jax
+import jax
 
 # PyTorch's device types and "tpu"; then the JAX platform of each (None is JAX's default). A type without
 # a platform can be named but not used.
@@ -100,8 +99,6 @@ class device:
         >>> device("cpu").jax_device().platform
         'cpu'
         """
-        import jax
-
         if self.type == "mps":
             raise RuntimeError("PyTorch is not linked with support for mps devices")
         if self.type == "xpu":
@@ -152,8 +149,6 @@ class device:
 
     def __enter__(self) -> "device":
         """Make this the device of new tensors in this thread, until the block ends."""
-        import jax
-
         block = jax.default_device(self.jax_device())
         block.__enter__()
         _blocks.entered.append(block)
@@ -184,8 +179,6 @@ def _parse_device(text: str) -> tuple[str, int | None]:
 
 
 def _accelerator_type() -> str:
-    import jax
-
     kind = {"gpu": "cuda", "tpu": "tpu"}.get(jax.default_backend())
     if kind is None:
         raise RuntimeError("Cannot access accelerator device when none is available.")

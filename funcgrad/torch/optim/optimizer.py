@@ -15,7 +15,7 @@ import numpy as np
 
 from funcgrad.engine import Aval, Value, local
 from funcgrad.engine.nodes import HookTable
-from funcgrad.torch._autograd.hooks import RemovableHandle
+from funcgrad.torch._autograd.hooks import RemovableHandle, added
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch._tensor.typename import typename
 
@@ -38,24 +38,14 @@ _before_all = HookTable()
 _after_all = HookTable()
 
 
-def _register(table: HookTable, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
-    handle = RemovableHandle(table)
-    later = dict(table) if prepend else {}
-    for key in later:
-        del table[key]
-    table[handle.id] = hook
-    table.update(later)
-    return handle
-
-
 def register_optimizer_step_pre_hook(hook: Callable[..., Any]) -> RemovableHandle:
     """Call `hook(optimizer, args, kwargs)` before each step of every optimizer; see `register_step_pre_hook`."""
-    return _register(_before_all, hook)
+    return added(_before_all, hook)
 
 
 def register_optimizer_step_post_hook(hook: Callable[..., Any]) -> RemovableHandle:
     """Call `hook(optimizer, args, kwargs)` after each step of every optimizer."""
-    return _register(_after_all, hook)
+    return added(_after_all, hook)
 
 
 def _with_hooks(step: Callable[..., Any]) -> Callable[..., Any]:
@@ -166,35 +156,35 @@ class Optimizer:
 
     def register_step_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
         """Call `hook(optimizer, args, kwargs)` before each step; it may return other `(args, kwargs)`."""
-        return _register(self._optimizer_step_pre_hooks, hook)
+        return added(self._optimizer_step_pre_hooks, hook)
 
     def register_step_post_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
         """Call `hook(optimizer, args, kwargs)` after each step."""
-        return _register(self._optimizer_step_post_hooks, hook)
+        return added(self._optimizer_step_post_hooks, hook)
 
     def register_state_dict_pre_hook(
         self, hook: Callable[..., Any], prepend: bool = False
     ) -> RemovableHandle:
         """Call `hook(optimizer)` before `state_dict`; with `prepend`, before the other hooks."""
-        return _register(self._optimizer_state_dict_pre_hooks, hook, prepend)
+        return added(self._optimizer_state_dict_pre_hooks, hook, prepend)
 
     def register_state_dict_post_hook(
         self, hook: Callable[..., Any], prepend: bool = False
     ) -> RemovableHandle:
         """Call `hook(optimizer, state_dict)` after `state_dict`; it may return another one."""
-        return _register(self._optimizer_state_dict_post_hooks, hook, prepend)
+        return added(self._optimizer_state_dict_post_hooks, hook, prepend)
 
     def register_load_state_dict_pre_hook(
         self, hook: Callable[..., Any], prepend: bool = False
     ) -> RemovableHandle:
         """Call `hook(optimizer, state_dict)` before `load_state_dict`; it may return another one."""
-        return _register(self._optimizer_load_state_dict_pre_hooks, hook, prepend)
+        return added(self._optimizer_load_state_dict_pre_hooks, hook, prepend)
 
     def register_load_state_dict_post_hook(
         self, hook: Callable[..., Any], prepend: bool = False
     ) -> RemovableHandle:
         """Call `hook(optimizer)` after `load_state_dict`."""
-        return _register(self._optimizer_load_state_dict_post_hooks, hook, prepend)
+        return added(self._optimizer_load_state_dict_post_hooks, hook, prepend)
 
     # -- state ----------------------------------------------------------------------------------------------------
 

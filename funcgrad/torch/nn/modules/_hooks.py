@@ -6,7 +6,6 @@ from typing import Any
 
 import funcgrad.torch as torch
 from funcgrad.engine.nodes import HookTable
-from funcgrad.torch._autograd.hooks import RemovableHandle
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch.autograd.function import Function
 
@@ -35,17 +34,6 @@ class Tables:
 ALL = Tables()
 
 
-def added(table: HookTable, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
-    """Add a hook to a table, at its end or its beginning."""
-    handle = RemovableHandle(table)
-    later = dict(table) if prepend else {}
-    for key in later:
-        del table[key]
-    table[handle.id] = hook
-    table.update(later)
-    return handle
-
-
 def registered(table: HookTable, module: Any, name: str, value: Any) -> Any:
     """A thing that a module registers, after the hooks of all modules have seen it."""
     for hook in table.values():
@@ -57,7 +45,7 @@ def registered(table: HookTable, module: Any, name: str, value: Any) -> Any:
 # ------------------------------------------------------------------------------------------- a call
 
 
-def call(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def call_module(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Call a module's `forward`, with its hooks and those of all modules."""
     ran: set[int] = set()
     state: list[Any] = [args, kwargs, None]

@@ -9,12 +9,12 @@ from typing import Any, NoReturn, TypeVar
 
 import funcgrad.torch as torch
 from funcgrad.engine.nodes import HookTable
-from funcgrad.torch._autograd.hooks import RemovableHandle
+from funcgrad.torch._autograd.hooks import RemovableHandle, added
 from funcgrad.torch._ops.conversions import parsed_target
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch._tensor.typename import typename
 from funcgrad.torch.nn.modules import _hooks, _state
-from funcgrad.torch.nn.modules._hooks import ALL, added, registered
+from funcgrad.torch.nn.modules._hooks import ALL, registered
 from funcgrad.torch.nn.modules._printing import indented, on_lines
 from funcgrad.torch.nn.parameter import Buffer, Parameter
 
@@ -426,7 +426,7 @@ class Module:
             or ALL.any()
         ):
             return self.forward(*args, **kwargs)
-        return _hooks.call(self, args, kwargs)
+        return _hooks.call_module(self, args, kwargs)
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
         """Compile the module's call; the arguments are those of `torch.compile`."""
@@ -557,7 +557,7 @@ class Module:
         _state.load_own(self, state_dict, prefix, local_metadata, strict, *lists, has_extra)
 
     def get_extra_state(self) -> Any:
-        """Whatever a subclass puts into its `state_dict` besides tensors."""
+        """Return the part of the `state_dict` that is no tensor; a subclass defines it."""
         raise RuntimeError(_REPORT.format("get_extra_state"))
 
     def set_extra_state(self, state: Any) -> None:
@@ -842,7 +842,7 @@ class Module:
         return type(self).__name__
 
     def extra_repr(self) -> str:
-        """Whatever a subclass adds to its printed form."""
+        """Return the text that a subclass adds to its printed form."""
         return ""
 
     def __repr__(self) -> str:
