@@ -55,7 +55,7 @@ Program = Callable[[Any, Callable[..., None]], None]
 
 # Faults of a test itself, which would be the same on both sides.
 MISTAKES = (NameError, SyntaxError)
-# Whatever is compared as it is. Anything else counts as its type's name, since each side has its own classes.
+# Types that are compared as they are. Any other counts as its type's name, since each side has its own classes.
 PLAIN = (bool, int, float, complex, str, bytes, set, frozenset, range, slice, np.generic)
 
 # Programs that are source begin with these tensors.

@@ -142,7 +142,7 @@ def parity(
         device: "cpu", "gpu", "tpu", "gpu:1" and so on; None for JAX's default device.
 
     Returns:
-        A report. What a side does wrong, such as raising an error, is in it as `problem`.
+        A report. A fault of a side, such as an error that it raises, is in it as `problem`.
 
     Raises:
         OptionError: an argument of this function is wrong, or a side needs PyTorch, which is not installed.

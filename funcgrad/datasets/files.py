@@ -32,7 +32,7 @@ _LARGEST = 1 << 30
 # The bytes by which a text's dialect is detected.
 _SAMPLED = 1 << 16
 _ROWS = 1 << 16
-# Whatever else is text, and needs no pyarrow.
+# Every other file is text, and needs no pyarrow.
 _OTHER_KINDS = (".npy", ".npz", ".parquet", ".pq", ".zst", ".bz2")
 
 

@@ -12,7 +12,7 @@ from funcgrad.engine.trace import flush
 def mode(name: str) -> Iterator[None]:
     """Run pending ops in this mode inside the block: "auto", "op_by_op" or "compiled".
 
-    What is pending at the block's ends runs there, so that exactly the block's own ops run in the mode.
+    Pending ops run at both ends of the block, so that exactly the block's own ops run in the mode.
 
     Raises:
         ValueError: there is no such mode.

@@ -85,7 +85,7 @@ def fit(
             epoch if it has a seed; any other iterable, iterated anew in each epoch; or a function from
             the epoch's number to an iterable.
         optimizer: an optax optimizer such as `optax.adam(1e-3)`; or, with `learning_rate`, a function
-            that makes one from a learning rate, such as `optax.adam`. Those with a line search
+            that makes one from a learning rate, such as `optax.adam`. Optimizers with a line search
             (`optax.lbfgs()`) work too.
         steps: the largest number of steps to take on data in memory.
         epochs: how often to go through batches; 1 unless given.

@@ -17,8 +17,8 @@ PERTURBATIONS = 4
 # Other numbers: seen as such, or by which elements a mask chose.
 _NUMBERS = r"array\(|'indexed'|'assigned'"
 _CHANGED = "(modified by an inplace operation|has been modified inplace|detached in-place)"
-# What may come up in a program, and what a difference that is its doing looks like: "mine is not PyTorch's". The page of
-# known differences, beside the shim, has the reasons.
+# Events in a program, and the differences that each may cause, as "mine is not PyTorch's". The page of known differences,
+# beside the shim, has the reasons.
 KNOWN = {
     "a gradient of a gradient": "nan",
     "a result may be written through .data": r"array\(",

@@ -565,5 +565,5 @@ def flags(tensor: Any) -> tuple[Any, ...]:
 
 
 def gist(message: str) -> str:
-    """What a message is about: without what is known to differ, and without where it came from."""
+    """The content of a message: without known differences, and without its place in the source."""
     return message.split("\n")[0][:250]

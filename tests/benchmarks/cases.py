@@ -1,4 +1,4 @@
-"""What the benchmarks run: each case is one source, which takes PyTorch or `funcgrad.torch` as its module."""
+"""The benchmarks' cases: each is one source, which takes PyTorch or `funcgrad.torch` as its module."""
 
 from collections.abc import Callable
 from random import Random

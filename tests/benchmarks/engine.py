@@ -97,7 +97,7 @@ def compare(case: Case, seconds: float) -> str:
 
 
 def compiled_between(before: engine.Stats, after: engine.Stats) -> str:
-    """What was compiled meanwhile."""
+    """The programs compiled meanwhile."""
     counts = {
         "programs": after.programs_compiled - before.programs_compiled,
         "kernels": after.kernels_compiled - before.kernels_compiled,
@@ -287,7 +287,7 @@ def main() -> None:
 
     import funcgrad.torch  # noqa: F401
 
-    # What the imports left behind is no garbage: without this, every full collection would look through both packages.
+    # The imports' objects are no garbage: without this, every full collection would look through both packages.
     gc.collect()
     gc.freeze()
     for case in CASES:

@@ -27,7 +27,7 @@ KINDS = {
 
 
 def works(devices: int) -> dict[str, Callable[[], Any]]:
-    """What is timed, on rows that lie on so many devices; the first ones are compute-bound."""
+    """The timed functions, on rows that lie on so many devices; the first ones are compute-bound."""
     import jax
     import jax.numpy as jnp
     import numpy as np

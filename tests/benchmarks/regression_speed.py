@@ -72,7 +72,7 @@ def on_rows(x: Any, y: Any, steps: int) -> Any:
 
 
 def turns(x: np.ndarray, y: np.ndarray) -> dict[str, Turn]:
-    """What takes part."""
+    """The competitors."""
     on_device, targets = jax.device_put(x), jax.device_put(y)
     weights = jnp.zeros(x.shape[1])
     read, plain = jax.jit(jnp.sum), jax.jit(jax.value_and_grad(plain_loss))

@@ -1,7 +1,8 @@
-"""What the distributed tests run, in processes of their own: JAX counts its devices once, at its start.
+"""The programs of the distributed tests, which run in processes of their own: JAX counts its devices once, at its start.
 
 `computations.py devices` prints the numbers for several meshes of one process's devices,
-`computations.py PORT INDEX COUNT` those of one of several processes. Each process is given its own rows; the numbers that come out must be those of one device with all rows.
+`computations.py PORT INDEX COUNT` those of one of several processes. Each process is given its own rows; the numbers
+must be those of one device with all rows.
 """
 
 import json

@@ -15,7 +15,7 @@ from funcgrad.engine.recording import local
 
 @pytest.fixture
 def eager_to_compile(monkeypatch):
-    """Whatever repeats is recorded and compiled, and never found slower."""
+    """Code that repeats is recorded and compiled, and never found slower."""
     monkeypatch.setattr(tiers, "WEIGHT", 0.0)
     monkeypatch.setattr(tiers.estimate, "factor", 1e-9)
     monkeypatch.setattr(tiers.estimate, "learn", lambda *_: None)

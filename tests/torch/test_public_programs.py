@@ -285,7 +285,7 @@ PROGRAMS = {
 
 
 def printed(source, module):
-    """What a program prints, with another module in place of PyTorch."""
+    """The printed lines of a program, with another module in place of PyTorch."""
     lines = source.splitlines()
     margin = min(len(line) - len(line.lstrip()) for line in lines if line.strip())
     text = "\n".join(line[margin:] for line in lines)

@@ -59,7 +59,7 @@ def test_pieces_change_no_digit(monkeypatch):
 
 @pytest.mark.parametrize("seconds", [1e-6, 1e-3, 2.0, 30.0])
 def test_pieces_settle_at_about_a_second(seconds):
-    """Whatever one step takes, also where a single one takes longer than a piece should."""
+    """The time of a step does not matter, even if a single one takes longer than a piece should."""
     pace = Pace()
     for _ in range(12):
         pace.took(pace.steps, pace.steps * seconds)

@@ -98,7 +98,7 @@ def numpy_kernel(closed: Any) -> Kernel | None:
     """The function of NumPy arrays that a closed jaxpr says; None where a primitive has no rule.
 
     It takes arrays and gives one array, or a tuple of arrays where there are several outputs. NumPy's scalars stand for
-    arrays without dimensions. It changes no argument. What it returns may share memory with an argument.
+    arrays without dimensions. It changes no argument. Its result may share memory with an argument.
     """
     written = Written.of(closed)
     return None if written is None else written.kernel({})

@@ -1,4 +1,4 @@
-"""What the tests of custom functions make their programs of."""
+"""The parts of the programs in the tests of custom functions."""
 
 
 def leaf(torch):

@@ -1,4 +1,4 @@
-"""What PyTorch's own tests ask of autograd, in small: each program sees the same on both sides."""
+"""The promises of PyTorch's own tests of autograd, in small: each program sees the same on both sides."""
 
 import warnings
 

@@ -1,4 +1,4 @@
-"""What `backward` and `grad` are given, right and wrong: each program sees what it sees on PyTorch."""
+"""The arguments of `backward` and `grad`, right and wrong: each program sees what it sees on PyTorch."""
 
 from collections import OrderedDict
 from functools import partial

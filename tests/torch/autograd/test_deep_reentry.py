@@ -52,7 +52,7 @@ def test_no_recursion_limit_decides(program):
 
 
 def from_deep_inside(look, depth=60):
-    """What a function returns, called by a hook in so many walks inside one another."""
+    """The result of a function that a hook calls, in so many walks inside one another."""
     found = []
     x = torch.ones(1, requires_grad=True)
 

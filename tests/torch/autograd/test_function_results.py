@@ -1,4 +1,4 @@
-"""What a custom function returns and marks: each program sees what it sees on PyTorch."""
+"""The results and marks of custom functions: each program sees what it sees on PyTorch."""
 
 import pytest
 

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(autouse=True)
 def _eager():
-    """What runs a few times only is not worth compiling."""
+    """Code that runs a few times only is not worth compiling."""
     with engine.mode("eager"):
         yield
 

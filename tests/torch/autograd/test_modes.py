@@ -139,7 +139,7 @@ def modes_decorate_methods(torch, see):
     class Holder:
         @torch.no_grad()
         def method(self, size=3):
-            """What it says."""
+            """Its message."""
             return torch.is_grad_enabled(), size
 
         @staticmethod

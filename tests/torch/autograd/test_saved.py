@@ -1,4 +1,4 @@
-"""What an op saves for its way back is what PyTorch's op saves: changing it in place is an error, in PyTorch's words."""
+"""An op saves the tensors that PyTorch's op saves: changing one in place is an error, in PyTorch's words."""
 
 import warnings
 
@@ -25,7 +25,7 @@ a.__setitem__(m, b[0, 0]); a.index_add_(0, i, b)
 
 
 def touched(torch, call, which):
-    """What `backward()` says after some of the tensors around a call, or its result, were changed in place."""
+    """The message of `backward()` after some of the tensors around a call, or its result, were changed in place."""
     leaf = torch.tensor([[0.3, 0.6], [0.4, 0.7]], requires_grad=True)
     a, b, c = leaf * 1, leaf.t() / 1.1, leaf + 0.1
     scope = {"torch": torch, "a": a, "b": b, "c": c}

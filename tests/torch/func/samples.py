@@ -1,4 +1,4 @@
-"""What the tests of `torch.func` start from, on both sides."""
+"""The inputs of the tests of `torch.func`, on both sides."""
 
 from tests.both_sides import assert_same, result_of
 

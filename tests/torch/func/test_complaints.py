@@ -1,4 +1,4 @@
-"""What `torch.func` refuses, in PyTorch's words."""
+"""`torch.func` refuses wrong use in PyTorch's words."""
 
 import copy
 import pickle

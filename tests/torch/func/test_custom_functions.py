@@ -252,7 +252,7 @@ def doubled_in_place(t):
     return lambda x: Double.apply(x.clone())
 
 
-# What `forward` and `jvp` may do to what they are given.
+# Allowed uses of the arguments of `forward` and `jvp`.
 STEPS = {
     "as it is": lambda x: x,
     "a view": lambda x: x.view(-1),
@@ -314,7 +314,7 @@ def test_its_own_derivative_counts_outside_too(case):
 
 
 def test_a_wrong_backward_is_used_at_every_level():
-    """What PyTorch's levels would use, and no derivative of `forward` instead."""
+    """PyTorch's levels would use it; no derivative of `forward` takes its place."""
 
     def call(t, f):
         wrong = cube_of(t, backward=lambda ctx, g: g * 100, generate_vmap_rule=True).apply

@@ -15,7 +15,7 @@ from tests.torch.func.samples import (
 
 
 class Line:
-    """What a module is to `functional_call`."""
+    """A class with the interface of a module that `functional_call` uses."""
 
     def __init__(self, t):
         self.weight = t.ones(3)

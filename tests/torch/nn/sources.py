@@ -33,7 +33,7 @@ class Net(nn.Module):
 
 
 def printed(torch: Any, text: str) -> str:
-    """What a program prints on one side: at its end its error, and its warnings."""
+    """The printed lines of a program on one side: at the end its error, and its warnings."""
     out = io.StringIO()
     scope: dict[str, Any] = {"torch": torch, "__name__": "program"}
     with warnings.catch_warnings(record=True) as caught, contextlib.redirect_stdout(out):

@@ -16,7 +16,7 @@ inf, nan = float("inf"), float("nan")
 
 
 class Sequence:
-    """What has a length and is indexed."""
+    """An object with a length that can be indexed."""
 
     def __len__(self):
         return 3
@@ -299,7 +299,7 @@ def test_every_argument_of_pytorchs_schemas_is_taken(name):
         each.name
         for schema in theirs._C._jit_get_schemas_for_operator(f"aten::{name}")
         for each in schema.arguments
-        # Those that are written to are `out=`.
+        # Tensors that are written to are `out=`.
         if not (each.alias_info is not None and each.alias_info.is_write and each.name != "self")
     }
     assert named

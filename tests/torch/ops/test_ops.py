@@ -116,7 +116,7 @@ def test_power_by_a_tensor_and_of_a_number():
     check(lambda torch, x: 2.5**x, sample("", (5,)), steps=16)
 
 
-# What PyTorch's signatures take: some reductions want one dimension or all, one wants dimensions always.
+# Dimensions in PyTorch's signatures: some reductions want one or all, one wants dimensions always.
 ONE_DIMENSION = {"prod", "all", "any"}
 CALLS = [
     pytest.param(row, arguments, id=f"{row.name}-{arguments}")

@@ -16,7 +16,7 @@ NOT_IN_PYTHON = {
     *("tensors", "grad_tensors"),  # `Tensor.backward`'s
     *("split_size", "split_sizes", "tensor_indices_or_sections"),
 }
-# What the shim does not take yet: each is refused as an unexpected argument.
+# Arguments that the shim does not take yet: each is refused as unexpected.
 MISSING = {
     "rrelu_": {"generator"},
     "expand_copy": {"size"},

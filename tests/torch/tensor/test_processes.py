@@ -35,7 +35,7 @@ if __name__ == "__main__":
 
 
 def run(tmp_path, *arguments):
-    """What the script prints, a line each."""
+    """The lines that the script prints."""
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
     result = subprocess.run(

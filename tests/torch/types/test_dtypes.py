@@ -34,7 +34,7 @@ def default_dtype(torch):
 
 
 def outcome(call):
-    """What a call did, in a form that both libraries can share: its value or its error."""
+    """The value or the error of a call, in a form that both libraries can share."""
     try:
         return repr(call())
     except (TypeError, RuntimeError, AttributeError) as error:
