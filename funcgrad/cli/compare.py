@@ -179,5 +179,5 @@ def _given(options: argparse.Namespace, names: Sequence[str]) -> str | None:
 
 
 def _progress(words: str) -> None:
-    """Show what is being done, in place of what was shown before."""
+    """Show the current work, in place of the line before."""
     print(f"\r\x1b[K{words}", end="", file=sys.stderr, flush=True)

@@ -23,7 +23,7 @@ FORKED = (
 
 
 def _finish() -> None:
-    """Before a fork: wait for what is being computed, so that the child can read it."""
+    """Before a fork: wait for running computations, so that the child can read their results."""
     if xla_bridge.backends_are_initialized():
         for array in jax.live_arrays():
             with suppress(RuntimeError):  # it was deleted, or failed; whoever reads it is told

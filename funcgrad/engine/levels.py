@@ -1,10 +1,10 @@
 """Transformations of functions as levels: gradients, batches and tangents that nest. Each op passes one level after the other.
 
 While a function is transformed, its values are wrapped: a `Wrapped` value knows the level it belongs to and the variable
-inside it, which lives one level further out. An op on wrapped values is taken apart by the innermost level: it does its
-own part (leave a graph node, carry tangents, map over a batch by `jax.vmap`) and records the rest one level further out,
-where, after the last level, it is an op like any other. So everything a transformed function does is recorded, compiled and
-differentiated as plain code is, its Python runs once, and values stay readable wherever they have one.
+inside it, which lives one level further out. The innermost level takes an op on wrapped values apart. It does its own part:
+it leaves a graph node, carries tangents, or maps over a batch by `jax.vmap`. It records the rest one level further out. After
+the last level the rest is an op like any other. So a transformed function is recorded, compiled and differentiated as plain
+code is. Its Python runs once, and values stay readable wherever they have one.
 
 A recording that is inside a level starts with an empty trace, in which no value has a place. So every op takes the slow way
 (`trace.apply_at_once`), which asks the level it has in hand; plain code pays nothing. Nothing below imports this module.

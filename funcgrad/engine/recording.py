@@ -1,8 +1,8 @@
 """The data of a recording: its states and traces, and each thread's recorder with who watches it.
 
-All recordings that were ever made share one tree. A `State` is a place in it, reached by exactly one sequence of events,
-so whatever follows from the sequence alone (types, where gradients flow, the compiled program) is worked out once and
-found again by one dictionary look-up an event.
+All recordings that were ever made share one tree. A `State` is a place in it, reached by exactly one sequence of events.
+Types, the flow of gradients and the compiled program follow from the sequence alone. They are worked out once, and one
+dictionary look-up an event finds them again.
 
 A trace is append-only and an append is one atomic step. So an interrupt cannot leave it half written, and another thread
 may compute what it needs from a snapshot of it without a lock.

@@ -252,7 +252,7 @@ publish(get_device, method=False)
 
 @_method
 def apply_(self: Tensor, callable: Callable[[Any], Any]) -> Any:
-    """Set each element to what a Python function gives for it. Slow: use ops of tensors."""
+    """Set each element to a Python function's result for it. Slow: use ops of tensors."""
     if self.requires_grad:
         raise TypeError(
             "Can't call apply_() on Variable that requires grad. Use var.detach().apply_() instead."
@@ -264,12 +264,12 @@ def apply_(self: Tensor, callable: Callable[[Any], Any]) -> Any:
 
 @_method
 def map_(self: Tensor, tensor: Tensor, callable: Callable[[Any, Any], Any]) -> Any:
-    """Set each element to what a Python function gives for it and the element of another tensor."""
+    """Set each element to a Python function's result for it and the element of another tensor."""
     return map2_(self, tensor, None, lambda a, b: callable(a, b))
 
 
 def map2_(self: Tensor, x: Tensor, y: Tensor | None, callable: Callable[..., Any]) -> Any:
-    """Set each element to what a Python function gives for it and the elements of two other tensors."""
+    """Set each element to a Python function's result for it and the elements of two other tensors."""
     others = [each for each in (x, y) if each is not None]
     if self.requires_grad or any(each.requires_grad for each in others):
         raise TypeError(

@@ -1,4 +1,4 @@
-"""Functions that PyTorch had once and still has to tell of what took their place."""
+"""Functions that PyTorch had once, and keeps to name their successors."""
 
 from collections.abc import Callable
 from typing import Any, NoReturn

@@ -72,7 +72,7 @@ def _with_hooks(step: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _counted(number: float) -> None:
-    """Tell who watches of a number that Python counts: a program that repeats the call would not count on."""
+    """Tell the watch of a number that Python counts: a program that repeats the call would not count on."""
     if local.recorder.watch is not None:
         kind = np.dtype(np.float64)
         local.recorder.watch.creates(Value(kind.type(number), Aval((), kind)))
@@ -335,7 +335,7 @@ class Optimizer:
         return self._last_options
 
     def _tell(self) -> None:
-        """Tell who watches that the parameters, or their gradients, are about to be changed."""
+        """Tell the watch that the parameters, or their gradients, are about to be changed."""
         watch = local.recorder.watch
         if watch is not None:
             watch.depends(self._options)
