@@ -14,10 +14,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
 
 import funcgrad
-import funcgrad.torch as ours
+from tests.both_sides import ours, theirs
 from tests.engine_modes import mode as engine_mode
 
 Weights = list[Any]
@@ -436,7 +435,6 @@ UPDATES: dict[str, Any] = {
 
 def difference(seed: int, mode: str, times: int = 1) -> str | None:
     """How the program of a seed differs between PyTorch and the shim, or through `pure`; None where it does not."""
-    theirs = pytest.importorskip("torch")
     program = Program(seed)
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")

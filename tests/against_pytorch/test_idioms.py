@@ -5,9 +5,9 @@
 
 import pytest
 
-pytest.importorskip("torch")
-
 from tests.against_pytorch.idioms import difference
+
+pytestmark = pytest.mark.usefixtures("torch")
 
 # Compiling takes its time, so there are fewer of those.
 SEEDS = {

@@ -5,9 +5,9 @@
 
 import pytest
 
-pytest.importorskip("torch")
-
 from tests.against_pytorch.statements import shortest
+
+pytestmark = pytest.mark.usefixtures("torch")
 
 SEEDS = {"eager": range(40), "switching": range(60, 70)}
 

@@ -4,7 +4,7 @@ import warnings
 
 import pytest
 
-from tests.both_sides import assert_same, attempt
+from tests.both_sides import assert_same, attempt, ours, theirs
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -271,9 +271,6 @@ def test_what_autograd_keeps_on_a_tensor_can_be_asked_for_and_not_deleted():
 
 
 def test_names_are_those_of_pytorch():
-    theirs = pytest.importorskip("torch")
-    import funcgrad.torch as ours
-
     def told(torch, thing):
         return thing.__module__.replace("funcgrad.", ""), thing.__qualname__, thing.__name__
 

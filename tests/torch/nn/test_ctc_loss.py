@@ -29,7 +29,7 @@ def found(torch, targets, lengths, sizes, shape=(6, 3, 5), leaf="logits", as_lis
     return outcome(lambda: call())
 
 
-def assert_same(*args, **kwargs):
+def assert_losses_agree(*args, **kwargs):
     mine, expected = (found(torch, *args, **kwargs) for torch in (ours, theirs))
     assert_alike(mine, expected, 1e-10, 1e-13)
     return expected
@@ -40,15 +40,15 @@ def assert_same(*args, **kwargs):
 @pytest.mark.parametrize("given", LENGTHS, ids=["possible", "impossible", "empty"])
 def test_losses_and_gradients(given, reduction, zero_infinity):
     for leaf in ("logits", "log_probs"):
-        assert_same(*given, leaf=leaf, reduction=reduction, zero_infinity=zero_infinity)
+        assert_losses_agree(*given, leaf=leaf, reduction=reduction, zero_infinity=zero_infinity)
 
 
 def test_forms_of_the_arguments():
-    assert_same(IN_A_ROW, [6, 4, 1], [3, 2, 1], reduction="none", as_list=True)
-    assert_same(TARGETS, [6, 4, 1], [0, 3, 1], blank=3, reduction="none")
-    assert_same([1, 2, 2], [6], [3], shape=(6, 5))
-    assert_same([1, 2, 2], 6, 3, shape=(6, 5), reduction="none")
-    assert_same([[1], [2]], [1, 1], [1, 0], shape=(1, 2, 5), reduction="none")
+    assert_losses_agree(IN_A_ROW, [6, 4, 1], [3, 2, 1], reduction="none", as_list=True)
+    assert_losses_agree(TARGETS, [6, 4, 1], [0, 3, 1], blank=3, reduction="none")
+    assert_losses_agree([1, 2, 2], [6], [3], shape=(6, 5))
+    assert_losses_agree([1, 2, 2], 6, 3, shape=(6, 5), reduction="none")
+    assert_losses_agree([[1], [2]], [1, 1], [1, 0], shape=(1, 2, 5), reduction="none")
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_forms_of_the_arguments():
     ],
 )
 def test_errors(given, options):
-    assert isinstance(assert_same(*given, **options)[1], str)
+    assert isinstance(assert_losses_agree(*given, **options)[1], str)
 
 
 def test_a_label_that_is_no_class_is_refused():

@@ -7,9 +7,9 @@ import warnings
 
 import pytest
 
-import funcgrad.torch as ours
+from tests.both_sides import ours, theirs
 
-theirs = pytest.importorskip("torch")
+pytestmark = pytest.mark.usefixtures("torch")
 
 
 class Halving:
