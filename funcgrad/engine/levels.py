@@ -12,10 +12,11 @@ A recording that is inside a level starts with an empty trace, in which no value
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import cache
+from functools import cache, reduce
 from itertools import count
 from typing import Any, Self
 
+import jax.numpy as jnp
 import numpy as np
 
 from funcgrad.engine.derivatives import jvp_of, rule_of
@@ -276,7 +277,7 @@ class DualLevel(AnyLevel):
             recorder.grad_enabled = before
         carried: Sequence[Variable | None] = [None] * len(outputs)
         if local.recorder.forward_enabled:
-            tangents = [None if v is None else of_dtype(v.tangent, v.aval.dtype) for v in held]
+            tangents = [None if v is None else v.tangent for v in held]
             carried = tangents_of(op, primals, tangents, len(outputs))
         values = [
             primal._storage.read() if t is None else self.wrap_dual(primal._storage.read(), t)
@@ -293,20 +294,12 @@ class DualLevel(AnyLevel):
 duals: list[DualLevel] = []  # the ones entered
 
 
-def of_dtype(tangent: Variable | None, dtype: np.dtype) -> Variable | None:
-    """A tangent in its primal's dtype, as `jax.jvp` takes it.
-
-    Raises:
-        RuntimeError: the tangent's dtype is wider, or complex where the primal is real.
-    """
-    if tangent is None or tangent._storage.aval.dtype == dtype:
-        return tangent
-    given = tangent._storage.aval.dtype
-    if not np.can_cast(given, dtype):
-        raise RuntimeError(
-            f"an op cannot carry a tangent of {given} with a primal of {dtype}: convert the primal to {given}, or the tangent"
-        )
-    return variables_of(record(_cast(dtype), (tangent,)))[0]
+def _of_dtype(variable: Variable, dtype: np.dtype) -> Variable:
+    """A floating or complex variable in another dtype; any other as it is."""
+    aval = variable._storage.aval
+    if not aval.inexact or aval.dtype == dtype:
+        return variable
+    return variables_of(record(_cast(dtype), (variable,)))[0]
 
 
 @cache
@@ -393,6 +386,8 @@ def tangents_of(
     given = tuple([t is not None for t in tangents])
     if True not in given:
         return [None] * count
+    if any(_differ(p, t) for p, t in zip(primals, tangents, strict=True)):
+        return _of_mixed_dtypes(op, primals, tangents, count)
     avals = tuple([p._storage.aval for p in primals])
     derivative = jvp_of(op, avals, given)
     if derivative is None:
@@ -401,6 +396,56 @@ def tangents_of(
     arguments += [t for t in tangents if t is not None]
     carried = iter(variables_of(record(derivative, arguments)))
     return [next(carried) if aval.inexact else None for aval in op.types(avals)]
+
+
+def _differ(primal: Variable, tangent: Variable | None) -> bool:
+    """Whether a tangent has another dtype than its primal."""
+    return tangent is not None and tangent._storage.aval.dtype != primal._storage.aval.dtype
+
+
+def _of_mixed_dtypes(
+    op: Op, primals: Sequence[Variable], tangents: Sequence[Variable | None], count: int
+) -> Sequence[Variable | None]:
+    """The same where a tangent has another dtype than its primal: computed in the widest, given in the dtype that PyTorch has.
+
+    Raises:
+        RuntimeError: a tangent is complex and its primal is real.
+    """
+    for primal, tangent in zip(primals, tangents, strict=True):
+        if tangent is None:
+            continue
+        given, dtype = tangent._storage.aval.dtype, primal._storage.aval.dtype
+        if given.kind == "c" and dtype.kind != "c":
+            raise RuntimeError(
+                f"an op cannot carry a tangent of {given} with a primal of {dtype}: convert the primal to {given}, or the tangent"
+            )
+    present = [t._storage.aval for t in tangents if t is not None]
+    avals = [p._storage.aval for p in primals]
+    floating = [aval for aval in (*avals, *present) if aval.inexact]
+    wide = _widest(floating)
+    whole = [_of_dtype(p, wide) for p in primals]
+    carried = tangents_of(
+        op, whole, [None if t is None else _of_dtype(t, wide) for t in tangents], count
+    )
+    derivative = jvp_of(
+        op, tuple([p._storage.aval for p in whole]), tuple([t is not None for t in tangents])
+    )
+    # A derivative that multiplies by an operand gives the dtype of all of them. One that only moves or adds keeps the tangents'.
+    deciding = present
+    if derivative is not None and any(avals[k].inexact for k in derivative.uses):
+        deciding = [aval for aval in floating if aval.shape] or floating
+    dtype = _widest(deciding)
+    converted = [aval.dtype for aval in op.types(tuple(avals))]
+    kept = {aval.dtype for aval in floating}
+    return [
+        None if t is None else _of_dtype(t, dtype if made in kept else made)
+        for t, made in zip(carried, converted, strict=True)
+    ]
+
+
+def _widest(avals: Sequence[Aval]) -> np.dtype:
+    """The dtype that holds these."""
+    return reduce(jnp.promote_types, [aval.dtype for aval in avals])
 
 
 def all_elements(value: Value) -> Any:

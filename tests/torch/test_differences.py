@@ -344,6 +344,32 @@ def overwritten_by_strides(torch):
     return gradient(torch.as_strided_scatter(w, torch.ones(1), (1,), (1,)), w)
 
 
+def expanded_and_masked(torch):
+    base = torch.ones(2)
+    base.expand(3, 2).masked_fill_(torch.tensor([True, False]), 5.0)
+    return base.tolist()
+
+
+def memory_of_a_factor(torch):
+    return torch.linalg.qr(torch.eye(3))[0].stride()
+
+
+def third_derivative_of_a_square(torch):
+    w = leaf(torch)
+    made = w**2
+    for _ in range(3):
+        (made,) = torch.autograd.grad(made.sum(), w, create_graph=True)
+    return made.tolist()
+
+
+def second_derivative_of_hardsigmoid(torch):
+    w = leaf(torch)
+    made = torch.nn.functional.hardsigmoid(w) ** 2
+    for _ in range(2):
+        (made,) = torch.autograd.grad(made.sum(), w, create_graph=True)
+    return [round(18 * each, 4) for each in made.tolist()]
+
+
 # Of each program, what comes of it on the shim and in PyTorch: a value, or a part of the error's words.
 GROWS, MODIFIED = "do not grow", "modified by an inplace operation"
 REPEATED = "more than one element of the written-to tensor refers to a single memory location"
@@ -400,6 +426,10 @@ TABLE = {
     view_returned: (False, True),
     base_of_a_dual: (False, True),
     jacobian_of_nothing: ((), "tuple index out of range"),
+    expanded_and_masked: (REPEATED, [5.0, 1.0]),
+    memory_of_a_factor: ((3, 1), (1, 3)),
+    third_derivative_of_a_square: ("does not require grad", [0.0, 0.0]),
+    second_derivative_of_hardsigmoid: ([1.0, 1.0], "hardsigmoid_backward is not implemented"),
     dimension_named_under_vmap: ("at non-singleton dimension 0", "at non-singleton dimension 1"),
 }
 

@@ -193,6 +193,28 @@ see(torch.histc(x, 2, 0, 2))
 # --- what shares memory with another library has no gradient
 x = torch.ones(2, requires_grad=True)
 see(attempt(torch.from_dlpack, x), torch.from_dlpack(x.detach()))
+# --- NaN has no singular values
+a = torch.tensor([[1.0, float("nan")], [2.0, 3.0]])
+for name in ("svd", "svdvals", "pinv", "matrix_rank", "cond"):
+    for x in (a, torch.stack([torch.eye(2), a]), a[:1]):
+        see(attempt(getattr(torch.linalg, name), x))
+see([attempt(torch.linalg.matrix_norm, a, order) for order in (2, -2, "nuc")], attempt(torch.pinverse, a), attempt(torch.svd, a))
+see([type(attempt(torch.linalg.lstsq, *each)) for each in ((a, torch.eye(2)), (torch.eye(2), a))])
+# --- a number written by a mask to an expanded tensor, with PyTorch's warning
+b = torch.tensor([1.0, -1.0, 2.0])
+b.expand(2, 3)[torch.ones(2, 3) > 0] = 4.0
+see(b)
+# --- a hook that raises leaves out the leaves that come later
+def stop(p): raise ValueError("stop")
+for which in range(3):
+    for function in (
+        lambda x, w, v: x * w * w, lambda x, w, v: w * x + x * v, lambda x, w, v: (x * w).sin() * v,
+        lambda x, w, v: torch.stack([x, w, v]), lambda x, w, v: torch.addcmul(v, w, x),
+    ):
+        for name in ("register_post_accumulate_grad_hook", "register_hook"):
+            leaves = [torch.tensor([1.0, 2.0], requires_grad=True) for _ in range(3)]
+            getattr(leaves[which], name)(stop)
+            see(attempt(function(*leaves).sum().backward), [each.grad for each in leaves])
 # --- the distance of integers is a real number
 i = torch.tensor([0, 2, 1])
 see(torch.nn.functional.pairwise_distance(i, i + 1))

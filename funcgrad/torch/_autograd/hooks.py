@@ -199,6 +199,8 @@ def register_post_accumulate_grad_hook(
         self._post_accumulate = HookTable()
     handle = RemovableHandle(self._post_accumulate)
     self._post_accumulate[handle.id] = hook
+    # A hooked node takes the walk that reaches leaves in PyTorch's order: a hook that raises leaves the later ones out.
+    hooks_of(self._current_node())
     return handle
 
 

@@ -281,17 +281,20 @@ def index_put(target: Tensor, arrays: Sequence[Any], value: Tensor, accumulate: 
         raise RuntimeError(
             "masked_fill_ only supports boolean masks, but got mask with dtype unsigned char"
         )
-    if single and _is_mask(given[0]):
+    masked = single and _is_mask(given[0])
+    if masked:
         value = clone(value)  # PyTorch fills here, so the value may share the target's memory
     writable(target, value, repeats=True, name="index_put_")
     of = geometry(target)
     if of.repeats:
-        warnings.warn(
-            "Use of index_put_ on expanded tensors is deprecated. Please clone() the tensor before performing this "
-            "operation. This also applies to advanced indexing e.g. tensor[indices] = tensor",
-            stacklevel=3,
-        )
-    if single and value.ndim < 2 and _is_mask(given[0]) and given[0].ndim and not of.repeats:
+        warned = [("index_put_", "indices] = tensor"), ("masked_fill_", "mask] = scalar")]
+        for name, form in warned if masked else warned[:1]:
+            warnings.warn(
+                f"Use of {name} on expanded tensors is deprecated. Please clone() the tensor before performing this "
+                f"operation. This also applies to advanced indexing e.g. tensor[{form}",
+                stacklevel=3,
+            )
+    if masked and value.ndim < 2 and given[0].ndim and not of.repeats:
         dim = next(k for k, each in enumerate(arrays) if each is not None)
         _check_mask(given[0], of, dim)
         check_no_overlap(target, value, whole=True)

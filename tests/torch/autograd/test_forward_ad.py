@@ -147,11 +147,29 @@ def test_printed_form():
     check(call)
 
 
-def test_a_narrower_tangent_takes_its_primals_dtype():
+MIXED = {
+    "sin": lambda y: y.sin(),
+    "sum": lambda y: y.sum(),
+    "view": lambda y: y[1:],
+    "clone": lambda y: y.clone(),
+    "float": lambda y: y.float(),
+    "double": lambda y: y.double(),
+    "several": lambda y: y * 2 + y.sin() * y,
+}
+
+
+@pytest.mark.parametrize(
+    "dtypes", [("float64", "float32"), ("float32", "float64"), ("float32", "float16")]
+)
+@pytest.mark.parametrize("case", MIXED)
+def test_a_tangent_of_another_dtype_is_carried_in_pytorchs_dtype(case, dtypes):
     def call(t, fw):
+        primal, tangent = x(t).to(getattr(t, dtypes[0])), v(t).to(getattr(t, dtypes[1]))
         with fw.dual_level():
-            dual = fw.make_dual(x(t).double(), v(t).float())
-            return unpacked(t, dual), unpacked(t, dual * 2 + dual.sin())
+            dual = MIXED[case](fw.make_dual(primal, tangent))
+            seen = [unpacked(t, dual), str(fw.unpack_dual(dual).tangent.dtype)]
+        result, carried = t.func.jvp(MIXED[case], (primal,), (tangent,))
+        return [*seen, result, carried, str(result.dtype), str(carried.dtype)]
 
     check(call)
 

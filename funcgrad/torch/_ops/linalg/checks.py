@@ -95,6 +95,20 @@ def first_bad(info: Tensor | np.ndarray) -> tuple[str, int] | None:
     return (f"(Batch element {found[0]}): ", int(bad.reshape(-1)[found[0]])) if len(found) else None
 
 
+def check_decomposable(input: Tensor) -> None:
+    """Check a matrix that has been checked for its shape: LAPACK finds no singular values of NaN.
+
+    Raises:
+        torch.linalg.LinAlgError: an element is NaN.
+    """
+    array = elements(input)
+    bad = None if array is None else first_bad(np.isnan(array).any((-2, -1)))
+    if bad:
+        raise _LinAlgError(
+            f"linalg.svd: {bad[0]}The algorithm failed to converge because the input matrix contained non-finite values."
+        )
+
+
 def stored_in(name: str, kind: Any, made: tuple[Tensor, ...], input: Tensor, out: Any) -> Any:
     """Results as a named tuple, stored in `out` if it is given."""
     if out is None:

@@ -8,6 +8,7 @@ import numpy as np
 
 from funcgrad.torch._ops.conversions import converted
 from funcgrad.torch._ops.linalg.checks import (
+    check_decomposable,
     check_inexact,
     check_matrix,
     check_square,
@@ -33,6 +34,7 @@ _LSTSQ = return_type("linalg_lstsq", ("solution", "residuals", "rank", "singular
 
 def _check_svd(A: Tensor, *_: Any) -> None:
     check_matrix("linalg.svd", A)
+    check_decomposable(A)
 
 
 @up_to_phase(
@@ -82,7 +84,7 @@ def _(primals: Any, tangents: Any) -> Any:
 @apart(
     "linalg_svdvals",
     "LinalgSvdBackward0",
-    prepare=checked_by(check_matrix, "linalg.svd"),
+    prepare=_check_svd,
     out=EXACT,
 )
 def _svdvals(A: Array) -> Any:
@@ -210,6 +212,8 @@ def pinv(
     check_matrix("linalg.pinv", A)
     if hermitian:
         check_square("linalg.pinv", A)
+    else:
+        check_decomposable(A)
     return _pinv(A, *_tolerances("pinv", A, atol, rtol), hermitian)
 
 
@@ -258,6 +262,8 @@ def matrix_rank(
     check_matrix("linalg.matrix_rank", A)
     if hermitian:
         check_square("linalg.matrix_rank", A)
+    else:
+        check_decomposable(A)
     return _matrix_rank(A.detach(), *_tolerances("matrix_rank", A, atol, rtol), hermitian)
 
 
@@ -287,6 +293,10 @@ def _check_lstsq(A: Tensor, B: Tensor, driver: str | None) -> None:
             f"{A.dtype.scalar_type} and other's dtype {B.dtype.scalar_type}"
         )
     check_inexact("torch.linalg.lstsq", A)
+    for each in (A, B):
+        array = elements(each)
+        if array is not None and np.isnan(array).any():
+            raise RuntimeError("torch.linalg.lstsq: the matrices contain NaN.")
 
 
 @apart(
