@@ -2,28 +2,32 @@
 
 A program is a model, a loss and a way to train, each with options, all chosen by a seed. `python -m
 tests.against_pytorch.fuzz --generator idioms --programs 1000` runs as many as asked. Each trains for several steps on
-both sides; then the same loss goes through `pure` under `jax.grad`, `jax.jit`, `jax.vmap`, `jax.jvp` and `jax.hessian`,
-and has to have the derivatives that PyTorch's tape has.
+both sides; then the same loss goes through `pure` under `jax.grad`, and in some programs under `jax.jvp`, both together,
+`jax.vmap` and `jax.jit`. It has to have the derivatives that PyTorch's tape has. Programs of the same parts are traced once:
+a long run meets all parts in all ways, and costs little more than the trainings.
 """
 
 import random
 import warnings
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
+import pytest
 
 import funcgrad
-from tests.both_sides import ours, theirs
+import funcgrad.torch as ours
+from funcgrad.engine.kernels import numpy_kernel
+from funcgrad.engine.kernels.table import rule
 from tests.engine_modes import mode as engine_mode
 
 Weights = list[Any]
 # Takes the namespace, the weights and the data; a vector of results, one a row.
 Model = Callable[[Any, Weights, Any], Any]
 ROWS, COLUMNS, HIDDEN = 4, 3, 3
-BATCHED_EVERY, ONE_BY_ONE_EVERY = 4, 16
+SHAPES = (COLUMNS,), (COLUMNS, HIDDEN), (HIDDEN,)
 TOLERANCE = 1e-7
 
 
@@ -325,8 +329,7 @@ class Program:
         numbers = np.random.default_rng(seed)
         self.x = numbers.normal(size=(ROWS, COLUMNS))
         self.y = numbers.normal(size=ROWS)
-        shapes = (COLUMNS,), (COLUMNS, HIDDEN), (HIDDEN,)
-        self.start = [0.7 * numbers.normal(size=shape) for shape in shapes]
+        self.start = [0.7 * numbers.normal(size=shape) for shape in SHAPES]
 
     def __repr__(self) -> str:
         shown = {
@@ -338,7 +341,12 @@ class Program:
 
     def value(self, t: Any, w: Weights, x: Any, y: Any) -> Any:
         """The number that is differentiated."""
-        return self.objective(t, w, lambda v: self.loss(t, self.model(t, v, x), y, v))
+        return _value(self.parts, t, w, x, y)
+
+    @property
+    def parts(self) -> tuple[Model, Loss, Objective]:
+        """The functions that the number is made of."""
+        return self.model, self.loss, self.objective
 
     def train(self, t: Any) -> list[Any]:
         """All that can be seen of the training."""
@@ -413,9 +421,10 @@ class Program:
                 with t.no_grad():
                     each.copy_(each - self.rate * each.grad)
 
-    def arrays(self) -> list[np.ndarray]:
-        """The weights to begin with, and the data, as what a pure function takes."""
-        return [*self.start, self.x, self.y]
+
+def _value(parts: tuple[Model, Loss, Objective], t: Any, w: Weights, x: Any, y: Any) -> Any:
+    model, loss, objective = parts
+    return objective(t, w, lambda v: loss(t, model(t, v, x), y, v))
 
 
 UPDATES: dict[str, Any] = {
@@ -435,6 +444,7 @@ UPDATES: dict[str, Any] = {
 
 def difference(seed: int, mode: str, times: int = 1) -> str | None:
     """How the program of a seed differs between PyTorch and the shim, or through `pure`; None where it does not."""
+    theirs = pytest.importorskip("torch")
     program = Program(seed)
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
@@ -485,42 +495,70 @@ def _transformed(program: Program, theirs: Any) -> str | None:
     numbers = np.random.default_rng(0)
     direction = [numbers.normal(size=each.shape) for each in program.start]
     first, second = _taped(program, theirs, direction)
-    pure = funcgrad.pure(lambda w, x, y: program.value(ours, w, x, y), requires_grad=0)
-    w, data = list(program.start), (program.x, program.y)
-
-    def loss(w: Any) -> Any:
-        return pure(w, *data)
-
-    slope = sum([float((g * d).sum()) for g, d in zip(first[1:], direction, strict=True)])
-    gradient = jax.value_and_grad(loss)
-    ways: dict[str, tuple[Callable[[Any], Any], list[Any]]] = {"grad": (gradient, first)}
-    if program.seed % BATCHED_EVERY == 1:
-        ways["vmap of grad"] = (
-            lambda w: jax.tree.map(
-                lambda each: each[1],
-                jax.vmap(gradient)([jnp.stack([each, each]) for each in w]),
-            ),
-            first,
-        )
-    if program.loss is not clipped:  # its backward is not linear, so that it has no tangent
-        ways["jvp"] = (
-            lambda w: jax.jvp(loss, (w,), (direction,)),
-            [first[0], np.asarray(slope)],
-        )
-        ways["jvp of grad"] = (lambda w: jax.jvp(jax.grad(loss), (w,), (direction,))[1], second)
-
-    def all_ways(w: Any) -> Any:
-        return {name: function(w) for name, (function, _) in ways.items()}
-
-    # One program for all compiles in a third of the time that their ops take one by one.
-    run = all_ways if program.seed % ONE_BY_ONE_EVERY == 0 else jax.jit(all_ways)
+    slope = np.asarray(
+        sum([float((g * d).sum()) for g, d in zip(first[1:], direction, strict=True)])
+    )
+    given = (program.start, direction, program.x, program.y)
+    chosen = random.Random(program.seed)
+    ways = ["grad", *[way for way, programs in EVERY.items() if not chosen.randrange(programs)]]
+    expected = {"jvp": [first[0], slope], "jvp of grad": [*first, slope, *second]}
     with jax.enable_x64(True):
-        results = run(w)
-    for name, (_, right) in ways.items():
-        found = _compared(_flat(results[name]), right)
-        if found is not None:
-            return f"{name}, {found}"
+        for way in ways:
+            if way in expected and program.loss is clipped:
+                continue  # the hook is not linear, so there is no tangent
+            found = _compared(_found(way, program, given), expected.get(way, first))
+            if found is not None:
+                return f"{way}, {found}"
     return None
+
+
+# Besides the way that each program goes, some go others: one in so many.
+EVERY = {"jvp of grad": 4, "jvp": 6, "vmap of grad": 8, "at once": 32, "jit of grad": 128}
+WAYS: dict[str, Callable[[Any], Callable[..., Any]]] = {
+    "grad": lambda loss: lambda w, along: jax.value_and_grad(loss)(w),
+    "at once": lambda loss: lambda w, along: jax.value_and_grad(loss)(w),
+    "jit of grad": lambda loss: lambda w, along: jax.jit(jax.value_and_grad(loss))(w),
+    "jvp": lambda loss: lambda w, along: jax.jvp(loss, (w,), (along,)),
+    "jvp of grad": lambda loss: lambda w, along: jax.jvp(jax.value_and_grad(loss), (w,), (along,)),
+    "vmap of grad": lambda loss: (
+        lambda w, along: jax.tree.map(
+            lambda each: each[1],
+            jax.vmap(jax.value_and_grad(loss))([jax.numpy.stack([each, each]) for each in w]),
+        )
+    ),
+}
+
+
+def _found(way: str, program: Program, given: tuple[Any, ...]) -> list[np.ndarray]:
+    """The derivatives that JAX takes of a program."""
+    if way in ("at once", "jit of grad"):
+        return _flat(_derivative(way, program.parts)(*given))
+    run = _traced(way, program.parts, tuple([np.shape(each) for each in given[2:]]))
+    with np.errstate(all="ignore"):
+        return [np.asarray(each) for each in run(*jax.tree.leaves(given))]
+
+
+@cache
+def _traced(
+    way: str, parts: tuple[Any, ...], sizes: tuple[tuple[int, ...], ...]
+) -> Callable[..., Any]:
+    """Programs of the same parts have one trace. It runs as NumPy's calls, since XLA would compile for seconds."""
+    weights, data = [np.zeros(size) for size in SHAPES], [np.zeros(size) for size in sizes]
+    closed = jax.make_jaxpr(_derivative(way, parts))(weights, weights, *data)
+    return numpy_kernel(closed) or jax.jit(
+        lambda *arrays: jax.core.eval_jaxpr(closed.jaxpr, closed.consts, *arrays)
+    )
+
+
+@rule("funcgrad_tangent")
+def _(source: Any, equation: Any) -> None:
+    given = [each.aval for each in equation.invars]
+    source.inline(equation, jax.make_jaxpr(equation.params["of"].push)(*given))
+
+
+def _derivative(way: str, parts: tuple[Any, ...]) -> Callable[..., Any]:
+    pure = funcgrad.pure(lambda w, x, y: _value(parts, ours, w, x, y), requires_grad=0)
+    return lambda w, along, x, y: WAYS[way](lambda v: pure(v, x, y))(w, along)
 
 
 def _flat(tree: Any) -> list[np.ndarray]:

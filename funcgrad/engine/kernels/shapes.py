@@ -48,6 +48,14 @@ def _(source: Any, equation: Any) -> None:
     source.assign(equation, f"{x}[{', '.join(cuts)}]" if cuts else x)
 
 
+@rule("unstack")
+def _(source: Any, equation: Any) -> None:
+    (x,) = source.arrays(equation.invars)
+    before = ":, " * equation.params["axis"]
+    for k, made in enumerate(equation.outvars):
+        source.assign_one(made, f"{x}[{before}{k}]")
+
+
 @rule("slice")
 def _(source: Any, equation: Any) -> None:
     (x,) = source.arrays(equation.invars)

@@ -220,7 +220,7 @@ class Source:
             name = equation.primitive.name
             called = _CALLS.get(name)
             if called is not None:
-                self._write_call(equation, equation.params[called])
+                self.inline(equation, equation.params[called])
                 continue
             for variable in equation.outvars:
                 self._check(variable)
@@ -234,7 +234,8 @@ class Source:
             else:
                 raise NoRuleError
 
-    def _write_call(self, equation: Any, inner: Any) -> None:
+    def inline(self, equation: Any, inner: Any) -> None:
+        """Write the lines of a jaxpr that an equation calls."""
         jaxpr = getattr(inner, "jaxpr", inner)
         for variable, array in zip(jaxpr.constvars, getattr(inner, "consts", ()), strict=True):
             self._names[variable] = self.constant(np.asarray(array)[()])
