@@ -193,6 +193,13 @@ see(torch.histc(x, 2, 0, 2))
 # --- what shares memory with another library has no gradient
 x = torch.ones(2, requires_grad=True)
 see(attempt(torch.from_dlpack, x), torch.from_dlpack(x.detach()))
+# --- elements equal to the median share its gradient
+for values in ([0.0, 1.0, 1.0], [1.0, 1.0, 1.0], [0.0, 1.0, 1.0, 2.0], [float("nan"), 1.0, 1.0], [float("nan"), float("nan")]):
+    for name in ("median", "nanmedian"):
+        x = torch.tensor([values, values], requires_grad=True)
+        getattr(x, name)().backward()
+        getattr(x, name)(1)[0].sum().backward()
+        see(x.grad)
 # --- NaN has no singular values
 a = torch.tensor([[1.0, float("nan")], [2.0, 3.0]])
 for name in ("svd", "svdvals", "pinv", "matrix_rank", "cond"):

@@ -186,6 +186,20 @@ def _middle(x: Any, dim: int, ignore: bool) -> Any:
     return jnp.take_along_axis(order, jnp.expand_dims(at, dim), dim).squeeze(dim)
 
 
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _shared(ignore: bool, x: Any) -> Any:
+    """The median of all elements. Those that are equal to it share the gradient."""
+    return _taken(x, 0, False, partial(_middle, dim=0, ignore=ignore))[0]
+
+
+@_shared.defjvp
+def _(ignore: bool, primals: Any, tangents: Any) -> Any:
+    (x,), (t,) = primals, tangents
+    made = _shared(ignore, x)
+    equal = (x == made) | (jnp.isnan(x) & jnp.isnan(made))
+    return made, (jnp.where(equal, t, 0).sum() / equal.sum()).astype(made.dtype)
+
+
 def _median(name: str, node: str, ignore: bool) -> None:
     kernel = (no_kernel("bc", "median_cpu"),)
 
@@ -194,7 +208,7 @@ def _median(name: str, node: str, ignore: bool) -> None:
         if not input.size:
             inexact = jnp.issubdtype(input.dtype, jnp.floating)
             return jnp.asarray(jnp.nan if inexact else jnp.iinfo(input.dtype).min, input.dtype)
-        return _taken(input.reshape(-1), 0, False, partial(_middle, dim=0, ignore=ignore))[0]
+        return _shared(ignore, input.reshape(-1))
 
     @op(
         f"{name}.dim",
