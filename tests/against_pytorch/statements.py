@@ -12,7 +12,7 @@ import pickle
 import random
 import re
 import warnings
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -198,30 +198,74 @@ KINDS = {
     "ValueError": "RuntimeError",
     "AttributeError": "TypeError",
 }
-# Differences that are kept; the page beside the shim has the reasons. A program ends there.
-KNOWN = (
-    r"resize_\(",  # JAX's arrays do not grow
-    r"set_\(",
-    # PyTorch writes before it refuses an index.
-    r"(masked_scatter_|index_fill_|index_put_|index_add_|index_copy_|scatter_|\[k).*array",
-    r"searchsorted.*non-contiguous",  # it costs nothing here
-    r"func\.(jvp|jacrev).*( flags|TypeError)",  # whether a derivative requires grad; tangents of another dtype
-    r"lstsq.*error: None is not",  # LAPACK refuses NaN
-    r"randn_like",  # of integers, if there are no elements
-    r"nonzero.*flags",  # rounding decides what is zero
-    r"'RuntimeError' is not 'TypeError'",  # several things are wrong
-    r"clip_grad_value_.*error: None is not",  # PyTorch refuses a list without gradients by accident
-)
-# The same, where a statement before may have led to it: PyTorch writes to a tensor of inference mode before it refuses it;
-# the target of a write overlaps itself; leaves come in another order.
-KNOWN_LATER = (
-    r"inference_mode.*array",
-    r"unfold.*array",
-    r"post_accumulate_grad_hook",
-    r"qr\(",  # PyTorch's factors lie in the order of columns
-    r"jacrev.*RuntimeError",  # PyTorch's result cannot be read
-    r"create_graph.*clip_grad_norm_",  # PyTorch's gradients of zeros cannot be scaled
-)
+
+
+class Known(NamedTuple):
+    """A difference that is kept; the page beside the shim has the reasons. A program ends there.
+
+    Attributes:
+        statement: is found in the statement after which the difference shows.
+        told: matches the difference, "name: mine is not PyTorch's".
+        before: is found in a statement up to that one.
+        failed: whether the statement raises on both sides.
+    """
+
+    statement: str
+    told: str
+    before: str = ""
+    failed: bool = False
+
+
+_MORE = r"error: 'RuntimeError' is not None$"
+_FEWER = r"error: None is not 'RuntimeError'$"
+_NUMBERS = r"[\w.]+: (array|\()"
+_IN_ORDER_OF_MEMORY = r"rand|normal|uniform|bernoulli|dropout|gumbel"
+KNOWN = {
+    "JAX's arrays do not grow": (
+        Known(r"\.resize_\(", _MORE),
+        Known(r"\.set_\(", r"error: 'RuntimeError' is not (None|'TypeError')$"),
+    ),
+    "PyTorch writes before it refuses an index": (
+        Known(
+            r"masked_scatter_|index_fill_|index_put_|index_add_|index_copy_|scatter_|\[k",
+            _NUMBERS,
+            failed=True,
+        ),
+    ),
+    "PyTorch writes to a tensor of inference mode before it refuses": (
+        Known("", _NUMBERS, before="inference_mode", failed=True),
+    ),
+    "PyTorch draws numbers before it refuses a probability": (
+        Known(_IN_ORDER_OF_MEMORY + "|nn|Linear", _NUMBERS, before="bernoulli"),
+    ),
+    "it costs nothing here": (Known("bucketize", r"warnings: \[\] is not .*non-contiguous"),),
+    "a derivative may require grad where PyTorch's does not": (
+        Known(
+            r"func\.(jvp|jacrev)",
+            r"\w+ flags: \('([\w.]+)', (\([\d, ]*\)), \w+, \w+\) is not \('\1', \2, ",
+        ),
+    ),
+    "PyTorch draws no elements of integers": (Known("randn_like", _FEWER),),
+    "rounding decides what is zero": (
+        Known(
+            "nonzero",
+            r"\w+ flags: \('torch.int64', \(\d+, (\d+)\), .* is not \('torch.int64', \(\d+, \1\)",
+        ),
+    ),
+    "several things are wrong": (Known("", r"error: 'RuntimeError' is not 'TypeError'$"),),
+    "PyTorch refuses a list without gradients by accident": (Known("clip_grad_value_", _FEWER),),
+    "the target of a write overlaps itself": (Known("_\\(|=", _NUMBERS, before=r"unfold\("),),
+    "matrices from linalg lie in the order of rows": (
+        Known(_IN_ORDER_OF_MEMORY, _NUMBERS, before=r"linalg\."),
+        Known(r"\.view\(", _FEWER, before=r"linalg\."),
+    ),
+    "PyTorch's result cannot be read": (
+        Known("", r"\w+: .* is not \('RuntimeError'", before="jacrev"),
+    ),
+    "PyTorch's gradients of zeros cannot be scaled": (
+        Known("clip_grad_norm_", _FEWER, before="create_graph"),
+    ),
+}
 
 
 # Numbers that are larger follow from smaller ones that rounding moves.
@@ -236,7 +280,7 @@ def program_of(seed: int, longest: int = 16) -> list[str]:
     def filled(text: str) -> str:
         for _ in range(8):
             text = re.sub(
-                r"(?<!\{)\{([a-zA-Z=_]+)\}(?!\})",
+                r"(?<!\{)\{([a-zA-Z0-9=_]+)\}(?!\})",
                 lambda found: source.choice(PARTS[found[1]]),
                 text,
             )
@@ -342,12 +386,22 @@ def difference(program: list[str], mode: str) -> str | None:
                 return None
             told = _compared(dict(found), dict(expected))
             if told is not None:
-                told = f"after `{statement}`: {told}"
-                story = "\n".join([*program[:done], told])
-                known = any(re.search(each, told, re.DOTALL) for each in KNOWN)
-                known |= any(re.search(each, story, re.DOTALL) for each in KNOWN_LATER)
-                return None if known else told
+                failed = dict(found)["error"] is not None
+                known = _is_known(program[: done + 1], told, failed)
+                return None if known else f"after `{statement}`: {told}"
     return None
+
+
+def _is_known(program: list[str], told: str, failed: bool) -> bool:
+    """Whether the difference after the last statement is a known one."""
+    return any(
+        re.search(known.statement, program[-1])
+        and re.match(known.told, told, re.DOTALL)
+        and any(re.search(known.before, each) for each in program)
+        and failed >= known.failed
+        for ways in KNOWN.values()
+        for known in ways
+    )
 
 
 def _is_large(things: list[Any]) -> bool:
