@@ -4,12 +4,13 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Literal
 
 from funcgrad.cli.common import DISAGREEMENT, Commands, printable, refuse
 
 # The options of one kind of comparison, which the other refuses.
-_OF_FUNCTIONS = ("inputs", "order", "trajectory", "html", "lang")
+_OF_FUNCTIONS = ("inputs", "order", "trajectory")
 _OF_DATA = ("target", "backends", "optimizer", "learning_rate", "dtype", "rounds")
 
 
@@ -102,10 +103,10 @@ def add_command(commands: Commands) -> None:
         action="store_true",
         help="the functions are steps, (state, batch) -> (state, loss): compare whole trainings",
     )
-    functions.add_argument(
+    parser.add_argument(
         "--html", metavar="FILE", help="write the report as a page, which needs no other file"
     )
-    functions.add_argument(
+    parser.add_argument(
         "--lang", default="en", choices=["en", "fr"], help="the page's language (default: en)"
     )
     parser.add_argument(
@@ -124,7 +125,9 @@ def _learning_rate(text: str) -> float | Literal["auto"]:
 
 def _compare(options: argparse.Namespace) -> int:
     # Imported here, so that --help and a mistyped option need not wait for JAX.
-    from funcgrad.compare import OptionError, compare
+    from funcgrad.compare import OptionError, compare, page
+    from funcgrad.compare.drawings import can_lay_out
+    from funcgrad.compare.graphs import draw_regression
     from funcgrad.datasets import DataError, load_diabetes, load_file
 
     if any(".py" in each for each in options.data):
@@ -160,9 +163,13 @@ def _compare(options: argparse.Namespace) -> int:
             device=options.device,
             seed=options.seed,
             rounds=options.rounds,
+            curves=options.html is not None,
             progress=_progress if sys.stderr.isatty() else None,
         )
-    except (DataError, OptionError) as error:
+        if options.html is not None:
+            graphs = draw_regression(*data.x.shape) if can_lay_out() else None
+            Path(options.html).write_text(page(report, options.lang, graphs), encoding="utf-8")
+    except (DataError, OptionError, OSError) as error:
         return refuse("compare", error)
     finally:
         if sys.stderr.isatty():

@@ -4,8 +4,9 @@ import argparse
 import inspect
 import json
 import sys
-from collections.abc import Callable, Mapping
-from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from collections.abc import Callable, Iterator, Mapping
+from importlib.util import module_from_spec, spec_from_file_location
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,11 @@ import numpy as np
 
 from funcgrad.cli.common import DISAGREEMENT, printable, refuse
 from funcgrad.compare import Drawing, OptionError, parity, trajectory
+from funcgrad.compare.drawings import can_lay_out
 from funcgrad.compare.graphs import draw_with
+from funcgrad.compare.paces import time_both
 from funcgrad.compare.pages import page
+from funcgrad.compare.trajectories import first_batch
 from funcgrad.datasets import DataError
 
 STEPS = 100
@@ -39,15 +43,22 @@ def compare_functions(options: argparse.Namespace) -> int:
         if options.trajectory:
             if len(args) != 2:
                 raise OptionError(f"a training has a state and batches; {options.inputs} gives {len(args)} inputs")  # fmt: skip
+            state, batches = args
             # A list of batches tells how many steps there are.
-            default = None if isinstance(args[1], list) else STEPS
+            default = None if isinstance(batches, list) else STEPS
             steps = default if options.steps is None else options.steps
-            report = trajectory(reference, candidate, *args, steps, **common)
+            if isinstance(batches, Iterator):  # the page asks for its first batch again
+                batches = list(islice(batches, steps))
+                steps = len(batches)
+                args = state, batches
+            report = trajectory(reference, candidate, state, batches, steps, **common)
         else:
             report = parity(reference, candidate, *args, order=options.order, **common)
         if options.html is not None:
-            graphs = draw_both(reference, candidate, args) if not options.trajectory else None
-            text = page(report, options.lang, graphs)
+            given = (args[0], first_batch(args[1])) if options.trajectory else args
+            graphs = None if options.trajectory else draw_both(reference, candidate, given)
+            times = time_both(reference, candidate, given, device=options.device)
+            text = page(report, options.lang, graphs, times)
             Path(options.html).write_text(text, encoding="utf-8")
     except (OptionError, DataError, OSError) as error:
         return refuse("compare", error)
@@ -59,7 +70,7 @@ def draw_both(
     reference: Callable[..., Any], candidate: Callable[..., Any], args: tuple[Any, ...]
 ) -> Drawing | None:
     """Return both graphs side by side; None where they cannot be drawn, since a report is worth having without."""
-    if find_spec("fast_sugiyama") is None:
+    if not can_lay_out():
         return None
     try:
         return draw_with(reference, args).beside(draw_with(candidate, args))

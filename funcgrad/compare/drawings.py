@@ -156,13 +156,18 @@ def family_name(label: str) -> str:
     return name.replace("_", "").lower()
 
 
+def can_lay_out() -> bool:
+    """Whether the library is installed that an SVG needs for its layout."""
+    return find_spec("fast_sugiyama") is not None
+
+
 def positions(panel: Panel) -> list[tuple[float, float]]:
     """Return the middle of each box, in pixels, from the top left.
 
     Raises:
         OptionError: the library that lays it out is not installed.
     """
-    if find_spec("fast_sugiyama") is None:
+    if not can_lay_out():
         raise OptionError(
             "an SVG needs a library for its layout (pip install 'funcgrad[report]'); .dot() and .mermaid() need none"
         )

@@ -1,8 +1,9 @@
 """The regression as pure JAX functions: step by step from Python, and the whole loop on the device."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache, partial
+from itertools import islice
 from typing import Any
 
 import jax
@@ -22,15 +23,23 @@ def prepare_steps(problem: Problem) -> Session:
     make = _maker(problem)
     step = _step(make)
 
+    def walk() -> Iterator[Any]:
+        """The parameters after each step, without end."""
+        params = _placed(problem.initial, problem)
+        state = make(problem.learning_rate).init(params)
+        while True:
+            params, state = step(params, state, x, y, problem.learning_rate)
+            yield params
+
     def train(steps: int) -> Parameters:
         with _precision(problem):
-            params = _placed(problem.initial, problem)
-            state = make(problem.learning_rate).init(params)
-            for _ in range(steps):
-                params, state = step(params, state, x, y, problem.learning_rate)
-            return _numpy(params)
+            return _numpy(next(islice(walk(), steps - 1, None)))
 
-    return Session(train, _value_and_grad(problem, x, y))
+    def along(every: int, count: int) -> list[Parameters]:
+        with _precision(problem):
+            return [_numpy(each) for each in islice(walk(), every - 1, every * count, every)]
+
+    return Session(train, _value_and_grad(problem, x, y), along)
 
 
 def prepare_loop(problem: Problem) -> Session:
@@ -38,7 +47,7 @@ def prepare_loop(problem: Problem) -> Session:
     x, y = _data(problem)
     make = _maker(problem)
 
-    def train(steps: int) -> Parameters:
+    def trained(steps: int, **watched: Any) -> Parameters:
         with _precision(problem), warnings.catch_warnings():
             warnings.simplefilter("ignore", DivergenceWarning)  # it becomes the error below
             result = fit(
@@ -49,12 +58,22 @@ def prepare_loop(problem: Problem) -> Session:
                 optimizer=make,
                 learning_rate=problem.learning_rate,
                 steps=steps,
+                **watched,
             )
             if result.diverged:
                 raise divergence(problem)
             return _numpy(result.params)
 
-    return Session(train, _value_and_grad(problem, x, y))
+    def along(every: int, count: int) -> list[Parameters]:
+        found: list[Parameters] = []
+        trained(
+            every * count,
+            callback=lambda reached: found.append(_numpy(reached.params)),
+            progress_every=every,
+        )
+        return found
+
+    return Session(trained, _value_and_grad(problem, x, y), along)
 
 
 Maker = Callable[[Any], optax.GradientTransformation]

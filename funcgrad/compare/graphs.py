@@ -5,12 +5,15 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import numpy as np
 
+from funcgrad import regression
 from funcgrad.compare.drawings import INPUT, OP, RESULT, Box, Drawing, Panel, arrows_of
 from funcgrad.compare.errors import OptionError
+from funcgrad.compare.imperative import mean_squared_error
 from funcgrad.compare.inputs import make_inputs
 from funcgrad.compare.referring import PYTORCH, SHIM, owner
-from funcgrad.compare.sides import tensors, written_with
+from funcgrad.compare.sides import on, tensors, written_with
 
 _FEW = 4  # elements of a gradient that are shown
 LARGEST = 400
@@ -74,6 +77,14 @@ def draw_with(function: Callable[..., Any], args: tuple[Any, ...]) -> Drawing:
     inputs = make_inputs(function, args)
     leaves = tensors(written_with(function), inputs)
     return draw(function, *jax.tree.unflatten(inputs.tree, leaves))
+
+
+def draw_regression(rows: int, features: int) -> Drawing:
+    """Draw the loss that `compare` trains with: recorded as it runs on tensors, and as the jaxpr of the pure function."""
+    linear = regression.Linear(np.zeros(features, np.float32), np.zeros((), np.float32))
+    x, y = np.zeros((rows, features), np.float32), np.zeros(rows, np.float32)
+    tensors_of = draw_with(on("shim", mean_squared_error), (*linear, x, y))
+    return tensors_of.beside(draw(regression.loss, linear, x, y))
 
 
 # -- recorded graphs --------------------------------------------------------------------------------------------------

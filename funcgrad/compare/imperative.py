@@ -3,6 +3,8 @@
 PyTorch and `funcgrad.torch` are given the very same source: that they both run it is the point.
 """
 
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -27,24 +29,37 @@ def prepare(torch: Any, device: str, problem: Problem) -> Session:
         bias = torch.tensor(start.bias, device=device, requires_grad=True)
         return weights, bias
 
-    def train(steps: int) -> Parameters:
+    def walk() -> Iterator[tuple[Any, Any]]:
+        """The parameters after each step, without end; each step changes them in place."""
         weights, bias = parameters(problem.initial)
         optimizer = problem.optimizer.pytorch(torch, [weights, bias], problem.learning_rate)
-        for _ in range(steps):
+        while True:
             optimizer.zero_grad()
-            loss = ((x @ weights + bias - y) ** 2).mean()
+            loss = mean_squared_error(weights, bias, x, y)
             loss.backward()
             optimizer.step()
-        return Parameters(_numpy(weights), _numpy(bias))
+            yield weights, bias
+
+    def train(steps: int) -> Parameters:
+        return _numpy(next(islice(walk(), steps - 1, None)))
+
+    def along(every: int, count: int) -> list[Parameters]:
+        return [_numpy(each) for each in islice(walk(), every - 1, every * count, every)]
 
     def value_and_grad(params: Parameters) -> tuple[float, Parameters]:
         weights, bias = parameters(params)
-        loss = ((x @ weights + bias - y) ** 2).mean()
+        loss = mean_squared_error(weights, bias, x, y)
         loss.backward()
-        return loss.item(), Parameters(_numpy(weights.grad), _numpy(bias.grad))
+        return loss.item(), _numpy((weights.grad, bias.grad))
 
-    return Session(train, value_and_grad)
+    return Session(train, value_and_grad, along)
 
 
-def _numpy(tensor: Any) -> np.ndarray:
-    return tensor.detach().cpu().numpy()
+def mean_squared_error(weights: Any, bias: Any, x: Any, y: Any) -> Any:
+    """Return the loss of a linear model, given tensors."""
+    return ((x @ weights + bias - y) ** 2).mean()
+
+
+def _numpy(tensors: Iterable[Any]) -> Parameters:
+    """Copies on the host: PyTorch's arrays share the memory of a tensor that later steps change."""
+    return Parameters(*(np.array(each.detach().cpu().numpy()) for each in tensors))

@@ -27,9 +27,14 @@ class Parameters(NamedTuple):
     bias: Float[np.ndarray, ""]
 
     @property
+    def joined(self) -> Float[np.ndarray, " parameters"]:
+        """Both as one vector of their own dtype, the bias last."""
+        return np.append(self.weights, self.bias)
+
+    @property
     def vector(self) -> Float[np.ndarray, " parameters"]:
         """Both as one vector in float64, the bias last."""
-        return np.append(self.weights, self.bias).astype(np.float64)
+        return self.joined.astype(np.float64)
 
 
 @dataclass(frozen=True)

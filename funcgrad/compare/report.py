@@ -45,6 +45,7 @@ class Row:
             shows: later it may converge to the right answer all the same.
         parameters: how far its final weights and bias are off.
         seconds_per_step: the median over the timed trainings.
+        lower, upper: the quartiles of the same.
         compile_seconds: how much longer the first training took than the median of the later ones.
         ratio: seconds_per_step over the reference's.
         steady: whether the trainings took equally long, so that the time is one number.
@@ -57,6 +58,8 @@ class Row:
     early: Difference
     parameters: Difference
     seconds_per_step: float
+    lower: float
+    upper: float
     compile_seconds: float
     ratio: float
     steady: bool
@@ -95,6 +98,23 @@ class LeastSquaresGap:
 
 
 @dataclass(frozen=True)
+class Curves:
+    """How the trainings of all backends went.
+
+    Attributes:
+        steps: after how many steps each number was taken.
+        losses: the loss after so many steps, by backend.
+        apart: the largest difference of a weight from the reference's, by backend.
+        allowed: the largest that rounding explains.
+    """
+
+    steps: tuple[int, ...]
+    losses: Mapping[str, tuple[float, ...]]
+    apart: Mapping[str, tuple[float, ...]]
+    allowed: tuple[float, ...]
+
+
+@dataclass(frozen=True)
 class Report:
     """The result of `compare`; `str()` of it is a table.
 
@@ -105,6 +125,7 @@ class Report:
         starting_loss: the loss at the initial weights.
         settings: what was trained, how and on what.
         versions: the packages' versions.
+        curves: how the trainings went; None where that was not asked for.
     """
 
     rows: tuple[Row, ...]
@@ -113,6 +134,7 @@ class Report:
     starting_loss: float
     settings: Mapping[str, Any]
     versions: Mapping[str, str]
+    curves: Curves | None = None
 
     @property
     def agree(self) -> bool:

@@ -2,7 +2,6 @@
 
 import math
 import platform
-import statistics
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from importlib.metadata import version
@@ -12,13 +11,14 @@ import numpy as np
 from jaxtyping import Float
 
 from funcgrad.compare.backends import BACKENDS, Backend
+from funcgrad.compare.curves import make_curves
 from funcgrad.compare.errors import OptionError
 from funcgrad.compare.leaves import BANDS, Leaf, Shadow, judge
 from funcgrad.compare.problem import Parameters, Problem, divergence, make_problem
 from funcgrad.compare.repeats import moved, moved_parameters, wide, wide_parameters
 from funcgrad.compare.report import Difference, LeastSquaresGap, Report, Row
 from funcgrad.compare.session import Session
-from funcgrad.compare.timings import Rounds, interleaved, is_steady
+from funcgrad.compare.timings import Rounds, interleaved, is_steady, quartiles
 from funcgrad.version import __version__
 
 
@@ -36,6 +36,7 @@ def compare(
     device: str | None = None,
     seed: int = 0,
     rounds: int = 5,
+    curves: bool = False,
     progress: Callable[[str], None] | None = None,
 ) -> Report:
     """Train the same regression on several backends, and report differences and times.
@@ -60,6 +61,8 @@ def compare(
             PyTorch's `Linear`, from NumPy's `default_rng(seed)`.
         rounds: how many trainings of each backend to time, in turn with the others'. A warm-up comes before them, until
             two trainings take equally long.
+        curves: whether to follow the trainings as well, for the charts of the report's page: each backend then trains
+            once more, and the reference with moved numbers.
         progress: called with a few words whenever something else begins; None to be silent.
 
     Raises:
@@ -122,6 +125,7 @@ def compare(
         starting_loss=start,
         settings=settings,
         versions=_versions(sessions),
+        curves=make_curves(problem, present[0], sessions, MOVES, say) if curves else None,
     )
 
 
@@ -174,10 +178,10 @@ def _quantities(
     for place, params in at.items():
         loss, gradient = session.value_and_grad(params)
         found[f"loss {place}"] = np.asarray(loss, problem.dtype)
-        found[f"gradient {place}"] = _vector(gradient)
+        found[f"gradient {place}"] = gradient.joined
     early = session.train(min(EARLY_STEPS, problem.steps))
-    found["weights after the first steps"] = _vector(early)
-    found["final weights"] = _vector(session.train(problem.steps) if trained is None else trained)
+    found["weights after the first steps"] = early.joined
+    found["final weights"] = (session.train(problem.steps) if trained is None else trained).joined
     return found
 
 
@@ -250,7 +254,7 @@ def _rows(
     times: dict[str, Rounds],
     names: Sequence[str],
 ) -> tuple[Row, ...]:
-    reference = statistics.median(next(iter(times.values())).times)
+    _, reference, _ = (each / problem.steps for each in quartiles(next(iter(times.values())).times))
 
     def row(backend: str) -> Row:
         judged = leaves[backend]
@@ -268,7 +272,7 @@ def _rows(
                 why=leaf.why,
             )
 
-        median = statistics.median(times[backend].times)
+        lower, median, upper = (each / problem.steps for each in quartiles(times[backend].times))
         return Row(
             backend=backend,
             final_loss=sessions[backend].value_and_grad(trained[backend])[0],
@@ -276,8 +280,10 @@ def _rows(
             gradients=difference(f"gradient {START}", f"gradient {END}"),
             early=difference("weights after the first steps"),
             parameters=difference("final weights"),
-            seconds_per_step=median / problem.steps,
-            compile_seconds=max(0.0, times[backend].first - median),
+            seconds_per_step=median,
+            lower=lower,
+            upper=upper,
+            compile_seconds=max(0.0, times[backend].first - median * problem.steps),
             ratio=median / reference,
             steady=is_steady(times[backend]),
         )
@@ -286,11 +292,6 @@ def _rows(
     if not np.isfinite(rows[0].final_loss):
         raise divergence(problem)
     return rows
-
-
-def _vector(params: Parameters) -> np.ndarray:
-    """The weights and the bias as one vector of their own dtype."""
-    return np.append(params.weights, params.bias)
 
 
 def _severity(leaf: Leaf) -> tuple[bool, float]:

@@ -120,6 +120,21 @@ class Side:
                 raise MemoryError(str(error)) from error
             raise FindingError(f"{self.role} raises {_told(error)}") from error
 
+    def call(self, inputs: Inputs) -> Callable[[], Any]:
+        """Return a call of the function alone, to be timed. Each call is given tensors of its own, which it may change."""
+        with _precision(inputs, self.kind):
+            leaves = _arguments(self, inputs)
+
+        def run() -> Any:
+            given = list(leaves)
+            if self.kind != JAX:
+                for k in inputs.wanted:
+                    given[k] = leaves[k].detach().clone().requires_grad_()
+            with _precision(inputs, self.kind):
+                return self.function(*jax.tree.unflatten(inputs.tree, given))
+
+        return run
+
 
 def make_sides(
     reference: Callable[..., Any],
@@ -274,6 +289,20 @@ def _precision(inputs: Inputs, kind: str) -> Iterator[None]:
             torch.set_default_dtype(before)
 
 
+def _arguments(side: Side, inputs: Inputs) -> list[Any]:
+    """The leaves of the inputs as the side's library has them, on its device; tensors to differentiate by require grad."""
+    if side.kind == JAX:
+        return [
+            jax.device_put(leaf, side.device) if isinstance(leaf, np.ndarray) else leaf
+            for leaf in inputs.leaves
+        ]
+    torch, device = import_module(_MODULES[side.kind]), pytorch_name(side.device) or "cpu"
+    leaves = [_tensor(torch, leaf, device) for leaf in inputs.leaves]
+    for k in inputs.wanted:
+        leaves[k].requires_grad_()
+    return leaves
+
+
 def _flat(output: Any, tensor: Any = ()) -> dict[str, Any]:
     """The leaves of a result by name; a list and a tuple of the same are alike."""
 
@@ -340,10 +369,8 @@ def _directions(inputs: Inputs, derivatives: Derivatives) -> Iterator[tuple[str,
 def _with_tensors(side: Side, inputs: Inputs, derivatives: Derivatives) -> Quantities:
     torch = import_module(_MODULES[side.kind])
     device = pytorch_name(side.device) or "cpu"
-    leaves = [_tensor(torch, leaf, device) for leaf in inputs.leaves]
+    leaves = _arguments(side, inputs)
     wanted = [leaves[k] for k in inputs.wanted]
-    for leaf in wanted:
-        leaf.requires_grad_()
     flat = _flat(side.function(*jax.tree.unflatten(inputs.tree, leaves)), torch.Tensor)
     values = _checked(side, flat)
     if not side.may_change:
@@ -430,10 +457,7 @@ def _same_bits(a: np.ndarray, b: np.ndarray) -> bool:
 
 
 def _with_jax(side: Side, inputs: Inputs, derivatives: Derivatives) -> Quantities:
-    leaves = [
-        jax.device_put(leaf, side.device) if isinstance(leaf, np.ndarray) else leaf
-        for leaf in inputs.leaves
-    ]
+    leaves = _arguments(side, inputs)
     values = _checked(side, _flat(side.function(*jax.tree.unflatten(inputs.tree, leaves))))
     if derivatives.order == 0:
         return values

@@ -209,12 +209,22 @@ def interval(
 
 def is_steady(measured: Rounds) -> bool:
     """Whether a warm-up settled, and the quartiles of the rounds are near their median."""
-    lower, median, upper = _quartiles(measured.times)
+    lower, median, upper = quartiles(measured.times)
     return measured.agreed and upper - lower <= STEADY * median
 
 
+def quartiles(times: Sequence[float]) -> tuple[float, float, float]:
+    """Return the lower quartile, the median and the upper quartile.
+
+    >>> quartiles([1.0, 2.0, 3.0, 4.0, 5.0])
+    (2.0, 3.0, 4.0)
+    """
+    lower, median, upper = np.quantile(times, [0.25, 0.5, 0.75])
+    return float(lower), float(median), float(upper)
+
+
 def _timing(name: str, measured: Rounds, reference: Rounds, seed: int) -> Timing:
-    lower, median, upper = _quartiles(measured.times)
+    lower, median, upper = quartiles(measured.times)
     return Timing(
         name=name,
         median=median,
@@ -227,11 +237,6 @@ def _timing(name: str, measured: Rounds, reference: Rounds, seed: int) -> Timing
         rounds=measured.times,
         calls=measured.calls,
     )
-
-
-def _quartiles(times: Sequence[float]) -> tuple[float, float, float]:
-    lower, median, upper = np.quantile(times, [0.25, 0.5, 0.75])
-    return float(lower), float(median), float(upper)
 
 
 def _warmed_up(run: Callable[[], Any], round_seconds: float) -> tuple[float, bool, int]:

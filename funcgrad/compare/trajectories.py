@@ -453,6 +453,11 @@ def _report(names: list[str], run: _Run | None, problem: str | None, inputs: Inp
     )  # fmt: skip
 
 
+def first_batch(batches: Any) -> Any:
+    """Return the first batch of those that `trajectory` takes; an iterator is taken one from."""
+    return _supply(batches, 1)[1]
+
+
 def _supply(batches: Any, steps: int | None) -> tuple[Iterator[Any], Any, int]:
     """The batches of all steps, the first of them, and how many steps there are."""
     if steps is not None and (not isinstance(steps, int) or steps < 1):

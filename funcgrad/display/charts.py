@@ -27,6 +27,7 @@ def chart(
     across: str,
     band: Sequence[float] | None = None,
     last: int | None = None,
+    first: int = 1,
 ) -> str:
     """Return a chart with steps across.
 
@@ -36,6 +37,7 @@ def chart(
         across: what the axis across counts.
         last: the number of the last step, where only some steps were given.
         band: the upper edge of an area to be shaded, one number a step.
+        first: the number of the first step.
 
     >>> chart([Line("loss", [3.0, 2.0, 1.0])], log=False, across="step").startswith("<svg")
     True
@@ -61,14 +63,15 @@ def chart(
     parts = []
     ticks = range(int(low), int(high) + 1, max(1, round((high - low) / 5))) if log else [low + k * (high - low) / 4 for k in range(5)]  # fmt: skip
     for tick in ticks:
-        at = y(10.0**tick if log else tick)
-        name = f"1e{tick}" if log else f"{tick:.3g}"
-        parts.append(f'<path class="grid" d="M{LEFT} {at:.1f}H{WIDTH - 10}"/>')
-        parts.append(f'<text x="{LEFT - 6}" y="{at + 4:.1f}" text-anchor="end">{name}</text>')
+        height = y(10.0**tick if log else tick)
+        name = f"1e{tick}" if log else _short(tick)
+        parts.append(f'<path class="grid" d="M{LEFT} {height:.1f}H{WIDTH - 10}"/>')
+        parts.append(f'<text x="{LEFT - 6}" y="{height + 4:.1f}" text-anchor="end">{name}</text>')
     floor = y(10.0**low if log else low)
+    ends = {0: first, count - 1: last or count}
     parts += [
-        f'<text x="{x(step):.1f}" y="{HEIGHT - 16:.0f}" text-anchor="middle">{name}</text>'
-        for step, name in {0: 1, count - 1: last or count}.items()
+        f'<text x="{x(step):.1f}" y="{HEIGHT - 16:.0f}" text-anchor="{"end" if step else "middle"}">{name}</text>'
+        for step, name in ends.items()
     ]
     parts.append(f'<text x="{(LEFT + WIDTH) / 2}" y="{HEIGHT - 5:.0f}" text-anchor="middle">{escape(across)}</text>')  # fmt: skip
     if band is not None:
@@ -87,6 +90,59 @@ def chart(
         f'<svg class="chart" viewBox="0 0 {WIDTH:.0f} {HEIGHT:.0f}" role="img" aria-label="{escape(names)}">'
         f"{''.join(parts)}</svg>"
     )
+
+
+class Span(NamedTuple):
+    """A bar of a chart of spans.
+
+    Attributes:
+        label: its name.
+        low, middle, high: where it begins, its mark, and its end; all positive.
+        told: the number at its mark, with a unit.
+    """
+
+    label: str
+    low: float
+    middle: float
+    high: float
+    told: str
+
+
+def spans(bars: Sequence[Span]) -> str:
+    """Return bars under each other, on a logarithmic axis, each from its low end to its high end with a mark.
+
+    >>> spans([Span("a", 1.0, 2.0, 3.0, "2 s")]).startswith("<svg")
+    True
+    """
+    row, left, right = 44.0, 10.0, WIDTH - 10
+    low = math.log10(min(bar.low for bar in bars))
+    high = math.log10(max(bar.high for bar in bars))
+    width = high - low or 1.0
+    parts = []
+
+    def x(value: float) -> float:
+        return left + (right - left) * (math.log10(value) - low) / width
+
+    for k, (label, start, middle, end, told) in enumerate(bars):
+        y = row * k + 32
+        parts.append(f'<path class="grid" d="M{left} {y}H{right}"/>')
+        parts.append(f'<path class="line line{k} span" d="M{x(start):.1f} {y}H{max(x(end), x(start) + 1):.1f}"/>')  # fmt: skip
+        parts.append(f'<path class="line line{k} mark" d="M{x(middle):.1f} {y - 6}v12"/>')
+        parts.append(f'<text x="{left}" y="{y - 12}">{escape(label)}: {escape(told)}</text>')
+    names = "; ".join(f"{bar.label}: {bar.told}" for bar in bars)
+    return (
+        f'<svg class="chart" viewBox="0 0 {WIDTH:.0f} {row * len(bars):.0f}" role="img" aria-label="{escape(names)}">'
+        f"{''.join(parts)}</svg>"
+    )
+
+
+def _short(value: float) -> str:
+    """Three digits of a number, in few signs.
+
+    >>> _short(16612.0), _short(1.234e6), _short(0.25)
+    ('16600', '1.23e6', '0.25')
+    """
+    return f"{float(f'{value:.3g}'):g}".replace("e+0", "e").replace("e-0", "e-")
 
 
 def _fits(value: float, log: bool) -> bool:

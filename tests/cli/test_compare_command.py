@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -61,6 +62,17 @@ def test_own_file_gives_what_the_shipped_data_gives(tmp_path, capsys, suffix):
         return [row["final_loss"] for row in json.loads(capsys.readouterr().out)["rows"]]
 
     assert losses(str(path), "--target", "progression") == losses()
+
+
+def test_the_page_is_written_in_the_language_asked_for(tmp_path, capsys):
+    file = tmp_path / "page.html"
+    assert main(["compare", *QUICK, "--html", str(file), "--lang", "fr"]) == 0
+    text = file.read_text(encoding="utf-8")
+    assert "Une seule implémentation a tourné" in text
+    assert "Les pertes des entraînements" in text
+    if find_spec("fast_sugiyama") is not None:
+        assert "MeanBackward0" in text
+        assert "reduce_sum" in text
 
 
 def test_target_can_be_another_measurement(capsys):
@@ -132,7 +144,7 @@ FILES = {
         ("--steps 0", "steps must be at least 1, not 0"),
         ("--rounds 0", "rounds must be at least 1, not 0"),
         ("--seed -1", "the seed must not be negative"),
-        ("--html page.html", "--html is for two functions, each FILE.py:NAME"),
+        ("--html nowhere/page.html --steps 2 --rounds 1 --backends jax", "nowhere/page.html"),
         ("--trajectory", "--trajectory is for two functions"),
         ("--order 2", "--order is for two functions"),
     ],

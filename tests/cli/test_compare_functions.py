@@ -44,6 +44,9 @@ def of_a_tree(params, x):
 def inputs():
     return np.ones(3, np.float32), np.ones((2, 3), np.float32)
 
+def an_iterator():
+    return np.ones(3, np.float32), iter([np.ones((2, 3), np.float32)] * 3)
+
 def batches():
     return np.ones(3, np.float32), [np.ones((2, 3), np.float32)] * 4
 
@@ -147,6 +150,15 @@ def test_html_writes_the_page_in_the_language_asked_for(files, tmp_path, capsys)
         "0",
     ]
     assert main([*command, "--html", "report.html", "--lang", "fr"]) == 1
-    assert "Une vraie différence." in (tmp_path / "report.html").read_text(encoding="utf-8")
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "Une vraie différence." in text
+    assert "<td>jax.jit(wrong)</td>" in text  # its times
     assert main([*command, "--html", "nowhere/report.html"]) == 2
     assert "nowhere" in capsys.readouterr().err
+
+
+def test_a_training_of_an_iterator_has_its_page(files, tmp_path, capsys):
+    command = ["compare", "before.py:step", "after.py:step", "--trajectory"]
+    assert main([*command, "--inputs", "after.py:an_iterator", "--html", "page.html"]) == 0
+    assert "3 steps" in capsys.readouterr().out
+    assert "<td>jax.jit(step)</td>" in (tmp_path / "page.html").read_text(encoding="utf-8")
