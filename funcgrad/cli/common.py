@@ -44,6 +44,18 @@ def note(command: str, message: object) -> None:
     print(f"funcgrad {command}: {printable(message)}", file=sys.stderr)
 
 
+def write_page(path: str, text: str) -> None:
+    """Write a page of HTML, whole or not at all.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    from funcgrad.files import replacing
+
+    with replacing(path) as file:
+        file.write(text.encode())
+
+
 def add_csv_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that say how text files are read, in place of what is detected."""
     group = parser.add_argument_group(

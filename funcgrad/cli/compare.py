@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from funcgrad.cli.common import DISAGREEMENT, Commands, printable, refuse
+from funcgrad.cli.common import DISAGREEMENT, Commands, printable, refuse, write_page
 
 # The options of one kind of comparison, which the other refuses.
 _OF_FUNCTIONS = ("inputs", "order", "trajectory")
@@ -129,7 +129,14 @@ def _compare(options: argparse.Namespace) -> int:
     from funcgrad.compare.drawings import can_lay_out
     from funcgrad.compare.graphs import draw_regression
     from funcgrad.datasets import DataError, load_diabetes, load_file
+    from funcgrad.files import OverlapError, refuse_overlap
 
+    if options.html is not None:
+        read = [*options.data, *([] if options.inputs is None else [options.inputs])]
+        try:
+            refuse_overlap({"--html": Path(options.html)}, map(_file_of, read))
+        except (OverlapError, OSError) as error:
+            return refuse("compare", error)
     if any(".py" in each for each in options.data):
         if len(options.data) != 2:
             return refuse(
@@ -168,7 +175,7 @@ def _compare(options: argparse.Namespace) -> int:
         )
         if options.html is not None:
             graphs = draw_regression(*data.x.shape) if can_lay_out() else None
-            Path(options.html).write_text(page(report, options.lang, graphs), encoding="utf-8")
+            write_page(options.html, page(report, options.lang, graphs))
     except (DataError, OptionError, OSError) as error:
         return refuse("compare", error)
     finally:
@@ -176,6 +183,12 @@ def _compare(options: argparse.Namespace) -> int:
             _progress("")
     print(json.dumps(report.to_dict(), indent=2) if options.json else printable(report))
     return 0 if report.agree else DISAGREEMENT
+
+
+def _file_of(spelling: str) -> Path:
+    """The file of `FILE` or of `FILE.py:NAME`."""
+    file, colon, _ = spelling.rpartition(".py:")
+    return Path(f"{file}.py" if colon else spelling)
 
 
 def _given(options: argparse.Namespace, names: Sequence[str]) -> str | None:

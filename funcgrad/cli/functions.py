@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.cli.common import DISAGREEMENT, printable, refuse
+from funcgrad.cli.common import DISAGREEMENT, printable, refuse, write_page
 from funcgrad.compare import Drawing, OptionError, parity, trajectory
 from funcgrad.compare.drawings import can_lay_out
 from funcgrad.compare.graphs import draw_with
@@ -58,8 +58,7 @@ def compare_functions(options: argparse.Namespace) -> int:
             given = (args[0], first_batch(args[1])) if options.trajectory else args
             graphs = None if options.trajectory else draw_both(reference, candidate, given)
             times = time_both(reference, candidate, given, device=options.device)
-            text = page(report, options.lang, graphs, times)
-            Path(options.html).write_text(text, encoding="utf-8")
+            write_page(options.html, page(report, options.lang, graphs, times))
     except (OptionError, DataError, OSError) as error:
         return refuse("compare", error)
     print(json.dumps(report.to_dict(), indent=2) if options.json else printable(report))

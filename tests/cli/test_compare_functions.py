@@ -157,6 +157,15 @@ def test_html_writes_the_page_in_the_language_asked_for(files, tmp_path, capsys)
     assert "nowhere" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("read", ["before.py", "data.npz"])
+def test_a_page_is_not_written_over_a_file_that_is_read(files, tmp_path, capsys, read):
+    before = (tmp_path / read).read_bytes()
+    functions = ["before.py:loss", "after.py:loss", "--inputs", "data.npz"]
+    assert main(["compare", *functions, "--html", f"./{read}"]) == 2
+    assert f"--html {read} is {read}, which is read" in capsys.readouterr().err
+    assert (tmp_path / read).read_bytes() == before
+
+
 def test_a_training_of_an_iterator_has_its_page(files, tmp_path, capsys):
     command = ["compare", "before.py:step", "after.py:step", "--trajectory"]
     assert main([*command, "--inputs", "after.py:an_iterator", "--html", "page.html"]) == 0
