@@ -22,6 +22,8 @@ A prediction is `x @ weights + bias`. Nothing in it is pickled: `numpy.load(path
     levels          text, shape (sum of level_counts,): those of each in turn; the first has no feature
 """
 
+from __future__ import annotations
+
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -4,6 +4,8 @@ A file holds names and tensors, and no code: a checkpoint from elsewhere can be 
 https://huggingface.co/docs/safetensors/api/torch
 """
 
+from __future__ import annotations
+
 import os
 from typing import Any
 

@@ -5,6 +5,8 @@ Nothing is computed here that `funcgrad.regression` and `funcgrad.training` do n
 here, with the same meaning.
 """
 
+from __future__ import annotations
+
 import warnings
 from typing import Any, Literal, Self
 
@@ -85,7 +87,7 @@ class _Regressor(RegressorMixin, BaseEstimator):
     def _params(self, x: np.ndarray, y: np.ndarray, weights: Any) -> Any:
         raise NotImplementedError
 
-    def predict(self, X: ArrayLike) -> Float[np.ndarray, "rows *outputs"]:
+    def predict(self, X: ArrayLike) -> Float[np.ndarray, rows * outputs]:
         """Return the predictions for rows of features, shape (rows,) or (rows, outputs)."""
         check_is_fitted(self)
         x = validate_data(self, X, dtype=np.float64, reset=False)
@@ -466,7 +468,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         self.intercept_ = np.atleast_1d(np.asarray(pair.bias))
         return self
 
-    def decision_function(self, X: ArrayLike) -> Float[np.ndarray, "rows *classes"]:
+    def decision_function(self, X: ArrayLike) -> Float[np.ndarray, rows * classes]:
         """Return the linear prediction: of the second of two classes, or of each."""
         check_is_fitted(self)
         x = validate_data(self, X, dtype=np.float64, reset=False)

@@ -3,8 +3,10 @@
 import ast
 import copy
 import importlib
+import inspect
 import pickle
 import pkgutil
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -282,3 +284,19 @@ def test_storage_is_a_method_that_warns(torch, monkeypatch):
         storage[1:3]
     assert (storage.dtype, storage.nbytes(), storage.element_size()) == (torch.float32, 24, 4)
     assert storage.data_ptr() == row.untyped_storage().data_ptr()
+
+
+@pytest.mark.parametrize(
+    "module", ["funcgrad", *(f"funcgrad.{each}" for each in ("compare", "datasets", "regression", "training"))]
+)  # fmt: skip
+def test_signatures_are_short_enough_to_read(module):
+    found = importlib.import_module(module)
+    things = [getattr(found, name) for name in found.__all__]
+    signatures = [
+        str(inspect.signature(each))
+        for each in things
+        if inspect.isfunction(each) or (inspect.isclass(each) and not issubclass(each, Exception))
+    ]
+    assert signatures
+    # Types by the names that the code has for them, not by the modules that hold them or by all that they stand for.
+    assert [each for each in signatures if re.search(r"collections\.abc|jaxlib|_src|typing\.", each)] == []  # fmt: skip

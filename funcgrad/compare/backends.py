@@ -1,5 +1,7 @@
 """The backends that can be compared: one row each."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec

@@ -5,6 +5,8 @@ place; two results agree within `BANDS` of them. A float64 shadow, the same comp
 same numbers, decides what a narrower dtype cannot: there a fault stays, and rounding all but vanishes.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass

@@ -1,5 +1,7 @@
 """The optimizers that can be compared: one row each, in PyTorch's definition and as optax's equal."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 

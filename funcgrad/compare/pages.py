@@ -1,5 +1,7 @@
 """A report as one page of HTML, in English or in French: it needs no other file and no script."""
 
+from __future__ import annotations
+
 import platform
 import re
 import sys

@@ -1,5 +1,7 @@
 """`parity`: do two functions, each in its own library, have the same value and the same derivatives?"""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass

@@ -1,5 +1,7 @@
 """The one problem that every backend of a comparison is given: data, initial weights, algorithm."""
 
+from __future__ import annotations
+
 import math
 import warnings
 from collections.abc import Sequence

@@ -1,5 +1,7 @@
 """The result of a comparison: numbers, a table to read, a dictionary for JSON."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass

@@ -1,5 +1,7 @@
 """`compare`: prepares every backend, trains with each in turn, and measures how far they are apart."""
 
+from __future__ import annotations
+
 import math
 import platform
 from collections.abc import Callable, Iterable, Sequence

@@ -1,5 +1,7 @@
 """A problem on a backend: the same two functions for all backends."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import NamedTuple
 

@@ -3,6 +3,8 @@
 Every side takes NumPy arrays and gives NumPy arrays back, whatever it computes with in between.
 """
 
+from __future__ import annotations
+
 import contextlib
 import functools
 from collections.abc import Callable, Iterator, Mapping

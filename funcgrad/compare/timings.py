@@ -1,5 +1,7 @@
 """`speed`: how long do functions take, side by side, on a machine that also does other things?"""
 
+from __future__ import annotations
+
 import math
 import random
 import statistics

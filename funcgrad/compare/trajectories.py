@@ -4,6 +4,8 @@ Rounding grows along a training, so that two correct ones end far apart. Here ea
 the reference's state: growth vanishes, and a fault of one step stays.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace

@@ -3,6 +3,8 @@
 No library is imported: a frame has `columns` or `column_names`, `frame[name]` is a column, and that has `to_numpy`.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -1,5 +1,7 @@
 """NIST's reference problems of linear least squares, with answers certified to many digits."""
 
+from __future__ import annotations
+
 import json
 import math
 from collections.abc import Sequence

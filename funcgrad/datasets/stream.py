@@ -4,6 +4,8 @@ A `Stream` reads ahead in a thread. It refuses a value that is not a number, and
 batch it has given, in any epoch: the order of the rows follows from the seed and the epoch alone.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -238,10 +240,10 @@ class Stream:
             }
         )
 
-    def __iter__(self) -> "Batches":
+    def __iter__(self) -> Batches:
         return self.epoch(0)
 
-    def epoch(self, number: int, position: Position | None = None) -> "Batches":
+    def epoch(self, number: int, position: Position | None = None) -> Batches:
         """Return the batches of an epoch, from its beginning or from a position saved in it.
 
         Raises:

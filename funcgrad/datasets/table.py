@@ -1,5 +1,7 @@
 """A table of named numeric columns, and its split into features and a target."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple

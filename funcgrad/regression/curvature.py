@@ -1,5 +1,7 @@
 """The largest curvature of the regression's loss, which decides how far a step of gradient descent may go."""
 
+from __future__ import annotations
+
 from functools import partial
 
 import jax

@@ -1,5 +1,7 @@
 """One step of gradient descent on the regression's loss: gradient, update, and both in one program."""
 
+from __future__ import annotations
+
 from typing import Any, TypeVar
 
 import jax
@@ -17,7 +19,7 @@ ParamsT = TypeVar("ParamsT")
 def value_and_grad(
     params: ParamsT,
     x: Num[ArrayLike, "*rows features"] | Moments,
-    y: Num[ArrayLike, "..."] | None,
+    y: Num[ArrayLike, ...] | None,
 ) -> tuple[Float[Array, ""], ParamsT]:
     """Return the loss and its gradient, a pytree like params, from one compiled program.
 
@@ -87,7 +89,7 @@ def update(params: ParamsT, grads: ParamsT, learning_rate: Float[ArrayLike, ""] 
 def step(
     params: ParamsT,
     x: Num[ArrayLike, "*rows features"] | Moments,
-    y: Num[ArrayLike, "..."] | None,
+    y: Num[ArrayLike, ...] | None,
     learning_rate: Float[ArrayLike, ""],
 ) -> tuple[ParamsT, Float[Array, ""]]:
     """Take one step of gradient descent in one compiled program.

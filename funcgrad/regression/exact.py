@@ -1,5 +1,7 @@
 """The exact least-squares answer, the yardstick for everything that descends towards it."""
 
+from __future__ import annotations
+
 import math
 import warnings
 from functools import partial
@@ -72,7 +74,7 @@ class LeastSquares(NamedTuple):
 
 def least_squares(
     x: Num[ArrayLike, "rows features"] | TwoFloats,
-    y: Num[ArrayLike, "rows *outputs"],
+    y: Num[ArrayLike, rows * outputs],
     *,
     intercept: bool = False,
     weights: Num[ArrayLike, " rows"] | None = None,
@@ -219,7 +221,7 @@ class Problem(NamedTuple):
     """
 
     x: TwoFloats
-    y: Float[Array, "rows *outputs"]
+    y: Float[Array, rows * outputs]
     ones: Float[Array, " rows"] | None = None
     weights: Float[Array, " rows"] | None = None
     penalty: Float[Array, ""] | None = None

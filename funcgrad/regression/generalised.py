@@ -1,5 +1,7 @@
 """Generalised linear models: the parameters of the largest likelihood, by Fisher scoring with halved steps."""
 
+from __future__ import annotations
+
 import warnings
 from dataclasses import dataclass
 from functools import partial
@@ -61,7 +63,7 @@ class Generalised:
 
 def glm(
     x: Num[ArrayLike, "rows features"],
-    y: Num[ArrayLike, "rows *classes"],
+    y: Num[ArrayLike, rows * classes],
     family: str = "gaussian",
     *,
     link: str | None = None,
@@ -149,7 +151,7 @@ def _first_not_allowed(y: Array, family: Family | None) -> Int[Array, ""]:
 
 class _Problem(NamedTuple):
     x: Float[Array, "rows features"]
-    y: Float[Array, "rows *classes"]
+    y: Float[Array, rows * classes]
     counts: Float[Array, " rows"]
     penalty: Float[Array, ""]
 
@@ -157,7 +159,7 @@ class _Problem(NamedTuple):
 class _State(NamedTuple):
     """Where the steps are; `objective` is what they minimise, `loss` the mean error."""
 
-    weights: Float[Array, "unknowns *classes"]
+    weights: Float[Array, unknowns * classes]
     objective: Float[Array, ""]
     loss: Float[Array, ""]
     converged: Bool[Array, ""]

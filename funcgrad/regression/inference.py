@@ -4,6 +4,8 @@ It works on NumPy arrays in float64, after the fit; nothing here is traced. The 
 `funcgrad.regression.report`.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from typing import Any, Literal, NamedTuple, get_args

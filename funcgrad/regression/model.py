@@ -1,5 +1,7 @@
 """The linear model and its squared error, with the checks that keep shapes from broadcasting silently."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -33,7 +35,7 @@ class Linear(NamedTuple):
     Array([1.5, 6.5], dtype=float32)
     """
 
-    weights: Float[ArrayLike, "features *outputs"]
+    weights: Float[ArrayLike, features * outputs]
     bias: Float[ArrayLike, "*outputs"]
 
 
@@ -88,7 +90,7 @@ def design_matrix(
     return x
 
 
-def predict(params: Params, x: Num[ArrayLike, "*rows features"]) -> Float[Array, "..."]:
+def predict(params: Params, x: Num[ArrayLike, "*rows features"]) -> Float[Array, ...]:
     """Return the prediction `x @ weights + bias`.
 
     The product is computed in the full precision of its dtype on every device, as PyTorch does by
@@ -123,8 +125,8 @@ def predict(params: Params, x: Num[ArrayLike, "*rows features"]) -> Float[Array,
 
 
 def squared_error(
-    params: Params, x: Num[ArrayLike, "*rows features"], y: Num[ArrayLike, "..."]
-) -> Float[Array, "..."]:
+    params: Params, x: Num[ArrayLike, "*rows features"], y: Num[ArrayLike, ...]
+) -> Float[Array, ...]:
     """Return the squared error of each element of the prediction.
 
     Args:
@@ -168,7 +170,7 @@ def _fitting(
 def loss(
     params: Params,
     x: Num[ArrayLike, "*rows features"] | Moments,
-    y: Num[ArrayLike, "..."] | None,
+    y: Num[ArrayLike, ...] | None,
 ) -> Float[Array, ""]:
     """Return the mean squared error, over all rows and outputs.
 

@@ -1,5 +1,7 @@
 """Ridge and lasso: the answers of penalised least squares, from the sums of the data or, for ridge, its rows."""
 
+from __future__ import annotations
+
 import math
 import warnings
 from functools import partial

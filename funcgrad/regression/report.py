@@ -1,5 +1,7 @@
 """The summary of a fitted model: its numbers by name, its intervals for new rows, and the table that prints them."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 

@@ -3,6 +3,8 @@
 Both work on NumPy arrays in float64 and end at the optimum itself; nothing here is traced or differentiated.
 """
 
+from __future__ import annotations
+
 import warnings
 from typing import Any, NamedTuple
 

@@ -3,6 +3,8 @@
 The functions that take sums in place of rows live in the other modules.
 """
 
+from __future__ import annotations
+
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -52,10 +54,10 @@ class Moments:
     x_mean: Float[Array, " features"]
     y_mean: Float[Array, " *outputs"]
     xx: Float[Array, "features features"]
-    xy: Float[Array, "features *outputs"]
+    xy: Float[Array, features * outputs]
     yy: Float[Array, " *outputs"]
 
-    def __add__(self, other: "Moments") -> "Moments":
+    def __add__(self, other: Moments) -> Moments:
         """Return the moments of the rows of both.
 
         Raises:
@@ -74,7 +76,7 @@ class Moments:
 
 def moments(
     x: Num[ArrayLike, "rows features"] | Iterable[tuple[ArrayLike, ArrayLike]],
-    y: Num[ArrayLike, "rows *outputs"] | None = None,
+    y: Num[ArrayLike, rows * outputs] | None = None,
     weights: Num[ArrayLike, " rows"] | None = None,
 ) -> Moments:
     """Return the sums of rows, or of all rows of batches, computed in float64 whatever their dtype.
@@ -300,7 +302,7 @@ def warn_of_lost_digits(
 
 
 def mean_squared_error(
-    weights: Float[Array, "features *outputs"],
+    weights: Float[Array, features * outputs],
     bias: Float[Array, "*outputs"] | None,
     sums: Moments,
 ) -> Float[Array, ""]:

@@ -4,6 +4,8 @@ Here is only the arithmetic that iterative refinement needs. Every intermediate 
 promised digits hold even if the compiler fuses multiplications with additions or reorders a sum.
 """
 
+from __future__ import annotations
+
 from typing import NamedTuple
 
 import jax
@@ -21,8 +23,8 @@ class TwoFloats(NamedTuple):
         low: the rounding error, of the same shape.
     """
 
-    high: Float[Array, "..."]
-    low: Float[Array, "..."]
+    high: Float[Array, ...]
+    low: Float[Array, ...]
 
 
 def two_sum(a: Array, b: Array) -> TwoFloats:

@@ -4,6 +4,8 @@ The loop that saves the arrays knows their meaning. Here they are written so tha
 even if the process is killed or the disk is full at any moment.
 """
 
+from __future__ import annotations
+
 import hashlib
 import io
 import json
@@ -151,7 +153,7 @@ class Checkpoint:
                 refused.append(f"{path}: {error}")
         return usable, refused
 
-    def of_process(self, index: int, count: int) -> "Checkpoint":
+    def of_process(self, index: int, count: int) -> Checkpoint:
         """Return the checkpoint that one of several processes writes."""
         name = f"{self.path.name}.{index}-of-{count}"
         return Checkpoint(self.path.with_name(name), seconds=self.seconds)

@@ -4,6 +4,8 @@ It is the switch between data in memory (`funcgrad.training.in_memory`) and batc
 (`funcgrad.training.streaming`).
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -44,7 +46,7 @@ def fit(
     epochs: int | None = None,
     learning_rate: Float[ArrayLike, ""] | Literal["auto"] | None = None,
     batch_size: int | None = None,
-    key: PRNGKeyArray | UInt32[Array, "2"] | None = None,
+    key: PRNGKeyArray | UInt32[Array, 2] | None = None,
     tolerance: float | None = None,
     sample_weight: Num[ArrayLike, " rows"] | None = None,
     validation: tuple[PyTree, PyTree] | None = None,

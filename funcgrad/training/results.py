@@ -1,5 +1,7 @@
 """The result of a training run, and its warnings."""
 
+from __future__ import annotations
+
 from typing import NamedTuple
 
 import jax

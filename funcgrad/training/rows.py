@@ -3,6 +3,8 @@
 No row is dropped: a padded row repeats a real one, so that any loss is defined on it, and counts nothing.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any

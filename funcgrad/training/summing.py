@@ -1,5 +1,7 @@
 """`moments_of_batches`: the sums of data of any size, read once."""
 
+from __future__ import annotations
+
 import dataclasses
 import math
 from collections.abc import Mapping

@@ -1,5 +1,7 @@
 """Reports, callbacks and validation look at a fit on its way, between pieces of the compiled loop."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any, NamedTuple
 

@@ -4,6 +4,8 @@ Inside a JAX transformation tensors carry tracers and ops apply at once, so trac
 in-place updates included, gives a pure program.
 """
 
+from __future__ import annotations
+
 import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
