@@ -41,6 +41,7 @@ from funcgrad.torch._ops import (
     selecting,
     settings,
     special_functions,
+    spectrograms,
     statistics,
     ternary,
     views,
