@@ -134,7 +134,7 @@ def format_tensor(
         # An empty list already means one dimension of length 0.
         show_size, implied = values.ndim != 1, {get_default_dtype()}
     else:
-        contents = _format_values(values, dtype, len(prefix))
+        contents = format_values(values, dtype, len(prefix))
         show_size = not _options.edgeitems
         default_complex = complex128 if get_default_dtype() is float64 else complex64
         implied = {get_default_dtype(), default_complex, int64, bool_}
@@ -148,16 +148,17 @@ def format_tensor(
         suffixes.append("requires_grad=True")
     if tangent is not None:
         suffixes.append(f"tangent={tangent}")
-    return _append_suffixes(prefix + contents, suffixes, len(prefix)) + ")"
+    return append_suffixes(prefix + contents, suffixes, len(prefix)) + ")"
 
 
-def _append_suffixes(text: str, suffixes: Sequence[str], indent: int) -> str:
+def append_suffixes(text: str, suffixes: Sequence[str], indent: int, new_line: bool = False) -> str:
+    """Append facts after the elements, on new lines where a line is full; with `new_line` the first is on a new line."""
     # PyTorch counts the last line two characters too long.
     column = len(text) - text.rfind("\n") + 1
     for suffix in suffixes:
-        if column + len(suffix) + 2 > _options.linewidth:
+        if column + len(suffix) + 2 > _options.linewidth or new_line:
             text += ",\n" + " " * indent + suffix
-            column = indent + len(suffix)
+            column, new_line = indent + len(suffix), False
         else:
             text += ", " + suffix
             column += len(suffix) + 2
@@ -168,7 +169,7 @@ def _append_suffixes(text: str, suffixes: Sequence[str], indent: int) -> str:
 _Column = tuple[Callable[[Any], str], int]
 
 
-def _format_values(values: np.ndarray, dtype: dtype, indent: int) -> str:
+def format_values(values: np.ndarray, dtype: dtype, indent: int) -> str:
     cut = [False] * values.ndim
     if values.size > _options.threshold:
         cut = [length > 2 * _options.edgeitems for length in values.shape]

@@ -1,5 +1,6 @@
 """PyTorch's `torch.autograd`: backward, the grad modes, and access to the graph."""
 
+from importlib import import_module as _import_module
 from typing import Any as _Any
 from typing import NoReturn as _NoReturn
 
@@ -57,4 +58,6 @@ def variable(*_: _Any, **__: _Any) -> _NoReturn:
 
 
 def __getattr__(name: str) -> _Any:
+    if name == "profiler":  # loaded when it is first used
+        return _import_module(f"{__name__}.{name}")
     raise _no_attribute(__name__, name)

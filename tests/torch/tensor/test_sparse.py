@@ -1,0 +1,107 @@
+"""Sparse tensors in coordinate format: each expression prints the same on both sides, and gradients are PyTorch's."""
+
+import copy
+import warnings
+
+import numpy as np
+import pytest
+
+from tests.both_sides import SIDES, ours, theirs
+
+# `s` has an index twice, `c` is coalesced, `g` comes of values that require grad, `d` is dense, `h` has dense dimensions.
+EXPRESSIONS = """
+    s, c, g, g.coalesce(), h, h.to_dense(), s * 2, 2 * c, s / 2, -c, (s + c).to_dense(), (c + c).is_coalesced(), s - s, c * c, s * d
+    d + s, d - c, d.t() @ s, s @ d.t(), s @ torch.ones(3), torch.mm(s, d.t()), torch.mm(d.t(), c), torch.spmm(s, d.t())
+    torch.sparse.mm(s, s.t()), torch.sparse.mm(g, d.t()), torch.mv(s, torch.ones(3)), torch.matmul(c, d.t())
+    torch.sparse.addmm(torch.ones(2, 2), s, d.t(), beta=2, alpha=3), torch.addmm(torch.ones(2, 2), s, d.t())
+    s.t(), c.t().is_coalesced(), c.transpose(0, -1), s.permute(1, 0), s.T, s.unsqueeze(0), h.permute(0, 2, 1)
+    torch.sparse.sum(s), torch.sparse.sum(s, dim=0), torch.sparse.sum(s, 1), s.sum((0, 1)), torch.sum(h, -1), h.sum(0)
+    torch.sparse.softmax(s, dim=1), torch.sparse.log_softmax(s, 0), s.abs(), torch.relu(s), s.sqrt(), s ** 2, s.norm()
+    s._indices(), s._values(), c.indices(), c.values(), s._nnz(), s.sparse_dim(), h.dense_dim(), s.shape, s.numel(), len(s)
+    s.layout, s.is_sparse, d.is_sparse, s.dtype, s.device, s.type(), s.double(), s.long(), s.to(torch.float16), s.bool()
+    s[0], s[1, 0], c[-1], s.index_select(0, torch.tensor([1, 0, 1])), torch.cat([s, c]), torch.stack([c, c]), s.clone()
+    d.to_sparse(), d.to_sparse(1), d.sparse_mask(c), d.to_dense() is d, torch.zeros_like(s), c.coalesce() is c
+    torch.sparse_coo_tensor([[0, 1], [1, 2]], [1, 2]), torch.sparse_coo_tensor((2, 3)), torch.is_tensor(s)
+    torch.sparse_coo_tensor([[0], [1]], [1.0], (2, 3), requires_grad=True), torch.sparse.FloatTensor(2, 3)
+    torch.sparse.FloatTensor(c.indices(), c.values(), torch.Size([2, 3])), s.clone().add_(c).to_dense(), s.clone().mul_(3)
+    isinstance(s, torch.Tensor), copy.deepcopy(c), s.requires_grad, g.is_leaf, type(g.grad_fn).__name__, s.is_contiguous()
+"""
+REFUSED = """
+    s + d; s + 1; s.indices(); s.values(); d.coalesce(); d.indices(); d.values(); s.numpy(); s.item(); s.exp(); s.view(3, 2)
+    s == s; s.mean(); s[:, [0]]; torch.spmm(s, d); torch.sparse_coo_tensor([0, 1], [1.0, 2.0]); s.abs_(); s @ torch.ones(2)
+    torch.sparse_coo_tensor([[0, 1]], [3.0]); torch.sparse_coo_tensor([[0, -1]], [1.0, 2.0])
+    torch.sparse_coo_tensor([[0, 1]], [1.0, 2.0], (2, 2)); torch.sparse_coo_tensor([[0, 5]], [1.0, 2.0], (2,), check_invariants=True)
+"""
+
+
+def _names(torch):
+    indices = torch.tensor([[0, 1, 1], [2, 0, 0]])
+    weights = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    s = torch.sparse_coo_tensor(indices, torch.tensor([3.0, 4.0, 5.0]), (2, 3))
+    return {
+        "torch": torch,
+        "copy": copy,
+        "s": s,
+        "c": s.coalesce(),
+        "g": torch.sparse_coo_tensor(indices, weights, (2, 3)),
+        "d": torch.arange(6.0).reshape(2, 3),
+        "h": torch.sparse_coo_tensor(torch.tensor([[1, 1]]), torch.ones(2, 2, 2), (3, 2, 2)),
+    }
+
+
+def _printed(torch, expression):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # PyTorch's checks of indices warn that they are off
+        return repr(eval(expression, _names(torch)))
+
+
+@pytest.mark.parametrize("line", [each.strip() for each in EXPRESSIONS.strip().splitlines()])
+def test_sparse_tensors_print_as_pytorchs(line):
+    assert _printed(ours, f"[{line}]") == _printed(theirs, f"[{line}]")
+
+
+@pytest.mark.parametrize("expression", [e.strip() for e in REFUSED.replace("\n", ";").split(";") if e.strip()])  # fmt: skip
+def test_what_pytorch_refuses_is_refused_with_its_type(expression):
+    with pytest.raises(Exception) as expected:  # noqa: PT011
+        _printed(theirs, expression)
+    with pytest.raises(expected.type):
+        _printed(ours, expression)
+
+
+GRADIENTS = {
+    "mm": lambda torch, s, x: torch.sparse.mm(s, x).pow(2).sum(),
+    "dense first": lambda torch, s, x: (x.t() @ s.t()).pow(2).sum(),
+    "to_dense": lambda torch, s, x: (s.to_dense() * x.t()).pow(2).sum(),
+    "sum": lambda torch, s, x: torch.sparse.sum(s * 3, 0).to_dense().pow(2).sum() + x.sum(),
+    "softmax": lambda torch, s, x: torch.sparse.mm(torch.sparse.softmax(s, 1), x).pow(2).sum(),
+}
+
+
+@pytest.mark.parametrize("name", GRADIENTS)
+def test_gradients_reach_values_and_dense_operands(name):
+    found = []
+    for torch in SIDES:
+        w = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
+        x = torch.arange(6.0).reshape(3, 2).requires_grad_()
+        s = torch.sparse_coo_tensor(torch.tensor([[0, 1, 1], [2, 0, 1]]), w, (2, 3))
+        GRADIENTS[name](torch, s.coalesce() if name == "softmax" else s, x).backward()
+        found.append((w.grad.tolist(), x.grad.tolist()))
+    for mine, other in zip(*found, strict=True):
+        np.testing.assert_allclose(mine, other, rtol=1e-5, atol=1e-6)
+
+
+def test_a_sparse_leaf_gathers_a_sparse_gradient():
+    found = []
+    for torch in SIDES:
+        s = torch.sparse_coo_tensor(
+            torch.tensor([[0, 1, 1], [2, 0, 0]]), torch.tensor([3.0, 4.0, 5.0]), (2, 3)
+        ).requires_grad_()
+        torch.sparse.mm(s, torch.arange(6.0).reshape(3, 2)).sum().backward()
+        found.append(repr(s.grad))
+    assert found[0] == found[1]
+
+
+def test_the_given_values_stay_as_they_are():
+    values = ours.ones(2)
+    ours.sparse_coo_tensor([[0, 1]], values).requires_grad_()
+    assert not values.requires_grad
