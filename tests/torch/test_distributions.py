@@ -41,6 +41,28 @@ FAMILIES = {
     "logistic": "D.TransformedDistribution(D.Uniform(0.0, 1.0), [D.SigmoidTransform().inv, D.AffineTransform(loc, scale)])",
     "falling": "D.TransformedDistribution(D.Normal(loc, scale), [D.AffineTransform(1.0, -2.0), D.SoftplusTransform()])",
     "a vector transformed": "D.TransformedDistribution(D.Independent(D.Normal(loc, scale), 1), D.AffineTransform(loc, scale, event_dim=1))",
+    "mixture": "D.MixtureSameFamily(D.Categorical(logits=logits), D.Normal(logits, 0.5))",
+    "mixture of vectors": "D.MixtureSameFamily(D.Categorical(torch.ones(3)), D.Independent(D.Normal(logits[:, :2], scale), 1))",
+    "mixture of numbers": "D.MixtureSameFamily(D.Categorical(torch.ones(2)), D.Poisson(scale))",
+    "low rank": "D.LowRankMultivariateNormal(loc, torch.stack([scale, loc, scale * loc], 1), scale)",
+    "low rank batch": "D.LowRankMultivariateNormal(loc, logits[:, :2].unsqueeze(-1), torch.ones(2))",
+    "angles": "D.VonMises(loc, scale)",
+    "angles close together": "D.VonMises(0.0, torch.tensor([0.1, 8.0]))",
+    "weibull": "D.Weibull(scale, torch.tensor([0.7, 2.0]))",
+    "pareto": "D.Pareto(scale, torch.tensor([0.7, 3.0]))",
+    "half cauchy": "D.HalfCauchy(scale)",
+    "inverse gamma": "D.InverseGamma(torch.tensor([0.7, 3.0]), scale)",
+    "kumaraswamy": "D.Kumaraswamy(scale, torch.tensor([0.7, 3.0]))",
+    "fisher": "D.FisherSnedecor(torch.tensor([1.5, 4.0]), torch.tensor([3.0, 6.0]))",
+    "binomial": "D.Binomial(5, torch.tensor([0.3, 0.9]))",
+    "binomial by logits": "D.Binomial(torch.tensor([40.0, 2.0]), logits=loc)",
+    "negative binomial": "D.NegativeBinomial(torch.tensor([1.5, 4.0]), torch.tensor([0.3, 0.6]))",
+    "negative binomial by logits": "D.NegativeBinomial(2, logits=loc)",
+    "relaxed bernoulli": "D.RelaxedBernoulli(torch.tensor(0.5), logits=loc)",
+    "relaxed bernoulli by probs": "D.RelaxedBernoulli(torch.tensor(0.5), torch.tensor([0.3, 0.6]))",
+    "relaxed one hot": "D.RelaxedOneHotCategorical(torch.tensor(0.5), logits=logits)",
+    "relaxed one hot by probs": "D.RelaxedOneHotCategorical(torch.tensor(2.0), torch.tensor([1.0, 2.0, 3.0]))",
+    "continuous bernoulli": "D.ContinuousBernoulli(torch.tensor([0.2, 0.4995]))",
     "a power": "D.TransformedDistribution(D.Uniform(1.0, 1.0 + scale), D.PowerTransform(2.0))",
 }
 START = """
@@ -94,6 +116,17 @@ for method in ("cdf", "enumerate_support"):
     assert_same(made, rtol=1e-5, atol=1e-6)
 
 
+def test_a_continuous_bernoulli_has_gradients():
+    # The probabilities are computed once, so that a graph of them serves several losses.
+    made = program("""
+d = D.ContinuousBernoulli(logits=loc.double())
+x = torch.tensor([0.3, 0.4], dtype=torch.float64)
+for loss in (d.rsample((2,)), d.log_prob(x), d.cdf(x), d.icdf(x), d.mean, d.variance, d.entropy()):
+    see(loss.detach(), torch.autograd.grad(loss.sum(), loc, retain_graph=True)[0])
+""")
+    assert_same(made, rtol=1e-5, atol=1e-6)
+
+
 PAIRS = [
     ("D.Normal(loc, scale)", "D.Normal(0.0, 1.0)"),
     ("D.Uniform(0.0, 1.0)", "D.Uniform(-1.0, 2.0)"),
@@ -138,6 +171,19 @@ REFUSED = [
     "D.Categorical(torch.ones(2)).rsample()",
     "D.Bernoulli(2.0)",
     "D.Bernoulli(0.5).log_prob(torch.tensor(0.5))",
+    "D.MixtureSameFamily(D.Bernoulli(0.5), D.Normal(torch.zeros(2), 1.0))",
+    "D.MixtureSameFamily(D.Categorical(torch.ones(2)), 3)",
+    "D.MixtureSameFamily(D.Categorical(torch.ones(2)), D.Normal(torch.zeros(3), 1.0))",
+    "D.MixtureSameFamily(D.Categorical(torch.ones(2, 2)), D.Normal(torch.zeros(3, 2), 1.0))",
+    "D.LowRankMultivariateNormal(loc, scale, scale)",
+    "D.LowRankMultivariateNormal(loc, torch.ones(3, 1), scale)",
+    "D.Binomial(3)",
+    "D.Binomial(2, torch.tensor(0.5)).log_prob(torch.tensor(3.0))",
+    "D.Binomial(torch.tensor([2.0, 3.0]), torch.tensor(0.5)).entropy()",
+    "D.NegativeBinomial(2, torch.tensor(1.0))",
+    "D.RelaxedBernoulli(torch.tensor(1.0))",
+    "D.Weibull(1.0, -1.0)",
+    "D.Pareto(2.0, 1.0).log_prob(torch.tensor(1.0))",
     "D.Uniform(1.0, 0.0)",
     "D.Uniform(0.0, 1.0).log_prob(torch.tensor(2.0))",
     "D.Exponential(1.0).log_prob(torch.tensor(-1.0))",

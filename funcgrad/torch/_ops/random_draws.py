@@ -30,8 +30,9 @@ def _constant(name: str, node: str) -> Any:
     return drawn
 
 
-_BERNOULLI, _POISSON = (
+_BERNOULLI, _BINOMIAL, _POISSON = (
     _constant("bernoulli.drawn", "BernoulliBackward0"),
+    _constant("binomial.drawn", "BinomialBackward0"),
     _constant("poisson.drawn", "PoissonBackward0"),
 )
 
@@ -197,7 +198,30 @@ def poisson(input: Tensor, generator: Generator | None = None) -> Tensor:
     return _POISSON(input, tensor_of(place(distributions.poisson(rates, generator=generator))))
 
 
+def binomial(count: Tensor, prob: Tensor, generator: Generator | None = None) -> Tensor:
+    """Numbers of successes in `count` trials, each with probability `prob`.
+
+    Raises:
+        ValueError: a dtype is not floating point.
+        RuntimeError: the dtypes differ, or the shapes do not broadcast.
+    """
+    for name, each in (("count", count), ("prob", prob)):
+        if not each.dtype.is_floating_point:
+            raise ValueError(
+                f"binomial only supports floating-point dtypes for {name}, got: {each.dtype.scalar_type}"
+            )
+    check_broadcast(count._storage.aval, prob._storage.aval)
+    if count.dtype is not prob.dtype:
+        raise RuntimeError(
+            f"expected count and prob to have one dtype, but got {count.dtype} and {prob.dtype}"
+        )
+    counts, probs = np.broadcast_arrays(*_parameters("binomial", count, prob))
+    numbers = tensor_of(place(distributions.binomial(counts, probs, generator=generator)))
+    return _BINOMIAL(prob if prob.requires_grad else count, numbers)
+
+
 publish(poisson, method=False)
+publish(binomial, method=False)
 
 
 @op("standard_gamma.drawn", "StandardGammaBackward0")

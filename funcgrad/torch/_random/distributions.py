@@ -566,3 +566,78 @@ def _events(rate: float, generator: Generator) -> int:
         left = math.log(v) + math.log(inverse) - math.log(a / (distance * distance) + b)
         if left <= -rate + count * math.log(rate) - math.lgamma(count + 1):
             return count
+
+
+def binomial(
+    counts: np.ndarray, probs: np.ndarray, *, generator: Generator | None = None
+) -> np.ndarray:
+    """`torch.binomial`: numbers of successes in trials.
+
+    An expected number from 10 on is drawn by transformed rejection (W. Hörmann, "The generation of binomial random variates",
+    Journal of Statistical Computation and Simulation 46, 1993), others by the gaps between successes.
+
+    Args:
+      counts: numbers of trials, floating point, of the shape and dtype of `probs`.
+      probs: the probabilities of a success.
+      generator: None is `default_generator`.
+
+    Returns:
+      an array of the shape and dtype of `probs`.
+    """
+    generator = generator or default_generator
+    pairs = zip(counts.reshape(-1), probs.reshape(-1), strict=True)
+    with generator.lock:
+        made = [_successes(count, prob, generator) for count, prob in pairs]
+    return np.array(made, probs.dtype).reshape(probs.shape)
+
+
+def _successes(count: np.floating, prob: np.floating, generator: Generator) -> float:
+    if count <= 0 or prob <= 0:
+        return 0
+    if prob >= 1:
+        return float(count)
+    likely = prob > 0.5
+    rare = prob.dtype.type(1 - prob) if likely else prob
+    draw = _by_rejection if count * rare >= 10 else _by_gaps
+    found = draw(count, rare, lambda: float(generator.double_uniforms(1)[0]))
+    return float(count) - found if likely else found
+
+
+def _by_gaps(count: np.floating, prob: np.floating, uniform: Callable[[], float]) -> int:
+    passed, found, log_rest = 0.0, 0, float(np.log1p(-prob))
+    while True:
+        passed += math.ceil(math.log(uniform()) / log_rest)
+        if passed > count:
+            return found
+        found += 1
+
+
+def _by_rejection(count: np.floating, prob: np.floating, uniform: Callable[[], float]) -> int:
+    root = math.sqrt(count * prob * (1 - prob))
+    b = 1.15 + 2.53 * root
+    a = -0.0873 + 0.0248 * b + 0.01 * float(prob)
+    centre, bound = float(count * prob) + 0.5, 0.92 - 4.2 / b
+    odds, alpha = float(prob / (1 - prob)), (2.83 + 5.1 / b) * root
+    n, mode = float(count), math.floor((count + 1) * prob)
+    while True:
+        u, v = uniform() - 0.5, uniform()
+        distance = 0.5 - abs(u)
+        k = math.floor((2 * a / distance + b) * u + centre)
+        if not 0 <= k <= n:
+            continue
+        if distance >= 0.07 and v <= bound:
+            return k
+        left = math.log(v * alpha / (a / (distance * distance) + b))
+        right = (mode + 0.5) * math.log((mode + 1) / (odds * (n - mode + 1)))
+        right += (n + 1) * math.log((n - mode + 1) / (n - k + 1))
+        right += (k + 0.5) * math.log(odds * (n - k + 1) / (k + 1))
+        right += _stirling(mode) + _stirling(n - mode) - _stirling(k) - _stirling(n - k)
+        if left <= right:
+            return k
+
+
+def _stirling(k: float) -> float:
+    """The error of Stirling's formula for the logarithm of k!."""
+    return math.lgamma(k + 1) - (
+        (k + 0.5) * math.log(k + 1) - (k + 1) + 0.5 * math.log(2 * math.pi)
+    )

@@ -23,6 +23,24 @@ from funcgrad.torch.distributions._counts import (
 )
 from funcgrad.torch.distributions._discrete import Bernoulli, Categorical
 from funcgrad.torch.distributions._gammas import Beta, Chi2, Dirichlet, Gamma, StudentT
+from funcgrad.torch.distributions._mixtures import (
+    LowRankMultivariateNormal,
+    MixtureSameFamily,
+    VonMises,
+)
+from funcgrad.torch.distributions._positive import (
+    FisherSnedecor,
+    HalfCauchy,
+    InverseGamma,
+    Kumaraswamy,
+    Pareto,
+    Weibull,
+)
+from funcgrad.torch.distributions._relaxed import (
+    ContinuousBernoulli,
+    RelaxedBernoulli,
+    RelaxedOneHotCategorical,
+)
 from funcgrad.torch.distributions._several import Independent, MultivariateNormal
 from funcgrad.torch.distributions._transformed import (
     Gumbel,
@@ -30,6 +48,7 @@ from funcgrad.torch.distributions._transformed import (
     LogNormal,
     TransformedDistribution,
 )
+from funcgrad.torch.distributions._trials import Binomial, NegativeBinomial
 from funcgrad.torch.distributions.distribution import Distribution
 from funcgrad.torch.distributions.kl import kl_divergence, register_kl
 from funcgrad.torch.distributions.transforms import (
@@ -50,28 +69,40 @@ __all__ = [
     "AffineTransform",
     "Bernoulli",
     "Beta",
+    "Binomial",
     "Categorical",
     "Cauchy",
     "Chi2",
     "ComposeTransform",
+    "ContinuousBernoulli",
     "Dirichlet",
     "Distribution",
     "ExpTransform",
     "Exponential",
+    "FisherSnedecor",
     "Gamma",
     "Geometric",
     "Gumbel",
+    "HalfCauchy",
     "HalfNormal",
     "Independent",
+    "InverseGamma",
+    "Kumaraswamy",
     "Laplace",
     "LogNormal",
+    "LowRankMultivariateNormal",
+    "MixtureSameFamily",
     "Multinomial",
     "MultivariateNormal",
+    "NegativeBinomial",
     "Normal",
     "OneHotCategorical",
     "OneHotCategoricalStraightThrough",
+    "Pareto",
     "Poisson",
     "PowerTransform",
+    "RelaxedBernoulli",
+    "RelaxedOneHotCategorical",
     "SigmoidTransform",
     "SoftplusTransform",
     "StudentT",
@@ -79,6 +110,8 @@ __all__ = [
     "Transform",
     "TransformedDistribution",
     "Uniform",
+    "VonMises",
+    "Weibull",
     "identity_transform",
     "kl_divergence",
     "register_kl",

@@ -7,9 +7,12 @@ from funcgrad.torch._tensor.tensor import Tensor
 
 __all__ = [
     "Constraint",
+    "MixtureSameFamilyConstraint",
     "boolean",
     "dependent",
     "greater_than",
+    "greater_than_eq",
+    "half_open_interval",
     "independent",
     "integer_interval",
     "interval",
@@ -118,7 +121,7 @@ class _Bounded(Constraint):
             inside = inside & (low < value if type(self) is _GreaterThan else low <= value)
         if high is None:
             return inside
-        return inside & (value < high if type(self) is _LessThan else value <= high)
+        return inside & (value < high if type(self) in _BELOW else value <= high)
 
     def __repr__(self) -> str:
         bounds = ", ".join(f"{name}={bound}" for name, bound in self.bounds.items())
@@ -135,6 +138,13 @@ class _GreaterThanEq(_Bounded):
 
 class _LessThan(_Bounded):
     pass
+
+
+class _HalfOpenInterval(_Bounded):
+    pass
+
+
+_BELOW = (_LessThan, _HalfOpenInterval)
 
 
 class _Interval(_Bounded):
@@ -163,9 +173,34 @@ class _IndependentConstraint(Constraint):
         return f"IndependentConstraint({self.base}, {self.dims})"
 
 
+class MixtureSameFamilyConstraint(Constraint):
+    """The support of a mixture: that of its components."""
+
+    def __init__(self, base_constraint: Constraint) -> None:
+        self.base_constraint = base_constraint
+        self.event_dim = base_constraint.event_dim
+
+    def check(self, value: Tensor) -> Tensor:
+        """Whether each value lies in it."""
+        return self.base_constraint.check(value)
+
+    def __repr__(self) -> str:
+        return f"MixtureSameFamilyConstraint({self.base_constraint})"
+
+
 def greater_than(lower_bound: Any) -> Constraint:
     """Numbers above a bound."""
     return _GreaterThan(lower_bound=lower_bound)
+
+
+def greater_than_eq(lower_bound: Any) -> Constraint:
+    """Numbers from a bound on."""
+    return _GreaterThanEq(lower_bound=lower_bound)
+
+
+def half_open_interval(lower_bound: Any, upper_bound: Any) -> Constraint:
+    """Numbers between two bounds, the upper one not included."""
+    return _HalfOpenInterval(lower_bound=lower_bound, upper_bound=upper_bound)
 
 
 def less_than(upper_bound: Any) -> Constraint:

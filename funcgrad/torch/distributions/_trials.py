@@ -1,0 +1,157 @@
+"""Distributions of numbers of successes: `Binomial`, `NegativeBinomial`."""
+
+from typing import Any, ClassVar, Self
+
+import funcgrad.torch as torch
+from funcgrad.torch._tensor.tensor import Tensor
+from funcgrad.torch.distributions import constraints
+from funcgrad.torch.distributions._discrete import _OfTrials
+from funcgrad.torch.distributions._gammas import Gamma
+from funcgrad.torch.distributions.distribution import _broadcast_all
+
+__all__ = ["Binomial", "NegativeBinomial"]
+
+
+class _Counted(_OfTrials):
+    """Base of the distributions of several trials."""
+
+    def __init__(
+        self,
+        total_count: Any = 1,
+        probs: Any = None,
+        logits: Any = None,
+        validate_args: bool | None = None,
+    ) -> None:
+        if (probs is None) != (logits is None):
+            count, given = _broadcast_all(total_count, logits if probs is None else probs)
+            self.total_count = count.type_as(given)
+            probs, logits = (None, given) if probs is None else (given, None)
+        super().__init__(probs, logits, validate_args=validate_args)
+
+    param_shape = property(lambda self: self._param.size())
+
+    def expand(self, batch_shape: Any) -> Self:
+        """The same distribution with its batch shape expanded."""
+        name = "probs" if self._param is self.__dict__.get("probs") else "logits"
+        given: Any = {name: self._param.expand(batch_shape)}
+        return type(self)(self.total_count.expand(batch_shape), **given, validate_args=False)
+
+
+class Binomial(_Counted):
+    """The number of successes in `total_count` trials.
+
+    Args:
+        total_count: the number of trials.
+        probs: the probability of a success.
+        logits: instead of `probs`, the logarithm of the odds.
+        validate_args: whether to check parameters and values.
+
+    Raises:
+        ValueError: both or none of `probs` and `logits` are given.
+
+    >>> import funcgrad.torch as torch
+    >>> torch.distributions.Binomial(2, torch.tensor(0.5)).log_prob(torch.tensor(1.0)).exp()
+    tensor(0.5000)
+    """
+
+    arg_constraints: ClassVar[Any] = {
+        "total_count": constraints.nonnegative_integer,
+        **_OfTrials.arg_constraints,
+    }
+    has_enumerate_support = True
+
+    support = property(lambda self: constraints.integer_interval(0, self.total_count))
+    mean = property(lambda self: self.total_count * self.probs)
+    variance = property(lambda self: self.total_count * self.probs * (1 - self.probs))
+
+    @property
+    def mode(self) -> Tensor:
+        """The most likely number."""
+        found: Any = ((self.total_count + 1) * self.probs).floor()
+        return found.clamp(max=self.total_count)
+
+    def sample(self, sample_shape: Any = ()) -> Tensor:
+        """Drawn numbers of successes."""
+        shape = self._extended_shape(sample_shape)
+        with torch.no_grad():
+            return torch.binomial(self.total_count.expand(shape), self.probs.expand(shape))
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """The logarithm of the probability of a number."""
+        if self._validate_args:
+            self._validate_sample(value)
+        n, logits = self.total_count, self.logits
+        positive = (logits.clamp(min=0) + logits - logits.clamp(max=0)) / 2
+        norm = n * positive + n * torch.log1p(torch.exp(-torch.abs(logits)))
+        chosen = torch.lgamma(n + 1) - torch.lgamma(value + 1) - torch.lgamma(n - value + 1)
+        return value * logits + chosen - norm
+
+    def entropy(self) -> Tensor:
+        """The entropy in nats.
+
+        Raises:
+            NotImplementedError: the numbers of trials differ.
+        """
+        found = self.log_prob(self._numbers("entropy", expand=False))
+        return -(torch.exp(found) * found).sum(0)
+
+    def enumerate_support(self, expand: bool = True) -> Tensor:
+        """All numbers that can be drawn, along the first dimension.
+
+        Raises:
+            NotImplementedError: the numbers of trials differ.
+        """
+        return self._numbers("enumerate_support", expand)
+
+    def _numbers(self, function: str, expand: bool) -> Any:
+        count = int(self.total_count.max())
+        if self.total_count.min() != count:
+            raise NotImplementedError(f"Inhomogeneous total count not supported by `{function}`.")
+        values = torch.arange(1 + count, dtype=self._param.dtype)
+        values = values.view(-1, *(1,) * len(self.batch_shape))
+        return values.expand(-1, *self.batch_shape) if expand else values
+
+
+class NegativeBinomial(_Counted):
+    """The number of successes before `total_count` failures.
+
+    Args:
+        total_count: the number of failures, which need not be an integer.
+        probs: the probability of a success.
+        logits: instead of `probs`, the logarithm of the odds.
+        validate_args: whether to check parameters and values.
+
+    Raises:
+        ValueError: both or none of `probs` and `logits` are given.
+    """
+
+    arg_constraints: ClassVar[Any] = {
+        "total_count": constraints.greater_than_eq(0),
+        "probs": constraints.half_open_interval(0.0, 1.0),
+        "logits": constraints.real,
+    }
+    support = constraints.nonnegative_integer
+
+    mean = property(lambda self: self.total_count * torch.exp(self.logits))
+    variance = property(lambda self: self.mean / torch.sigmoid(-self.logits))
+
+    @property
+    def mode(self) -> Tensor:
+        """The most likely number."""
+        found: Any = ((self.total_count - 1) * self.logits.exp()).floor()
+        return found.clamp(min=0.0)
+
+    def sample(self, sample_shape: Any = ()) -> Tensor:
+        """Drawn numbers: of a Poisson distribution whose rate is a gamma draw."""
+        with torch.no_grad():
+            rate = Gamma(self.total_count, torch.exp(-self.logits), validate_args=False)
+            return torch.poisson(rate.sample(sample_shape))
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """The logarithm of the probability of a number."""
+        if self._validate_args:
+            self._validate_sample(value)
+        n, log_sigmoid = self.total_count, torch.nn.functional.logsigmoid
+        found = n * log_sigmoid(-self.logits) + value * log_sigmoid(self.logits)
+        norm: Any = torch.lgamma(1.0 + value) + torch.lgamma(n) - torch.lgamma(n + value)
+        return found - norm.masked_fill(n + value == 0.0, 0.0)
