@@ -1,4 +1,4 @@
-"""Ridge and lasso: the answers of penalised least squares, from the sums of the data or, for ridge, its rows."""
+"""Ridge, lasso and elastic net: the answers of penalised least squares, from the rows of the data or their sums."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from jaxtyping import Array, ArrayLike, Float, Int, Num
 
 from funcgrad.regression.exact import Problem, rows_and_targets, solve
 from funcgrad.regression.model import Linear, Params
-from funcgrad.regression.precision import on_device, own_work
+from funcgrad.regression.precision import numbers, on_device, own_work
 from funcgrad.regression.products import dot
 from funcgrad.regression.sharding import replicating
-from funcgrad.regression.sums import Moments, about_zero
+from funcgrad.regression.sums import Moments, about_zero, moments
 from funcgrad.regression.weights import row_weights
 
 # Sweeps between two looks at the duality gap and at the signs, which cost as much as several.
@@ -65,15 +65,9 @@ def ridge(
     """
     if jnp.shape(penalty) != () or (_is_known(penalty) and not penalty >= 0):
         raise ValueError(f"the penalty must be one number, 0 or more, got {penalty}")
+    _check_data("ridge", data, weights)
     if not isinstance(data, Moments):
-        if not isinstance(data, tuple | list) or len(data) != 2:
-            raise TypeError(
-                "the data is a pair of rows, ridge((x, y), penalty), or their sums, "
-                f"ridge(moments(x, y), penalty), and this is {type(data).__name__}"
-            )
         return _ridge_of_rows(*data, penalty, weights, intercept=intercept)
-    if weights is not None:
-        raise ValueError("weights are for rows: sums take theirs in moments(x, y, weights)")
     with own_work():
         params, ratio = _ridge(data, jnp.asarray(penalty, jnp.float64), intercept=intercept)
         if _is_known(ratio):
@@ -86,6 +80,18 @@ def ridge(
                     stacklevel=2,
                 )
         return params
+
+
+def _check_data(name: str, data: Any, weights: Any) -> None:
+    """Refuse data that is neither sums nor a pair of rows, and weights for sums."""
+    if isinstance(data, Moments):
+        if weights is not None:
+            raise ValueError("weights are for rows: sums take theirs in moments(x, y, weights)")
+    elif not isinstance(data, tuple | list) or len(data) != 2:
+        raise TypeError(
+            f"the data is a pair of rows, {name}((x, y), penalty), or their sums, "
+            f"{name}(moments(x, y), penalty), and this is {type(data).__name__}"
+        )
 
 
 def _ridge_of_rows(x: Any, y: Any, penalty: Any, weights: Any, *, intercept: bool) -> Params:
@@ -104,10 +110,11 @@ def _ridge_of_rows(x: Any, y: Any, penalty: Any, weights: Any, *, intercept: boo
 
 
 def lasso(
-    sums: Moments,
+    data: Moments | tuple[Any, Any],
     penalty: float | Float[Array, ""],
     *,
     intercept: bool = False,
+    weights: Num[ArrayLike, " rows"] | None = None,
     tolerance: float = 1e-12,
     steps: int = 100_000,
 ) -> Params:
@@ -118,19 +125,34 @@ def lasso(
 
     >>> import jax.numpy as jnp
     >>> from funcgrad import regression
-    >>> sums = regression.moments(jnp.array([[1.0, 1.0], [1.0, -1.0]]), jnp.array([4.0, 2.0]))
-    >>> regression.lasso(sums, 1.0)
+    >>> x, y = jnp.array([[1.0, 1.0], [1.0, -1.0]]), jnp.array([4.0, 2.0])
+    >>> regression.lasso((x, y), 1.0)
+    Array([2., 0.], dtype=float64)
+    >>> regression.lasso(regression.moments(x, y), 1.0)
     Array([2., 0.], dtype=float64)
     """
+    sums = _sums("lasso", data, weights)
     return sparse(sums, penalty, 1.0, intercept=intercept, tolerance=tolerance, steps=steps)[0]
 
 
+def _sums(name: str, data: Any, weights: Any) -> Moments:
+    """Return the sums of data that is sums or rows."""
+    _check_data(name, data, weights)
+    if isinstance(data, Moments):
+        return data
+    x, y = (numbers(each, leaf) for each, leaf in zip(("x", "y"), data, strict=True))
+    with own_work():
+        weights = row_weights(weights, len(y))
+    return moments(x, y, weights)
+
+
 def elastic_net(
-    sums: Moments,
+    data: Moments | tuple[Any, Any],
     penalty: float | Float[Array, ""],
     l1_ratio: float | Float[Array, ""] = 0.5,
     *,
     intercept: bool = False,
+    weights: Num[ArrayLike, " rows"] | None = None,
     tolerance: float = 1e-12,
     steps: int = 100_000,
 ) -> Params:
@@ -143,17 +165,18 @@ def elastic_net(
     sums and the penalties: weights that are zero stay so, the others keep their signs.
 
     Args:
-        sums: the `moments` of the data; rows that count more than once are weighted there.
+        data: the rows, a pair (x, y) as for `least_squares`; or their `moments`, which several penalties can share.
         penalty: greater than 0. `jax.vmap` over penalties makes a path.
         l1_ratio: the share of the sizes, greater than 0, at most 1.
         intercept: whether to add a bias to the model.
+        weights: how much each row counts, shape (rows,), 0 or more; those of sums are given to `moments`.
         tolerance: the largest gap of the objective to its minimum, as a share of its value at weights of
             zero; rounding allows about 1e-14.
         steps: the most sweeps over all weights, rounded up to tens.
 
     Raises:
-        ValueError: if the penalty is not greater than 0, or the ratio is out of range.
-        TypeError: if the first argument is not sums.
+        ValueError: if the penalty is not greater than 0, the ratio is out of range, or the rows' shapes do not fit.
+        TypeError: if data is neither sums nor rows, or an array is complex.
 
     Warns:
         RuntimeWarning: if the sweeps ended before the gap closed. Inside `jax.jit` or `jax.vmap`, where
@@ -165,15 +188,16 @@ def elastic_net(
 
     >>> import jax.numpy as jnp
     >>> from funcgrad import regression
-    >>> sums = regression.moments(jnp.array([[1.0, 1.0], [1.0, -1.0]]), jnp.array([4.0, 2.0]))
-    >>> regression.elastic_net(sums, 2.0, 0.5)
+    >>> x, y = jnp.array([[1.0, 1.0], [1.0, -1.0]]), jnp.array([4.0, 2.0])
+    >>> regression.elastic_net((x, y), 2.0, 0.5)
     Array([1., 0.], dtype=float64)
     """
     if jnp.shape(l1_ratio) != () or (_is_known(l1_ratio) and not 0 < l1_ratio <= 1):
         raise ValueError(
             f"l1_ratio must be one number greater than 0, at most 1, got {l1_ratio}; squares alone are "
-            "ridge(sums, penalty * rows)"
+            "ridge(data, penalty * rows)"
         )
+    sums = _sums("elastic_net", data, weights)
     return sparse(sums, penalty, l1_ratio, intercept=intercept, tolerance=tolerance, steps=steps)[0]
 
 
@@ -181,10 +205,6 @@ def sparse(
     sums: Moments, penalty: Any, l1_ratio: Any, *, intercept: bool, tolerance: float, steps: int
 ) -> tuple[Params, Array]:
     """Return the params of `elastic_net`, and how many sweeps were taken."""
-    if not isinstance(sums, Moments):
-        raise TypeError(
-            f"the data is given as its sums, moments(x, y), and this is {type(sums).__name__}"
-        )
     if jnp.shape(penalty) != () or (_is_known(penalty) and not penalty > 0):
         raise ValueError(f"the penalty must be one number greater than 0, got {penalty}")
     with own_work():

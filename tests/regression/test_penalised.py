@@ -125,8 +125,21 @@ def test_lasso_of_columns_of_any_size_is_scikit_learns(penalty, intercept):
     x, y = unscaled()
     theirs = linear_model.Lasso(alpha=penalty, fit_intercept=intercept, tol=1e-14, max_iter=10**6)
     theirs.fit(x, y)
-    ours = regression.lasso(regression.moments(x, y), penalty, intercept=intercept)
-    np.testing.assert_allclose(weights_of(ours), theirs.coef_, rtol=1e-8)
+    for data in (regression.moments(x, y), (x, y)):
+        ours = regression.lasso(data, penalty, intercept=intercept)
+        np.testing.assert_allclose(weights_of(ours), theirs.coef_, rtol=1e-8)
+
+
+def test_weighted_rows_of_a_lasso_are_scikit_learns():
+    linear_model = pytest.importorskip("sklearn.linear_model")
+    x, y = unscaled()
+    counts = np.arange(500) % 3
+    theirs = linear_model.ElasticNet(alpha=0.1, l1_ratio=0.3, tol=1e-14, max_iter=10**6)
+    theirs.fit(x, y, sample_weight=counts)
+    ours = regression.elastic_net((x, y), 0.1, 0.3, intercept=True, weights=counts)
+    np.testing.assert_allclose(ours.weights, theirs.coef_, rtol=1e-8)
+    with pytest.raises(ValueError, match="weights are for rows"):
+        regression.lasso(regression.moments(x, y), 0.1, weights=counts)
 
 
 @pytest.mark.filterwarnings(

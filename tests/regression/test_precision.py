@@ -63,6 +63,7 @@ ALWAYS_FLOAT64 = {
     "ridge": lambda p, x, y: regression.ridge(regression.moments(x, y), 0.5),
     "ridge of rows": lambda p, x, y: regression.ridge((x, y), 0.5, intercept=True),
     "lasso": lambda p, x, y: regression.lasso(regression.moments(x, y), 0.5),
+    "lasso of rows": lambda p, x, y: regression.lasso((x, y), 0.5, intercept=True),
     "elastic_net": lambda p, x, y: regression.elastic_net(regression.moments(x, y), 0.5),
     "summary": lambda p, x, y: regression.summary(x, y, intercept=True).standard_errors,
     "powers": lambda p, x, y: regression.powers(x[:, 0], 2),

@@ -22,7 +22,11 @@ def stream(tmp_path):
     ("call", "said"),
     [
         (lambda _: regression.ridge(X, 1.0), r"a pair of rows, ridge\(\(x, y\), penalty\)"),
-        (lambda _: regression.lasso((X, Y), 1.0), r"given as its sums, moments\(x, y\)"),
+        (lambda _: regression.lasso(X, 1.0), r"a pair of rows, lasso\(\(x, y\), penalty\)"),
+        (
+            lambda _: regression.elastic_net(X, 1.0),
+            r"sums, elastic_net\(moments\(x, y\), penalty\), and this is ndarray",
+        ),
         (lambda stream: regression.least_squares(stream, Y), r"take its sums, moments\(x\)"),
         (
             lambda _: fit(np.zeros(2), regression.loss, X, Y, optimizer=optax.sgd(0.1), steps=1),
