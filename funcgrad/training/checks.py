@@ -81,18 +81,14 @@ def check_optimizer(optimizer: Any, learning_rate: Any) -> None:
         raise ValueError(f"learning_rate must be one finite number, got {learning_rate!r}")
 
 
-def check_batches(
-    batch_size: int | None, key: Any, tolerance: float | None, x: PyTree, y: PyTree
-) -> None:
-    """Refuse mini-batches that the data, the key or the tolerance does not allow, with a ValueError."""
+def check_batches(batch_size: int | None, key: Any, x: PyTree, y: PyTree) -> None:
+    """Refuse mini-batches that the data or the key does not allow, with a ValueError."""
     if batch_size is None:
         if key is not None:
             raise ValueError("key decides the order of mini-batches: give batch_size with it")
         return
     if key is None:
         raise ValueError("batch_size needs a key, such as jax.random.key(0)")
-    if tolerance is not None:
-        raise ValueError("tolerance is for the full gradient: it needs batch_size=None")
     shapes = [leaf.shape for leaf in jax.tree.leaves((x, y))]
     counts = [shape[0] for shape in shapes if shape]
     if len(counts) != len(shapes) or len(set(counts)) != 1:
@@ -127,6 +123,18 @@ def check_watching(
         raise ValueError(
             f"{', '.join(names)}: a checkpoint holds none of it, so that a resumed run would end elsewhere"
         )
+
+
+def check_watched(watched: Any, optimizer_state: PyTree, checkpoint: Any, *, several: bool) -> None:
+    """Refuse to look at a run over batches in ways that do not go together, or in several processes."""
+    tolerance, validation, patience, callback, every = watched
+    check_numbers(0, tolerance, every)
+    check_watching(validation, patience, callback, optimizer_state, checkpoint)
+    if every is not None and validation is None and callback is None:
+        raise ValueError("progress_every: with batches, only for validation or a callback")
+    if several:
+        given = {"tolerance": tolerance, "validation": validation, "callback": callback}
+        refuse_options(given, "one process: several would not stop together")
 
 
 def started_from(fresh: PyTree, given: PyTree) -> PyTree:

@@ -22,7 +22,7 @@ from funcgrad.training.progress import Report, StreamReport
 from funcgrad.training.results import FitResult
 from funcgrad.training.sources import Source, is_stream
 from funcgrad.training.streaming import fit_batches
-from funcgrad.training.watching import Reached
+from funcgrad.training.watching import Reached, Watched
 
 
 class _WithX:
@@ -98,13 +98,16 @@ def fit(
             each is used at most once in it: the last `rows % batch_size` of an epoch's order are left out.
         key: the JAX key that decides the shuffles; needed with `batch_size`.
         tolerance: stop, converged, when the Euclidean norm of the full gradient is at most this. None
-            takes all steps.
+            takes all steps. With mini-batches or batches it is computed after each epoch, which reads all rows
+            once more: the mean of the batches' gradients, by their rows.
         sample_weight: how much each row counts, shape (rows,), 0 or more; the loss must be a mean over rows, and
             becomes the weighted mean, of each batch where there are some. `regression.moments` takes its own.
         validation: data (x, y) that is not trained on. The loss on it is computed after every `progress_every`
-            steps, and the params with the least one are the result's, its `loss` the one on the data trained on.
+            steps, with batches after each epoch unless `progress_every` is given, and the params with the least
+            one are the result's, its `loss` the one on the data trained on.
         patience: stop after so many validations in a row without a lower loss; None takes all steps.
-        callback: called with a `Reached` after every `progress_every` steps; a true value stops the fit there.
+        callback: called with a `Reached` when validation data is looked at, or would be; a true value stops the
+            fit there.
         optimizer_state: where the optimizer starts, such as the `optimizer_state` of a result to go on from.
         mesh: devices to spread the rows over, padded with rows of weight zero where they do not divide;
             the loss must be a mean over rows. In several processes (`jax.distributed`), a mesh over all
@@ -121,8 +124,8 @@ def fit(
         progress_every: steps between two reports, which run compiled; a hundredth of `steps` unless given.
 
     Returns:
-        A `FitResult`. For batches, `loss` and `gradient_norm` belong to the last one, before its step,
-        and `converged` is false.
+        A `FitResult`. For batches, `loss` and `gradient_norm` belong to the last one, before its step; with a
+        tolerance to all of them, at the params.
 
     Raises:
         ValueError: if a number is out of range, there are no batches, arguments do not fit each other,
@@ -155,10 +158,8 @@ def fit(
     check_loss(loss, params)
     if isinstance(x, regression.Moments) and y is _WITH_X:
         y = None
-    for_rows: dict[str, Any] = {"batch_size": batch_size, "key": key, "tolerance": tolerance}
-    for_rows |= {"steps": steps, "progress_every": progress_every}
-    for_rows |= {"sample_weight": sample_weight, "validation": validation, "patience": patience}
-    for_rows |= {"callback": callback, "optimizer_state": optimizer_state}
+    for_rows: dict[str, Any] = {"batch_size": batch_size, "key": key, "steps": steps}
+    for_rows |= {"sample_weight": sample_weight}
     if y is _WITH_X:
         refuse_options(for_rows, "data in memory, and y was left out, so that x is batches")
         return fit_batches(
@@ -168,6 +169,8 @@ def fit(
             optimizer=optimizer,
             learning_rate=learning_rate,
             epochs=1 if epochs is None else epochs,
+            watched=Watched(tolerance, validation, patience, callback, progress_every),
+            optimizer_state=optimizer_state,
             mesh=mesh,
             checkpoint=checkpoint,
             resume=resume,
@@ -184,6 +187,12 @@ def fit(
         optimizer=optimizer,
         learning_rate=learning_rate,
         **for_rows,
+        tolerance=tolerance,
+        validation=validation,
+        patience=patience,
+        callback=callback,
+        optimizer_state=optimizer_state,
+        progress_every=progress_every,
         mesh=mesh,
         checkpoint=checkpoint,
         resume=resume,

@@ -28,7 +28,15 @@ from funcgrad.training.checks import (
     started_from,
 )
 from funcgrad.training.identity import digest_of
-from funcgrad.training.loop import Data, Loss, Optimizer, Program, State, program
+from funcgrad.training.loop import (
+    Data,
+    Loss,
+    Optimizer,
+    Program,
+    State,
+    gradient_norm,
+    program,
+)
 from funcgrad.training.optimum import constants_apart, with_derivatives
 from funcgrad.training.pieces import advance_in_pieces
 from funcgrad.training.placement import automatic, mesh_of, place
@@ -85,7 +93,7 @@ def fit_rows(
         if sample_weight is not None:
             with own_work():
                 weights = row_weights(sample_weight, rows_of((x, y)))
-        check_batches(batch_size, key, tolerance, x, y)
+        check_batches(batch_size, key, x, y)
         params = starting(params, float64=float64)
         home = mesh_of((x, y, params))
         if mesh is None:
@@ -119,7 +127,8 @@ def fit_rows(
         described = {"start": params, "x": x, "y": y, "key": key}
         # Capacities are powers of two so that another number of steps seldom compiles anew.
         capacity = 1 << max(steps - 1, 0).bit_length()
-        compiled = _compiled(objective, optimizer, batch_size)
+        until_flat = batch_size is not None and tolerance is not None
+        compiled = _compiled(objective, optimizer, batch_size, until_flat)
         state = compiled.start(params, data, capacity)
         if optimizer_state is not None:
             state = state._replace(
@@ -133,7 +142,7 @@ def fit_rows(
                 )
             if tolerance is not None:
                 state = _at_optimum(
-                    objective, optimizer, params, data, capacity, steps, optimizer_state
+                    objective, optimizer, batch_size, params, data, capacity, steps, optimizer_state
                 )
                 return _result(state, steps)
             # Under vmap some of the state is shared by all members, so none of it may be donated.
@@ -163,6 +172,8 @@ def fit_rows(
                 best = watch.best
                 value = jax.jit(objective)(best, data.x, data.y)
                 state = state._replace(params=best, value=value)
+            elif until_flat:
+                state = _over_all_rows(objective, state, data)
         if state.diverged:
             message = _diagnosis(loss, state, data, curvature, batch_size)
             warnings.warn(message, DivergenceWarning, stacklevel=3)
@@ -182,9 +193,16 @@ def fit_rows(
         return place(result, home)
 
 
+def _over_all_rows(loss: Loss, state: State, data: Data) -> State:
+    """Return the state with the loss and the gradient of all rows, instead of those of a mini-batch."""
+    value, grads = jax.jit(jax.value_and_grad(loss))(state.params, data.x, data.y)
+    return state._replace(value=value, norm=gradient_norm(grads))
+
+
 def _at_optimum(
     loss: Loss,
     optimizer: Optimizer,
+    batch_size: int | None,
     params: PyTree,
     data: Data,
     capacity: int,
@@ -192,13 +210,17 @@ def _at_optimum(
     optimizer_state: PyTree,
 ) -> State:
     """Train on constants, and give the result the derivatives that it has at the optimum."""
-    loss, constant = constants_apart(loss, params, data)
-    compiled = program.__wrapped__(constant, optimizer, None)
+    loss, constant = constants_apart(loss, params, data, batch_size)
+    compiled = program.__wrapped__(
+        constant, optimizer, batch_size, until_flat=batch_size is not None
+    )
     params, constants = jax.lax.stop_gradient((params, data))
     state = compiled.start(params, constants, capacity)
     if optimizer_state is not None:
         state = state._replace(optimizer_state=jax.lax.stop_gradient(optimizer_state))
     state = compiled.advance(state, constants, steps)
+    if batch_size is not None:
+        state = _over_all_rows(constant, state, constants)
     return with_derivatives(loss, data, state)
 
 
@@ -225,12 +247,14 @@ def _result(state: State, steps: int) -> FitResult:
     )
 
 
-def _compiled(loss: Loss, optimizer: Optimizer, batch_size: int | None) -> Program:
+def _compiled(
+    loss: Loss, optimizer: Optimizer, batch_size: int | None, until_flat: bool
+) -> Program:
     try:
         hash((loss, optimizer))
     except TypeError:  # such as a callable object that holds arrays
-        return program.__wrapped__(loss, optimizer, batch_size)
-    return program(loss, optimizer, batch_size)
+        return program.__wrapped__(loss, optimizer, batch_size, until_flat=until_flat)
+    return program(loss, optimizer, batch_size, until_flat=until_flat)
 
 
 def _resolve_learning_rate(

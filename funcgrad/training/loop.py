@@ -72,10 +72,13 @@ def transformation(
 
 
 @lru_cache(maxsize=64)
-def program(loss: Loss, optimizer: Optimizer, batch_size: int | None) -> Program:
+def program(
+    loss: Loss, optimizer: Optimizer, batch_size: int | None, *, until_flat: bool = False
+) -> Program:
     """Return the compiled loop. The cache keeps a second fit from compiling again.
 
-    It is bounded so that losses made on the fly, and the data they close over, are let go.
+    It is bounded so that losses made on the fly, and the data they close over, are let go. With mini-batches and
+    `until_flat`, the full gradient is computed at the end of each epoch, to compare with the tolerance.
     """
 
     def order_at(step: Array, order: Array | None, data: Data) -> Array | None:
@@ -101,11 +104,20 @@ def program(loss: Loss, optimizer: Optimizer, batch_size: int | None) -> Program
         value, grads = jax.value_and_grad(loss)(params, *batch_at(step, order, data))
         norm = gradient_norm(grads)
         finite = jnp.isfinite(value) & jnp.isfinite(norm)
+        full = norm
+        if batch_size is not None:
+            full = jnp.full_like(norm, jnp.inf)
+        if batch_size is not None and order is not None and until_flat:
+            full = jax.lax.cond(
+                step % (order.shape[0] // batch_size) == 0,
+                lambda: gradient_norm(jax.grad(loss)(params, data.x, data.y)),
+                lambda: full,
+            )
         return {
             "value": value,
             "grads": grads,
             "norm": norm,
-            "converged": finite & (norm <= data.tolerance),
+            "converged": finite & (full <= data.tolerance),
             "diverged": ~finite,
         }
 

@@ -10,15 +10,29 @@ from jaxtyping import Array
 from funcgrad.training.loop import Data, Loss, State
 
 
-def constants_apart(loss: Loss, params: Any, data: Data) -> tuple[Loss, Loss]:
-    """Return a loss twice: as it is, and with what it closes over held constant."""
+def constants_apart(
+    loss: Loss, params: Any, data: Data, batch_size: int | None
+) -> tuple[Loss, Loss]:
+    """Return a loss twice: as it is, for all rows; and with what it closes over held constant, for mini-batches too."""
     convert: Any = jax.closure_convert
-    converted, closed_over = convert(loss, params, data.x, data.y)
+    whole = data.x, data.y
+    shapes = [whole]
+    if batch_size is not None:
+        shapes.append(jax.tree.map(lambda leaf: leaf[:batch_size], whole))
+    # A converted loss is for the shapes that it was converted with.
+    converted = {_rows(data): convert(loss, params, *data) for data in shapes}
+    held = {rows: jax.lax.stop_gradient(closed) for rows, (_, closed) in converted.items()}
 
     def constant(params: Any, x: Any, y: Any) -> Array:
-        return converted(params, x, y, *jax.lax.stop_gradient(closed_over))
+        rows = _rows((x, y))
+        return converted[rows][0](params, x, y, *held[rows])
 
-    return (lambda params, x, y: converted(params, x, y, *closed_over)), constant
+    of_all, closed_over = converted[_rows(whole)]
+    return (lambda params, x, y: of_all(params, x, y, *closed_over)), constant
+
+
+def _rows(data: Any) -> Any:
+    return jnp.shape(jax.tree.leaves(data)[0])[:1]
 
 
 def with_derivatives(loss: Loss, data: Data, state: State) -> State:

@@ -4,7 +4,7 @@ import math
 import warnings
 from array import array
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,11 +25,17 @@ from funcgrad.regression.precision import (
     starting,
 )
 from funcgrad.training.checkpoints import Checkpoint, CheckpointError
-from funcgrad.training.checks import check_arrays, check_optimizer
+from funcgrad.training.checks import (
+    check_arrays,
+    check_optimizer,
+    check_watched,
+    started_from,
+)
+from funcgrad.training.full_gradient import full_loss_and_norm
 from funcgrad.training.identity import digest_of
 from funcgrad.training.loop import Loss, Optimizer, gradient_norm, transformation
 from funcgrad.training.progress import RowMeter, StreamReport, reporting_rows
-from funcgrad.training.results import DivergenceWarning, FitResult
+from funcgrad.training.results import ConvergenceWarning, DivergenceWarning, FitResult
 from funcgrad.training.rows import (
     RowSharding,
     check_mean_over_rows,
@@ -56,10 +62,12 @@ from funcgrad.training.sources import (
     position_like,
     rows_of,
 )
+from funcgrad.training.watching import Watch, Watched, validating
 
 # Steps handed to the device before the host waits for the first of them: reading goes on meanwhile, and
 # no more batches than these are held.
 _IN_FLIGHT = 2
+_UNWATCHED = Watched()
 
 
 class Trained(NamedTuple):
@@ -136,6 +144,8 @@ def fit_batches(
     optimizer: Optimizer,
     learning_rate: Any = None,
     epochs: int = 1,
+    watched: Watched = _UNWATCHED,
+    optimizer_state: PyTree = None,
     mesh: Mesh | None = None,
     checkpoint: Checkpoint | str | Path | None = None,
     resume: bool = False,
@@ -151,17 +161,34 @@ def fit_batches(
         raise ValueError("learning_rate='auto' needs all rows at once: give a number")
     if epochs < 1:
         raise ValueError(f"epochs must be 1 or more, got {epochs!r}")
+    several = mesh is not None and mesh.is_multi_process
+    check_watched(watched, optimizer_state, checkpoint, several=several)
     first, batches = peek(batches)
+    if watched.tolerance is not None and isinstance(batches, Iterator):
+        raise ValueError(
+            "tolerance reads the batches once more after each epoch, and these come from an iterator, which is "
+            "used up: give a list, or a function from the epoch's number to its batches"
+        )
     if isinstance(first, list | tuple) and len(first) == 2:
         first = for_loss(loss, *first)
     float64 = needs_float64((params, first))
-    if mesh is not None and mesh.is_multi_process:
+    if several:
         float64 = bool(np.any(multihost_utils.process_allgather(np.asarray(float64))))
-    called = as_set_by_user(loss)
-    if getattr(batches, "weights_name", None) is not None:
+    unweighted = called = as_set_by_user(loss)
+    weighted = getattr(batches, "weights_name", None) is not None
+    if weighted:
         called = _of_weighted_rows(called, mesh)
     with own_work(float64=float64), held(checkpoint) as checkpoint:
         run = _Run(called, starting(params, float64=float64), optimizer, learning_rate, mesh)
+        run.weighted, run.tolerance, run.every = weighted, watched.tolerance, watched.every
+        if optimizer_state is not None:
+            fresh = run.state.optimizer_state
+            run.state = run.state._replace(optimizer_state=started_from(fresh, optimizer_state))
+        validate = None
+        if watched.validation is not None:
+            held_out = jax.tree.map(jnp.asarray, for_loss(loss, *watched.validation))
+            validate = validating(unweighted, *held_out)
+        run.watch = Watch(None, 0, watched.callback, validate, watched.patience)
         saved, identity = None, {}
         if checkpoint is not None:
             identity = run.identity(batches)
@@ -186,6 +213,13 @@ def fit_batches(
                 "the result holds the parameters before that step. A smaller learning rate may help."
             )
             warnings.warn(message, DivergenceWarning, stacklevel=3)
+        elif watched.tolerance is not None and not run.converged:
+            warnings.warn(
+                f"after {run.epoch} epochs the full gradient's norm is {run.norm:.3g}, above the tolerance of "
+                f"{watched.tolerance:g}: take more epochs, or a learning rate that decays",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
         return run.result()
 
 
@@ -230,6 +264,10 @@ class _Run:
         self.epoch, self.rows = 0, 0
         self.position: PyTree = None
         self.diverged = self.exhausted = self.save_asked = False
+        self.converged = self.stopped = self.weighted = False
+        self.tolerance: float | None = None
+        self.every: int | None = None
+        self.watch = Watch(None, 0)
         self.meter = RowMeter(None, None)
 
     @property
@@ -246,20 +284,28 @@ class _Run:
             start=digest_of(self.state.params),
             batches=getattr(batches, "fingerprint", None),
             devices=None if self.mesh is None else int(self.mesh.size),
+            **({} if self.tolerance is None else {"tolerance": self.tolerance}),
         )
 
     def go(
         self, batches: Any, epochs: int, checkpoint: Checkpoint | None, identity: dict[str, Any]
     ) -> None:
         """Take all steps that are left, saving now and then and at the end."""
-        while self.epoch < epochs and not self.diverged:
+        while self.epoch < epochs and not (self.diverged or self.stopped):
+            if self.converged:
+                break  # as the checkpoint says
             iterator = epoch_of(batches, self.epoch, self.position)
             try:
                 self._epoch(iterator, checkpoint, identity)
             finally:
                 iterator.close()
-            if not self.diverged:
-                self.epoch, self.position = self.epoch + 1, None
+            if self.diverged or self.stopped:
+                break
+            if self.tolerance is not None:
+                self._compare(batches, self.tolerance)
+            self.epoch, self.position = self.epoch + 1, None
+            if self.every is None:
+                self._look()
         self.meter.add(0, self.epoch, self.value, last=True)
         if checkpoint is not None:
             self.save(checkpoint, identity)
@@ -283,12 +329,39 @@ class _Run:
                 self._hear()
             if self.exhausted:
                 break
+            dispatched = self.steps + len(self.pending)
+            if self.every is not None and dispatched % self.every == 0:
+                self._look()
+                if self.stopped:
+                    break
             # Several processes save when they hear that one of them asked, each after the same step.
             if checkpoint is not None and (self.save_asked if shared else due):
                 self.save(checkpoint, identity)
                 self.save_asked = False
         while self.pending:
             self._hear()
+
+    def _look(self) -> None:
+        """Let the watch see the parameters after all steps dispatched; it may end the run."""
+        if not self.watch.wanted:
+            return
+        while self.pending:
+            self._hear()
+        if not self.diverged:
+            self.stopped = self.watch(_Seen(self.steps, self.value, self.state.params))
+
+    def _compare(self, batches: Any, tolerance: float) -> None:
+        """Compare the gradient over all batches of the epoch, at the parameters reached, with the tolerance."""
+        if self.steps:
+            self.value, self.norm = full_loss_and_norm(
+                self.loss,
+                self.state.params,
+                batches,
+                self.epoch,
+                self.dtype,
+                weighted=self.weighted,
+            )
+            self.converged = self.norm <= tolerance
 
     def _dispatch(self, batch: Any, rows: int, due: bool) -> None:
         if batch is not None:
@@ -338,9 +411,16 @@ class _Run:
                 "rows": np.asarray(self.rows),
                 "diverged": np.asarray(self.diverged),
                 "steps": np.asarray(self.steps),
+                **self._compared(),
             },
             identity,
         )
+
+    def _compared(self) -> dict[str, np.ndarray]:
+        """Return the last comparison with a tolerance, for a checkpoint."""
+        if self.tolerance is None:
+            return {}
+        return {"value": np.asarray(self.value), "converged": np.asarray(self.converged)}
 
     def restore(self, arrays: Mapping[str, np.ndarray], position: PyTree) -> None:
         """Go to where a checkpoint was written."""
@@ -350,19 +430,34 @@ class _Run:
         self.norm = float(field(arrays, "norm", 0.0))
         self.epoch, self.rows = (int(field(arrays, name, 0)) for name in ("epoch", "rows"))
         self.diverged = bool(field(arrays, "diverged", False))
+        if self.tolerance is not None:
+            self.value = float(field(arrays, "value", 0.0))
+            self.converged = bool(field(arrays, "converged", False))
         within = bool(field(arrays, "within", False))
         self.position = free_arrays(arrays, "position", position) if within else None
 
     def result(self) -> FitResult:
         """Return the run's result."""
-        dtype = self.dtype
+        dtype, params, value = self.dtype, self.state.params, self.value
+        if self.watch.best is not None:
+            params, value = self.watch.best, self.watch.best_loss
+        seen = self.watch.losses
         return FitResult(
-            params=self.state.params,
-            loss=jnp.asarray(self.value, dtype),
+            params=params,
+            loss=jnp.asarray(value, dtype),
             losses=jnp.asarray(np.asarray(self.losses), dtype),
             gradient_norm=jnp.asarray(self.norm, dtype),
             steps=jnp.asarray(self.steps, jnp.int32),
-            converged=jnp.asarray(False),
+            converged=jnp.asarray(self.converged),
             diverged=jnp.asarray(self.diverged),
             optimizer_state=self.state.optimizer_state,
+            validation_losses=jnp.asarray(seen) if seen else None,
         )
+
+
+class _Seen(NamedTuple):
+    """Where a run over batches is, for its watch."""
+
+    steps: int
+    value: float
+    params: PyTree

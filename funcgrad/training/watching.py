@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from jaxtyping import PyTree
 
-from funcgrad.training.loop import Loss, State
+from funcgrad.training.loop import Loss
 from funcgrad.training.progress import Progress, Report
 
 
@@ -19,7 +19,7 @@ class Reached(NamedTuple):
     Attributes:
         step: how many steps were taken.
         params: the parameters reached; a copy, which stays valid.
-        loss: the loss at them.
+        loss: the loss at them; with batches, that of the last one, before its step.
         validation_loss: the loss on the data for validation; NaN where there is none.
     """
 
@@ -29,12 +29,23 @@ class Reached(NamedTuple):
     validation_loss: float
 
 
+class Watched(NamedTuple):
+    """The arguments of `fit` by which a run over batches is looked at, and may stop; as for `fit`."""
+
+    tolerance: float | None = None
+    validation: tuple[PyTree, PyTree] | None = None
+    patience: int | None = None
+    callback: Callable[[Reached], object] | None = None
+    every: int | None = None
+
+
 class Watch:
     """Called with each state that is looked at; a true answer stops the fit.
 
     Attributes:
         losses: the validation losses so far, with the steps they belong to.
         best: the parameters of the least one, or None.
+        best_loss: the training loss that belongs to them.
     """
 
     def __init__(
@@ -47,6 +58,7 @@ class Watch:
     ) -> None:
         self.losses: list[tuple[int, float]] = []
         self.best: PyTree = None
+        self.best_loss = float("nan")
         self._report, self._steps = report, steps
         self._callback, self._validate, self._patience = callback, validate, patience
         self._least = 0
@@ -56,8 +68,8 @@ class Watch:
         """Whether anything looks."""
         return any(each is not None for each in (self._report, self._callback, self._validate))
 
-    def __call__(self, state: State) -> bool:
-        """Look at a state; return whether to stop."""
+    def __call__(self, state: Any) -> bool:
+        """Look at a state, its steps, value and params; return whether to stop."""
         step, loss, validation_loss = int(state.steps), float(state.value), float("nan")
         if self._validate is not None:
             validation_loss = float(self._validate(state.params))
@@ -65,7 +77,7 @@ class Watch:
             least = self.losses[self._least][1]
             if self.best is None or validation_loss < least or np.isnan(least):
                 self._least = len(self.losses) - 1
-                self.best = _copied(state.params)
+                self.best, self.best_loss = _copied(state.params), loss
         if self._report is not None:
             self._report(Progress(step, self._steps, loss))
         stop = False

@@ -58,9 +58,6 @@ BAD = {
     "key without batches": ({"key": KEY}, ValueError, "give batch_size"),
     "empty batch": ({"batch_size": 0, "key": KEY}, ValueError, "from 1 to the 5 rows.*got 0"),
     "batch beyond the rows": ({"batch_size": 6, "key": KEY}, ValueError, "5 rows.*got 6"),
-    "tolerance with batches": (
-        {"batch_size": 2, "key": KEY, "tolerance": 0.1}, ValueError, "full gradient",
-    ),
     "rows that differ": (
         {"y": np.ones(4), "batch_size": 2, "key": KEY}, ValueError, r"\(5, 3\), \(4,\)",
     ),

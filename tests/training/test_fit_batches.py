@@ -307,7 +307,7 @@ BAD = {
         ValueError,
         "steps: only for data in memory, and y was left out",
     ),
-    "tolerance": (WHOLE, {"tolerance": 0.1, "key": 1}, ValueError, "key, tolerance: only for data"),
+    "mini-batches": (WHOLE, {"steps": 3, "key": 1}, ValueError, "key, steps: only for data"),
     "no pair": ([X], {}, TypeError, "each batch is a pair .x, y., got ndarray"),
     "rows that differ": (
         [(X, Y[:-1])],
