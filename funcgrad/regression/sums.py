@@ -133,7 +133,7 @@ def moments(
         for name, array in (("x", x), ("y", y), ("weights", weights)):
             if array is not None and jnp.issubdtype(array.dtype, jnp.complexfloating):
                 raise TypeError(f"{name} must be real, got dtype {array.dtype}")
-        summed, finite, counts = _compiled_moments(x, y, weights, shards=shards_of_rows(x))
+        summed, finite, counts = sums_of_rows(x, y, weights)
         if not isinstance(counts, jax.core.Tracer) and not counts:
             raise ValueError("weights must be 0 or more: a row cannot count less than not at all")
         if not isinstance(finite, jax.core.Tracer) and not finite:
@@ -168,6 +168,11 @@ def pair_of(batch: Any) -> tuple[Any, Any]:
     if not isinstance(batch, tuple | list) or len(batch) != 2:
         raise TypeError(f"each batch is a pair (x, y), got {type(batch).__name__}")
     return batch[0], batch[1]
+
+
+def sums_of_rows(x: Array, y: Array, weights: Array | None) -> tuple[Moments, Array, Array]:
+    """Return the moments of arrays that fit each other, whether they are finite, and whether the weights are counts."""
+    return _compiled_moments(x, y, weights, shards=shards_of_rows(x))
 
 
 @partial(jax.jit, static_argnames="shards")
