@@ -36,6 +36,13 @@ hypothesis.settings.load_profile("funcgrad")
 settings.tracebacks = "full"
 
 
+def pytest_collection_modifyitems(items):
+    """The names of tests are the same in each process, as test processes that share the work need it."""
+    addressed = [item.nodeid for item in items if " at 0x" in item.nodeid]
+    if addressed:
+        raise pytest.UsageError(f"A test's name has an address in memory: {addressed[0]}")
+
+
 def pytest_collection_finish():
     """Later searches for garbage leave out the modules and the tests, which live as long as the process."""
     gc.collect()

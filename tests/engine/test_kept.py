@@ -104,7 +104,11 @@ def test_functions_differ_by_their_code_and_by_all_that_they_hold(monkeypatch):
     assert fingerprint(shifted(1)) == fingerprint(shifted(1))
 
 
-@pytest.mark.parametrize("thing", [shifted(1), object(), {1, 2}, np.ones(3)], ids=str)
+@pytest.mark.parametrize(
+    "thing",
+    [shifted(1), object(), {1, 2}, np.ones(3)],
+    ids=["a function", "an object", "a set", "an array"],
+)
 def test_functions_of_the_users_and_unknown_things_have_none(thing):
     with pytest.raises(NoFingerprintError):
         fingerprint(thing)
