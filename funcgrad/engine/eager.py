@@ -9,13 +9,13 @@ from contextvars import copy_context
 from functools import partial
 from typing import Any, Protocol
 
-import jax
 import numpy as np
 
 from funcgrad.engine.compiling import at_once
 from funcgrad.engine.derivatives import rule_of
 from funcgrad.engine.nodes import GraphNode, Variable
 from funcgrad.engine.ops import Op, remember
+from funcgrad.engine.platforms import on_cpu
 from funcgrad.engine.threads import PerThread
 from funcgrad.engine.tracing import as_tuple
 from funcgrad.engine.values import (
@@ -80,7 +80,7 @@ class Call:
     __slots__ = ("avals", "gain", "kernel", "of_numpy", "rule", "size")
 
     def __init__(self, op: Op, avals: tuple[Aval, ...], wants: tuple[bool, ...]) -> None:
-        if jax.default_backend() != "cpu":
+        if not on_cpu():
             raise NotHereError
         self.avals = op.types(avals)
         self.rule = rule_of(op, avals, wants)

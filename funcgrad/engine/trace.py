@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from weakref import ref
 
-import jax
 import numpy as np
 
 from funcgrad.engine import eager, programs, tiers
@@ -15,6 +14,7 @@ from funcgrad.engine.compiling import placed
 from funcgrad.engine.derivatives import rule_of
 from funcgrad.engine.nodes import GraphNode, Leaf, Variable
 from funcgrad.engine.ops import Op
+from funcgrad.engine.platforms import on_cpu
 from funcgrad.engine.recording import LEAF, MORE, NODE, Observer, Recorder, State, Trace, local
 from funcgrad.engine.settings import settings
 from funcgrad.engine.tracing import as_tuple
@@ -135,7 +135,7 @@ def record_values(op: Op, values: Sequence[Value]) -> list[Value]:
 
 def again(call: Callable[..., Any], values: Sequence[Value], trace: Trace, *arguments: Any) -> Any:
     """A call that was not for the core, made again once its values are there. None where it has to be recorded."""
-    if jax.default_backend() != "cpu":
+    if not on_cpu():
         tiers.leave_core(local.recorder)
         return None
     if any(isinstance(value, Wrapped) or is_tracer(compute(value)) for value in values):

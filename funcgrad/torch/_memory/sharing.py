@@ -8,10 +8,10 @@ import sys
 import threading
 from typing import Any
 
-import jax
 import numpy as np
 
 from funcgrad.engine import Aval, Storage, Value
+from funcgrad.engine.platforms import on_cpu
 from funcgrad.engine.recording import local
 from funcgrad.engine.trace import compute
 from funcgrad.engine.values import Indirect, Live, Wrapped, is_tracer
@@ -112,7 +112,7 @@ def memory_of(array: np.ndarray) -> Storage | None:
 def _possible() -> bool:
     """Whether tensors are in NumPy's reach, and no function is being traced, which would keep what it reads."""
     recorder = local.recorder
-    return recorder.watch is None and not recorder.levels and jax.default_backend() == "cpu"
+    return recorder.watch is None and not recorder.levels and on_cpu()
 
 
 def _let_share(storage: Storage, array: np.ndarray) -> Storage:

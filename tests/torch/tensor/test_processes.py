@@ -1,4 +1,4 @@
-"""Processes that use the shim: spawned, forked before the first tensor, and forked after it, where nothing can be computed."""
+"""Processes that use the shim: spawned, forked before JAX was used, and forked after it, where nothing can be computed."""
 
 import os
 import pickle
@@ -25,8 +25,10 @@ def attempt(call, *arguments):
 
 if __name__ == "__main__":
     method, first = sys.argv[1:]
-    if first == "used":
+    if first != "unused":
         assert double(1) == 2
+    if first == "used":  # by an op that only XLA computes
+        assert torch.ones(2, dtype=torch.float16).exp().sum().item() > 5
     with multiprocessing.get_context(method).Pool(2) as pool:
         print(attempt(pool.map_async, double, [1, 2, 3]))
         if first == "used":
@@ -57,8 +59,9 @@ needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no for
 
 
 @needs_fork
-def test_processes_forked_before_the_first_tensor_compute(tmp_path):
-    assert run(tmp_path, "fork", "unused") == ["[2.0, 4.0, 6.0]"]
+@pytest.mark.parametrize("before", ["unused", "only NumPy was used"])
+def test_processes_forked_before_jax_was_used_compute(tmp_path, before):
+    assert run(tmp_path, "fork", before) == ["[2.0, 4.0, 6.0]"]
 
 
 @needs_fork
