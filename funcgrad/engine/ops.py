@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from funcgrad.engine.fingerprints import NoFingerprintError, fingerprint
+from funcgrad.engine.kept import kept
 from funcgrad.engine.kernels import Kernel
 from funcgrad.engine.templates import (
     Pattern,
@@ -145,6 +146,8 @@ class Op:
 
     def key(self, *what: Any) -> str | None:
         """The text by which something about the op is kept on disk; None if it is not to be kept."""
+        if kept.folder is None:
+            return None
         try:
             return f"{self.fingerprint()} {what}"
         except NoFingerprintError:

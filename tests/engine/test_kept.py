@@ -109,10 +109,13 @@ def test_functions_differ_by_their_code_and_by_all_that_they_hold(monkeypatch):
     [shifted(1), object(), {1, 2}, np.ones(3)],
     ids=["a function", "an object", "a set", "an array"],
 )
-def test_functions_of_the_users_and_unknown_things_have_none(thing):
+def test_functions_of_the_users_and_unknown_things_have_none(thing, tmp_path, monkeypatch):
     with pytest.raises(NoFingerprintError):
         fingerprint(thing)
-    assert Op("mine", partial(jnp.add, thing)).key() is None
+    monkeypatch.setattr("funcgrad.engine.ops.kept", Kept(str(tmp_path)))
+    mine = Op("mine", partial(jnp.add, thing))
+    assert Op("the library's", partial(jnp.add, 1)).key() is not None
+    assert mine.key() is None
 
 
 def test_things_are_found_by_another_instance_after_they_are_written(tmp_path):
