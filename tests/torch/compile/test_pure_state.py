@@ -7,6 +7,7 @@ import pytest
 
 import funcgrad
 import funcgrad.torch as torch
+from tests.both_sides import theirs
 
 X = np.array([[1.0, 2.0], [3.0, 4.0], [0.5, -1.0]], np.float32)
 Y = np.array([1.0, 2.0, -1.0], np.float32)
@@ -216,7 +217,6 @@ def training_step(t, w, optimizer, average):
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_a_step_with_its_state_is_pytorchs_training(name):
-    theirs = pytest.importorskip("torch")
     w = theirs.tensor([0.5, -0.5], requires_grad=True)
     average = theirs.zeros(2)
     step = training_step(theirs, w, OPTIMIZERS[name](theirs, [w]), average)

@@ -56,7 +56,7 @@ def run(torch, text, seed, call):
     return [each.detach() for each in results] + grads
 
 
-def assert_same(text, call, seed=0):
+def assert_layers_agree(text, call, seed=0):
     check_alike(run(ours, text, seed, call), run(theirs, text, seed, call), text, 5)
 
 
@@ -76,7 +76,7 @@ def test_results_and_gradients_are_pytorchs(text):
         x = numbers(torch, 2, 2, 3)
         return parts(module(x)), [x]
 
-    assert_same(text, call)
+    assert_layers_agree(text, call)
 
 
 @pytest.mark.parametrize("text", ["RNN(3, 4)", "LSTM(3, 4, 2)", "GRU(3, 4, bidirectional=True)"])
@@ -88,7 +88,7 @@ def test_states_to_begin_with_are_obeyed(text):
         hx = tuple(states) if text.startswith("LSTM") else states[0]
         return parts(module(x, hx)), [x, states[0]]
 
-    assert_same(text, call)
+    assert_layers_agree(text, call)
 
 
 @pytest.mark.parametrize("text", CELLS)
@@ -101,7 +101,7 @@ def test_a_cell_takes_one_step(text):
         results = [*found, *alone] if text.startswith("LSTM") else [found, alone]
         return results, [x, h]
 
-    assert_same(text, call)
+    assert_layers_agree(text, call)
 
 
 @pytest.mark.parametrize("text", ["RNN(3, 4, 2)", "LSTM(3, 4, bidirectional=True)", "GRU(3, 4)"])
@@ -115,7 +115,7 @@ def test_packed_sequences_are_computed_to_their_own_lengths(text, lengths):
         padded, found = rnn.pad_packed_sequence(output, padding_value=-1.0)
         return [output.data, output.batch_sizes, padded, found, *last], [x]
 
-    assert_same(text, call)
+    assert_layers_agree(text, call)
 
 
 SEQUENCES = [

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 import funcgrad
-import funcgrad.torch as ours
 from funcgrad import engine
+from tests.both_sides import ours, theirs
 
-theirs = pytest.importorskip("torch")
+pytestmark = pytest.mark.usefixtures("torch")
 
 CASES = [
     ("SGD", {}),

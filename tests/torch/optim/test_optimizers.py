@@ -6,10 +6,10 @@ import warnings
 import numpy as np
 import pytest
 
-import funcgrad.torch as ours
 from funcgrad import engine
+from tests.both_sides import ours, theirs
 
-theirs = pytest.importorskip("torch")
+pytestmark = pytest.mark.usefixtures("torch")
 
 NAMES = [
     "SGD",
