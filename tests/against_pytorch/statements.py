@@ -223,6 +223,7 @@ _IN_ORDER_OF_MEMORY = r"rand|normal|uniform|bernoulli|dropout|gumbel"
 KNOWN = {
     "JAX's arrays do not grow": (
         Known(r"\.resize_\(", _MORE),
+        Known(r"\.resize_\(", r"\w+ flags", failed=True),  # PyTorch has changed the shape before
         Known(r"\.set_\(", r"error: 'RuntimeError' is not (None|'TypeError')$"),
     ),
     "PyTorch writes before it refuses an index": (
@@ -241,7 +242,7 @@ KNOWN = {
     "it costs nothing here": (Known("bucketize", r"warnings: \[\] is not .*non-contiguous"),),
     "a derivative may require grad where PyTorch's does not": (
         Known(
-            r"func\.(jvp|jacrev)",
+            r"func\.(jvp|jacrev|hessian|grad)|hvp|autograd\.grad",
             r"\w+ flags: \('([\w.]+)', (\([\d, ]*\)), \w+, \w+\) is not \('\1', \2, ",
         ),
     ),

@@ -200,6 +200,8 @@ for values in ([0.0, 1.0, 1.0], [1.0, 1.0, 1.0], [0.0, 1.0, 1.0, 2.0], [float("n
         getattr(x, name)().backward()
         getattr(x, name)(1)[0].sum().backward()
         see(x.grad)
+# --- set_ takes nothing, or a tensor
+see([type(attempt(torch.ones(3).set_, each)) for each in (None, 3)], torch.ones(3).set_())
 # --- NaN has no singular values
 a = torch.tensor([[1.0, float("nan")], [2.0, 3.0]])
 for name in ("svd", "svdvals", "pinv", "matrix_rank", "cond"):

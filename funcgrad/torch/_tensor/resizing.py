@@ -126,9 +126,13 @@ class _NotImplementedNode(FunctionNode):
 _NotImplementedNode.__name__ = "NotImplemented"
 
 
+# Marks "source not given"; None is refused.
+_NOWHERE: Any = object()
+
+
 def set_(
     self: Tensor,
-    source: Tensor | None = None,
+    source: Any = _NOWHERE,
     storage_offset: int = 0,
     size: Sequence[int] | None = None,
     stride: Sequence[int] = (),
@@ -145,7 +149,7 @@ def set_(
 
     Behaviour: https://pytorch.org/docs/stable/generated/torch.Tensor.set_.html
     """
-    if source is None:
+    if source is _NOWHERE:
         source = tensor_of(place(np.zeros(0, self.dtype.numpy_dtype)))
     if not isinstance(source, Tensor):
         raise TypeError(f"set_(): argument 'source' must be Tensor, not {type(source).__name__}")

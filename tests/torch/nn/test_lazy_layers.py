@@ -56,3 +56,10 @@ def test_errors_are_pytorchs(text):
         return eval(text, {"torch": torch, "nn": torch.nn})
 
     assert outcome(call, ours) == outcome(call, theirs)
+
+
+def test_a_state_without_elements_is_loaded():
+    for torch in (ours, theirs):
+        module, given = torch.nn.LazyLinear(4), torch.nn.LazyLinear(4)
+        assert str(module.load_state_dict(given.state_dict())) == "<All keys matched successfully>"
+        assert module.has_uninitialized_params()

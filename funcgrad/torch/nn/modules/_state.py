@@ -154,6 +154,9 @@ def _load_tensor(
             f'While copying the parameter named "{key}", expected torch.Tensor or Tensor-like object from checkpoint but '
             f"received {type(given)}"
         )
+    assigns = metadata.get("assign_to_params_buffers", False)
+    if is_lazy(tensor) and is_lazy(given) and not assigns:
+        return ""  # there are no elements to copy
     if not is_lazy(tensor):
         if tensor.shape == () and given.shape == (1,):
             given = torch.squeeze(given, 0)
@@ -164,7 +167,7 @@ def _load_tensor(
             )
     try:
         with torch.no_grad():
-            if not metadata.get("assign_to_params_buffers", False):
+            if not assigns:
                 tensor.copy_(given)
             else:
                 if isinstance(given, Parameter) and isinstance(tensor, Parameter):
