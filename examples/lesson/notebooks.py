@@ -3,7 +3,8 @@
     python examples/lesson/notebooks.py OUT            # OUT/en and OUT/fr, for the teacher
     python examples/lesson/notebooks.py OUT --student  # without the solutions
 
-Each source is one notebook in jupytext's percent format. Its code cells are there once, its text cells in both languages.
+Each source is one notebook in jupytext's percent format. Its code cells are there once, its text cells in both languages;
+`french` has the words that code prints.
 """
 
 import argparse
@@ -12,6 +13,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from french import in_french
 
 HERE = Path(__file__).parent
 SOURCES = sorted(HERE.glob("[0-9]_*.py"))
@@ -75,7 +78,8 @@ def notebook(source: Path, language: str, *, solutions: bool) -> str:
             metadata: dict[str, Any] = {"tags": sorted(cell.tags)}
             if SOLUTION in cell.tags:
                 metadata["jupyter"] = {"source_hidden": True}  # folded until it is clicked
-            cells.append(nbformat.v4.new_code_cell(cell.text, metadata=metadata))
+            code = in_french(cell.text) if language == "fr" else cell.text
+            cells.append(nbformat.v4.new_code_cell(code, metadata=metadata))
     for k, each in enumerate(cells):
         each["id"] = f"cell-{k}"  # the same each time, so that two versions can be compared
     made.cells = cells

@@ -107,11 +107,9 @@ def run(options: argparse.Namespace) -> str | None:
         note("fit", f"read with {stream.detected}")
     if whole.wanted(options):
         refuse_overlap({"--out": options.out}, [options.data, *stream.files])
-        model, dropped, text = whole.fitted(
-            options, stream, open_stream, options.memory * _MEBIBYTE
-        )
-        save_model(options.out, model)
-        return _report(model, dropped, options.out, text)
+        found = whole.fitted(options, stream, open_stream, options.memory * _MEBIBYTE)
+        save_model(options.out, found.model)
+        return _report(found.model, found.dropped, options.out, found.measures, found.summary)
     _check_agreement(options, stream)
     _check_width(stream, options.memory * _MEBIBYTE)
     checkpoints = _checkpoints(options)
@@ -339,7 +337,14 @@ def _model(
     )
 
 
-def _report(model: Model, dropped: int, path: Path, summary: str | None = None) -> str:
+def _report(
+    model: Model,
+    dropped: int,
+    path: Path,
+    measures: str | None = None,
+    summary: str | None = None,
+) -> str:
+    squares = f"root mean squared error {np.sqrt(model.loss):.6g}, R² {model.r_squared:.6f}"
     names = [*model.feature_names, "(intercept)"]
     width = max(map(len, names))
     values = [*model.weights.tolist(), model.bias]
@@ -350,7 +355,7 @@ def _report(model: Model, dropped: int, path: Path, summary: str | None = None) 
         [
             f"{model.rows} rows, {dropped} dropped for missing values; target {model.target_name}",
             *(coefficients if summary is None else [summary]),
-            f"root mean squared error {np.sqrt(model.loss):.6g}, R² {model.r_squared:.6f}",
+            measures or squares,
             f"saved to {path}",
         ]
     )

@@ -14,7 +14,7 @@ from funcgrad.cli import cluster
 from funcgrad.datasets import DataError, Stream
 from funcgrad.models import Model
 from funcgrad.regression import Linear
-from funcgrad.regression.families import family_of
+from funcgrad.regression.families import Family, family_of
 
 # The solver and the summary hold about as many copies of the rows.
 _COPIES = 16
@@ -75,10 +75,19 @@ class _Rows(NamedTuple):
     groups: np.ndarray | None
 
 
+class Fitted(NamedTuple):
+    """A model, how many rows were dropped, the measures of its family, and the summary where it is asked for."""
+
+    model: Model
+    dropped: int
+    measures: str | None
+    summary: str | None
+
+
 def fitted(
     options: argparse.Namespace, stream: Stream, open_stream: Callable[..., Stream], memory: int
-) -> tuple[Model, int, str | None]:
-    """Return the model, how many rows were dropped, and the summary where it is asked for.
+) -> Fitted:
+    """Fit a model to rows that are held at once.
 
     Raises:
         DataError: the rows do not fit into the memory allowed, or not the family.
@@ -95,8 +104,8 @@ def fitted(
     names = whole.feature_names[: len(whole.feature_names) - len(others)]
     rows = _read(whole, len(names), options, memory)
     try:
-        model, text = _fit(rows, options, names)
-        return model._replace(levels=whole.levels), whole.dropped, text
+        model, measures, text = _fit(rows, options, names)
+        return Fitted(model._replace(levels=whole.levels), whole.dropped, measures, text)
     except ValueError as error:
         raise DataError(str(error)) from None
 
@@ -122,7 +131,7 @@ def _read(stream: Stream, features: int, options: argparse.Namespace, memory: in
 
 def _fit(
     rows: _Rows, options: argparse.Namespace, names: tuple[str, ...]
-) -> tuple[Model, str | None]:
+) -> tuple[Model, str | None, str | None]:
     x, y, weights, groups = rows
     robust = _ROBUST.get(options.family)
     family = family_of("gaussian" if robust else options.family, options.link)
@@ -164,6 +173,7 @@ def _fit(
         loss, variation = (
             float(np.average(np.square(y - fitted), weights=counts)) for fitted in (mean, centre)
         )
+        measures = None if family.name == "gaussian" else _measures(family, mean, y, counts)
     model = Model(
         weights=params.weights,
         bias=float(params.bias),
@@ -175,4 +185,19 @@ def _fit(
         family=family.name,
         link=family.link,
     )
-    return model, text
+    return model, measures, text
+
+
+def _measures(family: Family, mean: np.ndarray, y: np.ndarray, counts: np.ndarray) -> str:
+    """How good the fit of a family is, in its own measures: squares say little about counts and classes."""
+    alone = np.full_like(mean, np.average(y, weights=counts))
+    deviance = family.deviance(mean, y, counts)
+    told = [
+        f"deviance {deviance:.6g}",
+        f"{family.deviance(alone, y, counts):.6g} without the features",
+    ]
+    if family.name == "binomial" and np.isin(y, (0, 1)).all():
+        log_loss = deviance / (2 * np.sum(counts))  # a class as its own mean has no loss
+        right = np.average((mean > 0.5) == (y == 1), weights=counts)
+        told += [f"log loss {log_loss:.6g}", f"accuracy {right:.4f}"]
+    return ", ".join(told)

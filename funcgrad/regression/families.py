@@ -9,7 +9,9 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.scipy.special import gammaln, ndtr, ndtri, xlogy
+from jax.typing import ArrayLike
 from jaxtyping import Array
 
 Elementwise = Callable[[Array], Array]
@@ -131,6 +133,23 @@ class Family(NamedTuple):
         """Return the expected second derivative of the error by the linear prediction."""
         mean, slope = jax.jvp(self.to_mean, (linear,), (jnp.ones_like(linear),))
         return jnp.square(slope) / self.distribution.variance(mean)
+
+    def deviance(self, mean: ArrayLike, y: ArrayLike, counts: ArrayLike = 1.0) -> float:
+        """Return twice the log likelihood that is missing from that of the targets as their own means.
+
+        Args:
+            mean: of each row's target, shape (rows,).
+            y: the targets, shape (rows,).
+            counts: how often each row counts.
+
+        (P. McCullagh, J. A. Nelder, "Generalized Linear Models" (1989), 2.3.)
+
+        >>> float(f"{family_of('poisson').deviance(np.array([2.0]), np.array([1.0])):.6f}")
+        0.613706
+        """
+        errors = self.distribution.error(jnp.asarray(mean), jnp.asarray(y))
+        missing = np.asarray(errors - self.distribution.saturated(jnp.asarray(y)))
+        return float(2 * np.sum(counts * missing))
 
 
 @lru_cache(maxsize=64)

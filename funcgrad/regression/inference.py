@@ -388,16 +388,10 @@ def _of_likelihood(family: Family, counts: np.ndarray) -> Any:
 def _deviances(fitted: Fitted, family: Family, mean: np.ndarray) -> dict[str, float]:
     y, counts = fitted.y, fitted.counts
     distribution = family.distribution
-    least = np.asarray(distribution.saturated(jnp.asarray(y)))
-
-    def deviance(mean: Any) -> float:
-        errors = np.asarray(distribution.error(jnp.asarray(mean), jnp.asarray(y)))
-        return float(2 * np.sum(counts * (errors - least)))
-
-    found = {"deviance": deviance(mean)}
+    found = {"deviance": family.deviance(mean, y, counts)}
     if fitted.intercept:
         alone = np.full_like(y, np.average(y, weights=counts))
-        found["null_deviance"] = deviance(alone)
+        found["null_deviance"] = family.deviance(alone, y, counts)
         if not distribution.has_dispersion:
             likelihoods = [
                 float(np.sum(counts * np.asarray(distribution.log_likelihood(at, y, 1.0))))

@@ -21,6 +21,7 @@ COLUMNS = {
     "town": RNG.integers(0, 9, 60),
     "y": Y,
     "many": RNG.poisson(3, 60),
+    "ill": (np.median(Y) < Y).astype(int),
 }
 
 
@@ -63,6 +64,33 @@ def test_summary_is_the_librarys(here, capsys, errors):
     assert "read with delimiter ;, decimal ,, encoding utf-8" in said.err
     model = np.load("model")
     np.testing.assert_allclose([model["bias"], *model["weights"]], expected.params, rtol=1e-12)
+
+
+@pytest.mark.parametrize("weights", [None, "count"])
+@pytest.mark.parametrize(("family", "target"), [("poisson", "many"), ("binomial", "ill")])
+def test_a_fit_ends_with_the_measures_of_its_family(here, capsys, family, target, weights):
+    metrics = pytest.importorskip("sklearn.metrics")
+    counts = np.ones(60) if weights is None else COLUMNS[weights]
+    assert fit("--family", family, *([] if weights is None else ["--weights", weights]), target=target) == 0  # fmt: skip
+    told = capsys.readouterr().out
+    y, model = COLUMNS[target], load_model("model")
+    mean = model.predict(X)
+    alone = np.full(60, np.average(y, weights=counts))
+    if family == "poisson":
+        expected = [
+            counts.sum() * metrics.mean_poisson_deviance(y, at, sample_weight=counts)
+            for at in (mean, alone)
+        ]
+    else:
+        expected = [
+            2 * metrics.log_loss(y, at, sample_weight=counts, normalize=False)
+            for at in (mean, alone)
+        ]
+        log_loss = metrics.log_loss(y, mean, sample_weight=counts)
+        accuracy = metrics.accuracy_score(y, mean > 0.5, sample_weight=counts)
+        assert f", log loss {log_loss:.6g}, accuracy {accuracy:.4f}\n" in told
+    assert f"\ndeviance {expected[0]:.6g}, {expected[1]:.6g} without the features" in told
+    assert "squared" not in told
 
 
 def test_a_family_is_kept_in_the_model_and_predicts_means(here, capsys):

@@ -26,7 +26,7 @@ def lesson():
         yield importlib.import_module("notebooks"), importlib.import_module("exercises")
     finally:
         sys.path.remove(str(LESSON))
-        for name in ("notebooks", "exercises"):
+        for name in ("notebooks", "exercises", "french"):
             del sys.modules[name]
 
 
@@ -136,6 +136,47 @@ def test_a_wrong_answer_gets_a_hint_in_the_language(lesson, capsys):
     finally:
         settings.language = before
     assert "✓ Les deux sont positives" in capsys.readouterr().out
+
+
+def words(code):
+    """The texts that code prints or writes into a picture, without the places of numbers."""
+    told = set()
+    for call in ast.walk(ast.parse(code)):
+        if not isinstance(call, ast.Call):
+            continue
+        printed = call.args if isinstance(call.func, ast.Name) and call.func.id == "print" else []
+        named = [each.value for each in call.keywords if each.arg in ("label", "xlabel", "ylabel", "title")]  # fmt: skip
+        for text in [*printed, *named]:
+            parts = text.values if isinstance(text, ast.JoinedStr) else [text]
+            told |= {each.value for each in parts if isinstance(each, ast.Constant)}
+    return {each for each in told if isinstance(each, str)}
+
+
+def without_words(code):
+    """The code with every text left out."""
+    return re.sub(r"value='.*?'|value=\".*?\"", "", ast.dump(ast.parse(code)))
+
+
+# Words of both languages, and names of the code.
+BOTH = {"float32", "float64", "torch", "h", "w", "w[0]", "w[1]", "w.grad", "ulp", "jax", "e"}
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_a_french_notebook_prints_french_words_and_the_same_numbers(lesson, name):
+    french = importlib.import_module("french")
+    notebooks, _ = lesson
+    for cell in notebooks.cells_of(LESSON / name):
+        if cell.language is None:
+            translated = french.in_french(cell.text)
+            assert without_words(translated) == without_words(cell.text)
+            for each in words(cell.text) & words(translated):
+                assert set(re.findall(r"[A-Za-z][\w.\[\]]*", each)) <= BOTH, each
+
+
+def test_each_word_of_the_table_is_in_the_lesson(lesson):
+    french = importlib.import_module("french")
+    code = "".join((LESSON / name).read_text() for name in SOURCES)
+    assert [each for each in french.WORDS if each not in code] == []
 
 
 @pytest.mark.parametrize("solutions", [True, False])
