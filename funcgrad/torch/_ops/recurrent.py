@@ -135,6 +135,7 @@ def _run(
     train: bool,
     bidirectional: bool,
     mask: Tensor | None = None,
+    packing: tuple[Callable[..., Any], Callable[..., Any]] | None = None,
 ) -> tuple[Tensor, ...]:
     """All layers, on sequences of one length: the last layer's result, and the last states.
 
@@ -149,6 +150,7 @@ def _run(
         train: whether it is training.
         bidirectional: whether each layer runs in both directions.
         mask: (steps, batches), True where a step is there.
+        packing: for packed sequences, how to pack and to pad: dropout draws numbers for packed elements alone.
     """
     directions = 2 if bidirectional else 1
     each = len(parameters) // (num_layers * directions)
@@ -170,7 +172,8 @@ def _run(
                 kept.append(one)
         x = outputs[0] if directions == 1 else cat(outputs, -1)
         if dropout and train and number < num_layers - 1:
-            x = FUNCTIONS["dropout"](x, dropout, True)
+            pack, pad = packing or (_same, _same)
+            x = pad(FUNCTIONS["dropout"](pack(x), dropout, True))
     return (x, *[stack(kept) for kept in last])
 
 
@@ -181,10 +184,20 @@ def _run_packed(kind: str, data: Any, batch_sizes: Any, state: Sequence[Any], mo
     there = np.arange(widest)[None, :] < sizes[:, None]
     start = np.concatenate([[0], np.cumsum(sizes)[:-1]])
     at = np.where(there, start[:, None] + np.arange(widest)[None, :], 0)
-    padded = data.index_select(0, tensor(at.ravel())).view(steps, widest, -1)
-    output, *last = _run(kind, padded, state, *[*more, tensor(there)])
-    packed: Any = output.flatten(0, 1)  # type: ignore[attr-defined]
-    return (packed.index_select(0, tensor(np.flatnonzero(there.ravel()))), *last)
+    to_padded, to_packed = tensor(at.ravel()), tensor(np.flatnonzero(there.ravel()))
+
+    def pad(packed: Any) -> Any:
+        return packed.index_select(0, to_padded).view(steps, widest, -1)
+
+    def pack(padded: Any) -> Any:
+        return padded.flatten(0, 1).index_select(0, to_packed)
+
+    output, *last = _run(kind, pad(data), state, *[*more, tensor(there), (pack, pad)])
+    return (pack(output), *last)
+
+
+def _same(x: Any) -> Any:
+    return x
 
 
 _FACTS = ("hx", "params", "has_biases", "num_layers", "dropout", "train", "bidirectional")

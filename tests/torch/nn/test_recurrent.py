@@ -177,6 +177,20 @@ def test_a_single_layer_warns_that_its_dropout_has_no_effect():
         ours.nn.LSTM(3, 4, dropout=0.5)
 
 
+@pytest.mark.parametrize("lengths", [[3, 1, 4], [2, 2]])
+def test_dropout_between_layers_of_packed_sequences_draws_the_same_numbers(lengths):
+    def run(torch):
+        torch.manual_seed(0)
+        module = torch.nn.GRU(2, 3, 2, bidirectional=True, dropout=0.5)
+        sequences = [torch.ones(length, 2) for length in lengths]
+        packed = torch.nn.utils.rnn.pack_sequence(sequences, enforce_sorted=False)
+        output, last = module(packed)
+        output.data.sum().backward()
+        return [output.data.detach(), last.detach(), module.weight_ih_l0.grad, torch.rand(2)]
+
+    check_alike(run(ours), run(theirs), "packed")
+
+
 def test_a_gradient_of_a_gradient_goes_through_the_steps():
     def second(torch):
         module = made(torch, "GRU(2, 3, dtype=torch.float64)")
