@@ -16,6 +16,8 @@ DISAGREEMENT, BAD_INPUT, LOST_PROCESS, INTERRUPTED = 1, 2, 3, 130
 
 # Control characters, marks that join or turn text around, halves of characters, separators of lines.
 _OBEYED = ("Cc", "Cf", "Cs", "Zl", "Zp")
+# Characters by the words that are easier to type.
+_WORDS = {"tab": "\t", "\\t": "\t", "space": " "}
 
 
 def printable(text: object) -> str:
@@ -62,9 +64,9 @@ def add_csv_options(parser: argparse.ArgumentParser) -> None:
         "text files (what is not said is detected, and told in one line)"
     )
     for name, metavar, meaning in (
-        ("delimiter", "CHARACTER", "between cells; 'tab' for a tab"),
+        ("delimiter", "CHARACTER", "between cells; 'tab' and 'space' are known as words"),
         ("decimal", "CHARACTER", "before the decimals: . or ,"),
-        ("thousands", "CHARACTER", "between groups of three digits; '' for none"),
+        ("thousands", "CHARACTER", "between groups of three digits, such as 'space'; '' for none"),
         ("encoding", "NAME", "such as utf-8, cp1252 or utf-16"),
         ("comment", "TEXT", "lines above the header that begin with it are skipped (default: #)"),
     ):
@@ -87,8 +89,8 @@ def csv_options(options: argparse.Namespace) -> Any:
     from funcgrad.datasets import CsvOptions
 
     given = {name: getattr(options, name) for name in CsvOptions._fields}
-    if given["delimiter"] in ("tab", "\\t"):
-        given["delimiter"] = "\t"
+    for name in ("delimiter", "thousands"):
+        given[name] = _WORDS.get(given[name], given[name])
     made = CsvOptions(**given)
     made.check()
     return made

@@ -220,8 +220,8 @@ class CsvPart(Part):
             if not compute.all(good, min_count=0).as_py():
                 self._explain(span, columns, places)
                 raise DataError(f"{self.path}: a cell does not hold a number")
-            if self.dialect.thousands:
-                text = compute.replace_substring(text, self.dialect.thousands, "")
+            for mark in self.dialect.grouping:
+                text = compute.replace_substring(text, mark, "")
             if self.dialect.decimal != ".":
                 text = compute.replace_substring(text, self.dialect.decimal, ".")
             values = text.cast(arrow.float64()).to_numpy()

@@ -81,6 +81,12 @@ class Dialect(NamedTuple):
     header: bool
 
     @property
+    def grouping(self) -> str:
+        """The characters between groups of three digits: a space of any kind where it is one of them."""
+        spaces = f" {_SPACES}"
+        return spaces if self.thousands and self.thousands in spaces else self.thousands
+
+    @property
     def is_plain(self) -> bool:
         """Whether it is what a CSV file is by default."""
         plain = (self.delimiter, self.decimal, self.thousands) == (",", ".", "")
@@ -262,7 +268,7 @@ def pattern_of(dialect: Dialect) -> str:
     """Return the regular expression of a number in a dialect, but for those that Python reads besides."""
     whole = r"\d+"
     if dialect.thousands:
-        whole = rf"\d{{1,3}}(?:{re.escape(dialect.thousands)}\d{{3}})+|\d+"
+        whole = rf"\d{{1,3}}(?:[{re.escape(dialect.grouping)}]\d{{3}})+|\d+"
     decimal = re.escape(dialect.decimal)
     finite = rf"(?:(?:{whole})(?:{decimal}\d*)?|{decimal}\d+)(?:[eE][+-]?\d+)?"
     return rf"[+-]?(?:{finite}|(?i:inf|infinity))"
@@ -290,7 +296,7 @@ def number_of(cell: str, dialect: Dialect) -> float:
     if lower in _TRUTH:
         return _TRUTH[lower]
     if re.fullmatch(pattern_of(dialect), text):
-        plain = text.replace(dialect.thousands, "") if dialect.thousands else text
+        plain = text.translate(dict.fromkeys(map(ord, dialect.grouping)))
         if plain.lstrip("+-").isdigit():
             check_integer(int(plain))
         return float(plain.replace(dialect.decimal, "."))

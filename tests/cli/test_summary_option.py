@@ -1,10 +1,13 @@
 """`funcgrad fit --summary`, `--family` and `--weights`: the numbers of the functions behind them, from the shell."""
 
+import argparse
+
 import numpy as np
 import pytest
 
 from funcgrad import regression
 from funcgrad.cli import main
+from funcgrad.cli.common import add_csv_options, csv_options
 from funcgrad.datasets import load_diabetes
 from funcgrad.models import load_model
 
@@ -43,6 +46,13 @@ FEATURES = ["--features", 'age,"sex, coded",bmi']
 
 def fit(*more, target="y"):
     return main(["fit", "t.csv", "--target", target, "--out", "model", *FEATURES, *more])
+
+
+def test_tabs_and_spaces_are_told_by_words():
+    parser = argparse.ArgumentParser()
+    add_csv_options(parser)
+    options = csv_options(parser.parse_args(["--delimiter", "tab", "--thousands", "space"]))
+    assert (options.delimiter, options.thousands) == ("\t", " ")
 
 
 @pytest.mark.parametrize("errors", ["classical", "HC3", "cluster"])
