@@ -15,7 +15,13 @@ from jaxtyping import Array, PyTree
 
 from funcgrad import regression
 from funcgrad.regression.model import weights_and_bias
-from funcgrad.regression.precision import as_set_by_user, needs_float64, own_work, starting
+from funcgrad.regression.precision import (
+    as_set_by_user,
+    needs_float64,
+    on_device,
+    own_work,
+    starting,
+)
 from funcgrad.regression.sums import warn_of_lost_digits
 from funcgrad.regression.weights import row_weights
 from funcgrad.training.checkpoints import Checkpoint
@@ -88,7 +94,7 @@ def fit_rows(
     float64 = needs_float64(params if sums else (params, x, y))
     called = as_set_by_user(loss)
     with own_work(float64=float64 or sums):
-        x, y = jax.tree.map(jnp.asarray, (x, y))
+        x, y = jax.tree.map(on_device, (x, y))
         weights = None
         if sample_weight is not None:
             with own_work():
@@ -164,7 +170,7 @@ def fit_rows(
             validate = None
             if validation is not None:
                 held_out = for_loss(loss, *validation)
-                validate = validating(called, *jax.tree.map(jnp.asarray, held_out))
+                validate = validating(called, *jax.tree.map(on_device, held_out))
             watch = Watch(report, steps, callback, validate, patience)
             listen = watch if watch.wanted else None
             state = advance_in_pieces(compiled, state, data, steps, every, listen, saving)

@@ -21,6 +21,7 @@ from funcgrad.regression.precision import (
     as_set_by_user,
     float64_is_on,
     needs_float64,
+    on_device,
     own_work,
     starting,
 )
@@ -186,7 +187,7 @@ def fit_batches(
             run.state = run.state._replace(optimizer_state=started_from(fresh, optimizer_state))
         validate = None
         if watched.validation is not None:
-            held_out = jax.tree.map(jnp.asarray, for_loss(loss, *watched.validation))
+            held_out = jax.tree.map(on_device, for_loss(loss, *watched.validation))
             validate = validating(unweighted, *held_out)
         run.watch = Watch(None, 0, watched.callback, validate, watched.patience)
         saved, identity = None, {}
