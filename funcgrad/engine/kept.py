@@ -1,7 +1,7 @@
-"""What was traced and written is kept on disk between processes: a script's second run traces nothing that its first did.
+"""Traces and kernels are kept on disk between processes: a script's second run traces nothing that its first did.
 
 An entry is a file of the user's cache directory, in a folder for this version of the library, of Python, JAX and NumPy. Only
-the user can have written it: a folder of somebody else's, or that others may write to, is left alone. Whatever goes wrong
+the user can have written it: a folder of somebody else's, or that others may write to, is left alone. If anything goes wrong
 with a file, the engine goes on as if there were none. FUNCGRAD_CACHE=off keeps nothing; FUNCGRAD_CACHE=PATH keeps it there.
 """
 
@@ -28,7 +28,7 @@ MISSING: Any = object()
 
 
 class Kept:
-    """What is kept on disk, by text; `engine.kept.kept` is the one instance.
+    """The entries on disk, by text; `engine.kept.kept` is the one instance.
 
     Args:
         where: FUNCGRAD_CACHE: "off", the path of a folder, or nothing for the user's cache directory.

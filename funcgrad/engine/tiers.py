@@ -1,7 +1,7 @@
 """The two tiers, and when a thread's code moves from one to the other. The choice is about time, never about meaning.
 
 Code begins in the core (`eager`). A turn of a loop is what lies between two walks backward. A turn that comes back, with the
-same calls in the same order, is recorded once its turns have taken as long as compiling is expected to. What was recorded is
+same calls in the same order, is recorded once its turns have taken as long as compiling is expected to. The recording is
 compiled in another thread while the core goes on. Then a few turns run as the compiled program, and the faster tier stays.
 """
 

@@ -117,7 +117,7 @@ def refined(
         if intercept:
             moved = of_bias.high / sums.rows - dot(x_mean[None], change)[0]
             bias = add(bias, double(moved))
-        # What the change leaves of the squares, without another read.
+        # The squares that the change leaves, without another read.
         gain = (change * gradient.high).sum(axis=0)
         gain += jnp.square(of_bias.high) / sums.rows if intercept else 0
         left = squares - gain

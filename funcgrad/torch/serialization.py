@@ -72,7 +72,7 @@ def _deepcopy(self: Tensor, memo: dict[int, Any]) -> Tensor:
     memory = apart(self._storage).memory
     known = id(memory) in memo
     copied = memo.setdefault(id(memory), Storage(settled(memory.read())))
-    if self._storage.is_part and type(self._storage.viewed) is Reinterpreted:
+    if self._storage.is_part and isinstance(self._storage.viewed, Reinterpreted):
         copied = Storage(settled(self._storage.read()))
     elif self._storage.is_part:
         copied = ViewStorage(copied, DataStorage(copied), self._storage.geometry)
@@ -91,7 +91,7 @@ def _reduce(self: Tensor, protocol: Any) -> tuple[Any, ...]:
     warn_if_has_hooks(self)
     storage: Any = self._storage
     elements, geometry = self._array(), None
-    strided = storage.is_part and type(storage.viewed) is not Reinterpreted
+    strided = storage.is_part and not isinstance(storage.viewed, Reinterpreted)
     if strided and not storage.geometry.is_contiguous:
         # In memory order, so that the strides come back.
         elements, geometry = compute(storage.viewed.read()), storage.geometry

@@ -1,4 +1,4 @@
-"""What was traced is kept on disk: a second process traces nothing and gives the same; whatever is doubtful is left alone."""
+"""Traces are kept on disk: a second process traces nothing and gives the same; a doubtful file is left alone."""
 
 import os
 import subprocess

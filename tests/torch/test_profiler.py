@@ -17,7 +17,7 @@ PLANS = [
 
 
 def _loop(torch, plan):
-    """What a plan says of each step, when results are ready, and the counts of the last round."""
+    """The plan's word for each step, when results are ready, and the counts of the last round."""
     seen = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -233,7 +233,7 @@ def _one_place_at_a_time(rows: _Rows, w: Any, into: Any) -> None:
     """Products over all elements of the window for each place of the result: where the window is the larger."""
     _over_rows(rows, w, into)
     if not np.isfinite(into).all():
-        # What lies between the elements was multiplied by zero, which gives NaN where it is not finite.
+        # Memory between the elements was multiplied by zero, which gives NaN where it is not finite.
         weights = w.reshape(*w.shape[:2], -1).swapaxes(1, 2)
         for number in range(into.shape[3]):
             part = rows.elements(number).reshape(len(into), len(w), -1)

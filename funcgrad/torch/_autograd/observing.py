@@ -170,7 +170,7 @@ class Observer:
             entries = dict(zip(node.rule.saves, node.saved, strict=True))
             for position in _in_pytorchs_order(node):
                 value, storage, *_ = entries[position]
-                if type(storage) is Constant:
+                if isinstance(storage, Constant):
                     continue
                 tensor = arguments[position]
                 if not isinstance(tensor, Tensor):

@@ -37,7 +37,7 @@ class Boundary(Watch):
 
     def _is_outside(self, variable: Variable) -> bool:
         memory: Any = variable._storage.memory
-        value: Any = memory.logical if type(memory) is OrderedStorage else None
+        value: Any = memory.logical if isinstance(memory, OrderedStorage) else None
         value = value or memory.read()
         if isinstance(value, Wrapped):
             return False

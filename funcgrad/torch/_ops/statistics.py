@@ -188,7 +188,7 @@ def _middle(x: Any, dim: int, ignore: bool) -> Any:
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
 def _shared(ignore: bool, x: Any) -> Any:
-    """The median of all elements. Those that are equal to it share the gradient."""
+    """The median of all elements. Elements equal to it share the gradient."""
     return _taken(x, 0, False, partial(_middle, dim=0, ignore=ignore))[0]
 
 

@@ -84,7 +84,7 @@ class _Pickler(_PythonPickler):
     def stored(self, tensor: Tensor) -> tuple[_Kept, Geometry]:
         """The storage of a tensor, written once for all tensors that share it, and the tensor's place in it."""
         storage: Any = tensor._storage
-        whole = storage.is_part and type(storage.viewed) is Reinterpreted
+        whole = storage.is_part and isinstance(storage.viewed, Reinterpreted)
         memory: Storage = storage if whole else storage.memory
         lies = contiguous(tuple(tensor.shape)) if whole else geometry_of(storage)
         key = id(memory), tensor.dtype

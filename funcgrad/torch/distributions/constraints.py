@@ -109,7 +109,7 @@ class _PositiveDefinite(Constraint):
 class _Bounded(Constraint):
     """Values between bounds, which may be tensors."""
 
-    whole = False
+    whole = without_lower = without_upper = False
 
     def __init__(self, **bounds: Any) -> None:
         self.bounds = bounds
@@ -118,10 +118,10 @@ class _Bounded(Constraint):
         inside = value % 1 == 0 if self.whole else value == value
         low, high = self.bounds.get("lower_bound"), self.bounds.get("upper_bound")
         if low is not None:
-            inside = inside & (low < value if type(self) is _GreaterThan else low <= value)
+            inside = inside & (low < value if self.without_lower else low <= value)
         if high is None:
             return inside
-        return inside & (value < high if type(self) in _BELOW else value <= high)
+        return inside & (value < high if self.without_upper else value <= high)
 
     def __repr__(self) -> str:
         bounds = ", ".join(f"{name}={bound}" for name, bound in self.bounds.items())
@@ -129,7 +129,7 @@ class _Bounded(Constraint):
 
 
 class _GreaterThan(_Bounded):
-    pass
+    without_lower = True
 
 
 class _GreaterThanEq(_Bounded):
@@ -137,14 +137,11 @@ class _GreaterThanEq(_Bounded):
 
 
 class _LessThan(_Bounded):
-    pass
+    without_upper = True
 
 
 class _HalfOpenInterval(_Bounded):
-    pass
-
-
-_BELOW = (_LessThan, _HalfOpenInterval)
+    without_upper = True
 
 
 class _Interval(_Bounded):
