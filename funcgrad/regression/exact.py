@@ -456,7 +456,7 @@ def _prepared(
 
 
 @jax.jit
-def _finished(problem: Problem, scaled: _Scaled, solution: "_Solution") -> LeastSquares:
+def _finished(problem: Problem, scaled: _Scaled, solution: _Solution) -> LeastSquares:
     """Return the answer by the scaled problem's."""
     y, intercept, outputs = problem.y, problem.ones is not None, problem.y.size // len(problem.y)
     design, right, scale = scaled.design, scaled.right, scaled.scale
