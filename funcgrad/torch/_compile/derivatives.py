@@ -24,13 +24,14 @@ from funcgrad.engine import (
     Value,
     Variable,
     grad_mode,
+    local,
     record,
     walk,
 )
 from funcgrad.engine.derivatives import rule_of
 from funcgrad.engine.nodes import Edge, hooked
 from funcgrad.engine.ops import add, zeros_like
-from funcgrad.engine.values import is_inexact, with_wide_types
+from funcgrad.engine.values import is_inexact, is_tracer, with_wide_types
 from funcgrad.torch._compile import keeping
 from funcgrad.torch._tensor.tensor import Tensor, tensor_of
 
@@ -214,8 +215,9 @@ class Program:
             results = self._tape(given, edges, wanted)
             cotangents = [_zeros(result).requires_grad_() for result in results]
             ends = [edge_of(each) for each in cotangents]
-            pulled = pull(results, cotangents, [edges[k] for k in wanted], True)
-            _check_linear(results, pulled, [node for node, _ in ends])
+            with _returned() as custom:
+                pulled = pull(results, cotangents, [edges[k] for k in wanted], True)
+            _check_linear(results, [*pulled, *custom], [node for node, _ in ends], custom)
             pairs = [
                 (gradient, tangent)
                 for gradient, tangent in zip(pulled, tangents, strict=True)
@@ -290,20 +292,58 @@ def pull(
     return [gathered(end, leaf) for end, leaf in zip(ends, leaves, strict=True)]
 
 
+class _Returned(list[Variable]):
+    """The gradients that custom backwards return in a walk: an `Observer`."""
+
+    single = True  # whether all of these functions have one output
+
+    def made(self, node: GraphNode, arguments: Sequence[Variable]) -> None:
+        """Nothing to note."""
+
+    def visits(self, node: GraphNode) -> None:
+        """Nothing to note."""
+
+    def failed(self, node: GraphNode) -> None:
+        """Nothing to note."""
+
+    def gave(self, node: GraphNode, gradients: Sequence[Variable | None]) -> None:
+        """Note the gradients of a custom function."""
+        if isinstance(node, FunctionNode) and not isinstance(node, ArgumentNode):
+            self.extend([each for each in gradients if each is not None])
+            self.single &= node.outputs == 1
+
+
+@contextmanager
+def _returned() -> Iterator[_Returned]:
+    """A block whose walks note the gradients that custom backwards return, if nobody else observes them."""
+    recorder, found = local.recorder, _Returned()
+    before = recorder.observer
+    recorder.observer = before or found
+    try:
+        yield found
+    finally:
+        recorder.observer = before
+
+
 def _check_linear(
-    results: Tensors, pulled: Sequence[Tensor | None], ends: Sequence[GraphNode]
+    results: Tensors,
+    gradients: Sequence[Variable | None],
+    ends: Sequence[GraphNode],
+    custom: _Returned,
 ) -> None:
     """Check that the gradients are linear in the cotangents, whose nodes are `ends`.
 
     Raises:
         NotImplementedError: a hook or a custom backward is not linear, so there is no tangent.
     """
-    # Only a hook can add a term of its own. Without hooks, an added constant is just the zeros of a missing gradient.
+    # Only a hook or a custom backward can add a term of its own. Elsewhere, an added constant is the zeros of a missing
+    # gradient; so it may be in the backward of a function with several outputs, not all of which need be used.
     has_hooks = any(
         node in hooked for node in keeping.graph_of([r._current_node() for r in results])
     )
+    has_terms = bool(custom) and custom.single
     follows = set(ends)
-    nodes = keeping.graph_of([each._current_node() for each in pulled if each is not None])
+    nodes = keeping.graph_of([each._current_node() for each in gradients if each is not None])
     for node in sorted(nodes, key=lambda node: node.sequence):
         which = [source in follows for source, _ in node.edges]
         if True not in which:
@@ -317,13 +357,23 @@ def _check_linear(
         )
         of_given: Any = rule_of(op, rule.avals, given)
         curved = any(given[k] and k not in op.saves for k in of_given.saves)
-        shifted = has_hooks and op.name in _SUMS and False in given[:2]
+        own = has_hooks or (has_terms and op is not add)  # a walk sums gradients by `add`
+        shifted = own and op.name in _SUMS and False in given[:2]
         if curved or shifted:
-            raise NotImplementedError(
-                "forward mode (jax.jvp, jax.jacfwd, jax.hessian) of a function with a hook or a custom backward that is "
-                f"not linear in the gradient it is given ({node.face!r}): only its gradient is defined, which jax.grad "
-                "and jax.jacrev give"
-            )
+            raise _not_linear(node)
+    for gradient in custom if has_terms else ():
+        if gradient._current_node() not in follows:
+            array = tensor_of(gradient._storage.read())._array()
+            if is_tracer(array) or np.any(np.asarray(array)):
+                raise _not_linear(None)
+
+
+def _not_linear(node: GraphNode | None) -> NotImplementedError:
+    which = "" if node is None else f" ({node.face!r})"
+    return NotImplementedError(
+        "forward mode (jax.jvp, jax.jacfwd, jax.hessian) of a function with a hook or a custom backward that is not linear "
+        f"in the gradient it is given{which}: only its gradient is defined, which jax.grad and jax.jacrev give"
+    )
 
 
 _SUMS = ("add", "sub")

@@ -227,6 +227,38 @@ def retained(t, w):
     return (g * y).sum()
 
 
+def with_a_backward(t, function, backward):
+    """A custom function that saves its argument, which its backward gets after the gradient."""
+
+    class Custom(t.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return function(x)
+
+        @staticmethod
+        def backward(ctx, g):
+            return backward(g, *ctx.saved_tensors)
+
+    return Custom.apply
+
+
+def penalty_in_the_backward(t, w):
+    return (with_a_backward(t, t.clone, lambda g, x: g + 0.1 * x.sign())(w) ** 2).sum()
+
+
+def penalty_added_to(t, w):
+    return (with_a_backward(t, t.clone, lambda g, x: x.sign().mul(0.1).add_(g))(w) ** 2).sum()
+
+
+def gradient_that_is_ignored(t, w):
+    return with_a_backward(t, lambda x: (x**2).sum(), lambda g, x: 3 * x)(w) + w.sum()
+
+
+def blocked(t, w):
+    return (with_a_backward(t, t.clone, lambda g, x: t.zeros_like(g))(w) * w).sum()
+
+
 PROGRAMS = [
     detached,
     data,
@@ -256,9 +288,20 @@ PROGRAMS = [
     marked,
     partly_frozen,
     retained,
+    penalty_in_the_backward,
+    penalty_added_to,
+    gradient_that_is_ignored,
+    blocked,
 ]
 # Their backward is no linear function of the cotangent, so that they have no tangent.
-NOT_LINEAR = (leaf_hooked, clipped, norm_clipped)
+NOT_LINEAR = (
+    leaf_hooked,
+    clipped,
+    norm_clipped,
+    penalty_in_the_backward,
+    penalty_added_to,
+    gradient_that_is_ignored,
+)
 LINEAR = [program for program in PROGRAMS if program not in NOT_LINEAR]
 
 
