@@ -113,7 +113,79 @@ def reversed_gradient(t: Any, w: Weights, x: Any) -> Any:
     return reversing(t).apply(x @ w[1], 0.5) @ w[0] + (x @ w[2])
 
 
+def scattered(t: Any, w: Weights, x: Any) -> Any:
+    h = t.zeros(x.shape[0], HIDDEN + 1, dtype=x.dtype)
+    places = t.tensor([[0, 2, 3]]).expand(x.shape[0], HIDDEN)
+    return h.scatter_(1, places, x @ w[1])[:, 1:] @ w[0]
+
+
+def index_added(t: Any, w: Weights, x: Any) -> Any:
+    h = t.zeros(x.shape[0], HIDDEN, dtype=x.dtype)
+    h.index_add_(1, t.tensor([0, 0, 2]), x @ w[1], alpha=0.5)
+    return h.tanh() @ w[0] + x @ w[2]
+
+
+def einsummed(t: Any, w: Weights, x: Any) -> Any:
+    return t.einsum("bi,ij,j->b", x, w[1], w[2]) + t.einsum("bi,i->b", x, w[0])
+
+
+def broadcast(t: Any, w: Weights, x: Any) -> Any:
+    return (x[:, :, None] * w[1] - w[2]).sigmoid().mean(2) @ w[0]
+
+
+def written_views(t: Any, w: Weights, x: Any) -> Any:
+    h = x @ w[1]
+    h[:, 1:].mul_(2)
+    h.t()[0].add_(w[2].sum())
+    h.view(-1)[::2].tanh_()
+    return h @ w[0]
+
+
+def masked_in_place(t: Any, w: Weights, x: Any) -> Any:
+    h = x @ w[1]
+    h[h < 0] = 0.1
+    h.masked_fill_(h.detach() > 1, 0.5)
+    return h @ w[0] + t.where(x > 0, x, 0.2 * x) @ w[2]
+
+
+def hooked_module(t: Any, w: Weights, x: Any) -> Any:
+    module = t.nn.Tanh()
+    module.register_forward_hook(lambda module, given, made: made * 2)
+    module.register_full_backward_hook(lambda module, given, made: (given[0] * 0.5,))
+    return module(x @ w[1]) @ w[0]
+
+
+def chosen(t: Any, w: Weights, x: Any) -> Any:
+    h = x @ w[1]
+    best = h.detach().argmax(1, keepdim=True)
+    return h.gather(1, best)[:, 0] * w[0].sum() + h.sort(1)[0][:, 0]
+
+
+def layers(t: Any, w: Weights, x: Any) -> Any:
+    F = t.nn.functional
+    # Without `layer_norm`, whose third derivative is wrong in PyTorch.
+    h = F.softmax(F.linear(x, w[1], w[2]), 1) * w[0]
+    return F.gelu(h).sum(1) + F.softplus(h[:, 0])
+
+
+def of_numpy(t: Any, w: Weights, x: Any) -> Any:
+    scales = np.linspace(0.5, 1.5, COLUMNS)
+    h = x * t.from_numpy(scales) @ w[1]
+    scales *= 2
+    return h @ w[0] + x @ w[2] * float(scales[0])
+
+
 MODELS: tuple[Model, ...] = (
+    scattered,
+    index_added,
+    einsummed,
+    broadcast,
+    written_views,
+    masked_in_place,
+    hooked_module,
+    chosen,
+    layers,
+    of_numpy,
     linear,
     perceptron,
     tied,
@@ -320,6 +392,7 @@ class Program:
         self.clip = rng.choice((None, "norm", "value"))
         self.average = rng.random() < 0.3
         self.clear = rng.choice(("none", "zero"))
+        self.twice = rng.random() < 0.2
         whole = self.objective not in (
             plain,
             averaged,
@@ -364,10 +437,15 @@ class Program:
             for k in range(self.batches):
                 part = slice(k * size, (k + 1) * size)
                 loss = self.value(t, w, x[part], y[part])
-                (loss / self.batches).backward()
+                part_of_loss = loss / self.batches
+                if self.twice:  # a part of the graph goes backward again
+                    (0.5 * part_of_loss).backward(retain_graph=True)
+                part_of_loss.backward()
                 seen.append(loss.detach().numpy().copy())
             self._clip(t, trained)
-            if made is not None:
+            if self.update == "LBFGS":
+                made.step(lambda: self._again(t, w, x, y, made))
+            elif made is not None:
                 made.step()
             else:
                 self._step(t, trained, buffers)
@@ -378,6 +456,13 @@ class Program:
         gradients = [None if each.grad is None else each.grad for each in trained]
         last = [*trained, *buffers, *mean, *gradients]
         return seen + [None if each is None else each.detach().numpy().copy() for each in last]
+
+    def _again(self, t: Any, w: Weights, x: Any, y: Any, optimizer: Any) -> Any:
+        """The closure of a step: the loss of all rows and its gradients."""
+        optimizer.zero_grad()
+        loss = self.value(t, w, x, y)
+        loss.backward()
+        return loss
 
     def _clear(self, trained: Weights) -> None:
         for each in trained:
@@ -405,6 +490,16 @@ class Program:
                 each.data -= self.rate * each.grad
             elif self.update == "data.add_":
                 each.data.add_(each.grad, alpha=-self.rate)
+            elif self.update == "NumPy":
+                weights = each.detach().numpy()  # the tensor's own memory
+                weights -= self.rate * each.grad.numpy()
+            elif self.update == "from_numpy":
+                weights = each.detach().numpy() - self.rate * each.grad.numpy()
+                each.data = t.from_numpy(weights)
+            elif self.update == "views":
+                with t.no_grad():
+                    each[:2] -= self.rate * each.grad[:2]
+                    each.view(-1)[-1].sub_(self.rate * each.grad.view(-1)[-1])
             elif self.update == "momentum":
                 with t.no_grad():
                     buffer.mul_(0.9).add_(each.grad)
@@ -432,10 +527,14 @@ UPDATES: dict[str, Any] = {
     "data.add_": None,
     "momentum": None,
     "nesterov": None,
+    "NumPy": None,
+    "from_numpy": None,
+    "views": None,
     "copy_": None,
     "SGD": lambda t, w, rate: t.optim.SGD(w, lr=rate),
     "SGD with momentum": lambda t, w, rate: t.optim.SGD(w, lr=rate, momentum=0.9, weight_decay=0.1),
     "Adam": lambda t, w, rate: t.optim.Adam(w, lr=rate),
+    "LBFGS": lambda t, w, rate: t.optim.LBFGS(w, lr=rate, max_iter=2),
 }
 
 

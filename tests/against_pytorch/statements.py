@@ -239,6 +239,12 @@ KNOWN = {
     "PyTorch draws numbers before it refuses a probability": (
         Known(_IN_ORDER_OF_MEMORY + "|nn|Linear", _NUMBERS, before="bernoulli"),
     ),
+    "the gradient of a sum is an expanded tensor in PyTorch": (
+        Known(r"\] = |_\(", _FEWER, before=r"hessian|jacrev|func\.grad"),
+    ),
+    "a repeated tensor is a view in PyTorch": (
+        Known(r"detach_\(", _FEWER, before="repeat_interleave"),
+    ),
     "it costs nothing here": (Known("bucketize", r"warnings: \[\] is not .*non-contiguous"),),
     "a derivative may require grad where PyTorch's does not": (
         Known(

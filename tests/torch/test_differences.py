@@ -344,6 +344,37 @@ def overwritten_by_strides(torch):
     return gradient(torch.as_strided_scatter(w, torch.ones(1), (1,), (1,)), w)
 
 
+def third_derivative_of_layer_norm(torch):
+    """Whether it is that of the formula, written out."""
+
+    def third(norm):
+        x = torch.tensor([[0.3, -1.2, 0.8]], dtype=torch.float64, requires_grad=True)
+        made = norm(x) ** 3
+        for k in range(3):
+            (made,) = torch.autograd.grad((made * (x.detach() + k)).sum(), x, create_graph=True)
+        return made
+
+    formula = third(
+        lambda x: (x - x.mean(1)) / torch.sqrt(x.var(1, unbiased=False, keepdim=True) + 1e-5)
+    )
+    return torch.allclose(third(lambda x: torch.nn.functional.layer_norm(x, (3,))), formula)
+
+
+def repeated_and_detached(torch):
+    made = leaf(torch).repeat_interleave(2)
+    made.detach_()
+    return made.requires_grad
+
+
+def drawn_after_a_refusal(torch):
+    torch.manual_seed(0)
+    with contextlib.suppress(RuntimeError):
+        torch.bernoulli(torch.tensor([0.5, 2.0]))
+    first = torch.rand(1)
+    torch.manual_seed(0)
+    return torch.equal(first, torch.rand(1))
+
+
 def expanded_and_masked(torch):
     base = torch.ones(2)
     base.expand(3, 2).masked_fill_(torch.tensor([True, False]), 5.0)
@@ -426,6 +457,9 @@ TABLE = {
     view_returned: (False, True),
     base_of_a_dual: (False, True),
     jacobian_of_nothing: ((), "tuple index out of range"),
+    third_derivative_of_layer_norm: (True, False),
+    repeated_and_detached: (False, "Can't detach views in-place"),
+    drawn_after_a_refusal: (True, False),
     expanded_and_masked: (REPEATED, [5.0, 1.0]),
     memory_of_a_factor: ((3, 1), (1, 3)),
     third_derivative_of_a_square: ("does not require grad", [0.0, 0.0]),
