@@ -45,7 +45,7 @@ class Kept:
     def folder(self) -> Path | None:
         """The folder for this version; None where nothing is kept."""
         if not self._looked:
-            with suppress(OSError):
+            with suppress(OSError, RuntimeError):  # a user without a home has no cache
                 self._folder = _own_folder(Path(self._where) if self._where else _user_cache())
             self._looked = True
         return self._folder

@@ -172,6 +172,19 @@ def test_off_keeps_nothing_and_a_path_that_cannot_be_made_is_no_error(tmp_path):
         assert kept.find("key") is MISSING
 
 
+def test_a_user_without_a_home_keeps_nothing(monkeypatch):
+    def home():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(module.Path, "home", home)
+    for name in ("XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(name, raising=False)
+    kept = Kept("")
+    kept.put("key", 1)
+    kept.write()
+    assert kept.find("key") is MISSING
+
+
 def test_changed_code_finds_nothing_of_the_code_before(tmp_path, monkeypatch):
     library = tmp_path / "library"
     library.mkdir()
