@@ -412,17 +412,37 @@ def _check_inside(places: np.ndarray, size: Sequence[int], dense: Sequence[int])
             )
 
 
-def to_sparse(input: Tensor, sparse_dim: int | None = None, *, layout: Any = None) -> SparseTensor:
+def to_sparse(
+    input: Tensor,
+    sparse_dim: int | None = None,
+    *,
+    layout: Any = None,
+    blocksize: Any = None,
+    dense_dim: int | None = None,
+) -> SparseTensor:
     """The elements that are not zero, as a sparse tensor.
 
     Args:
         input: a dense tensor.
         sparse_dim: how many dimensions the indices choose from, counted from the first; all if None.
         layout: `torch.sparse_coo`.
+        blocksize: of other layouts.
+        dense_dim: instead of `sparse_dim`, how many dimensions each value keeps.
 
     Raises:
         NotImplementedError: another layout is asked for.
+        RuntimeError: a block size is given, or the tensor has not so many dimensions.
     """
+    if blocksize is not None:
+        raise RuntimeError(
+            "dense_to_sparse: conversion from Strided to Sparse with blocksize argument given is not supported"
+        )
+    if sparse_dim is None and dense_dim is not None:
+        sparse_dim = input.ndim - dense_dim
+    if sparse_dim is not None and not (0 < sparse_dim <= input.ndim or sparse_dim == input.ndim):
+        raise RuntimeError(
+            f"dense_to_sparse: sparse_dim argument must be in [0,{input.ndim}] range, but {sparse_dim} is given"
+        )
     if layout not in (None, sparse_coo):
         raise NotImplementedError(
             f"to_sparse(): {layout} tensors; only torch.sparse_coo ones exist here"

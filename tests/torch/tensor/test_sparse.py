@@ -20,7 +20,7 @@ EXPRESSIONS = """
     s._indices(), s._values(), c.indices(), c.values(), s._nnz(), s.sparse_dim(), h.dense_dim(), s.shape, s.numel(), len(s)
     s.layout, s.is_sparse, d.is_sparse, s.dtype, s.device, s.type(), s.double(), s.long(), s.to(torch.float16), s.bool()
     s[0], s[1, 0], c[-1], s.index_select(0, torch.tensor([1, 0, 1])), torch.cat([s, c]), torch.stack([c, c]), s.clone()
-    d.to_sparse(), d.to_sparse(1), d.sparse_mask(c), d.to_dense() is d, torch.zeros_like(s), c.coalesce() is c
+    d.to_sparse(), d.to_sparse(1), d.to_sparse(dense_dim=1), d.sparse_mask(c), d.to_dense() is d, torch.zeros_like(s), c.coalesce() is c
     torch.sparse_coo_tensor([[0, 1], [1, 2]], [1, 2]), torch.sparse_coo_tensor((2, 3)), torch.is_tensor(s)
     torch.sparse_coo_tensor([[0], [1]], [1.0], (2, 3), requires_grad=True), torch.sparse.FloatTensor(2, 3)
     torch.sparse.FloatTensor(c.indices(), c.values(), torch.Size([2, 3])), s.clone().add_(c).to_dense(), s.clone().mul_(3)
@@ -28,7 +28,7 @@ EXPRESSIONS = """
 """
 REFUSED = """
     s + d; s + 1; s.indices(); s.values(); d.coalesce(); d.indices(); d.values(); s.numpy(); s.item(); s.exp(); s.view(3, 2)
-    s == s; s.mean(); s[:, [0]]; torch.spmm(s, d); torch.sparse_coo_tensor([0, 1], [1.0, 2.0]); s.abs_(); s @ torch.ones(2)
+    s == s; s.mean(); s[:, [0]]; torch.spmm(s, d); torch.sparse_coo_tensor([0, 1], [1.0, 2.0]); s.abs_(); d.to_sparse(3); d.to_sparse(0); d.to_sparse(blocksize=(1, 1)); s @ torch.ones(2)
     torch.sparse_coo_tensor([[0, 1]], [3.0]); torch.sparse_coo_tensor([[0, -1]], [1.0, 2.0])
     torch.sparse_coo_tensor([[0, 1]], [1.0, 2.0], (2, 2)); torch.sparse_coo_tensor([[0, 5]], [1.0, 2.0], (2,), check_invariants=True)
 """
