@@ -96,8 +96,8 @@ _LATER = (
 def __getattr__(name: str) -> _Any:
     if name in _LATER:
         return _import_module(f"{__name__}.{name}")
-    if name == "autocast":
-        return _import_module(f"{__name__}.amp").autocast
+    if name in ("GradScaler", "autocast"):
+        return getattr(_import_module(f"{__name__}.amp"), name)
     if name.startswith("__"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     raise _no_attribute(__name__, name)

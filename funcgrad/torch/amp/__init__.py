@@ -12,7 +12,17 @@ from typing import Any
 from funcgrad.torch._types.accelerators import count
 from funcgrad.torch._types.devices import device
 
-__all__ = ["GradScaler", "autocast"]
+__all__ = ["GradScaler", "autocast", "is_autocast_available"]
+
+
+def is_autocast_available(device_type: str) -> bool:
+    """Whether `autocast` can be on for a device: it can on none.
+
+    Raises:
+        RuntimeError: there is no such type of device.
+    """
+    device(device_type)
+    return False
 
 
 class autocast:

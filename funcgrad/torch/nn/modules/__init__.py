@@ -2,6 +2,7 @@
 
 from funcgrad.torch.nn.modules import (
     activation,
+    adaptive,
     batchnorm,
     channelshuffle,
     container,
@@ -25,6 +26,7 @@ from funcgrad.torch.nn.modules import (
     upsampling,
 )
 from funcgrad.torch.nn.modules.activation import *  # noqa: F403
+from funcgrad.torch.nn.modules.adaptive import *  # noqa: F403
 from funcgrad.torch.nn.modules.batchnorm import *  # noqa: F403
 from funcgrad.torch.nn.modules.channelshuffle import *  # noqa: F403
 from funcgrad.torch.nn.modules.container import *  # noqa: F403
@@ -47,7 +49,14 @@ from funcgrad.torch.nn.modules.transformer import *  # noqa: F403
 from funcgrad.torch.nn.modules.upsampling import *  # noqa: F403
 
 __all__ = [  # noqa: PLE0604
-    *("Module", *activation.__all__, *container.__all__, *distance.__all__, *dropout.__all__),
+    *(
+        "Module",
+        *activation.__all__,
+        *adaptive.__all__,
+        *container.__all__,
+        *distance.__all__,
+        *dropout.__all__,
+    ),
     *(*flatten.__all__, *linear.__all__, *loss.__all__, *sparse.__all__),
     *(*batchnorm.__all__, *channelshuffle.__all__, *conv.__all__, *fold.__all__),
     *(*instancenorm.__all__, *normalization.__all__, *padding.__all__, *pixelshuffle.__all__),
