@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
@@ -259,19 +258,13 @@ class Problem(NamedTuple):
     penalty: Float[Array, ""] | None = None
 
 
+@jax.custom_jvp
 def solve(problem: Problem) -> tuple[LeastSquares, tuple[Array, Array]]:
     """Return the answer, and whether x and y are finite."""
-    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(problem)):
-        return _differentiable_solve(problem)
     return _solve(problem)
 
 
-@jax.custom_jvp
-def _differentiable_solve(problem: Problem) -> tuple[LeastSquares, tuple[Array, Array]]:
-    return _solve(problem)
-
-
-@_differentiable_solve.defjvp
+@solve.defjvp
 def _solve_jvp(primals: Any, tangents: Any) -> Any:
     # A derivative may be asked for where the settings are the user's again.
     with own_work():
@@ -361,55 +354,8 @@ def _inverse_of_gram(
     return half @ half.T, (vt.T * significant) @ vt
 
 
-def _solve(problem: Problem) -> tuple[LeastSquares, tuple[Array, Array]]:
-    """Solve stage by stage, each compiled on its own: only what the data asks for is compiled, unless it is traced."""
-    intercept = problem.ones is not None
-    scaled, doubtful, enough, finite = _prepared(problem)
-    few = partial(_smallest, scaled, intercept=intercept)
-    if len(scaled.design.high) < scaled.r.shape[1]:
-        solution = few()
-    else:
-        start = _either(doubtful, partial(_sharpened, scaled), partial(_started, scaled))
-        certain = _either(doubtful, lambda: start.certain, lambda: enough)
-        solution = _either(certain, partial(_refined, start, scaled.design, scaled.right), few)
-    return _finished(problem, scaled, solution), finite
-
-
-def _either(which: Array, yes: Callable[[], Any], no: Callable[[], Any]) -> Any:
-    """Return yes() or no(): by Python where it is known which, so that the other is not even compiled."""
-    if isinstance(which, jax.core.Tracer):
-        return jax.lax.cond(which, yes, no)
-    return yes() if which else no()
-
-
-class _Scaled(NamedTuple):
-    """A problem with weights, penalty and intercept within its rows and columns, all of one size.
-
-    Attributes:
-        design, right: the design matrix and the targets.
-        r, c: their triangular factor, for the columns of both.
-        scale, target_scale, weight_scale: powers of two that columns, targets and weights were divided by.
-        smallest: singular values up to this are rounding.
-        rows, total: how many rows count, and the sum of their weights.
-    """
-
-    design: TwoFloats
-    right: TwoFloats
-    r: Float[Array, "unknowns unknowns"]
-    c: Float[Array, "unknowns outputs"]
-    scale: Float[Array, " unknowns"]
-    target_scale: Float[Array, " outputs"]
-    weight_scale: Float[Array, ""]
-    smallest: Float[Array, ""]
-    rows: Int[Array, ""]
-    total: Float[Array, ""]
-
-
 @jax.jit
-def _prepared(
-    problem: Problem,
-) -> tuple[_Scaled, Bool[Array, ""], Bool[Array, ""], tuple[Array, Array]]:
-    """Return the scaled problem; whether its columns' independence is doubtful, or sure; and whether x and y are finite."""
+def _solve(problem: Problem) -> tuple[LeastSquares, tuple[Array, Array]]:
     x, y, ones, weights, penalty = problem
     finite = jnp.isfinite(x.high).all(), jnp.isfinite(y).all()
     intercept = ones is not None
@@ -449,19 +395,20 @@ def _prepared(
     singular = jnp.linalg.svd(r, compute_uv=False)
     epsilon = jnp.finfo(r.dtype).eps
     smallest = 10 * epsilon * max(unknowns, math.sqrt(len(y))) * singular[0]
-    # A singular value neither clearly rounding nor clearly above it: the columns themselves decide.
-    doubtful = (singular[-1] <= smallest) & (singular[-1] > epsilon**2 * singular[0])
-    scaled = _Scaled(design, right, r, c, scale, target_scale, weight_scale, smallest, rows, total)
-    return scaled, doubtful, singular[-1] > smallest, finite
-
-
-@jax.jit
-def _finished(problem: Problem, scaled: _Scaled, solution: _Solution) -> LeastSquares:
-    """Return the answer by the scaled problem's."""
-    y, intercept, outputs = problem.y, problem.ones is not None, problem.y.size // len(problem.y)
-    design, right, scale = scaled.design, scaled.right, scaled.scale
-    target_scale, weight_scale = scaled.target_scale, scaled.weight_scale
-    rows, total = scaled.rows, scaled.total
+    few = partial(_smallest, r, c, design, right, scale, smallest, intercept=intercept)
+    if len(x.high) < unknowns:
+        solution = few()
+    else:
+        # A singular value neither clearly rounding nor clearly above it: the columns themselves decide.
+        doubtful = (singular[-1] <= smallest) & (singular[-1] > epsilon**2 * singular[0])
+        start = jax.lax.cond(
+            doubtful, lambda: _sharpened(r, design, right), lambda: _started(r, c, design)
+        )
+        solution = jax.lax.cond(
+            jnp.where(doubtful, start.certain, singular[-1] > smallest),
+            lambda: _refined(start, design, right),
+            few,
+        )
     rank = solution.rank
     squares = jnp.square(solution.residual).sum(axis=0)
     left = jnp.where(rows > rank, rows - rank, jnp.nan)
@@ -482,7 +429,7 @@ def _finished(problem: Problem, scaled: _Scaled, solution: _Solution) -> LeastSq
         leaf = shaped(leaf)
         return Linear(leaf[1:], leaf[0]) if intercept else leaf
 
-    return LeastSquares(
+    answer = LeastSquares(
         params=as_params(params),
         # The scale's square alone would be out of range before its product is.
         loss=(squares * target_scale * target_scale).sum() / (total * outputs),
@@ -491,6 +438,7 @@ def _finished(problem: Problem, scaled: _Scaled, solution: _Solution) -> LeastSq
         residual_standard_deviation=shaped(deviation) * jnp.sqrt(weight_scale),
         r_squared=shaped(1 - squares / jnp.where(variation > 0, variation, jnp.nan)),
     )
+    return answer, finite
 
 
 class _Solution(NamedTuple):
@@ -511,14 +459,21 @@ def _size(columns: Float[Array, "rows columns"]) -> Float[Array, " columns"]:
     return jnp.where((power > 0) & jnp.isfinite(power), power, 1)
 
 
-@partial(jax.jit, static_argnames="intercept")
-def _smallest(scaled: _Scaled, *, intercept: bool) -> _Solution:
+def _smallest(
+    r: Array,
+    c: Array,
+    design: TwoFloats,
+    right: TwoFloats,
+    scale: Array,
+    smallest: Array,
+    *,
+    intercept: bool,
+) -> _Solution:
     """Solve by the singular values that are significant, for the smallest unscaled weights.
 
     An intercept comes first and need not be small: below its row the factor is the centred columns' factor.
     """
     first = int(intercept)
-    r, c, scale, smallest = scaled.r, scaled.c, scaled.scale, scaled.smallest
     u, singular, vt = jnp.linalg.svd(r[first:, first:], full_matrices=False)
     significant = singular > smallest
     inverse = jnp.where(significant, 1 / jnp.where(significant, singular, 1), 0)
@@ -535,8 +490,8 @@ def _smallest(scaled: _Scaled, *, intercept: bool) -> _Solution:
         weights = jnp.vstack([c[:1] / r[0, 0] - means @ weights, weights])
         of_bias = 1 / jnp.square(r[0, 0]) + jnp.square(means @ solver).sum()
         variance = jnp.hstack([of_bias, variance])
-    fitted = matmul(scaled.design, double(weights))
-    residual = add(scaled.right, negative(fitted)).high
+    fitted = matmul(design, double(weights))
+    residual = add(right, negative(fitted)).high
     return _Solution(weights, residual, jnp.sqrt(variance), first + significant.sum())
 
 
@@ -556,24 +511,20 @@ class _Start(NamedTuple):
     certain: Bool[Array, ""]
 
 
-@jax.jit
-def _started(scaled: _Scaled) -> _Start:
+def _started(r: Array, c: Array, design: TwoFloats) -> _Start:
     """Return the start that the factor gives."""
-    r, c = scaled.r, scaled.c
-    q = jax.lax.linalg.triangular_solve(r, scaled.design.high, left_side=False, lower=False)
+    q = jax.lax.linalg.triangular_solve(r, design.high, left_side=False, lower=False)
     weights = jax.scipy.linalg.solve_triangular(r, c)
     return _Start(r, q, weights, jnp.asarray(True))
 
 
-@jax.jit
-def _sharpened(scaled: _Scaled) -> _Start:
+def _sharpened(r: Array, design: TwoFloats, right: TwoFloats) -> _Start:
     """Return a better start, for columns so nearly dependent that the factor is half rounding.
 
     X r⁻¹ is computed in two floats, so its error is negligible. Where its columns are independent, the
     columns of X are too, and its own factor corrects r. (T. Ogita, "Accurate matrix factorization: inverse
     LU and inverse QR factorizations", SIAM J. Matrix Anal. Appl. 31, 2010.)
     """
-    r, design, right = scaled.r, scaled.design, scaled.right
     inverse = jax.scipy.linalg.solve_triangular(r, jnp.eye(len(r), dtype=r.dtype))
     near = matmul(design, double(inverse)).high
     gram = near.T @ near
@@ -587,7 +538,6 @@ def _sharpened(scaled: _Scaled) -> _Start:
     return _Start(corrected, q, weights, certain)
 
 
-@jax.jit
 def _refined(begun: _Start, design: TwoFloats, right: TwoFloats) -> _Solution:
     """Solve [I X; Xᵀ 0] [residual; weights] = [right; 0] to the last digit.
 
