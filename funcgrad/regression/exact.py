@@ -160,7 +160,8 @@ def _of_many_rows(x: Any, y: Any, weights: Any, *, intercept: bool) -> LeastSqua
     sums, finite, _ = sums_of_rows(x, y, weights)
     if not finite:
         return None
-    *numbers, certain = refined(x, y, weights, sums, intercept=intercept)
+    read = replicating(partial(refined, intercept=intercept))
+    *numbers, certain = read(x, y, weights, sums)
     if not certain:
         return None
     params, loss, errors, deviation, r_squared = jax.tree.map(

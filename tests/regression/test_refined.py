@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 import pytest
+from jax.sharding import NamedSharding, PartitionSpec
 
 from funcgrad import regression
 from funcgrad.regression import exact
@@ -89,6 +90,13 @@ def test_several_outputs_are_each_output_alone():
         np.testing.assert_array_equal(together.params.weights[:, j], alone.params.weights)
         np.testing.assert_array_equal(together.params.bias[j], alone.params.bias)
         np.testing.assert_allclose(together.r_squared[j], alone.r_squared, rtol=1e-15)
+
+
+def test_rows_on_an_explicit_mesh_of_one_device_are_read_as_they_lie():
+    rows = NamedSharding(jax.make_mesh((1,), ("rows",)), PartitionSpec("rows"))
+    x, y, _ = CASES["float32"]
+    placed = regression.least_squares(jax.device_put(x, rows), jax.device_put(y, rows))
+    np.testing.assert_array_equal(placed.params, regression.least_squares(x, y).params)
 
 
 NEARLY = X.copy()
