@@ -242,6 +242,10 @@ KNOWN = {
     "the gradient of a sum is an expanded tensor in PyTorch": (
         Known(r"\] = |_\(", _FEWER, before=r"hessian|jacrev|func\.grad"),
     ),
+    "PyTorch's derivative of a norm writes to a tensor that it saved": (
+        Known("", _FEWER, before=r"(hessian|hvp|create_graph).*norm\("),
+    ),
+    "a source in the memory that is written is refused": (Known("masked_scatter_", _MORE),),
     "a repeated tensor is a view in PyTorch": (
         Known(r"detach_\(", _FEWER, before="repeat_interleave"),
     ),

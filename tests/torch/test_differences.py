@@ -360,6 +360,11 @@ def third_derivative_of_layer_norm(torch):
     return torch.allclose(third(lambda x: torch.nn.functional.layer_norm(x, (3,))), formula)
 
 
+def scattered_from_itself(torch):
+    d = torch.ones(2, 2)
+    return d.masked_scatter_(d > 0, d.t()).tolist()
+
+
 def repeated_and_detached(torch):
     made = leaf(torch).repeat_interleave(2)
     made.detach_()
@@ -458,6 +463,7 @@ TABLE = {
     base_of_a_dual: (False, True),
     jacobian_of_nothing: ((), "tuple index out of range"),
     third_derivative_of_layer_norm: (True, False),
+    scattered_from_itself: ("refer to a single memory location", [[1.0, 1.0], [1.0, 1.0]]),
     repeated_and_detached: (False, "Can't detach views in-place"),
     drawn_after_a_refusal: (True, False),
     expanded_and_masked: (REPEATED, [5.0, 1.0]),
