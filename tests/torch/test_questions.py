@@ -200,6 +200,9 @@ for values in ([0.0, 1.0, 1.0], [1.0, 1.0, 1.0], [0.0, 1.0, 1.0, 2.0], [float("n
         getattr(x, name)().backward()
         getattr(x, name)(1)[0].sum().backward()
         see(x.grad)
+# --- the distances of two dtypes are refused
+a, b = torch.ones(3, 4), torch.ones(3, 4, dtype=torch.float64)
+see([attempt(torch.cdist, *each) for each in ((a, b), (b, a), (a, b, 1.0))])
 # --- set_ takes nothing, or a tensor
 see([type(attempt(torch.ones(3).set_, each)) for each in (None, 3)], torch.ones(3).set_())
 # --- NaN has no singular values

@@ -601,6 +601,10 @@ def _check_cdist(x1: Tensor, x2: Tensor, p: float, compute_mode: Any) -> Any:
         )
     if p < 0:
         raise RuntimeError("cdist only supports non-negative p values")
+    if x1.dtype is not x2.dtype:
+        raise RuntimeError(
+            f"expected scalar type {x1.dtype.scalar_type} but found {x2.dtype.scalar_type}"
+        )
     modes = (
         "use_mm_for_euclid_dist_if_necessary",
         "use_mm_for_euclid_dist",
