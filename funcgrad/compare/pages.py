@@ -171,7 +171,7 @@ def _named(leaf: Leaf, say: Words) -> str:
         return say("gradient", *found.groups())
     if found := re.fullmatch(r"Hessian product (\d+) by (.*)", leaf.name):
         return say("Hessian product", *found.groups())
-    return say(leaf.name) if leaf.name == "value" else leaf.name
+    return say(leaf.name) if leaf.name in ("value", "loss") else leaf.name
 
 
 def _leaves(report: Parity | Trajectory, say: Words) -> str:

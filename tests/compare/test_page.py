@@ -110,6 +110,7 @@ def test_the_page_of_a_training_has_its_charts():
     # The losses and how far they drift; one step from the reference's state is no line.
     assert text.count('<svg class="chart"') == 2
     assert 'class="band"' in text
+    assert "<td>perte</td>" in page(report, "fr")
 
 
 @functools.cache
