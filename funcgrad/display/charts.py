@@ -62,9 +62,10 @@ def chart(
 
     parts = []
     ticks = range(int(low), int(high) + 1, max(1, round((high - low) / 5))) if log else [low + k * (high - low) / 4 for k in range(5)]  # fmt: skip
-    for tick in ticks:
+    for tick, name in zip(
+        ticks, [f"1e{k}" for k in ticks] if log else _short_each(ticks), strict=True
+    ):
         height = y(10.0**tick if log else tick)
-        name = f"1e{tick}" if log else _short(tick)
         parts.append(f'<path class="grid" d="M{LEFT} {height:.1f}H{WIDTH - 10}"/>')
         parts.append(f'<text x="{LEFT - 6}" y="{height + 4:.1f}" text-anchor="end">{name}</text>')
     floor = y(10.0**low if log else low)
@@ -136,13 +137,27 @@ def spans(bars: Sequence[Span]) -> str:
     )
 
 
-def _short(value: float) -> str:
-    """Three digits of a number, in few signs.
+def _short(value: float, digits: int = 3) -> str:
+    """A few digits of a number, in few signs.
 
     >>> _short(16612.0), _short(1.234e6), _short(0.25)
     ('16600', '1.23e6', '0.25')
     """
-    return f"{float(f'{value:.3g}'):g}".replace("e+0", "e").replace("e-0", "e-")
+    rounded = float(f"{value:.{digits}g}")
+    return f"{rounded:.{max(digits, 6)}g}".replace("e+0", "e").replace("e-0", "e-")
+
+
+def _short_each(values: Sequence[float]) -> list[str]:
+    """Numbers with as few digits, from three on, as tell those that differ apart.
+
+    >>> _short_each([2860.0, 2864.9, 2869.8])
+    ['2860', '2865', '2870']
+    """
+    for digits in range(3, 17):
+        names = [_short(value, digits) for value in values]
+        if len(set(names)) == len(set(values)):
+            break
+    return names
 
 
 def _fits(value: float, log: bool) -> bool:
