@@ -15,7 +15,7 @@ import numpy as np
 from funcgrad.cli.common import DISAGREEMENT, printable, refuse, write_page
 from funcgrad.compare import Drawing, OptionError, parity, trajectory
 from funcgrad.compare.drawings import can_lay_out
-from funcgrad.compare.graphs import draw_with
+from funcgrad.compare.graphs import draw_loss, draw_with
 from funcgrad.compare.paces import time_both
 from funcgrad.compare.pages import page
 from funcgrad.compare.trajectories import first_batch
@@ -56,7 +56,8 @@ def compare_functions(options: argparse.Namespace) -> int:
             report = parity(reference, candidate, *args, order=options.order, **common)
         if options.html is not None:
             given = (args[0], first_batch(args[1])) if options.trajectory else args
-            graphs = None if options.trajectory else draw_both(reference, candidate, given)
+            drawn = draw_loss if options.trajectory else draw_with
+            graphs = draw_both(reference, candidate, given, drawn)
             times = time_both(reference, candidate, given, device=options.device)
             write_page(options.html, page(report, options.lang, graphs, times))
     except (OptionError, DataError, OSError) as error:
@@ -66,13 +67,16 @@ def compare_functions(options: argparse.Namespace) -> int:
 
 
 def draw_both(
-    reference: Callable[..., Any], candidate: Callable[..., Any], args: tuple[Any, ...]
+    reference: Callable[..., Any],
+    candidate: Callable[..., Any],
+    args: Any,
+    drawn: Callable[..., Drawing] = draw_with,
 ) -> Drawing | None:
     """Return both graphs side by side; None where they cannot be drawn, since a report is worth having without."""
     if not can_lay_out():
         return None
     try:
-        return draw_with(reference, args).beside(draw_with(candidate, args))
+        return drawn(reference, args).beside(drawn(candidate, args))
     except Exception:  # whatever a function raises, the report has it already
         return None
 

@@ -1,7 +1,7 @@
 """`draw`: a tensor's recorded graph, or a function's, as users of PyTorch or of JAX draw it."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -12,7 +12,7 @@ from funcgrad.compare.drawings import INPUT, OP, RESULT, Box, Drawing, Panel, ar
 from funcgrad.compare.errors import OptionError
 from funcgrad.compare.imperative import mean_squared_error
 from funcgrad.compare.inputs import make_inputs
-from funcgrad.compare.referring import PYTORCH, SHIM, owner
+from funcgrad.compare.referring import JAX, PYTORCH, SHIM, owner
 from funcgrad.compare.sides import on, tensors, written_with
 
 _FEW = 4  # elements of a gradient that are shown
@@ -65,7 +65,7 @@ def draw(thing: Any, *args: Any, **names: Any) -> Drawing:
         parameters = make_inputs(thing, args).names
         called = {id(leaf): name for leaf, name in zip(leaves, parameters, strict=False)}
         return Drawing((_recorded(thing(*args), called | known, title),))
-    return Drawing((_traced(thing, args, title),))
+    return Drawing((_traced(thing, args, title, make_inputs(thing, args).names),))
 
 
 def draw_with(function: Callable[..., Any], args: tuple[Any, ...]) -> Drawing:
@@ -77,6 +77,31 @@ def draw_with(function: Callable[..., Any], args: tuple[Any, ...]) -> Drawing:
     inputs = make_inputs(function, args)
     leaves = tensors(written_with(function), inputs)
     return draw(function, *jax.tree.unflatten(inputs.tree, leaves))
+
+
+def draw_loss(step: Callable[..., Any], args: tuple[Any, Any]) -> Drawing:
+    """Draw the loss of a training's step, without what only updates the state, as `draw_with` draws a function.
+
+    Args:
+        step: `step(state, batch)`, which returns `(state, loss)`.
+        args: a state and a batch, of NumPy's arrays. Tensors of the state require grad.
+
+    Raises:
+        OptionError: as for `draw`, or PyTorch is not installed.
+    """
+    inputs = make_inputs(step, args, wrt=0)
+    library = written_with(step)
+    leaves = tensors(library, inputs)
+    state, batch = jax.tree.unflatten(inputs.tree, leaves)
+    title = str(getattr(step, "__name__", "step"))
+
+    def loss(state: Any, batch: Any) -> Any:
+        return step(state, batch)[1]
+
+    if library == JAX:
+        return Drawing((_needed(_traced(loss, (state, batch), title, inputs.names)),))
+    names = {id(leaf): name for leaf, name in zip(leaves, inputs.names, strict=True)}
+    return Drawing((_recorded(loss(state, batch), names, title),))
 
 
 def draw_regression(rows: int, features: int) -> Drawing:
@@ -161,10 +186,11 @@ def _shape(array: Any) -> str:
 # -- jaxprs -----------------------------------------------------------------------------------------------------------
 
 
-def _traced(function: Callable[..., Any], args: tuple[Any, ...], title: str) -> Panel:
-    """The jaxpr of a pure function."""
+def _traced(
+    function: Callable[..., Any], args: tuple[Any, ...], title: str, names: Sequence[str]
+) -> Panel:
+    """The jaxpr of a pure function, whose arguments have these names."""
     closed = jax.make_jaxpr(function)(*args)
-    names = make_inputs(function, args).names
     boxes: list[Box] = []
     sources: list[list[int]] = []
 
@@ -201,6 +227,22 @@ def _traced(function: Callable[..., Any], args: tuple[Any, ...], title: str) -> 
         if isinstance(place, int) and boxes[place].kind == OP:
             boxes[place] = Box(boxes[place].label, boxes[place].details, RESULT)
     return Panel(title, tuple(boxes), tuple(arrows_of(sources)))
+
+
+def _needed(panel: Panel) -> Panel:
+    """The boxes that lead to the result, and the arrows between them."""
+    before: dict[int, list[int]] = {}
+    for source, target in panel.arrows:
+        before.setdefault(target, []).append(source)
+    waiting = [k for k, box in enumerate(panel.boxes) if box.kind == RESULT]
+    found = set(waiting)
+    while waiting:
+        new = [k for k in before.get(waiting.pop(), ()) if k not in found]
+        found.update(new)
+        waiting += new
+    places = {k: place for place, k in enumerate(sorted(found))}
+    arrows = [(places[a], places[b]) for a, b in panel.arrows if a in found and b in found]
+    return Panel(panel.title, tuple(panel.boxes[k] for k in places), tuple(arrows))
 
 
 def _literal(value: Any) -> str:

@@ -11,6 +11,7 @@ import pytest
 import funcgrad.torch as shim
 from funcgrad.compare import OptionError, draw
 from funcgrad.compare.drawings import INPUT, RESULT, positions
+from funcgrad.compare.graphs import draw_loss
 from tests.both_sides import SIDES
 
 needs_layout = pytest.mark.skipif(
@@ -89,6 +90,27 @@ def test_a_jaxpr_is_opened_and_names_its_inputs():
     assert [box.label for box in panel.boxes] == ["w", "x", "dot_general", "tanh", "max 0.0", "reduce_sum"]  # fmt: skip
     assert [box.kind for box in panel.boxes] == [INPUT, INPUT, "op", "op", "op", RESULT]
     assert set(panel.arrows) == {(0, 2), (1, 2), (2, 3), (3, 4), (4, 5)}
+
+
+def test_a_steps_loss_is_drawn_without_its_update():
+    def shim_step(w, batch):
+        x, y = batch
+        loss = shim.tanh(x @ w - y).mean()
+        loss.backward()
+        with shim.no_grad():
+            w -= 0.1 * w.grad
+        return w, loss
+
+    def jax_step(w, batch):
+        x, y = batch
+        loss, gradient = jax.value_and_grad(lambda w: jnp.tanh(x @ w - y).mean())(w)
+        return w - 0.1 * gradient, loss
+
+    given = ARGUMENTS[0], ARGUMENTS[1:]
+    both = draw_loss(shim_step, given).beside(draw_loss(jax_step, given))
+    assert labels(both) == ["MeanBackward0", "TanhBackward0", "SubBackward0", "MvBackward0", "w"]
+    assert labels(both, 1) == ["w", "batch[0]", "batch[1]", "dot_general", "sub", "tanh", "reduce_sum", "div 2.0"]  # fmt: skip
+    assert [box.kind for box in both.panels[1].boxes].index(RESULT) == 7
 
 
 def test_side_by_side_the_same_ops_have_one_colour():
