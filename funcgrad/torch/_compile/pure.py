@@ -47,7 +47,9 @@ def pure(
     hooks are called. JAX's `argnums` selects the arguments to differentiate. Arguments in `requires_grad` are also leaves
     inside the function, and accumulate `.grad`. Inside a transformation every floating argument requires grad. PyTorch has
     no gradient of a loss returned after its `.backward()`, or of a result made from `.grad`, because it frees graphs or
-    makes none; the derivative here is exact.
+    makes none; the derivative here is exact. Forward mode (`jax.jvp`, `jax.hessian`) is refused where a hook or a custom
+    backward adds a term of its own, which has no tangent; inside `jax.jit` this is not noticed of a custom function with
+    several outputs.
 
     **State** from outside is not touched. It is an error to write to a tensor that is not an argument, to ask for its
     gradient, or to draw random numbers inside a transformation. With `state`, outside tensors and optimizers go in and

@@ -259,6 +259,20 @@ def blocked(t, w):
     return (with_a_backward(t, t.clone, lambda g, x: t.zeros_like(g))(w) * w).sum()
 
 
+def penalty_beside_two_outputs(t, w):
+    class Custom(t.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return 2 * x, 3 * x
+
+        @staticmethod
+        def backward(ctx, a, b):
+            return 2 * a + 3 * b + 0.1 * ctx.saved_tensors[0].sign()
+
+    return (Custom.apply(w)[0] ** 2).sum()
+
+
 PROGRAMS = [
     detached,
     data,
@@ -291,6 +305,7 @@ PROGRAMS = [
     penalty_in_the_backward,
     penalty_added_to,
     gradient_that_is_ignored,
+    penalty_beside_two_outputs,
     blocked,
 ]
 # Their backward is no linear function of the cotangent, so that they have no tangent.
@@ -301,6 +316,7 @@ NOT_LINEAR = (
     penalty_in_the_backward,
     penalty_added_to,
     gradient_that_is_ignored,
+    penalty_beside_two_outputs,
 )
 LINEAR = [program for program in PROGRAMS if program not in NOT_LINEAR]
 
