@@ -37,7 +37,7 @@ class Estimate:
     """The cost of compiling on this machine, learned from the compilations that were made."""
 
     fixed: float = 0.03
-    per_step: float = 0.002
+    per_step: float = 0.0015
     dispatch: float = 5e-6
     factor: float = field(default=1.0)
 
