@@ -24,7 +24,7 @@ from funcgrad.engine.values import Value
 # a program; what it saves is the walk, and the memory traffic between elementwise ops.
 LEAST, MOST = 0.05, 0.8
 # A loop is expected to go on for as long as it has run. Compiling takes a core from it meanwhile, and counts so much.
-WEIGHT = 1.5
+WEIGHT = 2.5
 # So many turns of each kind are recorded, so that their program is seen to come back; and so many are timed.
 RECORDED_TURNS, TIMED_TURNS = 6, 14
 # Timing ends early where none of a few turns, after the first, took less than so many times the core's.
