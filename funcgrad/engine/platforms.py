@@ -39,7 +39,7 @@ def others_possible() -> bool:
 
 
 def _entry_points() -> Iterator[bytes]:
-    """What the installed packages offer to others; `importlib.metadata` takes ten times as long to read it."""
+    """The entry points of installed packages. `importlib.metadata` takes ten times as long to read them."""
     for folder in dict.fromkeys(sys.path):
         try:
             with os.scandir(folder or ".") as found:
