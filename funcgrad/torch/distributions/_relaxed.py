@@ -66,7 +66,20 @@ class LogitRelaxedBernoulli(_OfTrials):
         return self.temperature.log() + away - 2 * away.exp().log1p()
 
 
-class RelaxedBernoulli(TransformedDistribution):
+class _Relaxed(TransformedDistribution):
+    """A distribution of a temperature, whose base has the parameters."""
+
+    def _of(self, base: Any) -> Any:
+        made = object.__new__(type(self))
+        TransformedDistribution.__init__(made, base, self.transforms, validate_args=False)
+        return made
+
+    temperature = property(lambda self: self.base_dist.temperature)
+    logits = property(lambda self: self.base_dist.logits)
+    probs = property(lambda self: self.base_dist.probs)
+
+
+class RelaxedBernoulli(_Relaxed):
     """Numbers between 0 and 1 that come close to zero or one as the temperature falls.
 
     Args:
@@ -90,15 +103,6 @@ class RelaxedBernoulli(TransformedDistribution):
     ) -> None:
         base = LogitRelaxedBernoulli(temperature, probs, logits)
         super().__init__(base, SigmoidTransform(), validate_args=validate_args)
-
-    def _of(self, base: Any) -> Any:
-        made = object.__new__(type(self))
-        TransformedDistribution.__init__(made, base, SigmoidTransform(), validate_args=False)
-        return made
-
-    temperature = property(lambda self: self.base_dist.temperature)
-    logits = property(lambda self: self.base_dist.logits)
-    probs = property(lambda self: self.base_dist.probs)
 
 
 class ExpRelaxedCategorical(Distribution):
@@ -154,7 +158,7 @@ class ExpRelaxedCategorical(Distribution):
         return (score - score.logsumexp(dim=-1, keepdim=True)).sum(-1) + scale
 
 
-class RelaxedOneHotCategorical(TransformedDistribution):
+class RelaxedOneHotCategorical(_Relaxed):
     """Vectors of positive numbers with sum 1 that come close to a choice among classes as the temperature falls.
 
     Args:
@@ -178,13 +182,6 @@ class RelaxedOneHotCategorical(TransformedDistribution):
     ) -> None:
         base = ExpRelaxedCategorical(temperature, probs, logits, validate_args=validate_args)
         super().__init__(base, ExpTransform(), validate_args=validate_args)
-
-    def _of(self, base: Any) -> Any:
-        return type(self)(base.temperature, logits=base.logits, validate_args=False)
-
-    temperature = property(lambda self: self.base_dist.temperature)
-    logits = property(lambda self: self.base_dist.logits)
-    probs = property(lambda self: self.base_dist.probs)
 
 
 class ContinuousBernoulli(_OfTrials):
