@@ -28,6 +28,9 @@ if "--benchmark-only" not in sys.argv:
 # Nothing that one test process traced is there for another.
 os.environ.setdefault("FUNCGRAD_CACHE", "off")
 
+# Reports are not folded, whatever terminal the tests run in.
+os.environ["COLUMNS"] = "200"
+
 # No example may fail because the machine is busy.
 hypothesis.settings.register_profile("funcgrad", deadline=None)
 hypothesis.settings.load_profile("funcgrad")

@@ -13,7 +13,7 @@ from funcgrad.compare.optimizers import OPTIMIZERS, Optimizer
 from funcgrad.compare.pages import page
 from funcgrad.compare.parities import Parity, parity
 from funcgrad.compare.problem import Parameters, Problem
-from funcgrad.compare.report import Curves, Difference, LeastSquaresGap, Report, Row
+from funcgrad.compare.report import BackendResult, Curves, Difference, LeastSquaresGap, Report
 from funcgrad.compare.run import compare
 from funcgrad.compare.session import Session
 from funcgrad.compare.sides import on
@@ -24,6 +24,7 @@ __all__ = [
     "BACKENDS",
     "OPTIMIZERS",
     "Backend",
+    "BackendResult",
     "Curves",
     "Difference",
     "Drawing",
@@ -36,7 +37,6 @@ __all__ = [
     "Parity",
     "Problem",
     "Report",
-    "Row",
     "Session",
     "Speed",
     "Timing",

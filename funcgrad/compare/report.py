@@ -35,7 +35,7 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Row:
+class BackendResult:
     """One backend's result.
 
     Attributes:
@@ -130,7 +130,7 @@ class Report:
         curves: how the trainings went; None where that was not asked for.
     """
 
-    rows: tuple[Row, ...]
+    rows: tuple[BackendResult, ...]
     absent: Mapping[str, str]
     gap: LeastSquaresGap
     starting_loss: float
@@ -242,7 +242,7 @@ class Report:
         return [line for paragraph in (exact, verdict, *why) for line in prose(paragraph)]
 
 
-def _disagreement(row: Row) -> str:
+def _disagreement(row: BackendResult) -> str:
     wrong = [what for what, difference in row.differences().items() if not difference.agrees]
     return f"{row.backend} ({', '.join(wrong)})"
 

@@ -18,7 +18,7 @@ from funcgrad.compare.errors import OptionError
 from funcgrad.compare.leaves import BANDS, Leaf, Shadow, judge
 from funcgrad.compare.problem import Parameters, Problem, divergence, make_problem
 from funcgrad.compare.repeats import moved, moved_parameters, wide, wide_parameters
-from funcgrad.compare.report import Difference, LeastSquaresGap, Report, Row
+from funcgrad.compare.report import BackendResult, Difference, LeastSquaresGap, Report
 from funcgrad.compare.session import Session
 from funcgrad.compare.timings import Rounds, interleaved, is_steady, quartiles
 from funcgrad.version import __version__
@@ -255,10 +255,10 @@ def _rows(
     trained: dict[str, Parameters],
     times: dict[str, Rounds],
     names: Sequence[str],
-) -> tuple[Row, ...]:
+) -> tuple[BackendResult, ...]:
     _, reference, _ = (each / problem.steps for each in quartiles(next(iter(times.values())).times))
 
-    def row(backend: str) -> Row:
+    def row(backend: str) -> BackendResult:
         judged = leaves[backend]
 
         def difference(*asked: str) -> Difference:
@@ -275,7 +275,7 @@ def _rows(
             )
 
         lower, median, upper = (each / problem.steps for each in quartiles(times[backend].times))
-        return Row(
+        return BackendResult(
             backend=backend,
             final_loss=sessions[backend].value_and_grad(trained[backend])[0],
             loss=difference(f"loss {START}", f"loss {END}"),

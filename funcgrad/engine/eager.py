@@ -112,9 +112,10 @@ def array_of(value: Value, of_numpy: bool) -> Any:
         raise NotHereError
     if of_numpy:
         return host_of(value)
-    return array.copy() if type(value) is Live else array
+    return array.copy() if isinstance(value, Live) else array
 
 
+# Every op compares its arguments' types with these exactly: an `isinstance` that fails takes twice as long (40 ns).
 _NUMPY = frozenset({np.ndarray, *(np.dtype(kind).type for kind in "?bhilqBHILQefdFD")})
 
 
@@ -134,7 +135,7 @@ def call_one(trail: Trail, op: Op, a: Variable, given: Value, node: Any) -> Resu
         found = _made(op, key, (given.aval,), (node is not None,))
     array = given.array
     if type(array) not in _NUMPY or type(given) is not Value:
-        if type(given) is Live:
+        if isinstance(given, Live):
             return call(trail, op, (a,), (given,), (node,))
         array = array_of(given, found.of_numpy)
     trail.append(found)
@@ -162,11 +163,11 @@ def call_two(
         found = _made(op, key, (first.aval, second.aval), wants)
     x, y = first.array, second.array
     if type(x) not in _NUMPY or type(first) is not Value:
-        if type(first) is Live:
+        if isinstance(first, Live):
             return call(trail, op, (a, b), (first, second), (first_node, second_node))
         x = array_of(first, found.of_numpy)
     if type(y) not in _NUMPY or type(second) is not Value:
-        if type(second) is Live:
+        if isinstance(second, Live):
             return call(trail, op, (a, b), (first, second), (first_node, second_node))
         y = array_of(second, found.of_numpy)
     trail.append(found)
@@ -210,7 +211,7 @@ def call_values(trail: Trail, op: Op, values: Sequence[Value]) -> list[Value]:
     for value in values:
         array = value.array
         if type(array) not in _NUMPY or type(value) is not Value:
-            if type(value) is Live:
+            if isinstance(value, Live):
                 trail.append(found)
                 return _values(found, _run(found, values))
             array = array_of(value, found.of_numpy)
@@ -246,7 +247,7 @@ def _run(call: Call, values: Sequence[Value]) -> Any:
         array = value.array
         if type(array) not in _NUMPY or type(value) is not Value:
             array = array_of(value, call.of_numpy)
-            live = live or type(value) is Live
+            live = live or isinstance(value, Live)
         arrays.append(array)
     outputs = _computed(call, arrays)
     return _apart(outputs, arrays) if live and call.of_numpy else outputs

@@ -302,7 +302,11 @@ def pull_back(node: Any, cotangents: Sequence[Variable | None]) -> Sequence[Vari
         if storage.version != version:
             _check_saved(node)
         values.append(
-            value.unpack() if type(value) is Packed else storage.read() if held is value else value
+            value.unpack()
+            if isinstance(value, Packed)
+            else storage.read()
+            if held is value
+            else value
         )
         storages.append(storage if values[-1] is storage.read() else Storage(values[-1]))
     positions = rule.saves

@@ -42,7 +42,7 @@ class Packed:
 def fixed(entry: Any, modified: bool) -> Any:
     """A saved value in a storage of its own; with `modified` only where it was written since."""
     value, storage, version, _ = entry
-    if type(value) is Packed or (modified and storage.version == version):
+    if isinstance(value, Packed) or (modified and storage.version == version):
         return entry
     return value, Storage(value), 0, value
 

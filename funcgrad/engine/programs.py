@@ -146,7 +146,7 @@ def interpret(steps: list[Step], stands: dict[int, Any], wanted: Sequence[int]) 
     """Run steps op by op. `stands` has the inputs' arrays by position, and fills up and empties."""
     for state, dead in steps:
         outputs = state.op.kernel(*[stands[p] for p in state.args])
-        if type(outputs) is tuple:
+        if isinstance(outputs, tuple):
             stands.update(enumerate(outputs, state.position))
         else:
             stands[state.position] = outputs

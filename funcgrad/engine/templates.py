@@ -194,7 +194,7 @@ class Templates:
                 self._known.clear()
             self._known[at] = lengths
             return None
-        if type(known) is tuple:
+        if isinstance(known, tuple):
             if known == lengths:
                 return None
             known = self._known[at] = make() or False

@@ -118,7 +118,7 @@ def record_values(op: Op, values: Sequence[Value]) -> list[Value]:
             event.append(-1)
     except TracerFoundError:
         results = apply_at_once(op, [Variable(Storage(value)) for value in values])
-        return [results[0]] if type(results) is tuple else [result[0] for result in results]
+        return [results[0]] if isinstance(results, tuple) else [result[0] for result in results]
     key = tuple(event)
     log = trace.log
     state = log[-1][0]
@@ -145,7 +145,7 @@ def again(call: Callable[..., Any], values: Sequence[Value], trace: Trace, *argu
 
 def tell(observer: Observer, results: Any, arguments: Sequence[Variable]) -> None:
     """Tell an observer of the node that a call by the core has left behind."""
-    nodes = [result[1] for result in (results if type(results) is list else [results])]
+    nodes = [result[1] for result in (results if isinstance(results, list) else [results])]
     made = next((node for node in nodes if node is not None), None)
     if made is not None:
         observer.made(made, arguments)
@@ -188,7 +188,7 @@ def with_edges(values: Sequence[Value], node: GraphNode | None) -> list[Result]:
 
 def variables_of(results: Any) -> list[Variable]:
     """The results of `record` as variables."""
-    if type(results) is tuple:
+    if isinstance(results, tuple):
         results = [results]
     return [Variable(Storage(value), node, nr) for value, node, nr in results]
 
@@ -226,7 +226,7 @@ def enter(recorder: Recorder, variable: Variable, value: Value) -> int:
     state = state.children.get(value.aval) or state.child(value.aval, State(state, value.aval))
     position = state.position
     log.append((state, array))
-    if type(value) is not Live:  # which the next op finds changed
+    if not isinstance(value, Live):  # which the next op finds changed
         value.slot = (trace.token, position)
     return position
 
@@ -325,7 +325,7 @@ def device_array(value: Value) -> Any:
     array = compute(value)
     if isinstance(array, (np.ndarray, np.generic)):
         made = placed(array, value.aval.device, copy=False)
-        if type(value) is not Live:
+        if not isinstance(value, Live):
             value.host, value.array = array, made
         return made
     return array
@@ -354,4 +354,4 @@ def compute(value: Value) -> Any:
         else:
             programs.evaluate(trace, slot[1], value)
         array = value.array
-    return array.copy() if type(value) is Live else array
+    return array.copy() if isinstance(value, Live) else array

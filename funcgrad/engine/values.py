@@ -138,7 +138,7 @@ class Live(Value):
 
 def settled(value: Value) -> Value:
     """A value that nothing changes: itself, or a copy of what is in shared memory now."""
-    return Value(value.array.copy(), value.aval) if type(value) is Live else value
+    return Value(value.array.copy(), value.aval) if isinstance(value, Live) else value
 
 
 class Wrapped(Value):
@@ -216,6 +216,10 @@ class Storage:
     geometry: Any = None
     # Whether its elements are a part of another storage's, by its geometry.
     is_part: bool = False
+    # Whether it holds its elements itself and counts its writes, as the storage of a new tensor does.
+    is_plain: bool = True
+    # Whether an op may write to it with no further check: it writes all elements, and no view sees a part of them.
+    is_apart: bool = True
 
     def __init__(self, value: Value) -> None:
         self.value = value
@@ -265,6 +269,8 @@ class Indirect(Storage):
 
     __slots__ = ()
     value: Any = None
+    is_plain = False
+    is_apart = False
 
     def read(self) -> Value:
         """The value, from where it is held."""

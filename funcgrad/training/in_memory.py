@@ -45,7 +45,7 @@ from funcgrad.training.loop import (
 )
 from funcgrad.training.optimum import constants_apart, with_derivatives
 from funcgrad.training.pieces import advance_in_pieces
-from funcgrad.training.placement import automatic, mesh_of, place
+from funcgrad.training.placement import automatic, mesh_of, on_mesh
 from funcgrad.training.progress import Report, reporting
 from funcgrad.training.results import ConvergenceWarning, DivergenceWarning, FitResult
 from funcgrad.training.rows import RowSharding, check_mean_over_rows, weighted_by_target
@@ -103,7 +103,7 @@ def fit_rows(
         params = starting(params, float64=float64)
         home = mesh_of((x, y, params))
         if mesh is None:
-            params, x, y = place((params, x, y), None if home is None else automatic(home))
+            params, x, y = on_mesh((params, x, y), None if home is None else automatic(home))
             objective, curvature = called, x
             if weights is not None:
                 if not _is_traced((params, x, y)):
@@ -196,7 +196,7 @@ def fit_rows(
         result = _result(state, steps)
         if watch.losses:
             result = result._replace(validation_losses=jnp.asarray(watch.losses))
-        return place(result, home)
+        return on_mesh(result, home)
 
 
 def _over_all_rows(loss: Loss, state: State, data: Data) -> State:

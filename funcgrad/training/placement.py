@@ -25,7 +25,7 @@ def automatic(mesh: Mesh) -> Mesh:
     return Mesh(mesh.devices, mesh.axis_names, axis_types=(AxisType.Auto,) * len(mesh.axis_names))
 
 
-def place(tree: PyTree, mesh: Mesh | None) -> PyTree:
+def on_mesh(tree: PyTree, mesh: Mesh | None) -> PyTree:
     """Return the pytree on the mesh: an array already sharded keeps its shards, another is replicated."""
     if mesh is None:
         return tree

@@ -29,7 +29,7 @@ from funcgrad.compare.tables import seconds as scaled
 from funcgrad.regression import Linear
 
 
-class Row(NamedTuple):
+class Case(NamedTuple):
     """One line: both return the parameters as one vector, or nothing to compare."""
 
     name: str
@@ -96,7 +96,7 @@ def lineax(x: np.ndarray, y: np.ndarray) -> Any:
         return module.linear_solve(operator, jax.numpy.asarray(y), module.QR()).value
 
 
-def rows() -> Iterator[Row]:
+def rows() -> Iterator[Case]:
     """The rows that are timed in this process."""
     x, y = data(100_000, 20)
     labels, counts = (y > 1).astype(float), np.floor(np.exp(np.clip(y, -5, 3)))
@@ -107,30 +107,30 @@ def rows() -> Iterator[Row]:
 
     exact, rough = least_squares(), least_squares(accuracy="fast")
     theirs = lambda: linear("LinearRegression").fit(x, y)  # noqa: E731
-    yield Row("least squares, 1e5 x 20", "scikit-learn", exact, theirs)
-    yield Row('the same, accuracy="fast"', "scikit-learn", rough, theirs)
+    yield Case("least squares, 1e5 x 20", "scikit-learn", exact, theirs)
+    yield Case('the same, accuracy="fast"', "scikit-learn", rough, theirs)
     if find_spec("lineax"):
-        yield Row("least squares, 1e5 x 20", "lineax QR", exact, lambda: lineax(x, y))
-    yield Row(
+        yield Case("least squares, 1e5 x 20", "lineax QR", exact, lambda: lineax(x, y))
+    yield Case(
         "its summary, robust errors (HC3)",
         "statsmodels",
         lambda: regression.summary(x, y, intercept=True, errors="HC3").standard_errors,
         lambda: statsmodels().OLS(y, with_ones(x)).fit(cov_type="HC3").bse,
     )
-    yield Row(
+    yield Case(
         "ridge",
         "scikit-learn",
         lambda: regression.ridge(regression.moments(x, y), 10.0, intercept=True),
         lambda: linear("Ridge", alpha=10.0).fit(x, y),
     )
-    yield Row(
+    yield Case(
         "lasso",
         "scikit-learn",
         lambda: regression.lasso(regression.moments(x, y), 0.05, intercept=True),
         lambda: linear("Lasso", alpha=0.05, tol=1e-12, max_iter=10**5).fit(x, y),
     )
     for family, target in (("binomial", labels), ("poisson", counts)):
-        yield Row(
+        yield Case(
             f"glm, {family}",
             "statsmodels",
             lambda f=family, t=target: regression.glm(x, t, f, intercept=True).params,
@@ -141,26 +141,26 @@ def rows() -> Iterator[Row]:
                 .params
             ),
         )
-    yield Row(
+    yield Case(
         "glm, binomial",
         "scikit-learn",
         lambda: regression.glm(x, labels, "binomial", intercept=True).params,
         lambda: linear("LogisticRegression", C=np.inf, tol=1e-10, max_iter=1000).fit(x, labels),
     )
-    yield Row(
+    yield Case(
         "huber",
         "scikit-learn",
         lambda: regression.huber(x, y, intercept=True).params,
         lambda: linear("HuberRegressor", alpha=0.0, tol=1e-9, max_iter=1000).fit(x, y),
     )
-    yield Row(
+    yield Case(
         "quantile 0.9, 2000 x 5",
         "scikit-learn",
         lambda: regression.quantile(small, few, 0.9, intercept=True).params,
         lambda: linear("QuantileRegressor", quantile=0.9, alpha=0.0).fit(small, few),
     )
     start = Linear(np.zeros(20), np.zeros(()))
-    yield Row(
+    yield Case(
         "100 steps of gradient descent",
         "optax by hand",
         lambda: fit(regression.loss, start, x, y, optimizer=_SGD, steps=100).params,
@@ -207,7 +207,7 @@ def written() -> str:
     return str(path)
 
 
-def fresh(name: str) -> Row:
+def fresh(name: str) -> Case:
     """A row of whole processes."""
     sources = FRESH[name]
     if any("PATH" in each for each in sources):
@@ -221,10 +221,10 @@ def fresh(name: str) -> Row:
             [sys.executable, "-c", source], check=True, capture_output=True, env=environment
         )
 
-    return Row(name, "scikit-learn", lambda: run(sources[0]), lambda: run(sources[1]))
+    return Case(name, "scikit-learn", lambda: run(sources[0]), lambda: run(sources[1]))
 
 
-def line(row: Row, rounds: int) -> str:
+def line(row: Case, rounds: int) -> str:
     """Time a row, and compare the parameters."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

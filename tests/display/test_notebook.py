@@ -7,8 +7,8 @@ import optax
 
 import funcgrad.torch as torch
 from funcgrad import datasets, engine, fit, regression
+from funcgrad.compare.report import BackendResult, LeastSquaresGap, Report
 from funcgrad.compare.report import Difference as D
-from funcgrad.compare.report import LeastSquaresGap, Report, Row
 from funcgrad.display import Text
 from funcgrad.training import FitResult
 
@@ -18,7 +18,7 @@ OFF = D(1.0, 9.0, 0.1, "age", 1.0, False, "")
 
 def report(difference):
     rows = tuple(
-        Row(name, 1.0, each, each, each, each, 1e-3, 9e-4, 2e-3, 1e-3, 1.0, True)
+        BackendResult(name, 1.0, each, each, each, each, 1e-3, 9e-4, 2e-3, 1e-3, 1.0, True)
         for name, each in (("pytorch", SAME), ("jax", difference))
     )
     settings = {

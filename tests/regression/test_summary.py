@@ -34,7 +34,7 @@ def sm():
         return pytest.importorskip("statsmodels.api")
 
 
-def assert_same(ours, theirs):
+def assert_as_statsmodels(ours, theirs):
     """Compare what every model has."""
     for mine, name in (
         ("params", "params"),
@@ -62,7 +62,7 @@ def test_least_squares(sm, errors, weights):
     more = {"cov_kwds": {"groups": GROUPS}} if errors == "cluster" else {}
     model = sm.WLS(Y, sm.add_constant(X), weights=1.0 if weights is None else weights)
     theirs = model.fit(cov_type=kind, use_t=True, **more)
-    assert_same(ours, theirs)
+    assert_as_statsmodels(ours, theirs)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         expected = {
@@ -123,7 +123,7 @@ def test_generalised_models_of_dispersion_one(sm, family, errors):
     theirs = theirs(y, sm.add_constant(X)).fit(
         method="newton", tol=1e-13, disp=0, cov_type=kind, **more
     )
-    assert_same(ours, theirs)
+    assert_as_statsmodels(ours, theirs)
     np.testing.assert_allclose(
         [ours.fit[name] for name in ("log_likelihood", "aic", "bic")],
         [theirs.llf, theirs.aic, theirs.bic],
@@ -165,7 +165,7 @@ def test_links_weights_and_dispersion(sm, family, link, y):
             var_weights=WEIGHTS,
         )
         theirs = model.fit(tol=1e-14, maxiter=200, tol_criterion="params", use_t=family == "gamma")
-    assert_same(ours, theirs)
+    assert_as_statsmodels(ours, theirs)
     np.testing.assert_allclose(
         [
             ours.fit[name]

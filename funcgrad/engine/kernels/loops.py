@@ -8,7 +8,7 @@ import numpy as np
 from jax.extend.core import ClosedJaxpr
 
 from funcgrad.engine.kernels.source import Written
-from funcgrad.engine.kernels.table import NoRuleError, number, plain, rule
+from funcgrad.engine.kernels.table import NoRuleError, length_of, plain, rule
 
 # A step in Python takes some microseconds. For a loop of more steps it pays to compile.
 MOST_STEPS = 1000
@@ -48,7 +48,7 @@ def step_of(written: Written, length: int | str, lengths: dict[str, Any]) -> Any
         NoRuleError: there are too many steps, or they are not for NumPy.
     """
     kernel = written.kernel(lengths)
-    if kernel is None or number(length, lengths) > MOST_STEPS:
+    if kernel is None or length_of(length, lengths) > MOST_STEPS:
         raise NoRuleError
     return kernel
 

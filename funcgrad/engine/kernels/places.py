@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.engine.kernels.table import NoRuleError, highest, lowest, number, plain, rule
+from funcgrad.engine.kernels.table import NoRuleError, highest, length_of, lowest, plain, rule
 
 
 @rule("sort")
@@ -109,8 +109,8 @@ class Places:
     def sized(self, lengths: dict[str, Any]) -> "Places":
         """The same, with numbers for lengths."""
         made = copy(self)
-        made.shape = tuple([number(each, lengths) for each in self.shape])
-        made.sizes = tuple([number(each, lengths) for each in self.sizes])
+        made.shape = tuple([length_of(each, lengths) for each in self.shape])
+        made.sizes = tuple([length_of(each, lengths) for each in self.sizes])
         return made
 
     def find(self, indices: Any) -> tuple[tuple[Any, ...], Any]:

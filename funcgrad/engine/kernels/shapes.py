@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.engine.kernels.table import number, plain, rule
+from funcgrad.engine.kernels.table import length_of, plain, rule
 
 
 @rule("broadcast_in_dim")
@@ -165,7 +165,7 @@ def _(source: Any, equation: Any) -> None:
 
 def counted(dtype: Any, shape: list[Any], axis: int, lengths: dict[str, Any]) -> Any:
     """`lax.iota`: 0, 1, 2 and so on along an axis."""
-    whole = [number(dimension, lengths) for dimension in shape]
+    whole = [length_of(dimension, lengths) for dimension in shape]
     along = [1] * len(whole)
     along[axis] = whole[axis]
     return np.broadcast_to(np.arange(whole[axis], dtype=dtype).reshape(along), whole)
@@ -174,10 +174,10 @@ def counted(dtype: Any, shape: list[Any], axis: int, lengths: dict[str, Any]) ->
 @rule("dim_as_value")
 def _(source: Any, equation: Any) -> None:
     (variable,) = equation.outvars
-    make = partial(length_of, variable.aval.dtype, plain(equation.params["dim"]))
+    make = partial(length_as_array, variable.aval.dtype, plain(equation.params["dim"]))
     source.alias_name(variable, source.constant_later(make))
 
 
-def length_of(dtype: Any, dimension: int | str, lengths: dict[str, Any]) -> Any:
+def length_as_array(dtype: Any, dimension: int | str, lengths: dict[str, Any]) -> Any:
     """A length as an array."""
-    return dtype.type(number(dimension, lengths))
+    return dtype.type(length_of(dimension, lengths))

@@ -37,7 +37,7 @@ def python(text: str) -> str:
     return text.replace("^", "**")
 
 
-def number(dimension: int | str, lengths: dict[str, Any]) -> int:
+def length_of(dimension: int | str, lengths: dict[str, Any]) -> int:
     """The number that a plain dimension stands for."""
     if isinstance(dimension, int):
         return dimension

@@ -199,7 +199,7 @@ class CustomNode(FunctionNode):
             own = number is not None and wrapped[number]._current_node() is self
             if own:
                 kept.append((_OWN, number))
-            elif type(entries[-1][0]) is Packed:
+            elif isinstance(entries[-1][0], Packed):
                 kept.append(tensor._edge())  # the hooks keep the tensor itself
             else:
                 kept.append(tensor)
@@ -245,7 +245,7 @@ class CustomNode(FunctionNode):
     def _restored(self, entry: Any, kept: Any) -> Tensor:
         value, storage, version, _ = entry
         own = not isinstance(kept, Tensor)
-        if type(value) is Packed:
+        if isinstance(value, Packed):
             value = value.unpack()
             storage = Storage(value)
         elif storage.version != version:

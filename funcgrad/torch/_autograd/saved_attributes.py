@@ -66,7 +66,7 @@ class SavedTensor:
             raise RuntimeError(
                 "Calling register_hooks on a saved tensor with value None is forbidden"
             )
-        if type(entries[self._number][0]) is Packed:
+        if isinstance(entries[self._number][0], Packed):
             raise RuntimeError(
                 "Calling register_hooks on a saved tensor whose hooks have already been set. Hint: only one pair of hooks "
                 "is allowed at a time."
@@ -115,7 +115,7 @@ def _places(node: Any) -> dict[str, int]:
 
 def _watches(node: Any) -> bool:
     return node.saved is None or any(
-        held is not value and type(value) is not Packed for value, _, _, held in node.saved
+        held is not value and not isinstance(value, Packed) for value, _, _, held in node.saved
     )
 
 
@@ -143,7 +143,7 @@ def _tensor(node: Any, place: int, number: int | None) -> Tensor | None:
     source: tuple[GraphNode | None, int] = (
         (node, 0) if place == _RESULT else edges.get(place, (None, 0))
     )
-    if type(value) is Packed:
+    if isinstance(value, Packed):
         value = value.unpack()
         storage = Storage(value)
     elif storage.version != version:

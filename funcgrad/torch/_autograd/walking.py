@@ -36,7 +36,7 @@ from funcgrad.torch._memory.inference import enabled as inferring
 from funcgrad.torch._ops.conversions import copy_, copy_of, to
 from funcgrad.torch._tensor.in_place import writable
 from funcgrad.torch._tensor.operands import check_broadcast, laid_out
-from funcgrad.torch._tensor.tensor import Tensor, place, tensor_of
+from funcgrad.torch._tensor.tensor import AccumulateGrad, Tensor, place, tensor_of
 
 Tensors = Tensor | GradientEdge | Sequence[Tensor | GradientEdge]
 
@@ -56,7 +56,7 @@ def accumulate(leaf: Leaf, value: Value | None, node: Any, nr: int) -> None:
     if node_now is not leaf:
         if node_now is None:
             return  # `requires_grad` was switched off since
-        if type(leaf) is not Leaf and not isinstance(node_now, Leaf):
+        if isinstance(leaf, AccumulateGrad) and not isinstance(node_now, Leaf):
             raise RuntimeError("leaf variable has been moved into the graph interior")
     if value is not None:
         with _adding:
@@ -109,7 +109,7 @@ def _add(variable: Any, value: Value, node: Any, nr: int) -> None:
     else:
         value = without_history(value)
         storage = held._storage
-        if type(storage) is not Storage or storage.value.aval is not value.aval:
+        if not storage.is_plain or storage.value.aval is not value.aval:
             value = _addable(held, value)
         storage.write(record(add, (held, Variable(Storage(value))))[0])
         storage.version += 1

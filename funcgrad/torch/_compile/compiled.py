@@ -55,7 +55,7 @@ class _Watch(Watch):
         value = storage.read()
         if value in self.made:
             return
-        if type(variable) is not Variable:
+        if type(variable) is not Variable:  # a tensor's: a Python number has a bare variable
             self.storages.setdefault(storage, []).append(ref(variable))
             self.read.add(value)
         elif value not in self.read:  # else backward reads a tensor's earlier value
@@ -94,7 +94,7 @@ class _Watch(Watch):
         Raises:
             CannotCompileError: a program could not repeat this call.
         """
-        runs = [event for event in self.happened if type(event) is tuple]
+        runs = [event for event in self.happened if isinstance(event, tuple)]
         if any(reason == "a value was looked at" for _, reason in runs):
             raise CannotCompileError("it looks at a tensor's value")
         if self.continues_graph:
@@ -137,7 +137,7 @@ class CompiledFunction:
             if self.fullgraph:
                 raise self._refusal() from None
             return self.function(*args, **kwargs)
-        if type(plan) is Plan:
+        if isinstance(plan, Plan):
             output = plan.run([cell(tensor) for tensor in tensors])
             if output is not NotImplemented:
                 self._last = plan.call
@@ -206,7 +206,9 @@ class CompiledFunction:
     def _plan(self, args: tuple, kwargs: dict, seen: Any, watch: _Watch, guards: Any) -> Plan:
         """A plan that repeats the call seen by `watch`, valid while the guards read the same numbers."""
         captured, leaves, happened = seen
-        ends_graph = any(type(each) is tuple and each[1] == "backward ended" for each in happened)
+        ends_graph = any(
+            isinstance(each, tuple) and each[1] == "backward ended" for each in happened
+        )
         owners = {storage: watch.storages[storage] for storage in captured}
         return Plan(self.function, args, kwargs, owners, list(leaves), ends_graph, guards)
 

@@ -436,10 +436,10 @@ def _jvp(primals: Sequence[Any], tangents: Sequence[Any], *, of: Derivative) -> 
     inputs, given = primals[: of.count], primals[of.count :]
     results = tangent_p.bind(*primals, of=of)
     carried: list[Any] = [None] * len(results)
-    if any(type(each) is not ad.Zero for each in tangents[of.count :]):
+    if any(not isinstance(each, ad.Zero) for each in tangents[of.count :]):
         second = [ad.instantiate_zeros(each) for each in tangents[of.count :]]
         carried = tangent_p.bind(*inputs, *second, of=of)
-    moved = [k for k in range(of.count) if type(tangents[k]) is not ad.Zero]
+    moved = [k for k in range(of.count) if not isinstance(tangents[k], ad.Zero)]
     if moved:
 
         def of_moved(*arrays: Any) -> Arrays:

@@ -55,7 +55,7 @@ class Objects:
         if not tensor.is_leaf:
             raise ValueError(f"{what} is a result: name the tensors it is made of, or its detach()")
         memory = tensor._storage.memory
-        if tensor._storage is not memory and type(tensor._storage) is not DataStorage:
+        if tensor._storage is not memory and not isinstance(tensor._storage, DataStorage):
             raise ValueError(f"{what} is a view: name the tensor that it is a view of")
         if any(each._storage.memory is memory for each in self.tensors):
             raise ValueError(f"{what} shares its memory with another: name one of them")

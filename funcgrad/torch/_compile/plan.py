@@ -275,14 +275,14 @@ class _Source:
         lines += [f"if {self._name(read)}() is not {self._name(n)}: {unless}" for read, n in guards]
         storages: list[str] = []
         for k, arg in enumerate(args):
-            if type(arg) is Tensor and type(arg._storage) is Storage:
+            if type(arg) is Tensor and arg._storage.is_plain:
                 storage = f"s{len(self.plan.captured) + len(storages)}"
                 other = "is not" if arg._current_node() is None else "is"
                 same = "".join(f" or {storage} is {each}" for each in storages)
                 lines += [
                     f"if type(t{k}) is not Tensor or t{k}._node {other} None: {unless}",
                     f"{storage} = t{k}._storage",
-                    f"if type({storage}) is not Storage{same}: {unless}",
+                    f"if not {storage}.is_plain{same}: {unless}",
                 ]
                 storages.append(storage)
             elif type(arg) in NUMBERS:

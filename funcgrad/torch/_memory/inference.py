@@ -12,6 +12,8 @@ class InferenceStorage(Storage):
     """A storage without a version counter. A node that would save it asks for its version, and that raises."""
 
     __slots__ = ()
+    is_plain = False
+    is_apart = False
 
     def __init__(self, value: Value) -> None:
         self.value = value

@@ -36,7 +36,7 @@ class SharedStorage(Indirect):
         """The elements: `Live` while somebody else holds the array; or the value that a transformation put here."""
         with _turning:
             held: Value = _value.__get__(self)
-            if type(held) is Live and _holders(held.array) <= _ALONE:
+            if isinstance(held, Live) and _holders(held.array) <= _ALONE:
                 held = Value(held.array, held.aval)
                 _value.__set__(self, held)
                 self.__class__ = _PLAIN[type(self)]  # type: ignore[assignment]
@@ -47,7 +47,7 @@ class SharedStorage(Indirect):
         array = value if isinstance(value, Wrapped) else compute(value)
         with _turning:
             held: Value = _value.__get__(self)
-            if type(held) is Live and value.aval is held.aval and not is_tracer(array):
+            if isinstance(held, Live) and value.aval is held.aval and not is_tracer(array):
                 np.copyto(held.array, np.asarray(array))
                 value = Live(held.array, held.aval)
             _value.__set__(self, value)
@@ -78,7 +78,7 @@ def share(storage: Storage) -> np.ndarray | None:
             if value.aval.device is not None or isinstance(value, Wrapped) or is_tracer(array):
                 return None
             value = _value.__get__(_let_share(memory, np.array(array, order="C")))
-    if type(value) is not Live:
+    if not isinstance(value, Live):
         return None
     if storage.geometry is None:
         return value.array.view()

@@ -37,6 +37,7 @@ class DataStorage(Indirect):
     """
 
     __slots__ = ("source",)
+    is_apart = True
 
     def __init__(self, source: Storage) -> None:
         self.source: Storage = source.memory
@@ -140,7 +141,7 @@ class Reinterpreted(Indirect):
     def read(self) -> Value:
         """The reinterpreted elements, in one dimension."""
         held = self.of.read()
-        if self.cached is None or self.cached[0] is not held or type(held) is Live:
+        if self.cached is None or self.cached[0] is not held or isinstance(held, Live):
             self.cached = held, record_one(seen_op(self.dtype), self.whole)[0]
         return self.cached[1]
 
@@ -242,13 +243,13 @@ class ViewStorage(Indirect):
     def read(self) -> Value:
         """The elements, read from the present memory."""
         cached, source = self.cached, self.held._storage
-        if type(source) is OrderedStorage and source.logical is not None:
+        if isinstance(source, OrderedStorage) and source.logical is not None:
             held = source.logical
             if self.geometry is source.geometry:
                 return held
         else:
             held = source.value or source.read()
-        if cached is not None and cached[0] is held and type(held) is not Live:
+        if cached is not None and cached[0] is held and not isinstance(held, Live):
             return cached[1]
         if local.recorder.levels:
             with where(held):
@@ -261,7 +262,7 @@ class ViewStorage(Indirect):
     def write(self, value: Value) -> None:
         """Put the new elements into the memory."""
         source = self.held._storage
-        if type(source) is OrderedStorage and self.geometry is source.geometry:
+        if isinstance(source, OrderedStorage) and self.geometry is source.geometry:
             source.logical, source.held = value, None
             return
         new = Variable(Storage(value))

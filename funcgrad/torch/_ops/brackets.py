@@ -117,7 +117,7 @@ def _copy_to(target: Tensor, source: Tensor) -> None:
 
 def _read(of: Geometry, key: Any) -> tuple[list[Step], list[Any], Geometry]:
     """The steps of an index, the index tensors that gather from the last step's view, and that view's geometry."""
-    if type(key) is int:
+    if type(key) is int:  # a bool is a mask
         return [_select_step(of, 0, key)], [], of
     items = _as_items(key)
     if isinstance(key, slice) and not of.size:

@@ -10,10 +10,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from funcgrad.engine import Aval, Leaf, Op, Storage, Variable
+from funcgrad.engine import Aval, Leaf, Op, Variable
 from funcgrad.engine.ops import remember
 from funcgrad.engine.unrolled import record_one, record_two
-from funcgrad.torch._memory.storages import DataStorage
 from funcgrad.torch._ops.out import CASTS, store
 from funcgrad.torch._ops.row import (
     BOOL,
@@ -48,9 +47,6 @@ from funcgrad.torch._types.dtypes import (
     get_default_dtype,
 )
 
-# An op in place on these storages writes all elements, and no other view sees a part of them. The test compares exact
-# types, because every augmented assignment makes it.
-_APART = frozenset((Storage, DataStorage))
 _INPUT = Argument("input", Role.ARRAY)
 
 
@@ -428,7 +424,7 @@ class Elementwise:
         name, careful = f"{self.row.title}_", self.guard is not None
 
         def method(self_: Any, other: Any) -> Any:
-            if careful or type(self_) is not Tensor:
+            if careful or type(self_) is not Tensor:  # a subclass may have `__torch_function__`
                 known = isinstance(other, (Tensor, *NUMBERS))
                 given = other if known else of_array(other)
                 return NotImplemented if given is None else self.in_place(self_, given)
@@ -443,8 +439,8 @@ class Elementwise:
                     return NotImplemented
             node = self_._current_node()
             if (
-                type(self_._storage) not in _APART
-                or type(second._storage) not in _APART
+                not self_._storage.is_apart
+                or not second._storage.is_apart
                 or (node is not None and isinstance(node, Leaf))
             ):
                 writable(self_, second, name=name)

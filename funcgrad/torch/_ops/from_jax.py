@@ -77,7 +77,7 @@ def from_jax(function: Callable[..., Any], name: str | None = None) -> Callable[
                 "arrays as tensors"
             ) from None
         results = record(known[0], [leaf for leaf in leaves if is_tensor(leaf)])
-        if type(results) is tuple:
+        if isinstance(results, tuple):
             results = [results]
         tensors = [tensor_of(*result) for result in results]
         return jax.tree.unflatten(known[1]["results"], tensors)

@@ -497,7 +497,7 @@ class Row:
 
     def _finished(self, made: Any, operands: Sequence[Variable]) -> Any:
         """Make tensors of the recorded results: laid out, and watched if PyTorch's node saves a result."""
-        if type(made) is tuple:
+        if isinstance(made, tuple):
             result = tensor_of(*made)
             if self.laid_out:
                 laid_out(result, *operands)

@@ -17,7 +17,7 @@ def _taking_both(dense: Callable[..., Any], sparse: Callable[..., Any]) -> Calla
     @functools.wraps(dense)
     def call(*args: Any, **kwargs: Any) -> Any:
         for each in args:
-            if type(each) is SparseTensor:
+            if isinstance(each, SparseTensor):
                 return sparse(*args, **kwargs)
         return dense(*args, **kwargs)
 
@@ -41,7 +41,7 @@ def _leaving(dense: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(dense)
     def call(self: Tensor, other: Any) -> Any:
-        return NotImplemented if type(other) is SparseTensor else dense(self, other)
+        return NotImplemented if isinstance(other, SparseTensor) else dense(self, other)
 
     return call
 

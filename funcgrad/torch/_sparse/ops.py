@@ -18,7 +18,7 @@ _NO_DENSE = "add(sparse, dense) is not supported. Use add(dense, sparse) instead
 
 def is_sparse(thing: Any) -> bool:
     """Whether a thing is a sparse tensor."""
-    return type(thing) is SparseTensor
+    return isinstance(thing, SparseTensor)
 
 
 # ------------------------------------------------------------------------------------------- products

@@ -99,7 +99,7 @@ def watch(node: Any, *watched: Storage, arguments: bool = False) -> None:
     if node is None or not node.saved:
         return
     for entry in node.saved:
-        if type(entry[0]) is Packed:
+        if isinstance(entry[0], Packed):
             return  # hooks hold the saved value, so a change of the storage does no harm
     if arguments:
         (value, argument, _, held), *rest = node.saved

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from funcgrad.engine import Aval, Op, Storage, Value, Variable, record
+from funcgrad.engine import Aval, Op, Value, Variable, record
 from funcgrad.teaching import cured
 from funcgrad.torch._memory.constants import constant
 from funcgrad.torch._memory.formats import geometry_in, memory_format, preserve_format
@@ -24,7 +24,7 @@ NUMBERS = (bool, int, float, complex, np.number, np.bool_)
 def call(op: Op, *tensors: Variable) -> Any:
     """Record an op; returns its tensor, or a tuple of tensors if it has several outputs."""
     result = record(op, tensors)
-    if type(result) is tuple:
+    if isinstance(result, tuple):
         return tensor_of(*result)
     return tuple([tensor_of(*each) for each in result])
 
@@ -125,7 +125,7 @@ def laid_out(result: Tensor, *operands: Variable) -> Tensor:
     Only views among the operands can lie in another order than their indices.
     """
     # Inference tensors and batched values are left as they are.
-    plain = type(result._storage) is Storage and type(result._storage.read()) is Value
+    plain = result._storage.is_plain and type(result._storage.read()) is Value
     if plain and any(each._storage.is_part for each in operands):
         storage = result_storage(result._storage.read(), operands)
         if storage is not None:
@@ -147,11 +147,7 @@ def in_format(result: Tensor, wanted: memory_format | None, like: Tensor | None 
     if wanted is None or wanted is preserve_format:
         return result if like is None else laid_out(result, like)
     made = geometry_in(wanted, tuple(result.shape))
-    if (
-        made is not None
-        and type(result._storage) is Storage
-        and type(result._storage.read()) is Value
-    ):
+    if made is not None and result._storage.is_plain and type(result._storage.read()) is Value:
         result._storage = in_geometry(result._storage.read(), made)
     return result
 

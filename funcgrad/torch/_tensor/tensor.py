@@ -324,7 +324,7 @@ class Tensor(Variable):
     def data(self) -> "Tensor":
         """The same elements without history. Autograd does not notice writes to them."""
         storage = self._storage
-        if type(storage) is Storage and not (duals or local.recorder.levels):
+        if storage.is_plain and not (duals or local.recorder.levels):
             return without_history(DataStorage(storage))
         refusals.refuse_data(storage.read(), reading=True)
         return without_history(data_of(apart(storage)))
@@ -337,7 +337,7 @@ class Tensor(Variable):
         refusals.refuse_data(self._storage.read(), reading=False)
         storage, given = self._storage, source._storage
         # `x.data += y` assigns the changed `.data` back: nothing is left to do.
-        if (type(given) is DataStorage and given.source is storage) or (
+        if (isinstance(given, DataStorage) and given.source is storage) or (
             given.memory is storage.memory and geometry_of(given) == geometry_of(storage)
         ):
             return

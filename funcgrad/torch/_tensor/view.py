@@ -197,7 +197,7 @@ class ViewTensor(Tensor):
             return known
         if known is None and inference.is_of_inference(self._storage):
             return None
-        if type(known) is Unmade or self._known_version != self._storage.version:
+        if isinstance(known, Unmade) or self._known_version != self._storage.version:
             self._check_creation(BASE_MODIFIED)
             self._make_node()
             known = self._known_node
@@ -482,7 +482,7 @@ def make_views(input: Tensor, geometries: Sequence[Any], op: Op) -> tuple[Tensor
     if not _leaves_node(input):
         return tuple([view_tensor(input, each, None, 0, creation) for each in storages])
     results = record(op, (input,))
-    results = [results] if type(results) is tuple else results
+    results = [results] if isinstance(results, tuple) else results
     held = storages[0].viewed.read()
     tensors = []
     for storage, (value, node, nr) in zip(storages, results, strict=True):

@@ -146,7 +146,7 @@ def _viewed_tangent(storage: Storage) -> Variable | None:
     if (
         not isinstance(whole, Tensor)
         or whole._current_node() is not None
-        or type(whole._storage) is not Storage
+        or not whole._storage.is_plain
     ):
         return None
     return written_view(whole, storage.geometry)

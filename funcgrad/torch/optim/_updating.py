@@ -230,7 +230,7 @@ def _write(tensor: Tensor, value: Any) -> None:
     """Store a number in a 0-d tensor. Nothing is recorded, so that reading it again runs nothing."""
     storage = tensor._storage
     aval = storage.aval
-    if type(storage) is not Storage or aval.device is not None:
+    if not storage.is_plain or aval.device is not None:
         tensor.fill_(float(value))  # type: ignore[attr-defined]
         return
     storage.write(_value(value, aval))

@@ -274,6 +274,7 @@ def _fetch_from(loader: DataLoader[Any], dataset: Any) -> Callable[[Any], Any]:
 
 def _whole(dataset: Any, indices: Any) -> list[Any] | None:
     """The batch of a `TensorDataset` or of a part of one, taken in one go; None for other datasets."""
+    # Exact types: a subclass may take its items in another way, and a bool or a tensor indexes in another.
     while type(dataset) is Subset:
         indices, dataset = [dataset.indices[k] for k in indices], dataset.dataset
     if type(dataset) is not TensorDataset or any(each.requires_grad for each in dataset.tensors):
