@@ -25,6 +25,9 @@ if "--benchmark-only" not in sys.argv:
     # Threads of PyTorch and NumPy spin while they wait, and so take the cores from the other test process.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# Compiling writes the Python frames of each operation into the program, a tenth of its time.
+os.environ.setdefault("JAX_TRACEBACK_IN_LOCATIONS_LIMIT", "0")
+
 # Nothing that one test process traced is there for another.
 os.environ.setdefault("FUNCGRAD_CACHE", "off")
 
