@@ -306,7 +306,7 @@ def _times(times: Speed | None, say: Words) -> Sections:
                 say("from to", seconds(each.lower), seconds(each.upper)),
                 f"{each.ratio:.3g}" if certain else "",
                 say("from to", *(f"{end:.3g}" for end in each.interval)) if certain else "",
-                seconds(each.compile_seconds),
+                seconds(each.compile_seconds) if times.settings["warm_up"] else "",
             ]
         )
     head = ["name", "median", "quartiles", "ratio", "interval", "compile"]

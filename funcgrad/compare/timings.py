@@ -9,7 +9,9 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from html import escape
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
@@ -36,7 +38,7 @@ class Rounds(NamedTuple):
     """The measurements of one case.
 
     Attributes:
-        first: seconds of the very first call, compiling included.
+        first: seconds of the very first call, compiling included; 0 if there was no warm-up.
         agreed: whether two rounds of the warm-up agreed.
         times: seconds a call in every round.
         calls: how many calls make a round.
@@ -55,7 +57,7 @@ class Timing:
     Attributes:
         name: what it was called.
         median, lower, upper: seconds a call: the median and the quartiles of the rounds.
-        compile_seconds: what the first call took beyond the median.
+        compile_seconds: what the first call took beyond the median; 0 if there was no warm-up.
         ratio: the median over the first function's.
         interval: the ratio lies between these with 95 % confidence: a bootstrap over the rounds.
         steady: whether the warm-up settled, and the rounds agree well enough for a number.
@@ -82,7 +84,7 @@ class Speed:
     Attributes:
         timings: one for each function, in the order given.
         device: what JAX computes on.
-        settings: the number of rounds and the seed of their order.
+        settings: the number of rounds, the seed of their order, and whether they followed a warm-up.
     """
 
     timings: tuple[Timing, ...]
@@ -91,6 +93,10 @@ class Speed:
 
     def __getitem__(self, name: str) -> Timing:
         return next(each for each in self.timings if each.name == name)
+
+    def ratio(self, name: str, reference: str) -> tuple[float, tuple[float, float]]:
+        """Return how many times as long one function takes as another, and the 95 % interval."""
+        return _ratio(self[name].rounds, self[reference].rounds, self.settings["seed"])
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything in JSON's types."""
@@ -111,13 +117,17 @@ class Speed:
                     spread,
                     "1" if each is first else f"{each.ratio:.3g}" if certain else "not steady",
                     "" if each is first or not certain else f"{low:.3g} to {high:.3g}",
-                    seconds(each.compile_seconds),
+                    seconds(each.compile_seconds) if self.settings["warm_up"] else "",
                 ]
             )
-        foot = (
-            f"{self.device}; {self.settings['rounds']} rounds in random order, after a warm-up until two rounds of each agreed; "
-            "compile: what the first call took beyond the median."
-        )
+        foot = f"{self.device}; {self.settings['rounds']} rounds in random order"
+        if self.settings["warm_up"]:
+            foot += (
+                ", after a warm-up until two rounds of each agreed; "
+                "compile: what the first call took beyond the median."
+            )
+        else:
+            foot += ", without a warm-up."
         return "\n".join([*table(head, rows, optional=("compile", "quartiles")), foot])
 
     def _repr_html_(self) -> str:
@@ -130,6 +140,8 @@ def speed(
     rounds: int = 20,
     round_seconds: float = 0.02,
     seed: int = 0,
+    warm_up: bool = True,
+    setup: Mapping[str, Callable[[], Any]] | None = None,
 ) -> Speed:
     """Time functions in turns, so that other work of the machine slows all alike.
 
@@ -142,9 +154,13 @@ def speed(
         rounds: how many.
         round_seconds: about how long a round of one function should take; a short one is called many times.
         seed: the order of the rounds comes from it.
+        warm_up: False for cold starts, such as functions that start a process: then every call counts, the first too, and
+            a round is one call.
+        setup: functions by the names of cases; each runs before every round of its case, which then is one call, and is not
+            timed. It empties a cache, or starts a process whose imports should not count.
 
     Raises:
-        OptionError: there is nothing to time, or fewer than two rounds.
+        OptionError: there is nothing to time, or fewer than two rounds; a setup has the name of no case.
 
     >>> from funcgrad.compare import speed
     >>> report = speed({"short": lambda: sum(range(10)), "long": lambda: sum(range(10000))}, rounds=3)
@@ -155,12 +171,14 @@ def speed(
         raise OptionError("there is nothing to time")
     if rounds < 2:
         raise OptionError(f"the number of rounds must be at least 2, not {rounds}")
-    measured = interleaved(cases, rounds, round_seconds, seed)
+    if unknown := set(setup or ()) - set(cases):
+        raise OptionError(f"a setup is of no case: {', '.join(sorted(unknown))}")
+    measured = interleaved(cases, rounds, round_seconds, seed, warm_up, setup or {})
     reference = next(iter(measured.values()))
     return Speed(
         timings=tuple(_timing(name, each, reference, seed) for name, each in measured.items()),
         device=jax.devices()[0].device_kind,
-        settings={"rounds": rounds, "seed": seed},
+        settings={"rounds": rounds, "seed": seed, "warm_up": warm_up},
     )
 
 
@@ -169,23 +187,36 @@ def interleaved(
     rounds: int,
     round_seconds: float = 0.0,
     seed: int = 0,
+    warm_up: bool = True,
+    setup: Mapping[str, Callable[[], Any]] = MappingProxyType({}),
 ) -> dict[str, Rounds]:
-    """Time each case in every round, after a warm-up until two rounds agree, in random order.
+    """Time each case in every round, in random order.
 
     Args:
         cases: functions without arguments.
         rounds: how many to keep.
         round_seconds: a round repeats a call until it takes about so long; 0 for one call a round.
         seed: the order comes from it.
+        warm_up, setup: as for `speed`.
     """
-    warm = {name: _warmed_up(run, round_seconds) for name, run in cases.items()}
+
+    def timed(name: str, calls: int) -> float:
+        if name in setup:
+            setup[name]()
+        return _timed(cases[name], calls)
+
+    def warmed_up(name: str) -> tuple[float, bool, int]:
+        if not warm_up:
+            return 0.0, True, 1
+        return _warmed_up(partial(timed, name), 0.0 if name in setup else round_seconds)
+
+    warm = {name: warmed_up(name) for name in cases}
     times: dict[str, list[float]] = {name: [] for name in cases}
     order, shuffled = list(cases), random.Random(seed)
     for _ in range(rounds):
         shuffled.shuffle(order)
         for name in order:
-            calls = warm[name][2]
-            times[name].append(_timed(cases[name], calls))
+            times[name].append(timed(name, warm[name][2]))
     return {
         name: Rounds(first, agreed, tuple(times[name]), calls)
         for name, (first, agreed, calls) in warm.items()
@@ -227,27 +258,40 @@ def quartiles(times: Sequence[float]) -> tuple[float, float, float]:
 
 def _timing(name: str, measured: Rounds, reference: Rounds, seed: int) -> Timing:
     lower, median, upper = quartiles(measured.times)
+    ratio, certain = _ratio(measured.times, reference.times, seed)
     return Timing(
         name=name,
         median=median,
         lower=lower,
         upper=upper,
         compile_seconds=max(0.0, measured.first - median),
-        ratio=median / statistics.median(reference.times),
-        interval=interval(measured.times, reference.times, seed),
+        ratio=ratio,
+        interval=certain,
         steady=is_steady(measured),
         rounds=measured.times,
         calls=measured.calls,
     )
 
 
-def _warmed_up(run: Callable[[], Any], round_seconds: float) -> tuple[float, bool, int]:
-    """Seconds of the first call, whether two rounds agreed, and the calls that make a round."""
-    first = _timed(run, 1)
-    before, calls = _timed(run, 1), 1
+def _ratio(
+    times: Sequence[float], reference: Sequence[float], seed: int
+) -> tuple[float, tuple[float, float]]:
+    """The ratio of two medians and its interval."""
+    return statistics.median(times) / statistics.median(reference), interval(times, reference, seed)
+
+
+def _warmed_up(timed: Callable[[int], float], round_seconds: float) -> tuple[float, bool, int]:
+    """Seconds of the first call, whether two rounds agreed, and the calls that make a round.
+
+    Args:
+        timed: makes a round of so many calls, and returns the seconds a call.
+        round_seconds: about how long a round should take.
+    """
+    first = timed(1)
+    before, calls = timed(1), 1
     for _ in range(LONGEST_WARM_UP):
         calls = max(1, math.ceil(round_seconds / before)) if before > 0 else 1
-        now = _timed(run, calls)
+        now = timed(calls)
         if abs(now - before) <= AGREE * min(now, before):
             return first, True, calls
         before = now

@@ -1,7 +1,7 @@
 """Prints how the engine's times compare with PyTorch's: `python -m tests.benchmarks.engine`.
 
-They take turns within one run, a few iterations each, so that whatever else the machine does falls on all. A ratio is
-the median of the rounds' own ratios. PyTorch takes two turns, with two threads and with one: where other work keeps the
+They take turns within one run, a few iterations each (`funcgrad.compare.speed`), so that whatever else the machine does
+falls on all. PyTorch takes two turns, with two threads and with one: where other work keeps the
 cores busy its threads wait for one another, so what it is judged by is the better of the two.
 """
 
@@ -11,61 +11,49 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
-from statistics import median
-from typing import Any, NamedTuple
+from typing import Any
 
 from funcgrad import engine
+from funcgrad.compare import Speed, speed
 from funcgrad.compare.tables import seconds as scaled
-from funcgrad.compare.timings import interleaved
 from tests.benchmarks.cases import CASES, FRESH_PROCESS, Case
 
 Turn = Callable[[int], Any]
 
 
-class Timing(NamedTuple):
-    """Seconds an iteration in every round: each reference's and ours."""
-
-    references: tuple[list[float], ...]
-    ours: list[float]
-
-    @property
-    def ratios(self) -> list[float]:
-        """For each reference, the median of the rounds' ratios, ours to it."""
-        return [
-            median(b / a for a, b in zip(reference, self.ours, strict=True))
-            for reference in self.references
-        ]
+OURS = "ours"
 
 
-def in_turns(references: Sequence[Turn], ours: Turn, iterations: int, seconds: float) -> Timing:
-    """Time them in turns, for about so many seconds, and five rounds at least."""
-    turns = {str(k): partial(turn, iterations) for k, turn in enumerate((*references, ours))}
+def in_turns(
+    references: Mapping[str, Turn],
+    ours: Turn,
+    iterations: int,
+    seconds: float,
+    warm_up: bool = True,
+) -> Speed:
+    """Time them in turns, for about so many seconds, and five rounds at least; a call does so many iterations."""
+    cases = {name: partial(turn, iterations) for name, turn in (*references.items(), (OURS, ours))}
     start = time.perf_counter()
-    for turn in turns.values():
-        turn()
+    for case in cases.values():
+        case()
     rounds = max(5, round(seconds / (time.perf_counter() - start)))
-    *others, mine = (
-        [each / iterations for each in measured.times]
-        for measured in interleaved(turns, rounds).values()
-    )
-    return Timing(tuple(others), mine)
+    return speed(cases, rounds=rounds, round_seconds=0.0, warm_up=warm_up)
 
 
-HEADER = (
-    f"{'case':<38} {'2 threads':>10} {'1 thread':>10} {'ours':>10} {'ratios':>12} {'target':>7}"
-)
+HEADER = f"{'case':<38} {'2 threads':>10} {'1 thread':>10} {'ours':>10} {'ratios':>12} {'95 % interval':>14} {'target':>7}"
 
 
-def row(name: str, timing: Timing, target: float, note: str = "") -> str:
-    """A line of the table."""
-    met = "met" if max(timing.ratios) <= target else "MISSED"
-    medians = [scaled(median(times)) for times in timing.references]
-    ratios = " ".join(f"{ratio:.2f}" for ratio in timing.ratios)
-    references = " ".join(f"{each:>10}" for each in medians) + " " * 11 * (2 - len(medians))
-    ours = scaled(median(timing.ours))
-    return f"{name:<38} {references} {ours:>10} {ratios:>12} {target:>7.1f}  {met:<6}  {note}"
+def row(name: str, report: Speed, iterations: int, target: float, note: str = "") -> str:
+    """A line of the table: seconds an iteration, ratios to each reference, and the interval of the larger one."""
+    *references, ours = (scaled(each.median / iterations) for each in report.timings)
+    ratios = [report.ratio(OURS, each.name) for each in report.timings[:-1]]
+    worst, (low, high) = max(ratios)
+    met = "met" if worst <= target else "MISSED"
+    told = " ".join(f"{ratio:.2f}" for ratio, _ in ratios)
+    cells = " ".join(f"{each:>10}" for each in references) + " " * 11 * (2 - len(references))
+    return f"{name:<38} {cells} {ours:>10} {told:>12} {f'{low:.2f} to {high:.2f}':>14} {target:>7.1f}  {met:<6}  {note}"
 
 
 def compare(case: Case, seconds: float) -> str:
@@ -89,11 +77,13 @@ def compare(case: Case, seconds: float) -> str:
     for _ in range(0, case.warm_up, case.iterations):
         ours(case.iterations)
     warm = engine.stats()
-    timing = in_turns((threads(2), threads(1)), ours, case.iterations, seconds)
+    references = {"2 threads": threads(2), "1 thread": threads(1)}
+    report = in_turns(references, ours, case.iterations, seconds)
     after = engine.stats()
     compiled = f"{compiled_between(before, warm)} to warm up, then {compiled_between(warm, after)}"
     alone = floor(ours, seconds / 4)
-    return row(case.name, timing, case.target, ", ".join(filter(None, (alone, compiled))))
+    note = ", ".join(filter(None, (alone, compiled)))
+    return row(case.name, report, case.iterations, case.target, note)
 
 
 def compiled_between(before: engine.Stats, after: engine.Stats) -> str:
@@ -110,8 +100,6 @@ def floor(ours: Turn, seconds: float) -> str:
 
     Empty where an iteration is not one compiled program.
     """
-    import jax
-
     from funcgrad.engine import programs
 
     run, ran = programs.run, []
@@ -137,15 +125,11 @@ def floor(ours: Turn, seconds: float) -> str:
     program.compiled = spy
     ours(2)
     program.compiled = compiled
-    times = []
-    end = time.perf_counter() + seconds
-    while arrays and time.perf_counter() < end:
-        start = time.perf_counter()
-        for _ in range(100):
-            results = compiled(*arrays)
-        jax.block_until_ready(results)
-        times.append((time.perf_counter() - start) / 100)
-    return f"program alone {scaled(median(times))}" if times else ""
+    if not arrays:
+        return ""
+    rounds = max(5, round(seconds / 0.02))
+    (alone,) = speed({"alone": lambda: compiled(*arrays)}, rounds=rounds).timings
+    return f"program alone {scaled(alone.median)}"
 
 
 def fresh_process(seconds: float) -> str:
@@ -157,11 +141,10 @@ def fresh_process(seconds: float) -> str:
             command, env=environment, check=True, stdout=subprocess.DEVNULL
         )
 
-    # An installed package has its bytecode; the first round, which is not counted, sees to it that a checkout has too.
+    # An installed package has its bytecode; the first run, which is not counted, sees to it that a checkout has too.
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
-    run("funcgrad.torch")(1)
-    timing = in_turns((run("torch"),), run("funcgrad.torch"), 1, seconds)
-    return row(FRESH, timing, 1.0)
+    report = in_turns({"torch": run("torch")}, run("funcgrad.torch"), 1, seconds, warm_up=False)
+    return row(FRESH, report, 1, 1.0)
 
 
 COMPILED = "torch.compile(step) / jax.jit step, 2x2"
@@ -174,7 +157,7 @@ def compiled_step(seconds: float) -> str:
     """Time the lesson's step under `torch.compile` against the same step as a bare `jax.jit` function."""
     ours, bare = compiled_and_bare_steps()
     bare(200), ours(200)
-    return row(COMPILED, in_turns((bare,), ours, 200, seconds), 1.2)
+    return row(COMPILED, in_turns({"jax.jit": bare}, ours, 200, seconds), 200, 1.2)
 
 
 def compiled_and_bare_steps() -> tuple[Turn, Turn]:
@@ -246,26 +229,31 @@ def recording_costs(ops: int = 200, rounds: int = 100) -> list[str]:
             loss = ((plain * start - plain) ** 2).mean()
         del loss
 
-    def cost(record: Callable[[Any], None], start: Any) -> float:
-        times = []
-        for _ in range(rounds):
-            begin = time.perf_counter()
-            record(start)
-            times.append((time.perf_counter() - begin) / ops)
-            engine.flush("recording is timed alone")  # nothing is held, so nothing runs
-        return median(times) * 1e6
+    records = {
+        "h + tensor": tensors,
+        "h * number": numbers,
+        "sin(h)": one,
+        "((x * w - y) ** 2).mean(), an op": step,
+    }
+    starts = {"without": plain, "with a gradient": leaf}
+    cases = {
+        f"{name} {kind}": partial(record, start)
+        for name, record in records.items()
+        for kind, start in starts.items()
+    }
 
-    lines = []
-    for name, record in (
-        ("h + tensor", tensors),
-        ("h * number", numbers),
-        ("sin(h)", one),
-        ("((x * w - y) ** 2).mean(), an op", step),
-    ):
-        lines.append(
-            f"  {name:<34} {cost(record, plain):>6.2f} us without, {cost(record, leaf):>6.2f} us with a gradient"
+    def flush() -> None:
+        engine.flush("recording is timed alone")  # nothing is held, so nothing runs
+
+    report = speed(cases, rounds=rounds, setup=dict.fromkeys(cases, flush))
+    flush()
+    return [
+        f"  {name:<34} "
+        + ", ".join(
+            f"{report[f'{name} {kind}'].median / ops * 1e6:>6.2f} us {kind}" for kind in starts
         )
-    return lines
+        for name in records
+    ]
 
 
 def main() -> None:

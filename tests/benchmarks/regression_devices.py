@@ -3,7 +3,7 @@
 XLA's CPU client uses every core it may for one device already. So there are two baselines, each in a process of its
 own: one device that may use one core, which is what adding a device with a core of its own is measured against (target:
 1.8 times where the work is compute-bound), and one device that may use both, which tells what the devices are worth on
-one machine. All take turns, so that whatever else the machine does falls on all; ratios are medians of the rounds' own.
+one machine. All take turns (`funcgrad.compare.speed`), so that whatever else the machine does falls on all.
 """
 
 import argparse
@@ -13,9 +13,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from statistics import median
 from typing import Any
 
+from funcgrad.compare import speed
 from funcgrad.compare.tables import seconds as scaled
 
 ROWS, FEATURES, OUTPUTS = 50_000, 128, 128
@@ -51,7 +53,7 @@ def works(devices: int) -> dict[str, Callable[[], Any]]:
 
 
 def serve(devices: int, cores: int) -> None:
-    """Run the work that is named on each line of the standard input, and print its seconds."""
+    """Run the work that is named on each line of the standard input, and print its seconds of processor time."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
     import jax
@@ -59,9 +61,9 @@ def serve(devices: int, cores: int) -> None:
     found = works(devices)
     print(json.dumps(list(found)), flush=True)
     for line in sys.stdin:
-        start, used = time.perf_counter(), time.process_time()
+        used = time.process_time()
         jax.block_until_ready(found[json.loads(line)]())
-        print(json.dumps([time.perf_counter() - start, time.process_time() - used]), flush=True)
+        print(time.process_time() - used, flush=True)
 
 
 def start(devices: int, cores: int) -> Any:
@@ -80,11 +82,10 @@ def start(devices: int, cores: int) -> Any:
     )
 
 
-def ask(process: Any, work: str) -> tuple[float, float]:
-    """Return the seconds that a process took for a work, and those of all cores' time that it used."""
+def ask(process: Any, work: str, used: list[float]) -> None:
+    """Let a process do a work, and note the seconds of all cores' time that it used."""
     print(json.dumps(work), file=process.stdin, flush=True)
-    seconds, used = json.loads(process.stdout.readline())
-    return seconds, used
+    used.append(float(process.stdout.readline()))
 
 
 def main() -> None:
@@ -106,24 +107,18 @@ def main() -> None:
     print(
         f"{'':<36}"
         + "".join(f"{kind:>24}" for kind in KINDS)
-        + f"{'gain':>14}{'worth':>14}{'by use':>10}"
+        + f"{'gain':>22}{'worth':>22}{'by use':>10}"
     )
     for name in names:
-        times: dict[str, list[float]] = {kind: [] for kind in KINDS}
         cores: dict[str, list[float]] = {kind: [] for kind in KINDS}
-        order = list(KINDS)
-        for index in range(options.rounds + 1):
-            order.reverse()
-            for kind in order:
-                seconds, used = ask(processes[kind], name)
-                if index:
-                    times[kind].append(seconds)
-                    cores[kind].append(used)
-        cells = "".join(f"{scaled(median(times[kind])):>24}" for kind in KINDS)
+        cases = {kind: partial(ask, processes[kind], name, cores[kind]) for kind in KINDS}
+        report = speed(cases, rounds=options.rounds, round_seconds=0.0)
+        cells = "".join(f"{scaled(each.median):>24}" for each in report.timings)
         for base in (alone, both):
-            ratio = median(a / b for a, b in zip(times[base], times[two], strict=True))
-            cells += f"{ratio:>7.2f} ({min(times[base]) / min(times[two]):.2f})"
-        cells += f"{2 * median(cores[alone]) / median(cores[two]):>10.2f}"
+            ratio, (low, high) = report.ratio(base, two)
+            cells += f"{ratio:>7.2f} ({low:.2f} to {high:.2f})"
+        used = {kind: median(each[-options.rounds :]) for kind, each in cores.items()}
+        cells += f"{2 * used[alone] / used[two]:>10.2f}"
         print(f"{name:<36}{cells}", flush=True)
     print(
         "gain: two devices on two cores against one device on one core (target: 1.8 where compute-bound); "

@@ -5,9 +5,8 @@ compiled, on the rows and on their sums. In float64, from weights of zero.
 """
 
 import argparse
-import time
 from collections.abc import Callable
-from statistics import median
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -16,6 +15,7 @@ import numpy as np
 import optax
 
 from funcgrad import fit, regression
+from funcgrad.compare import speed
 from funcgrad.compare.tables import seconds as scaled
 from funcgrad.datasets import load_diabetes
 from funcgrad.regression import Linear
@@ -84,6 +84,7 @@ def conjugate_gradients(goal: Goal, steps: int) -> Any:
     return conjugate_gradient_steps(goal.start, goal.x, goal.y, steps)
 
 
+EXACT = "least_squares (exact)"
 LBFGS = optax.lbfgs()
 METHODS: dict[str, Method] = {
     "gradient descent, 1/L": by_fit(optax.sgd, learning_rate="auto"),
@@ -111,16 +112,6 @@ def steps_needed(method: Method, goal: Goal, most: int) -> int | None:
         middle = (low + high) // 2
         low, high = (low, middle) if reached(middle) else (middle, high)
     return high
-
-
-def seconds(method: Method, goal: Goal, steps: int, rounds: int) -> float:
-    """The median of a few runs, all compiled before."""
-    times = []
-    for _ in range(rounds):
-        start = time.perf_counter()
-        jax.block_until_ready(method(goal, steps))
-        times.append(time.perf_counter() - start)
-    return median(times)
 
 
 def problems() -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -155,29 +146,31 @@ def main() -> None:
         with jax.enable_x64(True):
             near = float(exact.loss) * (1 + 1e-10)
             start = Linear(jnp.zeros(x.shape[1]), jnp.zeros(()))
-            goals = (
-                Goal(start, jnp.asarray(x), jnp.asarray(y), near),
-                Goal(start, regression.moments(x, y), None, near),
-            )
-            for method_name, method in METHODS.items():
-                line = f"{method_name:<26}"
-                for goal, widths in zip(goals, ((8, 12), (10, 12)), strict=True):
-                    steps = steps_needed(method, goal, options.most)
-                    took = (
-                        "-"
-                        if steps is None
-                        else scaled(seconds(method, goal, steps, options.rounds))
-                    )
-                    count = f"> {options.most}" if steps is None else str(steps)
-                    line += f"{count:>{widths[0]}}{took:>{widths[1]}}"
-                print(line, flush=True)
-            line = f"{'least_squares (exact)':<26}{'-':>8}"
-            runs = []
-            for _ in range(options.rounds):
-                begin = time.perf_counter()
-                jax.block_until_ready(regression.least_squares(x, y, intercept=True))
-                runs.append(time.perf_counter() - begin)
-            print(f"{line}{scaled(median(runs)):>12}", flush=True)
+            goals = {
+                "on rows": Goal(start, jnp.asarray(x), jnp.asarray(y), near),
+                "on sums": Goal(start, regression.moments(x, y), None, near),
+            }
+            counts = {
+                (name, kind): steps_needed(method, goal, options.most)
+                for name, method in METHODS.items()
+                for kind, goal in goals.items()
+            }
+            cases = {
+                f"{name}, {kind}": partial(METHODS[name], goals[kind], steps)
+                for (name, kind), steps in counts.items()
+                if steps is not None
+            }
+            cases[EXACT] = partial(regression.least_squares, x, y, intercept=True)
+            times = speed(cases, rounds=options.rounds, round_seconds=0.0)
+        for name in METHODS:
+            line = f"{name:<26}"
+            for kind, width in zip(goals, (8, 10), strict=True):
+                steps = counts[name, kind]
+                count = f"> {options.most}" if steps is None else str(steps)
+                took = "-" if steps is None else scaled(times[f"{name}, {kind}"].median)
+                line += f"{count:>{width}}{took:>12}"
+            print(line)
+        print(f"{EXACT:<26}{'-':>8}{scaled(times[EXACT].median):>12}", flush=True)
 
 
 if __name__ == "__main__":

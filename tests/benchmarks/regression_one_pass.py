@@ -1,14 +1,12 @@
 """Prints how near the gradient comes to one reading of the rows, and what else was tried: `python -m tests.benchmarks.regression_one_pass`.
 
-All forms take turns within one run; ratios are medians of the rounds' own. The last lines tell the floor for programs
-of XLA's CPU kernels: one reading, then both products of blocks that are in cache, divided by the cores.
+All forms take turns within one run (`funcgrad.compare.speed`). The last lines tell the floor for programs of XLA's CPU kernels: one reading, then both products of blocks that are in cache, divided by the cores.
 """
 
 import argparse
 import os
-import time
 from collections.abc import Callable
-from statistics import median
+from functools import partial
 from typing import Any
 
 import jax
@@ -16,10 +14,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from funcgrad import regression
+from funcgrad.compare import speed
 from funcgrad.compare.tables import seconds as scaled
 from funcgrad.regression import one_pass
 from funcgrad.regression.products import linear_prediction
-from tests.benchmarks.regression_speed import measure
+
+READING = "one reading, jnp.sum"
 
 Form = Callable[[Any, Any, Any], Any]
 
@@ -85,13 +85,8 @@ def products_in_cache(features: int) -> float:
 
         return jax.lax.fori_loop(0, 1000, once, jnp.ones(features))
 
-    times = []
-    for _ in range(5):
-        jax.block_until_ready(repeated(block))
-        start = time.perf_counter()
-        jax.block_until_ready(repeated(block))
-        times.append(time.perf_counter() - start)
-    return min(times) / (1000 * block.nbytes)
+    (products,) = speed({"products": lambda: repeated(block)}, rounds=5).timings
+    return min(products.rounds) / (1000 * block.nbytes)
 
 
 def main() -> None:
@@ -117,26 +112,27 @@ def main() -> None:
         },
     }
     read = jax.jit(jnp.sum)
-    turns = {"one reading, jnp.sum": lambda _: jax.block_until_ready(read(x))}
+    cases = {READING: lambda: read(x)}
     for name, form in forms.items():
-        compiled = jax.jit(form)
-        turns[name] = lambda _, compiled=compiled: jax.block_until_ready(compiled(weights, x, y))
-    times = {each.name: each.rounds for each in measure(turns, options.rounds).timings}
-    reading = times["one reading, jnp.sum"]
+        cases[name] = partial(jax.jit(form), weights, x, y)
+    report = speed(cases, rounds=options.rounds)
     device = jax.devices()[0].device_kind
     print(f"{options.rows} x {options.features} float32, {device}, {options.rounds} rounds")
-    print(f"{'':<42}{'median':>10}{'fastest':>10}{'/ reading':>11}")
-    for name, seconds in times.items():
-        ratio = median(a / b for a, b in zip(seconds, reading, strict=True))
-        print(f"{name:<42}{scaled(median(seconds)):>10}{scaled(min(seconds)):>10}{ratio:>11.2f}")
+    print(f"{'':<42}{'median':>10}{'fastest':>10}{'/ reading':>11}  95 % interval")
+    for each in report.timings:
+        low, high = each.interval
+        print(
+            f"{each.name:<42}{scaled(each.median):>10}{scaled(min(each.rounds)):>10}{each.ratio:>11.2f}  {low:.2f} to {high:.2f}"
+        )
+    reading = min(report[READING].rounds)
     cores = (
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     )
     computing = products_in_cache(options.features) * x.nbytes / cores
-    floor = 1 + computing / min(reading)
+    floor = 1 + computing / reading
     print(
         f"both products in cache, on {cores} cores: {scaled(computing)}; after a reading of "
-        f"{scaled(min(reading))} that makes a floor of {floor:.2f} readings (target: 1.4)"
+        f"{scaled(reading)} that makes a floor of {floor:.2f} readings (target: 1.4)"
     )
 
 

@@ -1,14 +1,12 @@
 """Prints how fast the regression's pieces are: `python -m tests.benchmarks.regression_speed`.
 
-They take turns within one run, so that whatever else the machine does falls on all; times are medians, ratios the
-medians of the rounds' own. PyTorch and scikit-learn take part where they are installed.
+They take turns within one run (`funcgrad.compare.speed`), so that whatever else the machine does falls on all. PyTorch and
+scikit-learn take part where they are installed.
 """
 
 import argparse
 from collections.abc import Callable
-from functools import partial
 from importlib.util import find_spec
-from statistics import median
 from typing import Any
 
 import jax
@@ -17,13 +15,11 @@ import numpy as np
 import optax
 
 from funcgrad import fit, regression
-from funcgrad.compare import Speed, speed
+from funcgrad.compare import speed
 from funcgrad.compare.tables import seconds as scaled
 
 STEPS = 1000
 RATE = 0.1
-
-Turn = Callable[[int], Any]
 
 READ = "one read, jnp.sum"
 PLAIN = "plain jax.value_and_grad, jitted"
@@ -71,30 +67,23 @@ def on_rows(x: Any, y: Any, steps: int) -> Any:
     ).params  # fmt: skip
 
 
-def turns(x: np.ndarray, y: np.ndarray) -> dict[str, Turn]:
+def cases(x: np.ndarray, y: np.ndarray) -> dict[str, Callable[[], Any]]:
     """The competitors."""
     on_device, targets = jax.device_put(x), jax.device_put(y)
     weights = jnp.zeros(x.shape[1])
     read, plain = jax.jit(jnp.sum), jax.jit(jax.value_and_grad(plain_loss))
 
-    def repeated(call: Callable[[], Any]) -> Turn:
-        def run(iterations: int) -> None:
-            for _ in range(iterations):
-                jax.block_until_ready(call())
-
-        return run
-
     labels = jax.device_put((y > 0).astype(np.float32))
     logistic = regression.mean_loss(optax.losses.sigmoid_binary_cross_entropy)
     by_us, by_anyone = (jax.jit(jax.value_and_grad(f)) for f in (logistic, plain_logistic))
     found = {
-        READ: repeated(lambda: read(on_device)),
-        PLAIN: repeated(lambda: plain(weights, on_device, targets)),
-        OURS: repeated(lambda: regression.value_and_grad(weights, on_device, targets)),
-        PLAIN_LOGISTIC: repeated(lambda: by_anyone(weights, on_device, labels)),
-        LOGISTIC: repeated(lambda: by_us(weights, on_device, labels)),
-        SUMS: repeated(lambda: regression.moments(on_device, targets)),
-        ON_SUMS: repeated(lambda: on_sums(on_device, targets)),
+        READ: lambda: read(on_device),
+        PLAIN: lambda: plain(weights, on_device, targets),
+        OURS: lambda: regression.value_and_grad(weights, on_device, targets),
+        PLAIN_LOGISTIC: lambda: by_anyone(weights, on_device, labels),
+        LOGISTIC: lambda: by_us(weights, on_device, labels),
+        SUMS: lambda: regression.moments(on_device, targets),
+        ON_SUMS: lambda: on_sums(on_device, targets),
     }
     if find_spec("torch"):
         import torch
@@ -111,17 +100,12 @@ def turns(x: np.ndarray, y: np.ndarray) -> dict[str, Turn]:
             backward()
             optimizer.step()
 
-        found |= {PYTORCH: repeated(backward), PYTORCH_STEP: repeated(step)}
+        found |= {PYTORCH: backward, PYTORCH_STEP: step}
     if find_spec("sklearn"):
         from sklearn.linear_model import LinearRegression
 
-        found[SCIKIT_LEARN] = repeated(lambda: LinearRegression().fit(x, y) and None)
+        found[SCIKIT_LEARN] = lambda: LinearRegression().fit(x, y)
     return found
-
-
-def measure(found: dict[str, Turn], rounds: int) -> Speed:
-    """Time each in every round, in turns, after a warm-up."""
-    return speed({name: partial(run, 1) for name, run in found.items()}, rounds=rounds)
 
 
 def main() -> None:
@@ -132,13 +116,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     options = parser.parse_args()
     x, y = data(options.rows, options.features)
-    measured = measure(turns(x, y), options.rounds)
-    times = {each.name: each.rounds for each in measured.timings}
-
-    def ratio(name: str, reference: str) -> str:
-        if reference not in times:
-            return "-"
-        return f"{median(a / b for a, b in zip(times[name], times[reference], strict=True)):.3g}"
+    measured = speed(cases(x, y), rounds=options.rounds)
+    timed = {each.name for each in measured.timings}
 
     columns = {"the read": READ, "plain jit": PLAIN, "PyTorch": PYTORCH, "sklearn": SCIKIT_LEARN}
     device = jax.devices()[0]
@@ -147,16 +126,21 @@ def main() -> None:
     )
     print(f"{'':<36}{'median':>10}" + "".join(f"{'/ ' + name:>12}" for name in columns))
     for each in measured.timings:
-        cells = "".join(f"{ratio(each.name, reference):>12}" for reference in columns.values())
+        cells = "".join(
+            f"{measured.ratio(each.name, reference)[0]:>12.3g}"
+            if reference in timed
+            else f"{'-':>12}"
+            for reference in columns.values()
+        )
         unsteady = "" if each.steady else "  not steady"
         print(f"{each.name:<36}{scaled(each.median):>10}{cells}{unsteady}")
 
-    if PYTORCH_STEP in times:
-        whole = [STEPS * each for each in times[PYTORCH_STEP]]
-        faster = median(a / b for a, b in zip(whole, times[ON_SUMS], strict=True))
+    if PYTORCH_STEP in timed:
+        step, (low, high) = measured.ratio(PYTORCH_STEP, ON_SUMS)
         print(
-            f"{STEPS} steps of PyTorch: {scaled(median(whole))}, extrapolated from one step in each round "
-            f"(not run); the sums and {STEPS} steps on them are {faster:.0f} times faster (target: 100)"
+            f"{STEPS} steps of PyTorch: {scaled(STEPS * measured[PYTORCH_STEP].median)}, extrapolated from one step in each "
+            f"round (not run); the sums and {STEPS} steps on them are {STEPS * step:.0f} times faster "
+            f"({STEPS * low:.0f} to {STEPS * high:.0f}; target: 100)"
         )
     steps = 50
     ours, plain = (np.asarray(run(x, y, steps)) for run in (on_sums, on_rows))

@@ -7,12 +7,15 @@ the better of both. The shim's first run finds nothing of an earlier one on disk
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
-import time
+from functools import partial
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
+
+from funcgrad.compare import Speed, speed
 
 SCRIPTS = sorted((Path(__file__).parent / "scripts").glob("*.py"))
 PYTORCH, SHIM = "import torch\n", "import funcgrad.torch as torch\n"
@@ -25,20 +28,41 @@ def on(side: str, script: Path) -> str:
     return source if side == "theirs" else source.replace(PYTORCH, SHIM)
 
 
-def run(side: str, script: Path, threads: int = 0, cache: str = "off") -> tuple[float, str]:
-    """Seconds that a fresh process takes for a script, and what it prints."""
-    environment = {**os.environ, "FUNCGRAD_CACHE": cache}
+def run(side: str, script: Path, threads: int = 0, cache: str | Path = "off") -> None:
+    """Run a script in a fresh process."""
+    environment = {**os.environ, "FUNCGRAD_CACHE": str(cache)}
     if threads:
         environment["OMP_NUM_THREADS"] = str(threads)
-    start = time.perf_counter()
-    done = subprocess.run(
+    subprocess.run(
         [sys.executable, "-c", on(side, script)],
         env=environment,
-        capture_output=True,
-        text=True,
+        stdout=subprocess.DEVNULL,
         check=True,
     )
-    return time.perf_counter() - start, done.stdout
+
+
+TWO_THREADS, ONE_THREAD, FIRST, SECOND = "2 threads", "1 thread", "first run", "second run"
+
+
+def measure(script: Path, rounds: int) -> Speed:
+    """Time a script on PyTorch, with two threads and with one, and on the shim, in a first run and in a second."""
+    with TemporaryDirectory() as place:
+        kept = {name: Path(place, name) for name in (FIRST, SECOND)}
+
+        def forget(name: str) -> None:
+            shutil.rmtree(kept[name], ignore_errors=True)
+
+        def first_run() -> None:
+            forget(SECOND)
+            run("ours", script, cache=kept[SECOND])
+
+        cases = {
+            TWO_THREADS: partial(run, "theirs", script, 2),
+            ONE_THREAD: partial(run, "theirs", script, 1),
+            **{name: partial(run, "ours", script, cache=kept[name]) for name in kept},
+        }
+        setup = {FIRST: partial(forget, FIRST), SECOND: first_run}
+        return speed(cases, rounds=rounds, warm_up=False, setup=setup)
 
 
 def main() -> None:
@@ -48,28 +72,27 @@ def main() -> None:
     parser.add_argument("--only", default="", help="scripts with this in their names")
     options = parser.parse_args()
     print(
-        f"{'script':<28} {'PyTorch, 2 threads':>18} {'1 thread':>9} {'shim, first run':>16} {'second':>7} {'ratios':>11}"
+        f"{'script':<28} {'PyTorch, 2 threads':>18} {'1 thread':>9} {'shim, first run':>16} {'second':>7} {'ratios':>11}  95 % intervals"
     )
-    ratios: tuple[list[float], list[float]] = ([], [])
+    ratios: dict[str, list[float]] = {FIRST: [], SECOND: []}
     for script in SCRIPTS:
         if options.only not in script.stem:
             continue
-        times: dict[str, list[float]] = {"two": [], "one": [], "first": [], "second": []}
-        for _ in range(options.rounds):
-            times["two"].append(run("theirs", script, 2)[0])
-            with TemporaryDirectory() as cache:
-                times["first"].append(run("ours", script, cache=cache)[0])
-                times["second"].append(run("ours", script, cache=cache)[0])
-            times["one"].append(run("theirs", script, 1)[0])
-        two, one, *ours = (median(each) for each in times.values())
-        for seconds, found in zip(ours, ratios, strict=True):
-            found.append(seconds / min(two, one))
+        report = measure(script, options.rounds)
+        two, one, first, second = (each.median for each in report.timings)
+        better = TWO_THREADS if two < one else ONE_THREAD
+        told, intervals = "", []
+        for name, found in ratios.items():
+            ratio, (low, high) = report.ratio(name, better)
+            found.append(ratio)
+            told += f" {ratio:>5.2f}"
+            intervals.append(f"{low:.2f} to {high:.2f}")
         print(
-            f"{script.stem:<28} {two:>16.2f} s {one:>7.2f} s {ours[0]:>14.2f} s {ours[1]:>5.2f} s "
-            f"{ratios[0][-1]:>5.2f} {ratios[1][-1]:>5.2f}",
+            f"{script.stem:<28} {two:>16.2f} s {one:>7.2f} s {first:>14.2f} s {second:>5.2f} s"
+            f"{told}  {', '.join(intervals)}",
             flush=True,
         )
-    for name, found in zip(("first run", "second run"), ratios, strict=True):
+    for name, found in ratios.items():
         print(f"{name}: median ratio {median(found):.2f}, largest {max(found):.2f}")
 
 

@@ -7,13 +7,16 @@ first run finds nothing of an earlier one on disk, its second run what the first
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
-from statistics import median
+from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from funcgrad.compare import Speed, speed
+
 START = """
-import resource, time
+import resource
 import {module} as torch
 torch.manual_seed(0)
 {threads}
@@ -24,7 +27,8 @@ def descend(loss, *weights):
             w -= 0.01 * w.grad
             w.grad = None
 w = torch.randn(10, requires_grad=True)
-start = time.perf_counter()
+print(flush=True)  # imported
+input()
 """
 
 CASES = {
@@ -63,24 +67,72 @@ for length in range(2, 10_002):
 }
 
 END = """
-held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-print(time.perf_counter() - start, held)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, flush=True)
 """
 
 
-def run(case: str, module: str, cache: str = "off") -> tuple[float, int]:
-    """Seconds that a fresh process takes for a case, its imports left out, and the megabytes that it held at most."""
-    threads = "torch.set_num_threads(1)" if module == "torch" else ""
-    source = START.format(module=module, threads=threads) + CASES[case] + END
-    done = subprocess.run(
-        [sys.executable, "-c", source],
-        env={**os.environ, "FUNCGRAD_CACHE": cache},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    seconds, held = done.stdout.split()
-    return float(seconds), int(held)
+class Fresh:
+    """A case in fresh processes: `start` imports, a call runs the case.
+
+    Args:
+        case: a name from `CASES`.
+        module: the one that is imported as `torch`.
+        cache: where the shim keeps what a later process can use; None for nowhere.
+        filled: whether a whole run has filled the cache before, instead of it being empty.
+
+    Attributes:
+        held: the megabytes that each process held at most.
+    """
+
+    def __init__(
+        self, case: str, module: str, cache: Path | None = None, filled: bool = False
+    ) -> None:
+        threads = "torch.set_num_threads(1)" if module == "torch" else ""
+        self.source = START.format(module=module, threads=threads) + CASES[case] + END
+        self.cache, self.filled = cache, filled
+        self.held: list[int] = []
+
+    def start(self) -> None:
+        """Start a process, which waits once it has imported."""
+        if self.cache is not None:
+            shutil.rmtree(self.cache, ignore_errors=True)
+            if self.filled:
+                self.launch()
+                self()
+                self.process.communicate()
+        self.launch()
+
+    def launch(self) -> None:
+        """Start a process on the cache as it is."""
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", self.source],
+            env={**os.environ, "FUNCGRAD_CACHE": str(self.cache or "off")},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.process.stdout.readline()
+
+    def __call__(self) -> None:
+        """Let the process run the case, and wait for it."""
+        print(file=self.process.stdin, flush=True)
+        self.held.append(int(self.process.stdout.readline()))
+
+
+THEIRS, FIRST, SECOND = "PyTorch", "first run", "second run"
+
+
+def measure(case: str, rounds: int) -> tuple[Speed, int]:
+    """Time a case on PyTorch and on the shim; return the megabytes that a process of the shim held at most, too."""
+    with TemporaryDirectory() as place:
+        sides = {
+            THEIRS: Fresh(case, "torch"),
+            FIRST: Fresh(case, "funcgrad.torch", Path(place, "first")),
+            SECOND: Fresh(case, "funcgrad.torch", Path(place, "second"), filled=True),
+        }
+        setup = {name: side.start for name, side in sides.items()}
+        report = speed(sides, rounds=rounds, warm_up=False, setup=setup)
+    return report, max(*sides[FIRST].held, *sides[SECOND].held)
 
 
 def main() -> None:
@@ -89,20 +141,17 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     print(
-        f"{'case':<38} {'PyTorch':>9} {'shim, first run':>16} {'second':>9} {'ratios':>11}  memory"
+        f"{'case':<38} {'PyTorch':>9} {'shim, first run':>16} {'second':>9} {'ratios':>11} {'95 % intervals':>24}  memory"
     )
     for case in CASES:
-        theirs, first, second = [], [], []
-        for _ in range(options.rounds):
-            theirs.append(run(case, "torch"))
-            with TemporaryDirectory() as cache:
-                first.append(run(case, "funcgrad.torch", cache))
-                second.append(run(case, "funcgrad.torch", cache))
-        reference, *ours = (median(each[0] for each in side) for side in (theirs, first, second))
-        held = max(each[1] for each in (*first, *second))
+        report, held = measure(case, options.rounds)
+        reference, *ours = (each.median for each in report.timings)
+        ratios = [report.ratio(name, THEIRS) for name in (FIRST, SECOND)]
+        told = " ".join(f"{ratio:>5.1f}" for ratio, _ in ratios)
+        intervals = ", ".join(f"{low:.1f} to {high:.1f}" for _, (low, high) in ratios)
         print(
             f"{case:<38} {reference:>7.3f} s {ours[0]:>14.3f} s {ours[1]:>7.3f} s "
-            f"{ours[0] / reference:>5.1f} {ours[1] / reference:>5.1f}  {held} MB",
+            f"{told} {intervals:>24}  {held} MB",
             flush=True,
         )
 

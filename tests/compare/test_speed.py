@@ -105,3 +105,37 @@ def test_results_of_jax_and_of_the_shim_are_waited_for():
 def test_wrong_options_are_refused(cases, rounds, words):
     with pytest.raises(OptionError, match=words):
         speed(cases, rounds=rounds)
+
+
+def test_cold_starts_are_timed_from_the_first_call_on_in_rounds_of_one(taking):
+    report = speed({"a": taking(5.0, 1.0), "b": taking(2.0)}, rounds=3, warm_up=False)
+    assert report["a"].rounds == (5.0, 1.0, 1.0)
+    assert report["b"].rounds == (2.0, 2.0, 2.0)
+    assert [each.compile_seconds for each in report.timings] == [0.0, 0.0]
+    assert "compile" not in str(report)
+    assert "without a warm-up" in str(report)
+
+
+@pytest.mark.parametrize("warm_up", [True, False])
+def test_a_setup_runs_before_every_round_and_is_not_timed(taking, warm_up):
+    order = []
+    prepare, run = taking(7.0), taking(0.001)
+    report = speed(
+        {"a": lambda: (order.append("run"), run())[1]},
+        rounds=3,
+        warm_up=warm_up,
+        setup={"a": lambda: (order.append("setup"), prepare())[1]},
+    )
+    assert report["a"].rounds == pytest.approx((0.001,) * 3)
+    assert order == ["setup", "run"] * (len(order) // 2)
+
+
+def test_any_case_can_be_divided_by_any_other(taking):
+    report = speed({"a": taking(1.0), "b": taking(2.0), "c": taking(3.0)}, rounds=4)
+    assert report.ratio("c", "b") == (1.5, (1.5, 1.5))
+    assert report.ratio("b", "a") == (report["b"].ratio, report["b"].interval)
+
+
+def test_a_setup_of_no_case_is_refused():
+    with pytest.raises(OptionError, match="a setup is of no case: b"):
+        speed({"a": int}, setup={"b": int})
