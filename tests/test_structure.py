@@ -96,6 +96,11 @@ def test_neither_half_loads_pytorch_or_an_optional_dependency():
     assert not loaded & {"torch", "matplotlib", "pyarrow", "sklearn", "tqdm"}
 
 
+def test_the_comparison_loads_an_extra_only_where_it_is_asked_for():
+    loaded = loaded_by("from funcgrad import compare; import funcgrad.cli.compare")
+    assert not loaded & {"torch", "matplotlib", "jinja2", "fast_sugiyama"}
+
+
 def test_importing_the_shim_loads_no_optax_and_compiles_nothing():
     loaded = loaded_by(
         "import jax\n"

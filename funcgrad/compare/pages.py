@@ -1,4 +1,7 @@
-"""A report as one page of HTML, in English or in French: it needs no other file and no script."""
+"""A report as one page of HTML, in English or in French: it needs no other file and no script.
+
+This module says what is on a page; `markup` makes HTML of it.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,21 @@ import platform
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from html import escape
 from importlib.metadata import version
 from typing import Any
 
 from funcgrad.compare.drawings import Drawing
 from funcgrad.compare.leaves import Leaf
+from funcgrad.compare.markup import (
+    Blocks,
+    Glossary,
+    Keys,
+    Paragraph,
+    Picture,
+    Sections,
+    Table,
+    render,
+)
 from funcgrad.compare.parities import Parity
 from funcgrad.compare.report import Curves, Difference, Report
 from funcgrad.compare.tables import seconds
@@ -39,26 +51,6 @@ _GLOSSARIES: Mapping[type, Sequence[str]] = {
     Trajectory: (ULP, BAND, SHADOW, RESYNCHRONISED),
     Report: (ULP, BAND, SHADOW, BACKENDS),
 }
-_STYLE = """
-:root{--paper:#fff;--ink:#1c1e21;--soft:#6b7280;--rule:#d9dce1;--a:#1f6fb2;--b:#d1762a;--c:#2a8a6d;--d:#8a4fb0;--band:#8884;--good:#1a7f37;--bad:#b3261e}
-@media(prefers-color-scheme:dark){:root{--paper:#15171a;--ink:#e6e6e6;--soft:#9aa0a6;--rule:#3a3e44;--a:#6fb1ea;--b:#f0a35e;--c:#5fc4a5;--d:#c79ae6;
---good:#5fcf80;--bad:#ff8a80}}
-@media print{:root{--paper:#fff;--ink:#000;--soft:#444;--rule:#bbb;--a:#1f6fb2;--b:#d1762a;--c:#2a8a6d;--d:#8a4fb0;--good:#1a7f37;--bad:#b3261e}
-section{break-inside:avoid}}
-body{background:var(--paper);color:var(--ink);font:16px/1.5 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem}
-h1{font-size:1.3rem}h2{font-size:1.05rem;margin-top:2rem}.verdict{border-left:5px solid;padding:.4rem 1rem;font-size:1.15rem}
-.good{border-color:var(--good)}.bad{border-color:var(--bad)}.scroll{overflow-x:auto}
-table{border-collapse:collapse;font:13px/1.5 ui-monospace,monospace}th,td{padding:.2rem .6rem;text-align:right;
-border-bottom:1px solid var(--rule);white-space:nowrap}th:first-child,td:first-child{text-align:left}td.fault{color:var(--bad);
-font-weight:bold}dt{font-weight:bold}dd{margin:0 0 .5rem 1rem}.chart{width:100%;max-width:45rem;font:11px sans-serif}
-.chart text{fill:var(--soft)}.grid{stroke:var(--rule)}.line{fill:none;stroke:var(--ink);stroke-width:1.8}.line0{stroke:var(--a)}.line1{stroke:var(--b);
-stroke-dasharray:5 3}.line2{stroke:var(--c);stroke-dasharray:2 3}
-.line3{stroke:var(--d);stroke-dasharray:8 3 2 3}.dot0{fill:var(--a)}.dot1{fill:var(--b)}.dot2{fill:var(--c)}.dot3{fill:var(--d)}.band{fill:var(--band)}.key0{color:var(--a)}.key1{color:var(--b)}
-.key2{color:var(--c)}.key3{color:var(--d)}.span{stroke-dasharray:none;stroke-width:5}.mark{stroke-dasharray:none;stroke-width:3}
-footer,.soft{color:var(--soft);font-size:.85rem}.drawing svg{max-width:100%;height:auto}
-@media screen and (max-width:40rem){.chart{font-size:19px}.drawing svg{max-width:none}}
-@media print{.scroll{overflow:visible}table{font-size:9px}th,td{padding:.1rem .3rem}}
-"""
 
 
 def page(
@@ -76,7 +68,7 @@ def page(
         times: what to show of the times; see `speed`. A report of `compare` has its own.
 
     Raises:
-        OptionError: there is no such language.
+        OptionError: there is no such language, or jinja2 is not installed.
 
     >>> import numpy as np
     >>> from funcgrad.compare import parity, on
@@ -85,39 +77,25 @@ def page(
     True
     """
     say = Words(language)
-    title, told = _of_a_regression(report, say) if isinstance(report, Report) else _of_two(report, say)  # fmt: skip
-    sections = [*told, *_times(times, say)]
+    told = _of_a_regression(report, say) if isinstance(report, Report) else _of_two(report, say)
+    title, verdict, good, sections = told
+    sections += _times(times, say)
     if drawing is not None:
-        sections.append((say("graphs"), f'<div class="drawing scroll">{drawing.svg()}</div>'))
+        sections.append((say("graphs"), [Picture(drawing.svg(), wide=True)]))
     sections.append((say("circumstances"), _circumstances(report, say)))
-    words = (GLOSSARY[name][say.column] for name in _GLOSSARIES[type(report)])
-    meanings = "".join(f"<dt>{escape(word)}</dt><dd>{escape(is_)}</dd>" for word, is_ in words)
-    sections.append((say("words"), f"<dl>{meanings}</dl>"))
-    body = "".join(f"<section><h2>{escape(name)}</h2>{each}</section>" for name, each in sections)
-    return (
-        f'<!doctype html><html lang="{language}"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width,initial-scale=1"><meta name="color-scheme" content="light dark">'
-        f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body><h1>{escape(title)}</h1>"
-        f"{_verdict(report, say)}{body}</body></html>\n"
-    )
+    words = [GLOSSARY[name][say.column] for name in _GLOSSARIES[type(report)]]
+    sections.append((say("words"), [Glossary(words)]))
+    return render(language, title, verdict, good, sections)
 
 
-Sections = list[tuple[str, str]]
-"""The parts of a page: each a heading, as text, and what is under it, as HTML."""
-
-
-def _verdict(report: Parity | Trajectory | Report, say: Words) -> str:
-    if isinstance(report, Report):
-        told, good = _verdict_of_backends(report, say), report.agree
-    else:
-        told, good = _verdict_of_two(report, say), report.ok
-    return f'<p class="verdict {"good" if good else "bad"}">{escape(told)}</p>'
+Contents = tuple[str, str, bool, Sections]
+"""A page's title, its verdict, whether that is good, and its first sections."""
 
 
 # -- two functions, two trainings -------------------------------------------------------------------------------------
 
 
-def _of_two(report: Parity | Trajectory, say: Words) -> tuple[str, Sections]:
+def _of_two(report: Parity | Trajectory, say: Words) -> Contents:
     sides = (
         each.replace("the shim", say("the shim")) for each in (report.candidate, report.reference)
     )
@@ -127,7 +105,7 @@ def _of_two(report: Parity | Trajectory, say: Words) -> tuple[str, Sections]:
     if report.leaves:
         at = say("arrays at", report.worst) if isinstance(report, Trajectory) else say("arrays")
         sections.append((at, _leaves(report, say)))
-    return say("against", *sides), sections
+    return say("against", *sides), _verdict_of_two(report, say), report.ok, sections
 
 
 def _verdict_of_two(report: Parity | Trajectory, say: Words) -> str:
@@ -144,25 +122,23 @@ def _charts(report: Trajectory, say: Words) -> Sections:
     step = say("step")
     drift = chart([Line(say("apart"), report.drift.loss)], log=True, across=step, band=report.drift.band)  # fmt: skip
     steps = chart([Line(say("each step"), report.steps)], log=True, across=step, band=[8.0] * len(report.steps))  # fmt: skip
-    sections = [(say("losses"), _losses(report.losses, say))]
-    sections += [(say("apart"), drift)] if drift else []
-    sections += [(say("each step"), steps)] if len(report.steps) > 1 and steps else []
+    sections: Sections = [(say("losses"), _losses(report.losses, say))]
+    sections += [(say("apart"), [Picture(drift)])] if drift else []
+    sections += [(say("each step"), [Picture(steps)])] if len(report.steps) > 1 and steps else []
     return sections
 
 
-def _losses(losses: Mapping[str, Sequence[float]], say: Words, first: int = 1, last: int | None = None) -> str:  # fmt: skip
+def _losses(losses: Mapping[str, Sequence[float]], say: Words, first: int = 1, last: int | None = None) -> Blocks:  # fmt: skip
     """The curves of all losses in one chart, under their names."""
     lines = [Line(say(side), values) for side, values in losses.items()]
     values = [value for line in lines for value in line.values]
     wide = min(values) > 0 and max(values) > 10 * min(values)
-    return _keys(losses, say) + chart(lines, log=wide, across=say("step"), first=first, last=last)
+    drawn = chart(lines, log=wide, across=say("step"), first=first, last=last)
+    return [_keys(losses, say), Picture(drawn)]
 
 
-def _keys(names: Iterable[str], say: Words) -> str:
-    keys = " &nbsp; ".join(
-        f'<span class="key{k}">━ {escape(say(name))}</span>' for k, name in enumerate(names)
-    )
-    return f"<p>{keys}</p>"
+def _keys(names: Iterable[str], say: Words) -> Keys:
+    return Keys([say(name) for name in names])
 
 
 def _named(leaf: Leaf, say: Words) -> str:
@@ -174,7 +150,7 @@ def _named(leaf: Leaf, say: Words) -> str:
     return say(leaf.name) if leaf.name in ("value", "loss") else leaf.name
 
 
-def _leaves(report: Parity | Trajectory, say: Words) -> str:
+def _leaves(report: Parity | Trajectory, say: Words) -> Blocks:
     leaves = report.leaves
     rows = [
         [
@@ -191,18 +167,21 @@ def _leaves(report: Parity | Trajectory, say: Words) -> str:
         ]
         for leaf in leaves
     ]
-    told = _reasons((leaf.why for leaf in leaves), say)
     if isinstance(report, Trajectory):
-        seen = escape(say("visible in a step", f"{report.visible:.1e}"))
+        seen = say("visible in a step", f"{report.visible:.1e}")
     else:
-        seen = escape(say("visible", f"{max(leaf.visible for leaf in leaves):.1e}"))
-    return f"{_table(_COLUMNS, rows, say, [leaf.ok for leaf in leaves])}{told}<p>{seen}</p>"
+        seen = say("visible", f"{max(leaf.visible for leaf in leaves):.1e}")
+    return [
+        _table(_COLUMNS, rows, say, [leaf.ok for leaf in leaves]),
+        *_reasons((leaf.why for leaf in leaves), say),
+        Paragraph(seen),
+    ]
 
 
 # -- one regression on several backends -------------------------------------------------------------------------------
 
 
-def _of_a_regression(report: Report, say: Words) -> tuple[str, Sections]:
+def _of_a_regression(report: Report, say: Words) -> Contents:
     settings = report.settings
     title = say(
         "regression", settings["target"], settings["features"], settings["rows"], len(report.rows)
@@ -226,7 +205,7 @@ def _of_a_regression(report: Report, say: Words) -> tuple[str, Sections]:
     ]
     head = ["backend", "a step", "quartiles", "ratio", "compile"]
     sections.append((say("times"), _timed(bars, head, table, settings["rounds"], say)))
-    return title, sections
+    return title, _verdict_of_backends(report, say), report.agree, sections
 
 
 def _verdict_of_backends(report: Report, say: Words) -> str:
@@ -242,7 +221,7 @@ def _verdict_of_backends(report: Report, say: Words) -> str:
     return " ".join([say("real"), *wrong])
 
 
-def _backends(report: Report, say: Words) -> str:
+def _backends(report: Report, say: Words) -> Blocks:
     reference = report.rows[0]
     head = ["backend", "quantity", "verdict", "absolute", "allowed", "shadow", "ulps", "farthest", "final loss"]  # fmt: skip
     rows = [[reference.backend, "", say("reference"), *[""] * 5, f"{reference.final_loss:.8g}"]]
@@ -258,8 +237,7 @@ def _backends(report: Report, say: Words) -> str:
         *(say("did not run", name, reason) for name, reason in report.absent.items()),
     ]  # fmt: skip
     reasons = _reasons((each.why for row in report.rows for each in row.differences().values()), say)  # fmt: skip
-    notes = "".join(f"<p>{escape(each)}</p>" for each in told)
-    return f"{_table(head, rows, say, good)}{reasons}{notes}"
+    return [_table(head, rows, say, good), *reasons, *map(Paragraph, told)]
 
 
 def _difference(each: Difference, say: Words) -> list[str]:
@@ -281,7 +259,7 @@ def _curves(curves: Curves, say: Words) -> Sections:
     apart = chart(lines, log=True, across=say("step"), band=curves.allowed, first=first, last=last)
     return [
         (say("losses"), _losses(curves.losses, say, first=first, last=last)),
-        (say("weights apart"), _keys(curves.apart, say) + apart),
+        (say("weights apart"), [_keys(curves.apart, say), Picture(apart)]),
     ]
 
 
@@ -315,10 +293,9 @@ def _times(times: Speed | None, say: Words) -> Sections:
 
 def _timed(
     bars: Sequence[Span], head: Sequence[str], rows: list[list[str]], rounds: int, say: Words
-) -> str:
-    return (
-        f'{spans(bars)}<p class="soft">{escape(say("spread", rounds))}</p>{_table(head, rows, say)}'
-    )
+) -> Blocks:
+    spread = Paragraph(say("spread", rounds), soft=True)
+    return [Picture(spans(bars)), spread, _table(head, rows, say)]
 
 
 def _time(value: float, steady: bool, say: Words) -> str:
@@ -329,28 +306,23 @@ def _table(
     head: Sequence[str],
     rows: Sequence[Sequence[str]],
     say: Words,
-    good: Sequence[bool] | None = None,
-) -> str:
+    good: Sequence[bool] = (),
+) -> Table:
     """A table under the phrases of its head; the verdict of a row that is not good is marked as a fault."""
-    top = "".join(f"<th>{escape(say(name))}</th>" for name in head)
-    body = ""
-    for k, row in enumerate(rows):
-        faulty = good is not None and not good[k]
-        cells = (
-            f"<td{mark}>{escape(cell)}</td>"
-            for name, cell in zip(head, row, strict=True)
-            for mark in [' class="fault"' if faulty and name == "verdict" else ""]
-        )
-        body += f"<tr>{''.join(cells)}</tr>"
-    return f'<div class="scroll"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
+    return Table(
+        head=[say(name) for name in head],
+        rows=rows,
+        faulty=frozenset(k for k, each in enumerate(good) if not each),
+        judged=head.index("verdict") if "verdict" in head else None,
+    )
 
 
-def _reasons(reasons: Iterable[str], say: Words) -> str:
+def _reasons(reasons: Iterable[str], say: Words) -> Blocks:
     told = dict.fromkeys(filter(None, reasons))
-    return "".join(f'<p class="soft">{escape(say(why))}.</p>' for why in told)
+    return [Paragraph(f"{say(why)}.", soft=True) for why in told]
 
 
-def _circumstances(report: Parity | Trajectory | Report, say: Words) -> str:
+def _circumstances(report: Parity | Trajectory | Report, say: Words) -> Blocks:
     known: dict[str, Any] = dict(report.settings)
     if isinstance(report, Report):
         known |= report.versions
@@ -360,8 +332,7 @@ def _circumstances(report: Parity | Trajectory | Report, say: Words) -> str:
         known["python"] = platform.python_version()
     told = "; ".join(f"{say(name)}: {_setting(value, say)}" for name, value in known.items())
     notes = () if isinstance(report, Report) else report.notes
-    written = "".join(f"<p>{escape(note)}.</p>" for note in notes)
-    return f'<p class="soft">{escape(told)}</p>{written}'
+    return [Paragraph(told, soft=True), *(Paragraph(f"{note}.") for note in notes)]
 
 
 def _setting(value: Any, say: Words) -> str:

@@ -1,4 +1,9 @@
-"""Line charts as SVG: small, without a script, in the colours of the page around them."""
+"""Line charts as SVG: small, without a script, in the colours of the page around them.
+
+They are drawn here, and not by matplotlib, for three reasons. The style sheet of a page gives them its colours, light or dark
+or on paper; a picture of matplotlib's has colours of its own. They need no import of a second. And a `FitResult` shows its
+losses in a notebook where no extra is installed.
+"""
 
 import math
 from collections.abc import Sequence

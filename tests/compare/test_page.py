@@ -9,6 +9,7 @@ import subprocess
 import time
 import xml.etree.ElementTree as ET
 from dataclasses import replace
+from html import unescape
 from html.parser import HTMLParser
 
 import jax.numpy as jnp
@@ -16,12 +17,14 @@ import numpy as np
 import pytest
 
 import funcgrad.torch as shim
+from funcgrad.cli import main
 from funcgrad.compare import (
     Backend,
     OptionError,
     Session,
     compare,
     draw,
+    markup,
     on,
     page,
     parity,
@@ -92,7 +95,7 @@ def test_the_page_of_a_parity_is_whole_in_both_languages(language, words):
     check(text)
     assert f'lang="{language}"' in text
     for each in (*words, "wrong (JAX)"):
-        assert each.replace("'", "&#x27;") in text
+        assert each in unescape(text)
 
 
 @functools.cache
@@ -106,7 +109,9 @@ def test_the_page_of_a_training_has_its_charts():
     text = page(report)
     check(text)
     assert f"It begins at step 1, in {report.leaf}." in text
-    assert f"A fault of {report.visible:.1e} of a step&#x27;s change would have been seen" in text
+    assert f"A fault of {report.visible:.1e} of a step's change would have been seen" in unescape(
+        text
+    )
     # The losses and how far they drift; one step from the reference's state is no line.
     assert text.count('<svg class="chart"') == 2
     assert 'class="band"' in text
@@ -224,6 +229,29 @@ def test_a_drawing_is_part_of_the_page():
 def test_an_unknown_language_is_refused():
     with pytest.raises(OptionError, match="en or fr, not in 'de'"):
         page(parity(loss, loss, X), "de")
+
+
+def test_a_page_without_its_library_says_how_to_install_it(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(markup, "find_spec", lambda name: None)
+    markup.load_template.cache_clear()
+    with pytest.raises(OptionError, match=r"needs jinja2 \(pip install 'funcgrad\[report\]'\)"):
+        page(parity(loss, loss, X))
+    file = tmp_path / "page.html"
+    # The command says it before it trains.
+    monkeypatch.setattr("funcgrad.compare.compare", None)
+    assert main(["compare", "--html", str(file)]) == 2
+    assert "pip install 'funcgrad[report]'" in capsys.readouterr().err
+    assert not file.exists()
+
+
+def test_what_a_page_shows_is_text_and_no_markup():
+    def unsafe(x):
+        return loss(x)
+
+    unsafe.__name__ = "<script>alert(1)</script>"
+    text = page(parity(loss, unsafe, X), times=speed({"a <b> & 'c'": int, "d": int}, rounds=2))
+    check(text)
+    assert "<td>a &lt;b&gt; &amp; &#39;c&#39;</td>" in text
 
 
 def points(svg, name):
