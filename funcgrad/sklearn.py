@@ -8,7 +8,7 @@ here, with the same meaning.
 from __future__ import annotations
 
 import warnings
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import jax
 import jax.numpy as jnp
@@ -18,9 +18,6 @@ from jaxtyping import ArrayLike, Float
 from funcgrad import regression
 from funcgrad.regression import Linear
 from funcgrad.regression.penalised import sparse
-from funcgrad.training import ConvergenceWarning as NotConverged
-from funcgrad.training import fit
-from funcgrad.training.loop import Optimizer
 
 try:
     from sklearn.base import BaseEstimator, ClassifierMixin, MultiOutputMixin, RegressorMixin
@@ -35,6 +32,9 @@ except ImportError as error:
     raise ImportError(
         "funcgrad.sklearn needs scikit-learn (pip install 'funcgrad[sklearn]')"
     ) from error
+
+if TYPE_CHECKING:
+    from funcgrad.training.loop import Optimizer
 
 __all__ = [
     "ElasticNet",
@@ -166,6 +166,10 @@ class LinearRegression(MultiOutputMixin, _Regressor):
         return regression.least_squares(x, y, intercept=self.fit_intercept, weights=weights).params
 
     def _trained(self, x: np.ndarray, y: np.ndarray, weights: Any) -> regression.Params:
+        # Here, since the exact answer does not wait for optax.
+        from funcgrad.training import ConvergenceWarning as NotConverged
+        from funcgrad.training import fit
+
         with jax.enable_x64(True):
             zeros = jnp.zeros((x.shape[1], *y.shape[1:]))
             start = Linear(zeros, jnp.zeros(y.shape[1:])) if self.fit_intercept else zeros

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import warnings
-from functools import partial
+from collections.abc import Iterator
+from functools import lru_cache, partial
+from itertools import count
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -14,8 +16,15 @@ from jaxtyping import Array, ArrayLike, Bool, Float, Int, Num
 
 from funcgrad.regression.fast import solve_fast
 from funcgrad.regression.model import Linear, Params, weights_and_bias
+from funcgrad.regression.namespaces import (
+    cond,
+    divided_by_triangle,
+    namespace,
+    solve_triangular,
+    while_loop,
+)
 from funcgrad.regression.orthogonal import triangular_factor
-from funcgrad.regression.precision import numbers, on_device, own_work
+from funcgrad.regression.precision import lie_on_one_cpu, numbers, on_device, own_work, put_beside
 from funcgrad.regression.products import dot
 from funcgrad.regression.refined import refined
 from funcgrad.regression.sharding import replicating
@@ -28,6 +37,7 @@ from funcgrad.regression.two_floats import (
     multiply,
     negative,
     square_root,
+    sum_of_squares,
 )
 from funcgrad.regression.weights import row_weights
 
@@ -38,6 +48,10 @@ _FEWEST_PASSES = 2
 # Errors of the coefficients are the coefficients of that many more problems: refined as well while the
 # passes stay within a second, taken from the triangular factor above.
 _MOST_REFINED_ERRORS = 1 << 23
+# Data up to this size, rows · columns², is solved by NumPy a hundred times in the time of one compilation. What comes
+# in one shape more often is compiled.
+_MOST_AT_ONCE = 1 << 17
+_TIMES_AT_ONCE = 100
 # With fewer sure digits than these the fast answer warns.
 _FEW_DIGITS = 6
 # Columns whose Gram matrix has eigenvalues within this ratio are independent beyond doubt.
@@ -259,13 +273,43 @@ class Problem(NamedTuple):
     penalty: Float[Array, ""] | None = None
 
 
-@jax.custom_jvp
 def solve(problem: Problem) -> tuple[LeastSquares, tuple[Array, Array]]:
     """Return the answer, and whether x and y are finite."""
-    return _solve(problem)
+    at_once = _in_numpy(problem)
+    return _solve(problem) if at_once is None else at_once
 
 
-@solve.defjvp
+def _in_numpy(problem: Problem) -> tuple[LeastSquares, tuple[Array, Array]] | None:
+    """Return the same by NumPy, where compiling would take longer; else None."""
+    leaves = jax.tree.leaves(problem)
+    rows, features = problem.x.high.shape
+    columns = features + problem.y.size // rows + 1
+    if any(isinstance(leaf, jax.core.Tracer) for leaf in leaves):
+        return None
+    if rows * columns**2 > _MOST_AT_ONCE or not lie_on_one_cpu(leaves):
+        return None
+    if next(_times(tuple(leaf.shape for leaf in leaves))) >= _TIMES_AT_ONCE:
+        return None
+    try:
+        with np.errstate(all="ignore"):
+            answer = _answer(jax.tree.map(np.asarray, problem))
+    except np.linalg.LinAlgError:  # data that is not finite, mostly
+        return None
+    return put_beside(leaves, answer)
+
+
+@lru_cache(maxsize=4096)
+def _times(shapes: tuple[tuple[int, ...], ...]) -> Iterator[int]:
+    """Return the count of the problems of these shapes."""
+    return count()
+
+
+@jax.custom_jvp
+def _solve(problem: Problem) -> tuple[LeastSquares, tuple[Array, Array]]:
+    return _compiled(problem)
+
+
+@_solve.defjvp
 def _solve_jvp(primals: Any, tangents: Any) -> Any:
     # A derivative may be asked for where the settings are the user's again.
     with own_work():
@@ -355,20 +399,21 @@ def _inverse_of_gram(
     return half @ half.T, (vt.T * significant) @ vt
 
 
-@jax.jit
-def _solve(problem: Problem) -> tuple[LeastSquares, tuple[Array, Array]]:
+def _answer(problem: Problem) -> tuple[LeastSquares, tuple[Array, Array]]:
+    """Return the answer to a problem of JAX's arrays or NumPy's."""
     x, y, ones, weights, penalty = problem
-    finite = jnp.isfinite(x.high).all(), jnp.isfinite(y).all()
+    xp = namespace(y)
+    finite = xp.isfinite(x.high).all(), xp.isfinite(y).all()
     intercept = ones is not None
     outputs = y.size // len(y)
     if ones is not None:
         # The intercept comes first, so that the factor of the other columns is the centred columns' factor.
-        parts = ones[:, None], jnp.zeros((len(y), 1))
-        x = TwoFloats(*(jnp.hstack(pair) for pair in zip(parts, x, strict=True)))
+        parts = ones[:, None], xp.zeros((len(y), 1))
+        x = TwoFloats(*(xp.hstack(pair) for pair in zip(parts, x, strict=True)))
     unknowns = x.high.shape[1]
     targets = double(y if y.ndim == 2 else y[:, None])
-    rows, total = jnp.asarray(len(y)), jnp.asarray(len(y), x.high.dtype)
-    weight_scale = jnp.ones((), x.high.dtype)
+    rows, total = xp.asarray(len(y)), xp.asarray(len(y), x.high.dtype)
+    weight_scale = xp.ones((), x.high.dtype)
     # Powers of two, so that scaling rounds nothing.
     target_scale = _size(targets.high)
     targets = TwoFloats(targets.high / target_scale, targets.low)
@@ -382,19 +427,19 @@ def _solve(problem: Problem) -> tuple[LeastSquares, tuple[Array, Array]]:
         # One more row for each weight, which pulls it towards zero.
         root = square_root(penalty / weight_scale)
         below = (
-            jnp.pad(part * jnp.eye(unknowns - intercept), ((0, 0), (intercept, 0))) for part in root
+            xp.pad(part * xp.eye(unknowns - intercept), ((0, 0), (intercept, 0))) for part in root
         )
-        x = TwoFloats(*(jnp.vstack(pair) for pair in zip(x, below, strict=True)))
-        none = jnp.zeros((unknowns - intercept, outputs))
-        targets = TwoFloats(*(jnp.vstack([part, none]) for part in targets))
+        x = TwoFloats(*(xp.vstack(pair) for pair in zip(x, below, strict=True)))
+        none = xp.zeros((unknowns - intercept, outputs))
+        targets = TwoFloats(*(xp.vstack([part, none]) for part in targets))
 
     scale = _size(x.high)
     design = TwoFloats(x.high / scale, x.low / scale)
     right = targets
-    factor = triangular_factor(jnp.hstack([design.high, right.high]))
+    factor = triangular_factor(xp.hstack([design.high, right.high]))
     r, c = factor[:unknowns, :unknowns], factor[:unknowns, unknowns:]
-    singular = jnp.linalg.svd(r, compute_uv=False)
-    epsilon = jnp.finfo(r.dtype).eps
+    singular = xp.linalg.svd(r, compute_uv=False)
+    epsilon = xp.finfo(r.dtype).eps
     smallest = 10 * epsilon * max(unknowns, math.sqrt(len(y))) * singular[0]
     few = partial(_smallest, r, c, design, right, scale, smallest, intercept=intercept)
     if len(x.high) < unknowns:
@@ -402,23 +447,21 @@ def _solve(problem: Problem) -> tuple[LeastSquares, tuple[Array, Array]]:
     else:
         # A singular value neither clearly rounding nor clearly above it: the columns themselves decide.
         doubtful = (singular[-1] <= smallest) & (singular[-1] > epsilon**2 * singular[0])
-        start = jax.lax.cond(
-            doubtful, lambda: _sharpened(r, design, right), lambda: _started(r, c, design)
-        )
-        solution = jax.lax.cond(
-            jnp.where(doubtful, start.certain, singular[-1] > smallest),
+        start = cond(doubtful, lambda: _sharpened(r, design, right), lambda: _started(r, c, design))
+        solution = cond(
+            xp.where(doubtful, start.certain, singular[-1] > smallest),
             lambda: _refined(start, design, right),
             few,
         )
     rank = solution.rank
-    squares = jnp.square(solution.residual).sum(axis=0)
-    left = jnp.where(rows > rank, rows - rank, jnp.nan)
-    deviation = jnp.sqrt(squares / left) * target_scale
+    squares = sum_of_squares(solution.residual)
+    left = xp.where(rows > rank, rows - rank, xp.nan)
+    deviation = xp.sqrt(squares / left) * target_scale
     centred = right.high
     for _ in range(2 if intercept else 0):
         column = design.high[:, :1]
-        centred = centred - column * ((column * centred).sum(axis=0) / jnp.square(column).sum())
-    variation = jnp.square(centred).sum(axis=0)
+        centred = centred - column * ((column * centred).sum(axis=0) / xp.square(column).sum())
+    variation = sum_of_squares(centred)
 
     params = solution.weights * (target_scale / scale[:, None])
     errors = solution.spread[:, None] / scale[:, None] * deviation
@@ -434,12 +477,15 @@ def _solve(problem: Problem) -> tuple[LeastSquares, tuple[Array, Array]]:
         params=as_params(params),
         # The scale's square alone would be out of range before its product is.
         loss=(squares * target_scale * target_scale).sum() / (total * outputs),
-        rank=rank.astype(jnp.int32),
+        rank=rank.astype(xp.int32),
         standard_errors=as_params(errors),
-        residual_standard_deviation=shaped(deviation) * jnp.sqrt(weight_scale),
-        r_squared=shaped(1 - squares / jnp.where(variation > 0, variation, jnp.nan)),
+        residual_standard_deviation=shaped(deviation) * xp.sqrt(weight_scale),
+        r_squared=shaped(1 - squares / xp.where(variation > 0, variation, xp.nan)),
     )
     return answer, finite
+
+
+_compiled = jax.jit(_answer)
 
 
 class _Solution(NamedTuple):
@@ -453,11 +499,11 @@ class _Solution(NamedTuple):
 
 def _size(columns: Float[Array, "rows columns"]) -> Float[Array, " columns"]:
     """Return the power of two below the largest size in each column; 1 where there is none."""
-    largest = jnp.abs(columns).max(axis=0)
+    xp = namespace(columns)
+    largest = xp.abs(columns).max(axis=0)
     # The exponent's bits alone: of an infinity they are one, of a subnormal number zero.
-    bits = jax.lax.bitcast_convert_type(largest, jnp.int64) & jnp.int64(0x7FF << 52)
-    power = jax.lax.bitcast_convert_type(bits, largest.dtype)
-    return jnp.where((power > 0) & jnp.isfinite(power), power, 1)
+    power = (largest.view(np.int64) & np.int64(0x7FF << 52)).view(largest.dtype)
+    return xp.where((power > 0) & xp.isfinite(power), power, 1)
 
 
 def _smallest(
@@ -474,26 +520,26 @@ def _smallest(
 
     An intercept comes first and need not be small: below its row the factor is the centred columns' factor.
     """
-    first = int(intercept)
-    u, singular, vt = jnp.linalg.svd(r[first:, first:], full_matrices=False)
+    xp, first = namespace(r), int(intercept)
+    u, singular, vt = xp.linalg.svd(r[first:, first:], full_matrices=False)
     significant = singular > smallest
-    inverse = jnp.where(significant, 1 / jnp.where(significant, singular, 1), 0)
+    inverse = xp.where(significant, 1 / xp.where(significant, singular, 1), 0)
     column = scale[first:, None]
     solver = (vt.T * inverse) / column
     # Scaling has bent the rows' space: the part outside the space of the unscaled rows is dropped.
-    rows_space, _ = jnp.linalg.qr(column * vt.T)
-    rows_space = jnp.where(significant, rows_space, 0)
+    rows_space, _ = xp.linalg.qr(column * vt.T)
+    rows_space = xp.where(significant, rows_space, 0)
     solver = column * (rows_space @ (rows_space.T @ solver))
     weights = solver @ (u.T @ c[first:])
-    variance = jnp.square(solver).sum(axis=1)
+    variance = xp.square(solver).sum(axis=1)
     if intercept:
         means = r[0, 1:] / r[0, 0]
-        weights = jnp.vstack([c[:1] / r[0, 0] - means @ weights, weights])
-        of_bias = 1 / jnp.square(r[0, 0]) + jnp.square(means @ solver).sum()
-        variance = jnp.hstack([of_bias, variance])
+        weights = xp.vstack([c[:1] / r[0, 0] - means @ weights, weights])
+        of_bias = 1 / xp.square(r[0, 0]) + xp.square(means @ solver).sum()
+        variance = xp.hstack([of_bias, variance])
     fitted = matmul(design, double(weights))
     residual = add(right, negative(fitted)).high
-    return _Solution(weights, residual, jnp.sqrt(variance), first + significant.sum())
+    return _Solution(weights, residual, xp.sqrt(variance), first + significant.sum())
 
 
 class _Start(NamedTuple):
@@ -514,9 +560,8 @@ class _Start(NamedTuple):
 
 def _started(r: Array, c: Array, design: TwoFloats) -> _Start:
     """Return the start that the factor gives."""
-    q = jax.lax.linalg.triangular_solve(r, design.high, left_side=False, lower=False)
-    weights = jax.scipy.linalg.solve_triangular(r, c)
-    return _Start(r, q, weights, jnp.asarray(True))
+    q = divided_by_triangle(design.high, r)
+    return _Start(r, q, solve_triangular(r, c), namespace(r).asarray(True))
 
 
 def _sharpened(r: Array, design: TwoFloats, right: TwoFloats) -> _Start:
@@ -526,15 +571,16 @@ def _sharpened(r: Array, design: TwoFloats, right: TwoFloats) -> _Start:
     columns of X are too, and its own factor corrects r. (T. Ogita, "Accurate matrix factorization: inverse
     LU and inverse QR factorizations", SIAM J. Matrix Anal. Appl. 31, 2010.)
     """
-    inverse = jax.scipy.linalg.solve_triangular(r, jnp.eye(len(r), dtype=r.dtype))
+    xp = namespace(r)
+    inverse = solve_triangular(r, xp.eye(len(r), dtype=r.dtype))
     near = matmul(design, double(inverse)).high
     gram = near.T @ near
-    lowest, highest = jnp.linalg.eigvalsh(gram)[jnp.array([0, -1])]
-    correction = jnp.linalg.cholesky(gram, upper=True)
-    q = jax.lax.linalg.triangular_solve(correction, near, left_side=False, lower=False)
+    lowest, highest = xp.linalg.eigvalsh(gram)[np.array([0, -1])]
+    correction = xp.linalg.cholesky(gram, upper=True)
+    q = divided_by_triangle(near, correction)
     corrected = correction @ r
-    weights = jax.scipy.linalg.solve_triangular(corrected, q.T @ right.high)
-    singular = jnp.linalg.svd(corrected, compute_uv=False)
+    weights = solve_triangular(corrected, q.T @ right.high)
+    singular = xp.linalg.svd(corrected, compute_uv=False)
     certain = (lowest > _INDEPENDENT * highest) & (singular[-1] > _ROUNDED * singular[0])
     return _Start(corrected, q, weights, certain)
 
@@ -545,24 +591,25 @@ def _refined(begun: _Start, design: TwoFloats, right: TwoFloats) -> _Solution:
     Beside the outputs stand columns for the unit vectors; their weights give (XᵀX)⁻¹.
     """
     r, q, weights, _ = begun
+    xp = namespace(r)
     rows, unknowns = design.high.shape
     outputs = right.high.shape[1]
-    solve = partial(jax.scipy.linalg.solve_triangular, r)
-    inverse = solve(jnp.eye(unknowns, dtype=r.dtype))
-    top, bottom, residual = right, jnp.zeros_like(weights), right.high - design.high @ weights
+    solve = partial(solve_triangular, r)
+    inverse = solve(xp.eye(unknowns, dtype=r.dtype))
+    top, bottom, residual = right, xp.zeros_like(weights), right.high - design.high @ weights
     spread_too = rows * unknowns**2 <= _MOST_REFINED_ERRORS
     if spread_too:
-        top = TwoFloats(*(jnp.pad(part, ((0, 0), (0, unknowns))) for part in top))
-        bottom = jnp.hstack([bottom, -jnp.eye(unknowns, dtype=r.dtype)])
-        weights = jnp.hstack([weights, inverse @ inverse.T])
-        residual = jnp.hstack([residual, -q @ inverse.T])
+        top = TwoFloats(*(xp.pad(part, ((0, 0), (0, unknowns))) for part in top))
+        bottom = xp.hstack([bottom, -xp.eye(unknowns, dtype=r.dtype)])
+        weights = xp.hstack([weights, inverse @ inverse.T])
+        residual = xp.hstack([residual, -q @ inverse.T])
 
     def improve(state: _Pass) -> _Pass:
         fitted = add(matmul(design, state.weights), state.residual)
         upper = add(top, negative(fitted)).high
         moment = matmul(design, state.residual, transposed=True)
         lower = add(double(bottom), negative(moment)).high
-        step = q.T @ upper - solve(lower, trans="T")
+        step = q.T @ upper - solve(lower, transposed=True)
         better = _Pass(
             weights=add(state.weights, double(solve(step))),
             residual=add(state.residual, double(upper - q @ step)),
@@ -572,25 +619,25 @@ def _refined(begun: _Start, design: TwoFloats, right: TwoFloats) -> _Solution:
         )
         failed = state._replace(change=better.change, before=better.before, passes=better.passes)
         improves = (better.change < better.before) | (state.passes < _FEWEST_PASSES)
-        return jax.tree.map(lambda new, old: jnp.where(improves, new, old), better, failed)
+        return jax.tree.map(lambda new, old: xp.where(improves, new, old), better, failed)
 
     def improving(state: _Pass) -> Bool[Array, ""]:
         better = (state.change < state.before / 2) & (state.change > 0)
         return (better | (state.passes < _FEWEST_PASSES)) & (state.passes < _MOST_PASSES)
 
     start = _Pass(
-        double(weights), double(residual), jnp.ones(()), jnp.full((), jnp.inf), jnp.asarray(0)
+        double(weights), double(residual), xp.ones(()), xp.full((), xp.inf), xp.asarray(0)
     )
-    end = jax.lax.while_loop(improving, improve, start)
+    end = while_loop(improving, improve, start)
     if spread_too:
-        variance = jnp.diagonal(end.weights.high[:, outputs:])
+        variance = xp.diagonal(end.weights.high[:, outputs:])
     else:
-        variance = jnp.square(inverse).sum(axis=1)
+        variance = xp.square(inverse).sum(axis=1)
     return _Solution(
         end.weights.high[:, :outputs],
         end.residual.high[:, :outputs],
-        jnp.sqrt(variance),
-        jnp.asarray(unknowns),
+        xp.sqrt(variance),
+        xp.asarray(unknowns),
     )
 
 
@@ -605,5 +652,6 @@ class _Pass(NamedTuple):
 
 
 def _relative_size(change: Array, value: Array) -> Float[Array, ""]:
-    size = jnp.abs(value).max(axis=0)
-    return (jnp.abs(change).max(axis=0) / jnp.where(size > 0, size, 1)).max()
+    xp = namespace(value)
+    size = xp.abs(value).max(axis=0)
+    return (xp.abs(change).max(axis=0) / xp.where(size > 0, size, 1)).max()

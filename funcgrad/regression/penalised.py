@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jaxtyping import Array, ArrayLike, Float, Int, Num
 
 from funcgrad.regression.exact import Problem, rows_and_targets, solve
@@ -308,7 +307,7 @@ def _lasso(
         size, before = column[index], state.weights[index]
         slope = state.towards[index] + size * before
         # The l1 norm's proximal operator: the value less its projection on the dual norm's ball.
-        pulled = slope - optax.projections.projection_box(slope, -threshold, threshold)
+        pulled = slope - jnp.clip(slope, -threshold, threshold)
         after = jnp.where(size > 0, pulled / jnp.where(size > 0, size, 1), 0)
         towards = state.towards - jnp.multiply.outer(column, after - before)
         return state._replace(weights=state.weights.at[index].set(after), towards=towards)

@@ -17,6 +17,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import SingleDeviceSharding
 from jaxtyping import PyTree
 
 from funcgrad.strictness import SETTINGS, changes, together
@@ -125,6 +126,24 @@ def on_device(array: Any) -> jax.Array:
     if isinstance(array, np.ndarray):
         return jax.device_put(array, may_alias=False)
     return jnp.asarray(array)
+
+
+def lie_on_one_cpu(arrays: list[jax.Array]) -> bool:
+    """Return whether JAX's arrays all lie whole on the same CPU device."""
+    where = {leaf.sharding for leaf in arrays}
+    if not all(isinstance(each, SingleDeviceSharding) for each in where):
+        return False
+    devices: list[Any] = list({device for each in where for device in each.device_set})
+    return len(devices) == 1 and devices[0].platform == "cpu"
+
+
+def put_beside(arrays: list[jax.Array], tree: PyTree) -> PyTree:
+    """Return NumPy's arrays as JAX's, on the device where those of `lie_on_one_cpu` lie."""
+    (device,) = arrays[0].devices()
+    if any(leaf.committed for leaf in arrays):
+        return jax.device_put(tree, device)
+    with jax.default_device(device):
+        return jax.device_put(tree)
 
 
 def _example(array: np.ndarray) -> str:

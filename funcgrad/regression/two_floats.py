@@ -1,6 +1,6 @@
 """Sums and products of float64 numbers held as two floats, to about 32 decimal digits.
 
-Here is only the arithmetic that iterative refinement needs. Every intermediate product fits in one float64, so the
+The arrays are JAX's or NumPy's. Here is only the arithmetic that iterative refinement needs. Every intermediate product fits in one float64, so the
 promised digits hold even if the compiler fuses multiplications with additions or reorders a sum.
 """
 
@@ -10,8 +10,10 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Num
 
+from funcgrad.regression.namespaces import namespace, reduced
 from funcgrad.regression.precision import numbers, own_work
 
 
@@ -49,8 +51,7 @@ def two_product(a: Array, b: Array) -> TwoFloats:
 
 
 def _halves(a: Array) -> tuple[Array, Array]:
-    bits = jax.lax.bitcast_convert_type(a, jnp.int64)
-    high = jax.lax.bitcast_convert_type(bits & jnp.int64(-1 << 27), a.dtype)
+    high = (a.view(np.int64) & np.int64(-1 << 27)).view(a.dtype)
     return high, a - high
 
 
@@ -70,7 +71,7 @@ def multiply(a: TwoFloats, b: TwoFloats) -> TwoFloats:
 
 def double(a: Array) -> TwoFloats:
     """Return a as two floats."""
-    return TwoFloats(a, jnp.zeros_like(a))
+    return TwoFloats(a, namespace(a).zeros_like(a))
 
 
 def negative(a: TwoFloats) -> TwoFloats:
@@ -80,26 +81,34 @@ def negative(a: TwoFloats) -> TwoFloats:
 
 def square_root(a: Array) -> TwoFloats:
     """Return √a to 104 bits, by one step of Newton's from the float nearest to it; a is 0 or more."""
-    root = jnp.sqrt(a)
+    xp = namespace(a)
+    root = xp.sqrt(a)
     square = two_product(root, root)
     rest = (a - square.high) - square.low
-    return TwoFloats(root, rest / jnp.where(root > 0, 2 * root, 1))
+    return TwoFloats(root, rest / xp.where(root > 0, 2 * root, 1))
+
+
+def total(a: TwoFloats, axis: int) -> TwoFloats:
+    """Return the sum along an axis, in one fused loop that holds nothing besides."""
+
+    def combine(s: tuple[Array, ...], t: tuple[Array, ...]) -> tuple[Array, ...]:
+        return tuple(add(TwoFloats(*s), TwoFloats(*t)))
+
+    return TwoFloats(*reduced(combine, tuple(a), axis))
+
+
+def sum_of_squares(columns: Array) -> Array:
+    """Return the sum of the squares in each column, rounded once."""
+    return total(two_product(columns, columns), 0).high
 
 
 def matmul(a: TwoFloats, b: TwoFloats, *, transposed: bool = False) -> TwoFloats:
-    """Return a @ b for matrices, or aᵀ @ b, in one fused loop that holds nothing besides."""
-    axis = 0 if transposed else 1
-
-    def combine(s: tuple[Array, Array], t: tuple[Array, Array]) -> tuple[Array, Array]:
-        high, low = add(TwoFloats(*s), TwoFloats(*t))
-        return high, low
-
-    def product(column: TwoFloats) -> TwoFloats:
-        terms = multiply(a, TwoFloats(*(jnp.expand_dims(part, 1 - axis) for part in column)))
-        zero = jnp.zeros((), a.high.dtype)
-        return TwoFloats(*jax.lax.reduce(tuple(terms), (zero, zero), combine, (axis,)))
-
-    return jax.vmap(product, in_axes=1, out_axes=1)(b)
+    """Return a @ b for matrices, or aᵀ @ b."""
+    axis = 1 if transposed else 2
+    # Columns of b, rows of a, columns of a.
+    left = TwoFloats(*(part[None] for part in a))
+    right = TwoFloats(*(part.T[:, None] if axis == 2 else part.T[:, :, None] for part in b))
+    return TwoFloats(*(part.T for part in total(multiply(left, right), axis)))
 
 
 def powers(x: Num[ArrayLike, " rows"], degree: int) -> TwoFloats:

@@ -1,6 +1,7 @@
 """The exact answer: against rational arithmetic, certified values, PyTorch, and its own definition."""
 
 import math
+import re
 from fractions import Fraction
 
 import jax
@@ -10,11 +11,25 @@ import pytest
 
 from funcgrad import regression
 from funcgrad.datasets import NIST_PROBLEMS, correct_digits, load_nist
-from funcgrad.regression import Linear
+from funcgrad.regression import Linear, exact
 from funcgrad.regression.orthogonal import triangular_factor
 from tests.rational import solve_exactly
 
 pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(params=["at once", "compiled"])
+def way(request, monkeypatch):
+    """Small data is solved by NumPy, and by the compiled function where it comes often: the digits are the same."""
+    if request.param == "compiled":
+        monkeypatch.setattr(exact, "_MOST_AT_ONCE", 0)
+
+
+@pytest.fixture
+def compilations(caplog):
+    """The names of the functions that JAX compiles."""
+    with jax.log_compiles(), caplog.at_level("WARNING", "jax"):
+        yield lambda: re.findall(r"Finished XLA compilation of jit\((\w+)\)", caplog.text)
 
 
 def exact_statistics(x, y, intercept):
@@ -38,6 +53,7 @@ def intercept_first(params):
     return np.append(params.bias, params.weights) if isinstance(params, Linear) else params
 
 
+@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("name", NIST_PROBLEMS)
 def test_thirteen_digits_of_every_nist_problem_are_right(name):
     problem = load_nist(name)
@@ -54,6 +70,25 @@ def test_thirteen_digits_of_every_nist_problem_are_right(name):
     assert min(digits.values()) >= 13, digits
 
 
+def test_small_data_is_not_compiled_until_it_has_come_often(compilations, monkeypatch):
+    """By the names of what JAX compiles; either way the params are the same to the last digit."""
+    monkeypatch.setattr(exact, "_TIMES_AT_ONCE", 3)
+    exact._times.cache_clear()
+    x, y = np.random.default_rng(0).normal(size=(9, 2)), np.arange(9.0) ** 2
+    answers = [regression.least_squares(x, y, intercept=True) for _ in range(3)]
+    assert not compilations()
+    answers.append(regression.least_squares(x, y, intercept=True))
+    assert compilations().count("_answer") == 1
+    for leaves in zip(*map(jax.tree.leaves, answers), strict=True):
+        assert len({leaf.dtype for leaf in leaves}) == 1
+        assert all(isinstance(leaf, jax.Array) for leaf in leaves)
+        np.testing.assert_allclose(leaves, np.stack(leaves[-1:] * 4), rtol=4 * np.finfo(float).eps)
+    weights, biases = zip(*(answer.params for answer in answers), strict=True)
+    assert len(set(map(float, biases))) == 1
+    assert np.ptp(weights, axis=0).tolist() == [0, 0]
+
+
+@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("intercept", [False, True])
 def test_ill_conditioned_data_gets_the_exact_answer_rounded(intercept):
     """Scaled condition number 1e9 to 1e11: QR in float64 alone keeps five or six digits."""
@@ -68,6 +103,7 @@ def test_ill_conditioned_data_gets_the_exact_answer_rounded(intercept):
     np.testing.assert_allclose(answer.r_squared, r_squared, rtol=rounding)
 
 
+@pytest.mark.usefixtures("way")
 def test_columns_of_any_size_are_as_exact_as_columns_of_one_size():
     random = np.random.default_rng(0)
     x, y = random.normal(size=(30, 4)), random.normal(size=30)
@@ -79,6 +115,7 @@ def test_columns_of_any_size_are_as_exact_as_columns_of_one_size():
         np.testing.assert_array_equal(bigger * sizes, plain)
 
 
+@pytest.mark.usefixtures("way")
 def test_dependent_columns_of_any_size_give_the_smallest_answer_of_rational_arithmetic():
     """The columns are C F with C independent: the answer is Fᵀ (F Fᵀ)⁻¹ times that for C alone."""
     random = np.random.default_rng(0)
@@ -101,6 +138,7 @@ def test_a_column_that_is_the_intercept_again_is_warned_of_where_it_was_asked_fo
     assert [warning.filename for warning in caught] == [__file__]
 
 
+@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 @pytest.mark.parametrize("name", ["x", "y"])
 def test_data_that_is_not_finite_gives_nan_and_is_warned_of_and_not_of_rank(name, value):
@@ -156,6 +194,7 @@ def test_targets_of_any_size_keep_their_standard_errors(size):
     assert scaled.r_squared == plain.r_squared
 
 
+@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize(("rows", "features"), [(20, 3), (4, 6)])
 def test_the_bias_is_not_made_small_where_columns_depend_on_one_another(rows, features):
     """The weights are the smallest for centred data: NumPy's pseudoinverse of it."""
@@ -183,6 +222,7 @@ def nearly_dependent(rows, bits):
     return np.column_stack([base, base @ [1, 2, -1] + noise]), random
 
 
+@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("bits", [40, 43, 46])
 def test_columns_are_independent_as_long_as_the_answer_is_exact(bits):
     """Scaled condition numbers 3e12 to 1.8e14."""
@@ -278,6 +318,7 @@ def test_importing_or_solving_leaves_jaxs_default_precision_alone():
     assert not jax.config.jax_enable_x64
 
 
+@pytest.mark.usefixtures("way")
 def test_more_features_than_rows_gives_the_smallest_exact_fit():
     rng = np.random.default_rng(4)
     x, y = rng.normal(size=(3, 6)), rng.normal(size=3)
