@@ -97,7 +97,7 @@ def interruptible():
 
 
 # Linux lets a process map memory 65,530 times, and each compiled program takes some. Beyond that XLA's compiler crashes.
-MAPS, MOST = Path("/proc/self/maps"), 20_000
+MAPS, MOST = Path("/proc/self/maps"), 40_000
 
 
 @pytest.fixture(autouse=True, scope="module")
