@@ -7,9 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import lax
+from scipy import special
 
 from funcgrad.engine.kernels import numpy_kernel
-from funcgrad.engine.kernels.elementwise import log1p, select
+from funcgrad.engine.kernels.elementwise import erf, log1p, select
 from funcgrad.engine.values import with_wide_types
 
 RNG = np.random.default_rng(0)
@@ -270,6 +271,18 @@ def test_a_logarithm_of_many_elements_is_as_exact_as_one(dtype, digits):
     assert made.dtype == dtype
     np.testing.assert_allclose(made, expected.astype(dtype), rtol=digits)
     np.testing.assert_array_equal(np.signbit(made[4:6]), [False, True])
+
+
+@pytest.mark.parametrize(("dtype", "digits"), [("float32", 4e-7), ("float64", 3e-16)])
+def test_the_error_function_of_many_elements(dtype, digits):
+    edges = [np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-40, -1e-30, 3.8325, -3.9, 10.0]
+    spread = np.linspace(-4.5, 4.5, 100_000)
+    x = np.concatenate([edges, spread, spread / 1e6]).astype(dtype)
+    made = erf(x.reshape(2, -1).T, special.erf).T.reshape(-1)
+    assert made.dtype == dtype
+    np.testing.assert_allclose(made, special.erf(x.astype(float)).astype(dtype), rtol=digits)
+    np.testing.assert_array_equal(np.signbit(made[3:5]), [False, True])
+    assert np.nanmax(np.abs(made)) == 1
 
 
 def test_the_sums_of_many_short_rows():
