@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from funcgrad.engine.alone import LARGE, Contest
 from funcgrad.engine.compiling import at_once
 from funcgrad.engine.derivatives import rule_of
 from funcgrad.engine.nodes import GraphNode, Variable
@@ -91,6 +92,8 @@ class Call:
         if kernel is not None:
             self.gain = CALL_SECONDS + kernel.gain
             op.size = kernel.size
+            if kernel.gain > LARGE:
+                self.kernel = Contest(op, avals, kernel, partial(setattr, self, "kernel"))
         self.size = op.size
 
 

@@ -156,16 +156,17 @@ def _(source: Any, equation: Any) -> None:
 # The error function is near x * P(x * x) / Q(x * x), and from `_ERF_IS_ONE` on it rounds to 1. Coefficients of P and Q, the
 # highest power first, are Eigen's, which XLA has too.
 _ERF_IS_ONE = np.float32(3.832506856900711)
-_ERF_P = np.float32(
+_ERF_P = np.array(
     [
         0.00022905065861350646,
         0.0034082910107109506,
         0.050955695062380861,
         0.18520832239976145,
         1.128379143519084,
-    ]
+    ],
+    np.float32,
 )
-_ERF_Q = np.float32(
+_ERF_Q = np.array(
     [
         -1.1791602954361697e-7,
         0.000023547966471313185,
@@ -174,7 +175,8 @@ _ERF_Q = np.float32(
         0.11098505178285362,
         0.49746925110067538,
         1.0,
-    ]
+    ],
+    np.float32,
 )
 # So many elements at a time, with three arrays between, stay in a core's cache.
 _CACHED = 2**15
