@@ -14,7 +14,7 @@ import numpy as np
 
 from funcgrad.engine import background, compiling
 from funcgrad.engine.compiling import at_once, compiled
-from funcgrad.engine.counters import counters, estimate
+from funcgrad.engine.counters import Estimate, counters
 from funcgrad.engine.kernels import Kernel
 from funcgrad.engine.ops import Op
 from funcgrad.engine.settings import settings
@@ -26,6 +26,8 @@ from funcgrad.strictness import lenient
 LARGE, PART = 1e-3, 0.5
 # A kernel is compiled once it has taken so many times as long as compiling is expected to take.
 PATIENCE = 5.0
+# One op takes longer to compile than it does as a part of a program.
+estimate = Estimate(fixed=0.15, per_step=0.01)
 # So many calls of each kind are timed, the first of the program not counted: it may still take in arrays of NumPy's.
 TIMED = 3
 # The program has to be so much faster: its thread pool may be busy at other times.

@@ -1,7 +1,7 @@
 """The core: calling an op finds its kernel by the types of the arguments, runs it, and leaves a graph node behind.
 
-Nothing is recorded and nothing compiled, so code that runs once, or that differs each time, is as fast as it can be. Code
-that repeats is recorded instead (`trace`) once `tiers` finds that this pays.
+Nothing is recorded and nothing waits for a compiler, so code that runs once, or that differs each time, is as fast as it can
+be. Code that repeats is recorded instead (`trace`) once `tiers` finds that this pays; see `alone` for single ops.
 """
 
 from collections.abc import Callable, Sequence
