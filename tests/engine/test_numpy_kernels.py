@@ -11,6 +11,7 @@ from scipy import special
 
 from funcgrad.engine.kernels import numpy_kernel
 from funcgrad.engine.kernels.elementwise import erf, log1p, select
+from funcgrad.engine.kernels.places import combine
 from funcgrad.engine.values import with_wide_types
 
 RNG = np.random.default_rng(0)
@@ -236,6 +237,7 @@ def test_a_part_does_not_keep_the_whole_alive():
 
 
 MANY = RNG.normal(size=(2, 3000))
+MANY_UPDATES = 5000
 SPECIALS = np.array([-0.0, 0.0, np.nan, np.inf, -np.inf, 1.0])
 
 
@@ -283,6 +285,34 @@ def test_the_error_function_of_many_elements(dtype, digits):
     np.testing.assert_allclose(made, special.erf(x.astype(float)).astype(dtype), rtol=digits)
     np.testing.assert_array_equal(np.signbit(made[3:5]), [False, True])
     assert np.nanmax(np.abs(made)) == 1
+
+
+@pytest.mark.parametrize("function", [np.add, np.multiply, np.minimum, np.maximum])
+@pytest.mark.parametrize("dtype", ["float32", "int8"])
+@pytest.mark.parametrize(
+    ("shape", "indexed", "order"),
+    [
+        ((5000,), 1, None),
+        ((7, 9), 1, None),
+        ((7, 9), 2, None),
+        ((3, 600), 1, None),
+        ((4, 5, 6), 2, None),
+        ((4, 5, 6), 1, (2, 0, 1)),
+        ((2, 3, 600), 2, (1, 0, 2)),
+    ],
+)
+def test_many_updates_are_combined_as_by_numpy(function, dtype, shape, indexed, order):
+    made = (3 * RNG.normal(size=shape)).astype(dtype)
+    expected = made.copy()
+    target, wanted = (each.transpose(order) if order else each for each in (made, expected))
+    count = -(-MANY_UPDATES // int(np.prod(target.shape[indexed:])))
+    places = tuple(RNG.integers(0, n, (2, count)) for n in target.shape[:indexed])
+    places = (places[0], *[each[:1] for each in places[1:]])  # these broadcast
+    updates = (3 * RNG.normal(size=(2, count, *target.shape[indexed:]))).astype(dtype)
+    with np.errstate(over="ignore"):
+        combine(function, made, target, places, updates)
+        function.at(wanted, places, updates)
+    np.testing.assert_array_equal(made, expected)
 
 
 def test_the_sums_of_many_short_rows():

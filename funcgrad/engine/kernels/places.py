@@ -1,6 +1,7 @@
 """Primitives that sort, and that look up or change elements at positions."""
 
 from copy import copy
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -162,7 +163,7 @@ class Places:
 
     def scatter(self, function: Any, x: Any, indices: Any, updates: Any) -> Any:
         """`x` with updates put in; `updates` has the axes that `gather` gives."""
-        made = np.array(x)
+        made = np.array(x, order="C")
         places, inside = self.find(indices)
         target = made if self.order is None else made.transpose(self.order)
         if 0 in target.shape[: len(places)]:
@@ -176,8 +177,45 @@ class Places:
         if function is None:
             target[places] = updates
         else:
-            function.at(target, places, updates)
+            combine(function, made, target, places, updates)
         return made
+
+
+# Elements from which on it pays to find another way than `ufunc.at`; rows so long are combined one after the other.
+MANY, LONG = 4096, 512
+
+
+def combine(function: Any, memory: Any, target: Any, places: tuple[Any, ...], updates: Any) -> None:
+    """`function.at`, which takes long for each element unless there are one dimension and one index array.
+
+    Args:
+        function: a ufunc of two arguments.
+        memory: the array to change, in C's order.
+        target: the same, perhaps with its axes in another order.
+        places: index arrays without negative numbers, for the first dimensions of `target`.
+        updates: combined with the elements there.
+    """
+    if updates.size < MANY or places[0] is Ellipsis:
+        function.at(target, places, updates)
+        return
+    lengths = np.broadcast_shapes(*[each.shape for each in places])
+    rest = target.shape[len(places) :]
+    updates = np.broadcast_to(updates, lengths + rest)
+    if rest and prod(rest) >= LONG:
+        rows = zip(
+            *[np.broadcast_to(each, lengths).ravel().tolist() for each in places], strict=True
+        )
+        for place, update in zip(rows, updates.reshape(-1, *rest), strict=True):
+            row = target[place]
+            function(row, update, out=row)
+        return
+    steps = [step // target.itemsize for step in target.strides]
+    positions = sum(each * step for each, step in zip(places, steps, strict=False))
+    for n, step in zip(rest, steps[len(places) :], strict=True):
+        positions = positions[..., None] + np.arange(n) * step
+    function.at(
+        memory.reshape(-1), np.broadcast_to(positions, updates.shape).ravel(), updates.ravel()
+    )
 
 
 def _scattered(function: Any, name: str) -> None:
