@@ -11,7 +11,7 @@ from scipy import special
 
 from funcgrad.engine.kernels import numpy_kernel
 from funcgrad.engine.kernels.elementwise import erf, log1p, select
-from funcgrad.engine.kernels.places import combine
+from funcgrad.engine.kernels.places import combine, in_order, order_of
 from funcgrad.engine.values import with_wide_types
 
 RNG = np.random.default_rng(0)
@@ -285,6 +285,25 @@ def test_the_error_function_of_many_elements(dtype, digits):
     np.testing.assert_allclose(made, special.erf(x.astype(float)).astype(dtype), rtol=digits)
     np.testing.assert_array_equal(np.signbit(made[3:5]), [False, True])
     assert np.nanmax(np.abs(made)) == 1
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int32", "int64", "int8", "bool"])
+def test_many_elements_are_sorted_stably(dtype, axis):
+    whole = np.dtype(dtype).kind != "f"
+    x = RNG.normal(size=(20, 11, 30)) if dtype != "int32" else RNG.integers(-(2**31), 2**31, 6600)
+    x = x.astype(dtype).reshape(20, 11, 30)
+    x[::3, ::2] = x[0, 0]  # some are equal
+    without_zeros = x.copy()
+    x.reshape(-1)[:300:7] = (
+        0 if whole else np.resize([-0.0, 0.0, np.nan, -np.nan, np.inf, -np.inf], 43)
+    )
+    np.testing.assert_array_equal(order_of(axis, x), np.argsort(x, axis, "stable"))
+    np.testing.assert_array_equal(order_of(axis, x[::-1]), np.argsort(x[::-1], axis, "stable"))
+    for each in (x, without_zeros):
+        made, expected = in_order(each, axis), np.sort(each, axis, "stable")
+        np.testing.assert_array_equal(made, expected)
+        np.testing.assert_array_equal(np.signbit(made * 1.0), np.signbit(expected * 1.0))
 
 
 @pytest.mark.parametrize("function", [np.add, np.multiply, np.minimum, np.maximum])
