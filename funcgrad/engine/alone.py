@@ -25,7 +25,7 @@ from funcgrad.strictness import lenient
 # Seconds that a program may save of a kernel's call, from which on it is looked at; and the part of the call that it has to be.
 LARGE, PART = 1e-3, 0.5
 # A kernel is compiled once it has taken so many times as long as compiling is expected to take.
-PATIENCE = 5.0
+PATIENCE = 2.5
 # One op takes longer to compile than it does as a part of a program.
 estimate = Estimate(fixed=0.15, per_step=0.01)
 # So many calls of each kind are timed, the first of the program not counted: it may still take in arrays of NumPy's.
