@@ -104,6 +104,14 @@ def test_a_program_computes_at_once_while_jax_traces(small_ops_too):
     jax.jit(traced)(1.0)
 
 
+@pytest.mark.parametrize("strict", [jax.debug_nans(True), jax.transfer_guard("disallow")])
+def test_a_program_runs_under_strict_settings_of_the_user(small_ops_too, strict):
+    *_, kernel = called_often(lambda x: x * 2, X)
+    assert is_program(kernel)
+    with strict:
+        np.testing.assert_array_equal(kernel(X), X * 2)
+
+
 def test_training_goes_on_through_the_change(small_ops_too):
     def train():
         torch.manual_seed(0)
