@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 
@@ -32,6 +33,9 @@ estimate = Estimate(fixed=0.15, per_step=0.01)
 TIMED = 3
 # The program has to be so much faster: its thread pool may be busy at other times.
 FASTER = 0.8
+
+# The programs in use. They go with the calls that use them.
+_programs: WeakSet[Callable[..., Any]] = WeakSet()
 
 
 class Contest:
@@ -82,7 +86,7 @@ class Contest:
         self._spent += seconds
         if self._asked or self._spent < self._price:
             return
-        if self.gain < PART * seconds:
+        if self.gain < PART * seconds or len(_programs) >= settings.program_limit:
             self._settle(self._kernel)
             return
         self._asked = True
@@ -104,6 +108,7 @@ class Contest:
         counters.kernels_compiled += 1
         counters.compile_seconds += seconds
         self._program = partial(_computed, function)
+        _programs.add(self._program)
 
     def _compare(self, program: Any, kernel: Any, seconds: float) -> None:
         timed = self._seconds.setdefault(kernel, [])
@@ -111,6 +116,8 @@ class Contest:
         if kernel is program or len(timed) < TIMED:
             return
         faster = min(self._seconds[program][1:]) < FASTER * min(timed)
+        if not faster:
+            _programs.discard(program)
         self._settle(program if faster else self._kernel)
 
 

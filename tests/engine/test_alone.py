@@ -81,6 +81,13 @@ def test_the_kernel_of_numpy_stays_where_it_is_faster(small_ops_too, monkeypatch
     assert not isinstance(kernel, alone.Contest)
 
 
+def test_programs_are_bounded_in_number(small_ops_too, monkeypatch):
+    monkeypatch.setattr(engine.settings, "program_limit", 0)
+    *_, kernel = called_often(lambda x: x * 2, X)
+    assert not is_program(kernel)
+    assert not isinstance(kernel, alone.Contest)
+
+
 def test_what_does_not_compile_stays_as_it_is(small_ops_too, monkeypatch):
     monkeypatch.setattr(alone, "compiled", lambda *_: 1 / 0)
     first, last, kernel = called_often(lambda x: x * 2, X)
