@@ -343,11 +343,12 @@ def _check_saved(node: Any) -> None:
         of_result = held is not value
         cut = source is not None and not of_result and nr in cut_off.get(source, ())
         if storage.version != version:
-            storage, expected, watched = storage.changed(version)
+            storage, expected, output = storage.changed(version)
+            watched = output is not None
             if not (cut and watched):
                 of_result |= watched
                 if of_result:
-                    source, nr = node if storage.aval.inexact else None, 0
+                    source, nr = node if storage.aval.inexact else None, output or 0
                 raise ModifiedError(storage, expected, (source, nr), of_result)
         if cut:
             raise RuntimeError(DETACHED)

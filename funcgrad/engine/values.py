@@ -255,9 +255,9 @@ class Storage:
         """The storage whose version counts the writes to it."""
         return self
 
-    def changed(self, version: Any) -> tuple["Storage", int, bool]:
-        """The storage that changed since `version`, the version it had then, and whether it is one watched besides this one."""
-        return self, version, False
+    def changed(self, version: Any) -> tuple["Storage", int, int | None]:
+        """The storage that changed since `version`, the version it had then, and its number if it is a watched result."""
+        return self, version, None
 
 
 class Indirect(Storage):

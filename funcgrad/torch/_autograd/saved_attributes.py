@@ -147,10 +147,10 @@ def _tensor(node: Any, place: int, number: int | None) -> Tensor | None:
         value = value.unpack()
         storage = Storage(value)
     elif storage.version != version:
-        changed, expected, of_result = storage.changed(version)
-        own = of_result or place == _RESULT
+        changed, expected, output = storage.changed(version)
+        own = output is not None or place == _RESULT
         raise as_pytorch(
-            ModifiedError(changed, expected, (node, 0) if own else source, of_result=own)
+            ModifiedError(changed, expected, (node, output or 0) if own else source, of_result=own)
         )
     elif isinstance(storage, Watched):
         storage = storage.parts[0]

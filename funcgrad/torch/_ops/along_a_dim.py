@@ -29,6 +29,7 @@ from funcgrad.torch._ops.row import (
     op,
     wrapped_dims,
 )
+from funcgrad.torch._ops.slopes import choosing
 from funcgrad.torch._tensor.operands import plain_number
 from funcgrad.torch._tensor.registry import FUNCTIONS, publish
 from funcgrad.torch._tensor.tensor import Tensor
@@ -66,7 +67,7 @@ def _extreme(
     name: str, largest: Callable[..., Any], argument: Callable[..., Any], other: str
 ) -> None:
     """Declare `max` or `min`: of all elements, along a dimension, or of two tensors."""
-    node = f"{name.capitalize()}Backward"
+    node, chosen = f"{name.capitalize()}Backward", choosing(largest)
 
     @op(
         f"{name}.all",
@@ -77,7 +78,7 @@ def _extreme(
         prepare=lambda input: _check_not_empty(name, input, None),
     )
     def of_all(input: Array) -> Any:
-        return largest(input)
+        return chosen(input)
 
     @op(
         f"{name}.dim",

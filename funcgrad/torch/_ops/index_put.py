@@ -74,9 +74,9 @@ class _MaskStorage(Storage):
         """The mask's version."""
         return self.mask.version
 
-    def changed(self, version: int) -> tuple[Storage, int, bool]:
+    def changed(self, version: int) -> tuple[Storage, int, int | None]:
         """The mask."""
-        return self.mask, version, False
+        return self.mask, version, None
 
 
 def place_of_mask(mask: Tensor, places: np.ndarray) -> Tensor:

@@ -196,6 +196,8 @@ def _check_roll(input: Tensor, shifts: Any, dims: Any) -> Any:
         )
     if not along:
         return [input, by[0], None]
+    if not input.ndim:
+        raise IndexError(f"Dimension specified as {along[0]} but tensor has no dimensions")
     return [input, by, tuple([wrap_dim(d, input.ndim) for d in along])]
 
 

@@ -15,6 +15,7 @@ from funcgrad.torch._ops.out import CASTS, store
 from funcgrad.torch._ops.row import (
     BOOL,
     FLOAT,
+    HALF,
     INEXACT,
     SAME,
     WIDE,
@@ -28,6 +29,7 @@ from funcgrad.torch._ops.row import (
     no_kernel,
     wrapped_dims,
 )
+from funcgrad.torch._ops.slopes import sharing
 from funcgrad.torch._tensor.in_place import watch
 from funcgrad.torch._tensor.registry import publish
 from funcgrad.torch._tensor.tensor import Tensor, tensor_of
@@ -53,6 +55,7 @@ def reduction(
     refuses: tuple[Refusal, ...] = (),
     out: str = CASTS,
     of_nothing: bool = True,
+    accumulates: bool = True,
 ) -> None:
     """Declare a reduction.
 
@@ -63,6 +66,7 @@ def reduction(
         rule: the dtype rule: `WIDE`, `INEXACT`, `FLOAT`, `SAME` or `BOOL`.
         saves, refuses, out: as in `Row`.
         of_nothing: whether no elements have a reduction, such as a sum of zero.
+        accumulates: whether float16 and bfloat16 are computed in float32.
     """
 
     def reduce(input: Array, dim: Any, keepdim: bool, stored: np.dtype | None) -> Any:
@@ -71,7 +75,8 @@ def reduction(
         axis = None if dim is None or input.ndim == 0 else dim
         if not of_nothing:
             _check_some(name, input.shape, axis)
-        made = accumulating(partial(function, axis=axis, keepdims=keepdim))(input)
+        along = partial(function, axis=axis, keepdims=keepdim)
+        made = (accumulating(along) if accumulates else along)(input)
         # JAX widens small integers; PyTorch wraps around in the requested dtype.
         if rule is BOOL:
             return made.astype(np.uint8) if input.dtype == np.uint8 else made
@@ -185,6 +190,30 @@ def _mean(x: Any, axis: Any, keepdims: bool) -> Any:
     return (total.astype(np.promote_types(x.dtype, np.float64)) / count).astype(x.dtype)
 
 
+def _logsumexp(x: Any, axis: Any, keepdims: bool) -> Any:
+    """In half precision every step is rounded, as in PyTorch: a sum beyond the range is infinite."""
+    if x.dtype not in HALF:
+        return jax.scipy.special.logsumexp(x, axis, keepdims=keepdims)
+    made = _rounded_logsumexp(x, axis)
+    return made if keepdims else jnp.squeeze(made, axis)
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(1,))
+def _rounded_logsumexp(x: Any, axis: Any) -> Any:
+    most = jnp.max(x, axis, keepdims=True)
+    most = jnp.where(jnp.isfinite(most), most, 0)
+    total = accumulating(partial(jnp.sum, axis=axis, keepdims=True))(jnp.exp(x - most))
+    return jnp.log(total) + most
+
+
+@_rounded_logsumexp.defjvp
+def _(axis: Any, primals: Any, tangents: Any) -> Any:
+    (x,), (t,) = primals, tangents
+    made = _rounded_logsumexp(x, axis)
+    parts = jnp.exp(x - jnp.where(made == -jnp.inf, 0, made))
+    return made, (t * parts).sum(axis, keepdims=True)
+
+
 _BOTH = "self result"
 _SAME_OUT = "Expected the dtype for input and out to match, but got {Wanted} for input's dtype and {Given} for out's dtype."
 _BOOL_OUT = "{name} only supports bool tensor for result, got: {{Given}}"
@@ -193,7 +222,7 @@ reduction("mean", _mean, ("MeanBackward0", "MeanBackward1"), INEXACT)
 reduction("prod", jnp.prod, ("ProdBackward0", "ProdBackward1"), WIDE, saves=_BOTH)
 reduction(
     "amax",
-    jnp.max,
+    sharing(jnp.max),
     ("AmaxBackward0",) * 2,
     SAME,
     saves=_BOTH,
@@ -203,7 +232,7 @@ reduction(
 )
 reduction(
     "amin",
-    jnp.min,
+    sharing(jnp.min),
     ("AminBackward0",) * 2,
     SAME,
     saves=_BOTH,
@@ -211,7 +240,14 @@ reduction(
     out=_SAME_OUT,
     of_nothing=False,
 )
-reduction("logsumexp", jax.scipy.special.logsumexp, ("LogsumexpBackward0",) * 2, FLOAT, saves=_BOTH)
+reduction(
+    "logsumexp",
+    _logsumexp,
+    ("LogsumexpBackward0",) * 2,
+    FLOAT,
+    saves=_BOTH,
+    accumulates=False,
+)
 reduction(
     "all",
     jnp.all,

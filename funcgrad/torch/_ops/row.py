@@ -165,6 +165,7 @@ class Row:
         exact_numbers: whether a number beside a tensor of half precision is not rounded to half precision.
         operators: the operators that it implements.
         returns: the names of the results, if it returns several tensors.
+        constants: the names of the floating-point results that have no gradient.
         flat: whether the second derivative is zeros instead of None, as in PyTorch; see `engine.Op`.
         masked: for a binary elementwise op: the function of a mask and a number, if it is not `function`.
     """
@@ -191,6 +192,7 @@ class Row:
     fits: bool = True
     operators: tuple[str, ...] = ()
     returns: tuple[str, ...] = ()
+    constants: tuple[str, ...] = ()
     flat: bool = False
     masked: Callable[..., Any] | None = None
     _ops: dict[Any, Op] = field(default_factory=dict, repr=False)
@@ -216,9 +218,10 @@ class Row:
         self.several = next((k for k, each in enumerate(given) if each.role in _SEQUENCES), None)
         self.result = return_type(self.title, self.returns) if self.returns else None
         self.watches = self.saves.split()
+        names = [given[k].name for k in self.arrays]
+        self.watches_arguments = any(name in self.watches for name in ("self", *names))
         for node in (self.node, self.node_of_number):
             if node and self.watches:
-                names = [given[k].name for k in self.arrays]
                 SAVED.setdefault(node, {}).update(_saved_places(self.watches, names))
 
     def fingerprint(self) -> str:
@@ -502,13 +505,17 @@ class Row:
             if self.laid_out:
                 laid_out(result, *operands)
             if "result" in self.watches:
-                watch(result._node, result._storage, arguments="self" in self.watches)
+                watch(result._node, result._storage, arguments=self.watches_arguments)
             return result
         results = [tensor_of(*each) for each in made]
         if self.laid_out:
             results = [laid_out(each, *operands) for each in results]
-        if "indices" in self.watches:
-            watch(results[0]._node, results[1]._storage)
+        pairs = zip(self.returns, results, strict=True) if self.watches else ()
+        watched = [each._storage for name, each in pairs if name in self.watches]
+        if watched:
+            watch(results[0]._node, *watched, arguments=self.watches_arguments)
+        for name in self.constants:
+            results[self.returns.index(name)]._node = None
         return self.result(*results) if self.result else tuple(results)
 
     def computed_dtype(self, input: Tensor, wanted: Any) -> np.dtype:

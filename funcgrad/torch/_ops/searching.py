@@ -156,7 +156,7 @@ def _results(
     name: str, input: Tensor, found: tuple[np.ndarray, ...], wanted: tuple[bool, bool]
 ) -> Any:
     """The distinct elements, then inverse and counts if they are wanted."""
-    values = without_derivative(name, lambda: tensor_of(place(found[0])), input)
+    values = without_derivative(name, lambda: tensor_of(place(found[0])), input, planned=True)
     more = [
         tensor_of(place(each.astype(np.int64)))
         for each, asked in zip(found[1:], wanted, strict=True)

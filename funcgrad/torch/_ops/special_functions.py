@@ -568,6 +568,7 @@ publish(float_power_, function=False)
 @op(
     "frexp",
     "FrexpBackward0",
+    saves="exponent",
     returns=("mantissa", "exponent"),
     out=CASTS,
     refuses=(Refusal("biuc", RuntimeError, "torch.frexp() only supports floating-point dtypes"),),

@@ -32,6 +32,9 @@ from funcgrad.torch._ops.row import (
     return_type,
     wrapped_dims,
 )
+from funcgrad.torch._ops.slopes import choosing
+from funcgrad.torch._ops.ternary import between
+from funcgrad.torch._ops.undifferentiable import without_derivative
 from funcgrad.torch._tensor.registry import FUNCTIONS, publish
 from funcgrad.torch._tensor.tensor import Tensor, concrete
 from funcgrad.torch._types.dtypes import float32, float64
@@ -123,8 +126,8 @@ publish(aminmax)
 # ------------------------------------------------------------------------------------------- variance with the mean
 
 
-def _with_mean(name: str, node: str, spread: Callable[[Any], Any]) -> None:
-    @op(f"{name}.correction", node, returns=("spread", "mean"))
+def _with_mean(name: str, node: str, spread: Callable[[Any], Any], saves: str) -> None:
+    @op(f"{name}.correction", node, returns=("spread", "mean"), saves=saves)
     def row(input: Array, dim: Dims, correction: Any, keepdim: bool) -> Any:
         along: Any = {"axis": dim, "keepdims": keepdim}
         return spread(jnp.var(input, ddof=correction, **along)), jnp.mean(input, **along)
@@ -159,8 +162,8 @@ def _with_mean(name: str, node: str, spread: Callable[[Any], Any]) -> None:
     publish(named(function, name, doc), method=False)
 
 
-_with_mean("var_mean", "VarMeanBackward0", lambda x: x)
-_with_mean("std_mean", "StdMeanBackward0", root)
+_with_mean("var_mean", "VarMeanBackward0", lambda x: x, "self")
+_with_mean("std_mean", "StdMeanBackward0", root, "self spread")
 
 # ------------------------------------------------------------------------------------------- order statistics
 
@@ -186,29 +189,16 @@ def _middle(x: Any, dim: int, ignore: bool) -> Any:
     return jnp.take_along_axis(order, jnp.expand_dims(at, dim), dim).squeeze(dim)
 
 
-@partial(jax.custom_jvp, nondiff_argnums=(0,))
-def _shared(ignore: bool, x: Any) -> Any:
-    """The median of all elements. Elements equal to it share the gradient."""
-    return _taken(x, 0, False, partial(_middle, dim=0, ignore=ignore))[0]
-
-
-@_shared.defjvp
-def _(ignore: bool, primals: Any, tangents: Any) -> Any:
-    (x,), (t,) = primals, tangents
-    made = _shared(ignore, x)
-    equal = (x == made) | (jnp.isnan(x) & jnp.isnan(made))
-    return made, (jnp.where(equal, t, 0).sum() / equal.sum()).astype(made.dtype)
-
-
 def _median(name: str, node: str, ignore: bool) -> None:
     kernel = (no_kernel("bc", "median_cpu"),)
+    chosen = choosing(lambda x: _taken(x, 0, False, partial(_middle, dim=0, ignore=ignore))[0])
 
-    @op(f"{name}.all", f"{node}0", saves="self result", refuses=kernel)
+    @op(f"{name}.all", f"{node}0", saves="self result", accumulates=True, refuses=kernel)
     def of_all(input: Array) -> Any:
         if not input.size:
             inexact = jnp.issubdtype(input.dtype, jnp.floating)
             return jnp.asarray(jnp.nan if inexact else jnp.iinfo(input.dtype).min, input.dtype)
-        return _shared(ignore, input.reshape(-1))
+        return chosen(input.reshape(-1))
 
     @op(
         f"{name}.dim",
@@ -308,12 +298,28 @@ def msort(input: Tensor, *, out: Tensor | None = None) -> Tensor:
 publish(msort)
 
 
-def _quantile(name: str, function: Callable[..., Any]) -> None:
-    @op(f"{name}.of", "SqueezeBackward4")
-    def row(input: Array, q: Array, dim: int | None, keepdim: bool, interpolation: str) -> Any:
-        return function(input, q, axis=dim, keepdims=keepdim, method=interpolation).astype(
-            input.dtype
-        )
+def _quantile(name: str, ignore: bool) -> None:
+    @op(f"{name}.sorted", "SqueezeBackward4")
+    def row(input: Array, q: Array, interpolation: str, kept: tuple[int, ...]) -> Any:
+        """Of elements sorted along the last dimension, with new dimensions of length 1 in their place."""
+        last, nans = input.shape[-1] - 1, jnp.isnan(input)
+        ranks = jnp.expand_dims(q, tuple(range(q.ndim, q.ndim + input.ndim - 1)))
+        if ignore:
+            ranks = jnp.maximum(ranks * (last - nans.sum(-1)), 0)
+        else:
+            ranks = jnp.where(nans.any(-1), last, ranks * last)
+
+        def at(places: Any) -> Any:
+            places = jnp.moveaxis(places.astype(np.int64).reshape(-1, *input.shape[:-1]), 0, -1)
+            found = jnp.moveaxis(jnp.take_along_axis(input, places, -1), -1, 0)
+            return jnp.expand_dims(found.reshape(ranks.shape), kept)
+
+        if interpolation in _ROUNDED:
+            return at(_ROUNDED[interpolation](ranks))
+        below = jnp.floor(ranks)
+        weights = jnp.full_like(ranks, 0.5) if interpolation == "midpoint" else ranks - below
+        weights = jnp.expand_dims(weights.astype(input.dtype), kept)
+        return between(at(below), at(jnp.ceil(ranks)), weights)
 
     def outer(
         input: Tensor,
@@ -340,7 +346,11 @@ def _quantile(name: str, function: Callable[..., Any]) -> None:
         _check_quantile(input, q, interpolation)
         dim = None if dim is None or not input.ndim else wrap_dim(dim, input.ndim)
         given = q if isinstance(q, Tensor) else input.new_tensor(float(q))  # type: ignore[attr-defined]
-        return row(input, given, dim, keepdim, interpolation)
+        of: Any = input
+        flat = of.reshape(-1) if dim is None else FUNCTIONS["movedim"](input, dim, -1)
+        dims = range(input.ndim) if dim is None else (dim,)
+        kept = tuple([given.ndim + k for k in dims]) if keepdim and input.ndim else ()
+        return row(FUNCTIONS["sort"](flat, -1).values, given, interpolation, kept)
 
     doc = "The numbers below which the parts `q` of the elements lie, as `torch.{name}`."
     publish(named(outer, name, doc))
@@ -369,8 +379,9 @@ def _check_quantile(input: Tensor, q: Any, interpolation: str) -> None:
             raise RuntimeError("quantile() q values must be in the range [0, 1]")
 
 
-_quantile("quantile", jnp.quantile)
-_quantile("nanquantile", jnp.nanquantile)
+_ROUNDED = {"lower": jnp.floor, "higher": jnp.ceil, "nearest": jnp.round}
+_quantile("quantile", ignore=False)
+_quantile("nanquantile", ignore=True)
 
 # ------------------------------------------------------------------------------------------- counts and histograms
 
@@ -402,7 +413,7 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
     length = max(minlength, int(array.max()) + 1 if array.size else 0)
     if weights is None:
         return _counted(input, length)
-    return _weighed(weights.detach(), input, length)
+    return without_derivative("bincount", lambda: _weighed(weights, input, length), weights)
 
 
 publish(bincount)
@@ -519,9 +530,12 @@ def histogram(
             )
         edges = _edges(input.detach(), int(bins), low, high)
     given = input.new_ones(1) if weight is None else weight.detach()  # type: ignore[attr-defined]
-    made = _HISTOGRAM(
-        _histogram(edges, input.detach(), converted(given, input.dtype), density), edges
-    )
+
+    def counted() -> Any:
+        parts = edges, input.detach(), converted(given, input.dtype)
+        return _HISTOGRAM(_histogram(*parts, density), edges)
+
+    made = without_derivative("histogram", counted, input, weight, bins)
     return _stored("histogram", made, (input,), out)
 
 
@@ -550,6 +564,9 @@ def _check_cov(input: Tensor, correction: int, fweights: Any, aweights: Any) -> 
             raise RuntimeError(
                 f"cov(): expected {name} to have {kind} dtype but got {name} with {each.dtype.scalar_type} dtype"
             )
+        known = elements(each.detach())
+        if known is not None and (known < 0).any():
+            raise RuntimeError(f"cov(): {name} cannot be negative")
         if each.numel() != count:
             raise RuntimeError(
                 f"cov(): expected {name} to have the same numel as there are observations in the input but got {each.numel()} != {count}"

@@ -182,7 +182,7 @@ def addcmul(input: Array, tensor1: Array, tensor2: Array, *, value: Factor = 1) 
 # ------------------------------------------------------------------------------------------- lerp
 
 
-def _between(x: Any, end: Any, weight: Any) -> Any:
+def between(x: Any, end: Any, weight: Any) -> Any:
     """`x + weight * (end - x)`, computed from the nearer end."""
     near = jnp.abs(weight) < 0.5
     return jnp.where(near, x, end) + jnp.where(near, weight, weight - 1) * (end - x)
@@ -220,7 +220,7 @@ def _check_same_dtype(input: Tensor, end: Tensor, weight: Any) -> None:
     in_place=True,
 )
 def _lerp_tensor(input: Array, end: Array, weight: Array) -> Any:
-    return _between(input, end, weight)
+    return between(input, end, weight)
 
 
 @op(
@@ -235,7 +235,7 @@ def _lerp_tensor(input: Array, end: Array, weight: Array) -> Any:
     in_place=True,
 )
 def _lerp_number(input: Array, end: Array, weight: Factor) -> Any:
-    return _between(input, end, weight)
+    return between(input, end, weight)
 
 
 def lerp(input: Tensor, end: Tensor, weight: Any, *, out: Tensor | None = None) -> Tensor:

@@ -103,21 +103,26 @@ def watch(node: Any, *watched: Storage, arguments: bool = False) -> None:
             return  # hooks hold the saved value, so a change of the storage does no harm
     if arguments:
         (value, argument, _, held), *rest = node.saved
-        both = Watched((argument, *watched))
+        both = Watched((argument, *watched), first=1)
         node.saved = ((value, both, both.version, held), *rest)
         return
-    storage = watched[0] if len(watched) == 1 else Watched(watched)
+    storage = watched[0] if len(watched) == 1 else Watched(watched, first=0)
     version, held = storage.version, storage.read()
     node.saved = tuple([(value, storage, version, held) for value, *_ in node.saved])
 
 
 class Watched(Indirect):
-    """Several storages that must not be changed; the node's saved value is the first one's."""
+    """Several storages that must not be changed; the node's saved value is the first one's.
 
-    __slots__ = ("parts",)
+    Args:
+        parts: the storages.
+        first: the place of the first result among them.
+    """
 
-    def __init__(self, parts: Sequence[Storage]) -> None:
-        self.parts = parts
+    __slots__ = ("first", "parts")
+
+    def __init__(self, parts: Sequence[Storage], first: int) -> None:
+        self.parts, self.first = parts, first
 
     def read(self) -> Value:
         """The first storage's value."""
@@ -128,10 +133,10 @@ class Watched(Indirect):
         """The versions of all the storages."""
         return tuple([part.version for part in self.parts])
 
-    def changed(self, version: Any) -> tuple[Storage, int, bool]:
+    def changed(self, version: Any) -> tuple[Storage, int, int | None]:
         """The first storage that was changed."""
         k = next(k for k, part in enumerate(self.parts) if part.version != version[k])
-        return self.parts[k], version[k], k > 0
+        return self.parts[k], version[k], None if k < self.first else k - self.first
 
 
 def writable(target: Tensor, *others: Variable, repeats: bool = False, name: str = "") -> None:

@@ -39,7 +39,8 @@ def publish(
     Raises:
         ValueError: a name is already taken.
     """
-    called = thing if checks_input else of_tensor(thing)
+    method_of = thing if checks_input else in_numpys_names(thing)
+    called = thing if checks_input else of_tensor(method_of)
     for name in names or (thing.__name__,):  # type: ignore[attr-defined]
         if function:
             if name in FUNCTIONS:
@@ -48,12 +49,35 @@ def publish(
         if method:
             if name in METHODS or (name in vars(Tensor) and name not in _INHERITED):
                 raise ValueError(f"Tensor.{name} is declared twice")
-            METHODS[name] = thing
-            setattr(Tensor, name, thing)
+            METHODS[name] = method_of
+            setattr(Tensor, name, method_of)
     return thing
 
 
 ARRAYS = (np.ndarray, jax.Array)
+
+
+def in_numpys_names(thing: Any) -> Any:
+    """A function that takes `axis` for `dim` too, as PyTorch's do; one that sees to its keywords is unchanged."""
+    if not inspect.isfunction(thing) or thing.__name__ in _WITHOUT_NUMPYS_NAMES:
+        return thing
+    of: Any = inspect.unwrap(thing)
+    code = of.__code__
+    named = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    if "dim" not in named or "axis" in named or code.co_flags & inspect.CO_VARKEYWORDS:
+        return thing
+
+    @functools.wraps(thing)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if "axis" in kwargs and "dim" not in kwargs:
+            kwargs["dim"] = kwargs.pop("axis")
+        return thing(*args, **kwargs)
+
+    return call
+
+
+# Called often, with a number alone; or a function in Python in PyTorch too, which has its own names alone.
+_WITHOUT_NUMPYS_NAMES = {"size", "stride", "split", "unique", "unique_consecutive", "norm"}
 
 
 def of_tensor(thing: Any) -> Any:

@@ -20,7 +20,10 @@ a.take_along_dim(i[None], 0); a.scatter(0, i[None], b[:1]); a.scatter_add(0, i[N
 a.index_copy(0, i, b); a.index_fill(0, i, 2.0); a.index_put((i,), b); torch.cat([a, b]); a.double(); a.diagonal()
 a.exp_(); a.sqrt_(); a.mul_(b); a.div_(b); a.copy_(b); a.clamp_(0.2, 0.5); a.masked_fill_(m, 2.0); a.addcmul_(b, c)
 a.index_put_((i,), b); a.tanh_(); a.reciprocal_(); a.sin_(); a[0].exp_(); a[0].mul_(b[0]); a[0].sin_(); a[0].copy_(b[0])
-a.__setitem__(m, b[0, 0]); a.index_add_(0, i, b)
+a.__setitem__(m, b[0, 0]); a.index_add_(0, i, b); a.cummax(0)[0]; a.cummin(1)[0]; a.aminmax()[0]; a.aminmax(dim=0)[1]
+a.median(); a.nanmedian(); a.kthvalue(1, 0)[0]; a.mode(0)[0]; torch.std_mean(a)[0]; torch.var_mean(a, 0)[0]
+torch.frexp(a)[0]; torch.linalg.svd(a)[1]; torch.linalg.eigh(a)[0]; torch.linalg.qr(a)[0]; torch.linalg.qr(a)[1]
+torch.linalg.slogdet(a)[1]; torch.linalg.lu_factor(a)[0]; torch.linalg.inv_ex(a)[0]; torch.linalg.lstsq(a, b)[0]
 """
 
 
@@ -71,6 +74,25 @@ def test_of_two_that_were_changed_the_complaint_is_of_the_same_one(first, second
     lines = [f"a, b = l[0].sin(), l[1].cos()\nz = {op}"]
     lines += [CHANGES[first].format("a"), CHANGES[second].format("b")]
     assert_same("\n".join(lines), atol=1e-6)
+
+
+RESULTS = """
+torch.linalg.lu(s); torch.lu_unpack(*torch.linalg.lu_factor(s)); torch.linalg.svd(s); torch.linalg.qr(s); s.max(0)
+torch.linalg.slogdet(s); torch.linalg.cholesky_ex(s); torch.linalg.inv_ex(s); torch.frexp(s); s.sort(); s.topk(1)
+torch.linalg.lstsq(s, s, driver="gelsd")[::2]; torch.unique(s, return_inverse=True); torch.histogram(s, 3)
+torch.var_mean(s); torch.aminmax(s); s.cummax(0); s.median(0); torch.nn.functional.max_pool1d(s, 2, return_indices=True)
+"""
+
+
+@pytest.mark.parametrize(
+    "call", [call for line in RESULTS.split("\n") for call in line.split("; ") if call]
+)
+def test_the_results_with_a_gradient_are_those_of_pytorch(call):
+    def required(torch):
+        s = torch.tensor([[2.0, 1.0], [1.0, 3.0]], requires_grad=True)
+        return [each.requires_grad for each in eval(call, {"torch": torch, "s": s})]
+
+    assert required(ours) == required(theirs)
 
 
 PROGRAMS = [

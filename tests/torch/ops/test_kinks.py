@@ -14,6 +14,8 @@ PAIRS = [(a, b) for a in POINTS for b in POINTS]
 SMALL = list(zip(*[(a, b) for a in (0.0, 1e-170, 1.0) for b in (1e-170, -1e-200)], strict=True))
 # Zero to a negative power is infinite, and so are its slopes.
 POWERS = [(a, b) for a, b in PAIRS if a != 0 or b >= 0]
+NAN, INFINITE = float("nan"), float("inf")
+WITH_NAN = [1.0, NAN, 2.0]
 TIES = [[1.0, 1.0, 0.0], [0.0, 0.0, 0.0], [2.0, 1.0, 2.0], [-1.0, -1.0, -1.0]]
 
 OPS = {
@@ -82,6 +84,20 @@ OPS = {
     "clamp from above": (lambda torch, x: x.clamp(max=1), [POINTS]),
     "cumprod": (lambda torch, x: x.cumprod(1), [TIES]),
     "max": (lambda torch, x: x.max(), [TIES]),
+    **{
+        f"{name} of nan": (lambda torch, x, name=name: getattr(torch, name)(x), [WITH_NAN])
+        for name in ("max", "min", "median", "nanmedian", "amax", "amin")
+    },
+    **{
+        f"{name} {way}": (
+            lambda torch, x, name=name, way=way: getattr(torch, name)(
+                x, torch.tensor([0.0, 0.3, 1.0], dtype=x.dtype), 1, interpolation=way
+            ),
+            [[WITH_NAN, [3.0, 1.0, 2.0], [INFINITE, 5.0, -INFINITE], [NAN, NAN, NAN]]],
+        )
+        for name in ("quantile", "nanquantile")
+        for way in ("linear", "lower", "higher", "midpoint", "nearest")
+    },
     "max along": (lambda torch, x: x.max(1)[0], [TIES]),
 }
 

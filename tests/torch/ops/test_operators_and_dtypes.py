@@ -238,6 +238,12 @@ def test_augmented_assignment_is_in_place(operator, data):
 HALF = [
     "h.max()",
     "h.amax()",
+    "h.min()",
+    "h.amin()",
+    "h.median()",
+    "h.nanmedian()",
+    "h.logsumexp(0)",
+    "(h * 0.1).logsumexp(0)",
     "h.mean()",
     "h.mean(0)",
     "h.softmax(0).amax()",
@@ -256,7 +262,20 @@ def test_half_precision_accumulates_in_float32(expression, dtype):
     assert gradient(ours) == pytest.approx(gradient(theirs), rel=1e-2)
 
 
-@pytest.mark.parametrize("call", ["x // 2", "torch.floor_divide(x, x)", "7 // x"])
+@pytest.mark.parametrize(
+    "call",
+    [
+        "x // 2",
+        "torch.floor_divide(x, x)",
+        "7 // x",
+        "torch.histogram(x, 2)[0]",
+        "torch.histogram(x, 2)[1]",
+        "torch.histogram(x.detach(), 2, weight=x)[0]",
+        "torch.histogram(x.detach(), x)[0]",
+        "torch.bincount(torch.tensor([0, 1]), x)",
+        "torch.unique(x)",
+    ],
+)
 def test_a_walk_to_an_op_without_derivative_is_refused(call):
     def outcome(torch):
         x = torch.tensor([1.0, 2.0], requires_grad=True)

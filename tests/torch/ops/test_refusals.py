@@ -36,6 +36,21 @@ def test_what_has_no_kernel_is_refused(call):
     assert_same(result_of(lambda torch: called(torch, call)))
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        "torch.roll(d[0], 1, 0)",
+        "d.narrow(0, d[0], 1)",
+        "d.narrow(0, i[:1], 1)",
+        "torch.cov(d, fweights=i - 1)",
+        "torch.cov(d, aweights=-d)",
+    ],
+)
+def test_arguments_without_a_meaning_are_refused(call):
+    assert isinstance(attempt(called, theirs, call), Exception)
+    assert_same(result_of(lambda torch: called(torch, call)))
+
+
 @pytest.mark.parametrize("call", ["b.sign()", "b.square()", "d.lerp(d, torch.tensor(0.5))"])
 def test_what_has_one_gives_the_dtype_that_it_gives(call):
     with warnings.catch_warnings():

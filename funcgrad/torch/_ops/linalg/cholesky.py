@@ -52,7 +52,7 @@ _flip = partial(jnp.swapaxes, axis1=-1, axis2=-2)
 @apart(
     "linalg_cholesky_ex",
     "LinalgCholeskyExBackward0",
-    saves="L",
+    saves="result",
     prepare=square_matrices("linalg_cholesky"),
 )
 def _cholesky(A: Array, upper: bool) -> Any:

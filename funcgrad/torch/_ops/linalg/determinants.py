@@ -29,6 +29,7 @@ def det(A: Array) -> Any:
 @apart(
     "linalg_slogdet",
     "LinalgSlogdetBackward0",
+    saves="A sign",
     returns=("sign", "logabsdet"),
     prepare=square_matrices("linalg_slogdet"),
     out=EXACT,

@@ -39,6 +39,7 @@ def _prepare_lu(A: Tensor, pivot: bool) -> None:
     "linalg_lu_factor_ex",
     "LinalgLuFactorExBackward0",
     prepare=_prepare_lu,
+    saves="LU pivots",
     returns=("LU", "pivots", "info"),
     out=EXACT,
 )
@@ -77,7 +78,9 @@ def lu_factor(A: Tensor, *, pivot: bool = True, out: Any = None) -> Any:
     "linalg_lu",
     "LinalgLuBackward0",
     prepare=lambda A, pivot: _prepare_lu_parts(A, pivot),
+    saves="P L U",
     returns=("P", "L", "U"),
+    constants=("P",),
     out=EXACT,
 )
 def lu(A: Array, *, pivot: bool = True) -> Any:
@@ -104,7 +107,7 @@ def _unpacked(packed: Any, pivots: Any) -> tuple[Any, Any, Any]:
     return _permutation(pivots, m).astype(packed.dtype), lower, jnp.triu(packed[..., :k, :])
 
 
-@apart("lu_unpack.parts", "LuUnpackBackward0", returns=("P", "L", "U"))
+@apart("lu_unpack.parts", "LuUnpackBackward0", returns=("P", "L", "U"), constants=("P",))
 def _lu_unpack(LU_data: Array, LU_pivots: Index) -> Any:
     return _unpacked(LU_data, LU_pivots)
 

@@ -300,7 +300,11 @@ def _check_lstsq(A: Tensor, B: Tensor, driver: str | None) -> None:
 
 
 @apart(
-    "linalg_lstsq.pinv", "LinalgLstsqBackward0", returns=("solution", "residuals", "rank", "sizes")
+    "linalg_lstsq.pinv",
+    "LinalgLstsqBackward0",
+    saves="A B solution",
+    returns=("solution", "residuals", "rank", "sizes"),
+    constants=("sizes",),
 )
 def _lstsq(A: Array, B: Array, rcond: float, vector: bool, residual: bool) -> Any:
     right = B[..., None] if vector else B

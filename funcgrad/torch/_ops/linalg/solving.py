@@ -36,6 +36,7 @@ def zero_pivot(packed: Any) -> Any:
 @apart(
     "linalg_inv_ex",
     "LinalgInvExBackward0",
+    saves="inverse",
     returns=("inverse", "info"),
     prepare=square_matrices("linalg_inv"),
     out=EXACT,
@@ -120,7 +121,11 @@ def _prepare_solve(A: Tensor, B: Tensor, left: bool, vector: bool) -> None:
 
 
 @apart(
-    "linalg_solve_ex", "LinalgSolveExBackward0", prepare=_prepare_solve, returns=("result", "info")
+    "linalg_solve_ex",
+    "LinalgSolveExBackward0",
+    prepare=_prepare_solve,
+    saves="A result",
+    returns=("result", "info"),
 )
 def _solve_ex(A: Array, B: Array, left: bool, vector: bool) -> Any:
     flip = partial(jnp.swapaxes, axis1=-1, axis2=-2)

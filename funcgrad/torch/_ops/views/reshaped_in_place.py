@@ -18,7 +18,7 @@ from funcgrad.torch._ops.views import rows
 from funcgrad.torch._ops.views.views import exchanged, squeezed, strided_geometry
 from funcgrad.torch._tensor.in_place import writable
 from funcgrad.torch._tensor.rebasing import note_move, rebase
-from funcgrad.torch._tensor.registry import publish_all
+from funcgrad.torch._tensor.registry import in_numpys_names, publish_all
 from funcgrad.torch._tensor.tensor import AccumulateGrad, Tensor
 from funcgrad.torch._tensor.view import ViewTensor, geometry
 
@@ -27,6 +27,8 @@ Change = tuple[Geometry, rows.ViewRow, tuple[Any, ...]]
 
 
 def _method(name: str, change: Callable[..., Change]) -> Callable[..., Tensor]:
+    change = in_numpys_names(change)
+
     def method(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         writable(self, repeats=True)
         made, row, static = change(self, *args, **kwargs)

@@ -314,6 +314,8 @@ def narrow(input: Tensor, dim: int, start: Any, length: int) -> Tensor:
     """`length` places along a dimension from `start` on."""
     if not input.ndim:
         raise RuntimeError("narrow() cannot be applied to a 0-dim tensor.")
+    if isinstance(start, Tensor) and (start.ndim or start.dtype.numpy_dtype.kind not in "iu"):
+        raise RuntimeError("start must be an 0-dim integral Tensor.")
     dim, at = wrap_dim(dim, input.ndim), index(start)
     size = input.shape[dim]
     if length < 0:
