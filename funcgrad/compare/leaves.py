@@ -181,12 +181,14 @@ def _judged(
     if shadow is not None and is_floating(a):
         shadowed = largest_finite(differences(shadow.reference, shadow.candidate))
         judgement = _with_shadow(shadow, inner, a.dtype, judgement)
-        kept = math.sqrt(float(units(a.dtype, 1.0))) * scale
+        kept = half_of_the_digits(a.dtype) * scale
         if judgement[:2] == (REAL, FEWER_DIGITS) and absolute <= kept and not strict:
             judgement = judgement._replace(verdict=ROUNDING)
     verdict, why, visible = judgement
     if a.size and is_floating(a):
         verdict, why = _not_a_number(a, b, verdict, why)
+        if verdict == UNDECIDED:
+            visible = math.inf
     if verdict == ROUNDING and np.array_equal(a, b):
         verdict = IDENTICAL
     return Leaf(
@@ -252,7 +254,7 @@ def _not_a_number(a: np.ndarray, b: np.ndarray, verdict: str, why: str) -> tuple
         return UNDECIDED, "every element is NaN on both sides: nothing was compared"
     if ours.any():
         count = int(ours.sum())
-        told = f"{count} elements are NaN on both sides and were not compared"
+        told = f"{'one element is' if count == 1 else f'{count} elements are'} NaN on both sides and not compared"
         return verdict, "; ".join(filter(None, (why, told)))
     return verdict, why
 
@@ -291,6 +293,16 @@ def largest_finite(apart: np.ndarray) -> float:
 
 def _farthest(apart: np.ndarray) -> tuple[Any, ...]:
     return np.unravel_index(int(np.argmax(apart)), apart.shape) if apart.size else ()
+
+
+def half_of_the_digits(dtype: np.dtype) -> float:
+    """Return the square root of a dtype's precision: a number that is exact to so much has half of its digits.
+
+    >>> import numpy as np
+    >>> half_of_the_digits(np.dtype("float64")) == 2.0**-26
+    True
+    """
+    return math.sqrt(float(units(dtype, 1.0)))
 
 
 def ratio(value: float, scale: float) -> float:

@@ -5,6 +5,7 @@ This module says what is on a page; `markup` makes HTML of it.
 
 from __future__ import annotations
 
+import math
 import platform
 import re
 import sys
@@ -167,14 +168,15 @@ def _leaves(report: Parity | Trajectory, say: Words) -> Blocks:
         ]
         for leaf in leaves
     ]
+    phrase, visible = "visible", [leaf.visible for leaf in leaves if math.isfinite(leaf.visible)]
     if isinstance(report, Trajectory):
-        seen = say("visible in a step", f"{report.visible:.1e}")
-    else:
-        seen = say("visible", f"{max(leaf.visible for leaf in leaves):.1e}")
+        phrase, visible = "visible in a step", [report.visible]
+    largest = max(visible, default=0.0)
+    seen = [Paragraph(say(phrase, f"{largest:.1e}"))] if 0 < largest < math.inf else []
     return [
         _table(_COLUMNS, rows, say, [leaf.ok for leaf in leaves]),
         *_reasons((leaf.why for leaf in leaves), say),
-        Paragraph(seen),
+        *seen,
     ]
 
 

@@ -120,7 +120,13 @@ class Side:
         except Exception as error:
             if is_memory_error(error):
                 raise MemoryError(str(error)) from error
-            raise FindingError(f"{self.role} raises {_told(error)}") from error
+            told = f"{self.role} raises {_told(error)}"
+            if "leaf Variable that requires grad" in str(error):
+                told = (
+                    f"{told.rstrip('.')}: the inputs of a comparison require grad. Let it work on a copy, such as "
+                    "x.clone(), and return the new elements"
+                )
+            raise FindingError(told) from error
 
     def call(self, inputs: Inputs) -> Callable[[], Any]:
         """Return a call of the function alone, to be timed. Each call is given tensors of its own, which it may change."""

@@ -13,6 +13,7 @@ import pytest
 import funcgrad
 import funcgrad.torch as shim
 from funcgrad.compare import OptionError, on, parity
+from tests.both_sides import SIDES as LIBRARIES
 from tests.both_sides import theirs
 
 
@@ -355,6 +356,70 @@ def test_an_optimizer_from_outside_is_refused():
     assert "uses the optimizer 'optimizer' from outside" in parity(stepping, jnp.sum, X).problem
 
 
+@pytest.mark.parametrize("size", [1.0, 1e-3, 1e-5, 1e-7])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_random_numbers_of_a_side_are_no_rounding_however_small(size, dtype):
+    def noisy(w, x, y):
+        return with_jax(w, x, y) * (1 + size * RANDOM.standard_normal())
+
+    inputs = [each.astype(dtype) for each in (W, X, Y)]
+    for reference, candidate, role in (
+        (with_jax, noisy, "candidate"),
+        (on("jax", noisy), with_jax, "reference"),
+    ):
+        report = parity(reference, candidate, *inputs, order=0)
+        assert report.problem is not None, str(report)
+        assert f"the {role} is not deterministic: called twice" in report.problem
+
+
+def test_noise_that_vanishes_in_float64_is_rounding():
+    def sums_in_any_order(w, x, y):
+        value = with_jax(w, x, y)
+        unit = np.spacing(np.abs(np.asarray(value)))
+        return value + (unit * RANDOM.integers(0, 2)).astype(value.dtype)
+
+    report = parity(with_jax, sums_in_any_order, W, X, Y, order=0)
+    assert report.ok, str(report)
+
+
+@pytest.mark.parametrize("torch", LIBRARIES)
+def test_forgotten_dropout_is_told_as_such(torch):
+    def loss(w, x, y):
+        return ((torch.nn.functional.dropout(x) @ w - y) ** 2).mean()
+
+    report = parity(loss, with_jax, W, X, Y)
+    assert "the reference is not deterministic: called twice" in report.problem
+
+
+@pytest.mark.parametrize("torch", LIBRARIES)
+def test_an_input_changed_in_place_is_told_with_its_cure(torch):
+    def loss(w, x, y):
+        return ((x @ w.mul_(2) - y) ** 2).mean()
+
+    report = parity(loss, with_jax, W, X, Y)
+    assert (
+        "the inputs of a comparison require grad. Let it work on a copy, such as x.clone()"
+        in report.problem
+    )
+
+
+def test_integers_must_be_equal():
+    def doubled(k):
+        return 2 * jnp.asarray(k)
+
+    report = parity(doubled, lambda k: jnp.asarray(k) + jnp.asarray(k), np.arange(3), order=0)
+    assert "Every element must be equal." in str(report)
+
+
+def test_nothing_that_was_not_compared_is_said_to_be_sharp():
+    def nothing(w, x, y):
+        return with_jax(w, x, y) * jnp.nan
+
+    report = parity(nothing, nothing, W, X, Y)
+    assert "UNDECIDED" in str(report)
+    assert "would have seen" not in str(report)
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -409,7 +474,7 @@ def test_nan_on_one_side_is_real_and_on_both_sides_is_told():
     assert (leaf.verdict, leaf.why) == ("real", "NaN in the reference only")
     both = parity(spoiled, spoiled, W, order=0)
     assert both.ok
-    assert "1 elements are NaN on both sides and were not compared" in told(both)
+    assert "one element is NaN on both sides and not compared" in told(both)
     nothing = parity(nan_at(slice(None), ones), nan_at(slice(None), ones), W, order=0)
     assert nothing.leaves[0].verdict == "undecided"
     assert not nothing.ok

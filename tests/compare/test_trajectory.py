@@ -4,6 +4,7 @@ import json
 import os
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -202,3 +203,15 @@ def test_the_net_of_the_introductions_in_full(torch):
     assert rate.leaf.startswith("state")
     leak = trajectory(reference, with_jax(1e-6, leaking), state, batch, 3)
     assert (leak.verdict, leak.step, leak.leaf) == ("real", 1, "loss")
+
+
+def test_a_step_with_random_numbers_is_told_as_such():
+    plain = with_jax(RATE)
+
+    def noisy(state, batch):
+        (w1, w2), loss = plain(state, batch)
+        keep = np.random.default_rng().random(w2.shape) < 0.5
+        return (w1, jnp.where(keep, w2, 0)), loss
+
+    report = run(noisy, steps=3)
+    assert "the candidate is not deterministic: called twice" in report.problem
