@@ -198,6 +198,8 @@ def parity(
         notes = pair.notes
     except FindingError as finding:
         problem = str(finding).rstrip(".")
+    except MemoryError as error:
+        problem = no_memory(error)
     return Parity(names[0], names[1], leaves, problem, tuple(notes), settings)
 
 
@@ -257,7 +259,23 @@ class Pair:
         if repeat:
             self._check_deterministic(self.reference, inputs, expected, moved, shadow)
             self._check_deterministic(self.candidate, inputs, found, moved, shadow)
-        shadows = self._shadows(inputs) if shadow else None
+        if shadow and (shadows := self._shadows(inputs)) is not None:
+            try:
+                return self._judged(inputs, expected, found, moved, shadows)
+            except MemoryError:
+                self._without_memory()
+            del shadows
+        return self._judged(inputs, expected, found, moved, None)
+
+    def _judged(
+        self,
+        inputs: Inputs,
+        expected: Quantities,
+        found: Quantities,
+        moved: list[Quantities],
+        shadows: dict[str, Shadow] | None,
+    ) -> tuple[Leaf, ...]:
+        """The verdicts, given all runs but those of a sensitive candidate."""
 
         @cache
         def sensitive() -> tuple[list[Quantities], list[Quantities]]:
@@ -328,8 +346,8 @@ class Pair:
             noises[name] = repeated, most
         if not (noises and shadow and can_be_wider(inputs)):
             return
-        wide = inputs.wide()
         try:
+            wide = inputs.wide()
             once, twice = self.run(side, wide), self.run(side, wide)
         except (FindingError, MemoryError):
             return
@@ -344,14 +362,14 @@ class Pair:
         """Both sides in double precision; None, with a note, if they cannot run there."""
         if not can_be_wider(inputs):
             return None
-        wide = inputs.wide()
         try:
+            wide = inputs.wide()
             expected = self.run(self.reference, wide)
             found = self.run(self.candidate, wide)
             inner = [self.run(self.reference, wide.moved(self.random)) for _ in range(2)]
             grained = [self.run(self.reference, wide.moved(self.random, inputs)) for _ in range(2)]
         except MemoryError:
-            self._note("there is no memory for the float64 shadow: the dtype alone decided")
+            self._without_memory()
             return None
         except FindingError as finding:
             self._note(
@@ -378,6 +396,10 @@ class Pair:
             for name, each in expected.items()
         }  # fmt: skip
 
+    def _without_memory(self) -> None:
+        self.shadowed = False
+        self._note("there is no memory for the float64 shadow: the dtype alone decided")
+
     def _note(self, note: str) -> None:
         if note not in self._notes:
             self._notes.append(note)
@@ -390,6 +412,12 @@ def _not_deterministic(side: Side, repeated: Leaf) -> FindingError:
         f"{repeated.reference:.9g} and then {repeated.candidate:.9g}{place}. Seed its random numbers inside the function, "
         "or give them as an argument"
     )
+
+
+def no_memory(error: MemoryError) -> str:
+    """Return the words of a report where memory ran out, the shadow left aside."""
+    told = " ".join(str(error).split()) or "MemoryError"
+    return f"there is no memory to compare inputs of this size ({told:.200}). Give fewer rows"
 
 
 def can_be_wider(inputs: Inputs) -> bool:

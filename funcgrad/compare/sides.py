@@ -204,10 +204,10 @@ def tensors(kind: str, inputs: Inputs) -> list[Any]:
 
 def is_memory_error(error: BaseException) -> bool:
     """Whether an error says that memory is used up; each library has its own way to say it."""
-    told = f"{type(error).__name__} {error}"
+    told = f"{type(error).__name__} {error}".lower()
     return isinstance(error, MemoryError) or any(
         sign in told
-        for sign in ("OutOfMemory", "out of memory", "RESOURCE_EXHAUSTED", "can't allocate memory")
+        for sign in ("outofmemory", "out of memory", "resource_exhausted", "can't allocate memory")
     )
 
 

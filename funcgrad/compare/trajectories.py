@@ -27,7 +27,7 @@ from funcgrad.compare.leaves import (
     largest_finite,
     ratio,
 )
-from funcgrad.compare.parities import Pair, leaf_table
+from funcgrad.compare.parities import Pair, leaf_table, no_memory
 from funcgrad.compare.sides import Derivatives, FindingError, Quantities, Side, make_sides
 from funcgrad.compare.tables import as_json, prose
 from funcgrad.display import framed
@@ -228,8 +228,8 @@ def trajectory(
             run.step(batch)
             if run.ended:
                 break
-    except FindingError as finding:
-        problem = str(finding).rstrip(".")
+    except (FindingError, MemoryError) as error:
+        problem = no_memory(error) if isinstance(error, MemoryError) else str(error).rstrip(".")
         if run is not None and run.drift_loss:
             problem = f"Step {len(run.drift_loss) + 1}: {problem}"
     return _report(names, run, problem, inputs)

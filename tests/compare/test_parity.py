@@ -356,11 +356,11 @@ def test_an_optimizer_from_outside_is_refused():
     assert "uses the optimizer 'optimizer' from outside" in parity(stepping, jnp.sum, X).problem
 
 
-@pytest.mark.parametrize("size", [1.0, 1e-3, 1e-5, 1e-7])
+@pytest.mark.parametrize("size", [1.0, 1e-3, 1e-6])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_random_numbers_of_a_side_are_no_rounding_however_small(size, dtype):
     def noisy(w, x, y):
-        return with_jax(w, x, y) * (1 + size * RANDOM.standard_normal())
+        return with_jax(w, x, y) * (1 + size * next(counter))
 
     inputs = [each.astype(dtype) for each in (W, X, Y)]
     for reference, candidate, role in (
@@ -374,11 +374,10 @@ def test_random_numbers_of_a_side_are_no_rounding_however_small(size, dtype):
 
 def test_noise_that_vanishes_in_float64_is_rounding():
     def sums_in_any_order(w, x, y):
-        value = with_jax(w, x, y)
-        unit = np.spacing(np.abs(np.asarray(value)))
-        return value + (unit * RANDOM.integers(0, 2)).astype(value.dtype)
+        value = np.asarray(with_jax(w, x, y))
+        return value + np.spacing(np.abs(value)) * (next(counter) % 2)
 
-    report = parity(with_jax, sums_in_any_order, W, X, Y, order=0)
+    report = parity(with_jax, on("jax", sums_in_any_order), W, X, Y, order=0)
     assert report.ok, str(report)
 
 
