@@ -3,7 +3,7 @@
 JAX's pytrees have other rules: they sort the keys of a dictionary, and None is a node.
 """
 
-from collections import OrderedDict, defaultdict
+from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -19,6 +19,43 @@ class Spec(NamedTuple):
     def leaves(self) -> int:
         """The number of leaves."""
         return 1 if self.kind is None else sum(child.leaves for child in self.children)
+
+    def up_to(self, tree: Any) -> list[Any]:
+        """The parts of another tree that stand where this one has its leaves.
+
+        Raises:
+            ValueError: the other tree has another structure above them.
+        """
+        if self.kind is None:
+            return [tree]
+        parts = _parts(tree)
+        if parts is None or parts[0] is not self.kind:
+            name = getattr(self.kind, "__name__", self.kind)
+            raise ValueError(f"Node type mismatch; expected {name}, but got {type(tree).__name__}.")
+        _, context, children = parts
+        if len(children) != len(self.children):
+            raise ValueError(
+                f"Node arity mismatch; expected {len(self.children)}, but got {len(children)}."
+            )
+        if isinstance(tree, dict):
+            keys = list(tree) if set(tree) != set(self.keys) else self.keys
+            if keys is not self.keys:
+                raise ValueError(f"Node keys mismatch; expected {self.keys}, but got {keys}.")
+            children = [tree[key] for key in keys]
+        elif context != self.context:
+            raise ValueError(
+                f"Node context mismatch for custom node type {self.kind!r}; expected {self.context!r}, but got {context!r}."
+            )
+        return [
+            part
+            for spec, child in zip(self.children, children, strict=True)
+            for part in spec.up_to(child)
+        ]
+
+    @property
+    def keys(self) -> list[Any]:
+        """The keys of a dictionary."""
+        return self.context[1] if self.kind is defaultdict else self.context
 
     def __repr__(self) -> str:
         """The text in PyTorch's messages."""
@@ -51,16 +88,20 @@ def is_namedtuple(kind: type) -> bool:
     return issubclass(kind, tuple) and hasattr(kind, "_fields")
 
 
-def flatten(tree: Any) -> tuple[list[Any], Spec]:
-    """The leaves in order, and the structure of the tree."""
-    parts = _parts(tree)
+# For a user's own type of node: the functions node -> (children, context) and (children, context) -> node.
+OWN: dict[type, tuple[Callable[..., Any], Callable[..., Any]]] = {}
+
+
+def flatten(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> tuple[list[Any], Spec]:
+    """The leaves in order, and the structure of the tree; a node for which `is_leaf` holds is a leaf too."""
+    parts = None if is_leaf is not None and is_leaf(tree) else _parts(tree)
     if parts is None:
         return [tree], LEAF
     kind, context, children = parts
     leaves: list[Any] = []
     specs = []
     for child in children:
-        found, spec = flatten(child)
+        found, spec = flatten(child, is_leaf)
         leaves += found
         specs.append(spec)
     return leaves, Spec(kind, context, tuple(specs))
@@ -74,6 +115,11 @@ def _parts(tree: Any) -> tuple[Any, Any, list[Any]] | None:
         return kind, list(tree), list(tree.values())
     if kind is defaultdict:
         return kind, [tree.default_factory, list(tree)], list(tree.values())
+    if kind is deque:
+        return kind, tree.maxlen, list(tree)
+    if kind in OWN:
+        children, context = OWN[kind][0](tree)
+        return kind, context, list(children)
     if is_namedtuple(kind):
         return kind, kind, list(tree)
     return None
@@ -92,6 +138,10 @@ def unflatten(leaves: list[Any] | tuple[Any, ...], spec: Spec) -> Any:
         return spec.kind(zip(spec.context, children, strict=True))
     if spec.kind is defaultdict:
         return defaultdict(spec.context[0], zip(spec.context[1], children, strict=True))
+    if spec.kind is deque:
+        return deque(children, maxlen=spec.context)
+    if spec.kind in OWN:
+        return OWN[spec.kind][1](children, spec.context)
     return spec.kind(*children) if is_namedtuple(spec.kind) else spec.kind(children)
 
 

@@ -1,5 +1,6 @@
 """`torch.cuda`: questions about GPUs, answered by JAX. Without one the answers and the errors are PyTorch's on a CPU."""
 
+from collections import OrderedDict
 from typing import Any
 
 import jax
@@ -10,10 +11,23 @@ from funcgrad.torch._types.accelerators import count, require
 from funcgrad.torch._types.devices import device as _device
 from funcgrad.torch._types.missing import no_attribute as _no_attribute
 from funcgrad.torch.cuda import amp
+from funcgrad.torch.cuda._streams import (
+    Event,
+    Stream,
+    StreamContext,
+    current_stream,
+    default_stream,
+    stream,
+)
 
 __all__ = [
+    "Event",
+    "Stream",
+    "StreamContext",
     "amp",
     "current_device",
+    "current_stream",
+    "default_stream",
     "device",
     "device_count",
     "empty_cache",
@@ -32,14 +46,19 @@ __all__ = [
     "manual_seed",
     "manual_seed_all",
     "max_memory_allocated",
+    "max_memory_cached",
     "max_memory_reserved",
     "mem_get_info",
     "memory_allocated",
+    "memory_cached",
     "memory_reserved",
+    "memory_stats",
     "reset_peak_memory_stats",
     "seed",
     "seed_all",
     "set_device",
+    "set_per_process_memory_fraction",
+    "stream",
     "synchronize",
 ]
 
@@ -171,6 +190,20 @@ def memory_reserved(device: Any = None) -> int:
 def max_memory_reserved(device: Any = None) -> int:
     """The most bytes that JAX had reserved on a GPU."""
     return _memory(device, "peak_bytes_reserved")
+
+
+memory_cached, max_memory_cached = memory_reserved, max_memory_reserved
+
+
+def memory_stats(device: Any = None) -> OrderedDict[str, int]:
+    """All that JAX counts of a GPU's memory."""
+    stats = (_jax_device(device).memory_stats() or {}) if is_available() else {}
+    return OrderedDict(sorted(stats.items()))
+
+
+def set_per_process_memory_fraction(fraction: float, device: Any = None) -> None:
+    """Accept a limit: JAX's is set before it starts, by XLA_PYTHON_CLIENT_MEM_FRACTION."""
+    require("cuda")
 
 
 def mem_get_info(device: Any = None) -> tuple[int, int]:

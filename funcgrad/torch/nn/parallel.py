@@ -1,12 +1,14 @@
 """PyTorch's `torch.nn.parallel`, for one device: `DataParallel` calls its module as PyTorch does without a GPU."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import funcgrad.torch as torch
 from funcgrad.torch._types.missing import no_attribute as _no_attribute
 from funcgrad.torch.nn.modules.module import Module
 
-__all__ = ["DataParallel", "data_parallel"]
+__all__ = ["DataParallel", "DistributedDataParallel", "data_parallel"]
 
 
 def __dir__() -> list[str]:
@@ -51,6 +53,46 @@ class DataParallel(Module):
     def forward(self, *inputs: Any, **kwargs: Any) -> Any:
         """The module's result."""
         return self.module(*inputs, **kwargs)
+
+
+class DistributedDataParallel(Module):
+    """A module under the name `module`, in a group of one process: gradients are their own mean.
+
+    Args:
+        module: the module.
+        device_ids, output_device, dim, more: accepted.
+
+    Raises:
+        ValueError: there is no process group.
+
+    Behaviour: https://pytorch.org/docs/stable/generated/torch.nn.parallel.DistributedDataParallel.html
+    """
+
+    def __init__(
+        self,
+        module: Any,
+        device_ids: Any = None,
+        output_device: Any = None,
+        dim: int = 0,
+        **more: Any,
+    ) -> None:
+        super().__init__()
+        torch.distributed.get_world_size()
+        if not any(parameter.requires_grad for parameter in module.parameters()):
+            raise RuntimeError(
+                "DistributedDataParallel is not needed when a module doesn't have any parameter that requires a gradient."
+            )
+        self.module = module
+        self.device_ids, self.output_device, self.dim = device_ids, output_device, dim
+
+    def forward(self, *inputs: Any, **kwargs: Any) -> Any:
+        """The module's result."""
+        return self.module(*inputs, **kwargs)
+
+    @contextmanager
+    def no_sync(self) -> Iterator[None]:
+        """A block in which gradients are not joined: there are no others."""
+        yield
 
 
 def data_parallel(

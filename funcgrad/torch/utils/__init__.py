@@ -10,6 +10,6 @@ __all__ = ["checkpoint", "data", "hooks"]
 
 
 def __getattr__(name: str) -> _Any:
-    if name in ("benchmark", "data"):  # loaded when they are first used
-        return _import_module(f"{__name__}.data")
+    if name in ("_pytree", "benchmark", "data", "model_zoo"):  # loaded when they are first used
+        return _import_module(f"{__name__}.{name}")
     raise _no_attribute(__name__, name)

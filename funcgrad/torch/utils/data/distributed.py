@@ -6,6 +6,7 @@ from typing import Any
 
 from funcgrad.torch._random.generator import Generator
 from funcgrad.torch._tensor.registry import FUNCTIONS
+from funcgrad.torch.distributed import get_rank, get_world_size
 from funcgrad.torch.utils.data.sampler import Sampler
 
 __all__ = ["DistributedSampler"]
@@ -16,15 +17,14 @@ class DistributedSampler(Sampler[int]):
 
     Args:
         dataset: has a length.
-        num_replicas: how many processes there are.
-        rank: the number of this one.
+        num_replicas: how many processes there are; those of the group if None.
+        rank: the number of this one; that in the group if None.
         shuffle: whether the order is random; `set_epoch` changes it.
         seed: the seed of the order, the same in all processes.
         drop_last: whether to leave out indices, or to repeat some, so that all parts are equally long.
 
     Raises:
-        RuntimeError: `num_replicas` or `rank` is missing: there is no process group to ask.
-        ValueError: the rank is out of range.
+        ValueError: the rank is out of range, or missing without a process group.
     """
 
     def __init__(
@@ -37,10 +37,8 @@ class DistributedSampler(Sampler[int]):
         drop_last: bool = False,
     ) -> None:
         """Hold the settings."""
-        if num_replicas is None or rank is None:
-            raise ValueError(
-                "Default process group has not been initialized, please make sure to call init_process_group."
-            )
+        num_replicas = get_world_size() if num_replicas is None else num_replicas
+        rank = get_rank() if rank is None else rank
         if rank >= num_replicas or rank < 0:
             raise ValueError(
                 f"Invalid rank {rank}, rank should be in the interval [0, {num_replicas - 1}]"
