@@ -232,7 +232,8 @@ def _checked(x: Any, y: Any) -> tuple[Array, Array, Any]:
     for name, array in (("x", x), ("y", y)):
         if jnp.issubdtype(array.dtype, jnp.complexfloating):
             raise TypeError(f"{name} must be real, got dtype {array.dtype}")
-    return x, y, jnp.result_type(x, y, jnp.float32)
+    traced = [leaf for leaf in (x, y) if isinstance(leaf, jax.core.Tracer)]
+    return x, y, jnp.result_type(*(traced or (x, y)), jnp.float32)
 
 
 def _warn(answer: LeastSquares, finite: tuple[Array, Array], unknowns: int) -> None:
@@ -348,11 +349,11 @@ def _differentiable(problem: Problem, *, answer: LeastSquares) -> LeastSquares:
     solved = partial(
         jax.lax.custom_linear_solve,
         lambda w: shrunk(dot(x.T, column * dot(x, w)), w),
-        solve=lambda _, right: inverse @ right,
+        solve=lambda _, right: dot(inverse, right),
         symmetric=True,
     )
     # The smallest of many answers stays within the space of the rows, which moves with them.
-    towards = dot(x.T, jax.lax.stop_gradient(column * (x @ (inverse @ w))))
+    towards = dot(x.T, jax.lax.stop_gradient(column * dot(x, dot(inverse, w))))
     w = w + solved(shrunk(dot(x.T, column * (targets - dot(x, w))), -w))
     w = w + jnp.where(deficient, towards - dot(kept, towards), 0)
     squares = dot(counts[None], jnp.square(targets - dot(x, w)))[0]
@@ -396,7 +397,7 @@ def _inverse_of_gram(
     significant = jnp.arange(len(singular)) < rank
     inverted = jnp.where(significant, 1 / jnp.where(significant, singular, 1), 0)
     half = (vt.T * inverted) / scale[:, None]
-    return half @ half.T, (vt.T * significant) @ vt
+    return dot(half, half.T), dot(vt.T * significant, vt)
 
 
 def _answer(problem: Problem) -> tuple[LeastSquares, tuple[Array, Array]]:

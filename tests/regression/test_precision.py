@@ -198,6 +198,14 @@ def test_under_a_tracer_the_traces_dtype_decides(transform):
     )
 
 
+def test_a_second_derivative_of_an_answer_is_in_the_traces_dtype():
+    """The weights of X s are those of X, divided by s; the targets beside the trace are NumPy's float64."""
+    weights = np.linalg.lstsq(X, Y)[0]
+    second = jax.hessian(lambda s: regression.least_squares(X * s, Y).params)(2.0)
+    assert second.dtype == np.float32
+    np.testing.assert_allclose(second, 2 * weights / 2**3, rtol=1e-5)
+
+
 def test_lists_are_read_as_numpy_reads_them_and_numbers_follow_the_arrays():
     assert regression.predict(np.ones(2), [[1.0, 2.0]]).dtype == np.float64
     assert (
