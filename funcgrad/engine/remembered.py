@@ -109,28 +109,30 @@ def pull(
     if create_graph and trace.chain is not None and trace.chain[1] < _first_made(nodes):
         # This walk does not go on from the last one. Note there that its chain ends, for the next time.
         _keep(trace.chain[0], _LAST, True)
-    place = None
+    beginning = None
     if cotangent is None:
-        place = _place(trace.token, root, leaves if leading else None, create_graph)
-        if place is not None:
-            known = trace.log[-1][0].pullbacks.get(place)
+        beginning = _beginning(trace.token, root, leaves if leading else None, create_graph)
+        if beginning is not None:
+            known = trace.log[-1][0].pullbacks.get(beginning)
             if known is not None:
                 replay = _replay_graph if create_graph else _replay
                 return replay(trace, known, leaves, nodes, retain_graph)
     state, start = trace.log[-1][0], len(trace.log)
     before, recorder.grad_enabled = recorder.grad_enabled, create_graph
     # Where every graph differs, remembering would cost more than it gives: a walk has to come back first.
-    noting = place is not None and place in state.pullbacks and _stands_as_recorded(trace, nodes)
+    noting = (
+        beginning is not None and beginning in state.pullbacks and _stands_as_recorded(trace, nodes)
+    )
     notes = _Notes(nodes) if noting and create_graph else None
     try:
         found = _straight(root, cotangent, nodes, leading, retain_graph, create_graph, notes)
     finally:
         recorder.grad_enabled = before
     gathered = [(leaf, *found[leaf]) for leaf in leaves if leaf in found]
-    if place is not None:
+    if beginning is not None:
         _keep(
             state,
-            place,
+            beginning,
             _remembered(trace, start, leaves, nodes, gathered, notes) if noting else None,
         )
     return gathered
@@ -193,7 +195,7 @@ def _plain_graph(root: GraphNode, leaves: list[Any]) -> list[Any] | None:
     return None if cut_off and any(node in cut_off for node in seen) else nodes
 
 
-def _place(token: object, root: Variable, leaves: list[Leaf] | None, create_graph: bool) -> Any:
+def _beginning(token: object, root: Variable, leaves: list[Leaf] | None, create_graph: bool) -> Any:
     """Where a walk begins in the trace of this token, and which leaves it is to reach if not all; None where it is elsewhere."""
     slot, value_slot = root._current_node().slot, root._storage.read().slot
     if slot[0] is not token or value_slot[0] is not token:

@@ -111,7 +111,7 @@ def from_arrays(arrays: Mapping[str, np.ndarray], name: str, like: PyTree) -> Py
             raise CheckpointError(
                 f"the checkpoint holds {stored.dtype} where {raw.dtype} is wanted"
             )
-        loaded.append(_place(stored, leaf))
+        loaded.append(_restored(stored, leaf))
     return jax.tree.unflatten(structure, loaded)
 
 
@@ -229,7 +229,7 @@ def _raw(leaf: Any) -> Any:
     return jax.random.key_data(leaf) if is_key else leaf
 
 
-def _place(stored: np.ndarray, leaf: jax.Array) -> jax.Array:
+def _restored(stored: np.ndarray, leaf: jax.Array) -> jax.Array:
     if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
         return jax.random.wrap_key_data(jnp.asarray(stored), impl=jax.random.key_impl(leaf))
     if leaf.is_fully_addressable:

@@ -49,7 +49,7 @@ class Container(Module):
             self.add_module(key, value)
 
 
-def _place(index: Any, size: int) -> int:
+def _position(index: Any, size: int) -> int:
     """An index counted from the front.
 
     Raises:
@@ -109,7 +109,7 @@ class _Listed(Module):
         return [name for name in super().__dir__() if not name.isdigit()]
 
     def _key(self, index: Any) -> str:
-        return next(islice(self._modules, _place(index, len(self)), None))
+        return next(islice(self._modules, _position(index, len(self)), None))
 
     def __setitem__(self, index: int, module: Module) -> None:
         setattr(self, self._key(index), module)
@@ -245,7 +245,7 @@ class ModuleList(_Listed):
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
             return type(self)(list(self._modules.values())[index])
-        return self._modules[str(_place(index, len(self)))]
+        return self._modules[str(_position(index, len(self)))]
 
     def __iadd__(self, modules: Iterable[Module]) -> "ModuleList":
         return self.extend(modules)
@@ -386,10 +386,10 @@ class ParameterList(Module):
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
             return type(self)([self[k] for k in range(len(self))[index]])
-        return getattr(self, str(_place(index, len(self))))
+        return getattr(self, str(_position(index, len(self))))
 
     def __setitem__(self, index: int, param: Any) -> None:
-        setattr(self, str(_place(index, len(self))), _as_parameter(param))
+        setattr(self, str(_position(index, len(self))), _as_parameter(param))
 
     def __len__(self) -> int:
         return self._size
