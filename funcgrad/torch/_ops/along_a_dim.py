@@ -145,10 +145,11 @@ _argument("argmin", jnp.argmin)
 # ------------------------------------------------------------------------------------------- sorting
 
 
-def _sorted(x: Any, dim: int, descending: bool) -> tuple[Any, Any]:
+def _sorted(x: Any, dim: int, descending: bool, count: int | None = None) -> tuple[Any, Any]:
     if not x.ndim:
         return x, jnp.zeros((), np.int64)
     indices = jnp.argsort(x, dim, stable=True, descending=descending).astype(np.int64)
+    indices = jax.lax.slice_in_dim(indices, 0, count, axis=dim)
     return jnp.take_along_axis(x, indices, dim), indices
 
 
@@ -197,11 +198,7 @@ def _check_count(input: Tensor, k: int, dim: int, *_: Any) -> None:
 )
 def topk(input: Array, k: int, dim: Dim = -1, largest: bool = True, sorted: bool = True) -> Any:
     """The `k` largest elements along a dimension, or the smallest, and their indices."""
-    values, indices = _sorted(input, dim, largest)
-    if not input.ndim:
-        return values, indices
-    cut = partial(jax.lax.slice_in_dim, start_index=0, limit_index=k, axis=dim)
-    return cut(values), cut(indices)
+    return _sorted(input, dim, largest, k)
 
 
 # ------------------------------------------------------------------------------------------- running, soft
