@@ -307,8 +307,8 @@ _spread("var", _var)
 # ------------------------------------------------------------------------------------------- norms
 
 
-@op("norm.order", "LinalgVectorNormBackward0", saves="self result", accumulates=True, flat=True)
-def _norm(input: Array, order: float, dim: Dims, keepdim: bool) -> Any:
+def norm_along(input: Array, order: float, dim: Dims, keepdim: bool) -> Any:
+    """The norm of an order above zero, infinite or zero, with PyTorch's slopes; JAX's function."""
     if order == 2:
         total = jnp.sum(jnp.real(input * jnp.conj(input)), axis=dim, keepdims=keepdim)
         return root(total)
@@ -327,6 +327,9 @@ def _norm(input: Array, order: float, dim: Dims, keepdim: bool) -> Any:
         powers = jnp.where(zero, jax.lax.stop_gradient(powers), jnp.where(zero, 1, size) ** order)
     total = jnp.sum(powers, axis=dim, keepdims=keepdim)
     return jnp.where(total == 0, 0, jnp.where(total == 0, 1, total) ** (1 / order))
+
+
+_norm = op("norm.order", "LinalgVectorNormBackward0", saves="self result", accumulates=True, flat=True)(norm_along)  # fmt: skip
 
 
 def norm(

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from funcgrad.torch._memory.geometry import wrap_dim
+from funcgrad.torch._ops.along_a_dim import norm_along
 from funcgrad.torch._ops.index_put import added
 from funcgrad.torch._ops.index_put import put as put_at
 from funcgrad.torch._ops.out import CASTS, EXACT
@@ -325,13 +326,17 @@ def _check_renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Any:
     return [input, float(p), dim, float(maxnorm)]
 
 
-@op("renorm", "RenormBackward0", saves="self", prepare=_check_renorm, in_place=True, out=CASTS)
+@op(
+    "renorm",
+    "RenormBackward0",
+    saves="self",
+    accumulates=True,
+    prepare=_check_renorm,
+    in_place=True,
+    out=CASTS,
+)
 def renorm(input: Array, p: float, dim: Dim, maxnorm: float) -> Any:
     """The tensor with each slice along a dimension scaled down, if its p-norm is larger than `maxnorm`."""
     axes = tuple(k for k in range(input.ndim) if k != dim)
-    size = jnp.abs(input)
-    total = jnp.sum(
-        jnp.where(size == 0, 0, jnp.where(size == 0, 1, size) ** p), axes, keepdims=True
-    )
-    norm = jnp.where(total == 0, 0, jnp.where(total == 0, 1, total) ** (1 / p))
-    return input * jnp.where(norm > maxnorm, maxnorm / (norm + 1e-7), 1).astype(size.dtype)
+    norm = norm_along(input, p, axes, True)
+    return input * jnp.where(norm > maxnorm, maxnorm / (norm + 1e-7), 1).astype(norm.dtype)

@@ -50,6 +50,10 @@ OPS = {
         for order in (0.5, 1, 1.5, 2, 3, -1, -0.5, float("inf"))
     },
     **{
+        f"renorm {order}": (lambda torch, x, order=order: x.renorm(order, 0, 1.5), [TIES])
+        for order in (0.5, 1, 2, 3, float("inf"))
+    },
+    **{
         f"{row.name} at infinity": (
             lambda torch, x, name=row.name: called(torch, name)(x),
             [BEYOND],
