@@ -287,13 +287,9 @@ def index_put(target: Tensor, arrays: Sequence[Any], value: Tensor, accumulate: 
     writable(target, value, repeats=True, name="index_put_")
     of = geometry(target)
     if of.repeats:
-        warned = [("index_put_", "indices] = tensor"), ("masked_fill_", "mask] = scalar")]
-        for name, form in warned if masked else warned[:1]:
-            warnings.warn(
-                f"Use of {name} on expanded tensors is deprecated. Please clone() the tensor before performing this "
-                f"operation. This also applies to advanced indexing e.g. tensor[{form}",
-                stacklevel=3,
-            )
+        _warn_of_repeats("index_put_", "indices] = tensor")
+        if masked:
+            _warn_of_repeats("masked_fill_", "mask] = scalar")
     if masked and value.ndim < 2 and given[0].ndim and not of.repeats:
         dim = next(k for k, each in enumerate(arrays) if each is not None)
         _check_mask(given[0], of, dim)
@@ -321,12 +317,34 @@ def index_put(target: Tensor, arrays: Sequence[Any], value: Tensor, accumulate: 
         )
     _check_ranges(of, dims, tensors)
     if of.repeats:
-        memory = written_view(target, Geometry((of.end - of.offset,), (1,), of.offset))
-        in_place(
-            _scatter_in_memory(of._replace(offset=0), dims, accumulate), memory, value, *tensors
-        )
-        return target
+        return _put_in_memory(of, target, dims, value, tensors, accumulate)
     return in_place(_scatter(dims, accumulate), target, value, *tensors)
+
+
+def _warn_of_repeats(name: str, form: str) -> None:
+    warnings.warn(
+        f"Use of {name} on expanded tensors is deprecated. Please clone() the tensor before performing this "
+        f"operation. This also applies to advanced indexing e.g. tensor[{form}",
+        stacklevel=4,
+    )
+
+
+def _put_in_memory(
+    of: Geometry, target: Tensor, dims: Any, value: Tensor, tensors: Any, accumulate: bool
+) -> Tensor:
+    """Put elements at places of a tensor some of whose elements are one place in memory."""
+    memory = written_view(target, Geometry((of.end - of.offset,), (1,), of.offset))
+    in_place(_scatter_in_memory(of._replace(offset=0), dims, accumulate), memory, value, *tensors)
+    return target
+
+
+def fill_repeated(name: str, target: Tensor, arrays: Sequence[Any], value: Tensor) -> Tensor:
+    """Put one number at the places of an expanded tensor that index tensors or a mask name, with PyTorch's warning."""
+    writable(target, repeats=True, name=name)
+    _warn_of_repeats(name, "mask] = scalar")
+    of = geometry(target)
+    dims, tensors = _checked(of, arrays)
+    return _put_in_memory(of, target, dims, clone(value), tensors, False)
 
 
 def put_in_copy(input: Tensor, arrays: Sequence[Any], values: Tensor, accumulate: bool) -> Tensor:

@@ -23,6 +23,7 @@ from funcgrad.engine import Aval, Op, Variable, grad_mode, record
 from funcgrad.engine.ops import remember
 from funcgrad.teaching import cured
 from funcgrad.torch._memory.geometry import wrap_dim
+from funcgrad.torch._memory.storages import geometry_of
 from funcgrad.torch._ops.out import store
 from funcgrad.torch._tensor.in_place import check_no_overlap, in_place, watch, writable
 from funcgrad.torch._tensor.operands import (
@@ -158,6 +159,7 @@ class Row:
         named_first: see `engine.Op`.
         laid_out: whether the result takes its order in memory from the operands.
         in_place: whether there is a `name_`.
+        repeated: writes to an expanded tensor, which other ops refuse; takes the arguments.
         disjoint: whether `name_` refuses operands that lie in the memory that it writes to.
         out: empty if the op takes no `out=`; else `CASTS`, or the error's text for an `out` of another dtype.
         accumulates: whether float16 and bfloat16 are computed in float32, as PyTorch's kernels accumulate.
@@ -185,6 +187,7 @@ class Row:
     named_first: tuple[int, ...] = ()
     laid_out: bool = False
     in_place: bool = False
+    repeated: Callable[..., Any] | None = None
     disjoint: bool = False
     out: str = ""
     accumulates: bool = False
@@ -385,7 +388,10 @@ class Row:
 
     def stored(self, target: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """The op with its result stored in its first argument."""
-        return self._recorded(self.bound((target, *args), kwargs), target)
+        values = self.bound((target, *args), kwargs)
+        if self.repeated is not None and geometry_of(target._storage).repeats:
+            return self.repeated(*values)
+        return self._recorded(values, target)
 
     def _store(self, out: Any, values: list[Any]) -> Any:
         several = values[self.several] if self.several is not None else ()

@@ -12,8 +12,8 @@ from funcgrad.engine.values import is_tracer
 from funcgrad.torch._levels.refusals import DYNAMIC_SHAPE, MASK_SELECTED
 from funcgrad.torch._memory.geometry import permute, wrap_dim
 from funcgrad.torch._memory.storages import view_of
-from funcgrad.torch._ops.conversions import to
-from funcgrad.torch._ops.index_put import added, first_outside, place_of_mask, put
+from funcgrad.torch._ops.conversions import converted, to
+from funcgrad.torch._ops.index_put import added, fill_repeated, first_outside, place_of_mask, put
 from funcgrad.torch._ops.out import EXACT, store
 from funcgrad.torch._ops.row import PROMOTED, Array, Dim, Factor, Index, Indices, Operand, op
 from funcgrad.torch._ops.undifferentiable import without_derivative
@@ -158,6 +158,18 @@ def _check_fill(input: Tensor, mask: Tensor, value: Any) -> None:
         check_fits(1j if is_tracer(array) else array.item(), input.dtype.numpy_dtype)
 
 
+def _fill_repeated(input: Tensor, mask: Tensor, value: Any) -> Tensor:
+    _check_fill(input, mask, value)
+    return fill_repeated("masked_fill_", input, [expand(mask, *input.shape)], _filling(input, value))
+
+
+def _filling(input: Tensor, value: Any) -> Tensor:
+    """A number to fill a tensor with, as a tensor of its dtype."""
+    if isinstance(value, Tensor):
+        return converted(value, input.dtype)
+    return input.new_full((), value)  # type: ignore[attr-defined]
+
+
 @op(
     "masked_fill",
     "MaskedFillBackward1",
@@ -165,6 +177,7 @@ def _check_fill(input: Tensor, mask: Tensor, value: Any) -> None:
     check=check_broadcast,
     prepare=_check_fill,
     in_place=True,
+    repeated=_fill_repeated,
 )
 def masked_fill(input: Array, mask: Index, value: Operand) -> Any:
     """A copy of the tensor with a number where a mask is set."""
@@ -670,12 +683,19 @@ def _check_index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Any
     return [input, dim, index, value]
 
 
+def _fill_places_repeated(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
+    dim = wrap_dim(dim, input.ndim)
+    _, _, places, _ = _check_index_fill(input, dim, index, value)
+    return fill_repeated("index_fill_", input, [None] * dim + [places], _filling(input, value))
+
+
 @op(
     "index_fill",
     "IndexFillBackward1",
     node_of_number="IndexFillBackward0",
     prepare=_check_index_fill,
     in_place=True,
+    repeated=_fill_places_repeated,
 )
 def index_fill(input: Array, dim: Dim, index: Index, value: Operand) -> Any:
     """A copy of the tensor with a number at the places that `index` names along a dimension."""

@@ -561,7 +561,7 @@ def float_power_(self: Tensor, exponent: Any) -> Tensor:
     return METHODS["pow_"](self, _wide(exponent, wanted))
 
 
-publish(float_power)
+publish(float_power, checks_input=True)
 publish(float_power_, function=False)
 
 

@@ -156,6 +156,13 @@ WRITES = [
     "with torch.no_grad(): v = x.unbind()[0]\ny = v * w[0]\nx.mul_(2)",
     "x.transpose_(0, 1)\ny = x.sin()\nwith torch.no_grad(): x.mul_(2)",
     "y = w @ l[0]\nz = y.sin()\nwith torch.no_grad(): y.mul_(2)",
+    "b = torch.ones(2)\na = b.expand(3, 2)\na.masked_fill_(torch.tensor([True, False]), 5.0)",
+    "b = torch.ones(3, 1)\na = b.expand(3, 2)\na.masked_fill_(m.t(), torch.tensor(7))",
+    "b = torch.ones(2, 1)\na = b.expand(2, 3)[0]\na.masked_fill_(torch.tensor([False, True, False]), 7)",
+    "a = torch.ones(2, 1).expand(2, 3)\na.masked_fill_(torch.tensor([1, 0, 1], dtype=torch.uint8), 7)",
+    "a = w.expand(2, 3)\na.masked_fill_(m, 7)",
+    "b = torch.ones(2)\na = b.expand(3, 2)\na.index_fill_(0, torch.tensor([0, -1]), 5)",
+    "b = torch.ones(2, dtype=torch.int64)\na = b.expand(3, 2)\na.index_fill_(-1, torch.tensor(0), 2.7)",
 ]
 
 
