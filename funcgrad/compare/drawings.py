@@ -237,7 +237,8 @@ def _panel_svg(panel: Panel) -> tuple[str, float, float]:
 
 def _size(box: Box) -> tuple[float, float]:
     return (
-        LETTER * max(map(len, box.lines)) + 2 * PADDING,
+        # An input's corners are round, and its lines lie between them.
+        LETTER * max(map(len, box.lines)) + (4 if box.kind == INPUT else 2) * PADDING,
         LINE * len(box.lines) + PADDING,
     )
 

@@ -332,7 +332,9 @@ def _circumstances(report: Parity | Trajectory | Report, say: Words) -> Blocks:
         known["funcgrad"] = __version__
         known |= {name: version(name) for name in _LIBRARIES if name in sys.modules}
         known["python"] = platform.python_version()
-    told = "; ".join(f"{say(name)}: {_setting(value, say)}" for name, value in known.items())
+    told = "; ".join(
+        say("setting", say(name), _setting(value, say)) for name, value in known.items()
+    )
     notes = () if isinstance(report, Report) else report.notes
     return [Paragraph(told, soft=True), *(Paragraph(f"{note}.") for note in notes)]
 

@@ -203,14 +203,11 @@ class Report:
         absent = [f"{name}: did not run, {reason}" for name, reason in self.absent.items()]
         lines = table(head, body, optional=("compile", "ulps", "farthest", "allowed"))
         absent = [line for each in absent for line in prose(each)]
-        return [*lines, *absent, *(["", *self._legend()] if len(self.rows) > 1 else [])]
-
-    def _legend(self) -> list[str]:
-        return prose(
-            "off: the largest difference from the reference. ulps: the same in units in the last place, the steps between "
-            "neighbouring numbers of the dtype. allowed: what rounding explains, 8 times as far as the reference moves when "
-            "all numbers that it is given move by one such unit. farthest: whose weight that is."
-        )
+        if len(self.rows) == 1:
+            return [*lines, *absent]
+        shown = " ".join(lines)  # a narrow terminal has no room for some columns
+        legend = " ".join(f"{name}: {is_}." for name, is_ in _LEGEND.items() if name in shown)
+        return [*lines, *absent, "", *prose(legend)]
 
     def _conclusion(self) -> list[str]:
         gap, reference = self.gap, self.rows[0]
@@ -242,9 +239,22 @@ class Report:
         return [line for paragraph in (exact, verdict, *why) for line in prose(paragraph)]
 
 
+_LEGEND = {
+    "off": "the largest difference from the reference",
+    "ulps": "the same in units in the last place, the steps between neighbouring numbers of the dtype",
+    "allowed": "what rounding explains, 8 times as far as the reference moves when all numbers that it is given move by one "
+    "unit in the last place",
+    "farthest": "whose weight that is",
+}
+
+
 def _disagreement(row: BackendResult) -> str:
-    wrong = [what for what, difference in row.differences().items() if not difference.agrees]
-    return f"{row.backend} ({', '.join(wrong)})"
+    wrong = [
+        f"{name}, farthest {each.element}" if each.element else name
+        for name, each in row.differences().items()
+        if not each.agrees
+    ]
+    return f"{row.backend} ({'; '.join(wrong)})"
 
 
 def _absolute(difference: Difference) -> str:

@@ -38,7 +38,7 @@ PHRASES = {
     "losses": ("The losses of the trainings", "Les pertes des entraînements"),
     "weights apart": (
         "How far the weights are from the reference's after so many steps; shaded: what rounding explains, 8 bands",
-        "Écart des poids à ceux de la référence après tant de pas ; en grisé : ce que l'arrondi explique, 8 bandes",
+        "Écart des poids avec ceux de la référence après tant de pas ; en grisé : ce que l'arrondi explique, 8 bandes",
     ),
     "backends": ("Every backend", "Toutes les implémentations"),
     "backend": ("backend", "implémentation"),
@@ -99,6 +99,7 @@ PHRASES = {
     "graphs": ("The computation", "Le calcul"),
     "circumstances": ("Circumstances", "Circonstances"),
     "words": ("Words", "Vocabulaire"),
+    "setting": ("{0}: {1}", "{0} : {1}"),
     "dtype": ("dtype", "type"),
     "device": ("device", "matériel"),
     "moves": ("moves", "déplacements"),

@@ -178,6 +178,14 @@ def test_the_words_of_the_table_are_explained():
         assert word in printed
 
 
+def test_a_narrow_table_explains_its_own_columns_and_still_names_the_farthest_weight(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    printed = str(run(["jax", spoiled_at(1, 1e-3)], feature_names=["age", "height", "weight"]))
+    assert "ulps" not in printed
+    assert "farthest:" not in printed
+    assert "final weights, farthest height" in " ".join(printed.split())
+
+
 @pytest.mark.parametrize("columns", [40, 70, 120])
 def test_the_report_fits_the_terminal(monkeypatch, columns):
     monkeypatch.setenv("COLUMNS", str(columns))
