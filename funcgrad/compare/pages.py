@@ -14,6 +14,7 @@ from importlib.metadata import version
 from typing import Any
 
 from funcgrad.compare.drawings import Drawing
+from funcgrad.compare.errors import OptionError
 from funcgrad.compare.leaves import Leaf
 from funcgrad.compare.markup import (
     Blocks,
@@ -69,7 +70,7 @@ def page(
         times: what to show of the times; see `speed`. A report of `compare` has its own.
 
     Raises:
-        OptionError: there is no such language, or jinja2 is not installed.
+        OptionError: there is no such report or language, or jinja2 is not installed.
 
     >>> import numpy as np
     >>> from funcgrad.compare import parity, on
@@ -78,6 +79,10 @@ def page(
     True
     """
     say = Words(language)
+    if not isinstance(report, (Parity, Trajectory, Report)):
+        raise OptionError(
+            f"a page shows a report of parity, trajectory or compare; got {report!r:.100}"
+        )
     told = _of_a_regression(report, say) if isinstance(report, Report) else _of_two(report, say)
     title, verdict, good, sections = told
     sections += _times(times, say)

@@ -69,7 +69,7 @@ def compare(
 
     Raises:
         DataError: the data holds a NaN, an infinity or a constant column, or has too few rows.
-        OptionError: no such backend, optimizer, dtype or device; or the learning rate diverges.
+        OptionError: x or y is a function; no such backend, optimizer, dtype or device; or the learning rate diverges.
 
     >>> import numpy as np
     >>> from funcgrad.compare import compare
@@ -80,6 +80,11 @@ def compare(
     """
     if rounds < 1:
         raise OptionError(f"the number of rounds must be at least 1, not {rounds}")
+    if callable(x) or callable(y):
+        raise OptionError(
+            "compare trains one regression, so it takes features x and a target y; two functions are compared by "
+            "parity(reference, candidate, *inputs), two training steps by trajectory"
+        )
     say = progress or (lambda words: None)
     chosen = _chosen(backends)
     problem = make_problem(

@@ -167,6 +167,10 @@ def speed(
     >>> [timing.name for timing in report.timings], report["long"].ratio > 1
     (['short', 'long'], True)
     """
+    if not isinstance(cases, Mapping):
+        raise OptionError(
+            f"functions are timed by name, such as {{'a sum': sum_up}}; got {cases!r:.100}"
+        )
     if not cases:
         raise OptionError("there is nothing to time")
     if rounds < 2:

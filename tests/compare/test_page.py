@@ -254,6 +254,13 @@ def test_what_a_page_shows_is_text_and_no_markup():
     assert "<td>a &lt;b&gt; &amp; &#39;c&#39;</td>" in text
 
 
+def test_what_is_no_report_has_no_page():
+    with pytest.raises(
+        OptionError, match="a page shows a report of parity, trajectory or compare; got 3"
+    ):
+        page(3)
+
+
 def points(svg, name):
     root = ET.fromstring(svg)
     return [

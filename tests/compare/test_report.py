@@ -207,3 +207,8 @@ def test_progress_says_what_is_done():
     run(["jax", "jax-loop"], progress=said.append)
     assert said[0] == "training jax, jax-loop"
     assert "repeating jax-loop in float64" in said
+
+
+def test_functions_given_to_compare_are_shown_the_way_to_parity():
+    with pytest.raises(OptionError, match="two functions are compared by parity"):
+        compare(lambda w: w, lambda w: w)

@@ -100,7 +100,11 @@ def test_results_of_jax_and_of_the_shim_are_waited_for():
 
 @pytest.mark.parametrize(
     ("cases", "rounds", "words"),
-    [({}, 5, "nothing to time"), ({"a": int}, 1, "rounds must be at least 2, not 1")],
+    [
+        ({}, 5, "nothing to time"),
+        ([int], 5, "timed by name"),
+        ({"a": int}, 1, "rounds must be at least 2, not 1"),
+    ],
 )
 def test_wrong_options_are_refused(cases, rounds, words):
     with pytest.raises(OptionError, match=words):
