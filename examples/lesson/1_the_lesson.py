@@ -128,13 +128,13 @@ print(f"loss: {loss.item():.4f} -> {new_loss.item():.4f}")
 #
 # With two weights the loss is a surface, and it can be drawn. Each line joins weights of equal loss. The step goes at a
 # right angle to the line where it starts. The valley's bottom lies at `0.1314`, not at 0: the twenty numbers to predict are
-# random, so no line fits them.
+# random, so no weights fit them all.
 # %% [markdown] lang="fr"
 # ## Le paysage
 #
 # Avec deux poids, la perte est une surface que l'on peut dessiner. Chaque courbe relie des poids de même perte. Le pas part
 # à angle droit de la courbe où il commence. Le fond de la vallée est à `0.1314`, et non à 0 : les vingt nombres à prédire
-# sont tirés au hasard, aucune droite ne passe par eux.
+# sont tirés au hasard, aucun choix de poids ne les donne tous.
 # %%
 best = torch.linalg.lstsq(x, y_true[:, None]).solution[:, 0]
 lowest = ((x @ best - y_true) ** 2).mean()

@@ -9,7 +9,9 @@ import re
 import sys
 from pathlib import Path
 
+import matplotlib
 import pytest
+from matplotlib import pyplot
 
 from funcgrad.teaching import settings
 from tests.both_sides import ours
@@ -58,23 +60,13 @@ def printed(cells, torch, *, figures):
     return found
 
 
-def has_figures():
-    try:
-        matplotlib = importlib.import_module("matplotlib")
-    except ImportError:
-        return False
-    matplotlib.use("Agg")
-    return True
-
-
 @functools.cache
 def printed_by_the_shim(notebooks, name):
-    figures = has_figures()
+    matplotlib.use("Agg")
     try:
-        return printed(notebooks.cells_of(LESSON / name), ours, figures=figures)
+        return printed(notebooks.cells_of(LESSON / name), ours, figures=True)
     finally:
-        if figures:
-            importlib.import_module("matplotlib.pyplot").close("all")
+        pyplot.close("all")
 
 
 NUMBER = r"-?\d+\.\d+(?:e-?\d+)?"
