@@ -79,12 +79,7 @@ class Parity:
         lines = prose(f"{self.candidate} against {self.reference}: {self._verdict()}")
         if self.leaves:
             lines += ["", *leaf_table(self.leaves), "", *prose(self._resolution())]
-        reasons: dict[str, list[str]] = {}
-        for leaf in self.leaves:
-            reasons.setdefault(leaf.why, []).append(leaf.name)
-        for why, names in reasons.items():
-            if why:
-                lines += prose(f"{names[0] if len(names) == 1 else f'{len(names)} leaves'}: {why}.")
+        lines += [line for each in reasons(self.leaves) for line in prose(each)]
         return "\n".join(
             [*lines, *(line for note in self.notes for line in prose(f"Note: {note}."))]
         )
@@ -482,6 +477,18 @@ def check_has_gradient(inputs: Inputs, order: int) -> None:
             f"no input is floating ({kinds or 'there are none'}), so there is no gradient to compare; order=0 "
             "compares values"
         )
+
+
+def reasons(leaves: Iterable[Leaf]) -> list[str]:
+    """Return a sentence for each reason that verdicts rest on, with the leaves that it is for."""
+    found: dict[str, list[str]] = {}
+    for leaf in leaves:
+        if leaf.why:
+            found.setdefault(leaf.why, []).append(leaf.name)
+    return [
+        f"{names[0] if len(names) == 1 else f'{len(names)} leaves'}: {why}."
+        for why, names in found.items()
+    ]
 
 
 def leaf_table(leaves: Iterable[Leaf]) -> list[str]:

@@ -27,7 +27,7 @@ from funcgrad.compare.leaves import (
     largest_finite,
     ratio,
 )
-from funcgrad.compare.parities import Pair, leaf_table, no_memory
+from funcgrad.compare.parities import Pair, leaf_table, no_memory, reasons
 from funcgrad.compare.sides import Derivatives, FindingError, Quantities, Side, make_sides
 from funcgrad.compare.tables import as_json, prose
 from funcgrad.display import framed
@@ -135,9 +135,12 @@ class Trajectory:
         told: list[str] = []
         if not self.leaves:
             return told
+        told += reasons(self.leaves)
         largest = max(self.steps, default=0.0)
+        decided = ", and float64 decided beyond" if self.ok and largest > BANDS else ""
         told.append(
-            f"Re-synchronised at each step, the sides were at most {largest:.2g} rounding bands apart; up to {BANDS:g} agree."
+            f"Re-synchronised at each step, the sides were at most {largest:.2g} rounding bands apart; up to {BANDS:g} "
+            f"agree{decided}."
         )
         if math.isfinite(self.visible):
             told.append(

@@ -215,3 +215,17 @@ def test_a_step_with_random_numbers_is_told_as_such():
 
     report = run(noisy, steps=3)
     assert "the candidate is not deterministic: called twice" in report.problem
+
+
+def test_a_loss_with_fewer_digits_is_rounding_and_says_why():
+    plain = with_jax(RATE)
+
+    def cancelling(state, batch):
+        state, loss = plain(state, batch)
+        return state, (loss + 1e4) - 1e4
+
+    report = run(cancelling, steps=3)
+    assert report.verdict == "rounding"
+    assert max(report.steps) > 8
+    assert "loss: in float64 both sides are the same function" in told(report)
+    assert "up to 8 agree, and float64 decided beyond" in told(report)
