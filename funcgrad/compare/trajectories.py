@@ -27,7 +27,8 @@ from funcgrad.compare.leaves import (
     largest_finite,
     ratio,
 )
-from funcgrad.compare.parities import Pair, leaf_table, no_memory, reasons
+from funcgrad.compare.pairs import Pair, no_memory
+from funcgrad.compare.parities import leaf_table, reasons
 from funcgrad.compare.sides import Derivatives, FindingError, Quantities, Side, make_sides
 from funcgrad.compare.tables import as_json, prose
 from funcgrad.display import framed
