@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from funcgrad.torch._memory.geometry import wrap_dim
+from funcgrad.torch._ops import casting
 from funcgrad.torch._ops.creation import factory
 from funcgrad.torch._ops.joining import roll
 from funcgrad.torch._ops.out import EXACT
@@ -52,7 +53,7 @@ _OPPOSITE = {None: "forward", "backward": "forward", "forward": "backward", "ort
 def _check(name: str, input: Tensor, norm: Any) -> None:
     if norm not in _OPPOSITE:
         raise RuntimeError(f'Invalid normalization mode: "{norm}"')
-    if input.dtype.name in ("float16", "bfloat16"):
+    if input.dtype.name in ("float16", "bfloat16") and casting.now.dtype is None:
         raise RuntimeError(f"Unsupported dtype {input.dtype.scalar_type}")
     if input.dtype.is_complex and name.startswith(("rfft", "ihfft")):
         what = "a real" if name in ("rfft", "ihfft") else "a real-valued"

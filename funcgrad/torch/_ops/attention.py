@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from funcgrad.torch._ops import casting
 from funcgrad.torch._ops.joining import cat
 from funcgrad.torch._ops.linear import linear
 from funcgrad.torch._ops.matmul import matmul
@@ -125,6 +126,8 @@ def scaled_dot_product_attention(
     tensor([[[1., 1., 1.],
              [1., 1., 1.]]])
     """
+    if casting.now.dtype is not None:
+        query, key, value, attn_mask = casting.cast("sdpa", (query, key, value, attn_mask))
     _check(query, key, value, attn_mask, is_causal)
     scale = plain_number(scale, "scaled_dot_product_attention", "scale", kind="float")
     factor = 1 / math.sqrt(query.shape[-1]) if scale is None else float(scale)

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from funcgrad.engine import Aval, Op, record
+from funcgrad.torch._ops import casting
 from funcgrad.torch._ops.matmul import check_mm, matmul
 from funcgrad.torch._ops.row import SAVED, Array, no_kernel, op
 from funcgrad.torch._tensor.registry import publish
@@ -115,6 +116,8 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         raise RuntimeError(
             f"both arguments to linear need to be at least 1D, but they are {n}D and {m}D"
         )
+    if casting.now.dtype is not None:
+        input, weight, bias = casting.cast("matmul", (input, weight, bias))
     if bias is None:
         if m == 1:
             return matmul(input, weight)

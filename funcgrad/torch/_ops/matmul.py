@@ -11,6 +11,7 @@ import numpy as np
 from funcgrad.engine import Aval, record
 from funcgrad.engine.unrolled import record_two
 from funcgrad.teaching import cured
+from funcgrad.torch._ops import casting
 from funcgrad.torch._ops.out import EXACT, store
 from funcgrad.torch._ops.row import Array, no_kernel, op
 from funcgrad.torch._ops.views import views
@@ -207,6 +208,8 @@ def _operator(self: Tensor, other: Any) -> Any:
         other = of_array(other)
         if other is None:
             return NotImplemented
+    if casting.now.dtype is not None:
+        self, other = casting.cast("matmul", (self, other))
     dims = len(self._storage.aval.shape), len(other._storage.aval.shape)
     if dims == (1, 2):
         # As in PyTorch: the vector becomes a matrix of one row, and the result loses its first dimension in place.

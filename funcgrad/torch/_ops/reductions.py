@@ -11,6 +11,7 @@ import numpy as np
 
 from funcgrad.engine.ops import remember
 from funcgrad.engine.unrolled import record_one
+from funcgrad.torch._ops import casting
 from funcgrad.torch._ops.out import CASTS, store
 from funcgrad.torch._ops.row import (
     BOOL,
@@ -153,6 +154,8 @@ def _function(over_all: Row, over_dims: Row) -> Callable[..., Tensor]:
                 lambda: reduce(input, dim, keepdim, dtype=dtype),
                 over_all.out,
             )
+        if over_all.cast and casting.now.dtype is not None:
+            (input,) = casting.cast(over_all.title, (input,))
         storage = input._storage
         aval = (storage.value or storage).aval
         if dim is None and dtype is None and not keepdim and aval in plain:

@@ -24,6 +24,7 @@ from funcgrad.engine.ops import remember
 from funcgrad.teaching import cured
 from funcgrad.torch._memory.geometry import wrap_dim
 from funcgrad.torch._memory.storages import geometry_of
+from funcgrad.torch._ops import casting
 from funcgrad.torch._ops.out import store
 from funcgrad.torch._tensor.in_place import check_no_overlap, in_place, watch, writable
 from funcgrad.torch._tensor.operands import (
@@ -205,6 +206,7 @@ class Row:
             raise ValueError(f"the op {self.name} is declared twice")
         ROWS[self.name] = self
         self.title = self.name.split(".")[0]
+        self.cast = self.title in casting.LOWER or self.title in casting.FLOAT32
         given = self.arguments
         self.positional = sum(not each.keyword_only for each in given)
         self.place = {each.name: k for k, each in enumerate(given)}
@@ -381,7 +383,10 @@ class Row:
     def __call__(self, *args: Any, out: Any = None, **kwargs: Any) -> Any:
         """The op as a function."""
         if out is None:
-            return self._recorded(self.bound(args, kwargs), None)
+            values = self.bound(args, kwargs)
+            if self.cast and casting.now.dtype is not None:
+                values = casting.cast(self.title, values)
+            return self._recorded(values, None)
         if not self.out:
             raise TypeError(f"{self.title}() got an unexpected keyword argument 'out'")
         return self._store(out, self.bound(args, kwargs))

@@ -13,6 +13,7 @@ import numpy as np
 from funcgrad.torch._levels.refusals import DYNAMIC_SHAPE
 from funcgrad.torch._memory.geometry import wrap_dim
 from funcgrad.torch._ops.along_a_dim import check_freedom, root
+from funcgrad.torch._ops.casting import casts
 from funcgrad.torch._ops.conversions import converted
 from funcgrad.torch._ops.linalg.checks import elements
 from funcgrad.torch._ops.out import EXACT, store
@@ -353,7 +354,7 @@ def _quantile(name: str, ignore: bool) -> None:
         return row(FUNCTIONS["sort"](flat, -1).values, given, interpolation, kept)
 
     doc = "The numbers below which the parts `q` of the elements lie, as `torch.{name}`."
-    publish(named(outer, name, doc))
+    publish(casts(named(outer, name, doc)))
 
 
 def _check_quantile(input: Tensor, q: Any, interpolation: str) -> None:

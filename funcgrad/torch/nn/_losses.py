@@ -15,6 +15,7 @@ import numpy as np
 
 import funcgrad.torch as torch
 from funcgrad.engine import Aval
+from funcgrad.torch._ops.casting import casts
 from funcgrad.torch._ops.conversions import to
 from funcgrad.torch._ops.index_put import elements_to_check
 from funcgrad.torch._ops.row import (
@@ -148,6 +149,7 @@ def _weighted(losses: Any, weight: Any, reduction: str) -> Tensor:
     return weighted.sum() if reduction == "sum" else weighted
 
 
+@casts
 def l1_loss(
     input: Tensor,
     target: Tensor,
@@ -344,6 +346,7 @@ def _bce_of_logits(
     return losses if weight is None else losses * weight
 
 
+@casts
 def binary_cross_entropy_with_logits(
     input: Tensor,
     target: Tensor,

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import funcgrad.torch as torch
+from funcgrad.torch._ops.casting import casts
 from funcgrad.torch._ops.index_put import elements_to_check
 from funcgrad.torch._ops.row import FLOAT, SAME, Array, Index, no_kernel
 from funcgrad.torch._tensor.operands import check_broadcast, check_castable, plain_number
@@ -34,6 +35,7 @@ def _soft_margin(input: Array, target: Array) -> Any:
     return jax.nn.softplus(-target * input)
 
 
+@casts
 def soft_margin_loss(
     input: Tensor,
     target: Tensor,
@@ -337,6 +339,7 @@ def _check_triplet(anchor: Tensor, positive: Tensor, negative: Tensor, margin: f
         )
 
 
+@casts
 def triplet_margin_loss(
     anchor: Tensor,
     positive: Tensor,

@@ -9,6 +9,7 @@ from jax import lax
 
 from funcgrad.engine import Op
 from funcgrad.torch._memory.geometry import Geometry
+from funcgrad.torch._ops.casting import casts
 from funcgrad.torch._ops.conversions import copy_, fill_, type_name
 from funcgrad.torch._ops.views.views import select
 from funcgrad.torch._tensor.operands import NUMBERS
@@ -39,6 +40,7 @@ def view_as_real(input: Tensor) -> Tensor:
     return make_reinterpreted(input, made, part, _AS_REAL)
 
 
+@casts
 def view_as_complex(input: Tensor) -> Tensor:
     """Complex elements from pairs of real and imaginary parts in the last dimension.
 
