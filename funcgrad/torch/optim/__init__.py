@@ -5,6 +5,8 @@ from typing import Any as _Any
 
 from funcgrad.torch._types.missing import no_attribute as _no_attribute
 from funcgrad.torch.optim import lr_scheduler
+from funcgrad.torch.optim._adafactor import Adafactor
+from funcgrad.torch.optim._muon import Muon
 from funcgrad.torch.optim.adadelta import Adadelta
 from funcgrad.torch.optim.adagrad import Adagrad
 from funcgrad.torch.optim.adam import Adam
@@ -24,10 +26,12 @@ __all__ = [
     "LBFGS",
     "SGD",
     "Adadelta",
+    "Adafactor",
     "Adagrad",
     "Adam",
     "AdamW",
     "Adamax",
+    "Muon",
     "NAdam",
     "Optimizer",
     "RAdam",
