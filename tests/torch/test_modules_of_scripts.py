@@ -58,6 +58,16 @@ for backends in (Backend.MATH, [Backend.MATH, Backend.FLASH_ATTENTION]):
     with attention.sdpa_kernel(backends):
         see(torch.nn.functional.scaled_dot_product_attention(x, x, x))
 see(attempt(attention.sdpa_kernel(3).__enter__))
+switches = import_module(torch.__name__ + ".backends.cuda")
+def all_switches():
+    return [getattr(switches, f"{name}_sdp_enabled")() for name in ("flash", "math", "mem_efficient", "cudnn")]
+with switches.sdp_kernel(enable_flash=False, enable_mem_efficient=False):
+    see(torch.nn.functional.scaled_dot_product_attention(x, x, x), all_switches())
+see(all_switches())
+for name in ("flash", "math", "mem_efficient", "cudnn"):
+    getattr(switches, f"enable_{name}_sdp")(False)
+    see(all_switches())
+    getattr(switches, f"enable_{name}_sdp")(True)
 """,
     "windows of one element along a dimension": """
 x = torch.tensor([[3.0, 1.0, 4.0, 1.0], [5.0, 9.0, 2.0, 6.0]]).reshape(1, 1, 4, 2).requires_grad_()

@@ -44,6 +44,15 @@ def test_a_group_of_one_process(tmp_path):
             group.all_gather_object(objects, {"a": 1})
             group.broadcast_object_list(given, 0)
             see(objects, given)
+            collectives = importlib.import_module(f"{torch.__name__}.distributed.nn")
+            y = torch.ones(2, requires_grad=True)
+            for made in (
+                collectives.all_reduce(y),
+                collectives.all_gather(y)[0],
+                collectives.broadcast(y, 0),
+            ):
+                made.sum().backward()
+                see(made.detach(), y.grad)
             model = parallel.DistributedDataParallel(layer)
             model(x).sum().backward()
             see(list(model.state_dict()), str(model), layer.weight.grad)

@@ -6,6 +6,7 @@ A group of several processes is refused. In JAX one program sees all devices, an
 import os
 from collections.abc import Sequence
 from enum import Enum
+from importlib import import_module as _import_module
 from typing import Any
 
 from funcgrad.torch._tensor.tensor import Tensor
@@ -31,6 +32,7 @@ __all__ = [
     "is_mpi_available",
     "is_nccl_available",
     "is_torchelastic_launched",
+    "nn",
     "reduce",
     "scatter",
 ]
@@ -41,6 +43,8 @@ def __dir__() -> list[str]:
 
 
 def __getattr__(name: str) -> Any:
+    if name == "nn":  # loaded when it is first used
+        return _import_module(f"{__name__}.nn")
     raise _no_attribute(__name__, name)
 
 
