@@ -1,22 +1,34 @@
 """`torch.jit`, as far as it goes without TorchScript: marks for its compiler change nothing, and `script` gives back its argument.
 
-_Scripted code computes the same as Python's, so a program that uses `script` for speed runs as it is. `torch.compile` is the way to
-speed here. `trace` is refused: a trace takes the branches of its example, and the function itself does not.
+Scripted code computes the same as Python's, so a program that uses `script` for speed runs as it is. `torch.compile` is the way to
+speed here. So does a trace, unless a branch depends on elements: `trace` looks for one, and refuses it.
 """
 
+import warnings
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
+import jax
+
+from funcgrad.torch._compile.modules import is_module
+from funcgrad.torch._compile.pure import pure
+from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch._types.missing import no_attribute as _no_attribute
+from funcgrad.torch._types.trees import tree_map
 
 __all__ = [
     "Final",
     "ScriptModule",
     "export",
+    "freeze",
     "ignore",
     "is_scripting",
     "is_tracing",
+    "load",
+    "optimize_for_inference",
+    "save",
     "script",
+    "trace",
     "unused",
 ]
 
@@ -61,6 +73,112 @@ def script(
     tensor([2., 2.])
     """
     return obj
+
+
+def trace(
+    func: _Scripted,
+    example_inputs: Any = None,
+    optimize: Any = None,
+    check_trace: bool = True,
+    check_inputs: Any = None,
+    check_tolerance: float = 1e-5,
+    strict: bool = True,
+    _force_outplace: bool = False,
+    _module_class: Any = None,
+    _compilation_unit: Any = None,
+    example_kwarg_inputs: dict[str, Any] | None = None,
+    _store_inputs: bool = True,
+) -> _Scripted:
+    """`func` itself, after it is sure that it takes the same branches for all elements.
+
+    Args:
+        func: a function of tensors, or a module.
+        example_inputs: a tensor, or a tuple of the arguments.
+        example_kwarg_inputs: the arguments by name, in place of `example_inputs`.
+        optimize, check_trace, check_inputs, check_tolerance, strict: accepted; a function gives no other results than itself.
+
+    Raises:
+        NotImplementedError: a branch, or a number that Python reads, depends on elements of the example. PyTorch's trace keeps
+            the example's.
+        RuntimeError: both kinds of example are given, or none.
+
+    >>> import funcgrad.torch as torch
+    >>> layer = torch.nn.Linear(2, 1)
+    >>> torch.jit.trace(layer, torch.ones(1, 2)) is layer
+    True
+    """
+    warnings.warn(
+        "`torch.jit.trace` is deprecated. Please switch to `torch.compile` or `torch.export`.",
+        DeprecationWarning,
+        stacklevel=2,
+    )
+    if (example_inputs is None) == (example_kwarg_inputs is None):
+        raise RuntimeError("example_inputs or example_kwarg_inputs must be given, and only one")
+    single = isinstance(example_inputs, Tensor) or not isinstance(example_inputs, (tuple, list))
+    args = () if example_inputs is None else (example_inputs,) if single else example_inputs
+    made: Any = pure(func)  # type: ignore[arg-type]
+    first: tuple[Any, ...] = ()
+    options: dict[str, Any] = {}
+    if is_module(func):
+        first, options = (made.parameters(), made.buffers()), {"random_key": jax.random.key(0)}
+    try:
+        jax.eval_shape(
+            lambda args, kwargs: made(*first, *args, **options, **kwargs),
+            *_arrays((tuple(args), example_kwarg_inputs or {})),
+        )
+    except jax.errors.ConcretizationTypeError as error:
+        raise NotImplementedError(
+            "torch.jit.trace: a branch, or a number that Python reads, depends on the elements of the example. PyTorch's trace "
+            "would keep what it is for the example; call the function itself, or torch.compile of it"
+        ) from error
+    return func
+
+
+def _arrays(given: Any) -> Any:
+    """The arguments with arrays for tensors."""
+    return tree_map(lambda each: each._jax_array() if isinstance(each, Tensor) else each, given)
+
+
+def freeze(mod: Any, preserved_attrs: Any = None, optimize_numerics: bool = True) -> Any:
+    """The module itself.
+
+    Raises:
+        RuntimeError: it is in training.
+    """
+    if mod.training:
+        raise RuntimeError(
+            "Freezing is currently only implemented for modules in eval mode. Please call .eval() on your module before "
+            "freezing."
+        )
+    return mod
+
+
+def optimize_for_inference(mod: Any, other_methods: Any = None) -> Any:
+    """The module itself, in evaluation."""
+    return freeze(mod.eval())
+
+
+def save(m: Any, f: Any, _extra_files: Any = None) -> None:
+    """Refuse: the file would hold TorchScript.
+
+    Raises:
+        NotImplementedError: always.
+    """
+    raise NotImplementedError(
+        "torch.jit.save writes TorchScript, which funcgrad has not got: torch.save(module.state_dict(), file) keeps the module"
+    )
+
+
+def load(f: Any, map_location: Any = None, _extra_files: Any = None) -> Any:
+    """Refuse: the file holds TorchScript.
+
+    Raises:
+        NotImplementedError: always.
+    """
+    raise NotImplementedError(
+        "torch.jit.load reads TorchScript, which funcgrad has not got: save module.state_dict() with PyTorch, and load it into a "
+        "module of torch.nn"
+    )
 
 
 def ignore(drop: Any = False, **kwargs: Any) -> Any:

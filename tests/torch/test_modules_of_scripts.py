@@ -266,10 +266,51 @@ def test_a_script_is_its_function():
     layer = ours.nn.Linear(1, 1)
     assert ours.jit.script(double) is double
     assert ours.jit.script(layer) is layer
-    with pytest.raises(AttributeError, match=r"PyTorch has torch\.jit\.trace"):
-        ours.jit.trace  # noqa: B018
+    with pytest.raises(AttributeError, match=r"PyTorch has torch\.jit\.fork"):
+        ours.jit.fork  # noqa: B018
     with pytest.raises(NotImplementedError, match=r"torch\.compile"):
         ours.jit.ScriptModule()
+
+
+TRACED = """
+import warnings
+torch.manual_seed(0)
+warnings.simplefilter("ignore")
+model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.BatchNorm1d(3), torch.nn.ReLU(), torch.nn.Dropout(0.5)).eval()
+x = torch.randn(4, 2)
+for traced in (
+    torch.jit.trace(model, x), torch.jit.trace(model, (x,)), torch.jit.freeze(torch.jit.trace(model, x)),
+    torch.jit.optimize_for_inference(torch.jit.trace(model, x)),
+):
+    see(traced(x).detach(), traced(x[:2] * 2).detach())
+see([each.clone() for each in model.buffers()], model.training)
+see(torch.jit.trace(lambda a, b: (a @ b).relu(), (x, x.t()))(x * 2, x.t()))
+see(torch.jit.trace(lambda a, b: a - b, example_kwarg_inputs={"a": x, "b": x + 1})(a=x, b=x * 2))
+see(attempt(torch.jit.trace, model, torch.ones(1, 3)), attempt(torch.jit.freeze, torch.jit.script(model.train())))
+"""
+
+
+def test_traces_compute_as_pytorchs():
+    def program(torch, see):
+        exec(TRACED, {"__name__": "traced", "torch": torch, "see": see, "attempt": attempt})
+
+    assert_same(program)
+
+
+@pytest.mark.parametrize("function", [lambda x: 2 * x if x.sum() > 0 else x, lambda x: x * x[0].item()])  # fmt: skip
+def test_a_trace_that_depends_on_elements_is_refused(function):
+    with (
+        pytest.warns(DeprecationWarning, match=r"torch\.jit\.trace"),
+        pytest.raises(NotImplementedError, match="elements of the example"),
+    ):
+        ours.jit.trace(function, ours.ones(2))
+
+
+def test_files_of_torchscript_are_refused():
+    layer = ours.nn.Linear(1, 1)
+    for refused in (lambda: ours.jit.save(layer, "file"), lambda: ours.jit.load("file")):
+        with pytest.raises(NotImplementedError, match="state_dict"):
+            refused()
 
 
 def test_meta_tensors_are_refused_with_jaxs_way():
