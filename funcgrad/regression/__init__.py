@@ -20,6 +20,7 @@ from funcgrad.regression.model import (
     rounding,
     squared_error,
 )
+from funcgrad.regression.one_pass import read_once
 from funcgrad.regression.penalised import elastic_net, lasso, ridge
 from funcgrad.regression.sums import LostDigitsWarning, Moments, moments
 from funcgrad.regression.two_floats import TwoFloats, powers
@@ -54,6 +55,7 @@ __all__ = [
     "powers",
     "predict",
     "quantile",
+    "read_once",
     "ridge",
     "rounding",
     "squared_error",

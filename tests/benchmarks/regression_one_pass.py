@@ -39,6 +39,11 @@ def blocked(weights: Any, x: Any, y: Any) -> Any:
     return jnp.mean(squared(linear_prediction(x, weights), y))
 
 
+def perceptron(params: Any, x: Any, y: Any) -> Any:
+    """A loss that is no function of a linear prediction: eight hidden units."""
+    return jnp.mean(squared(jnp.tanh(x @ params["in"]) @ params["out"], y))
+
+
 def scan(size: int) -> Form:
     """A plain `lax.scan` over blocks of rows: one reading, on one core."""
 
@@ -73,20 +78,21 @@ def in_one_pass(blocks: int, kibibytes: int) -> Form:
     return value_and_grad
 
 
-def products_in_cache(features: int) -> float:
-    """Seconds that both products take for each byte of a block that is in cache, on one core."""
+def in_cache(loss: Any, params: Any, features: int) -> float:
+    """Seconds that value and gradient take for each byte of a block that is in cache, on one core."""
     rows = max(1, (1 << 18) // (4 * features))
-    block = jnp.ones((rows, features))
+    block, targets = jnp.ones((rows, features)), jnp.zeros(rows)
 
     @jax.jit
-    def repeated(block: Any) -> Any:
-        def once(_: Any, weights: Any) -> Any:
-            return 1e-9 * ((block @ (1e-9 * weights)) @ block)
+    def repeated(params: Any) -> Any:
+        def once(_: Any, params: Any) -> Any:
+            slopes = jax.grad(loss)(params, block, targets)
+            return jax.tree.map(lambda leaf, slope: leaf - 1e-9 * slope, params, slopes)
 
-        return jax.lax.fori_loop(0, 1000, once, jnp.ones(features))
+        return jax.lax.fori_loop(0, 1000, once, params)
 
-    (products,) = speed({"products": lambda: repeated(block)}, rounds=5).timings
-    return min(products.rounds) / (1000 * block.nbytes)
+    (runs,) = speed({"in cache": lambda: repeated(params)}, rounds=5).timings
+    return min(runs.rounds) / (1000 * block.nbytes)
 
 
 def main() -> None:
@@ -100,9 +106,11 @@ def main() -> None:
     x = jax.device_put(random.standard_normal((options.rows, options.features), np.float32))
     y = jax.device_put(random.standard_normal(options.rows, np.float32))
     weights = jnp.zeros(options.features)
+    net = {"in": jnp.full((options.features, 8), 0.01), "out": jnp.ones(8)}
 
     forms: dict[str, Form] = {
         "regression.value_and_grad": regression.value_and_grad,
+        "read_once of the plain loss": jax.value_and_grad(regression.read_once(plain)),
         "plain value_and_grad": jax.value_and_grad(plain),
         "a product for each block, two readings": jax.value_and_grad(blocked),
         **{f"lax.scan over {size} rows": scan(size) for size in (500, 1000, 4000)},
@@ -111,10 +119,14 @@ def main() -> None:
             for blocks, size in ((1, 512), (4, 1024), (8, 256), (8, 512), (8, 1024), (16, 256))
         },
     }
+    of_net = {
+        "a perceptron, read_once": jax.value_and_grad(regression.read_once(perceptron)),
+        "a perceptron, plain value_and_grad": jax.value_and_grad(perceptron),
+    }
     read = jax.jit(jnp.sum)
     cases = {READING: lambda: read(x)}
-    for name, form in forms.items():
-        cases[name] = partial(jax.jit(form), weights, x, y)
+    for name, form in (forms | of_net).items():
+        cases[name] = partial(jax.jit(form), net if name in of_net else weights, x, y)
     report = speed(cases, rounds=options.rounds)
     device = jax.devices()[0].device_kind
     print(f"{options.rows} x {options.features} float32, {device}, {options.rounds} rounds")
@@ -128,12 +140,13 @@ def main() -> None:
     cores = (
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     )
-    computing = products_in_cache(options.features) * x.nbytes / cores
-    floor = 1 + computing / reading
-    print(
-        f"both products in cache, on {cores} cores: {scaled(computing)}; after a reading of "
-        f"{scaled(reading)} that makes a floor of {floor:.2f} readings (target: 1.4)"
-    )
+    for name, loss, params in (("linear", plain, weights), ("perceptron", perceptron, net)):
+        computing = in_cache(loss, params, options.features) * x.nbytes / cores
+        floor = 1 + computing / reading
+        print(
+            f"{name}, blocks in cache, on {cores} cores: {scaled(computing)}; after a reading of "
+            f"{scaled(reading)} that makes a floor of {floor:.2f} readings (target: 1.4)"
+        )
 
 
 if __name__ == "__main__":

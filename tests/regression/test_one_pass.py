@@ -1,4 +1,4 @@
-"""A mean of errors of the linear prediction: the numbers are the plain form's, however the rows are read."""
+"""A mean over rows: the numbers are the plain form's, however the rows are read."""
 
 import jax
 import jax.numpy as jnp
@@ -183,3 +183,134 @@ def test_the_weighted_mean_is_numpys_average():
     assert jax.grad(loss)(*single).tolist() == [-3.125]
     with pytest.raises(ValueError, match="weights must be finite, 0 or more"):
         loss(w, x, y, [1, -1, 1])
+
+
+NET = {
+    "in": RNG.normal(size=(FEATURES, 4)).astype(np.float32),
+    "bias": np.zeros(4, np.float32),
+    "out": RNG.normal(size=(4, 3)).astype(np.float32),
+}
+CLASSES = RNG.integers(0, 3, ROWS)
+TARGETS = RNG.normal(size=(ROWS, 3)).astype(np.float32)
+
+
+def net(params, x):
+    return jnp.tanh(x @ params["in"] + params["bias"]) @ params["out"]
+
+
+def squares(params, x, y):
+    return jnp.square(net(params, x) - y)
+
+
+def of_row(params, x, y):
+    return jnp.sum(squares(params, x, y))
+
+
+def in_columns(params, x, y):
+    hidden = jnp.tanh(params["in"].T @ x.T + params["bias"][:, None])
+    return jnp.mean(jnp.square(params["out"].T @ hidden - y.T))
+
+
+def normalised(x, axis):
+    return (x - x.mean(axis, keepdims=True)) / (1 + x.std(axis, keepdims=True))
+
+
+MEANS = {
+    "a perceptron": (lambda p, x, y: jnp.mean(squares(p, x, y)), TARGETS),
+    "each row mapped": (lambda p, x, y: 0.5 * jax.vmap(of_row, (None, 0, 0))(p, x, y).mean(), TARGETS),
+    "a sum over the number": (lambda p, x, y: jnp.sum(squares(p, x, y)) / len(x), TARGETS),
+    "rows as columns": (in_columns, TARGETS),
+    "two means and a penalty": (
+        lambda p, x, y: squares(p, x, y).mean() - 0.1 * net(p, x).mean() + jnp.sum(p["in"] ** 2),
+        TARGETS,
+    ),
+    "shares of classes": (
+        lambda p, x, y: optax.softmax_cross_entropy(net(p, x), jax.nn.softmax(y)).mean(), TARGETS,
+    ),
+    "classes": (
+        lambda p, x, y: optax.softmax_cross_entropy_with_integer_labels(net(p, x), y).mean(), CLASSES,
+    ),
+    "a table of the params": (lambda p, x, y: jnp.mean(p["out"].T[y] * jax.nn.relu(x[:, :4])), CLASSES),
+    "rows normalised": (
+        lambda p, x, y: squares(p, normalised(x, 1), y).max(axis=1).mean(axis=0), TARGETS,
+    ),
+    "pytrees": (lambda p, x, y: squares(p, x["a"], y[0]).mean() * 2, (TARGETS, CLASSES)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", MEANS)
+def test_the_gradient_of_any_mean_over_rows_is_its_own(kind):
+    loss, y = MEANS[kind]
+    x = {"a": X, "b": CLASSES} if kind == "pytrees" else X
+    ours = jax.jit(jax.value_and_grad(regression.read_once(loss)))
+    assert "while" in ours.lower(NET, x, y).as_text()
+    with jax.enable_x64(True):
+        wide = jax.tree.map(
+            lambda leaf: jnp.asarray(leaf, jnp.float64 if leaf.dtype.kind == "f" else None),
+            (NET, x, y),
+        )
+        exact = jax.value_and_grad(loss)(*wide)
+    assert_close(ours(NET, x, y), exact, atol=1e-5)
+    few = jax.tree.map(lambda leaf: leaf[:7], (x, y))
+    assert_close(regression.read_once(loss)(NET, *few), loss(NET, *few))
+
+
+def test_derivatives_of_a_loss_read_once_are_the_plain_forms():
+    loss = MEANS["classes"][0]
+    ours = regression.read_once(loss)
+    assert regression.read_once(loss) is ours
+    for transform in (
+        jax.hessian,
+        lambda f: jax.grad(f, argnums=1),
+        lambda f: jax.jacfwd(jax.grad(f), argnums=1),
+    ):
+        got, wanted = (jax.jit(transform(f))(NET, X[:300], CLASSES[:300]) for f in (ours, loss))
+        assert_close(got, wanted, atol=1e-5)
+    with_classes = jax.jit(jax.grad(ours, argnums=1))(NET, X, CLASSES)
+    assert_close(with_classes, jax.grad(loss, argnums=1)(NET, X, CLASSES))
+
+
+def test_a_net_is_trained_as_by_its_plain_loss():
+    loss, y = MEANS["classes"]
+    trained = [
+        fit(each, NET, X, y, optimizer=optax.sgd(0.3), steps=20).params
+        for each in (loss, regression.read_once(loss))
+    ]
+    assert_close(*trained, atol=1e-4)
+
+
+PER_ROW = jnp.asarray(TARGETS)
+NO_MEANS = {
+    "a sum": (lambda p, x, y: jnp.sum(squares(p, x, y)), "not divided by their number"),
+    "a sum over a number": (lambda p, x, y: jnp.sum(squares(p, x, y)) / ROWS, "not divided by"),
+    "a root": (lambda p, x, y: jnp.sqrt(squares(p, x, y).mean()), "'sqrt' is applied to a sum"),
+    "the largest": (lambda p, x, y: jnp.max(squares(p, x, y)), "'reduce_max' may mix rows"),
+    "columns normalised": (
+        lambda p, x, y: squares(p, normalised(x, 0), y).mean(), "is applied to a sum over rows",
+    ),
+    "rows turned around": (lambda p, x, y: squares(p, x[::-1], y).mean(), "'rev' may mix rows"),
+    "differences": (lambda p, x, y: jnp.diff(net(p, x), axis=0).mean(), "'slice' may mix rows"),
+    "running sums": (lambda p, x, y: jnp.cumsum(net(p, x), 0).mean(), "'cumsum' may mix rows"),
+    "pairs": (lambda p, x, y: jnp.mean(x @ x.T), "'dot_general' makes pairs of rows"),
+    "a median": (lambda p, x, y: jnp.median(squares(p, x, y)), "may mix rows"),
+    "halves": (lambda p, x, y: net(p, x).reshape(7, -1)[0].mean(), "another number of rows"),
+    "rows in a line": (lambda p, x, y: jnp.mean(net(p, x).ravel()[::2]), "'reshape' may mix rows"),
+    "the place of a row": (
+        lambda p, x, y: jnp.mean(jnp.arange(len(x)) * net(p, x)[:, 0]), "differs from row to row",
+    ),
+    "the place of a row, by NumPy": (
+        lambda p, x, y: jnp.mean(np.arange(len(x)) * net(p, x)[:, 0]), "a value for each row",
+    ),
+    "a weighted mean": (
+        lambda p, x, y: jnp.average(net(p, x)[:, 0], weights=y[:, 0]), "'div' is applied to a sum",
+    ),
+    "targets from elsewhere": (lambda p, x, y: squares(p, x, PER_ROW).mean(), "another number of rows"),
+    "no rows": (lambda p, x, y: jnp.sum(p["in"]), "it has no sum over rows"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", NO_MEANS)
+def test_a_loss_that_is_no_mean_over_rows_is_refused_by_name(kind):
+    loss, said = NO_MEANS[kind]
+    with pytest.raises(ValueError, match=said):
+        regression.read_once(loss)(NET, X, TARGETS)
