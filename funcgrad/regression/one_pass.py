@@ -160,6 +160,10 @@ def _mean_jvp(loss: MeanLoss, primals: Any, tangents: Any) -> tuple[Array, Array
     return value, sum(terms[1:], terms[0]).astype(value.dtype)
 
 
+def _is_vector(leaf: Array) -> bool:
+    return jnp.ndim(leaf) < 2
+
+
 def _is_zero(leaf: Any) -> bool:
     return isinstance(leaf, SymbolicZero)
 
@@ -178,14 +182,16 @@ def _value_and_slopes(loss: MeanLoss, params: PyTree, x: PyTree, y: PyTree) -> A
     rows = jax.tree.leaves(x)[0].shape[0]
     size = _rows_of_block(x, y)
     assert size is not None
-    turns, rest = divmod(rows, size * _BLOCKS_AT_ONCE)
+    # A product with a vector takes one core, and one with a matrix all of them.
+    at_once = _BLOCKS_AT_ONCE if all(map(_is_vector, jax.tree.leaves(params))) else 1
+    turns, rest = divmod(rows, size * at_once)
 
     def of_block(start: Any, length: int) -> Any:
         block = jax.tree.map(lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, start, length), (x, y))
         return jax.value_and_grad(loss)(params, *block)
 
     def turn(index: Array, sofar: list[Any]) -> list[Any]:
-        first = rest + index * (size * _BLOCKS_AT_ONCE)
+        first = rest + index * (size * at_once)
         # Each block adds to sums of its own, so that none waits for another.
         return [
             jax.tree.map(jnp.add, sums, of_block(first + j * size, size))
@@ -194,7 +200,7 @@ def _value_and_slopes(loss: MeanLoss, params: PyTree, x: PyTree, y: PyTree) -> A
 
     shapes = jax.eval_shape(lambda: of_block(0, size))
     nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
-    parts = jax.lax.fori_loop(0, turns, turn, [nothing] * _BLOCKS_AT_ONCE)
+    parts = jax.lax.fori_loop(0, turns, turn, [nothing] * at_once)
     scaled = jax.tree.map(lambda *leaves: reduce(jnp.add, leaves) * (size / rows), *parts)
     if rest:
         last = of_block(0, rest)
