@@ -103,6 +103,13 @@ def glm(
     >>> answer = regression.glm(x, y, "poisson", intercept=True)
     >>> np.asarray(regression.predict(answer, x[1:3])).round(6)
     array([2., 8.])
+
+    Logistic regression is the family of classes, 0 or 1; its predictions are probabilities:
+
+    >>> x, y = np.repeat([[0.0], [1.0]], 4, axis=0), np.array([0, 0, 0, 1, 0, 1, 1, 1])
+    >>> logistic = regression.glm(x, y, "binomial", intercept=True)
+    >>> np.asarray(regression.predict(logistic, x[3:5])).round(6)
+    array([0.25, 0.75])
     """
     with own_work():
         design, targets, dtype = rows_and_targets(x, y)

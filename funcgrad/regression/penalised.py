@@ -61,6 +61,14 @@ def ridge(
     Array([1.], dtype=float64)
     >>> regression.ridge((x, y), 14.0)
     Array([1.], dtype=float64)
+
+    A path of penalties is one `jax.vmap` over them:
+
+    >>> import jax
+    >>> sums = regression.moments(x, y)
+    >>> jax.vmap(lambda penalty: regression.ridge(sums, penalty))(jnp.array([0.0, 14.0])).round(6)
+    Array([[2.],
+           [1.]], dtype=float64)
     """
     if jnp.shape(penalty) != () or (_is_known(penalty) and not penalty >= 0):
         raise ValueError(f"the penalty must be one number, 0 or more, got {penalty}")
