@@ -160,7 +160,9 @@ def _check_fill(input: Tensor, mask: Tensor, value: Any) -> None:
 
 def _fill_repeated(input: Tensor, mask: Tensor, value: Any) -> Tensor:
     _check_fill(input, mask, value)
-    return fill_repeated("masked_fill_", input, [expand(mask, *input.shape)], _filling(input, value))
+    return fill_repeated(
+        "masked_fill_", input, [expand(mask, *input.shape)], _filling(input, value)
+    )
 
 
 def _filling(input: Tensor, value: Any) -> Tensor:
