@@ -13,6 +13,7 @@ import pytest
 import funcgrad
 import funcgrad.torch as shim
 from funcgrad.compare import OptionError, on, parity
+from funcgrad.compare.inputs import Inputs
 from tests.both_sides import SIDES as LIBRARIES
 from tests.both_sides import theirs
 
@@ -490,6 +491,33 @@ def test_without_memory_for_the_shadow_the_dtype_alone_decides():
     assert "no memory for the float64 shadow" in told(report)
     assert all(leaf.shadow is None for leaf in report.leaves)
     assert report.leaves[0].visible > 1e-7
+
+
+def test_without_memory_to_widen_the_inputs_the_dtype_alone_decides(monkeypatch):
+    def no_memory(self):
+        raise MemoryError
+
+    monkeypatch.setattr(Inputs, "wide", no_memory)
+    report = parity(with_shim, with_jax, W, X, Y)
+    assert report.ok
+    assert "no memory for the float64 shadow" in told(report)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError("Unable to allocate 91.6 MiB"),
+        RuntimeError("INTERNAL: Error dispatching computation: Out of memory allocating 48000000 bytes."),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 48000000 bytes."),
+    ],
+)  # fmt: skip
+def test_memory_that_runs_out_in_the_dtype_itself_is_the_problem(error):
+    def hungry(w, x, y):
+        raise error
+
+    report = parity(with_shim, on("jax", hungry), W, X, Y)
+    assert report.problem.startswith("there is no memory to compare inputs of this size")
+    assert str(error)[:20] in report.problem
 
 
 def test_a_side_that_cannot_run_in_float64_is_judged_without_a_shadow():
