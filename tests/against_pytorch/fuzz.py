@@ -64,11 +64,21 @@ def main() -> None:
     parser.add_argument(
         "--generator", default="programs", choices=["programs", "idioms", "statements"]
     )
+    parser.add_argument(
+        "--share", default="1/1", help="k/n: of n processes that share the seeds, the k-th"
+    )
     options = parser.parse_args()
+    share, shares = map(int, options.share.split("/"))
 
     start = shown = time.monotonic()
     failures: Counter[str] = Counter()
+    done = 0
     for seed in range(options.seed, options.seed + options.programs):
+        # Idioms of the same parts are traced once, so they belong to one process.
+        number = idioms.Program(seed).number if options.generator == "idioms" else seed
+        if number % shares != share - 1:
+            continue
+        done += 1
         program = program_of(seed, options.longest)
         if options.generator == "idioms":
             found, program = idioms.difference(seed, options.mode, options.times), []
@@ -86,13 +96,11 @@ def main() -> None:
                 break
         if time.monotonic() - shown > 60:
             shown = time.monotonic()
-            done = seed + 1 - options.seed
             print(
                 f"{done} programs, {done / (shown - start):.0f} a second",
                 file=sys.stderr,
                 flush=True,
             )
-    done = seed + 1 - options.seed
     print(
         f"{done} programs, seeds {options.seed} to {seed}, mode {options.mode}, {options.times} times each: "
         f"{failures['found']} differ, {skipped.total()} known to differ. {time.monotonic() - start:.0f} s."

@@ -421,6 +421,12 @@ class Program:
         """The functions that the number is made of."""
         return self.model, self.loss, self.objective
 
+    @property
+    def number(self) -> int:
+        """The same number for programs of the same parts."""
+        places = MODELS.index(self.model), LOSSES.index(self.loss), OBJECTIVES.index(self.objective)
+        return places[0] + places[1] + places[2]
+
     def train(self, t: Any) -> list[Any]:
         """All that can be seen of the training."""
         seen = []
