@@ -12,6 +12,7 @@ import numpy as np
 
 from funcgrad.engine import Aval
 from funcgrad.torch._memory.geometry import wrap_dim
+from funcgrad.torch._ops.conversions import clone
 from funcgrad.torch._ops.joining import outer
 from funcgrad.torch._ops.matmul import check_dot, check_mm, mm
 from funcgrad.torch._ops.out import CASTS, EXACT, store
@@ -25,6 +26,7 @@ from funcgrad.torch._ops.row import (
     no_kernel,
     op,
 )
+from funcgrad.torch._ops.views.views import diagonal, permute
 from funcgrad.torch._tensor.operands import check_broadcast
 from funcgrad.torch._tensor.registry import publish
 from funcgrad.torch._tensor.tensor import Tensor
@@ -397,7 +399,22 @@ def einsum(*args: Any) -> Tensor:
             operands = list(operands[0])
     full = _spelled_out(equation, operands)
     _check_contracted(operands, full)
+    names, result = full.split("->")
+    if len(operands) == 1 and set(names) == set(result):
+        return _rearranged(operands[0], names, result)
     return _contraction(operands, full)
+
+
+def _rearranged(operand: Tensor, names: str, result: str) -> Tensor:
+    """A view, as in PyTorch: of one operand, none of whose dimensions is summed."""
+    found = list(names)
+    for name in result:
+        while found.count(name) > 1:
+            first = found.index(name)
+            second = found.index(name, first + 1)
+            operand = diagonal(operand, 0, first, second)  # which comes last
+            found = [*found[:first], *found[first + 1 : second], *found[second + 1 :], name]
+    return permute(operand, [found.index(name) for name in result])
 
 
 def _check_contracted(operands: list[Any], equation: str) -> None:
@@ -489,7 +506,12 @@ def chain_matmul(*matrices: Any, out: Tensor | None = None) -> Tensor:
     for each in given:
         if each.ndim != 2:
             raise RuntimeError(f"Tensor dimension is {each.ndim}, expected 2 instead.")
-    return given[0] if len(given) == 1 else chained(given)
+    warnings.warn(
+        "torch.chain_matmul is deprecated and will be removed in a future PyTorch release. Use torch.linalg.multi_dot instead, "
+        "which accepts a list of two or more tensors rather than multiple parameters.",
+        stacklevel=2,
+    )
+    return clone(given[0]) if len(given) == 1 else chained(given)
 
 
 def chained(matrices: list[Tensor]) -> Tensor:
