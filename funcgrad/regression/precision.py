@@ -128,6 +128,13 @@ def on_device(array: Any) -> jax.Array:
     return jnp.asarray(array)
 
 
+def on_device_as(dtype: Any, value: Any) -> jax.Array:
+    """Return a number or an array as JAX's of a dtype; NumPy converts what is not JAX's, and compiles nothing."""
+    if isinstance(value, np.ndarray | np.generic | int | float | complex):
+        return on_device(np.asarray(value, dtype))
+    return jnp.asarray(value, dtype)
+
+
 def lie_on_one_cpu(arrays: list[jax.Array]) -> bool:
     """Return whether JAX's arrays all lie whole on the same CPU device."""
     where = {leaf.sharding for leaf in arrays}
@@ -194,6 +201,6 @@ def starting(params: PyTree, *, float64: bool) -> PyTree:
             dtype = jnp.result_type(*floating)
         if float64 and jnp.issubdtype(dtype, jnp.floating):
             dtype = np.dtype(np.float64)
-        return jnp.asarray(leaf, dtype)
+        return on_device_as(dtype, leaf)
 
     return jax.tree.map(start, params)

@@ -19,6 +19,7 @@ from funcgrad.regression.precision import (
     as_set_by_user,
     needs_float64,
     on_device,
+    on_device_as,
     own_work,
     starting,
 )
@@ -123,12 +124,13 @@ def fit_rows(
             curvature = regression.moments(x, y, weights) if loss is regression.loss else None
             params, y = rows.replicate(params), (y, weights)
             objective, home = weighted_by_target(called), None
+        floating = optax.tree.dtype(params, "highest")
         data = Data(
             x=x,
             y=y,
             key=key,
             learning_rate=_resolve_learning_rate(learning_rate, loss, params, curvature),
-            tolerance=jnp.asarray(-1.0 if tolerance is None else tolerance),
+            tolerance=on_device_as(floating, -1.0 if tolerance is None else tolerance),
         )
         described = {"start": params, "x": x, "y": y, "key": key}
         # Capacities are powers of two so that another number of steps seldom compiles anew.
@@ -279,8 +281,9 @@ def _resolve_learning_rate(
                 "learning_rate='auto' is one over the largest eigenvalue of the loss's Hessian, "
                 f"which is {float(eigenvalue)} here: x must be finite and not all zero"
             )
-        learning_rate = 1 / eigenvalue
-    return jnp.asarray(learning_rate, optax.tree.dtype(params, "highest"))
+        # NumPy's division, where there is no trace: JAX would compile it.
+        learning_rate = 1 / (eigenvalue if _is_traced(eigenvalue) else np.asarray(eigenvalue))
+    return on_device_as(optax.tree.dtype(params, "highest"), learning_rate)
 
 
 def _diagnosis(
