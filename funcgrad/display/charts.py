@@ -134,8 +134,8 @@ def spans(bars: Sequence[Span]) -> str:
         parts.append(f'<path class="grid" d="M{left} {y}H{right}"/>')
         parts.append(f'<path class="line line{k} span" d="M{x(start):.1f} {y}H{max(x(end), x(start) + 1):.1f}"/>')  # fmt: skip
         parts.append(f'<path class="line line{k} mark" d="M{x(middle):.1f} {y - 6}v12"/>')
-        parts.append(f'<text x="{left}" y="{y - 12}">{escape(label)}: {escape(told)}</text>')
-    names = "; ".join(f"{bar.label}: {bar.told}" for bar in bars)
+        parts.append(f'<text x="{left}" y="{y - 12}">{escape(label)}, {escape(told)}</text>')
+    names = "; ".join(f"{bar.label}, {bar.told}" for bar in bars)
     return (
         f'<svg class="chart" viewBox="0 0 {WIDTH:.0f} {row * len(bars):.0f}" role="img" aria-label="{escape(names)}">'
         f"{''.join(parts)}</svg>"
