@@ -102,9 +102,11 @@ def trace(
             the example's.
         RuntimeError: both kinds of example are given, or none.
 
+    >>> import warnings
     >>> import funcgrad.torch as torch
     >>> layer = torch.nn.Linear(2, 1)
-    >>> torch.jit.trace(layer, torch.ones(1, 2)) is layer
+    >>> with warnings.catch_warnings(action="ignore"):  # PyTorch's, which calls it deprecated
+    ...     torch.jit.trace(layer, torch.ones(1, 2)) is layer
     True
     """
     warnings.warn(

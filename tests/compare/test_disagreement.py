@@ -127,7 +127,7 @@ def spoiled_weight(question, answer):
     [
         (spoiled_loss, "loss"),
         (spoiled_gradient, "gradients"),
-        (spoiled_weight, "weights after the first steps, final weights"),
+        (spoiled_weight, "weights after the first steps, farthest x0; final weights, farthest x0"),
     ],
 )
 def test_report_says_what_is_wrong(change, blamed):

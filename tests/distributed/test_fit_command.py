@@ -159,7 +159,7 @@ def test_where_one_is_killed_the_other_says_so_and_the_run_goes_on_to_the_same_m
                 path.unlink()
     # And where the checkpoint of one is gone, the run begins anew.
     processes = start(2, *SMALL_BATCHES, "--resume")
-    while not Path("model.checkpoint.1-of-2").exists():
+    while not all(Path(f"model.checkpoint.{index}-of-2").exists() for index in range(2)):
         assert all(process.poll() is None for process in processes)
         time.sleep(0.05)
     for process in processes:
