@@ -137,6 +137,13 @@ CURES = {
         "jax.jit et fit :",
         "loss = funcgrad.pure(loss)",
     ),
+    "a tensor in a function of JAX": Cure(
+        "`pure` gives the function tensors, and JAX's functions take arrays. A function of arrays is pure already. One that has "
+        "both takes JAX's part as an op:",
+        "`pure` donne des tenseurs à la fonction, et les fonctions de JAX prennent des tableaux. Une fonction de tableaux est déjà "
+        "pure. Si elle a les deux, la partie de JAX y devient une opération :",
+        "op = torch.from_jax(jax_function)",
+    ),
     "a module in a pure function": Cure(
         "Parameters are a pytree of arrays here. A module gives its own, and the pure function that takes them:",
         "Les paramètres sont ici un arbre de tableaux. Un module donne les siens, et la fonction pure qui les prend :",

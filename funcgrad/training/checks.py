@@ -19,7 +19,12 @@ def refuse_options(given: Mapping[str, Any], only_for: str) -> None:
 
 
 def check_loss(loss: Any, params: Any) -> None:
-    """Refuse a loss that is none, such as parameters in its place, with a TypeError."""
+    """Refuse a loss that is none, such as parameters or a module in its place, with a TypeError."""
+    if hasattr(loss, "named_parameters"):
+        error = TypeError(
+            f"loss must be a function (params, x, y) -> scalar, got a module, {type(loss).__name__}"
+        )
+        raise cured(error, "a module in a pure function")
     if not callable(loss):
         swapped = ": the loss comes first, then the params" if callable(params) else ""
         raise TypeError(

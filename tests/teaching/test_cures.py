@@ -74,6 +74,13 @@ CASES = {
         "jax.grad(loss)(jnp.ones(2))",
         [2.0, 2.0],
     ),
+    "a tensor in a function of JAX": (
+        "jax_function = lambda w: jnp.sum(w * w)",
+        "jax.grad(funcgrad.pure(jax_function))(jnp.ones(2))",
+        "{cure}",
+        "jax.grad(funcgrad.pure(op))(jnp.ones(2))",
+        [2.0, 2.0],
+    ),
     "a module in a pure function": (
         "module = torch.nn.Linear(3, 1)",
         "fit(regression.loss, module, X, Y, optimizer=SGD, steps=1)",
@@ -207,3 +214,17 @@ def test_a_warning_prints_its_note_and_its_text_is_pytorchs_alone():
     shown = warnings.formatwarning(caught[0].message, caught[0].category, "a.py", 1, line="")
     assert "UserWarning: The .grad attribute" in shown
     assert shown.rstrip().endswith("w -= lr * w.grad")
+
+
+def test_a_module_in_place_of_a_loss_is_told_so():
+    with pytest.raises(
+        TypeError, match=r"loss must be a function .*, got a module, Linear"
+    ) as caught:
+        fit(
+            torch.nn.Linear(3, 1),
+            jnp.zeros(3),
+            jnp.ones((2, 3)),
+            jnp.ones(2),
+            optimizer=optax.sgd(0.1),
+        )
+    assert "funcgrad.pure(module)" in caught.value.__notes__[0]

@@ -15,6 +15,7 @@ import jax
 import numpy as np
 
 from funcgrad.engine import Value, grad_mode, local
+from funcgrad.teaching import cured
 from funcgrad.torch._compile.boundary import guarded
 from funcgrad.torch._compile.derivatives import Program
 from funcgrad.torch._compile.modules import (
@@ -274,8 +275,13 @@ class _Call:
         if self.objects is not None:
             del args[0]
         held = [[(t, t._storage.read()) for t in tensors_in(arg)] for arg in args]
-        with grad_mode(self.graphs):
-            output = self.function(*args, **kwargs)
+        try:
+            with grad_mode(self.graphs):
+                output = self.function(*args, **kwargs)
+        except ValueError as error:
+            if "__jax_array__" in str(error):  # a function of JAX's was given a tensor
+                cured(error, "a tensor in a function of JAX")
+            raise
         for k, before in enumerate(held):
             if k not in self.updated and any(t._storage.read() is not value for t, value in before):
                 raise ValueError(
