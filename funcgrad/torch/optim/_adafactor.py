@@ -1,14 +1,13 @@
 """`torch.optim.Adafactor`: Adam with the state of a row and a column for each matrix."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
-from funcgrad.engine import grad_mode
 from funcgrad.torch._tensor.registry import FUNCTIONS
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch._types.dtypes import float32, float64, get_default_dtype
 from funcgrad.torch._types.limits import finfo
-from funcgrad.torch.optim.optimizer import Optimizer
+from funcgrad.torch.optim._updating import OneByOne
 
 __all__ = ["Adafactor"]
 
@@ -17,7 +16,7 @@ def __dir__() -> list[str]:
     return __all__
 
 
-class Adafactor(Optimizer):
+class Adafactor(OneByOne):
     """Gradients over the root of their mean square, which a row and a column stand for (N. Shazeer and M. Stern, 2018).
 
     Definition: https://pytorch.org/docs/stable/generated/torch.optim.Adafactor.html
@@ -62,27 +61,6 @@ class Adafactor(Optimizer):
         super().__setstate__(state)
         for group in self.param_groups:
             group.setdefault("foreach", None)
-
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Change every parameter that has a gradient.
-
-        Args:
-            closure: evaluates the loss, and its gradients anew; what it returns is returned.
-
-        Raises:
-            RuntimeError: a parameter is complex.
-        """
-        self._tell()
-        loss = None
-        if closure is not None:
-            with grad_mode(True):
-                loss = closure()
-        with grad_mode(False):
-            for group in self.param_groups:
-                for parameter in group["params"]:
-                    if parameter.grad is not None:
-                        self._update(parameter, parameter.grad, group)
-        return loss
 
     def _begin(self, grad: Any, state: dict[str, Any]) -> None:
         kind = float64 if get_default_dtype() is float64 else float32

@@ -1,14 +1,13 @@
 """`torch.optim.Muon`: steps of nearly orthogonal matrices."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
-from funcgrad.engine import grad_mode
 from funcgrad.torch._tensor.registry import FUNCTIONS
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch._types.dtypes import bfloat16
-from funcgrad.torch.optim.optimizer import Optimizer
+from funcgrad.torch.optim._updating import OneByOne
 
 __all__ = ["Muon"]
 
@@ -19,7 +18,7 @@ def __dir__() -> list[str]:
     return __all__
 
 
-class Muon(Optimizer):
+class Muon(OneByOne):
     """Momentum made nearly orthogonal by Newton and Schulz's iteration in bfloat16 (K. Jordan, "Muon", 2024); for matrices.
 
     Definition: https://pytorch.org/docs/stable/generated/torch.optim.Muon.html
@@ -62,27 +61,6 @@ class Muon(Optimizer):
                     raise ValueError(
                         f"Muon only supports 2D parameters whereas we found a parameter with size: {parameter.size()}"
                     )
-
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Change every parameter that has a gradient.
-
-        Args:
-            closure: evaluates the loss, and its gradients anew; what it returns is returned.
-
-        Raises:
-            RuntimeError: a parameter is complex.
-        """
-        self._tell()
-        loss = None
-        if closure is not None:
-            with grad_mode(True):
-                loss = closure()
-        with grad_mode(False):
-            for group in self.param_groups:
-                for parameter in group["params"]:
-                    if parameter.grad is not None:
-                        self._update(parameter, parameter.grad, group)
-        return loss
 
     def _update(self, parameter: Any, grad: Any, group: dict[str, Any]) -> None:
         if parameter.dtype.is_complex:

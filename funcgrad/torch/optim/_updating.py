@@ -82,7 +82,34 @@ def check_fused(options: dict[str, Any]) -> None:
             raise RuntimeError("`fused` and `foreach` cannot be `True` together.")
 
 
-class Updating(Optimizer):
+class OneByOne(Optimizer):
+    """An optimizer that changes one parameter after the other."""
+
+    def _update(self, parameter: Tensor, grad: Tensor, group: dict[str, Any]) -> None:
+        """Change a parameter, in place; tensors among the group's options are numbers."""
+        raise NotImplementedError
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Change every parameter that has a gradient.
+
+        Args:
+            closure: evaluates the loss, and its gradients anew; what it returns is returned.
+        """
+        self._tell()
+        loss = None
+        if closure is not None:
+            with grad_mode(True):
+                loss = closure()
+        with grad_mode(self.defaults.get("differentiable", False)):
+            for group in self.param_groups:
+                options = _numeric(group)
+                for parameter in group["params"]:
+                    if parameter.grad is not None:
+                        self._update(parameter, parameter.grad, options)
+        return loss
+
+
+class Updating(OneByOne):
     """An optimizer whose step is one op a parameter. Subclasses say what its state is, and give the rule."""
 
     # 0-d state, and what it starts with. It lives in Python, so that a rule's numbers are computed in double precision.
@@ -120,25 +147,6 @@ class Updating(Optimizer):
                     # State dicts of older versions hold numbers.
                     if name in held and not isinstance(held[name], Tensor):
                         held[name] = _scalar(float(held[name]), group)
-
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Change every parameter that has a gradient.
-
-        Args:
-            closure: evaluates the loss, and its gradients anew; what it returns is returned.
-        """
-        self._tell()
-        loss = None
-        if closure is not None:
-            with grad_mode(True):
-                loss = closure()
-        with grad_mode(self.defaults["differentiable"]):
-            for group in self.param_groups:
-                options = _numeric(group)
-                for parameter in group["params"]:
-                    if parameter.grad is not None:
-                        self._update(parameter, parameter.grad, options)
-        return loss
 
     def _update(self, parameter: Tensor, grad: Tensor, group: dict[str, Any]) -> None:
         names = self._buffers(group)
