@@ -63,7 +63,7 @@ def check_mean(loss: Callable[[Any, Any, Any], Any], params: PyTree, x: PyTree, 
     jax.eval_shape(loss, params, x, y)  # a loss that fails anyway says so in its own words
     used = {size for leaf in jax.tree.leaves((params, x, y)) for size in np.shape(leaf)}
     counts = [count for count in (10_007, 10_009, 10_037, 10_039, 10_061) if count not in used]
-    # What scales a sum must be one over the rows, whatever their number.
+    # Sums must be divided by the number of rows, whatever it is.
     scales = [_scales(loss, params, x, y, rows) for rows in counts[:2]]
     pairs = list(zip(*scales, strict=True)) if len(scales[0]) == len(scales[1]) else []
     if not pairs or not all(
