@@ -402,6 +402,7 @@ def test_an_argument_of_a_call_inside_another_is_not_kept():
             return c.checkpoint(Counted(), inside, use_reentrant=False) * a
 
         output = c.checkpoint(outer, x(t), use_reentrant=False)
+        gc.collect()  # an op's first call may leave frames in a cycle; the graph of `output` stays alive
         assert [argument() for argument in arguments] == [None]
         output.sum().backward()
 
