@@ -18,9 +18,8 @@ from jax.extend.core import jaxpr_as_fun
 from jax.interpreters import partial_eval
 
 from funcgrad.engine.fingerprints import NoFingerprintError
-from funcgrad.engine.kernels import equations
 from funcgrad.engine.nodes import GraphNode, Saved, Variable, fixed, sequence
-from funcgrad.engine.ops import Op, common_device, remember
+from funcgrad.engine.ops import Op, by_hand, common_device, remember
 from funcgrad.engine.templates import Pattern, Template, pattern_of, structs_of
 from funcgrad.engine.tracing import as_tuple, jaxpr_of
 from funcgrad.engine.values import Aval, Slot, Value
@@ -289,9 +288,7 @@ def _way_back(
 
     Its jaxpr is from the inputs used and the cotangents. Its notes are `uses` and `gives` of a `VjpOp`.
     """
-    # A derivative that is written by hand may refer to tracers of its first trace; other functions are not traced again.
-    by_hand = any(each.primitive.name.startswith("custom_") for each in equations(forward.jaxpr))
-    function = rule.op.function if by_hand else jaxpr_as_fun(forward)
+    function = rule.op.function if by_hand(forward) else jaxpr_as_fun(forward)
     pull = partial(_pull_back, function, rule, given)
     closed = jaxpr_of(pull, (*avals, *cotangents))
     gives = (True,) * len(rule.wants)

@@ -10,10 +10,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.extend.core import jaxpr_as_fun
 
 from funcgrad.engine.fingerprints import NoFingerprintError, fingerprint
 from funcgrad.engine.kept import kept
-from funcgrad.engine.kernels import Kernel
+from funcgrad.engine.kernels import Kernel, equations
 from funcgrad.engine.templates import (
     Pattern,
     Template,
@@ -21,7 +22,7 @@ from funcgrad.engine.templates import (
     pattern_of,
     traced,
 )
-from funcgrad.engine.tracing import jaxpr_of
+from funcgrad.engine.tracing import jaxpr_of, without_dead
 from funcgrad.engine.values import Aval, in_memory
 
 
@@ -65,6 +66,7 @@ class Op:
         "_kernel",
         "_numpy",
         "_templates",
+        "_traceable",
         "_types",
         "calls",
         "check",
@@ -113,6 +115,7 @@ class Op:
         self._templates: dict[tuple[Aval, ...], tuple[Template, tuple[int, ...]]] = {}
         self._fingerprint: str | None = None
         self._numpy: dict[tuple[Aval, ...], Any] = {}
+        self._traceable: dict[tuple[Aval, ...], Callable[..., Any]] = {}
         self.calls: dict[Any, Any] = {}
         self.size = 8
         self.templates = Templates()
@@ -180,6 +183,18 @@ class Op:
             return jaxpr_of(self.function, avals)
         return template.closed
 
+    def traceable(self, avals: tuple[Aval, ...]) -> Callable[..., Any]:
+        """The function for arguments of these types, to be called where JAX traces something: its jaxpr, made once."""
+        # A jaxpr made elsewhere says nothing of the axes of a mesh, along which the tracers may differ.
+        if not jax.sharding.get_abstract_mesh().empty:
+            return self.function
+        known = self._traceable.get(avals)
+        if known is None:
+            closed = self.jaxpr(avals)
+            known = self.function if by_hand(closed) else jaxpr_as_fun(without_dead(closed))
+            remember(self._traceable, avals, known)
+        return known
+
     def template(self, pattern: Pattern, lengths: tuple[int, ...]) -> Template | None:
         """The template of a pattern; None where it has none, and where these are its first lengths."""
         make = partial(traced, self.function, pattern)
@@ -212,6 +227,11 @@ class Op:
             known = Op(f"{self.name}_vmap", jax.vmap(self.function, axes), label=self.label)
             remember(self.derived, axes, known)
         return known
+
+
+def by_hand(closed: Any) -> bool:
+    """Whether a derivative inside is written by hand. It may refer to tracers of its first trace."""
+    return any(each.primitive.name.startswith("custom_") for each in equations(closed.jaxpr))
 
 
 def remember(cache: dict, key: Any, entry: Any, limit: int = 1024) -> Any:

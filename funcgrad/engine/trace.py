@@ -271,7 +271,7 @@ def apply_at_once(op: Op, arguments: Sequence[Variable]) -> Any:
     rule = rule_of(op, avals, tuple(node is not None for node in nodes))
     made = None if rule is None else rule.make(arguments, values, nodes, NOWHERE)
     arrays = [compute(value) for value in values]
-    outputs = as_tuple(with_wide_types(op.function, *arrays))
+    outputs = as_tuple(with_wide_types(op.traceable(avals), *arrays))
     results = with_edges([Value.of(array) for array in outputs], made)
     if recorder.watch is not None:
         recorder.watch.applied([result[0] for result in results])

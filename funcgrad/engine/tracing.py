@@ -32,6 +32,14 @@ def jaxpr_of(function: Callable[..., Any], types: Sequence[Any]) -> ClosedJaxpr:
     return _inlined(ClosedJaxpr(jaxpr, consts))
 
 
+def without_dead(closed: ClosedJaxpr) -> ClosedJaxpr:
+    """The same jaxpr without the equations that no output depends on."""
+    jaxpr, _ = partial_eval.dce_jaxpr(
+        closed.jaxpr, [True] * len(closed.jaxpr.outvars), instantiate=True
+    )
+    return closed.replace(jaxpr=jaxpr)
+
+
 def as_tuple(outputs: Any) -> tuple:
     """The outputs of a function as a tuple, also where it returned one array."""
     return tuple(outputs) if isinstance(outputs, (tuple, list)) else (outputs,)

@@ -1,13 +1,18 @@
 """Inside JAX's transformations tensors carry tracers; `funcgrad.pure` makes imperative code a pure function."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import AxisType, NamedSharding
+from jax.sharding import PartitionSpec as P
 
 import funcgrad
 import funcgrad.torch as torch
 from funcgrad import engine, regression
+from funcgrad.engine import derivatives
 
 
 def data(seed=0):
@@ -140,3 +145,34 @@ def test_a_number_that_comes_again_inside_a_trace_stays_a_number_outside_it():
     scaled = torch.compile(lambda t: t * 0.8125)
     for _ in range(4):
         assert scaled(torch.tensor([2.0])).tolist() == [1.625]
+
+
+def test_the_derivative_of_an_op_is_traced_once(monkeypatch):
+    def recurrent(library, steps, w):
+        h = 0.5 * w
+        for _ in range(steps):
+            h = library.tanh(h * w + 0.5 * h)
+        return (h * h).sum()
+
+    def never(*_):
+        raise AssertionError("a derivative was traced again")
+
+    for length in (2, 3, 4):  # from the second length on, a derivative is kept without its jaxpr
+        w = jnp.linspace(-1, 1, length)
+        jax.make_jaxpr(jax.grad(funcgrad.pure(partial(recurrent, torch, 2))))(w)
+    monkeypatch.setattr(derivatives, "_pull_back", never)
+    found = jax.jit(jax.grad(funcgrad.pure(partial(recurrent, torch, 6))))(w)
+    np.testing.assert_allclose(found, jax.grad(partial(recurrent, jnp, 6))(w), atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", [AxisType.Auto, AxisType.Explicit])
+def test_ops_seen_before_know_the_axes_of_a_mesh(kind):
+    mesh = jax.make_mesh((1,), ("rows",), axis_types=(kind,))
+    function = funcgrad.pure(lambda w, x: torch.tanh(x @ w).sum().reshape(1))
+    w, x = jnp.array([0.5, -1.0]), jnp.array([[1.0, 2.0], [3.0, 4.0]])
+    jax.make_jaxpr(function)(w, x)  # each op has a jaxpr from here on
+    w, x = (
+        jax.device_put(each, NamedSharding(mesh, spec)) for each, spec in ((w, P()), (x, P("rows")))
+    )
+    mapped = jax.shard_map(function, mesh=mesh, in_specs=(P(), P("rows")), out_specs=P("rows"))
+    np.testing.assert_allclose(jax.jit(mapped)(w, x), np.tanh([-1.5, -2.5]).sum(), rtol=1e-6)
