@@ -103,7 +103,8 @@ def main() -> None:
             )
     print(
         f"{done} programs, seeds {options.seed} to {seed}, mode {options.mode}, {options.times} times each: "
-        f"{failures['found']} differ, {skipped.total()} known to differ. {time.monotonic() - start:.0f} s."
+        f"{failures['found']} differ, {skipped.total()} known to differ, "
+        f"{len(idioms.undecided)} not decidable. {time.monotonic() - start:.0f} s."
     )
     sys.exit(bool(failures["found"]))
 

@@ -3,8 +3,10 @@
 `python -m tests.against_pytorch.fuzz --generator idioms` runs as many as asked.
 """
 
+import numpy as np
 import pytest
 
+from tests.against_pytorch import idioms
 from tests.against_pytorch.idioms import difference
 
 pytestmark = pytest.mark.usefixtures("torch")
@@ -24,3 +26,29 @@ SEEDS = {
 )
 def test_a_training_program_does_what_it_does_in_pytorch(mode, seed):
     assert difference(seed, mode, times=2) is None
+
+
+DIVERGES, DIVIDES_ROUNDING = 27000085, 27000479
+
+
+@pytest.mark.parametrize("seed", [DIVERGES, DIVIDES_ROUNDING])
+def test_a_program_that_rounding_decides_in_pytorch_is_counted(seed, monkeypatch):
+    monkeypatch.setattr(idioms, "undecided", set())
+    assert difference(seed, "eager") is None
+    assert idioms.undecided == {seed}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "expected", "moved", "before"),
+    [
+        (1 + 1e-6, 1, 1 + 1e-8, 1),
+        (1 + 1e-4, 1, 1 + 1e-6, 1),
+        (np.nan, 1, 1 + 1e-6, 1e40),
+        (np.inf, np.nan, np.nan, 1),
+    ],
+)
+def test_a_difference_that_rounding_does_not_make_is_found(wrong, expected, moved, before):
+    mine, theirs, other = [
+        [np.asarray(float(before)), np.asarray(float(each))] for each in (wrong, expected, moved)
+    ]
+    assert "item 1" in idioms._decided(idioms.Program(0), mine, theirs, lambda _: other)
