@@ -44,10 +44,12 @@ def _count(shape: Shape) -> int:
 
 def _stored(values: np.ndarray, shape: Shape, dtype: dtype) -> np.ndarray:
     """The values as elements of `dtype`; as in PyTorch, half precision is rounded from float32."""
+    if values.dtype == dtype.numpy_dtype:
+        return values.reshape(shape)
     with np.errstate(over="ignore", invalid="ignore"):
         if dtype in (float16, bfloat16):
             values = values.astype(np.float32)
-        return values.astype(dtype.numpy_dtype, copy=False).reshape(shape)
+        return values.astype(dtype.numpy_dtype).reshape(shape)
 
 
 def _require_floating(dtype: dtype, kernel: str) -> None:
@@ -85,14 +87,15 @@ def uniform(
         parts = uniform(_parts_shape(shape), low, high, dtype=dtype.to_real(), generator=generator)
         return parts.view(dtype.numpy_dtype)[..., 0]
     _require_floating(dtype, "check_uniform_bounds")
+    largest = finfo(dtype).max
     for name, bound in {"from": low, "to": high}.items():
-        if not abs(bound) <= finfo(dtype).max:
+        if not abs(bound) <= largest:
             raise RuntimeError(f"{name} is out of bounds for {kernel_name(dtype)}")
     if not low <= high:
         raise RuntimeError(
             f"uniform_ expects to return a [from, to) range, but found from={low:g} > to={high:g}"
         )
-    if high - low > finfo(dtype).max:
+    if high - low > largest:
         raise RuntimeError(
             f"uniform_ expects to-from <= std::numeric_limits<{dtype.scalar_type}>::max(), but "
             f"found to={high:g} and from={low:g} which result in to-from to exceed the limit"
@@ -101,6 +104,8 @@ def uniform(
     with generator.lock:
         draw = generator.double_uniforms if dtype is float64 else generator.uniforms
         values = draw(_count(shape))
+    if (low, high) == (0.0, 1.0) and values.dtype == dtype.numpy_dtype:
+        return values.reshape(shape)
     if (low, high) != (0.0, 1.0):
         start = values.dtype.type(low)
         values = multiply_add(values, values.dtype.type(high) - start, start)
@@ -155,12 +160,15 @@ def normal(
         uniforms = draw(count if dtype in (float32, float64) else whole)[:whole]
         tail = draw(16) if count > whole else uniforms[:0]
     values = np.empty(count, uniforms.dtype)
-    # Pieces that stay in the cache are several times faster than whole arrays.
-    for start in range(0, whole, 2**14):
-        piece = slice(start, min(start + 2**14, whole))
-        values[piece] = box_muller(uniforms[piece].reshape(-1, 16), mean, std).ravel()
     if tail.size:
-        values[-16:] = box_muller(tail.reshape(1, 16), mean, std)[0]
+        uniforms = np.concatenate([uniforms, tail])
+    # Pieces that stay in the cache are several times faster than whole arrays.
+    for start in range(0, uniforms.size, 2**15):
+        piece = slice(start, min(start + 2**15, uniforms.size))
+        made = box_muller(uniforms[piece].reshape(-1, 16), mean, std).ravel()
+        values[start : min(start + 2**15, whole)] = made[: whole - start]
+    if tail.size:
+        values[-16:] = made[-16:]
     return _stored(values, shape, dtype)
 
 
