@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache, partial
 from itertools import compress
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +18,7 @@ from jax.extend.core import jaxpr_as_fun
 from jax.interpreters import partial_eval
 
 from funcgrad.engine.fingerprints import NoFingerprintError
+from funcgrad.engine.kernels import Kernel
 from funcgrad.engine.nodes import GraphNode, Saved, Variable, fixed, sequence
 from funcgrad.engine.ops import Op, by_hand, common_device, remember
 from funcgrad.engine.templates import Pattern, Template, pattern_of, structs_of
@@ -46,10 +47,22 @@ def rule_of(op: Op, avals: tuple[Aval, ...], needed: tuple[bool, ...]) -> "Rule 
     key = (avals, needed)
     known = op.rules.get(key, _UNKNOWN)
     if known is _UNKNOWN:
-        flows = any(aval.inexact for aval in op.types(avals))
-        known = _flowing(Rule(op, avals, needed)) if flows else None
+        known = _found_rule(op, avals, needed)
         remember(op.rules, key, known)
     return known
+
+
+def _found_rule(op: Op, avals: tuple[Aval, ...], needed: tuple[bool, ...]) -> "Rule | None":
+    if not any(aval.inexact for aval in op.types(avals)):
+        return None
+    pattern, _ = pattern_of(avals)
+    model = op.rules.get((pattern, needed))
+    if model is not None:
+        return Rule(op, avals, model.needed, model)
+    rule = _flowing(Rule(op, avals, needed))
+    if rule is not None and rule.full.lengths:
+        remember(op.rules, (pattern, needed), rule)
+    return rule
 
 
 def _flowing(rule: "Rule") -> "Rule | None":
@@ -179,9 +192,15 @@ class Rule:
         saves: the inputs whose values it needs.
         saved_edges: for each of these, which of the node's edges it came by; -1 for an input without.
         make: makes the graph node of one call of the op, from its arguments and its place.
+
+    Args:
+        op, avals, needed: these.
+        model: the rule for other lengths of the same pattern, if there is one. All but the types is the same, and its ways back
+            are made anew only when they are called.
     """
 
     __slots__ = (
+        "_model",
         "_vjps",
         "avals",
         "count",
@@ -196,23 +215,52 @@ class Rule:
         "wants",
     )
 
-    def __init__(self, op: Op, avals: tuple[Aval, ...], needed: tuple[bool, ...]) -> None:
+    full: "VjpOp"
+    node_type: type[Node]
+    wants: tuple[int, ...]
+    count: int
+    saves: tuple[int, ...]
+    saved_edges: tuple[int, ...]
+
+    def __init__(
+        self,
+        op: Op,
+        avals: tuple[Aval, ...],
+        needed: tuple[bool, ...],
+        model: "Rule | None" = None,
+    ) -> None:
         self.op = op
         self.avals = avals
         self.needed = needed
-        self.node_type = node_type_of(op)
         self.outputs = op.types(avals)
+        self._vjps: dict[tuple[bool, ...], VjpOp] = {}
+        self._model = model
+        if model is not None:
+            self.node_type, self.wants, self.count = model.node_type, model.wants, model.count
+            self.saves, self.saved_edges = model.saves, model.saved_edges
+            self.make = maker(self)
+            return
+        self.node_type = node_type_of(op)
         self.wants = tuple(k for k, need in enumerate(needed) if need)
         self.count = len(self.outputs)
-        self._vjps: dict[tuple[bool, ...], VjpOp] = {}
-        self.full = self.vjp(tuple(t.inexact for t in self.outputs))
-        self.saves: tuple[int, ...] = self.full.uses
+        self.full = self._whole_way()
+        self.saves = self.full.uses
         if op.constants_from is not None and self.saves:
             constants = range(len(avals))[op.constants_from :]
             if all(k in constants for k in self.saves):
                 self.node_type = node_type(op.label, KeepingNode)
         self.saved_edges = tuple(self.wants.index(k) if k in self.wants else -1 for k in self.saves)
         self.make = maker(self)
+
+    def __getattr__(self, name: str) -> Any:
+        """The whole way back, where the rule has a model: it is made when a walk first needs it."""
+        if name != "full":
+            raise AttributeError(name)
+        self.full = self._whole_way()
+        return self.full
+
+    def _whole_way(self) -> "VjpOp":
+        return self.vjp(tuple([t.inexact for t in self.outputs]))
 
     def vjp(self, given: tuple[bool, ...]) -> "VjpOp":
         """The op `(*inputs it uses, *cotangents given) -> cotangents of the inputs that want one`.
@@ -222,7 +270,8 @@ class Rule:
         """
         known = self._vjps.get(given)
         if known is None:
-            known = self._vjps[given] = VjpOp(self, given)
+            model = None if self._model is None else self._model._vjps.get(given)
+            known = self._vjps[given] = VjpOp(self, given, model)
         return known
 
 
@@ -232,40 +281,93 @@ class VjpOp(Op):
     Attributes:
         uses: which of the op's inputs it takes, before the cotangents.
         gives: for each input that wants a gradient, whether it gives one; the others' gradient is zero, whatever arrives.
+        way, lengths: the template it is made of, and the lengths in it; none where the template is for these types alone.
+        follows: it is called on what the op was given and gave.
+
+    Args:
+        rule: how gradients flow through the op.
+        given: for each output of the op, whether a cotangent of it is given.
+        model: the same for other lengths.
     """
 
-    __slots__ = ("_of", "gives", "uses")
+    __slots__ = ("_complete", "_given", "_rule", "gives", "lengths", "uses", "way")
+    follows: ClassVar[bool] = True
+    way: Template
+    lengths: tuple[int, ...]
+    uses: tuple[int, ...]
+    gives: tuple[bool, ...]
 
-    def __init__(self, rule: Rule, given: tuple[bool, ...]) -> None:
-        cotangents = [t for t, g in zip(rule.outputs, given, strict=True) if g]
-        of, pattern, lengths = rule.op, *pattern_of(rule.avals)
-        key = partial(of.key, "vjp", rule.needed, given)
-        way = of.templates.find(
+    def __init__(self, rule: Rule, given: tuple[bool, ...], model: "VjpOp | None" = None) -> None:
+        self._rule, self._given, self.calls = rule, given, {}
+        self._complete = False
+        if model is not None and model.lengths:
+            self.way, self.lengths = model.way, pattern_of(rule.avals)[1]
+            self.uses, self.gives = model.uses, model.gives
+            return
+        self.way, self.lengths = self._found(rule, given, partial(self._of, rule, given))
+        self.uses, self.gives = self.way.notes
+        self._make_complete()
+
+    def __getattr__(self, name: str) -> Any:
+        """Whatever an op has besides: for other lengths than its model's it is made when it is first asked for."""
+        if self._complete:
+            raise AttributeError(name)
+        self._make_complete()
+        return getattr(self, name)
+
+    def _make_complete(self) -> None:
+        self._complete = True
+        of, way, calls = self._rule.op, self.way, self.calls
+        cotangents = list(compress(self._rule.outputs, self._given))
+        whole = way.closed is not None and not self.lengths
+        super().__init__(
+            f"{of.name}_vjp",
+            _calling(way.closed)
+            if whole
+            else partial(_of_uses, way.notes, self._rule, self._given),
+            label=f"{of.label}Backward",
+            check=partial(_check_cotangents, of.label, cotangents),
+            flat=of.flat,
+        )
+        self.calls = calls
+        avals = self._taken()
+        self.learn(avals, way, self.lengths, common_device(self.name, avals))
+
+    def _taken(self) -> tuple[Aval, ...]:
+        avals = self._rule.avals
+        return (*[avals[k] for k in self.uses], *compress(self._rule.outputs, self._given))
+
+    def fit(self, avals: tuple[Aval, ...]) -> tuple[tuple[Aval, ...], Kernel | None]:
+        """See `Op.fit`. It is made for one choice of types."""
+        pattern = pattern_of(self._rule.avals)[0]
+        if not self.lengths or pattern.devices or avals != self._taken():
+            return self.types(avals), self.numpy_kernel(avals)
+        return self.way.types(self.lengths, None), self.way.kernel(self.lengths)
+
+    @staticmethod
+    def _of(rule: Rule, given: tuple[bool, ...], of: Any) -> str | None:
+        return rule.op.key("vjp", rule.needed, given, of)
+
+    @staticmethod
+    def _found(
+        rule: Rule, given: tuple[bool, ...], key: Callable[..., str | None]
+    ) -> tuple[Template, tuple[int, ...]]:
+        """The template of the way back, and the lengths in it."""
+        pattern, lengths = pattern_of(rule.avals)
+        way = rule.op.templates.find(
             pattern,
             lengths,
             lambda: Template.kept(key(pattern), partial(_template, rule, given, pattern, lengths)),
             (rule.needed, given),
         )
         if way is None:
-            lengths = ()
-            way = Template.kept(key(rule.avals), partial(_of_one, rule, given, cotangents))
+            way, lengths = Template.kept(key(rule.avals), partial(_of_one, rule, given)), ()
             assert way is not None
-        self.uses, self.gives = way.notes
-        whole = way.closed is not None and not lengths
-        super().__init__(
-            f"{of.name}_vjp",
-            _calling(way.closed) if whole else partial(_of_uses, way.notes, rule, given),
-            label=f"{of.label}Backward",
-            check=partial(_check_cotangents, of.label, cotangents),
-            flat=of.flat,
-        )
-        self._of = partial(key, rule.avals)
-        avals = (*[rule.avals[k] for k in self.uses], *cotangents)
-        self.learn(avals, way, lengths, common_device(self.name, avals))
+        return way, lengths
 
     def fingerprint(self) -> str:
         """That of the op, and which gradients it gives."""
-        found = self._of()
+        found = self._of(self._rule, self._given, self._rule.avals)
         if found is None:
             raise NoFingerprintError
         return found
@@ -299,8 +401,9 @@ def _way_back(
     return Template(closed, symbols, (uses, gives))
 
 
-def _of_one(rule: "Rule", given: tuple[bool, ...], cotangents: Sequence[Aval]) -> Template:
+def _of_one(rule: "Rule", given: tuple[bool, ...]) -> Template:
     """The way back for one choice of types."""
+    cotangents = list(compress(rule.outputs, given))
     return _way_back(rule, given, rule.op.jaxpr(rule.avals), rule.avals, cotangents)
 
 

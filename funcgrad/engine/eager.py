@@ -81,11 +81,10 @@ class Call:
     __slots__ = ("avals", "gain", "kernel", "of_numpy", "rule", "size")
 
     def __init__(self, op: Op, avals: tuple[Aval, ...], wants: tuple[bool, ...]) -> None:
-        if not on_cpu():
+        if not (op.calls or op.follows or on_cpu()):
             raise NotHereError
-        self.avals = op.types(avals)
+        self.avals, kernel = op.fit(avals)
         self.rule = rule_of(op, avals, wants)
-        kernel = op.numpy_kernel(avals)
         self.of_numpy = kernel is not None
         self.kernel: Callable[..., Any] = kernel or partial(_on_xla, op.kernel)
         self.gain = DISPATCH_SECONDS

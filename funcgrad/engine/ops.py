@@ -4,9 +4,9 @@ Here are its types and its kernel; `derivatives` has the rest. The engine has on
 made by whoever needs them.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +23,7 @@ from funcgrad.engine.templates import (
     traced,
 )
 from funcgrad.engine.tracing import jaxpr_of, without_dead
-from funcgrad.engine.values import Aval, in_memory
+from funcgrad.engine.values import Aval
 
 
 class DeviceMismatchError(RuntimeError):
@@ -59,6 +59,9 @@ class Op:
         templates: what holds for all lengths of its arguments.
         node_type: the class of its graph nodes; None until `derivatives.node_type_of` makes it.
     """
+
+    # Whether it is only called on what another op gave or was given.
+    follows: ClassVar[bool] = False
 
     __slots__ = (
         "__weakref__",
@@ -162,8 +165,8 @@ class Op:
         if known is None:
             if self.check is not None:
                 self.check(*avals)
-            device = common_device(self.name, avals)
             pattern, lengths = pattern_of(avals)
+            device = _only(self.name, pattern.devices)
             template = self.template(pattern, lengths)
             if template is None:
                 template, lengths = self._traced(avals), ()
@@ -213,12 +216,26 @@ class Op:
             return self._numpy[avals]
         self.types(avals)
         kernel = None
-        if all(in_memory(aval.device) for aval in avals):
+        if pattern_of(avals)[0].in_memory:
             if avals not in self._templates:
                 remember(self._templates, avals, (self._traced(avals), ()))
             template, lengths = self._templates.pop(avals)
             kernel = template.kernel(lengths)
         return remember(self._numpy, avals, kernel)
+
+    def fit(self, avals: tuple[Aval, ...]) -> tuple[tuple[Aval, ...], Kernel | None]:
+        """The types of the results and the kernel for arguments of these types, as `types` and `numpy_kernel` give them."""
+        pattern, lengths = pattern_of(avals)
+        template = self.templates.known(pattern)
+        if template is None:
+            return self.types(avals), self.numpy_kernel(avals)
+        types = self._types.get(avals)
+        if types is None:
+            if self.check is not None:
+                self.check(*avals)
+            device = _only(self.name, pattern.devices) if pattern.devices else None
+            types = remember(self._types, avals, template.types(lengths, device))
+        return types, template.kernel(lengths) if pattern.in_memory else None
 
     def batched(self, axes: tuple[int | None, ...]) -> "Op":
         """The op for batches: `jax.vmap` of it over these axes of its arguments; results are batches along axis 0."""
@@ -248,7 +265,15 @@ def common_device(name: str, avals: Sequence[Aval]) -> Any:
     Raises:
         DeviceMismatchError: they are bound to different ones.
     """
-    devices = {aval.device for aval in avals if aval.device is not None}
+    return _only(name, {aval.device for aval in avals if aval.device is not None})
+
+
+def _only(name: str, devices: Collection[Any]) -> Any:
+    """The only one of these devices, None where there is none.
+
+    Raises:
+        DeviceMismatchError: there are several.
+    """
     if len(devices) > 1:
         where = ", ".join(sorted(map(str, devices)))
         raise DeviceMismatchError(f"{name}: expected all arrays on the same device, found {where}")

@@ -7,7 +7,8 @@ no template: it is traced for each choice of lengths.
 
 from collections.abc import Callable, Sequence
 from functools import cache, lru_cache
-from typing import Any, NamedTuple
+from itertools import islice
+from typing import Any
 
 import jax
 from jax import export
@@ -15,18 +16,31 @@ from jax import export
 from funcgrad.engine.kept import MISSING, kept
 from funcgrad.engine.kernels import DIMENSIONS, Kernel, Written, python
 from funcgrad.engine.tracing import jaxpr_of
-from funcgrad.engine.values import Aval
+from funcgrad.engine.values import Aval, in_memory
 
 
-class Pattern(NamedTuple):
-    """The common part of types that differ in their lengths alone.
+class Pattern:
+    """The common part of types that differ in their lengths alone. It is compared by identity: `pattern_of` makes each once.
 
     Attributes:
         types: for each argument its dtype, its device, and for each dimension the number of its symbol; -1 for a length of 1,
             and -2 for 0.
+        devices: the devices that the arguments are bound to.
+        in_memory: whether these are the CPU.
     """
 
-    types: tuple[tuple[Any, Any, tuple[int, ...]], ...]
+    __slots__ = ("devices", "in_memory", "types")
+
+    def __init__(self, kinds: Sequence[tuple[int, Any, Any]], dims: tuple[int, ...]) -> None:
+        rest = iter(dims)
+        self.types = tuple(
+            [(dtype, device, tuple(islice(rest, rank))) for rank, dtype, device in kinds]
+        )
+        self.devices = tuple({device for _, _, device in kinds if device is not None})
+        self.in_memory = all(map(in_memory, self.devices))
+
+    def __repr__(self) -> str:
+        return f"Pattern({self.types})"
 
     @property
     def symbols(self) -> tuple[Any, ...]:
@@ -34,23 +48,24 @@ class Pattern(NamedTuple):
         return _symbols(1 + max((n for *_, dims in self.types for n in dims), default=-1))
 
 
-@lru_cache(256)
+@lru_cache(1024)
 def pattern_of(avals: tuple[Aval, ...]) -> tuple[Pattern, tuple[int, ...]]:
     """The pattern of some types, and the length that each symbol stands for."""
     symbols: dict[int, int] = {}
-    types = tuple(
+    dims = tuple(
         [
-            (
-                aval.dtype,
-                aval.device,
-                tuple(
-                    [symbols.setdefault(n, len(symbols)) if n > 1 else n - 2 for n in aval.shape]
-                ),
-            )
+            symbols.setdefault(n, len(symbols)) if n > 1 else n - 2
             for aval in avals
+            for n in aval.shape
         ]
     )
-    return Pattern(types), tuple(symbols)
+    return _pattern(dims, *[aval.kind for aval in avals]), tuple(symbols)
+
+
+@lru_cache(1024)
+def _pattern(dims: tuple[int, ...], *kinds: int) -> Pattern:
+    known = list(Aval.kinds)
+    return Pattern([known[kind] for kind in kinds], dims)
 
 
 @cache
@@ -103,11 +118,6 @@ class Types:
         return tuple(
             [Aval(shape, dtype, device) for shape, dtype in zip(shapes, self._dtypes, strict=True)]
         )
-
-
-def named(lengths: tuple[int, ...]) -> dict[str, int]:
-    """The lengths by the names of their symbols."""
-    return {f"d{k}": n for k, n in enumerate(lengths)}
 
 
 class Template:
@@ -164,7 +174,7 @@ class Template:
             closed = self.closed if self._make is None else self._make().closed
             self._written = Written.of(closed)
             self._keep()
-        return None if self._written is None else self._written.kernel(named(lengths))
+        return None if self._written is None else self._written.kernel(lengths)
 
 
 # A kernel is written when it is asked for.
@@ -184,6 +194,11 @@ class Templates:
 
     def __init__(self) -> None:
         self._known: dict[Any, Any] = {}
+
+    def known(self, pattern: Pattern) -> Any:
+        """The template that was found for the pattern; None if there is none yet."""
+        found = self._known.get((pattern, None))
+        return found if isinstance(found, Template) else None
 
     def find(self, pattern: Pattern, lengths: tuple[int, ...], make: Any, key: Any = None) -> Any:
         """The result of `make` for the pattern; None where it gives nothing, and where these are its first lengths."""

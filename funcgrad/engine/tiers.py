@@ -74,7 +74,7 @@ class Loop:
     """How a thread's loop turns.
 
     Attributes:
-        turns: the kinds of turns seen, by their calls.
+        turns: the kinds of turns seen, by their calls; False for one that came once.
         at: when the last turn ended.
         recent: the last turns in the core, each its kind and its seconds: an iteration may have several walks backward.
         turn: the kind that is recorded now; None in the core.
@@ -86,7 +86,7 @@ class Loop:
     __slots__ = ("at", "left", "misses", "recent", "timed", "turn", "turns")
 
     def __init__(self) -> None:
-        self.turns: dict[tuple[Any, ...], Turn] = {}
+        self.turns: dict[tuple[Any, ...], Any] = {}
         self.at = time.perf_counter()
         self.recent: deque[tuple[Turn, float]] = deque(maxlen=32)
         self.turn: Turn | None = None
@@ -115,9 +115,9 @@ def _turned_in_core(recorder: Recorder, loop: Loop, trace: Trace, seconds: float
     if len(calls) == LONGEST_TURN:
         return
     turn = loop.turns.get(calls)
-    if turn is None:
-        # Its first turn builds kernels, which takes longer.
-        remember(loop.turns, calls, Turn(calls), 128)
+    if not turn:
+        # Its first turn builds kernels, which takes longer. Most come once where lengths change.
+        remember(loop.turns, calls, False if turn is None else Turn(calls), 128)
         return
     turn.spent += seconds
     turn.seconds.append(seconds)

@@ -5,6 +5,7 @@ Nothing here records or runs an op; see `trace` and `programs` for that.
 
 import threading
 from collections.abc import Callable
+from functools import cache
 from typing import Any, ClassVar
 from weakref import WeakValueDictionary
 
@@ -21,13 +22,15 @@ NOWHERE: Slot = (None, -1)
 class Aval:
     """The type of a value: shape, dtype, and the device it is bound to (None: JAX's default).
 
-    `inexact` tells whether it is floating or complex, so that a gradient can flow through it.
+    `inexact` tells whether it is floating or complex, so that a gradient can flow through it. `kind` is the number of its
+    rank, dtype and device in `kinds`.
 
     Interned, so that two equal types are one object and compare, hash and look up by identity.
     """
 
-    __slots__ = ("__weakref__", "device", "dtype", "inexact", "shape")
+    __slots__ = ("__weakref__", "device", "dtype", "inexact", "kind", "shape")
 
+    kinds: ClassVar[dict[tuple[int, np.dtype, Any], int]] = {}
     _interned: ClassVar["WeakValueDictionary[tuple, Aval]"] = WeakValueDictionary()
     _making: ClassVar[threading.Lock] = threading.Lock()
 
@@ -35,6 +38,7 @@ class Aval:
     dtype: np.dtype
     device: Any
     inexact: bool
+    kind: int
 
     def __new__(cls, shape: tuple[int, ...], dtype: Any, device: Any = None) -> "Aval":
         """The one object of this type."""
@@ -42,17 +46,17 @@ class Aval:
         known = cls._interned.get(key)
         if known is not None:
             return known
+        dtype = np.dtype(dtype)
         with cls._making:
-            return cls._interned.get((shape, np.dtype(dtype), device)) or cls._make(
-                shape, dtype, device
-            )
+            return cls._interned.get((shape, dtype, device)) or cls._make(shape, dtype, device)
 
     @classmethod
-    def _make(cls, shape: tuple[int, ...], dtype: Any, device: Any) -> "Aval":
+    def _make(cls, shape: tuple[int, ...], dtype: np.dtype, device: Any) -> "Aval":
         self = object.__new__(cls)
-        self.shape, self.dtype, self.device = shape, np.dtype(dtype), device
-        self.inexact = is_inexact(self.dtype)
-        cls._interned[shape, self.dtype, device] = self
+        self.shape, self.dtype, self.device = shape, dtype, device
+        self.inexact = is_inexact(dtype)
+        self.kind = cls.kinds.setdefault((len(shape), dtype, device), len(cls.kinds))
+        cls._interned[shape, dtype, device] = self
         return self
 
     def __repr__(self) -> str:
@@ -72,6 +76,7 @@ class Aval:
         return jax.ShapeDtypeStruct(self.shape, self.dtype)
 
 
+@cache
 def is_inexact(dtype: np.dtype) -> bool:
     """Whether `dtype` is floating or complex; bfloat16 and its kin, which NumPy counts as void, included.
 

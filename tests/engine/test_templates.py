@@ -122,6 +122,19 @@ def test_a_third_length_traces_nothing(program, monkeypatch):
     assert traced == []
 
 
+def test_a_loop_over_a_new_length_gives_what_its_steps_give():
+    weights = data(4, 3), data(4, 4, seed=1), torch.zeros(4), torch.zeros(4)
+    of_input, of_state = weights[0].numpy(), weights[1].numpy()
+    for n in (5, 7, 3):
+        x, h = data(n, 2, 3), np.zeros((2, 4), np.float32)
+        with engine.mode("eager"):
+            start = torch.zeros(1, 2, 4)
+            out, _ = torch.rnn_tanh(x, start, weights, True, 1, 0.0, False, False, False)
+        for each, found in zip(x.numpy(), out.numpy(), strict=True):
+            h = np.tanh(each @ of_input.T + h @ of_state.T)
+            np.testing.assert_allclose(found, h, rtol=1e-5, atol=1e-6)
+
+
 def test_a_wrong_shape_raises_whatever_the_lengths():
     for n in (3, 4, 5):
         with pytest.raises(RuntimeError, match=f"size of tensor a \\({n}\\) must match"):

@@ -47,7 +47,7 @@ def step_of(written: Written, length: int | str, lengths: dict[str, Any]) -> Any
     Raises:
         NoRuleError: there are too many steps, or they are not for NumPy.
     """
-    kernel = written.kernel(lengths)
+    kernel = written.kernel(tuple(lengths.values()))
     if kernel is None or length_of(length, lengths) > MOST_STEPS:
         raise NoRuleError
     return kernel

@@ -101,7 +101,7 @@ def numpy_kernel(closed: Any) -> Kernel | None:
     arrays without dimensions. It changes no argument. Its result may share memory with an argument.
     """
     written = Written.of(closed)
-    return None if written is None else written.kernel({})
+    return None if written is None else written.kernel()
 
 
 class Written:
@@ -115,9 +115,9 @@ class Written:
 
     def __init__(self, text: str, scope: dict[str, Any], later: dict[str, Later]) -> None:
         # A function of the lengths, so that another choice of lengths compiles nothing.
-        lengths = sorted(set(_LENGTH.findall(text)))
+        lengths = sorted({int(name[1:]) for name in _LENGTH.findall(text)})
         inner = "".join(f"    {line}\n" for line in text.splitlines())
-        names = ", ".join([*lengths, *later])
+        names = ", ".join([*[f"d{k}" for k in lengths], *later])
         code = compile(f"def make({names}):\n{inner}    return kernel\n", "<kernel>", "exec")
         self.__setstate__((marshal.dumps(code), scope, lengths, later))
 
@@ -146,13 +146,16 @@ class Written:
         text = f"{text}\nkernel.gain, kernel.size = {saved}, {size}"
         return cls(text, source.scope, source.later)
 
-    def kernel(self, lengths: dict[str, int]) -> Kernel | None:
-        """The function, for these lengths; None where it would take too long with these."""
-        try:
-            later = [make(lengths) for make in self._later.values()]
-        except NoRuleError:
-            return None
-        kernel: Kernel = self._make(*[lengths[name] for name in self._lengths], *later)
+    def kernel(self, lengths: Sequence[int] = ()) -> Kernel | None:
+        """The function, where each symbol `dK` is `lengths[K]`; None where it would take too long with these."""
+        later: list[Any] = []
+        if self._later:
+            named = {f"d{k}": length for k, length in enumerate(lengths)}
+            try:
+                later = [make(named) for make in self._later.values()]
+            except NoRuleError:
+                return None
+        kernel: Kernel = self._make(*[lengths[k] for k in self._lengths], *later)
         return kernel
 
 

@@ -297,6 +297,10 @@ class _ReadOp(Op):
         """The type of the view's elements."""
         return (Aval(self.layout.size, avals[0].dtype, common_device(self.name, avals)),)
 
+    def fit(self, avals: tuple[Aval, ...]) -> tuple[tuple[Aval, ...], Kernel | None]:
+        """Both."""
+        return self.types(avals), self.numpy_kernel(avals)
+
     def numpy_kernel(self, avals: tuple[Aval, ...]) -> Kernel | None:
         """NumPy's view of the memory, copied."""
         if not (in_memory(avals[0].device) and supported(avals[0].dtype)):

@@ -125,7 +125,8 @@ class Elementwise:
         self.guard, self.differentiable = guard, differentiable
         self.of_second_number = self
         self.ops: dict[Any, Op] = {}
-        self.by_types: dict[tuple[Aval, ...], Op] = forgotten_with_default_dtype({})
+        # By the `kind` of each type: the op does not depend on lengths.
+        self.by_types: dict[tuple[int, ...], Op] = forgotten_with_default_dtype({})
         self.in_place_by_types: dict[tuple[Aval, ...], Op] = forgotten_with_default_dtype({})
         self.numbers: dict[tuple[Aval, type], Aval] = forgotten_with_default_dtype({})
         self.saves_result = "result" in row.watches
@@ -209,7 +210,7 @@ class Elementwise:
         compute = self.computed_in(operands)
         same = all(aval.dtype == compute.numpy_dtype for aval in avals)
         op = self.op(None if same else compute, None)
-        return remember(self.by_types, avals, op)
+        return remember(self.by_types, tuple([aval.kind for aval in avals]), op)
 
     def number_type(self, a: Variable, value: Any) -> Aval:
         """The type that a Python number takes beside `a`."""
@@ -241,7 +242,7 @@ class Elementwise:
             if out is not None:
                 return store(name, out, (input,), lambda: function(input))
             storage = input._storage
-            op = by_types.get(((storage.value or storage).aval,)) or self.for_types(input)
+            op = by_types.get(((storage.value or storage).aval.kind,)) or self.for_types(input)
             result = tensor_of(*record_one(op, input))
             if storage.is_part:
                 laid_out(result, input)
@@ -294,8 +295,8 @@ class Elementwise:
             self.guard(first, second)
 
         def compute() -> Tensor:
-            avals = (first._storage.aval, second._storage.aval)
-            op = self.by_types.get(avals) or self.for_types(first, second)
+            kinds = (first._storage.aval.kind, second._storage.aval.kind)
+            op = self.by_types.get(kinds) or self.for_types(first, second)
             result = tensor_of(*record_two(op, first, second))
             if first._storage.is_part or second._storage.is_part:
                 laid_out(result, first, second)
@@ -337,8 +338,8 @@ class Elementwise:
                     return NotImplemented
             mine, its = self_._storage, second._storage
             # `mine.aval` without a call, if the storage is plain.
-            avals = ((mine.value or mine).aval, (its.value or its).aval)
-            op = by_types.get(avals) or self.for_types(self_, second)
+            kinds = ((mine.value or mine).aval.kind, (its.value or its).aval.kind)
+            op = by_types.get(kinds) or self.for_types(self_, second)
             result = tensor_of(*record_two(op, self_, second))
             if mine.is_part or its.is_part:
                 laid_out(result, self_, second)

@@ -103,13 +103,13 @@ def _power_of_number(exponent: Array, self: Array, dtype: np.dtype) -> Any:
     return _raised(self, exponent.astype(dtype))
 
 
-_static: dict[tuple[Aval, type, Any], Op] = forgotten_with_default_dtype({})
+_static: dict[tuple[int, type, Any], Op] = forgotten_with_default_dtype({})
 
 
 def _power_op(input: Tensor, exponent: Any) -> tuple[Op, tuple[Any, ...]]:
     """The op that raises `input` to a Python number, and the op's arguments after `input`."""
     storage = input._storage
-    key = ((storage.value or storage).aval, type(exponent), exponent)
+    key = ((storage.value or storage).aval.kind, type(exponent), exponent)
     known = _static.get(key)
     if known is not None:
         return known, ()

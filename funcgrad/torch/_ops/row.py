@@ -300,9 +300,11 @@ class Row:
         many = several is not None and not indexed
         counted = None if many else len(of) - of.count(Role.FACTOR) - of.count(Role.INDEX) - numbers
 
+        stored_as = self._stored_dtype(static)
+        operands = None if many else len(of) - of.count(Role.INDEX)
+
         def check(*avals: Aval) -> None:
-            operands = avals if many else avals[: len(of) - of.count(Role.INDEX)]
-            self.refuse(*operands, computed=self._stored_dtype(static))
+            self.refuse(*avals[:operands], computed=stored_as)
             if self.check is not None:
                 self.check(*avals)
 
