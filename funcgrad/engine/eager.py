@@ -81,7 +81,7 @@ class Call:
     __slots__ = ("avals", "gain", "kernel", "of_numpy", "rule", "size")
 
     def __init__(self, op: Op, avals: tuple[Aval, ...], wants: tuple[bool, ...]) -> None:
-        if not (op.calls or op.follows or on_cpu()):
+        if not (op.follows or on_cpu()):
             raise NotHereError
         self.avals, kernel = op.fit(avals)
         self.rule = rule_of(op, avals, wants)
