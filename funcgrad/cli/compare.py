@@ -128,7 +128,7 @@ def _compare(options: argparse.Namespace) -> int:
     from funcgrad.compare import OptionError, compare, page
     from funcgrad.compare.drawings import can_lay_out
     from funcgrad.compare.graphs import draw_regression
-    from funcgrad.compare.markup import load_template
+    from funcgrad.compare.markup import require_libraries
     from funcgrad.datasets import DataError, load_diabetes, load_file
     from funcgrad.files import OverlapError, refuse_overlap
 
@@ -136,7 +136,7 @@ def _compare(options: argparse.Namespace) -> int:
         read = [*options.data, *([] if options.inputs is None else [options.inputs])]
         try:
             refuse_overlap({"--html": Path(options.html)}, map(_file_of, read))
-            load_template()
+            require_libraries()
         except (OverlapError, OptionError, OSError) as error:
             return refuse("compare", error)
     if any(".py" in each for each in options.data):

@@ -72,26 +72,28 @@ def render(language: str, title: str, verdict: str, good: bool, sections: Sectio
         good: whether the verdict is marked as good.
         sections: what follows.
 
-    Raises:
-        OptionError: jinja2 is not installed.
-
     >>> "<p>1 &lt; 2</p>" in render("en", "A page", "Yes.", True, [("Why", [Paragraph("1 < 2")])])
     True
     """
-    return load_template().render(
+    return _template().render(
         language=language, title=title, verdict=verdict, good=good, sections=sections
     )
 
 
-@cache
-def load_template() -> Any:
-    """Return the page's template, of jinja2; a command asks for it before it computes for long.
+def require_libraries() -> None:
+    """Check that a page can be made; a command does before it computes for long.
 
     Raises:
-        OptionError: jinja2 is not installed.
+        OptionError: jinja2, which marks it up, or matplotlib, which draws its charts, is not installed.
     """
-    if find_spec("jinja2") is None:
-        raise OptionError("a report's page needs jinja2 (pip install 'funcgrad[report]')")
+    missing = [name for name in ("jinja2", "matplotlib") if find_spec(name) is None]
+    if missing:
+        told = " and ".join(missing)
+        raise OptionError(f"a report's page needs {told} (pip install 'funcgrad[report]')")
+
+
+@cache
+def _template() -> Any:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(

@@ -25,6 +25,7 @@ from funcgrad.compare.markup import (
     Sections,
     Table,
     render,
+    require_libraries,
 )
 from funcgrad.compare.parities import Parity
 from funcgrad.compare.report import Curves, Difference, Report
@@ -70,7 +71,7 @@ def page(
         times: what to show of the times; see `speed`. A report of `compare` has its own.
 
     Raises:
-        OptionError: there is no such report or language, or jinja2 is not installed.
+        OptionError: there is no such report or language, or jinja2 or matplotlib is not installed.
 
     >>> import numpy as np
     >>> from funcgrad.compare import parity, on
@@ -83,6 +84,7 @@ def page(
         raise OptionError(
             f"a page shows a report of parity, trajectory or compare; got {report!r:.100}"
         )
+    require_libraries()
     told = _of_a_regression(report, say) if isinstance(report, Report) else _of_two(report, say)
     title, verdict, good, sections = told
     sections += _times(times, say)

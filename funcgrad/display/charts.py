@@ -1,23 +1,46 @@
-"""Line charts as SVG: small, without a script, in the colours of the page around them.
+"""Line charts as SVG: drawn by matplotlib, in the colours of the page around them.
 
-They are drawn here, and not by matplotlib, for three reasons. The style sheet of a page gives them its colours, light or dark
-or on paper; a picture of matplotlib's has colours of its own. They need no import of a second. And a `FitResult` shows its
-losses in a notebook where no extra is installed.
+A chart has no colours and no fonts of its own: its parts have classes, and the style sheet of a page paints them, light or
+dark or on paper. The classes are `grid`, `band`, `line` with `line0`, `line1`, ... and `text`, which is an element.
 """
 
-import math
-from collections.abc import Sequence
-from html import escape
-from typing import NamedTuple
+from __future__ import annotations
 
-WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 680.0, 240.0, 70.0, 34.0, 12.0
+import math
+import re
+import warnings
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from io import StringIO
+from typing import Any, NamedTuple
+from xml.etree import ElementTree
+
+import numpy as np
+
+WIDTH, HEIGHT, LEFT, RIGHT, BOTTOM, TOP = 680.0, 240.0, 74.0, 10.0, 34.0, 12.0
+ROW, EDGE = 44.0, 10.0  # of a chart of spans
+
+# A picture has 72 points an inch, and a point is a unit of its box.
+POINTS = 72
+
+# One row a line of a chart, from the first on: without a dash, then dashes and gaps in the line's widths.
+_DASHES = ("-", (0, (3, 1.7)), (0, (1.1, 1.7)), (0, (4.4, 1.7, 1.1, 1.7)))
+
+# Text stays text, and so does what looks like mathematics in a name; a picture is the same each time.
+_SETTINGS: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "funcgrad",
+    "text.parse_math": False,
+    "font.size": 11,
+}
+_PAINT = re.compile(r"(?:(?:fill|stroke): #\w+|font[\w-]*: [^;]*)(?:; |$)")
 
 
 class Line(NamedTuple):
     """A line of a chart.
 
     Attributes:
-        label: its name, for the legend.
+        label: its name, for those who cannot see it.
         values: one number a step; what is not finite, or not positive on a logarithmic axis, leaves a gap.
     """
 
@@ -34,7 +57,7 @@ def chart(
     last: int | None = None,
     first: int = 1,
 ) -> str:
-    """Return a chart with steps across.
+    """Return a chart with steps across; nothing, where no number can be shown.
 
     Args:
         lines: what to draw.
@@ -44,58 +67,44 @@ def chart(
         band: the upper edge of an area to be shaded, one number a step.
         first: the number of the first step.
 
+    Raises:
+        ImportError: matplotlib is not installed.
+
     >>> chart([Line("loss", [3.0, 2.0, 1.0])], log=False, across="step").startswith("<svg")
     True
     """
-    shown = [each for line in lines for each in line.values if _fits(each, log)]
-    shown += [each for each in band or () if _fits(each, log)]
-    if not shown:
+    curves = [_heights(line.values, log) for line in lines]
+    edge = _heights(band if band is not None else (), log)
+    shown = np.concatenate([*curves, edge])
+    shown = shown[np.isfinite(shown)]
+    if not shown.size:
         return ""
-    low, high = min(shown), max(shown)
-    if log:
-        low, high = math.floor(math.log10(low)), math.ceil(math.log10(high))
-    if high <= low:
-        high = low + 1
-    count = max(len(line.values) for line in lines)
+    last = first + max(curve.size for curve in curves) - 1 if last is None else last
 
-    def x(step: float) -> float:
-        return LEFT + (WIDTH - LEFT - 10) * (step / max(1, count - 1))
+    def paint(axes: Any) -> None:
+        levels = _levels(float(shown.min()), float(shown.max()), log)
+        axes.set_ylim(levels[0], levels[-1])
+        axes.set_yticks(levels, [f"1e{level:.0f}" if log else f"{level:.10g}" for level in levels])
+        axes.grid(axis="y", gid="grid", linewidth=1, clip_on=False)
+        axes.set_xlim(first, max(last, first + 1))
+        ends = sorted({first, last})
+        axes.set_xticks(ends, [str(end) for end in ends])
+        axes.get_xticklabels()[-1].set_horizontalalignment("right" if last > first else "center")
+        axes.tick_params(axis="x", pad=9)
+        axes.set_xlabel(across, labelpad=-8)
+        known = np.isfinite(edge)
+        if known.any():
+            at = np.linspace(first, last, edge.size)[known]
+            corners = [levels[0], *edge[known], levels[0]]
+            axes.fill([at[0], *at, at[-1]], corners, linewidth=0, gid="band", clip_on=False)
+        for k, curve in enumerate(curves):
+            at, alone = np.linspace(first, last, curve.size), _alone(curve)
+            drawn = {"gid": f"line line{k}", "clip_on": False}
+            axes.plot(at, curve, linewidth=1.8, linestyle=_DASHES[k % len(_DASHES)], **drawn)
+            axes.plot([at[alone]] * 2, [curve[alone]] * 2, linewidth=4, solid_capstyle="round", **drawn)  # fmt: skip
 
-    def y(value: float) -> float:
-        at = math.log10(value) if log else value
-        return TOP + (HEIGHT - TOP - BOTTOM) * (1 - (at - low) / (high - low))
-
-    parts = []
-    ticks = range(int(low), int(high) + 1, max(1, round((high - low) / 5))) if log else [low + k * (high - low) / 4 for k in range(5)]  # fmt: skip
-    for tick, name in zip(
-        ticks, [f"1e{k}" for k in ticks] if log else _short_each(ticks), strict=True
-    ):
-        height = y(10.0**tick if log else tick)
-        parts.append(f'<path class="grid" d="M{LEFT} {height:.1f}H{WIDTH - 10}"/>')
-        parts.append(f'<text x="{LEFT - 6}" y="{height + 4:.1f}" text-anchor="end">{name}</text>')
-    floor = y(10.0**low if log else low)
-    ends = {0: first, count - 1: last or count}
-    parts += [
-        f'<text x="{x(step):.1f}" y="{HEIGHT - 16:.0f}" text-anchor="{"end" if step else "middle"}">{name}</text>'
-        for step, name in ends.items()
-    ]
-    parts.append(f'<text x="{(LEFT + WIDTH) / 2}" y="{HEIGHT - 5:.0f}" text-anchor="middle">{escape(across)}</text>')  # fmt: skip
-    if band is not None:
-        edge = [(x(k), y(value)) for k, value in enumerate(band) if _fits(value, log)]
-        if edge:
-            corners = [(edge[0][0], floor), *edge, (edge[-1][0], floor)]
-            parts.append(f'<polygon class="band" points="{_points(corners)}"/>')
-    for k, line in enumerate(lines):
-        for run in _runs(line.values, log):
-            points = _points([(x(step), y(value)) for step, value in run])
-            parts.append(f'<polyline class="line line{k}" points="{points}"/>')
-            if len(run) == 1:
-                parts.append(f'<circle class="dot{k}" cx="{x(run[0][0]):.1f}" cy="{y(run[0][1]):.1f}" r="2"/>')  # fmt: skip
-    names = "; ".join(line.label for line in lines)
-    return (
-        f'<svg class="chart" viewBox="0 0 {WIDTH:.0f} {HEIGHT:.0f}" role="img" aria-label="{escape(names)}">'
-        f"{''.join(parts)}</svg>"
-    )
+    box = (LEFT, BOTTOM, WIDTH - LEFT - RIGHT, HEIGHT - BOTTOM - TOP)
+    return _drawn(paint, HEIGHT, box, [line.label for line in lines])
 
 
 class Span(NamedTuple):
@@ -117,68 +126,102 @@ class Span(NamedTuple):
 def spans(bars: Sequence[Span]) -> str:
     """Return bars under each other, on a logarithmic axis, each from its low end to its high end with a mark.
 
+    Raises:
+        ImportError: matplotlib is not installed.
+
     >>> spans([Span("a", 1.0, 2.0, 3.0, "2 s")]).startswith("<svg")
     True
     """
-    row, left, right = 44.0, 10.0, WIDTH - 10
-    low = math.log10(min(bar.low for bar in bars))
-    high = math.log10(max(bar.high for bar in bars))
-    width = high - low or 1.0
-    parts = []
+    names = [
+        "".join(sign if sign.isprintable() else " " for sign in f"{bar.label}, {bar.told}")
+        for bar in bars
+    ]
+    low, high = min(bar.low for bar in bars), max(bar.high for bar in bars)
+    height = ROW * len(bars)
 
-    def x(value: float) -> float:
-        return left + (right - left) * (math.log10(value) - low) / width
+    def paint(axes: Any) -> None:
+        axes.set_xlim(math.log10(low), math.log10(high) if high > low else math.log10(low) + 1)
+        axes.set_ylim(height, 0)
+        axes.set_axis_off()
+        for k, (bar, name) in enumerate(zip(bars, names, strict=True)):
+            y = ROW * k + 32
+            drawn = {"gid": f"line line{k}", "solid_capstyle": "butt", "clip_on": False}
+            axes.axhline(y, gid="grid", linewidth=1, clip_on=False)
+            axes.plot(np.log10([bar.low, bar.high]), [y, y], linewidth=5, **drawn)
+            axes.plot(np.log10([bar.middle] * 2), [y - 6, y + 6], linewidth=3, **drawn)
+            axes.text(0, y - 12, name, transform=axes.get_yaxis_transform())
 
-    for k, (label, start, middle, end, told) in enumerate(bars):
-        y = row * k + 32
-        parts.append(f'<path class="grid" d="M{left} {y}H{right}"/>')
-        parts.append(f'<path class="line line{k} span" d="M{x(start):.1f} {y}H{max(x(end), x(start) + 1):.1f}"/>')  # fmt: skip
-        parts.append(f'<path class="line line{k} mark" d="M{x(middle):.1f} {y - 6}v12"/>')
-        parts.append(f'<text x="{left}" y="{y - 12}">{escape(label)}, {escape(told)}</text>')
-    names = "; ".join(f"{bar.label}, {bar.told}" for bar in bars)
-    return (
-        f'<svg class="chart" viewBox="0 0 {WIDTH:.0f} {row * len(bars):.0f}" role="img" aria-label="{escape(names)}">'
-        f"{''.join(parts)}</svg>"
-    )
+    return _drawn(paint, height, (EDGE, 0.0, WIDTH - 2 * EDGE, height), names)
 
 
-def _short(value: float, digits: int = 3) -> str:
-    """A few digits of a number, in few signs.
+def _heights(values: Sequence[float], log: bool) -> np.ndarray:
+    """Where numbers lie on the axis upwards; NaN for those that do not. matplotlib's own logarithmic axis ends at 1e308."""
+    given = np.asarray(values, np.float64)
+    fits = np.isfinite(given) & ((given > 0) | (not log))
+    kept = np.where(fits, given, 1.0)
+    return np.where(fits, np.log10(kept) if log else kept, np.nan)
 
-    >>> _short(16612.0), _short(1.234e6), _short(0.25)
-    ('16600', '1.23e6', '0.25')
+
+def _levels(low: float, high: float, log: bool) -> list[float]:
+    """The marks of the axis upwards; the first and the last are its ends."""
+    from matplotlib.ticker import MaxNLocator
+
+    if high <= low:
+        high = low + (abs(low) or 1.0)
+    locator = MaxNLocator(8 if log else 5, integer=log, steps=[1, 2, 2.5, 5, 10])
+    return [float(each) for each in locator.tick_values(low, high)]
+
+
+def _alone(curve: np.ndarray) -> np.ndarray:
+    """Which numbers have a gap on both sides."""
+    known = np.pad(np.isfinite(curve), 1)
+    return known[1:-1] & ~known[:-2] & ~known[2:]
+
+
+def _drawn(
+    paint: Callable[[Any], None],
+    height: float,
+    box: tuple[float, float, float, float],
+    names: Sequence[str],
+) -> str:
+    """A picture of axes in a box, which `paint` fills. The user's settings of matplotlib neither matter nor change."""
+    if find_spec("matplotlib") is None:
+        raise ImportError("a chart needs matplotlib (pip install 'funcgrad[report]')")
+    import matplotlib
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    left, bottom, width, tall = box
+    svg = StringIO()
+    with matplotlib.rc_context(), warnings.catch_warnings():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_SETTINGS)
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # the page has a font of its own
+        figure = Figure((WIDTH / POINTS, height / POINTS), frameon=False)
+        place = (left / WIDTH, bottom / height, width / WIDTH, tall / height)
+        axes = figure.add_axes(place, frame_on=False)
+        axes.tick_params(length=0, left=False, bottom=False)
+        paint(axes)
+        FigureCanvasSVG(figure).print_svg(svg, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))  # fmt: skip
+    return _for_a_page(svg.getvalue(), names)
+
+
+def _for_a_page(svg: str, names: Sequence[str]) -> str:
+    """The picture of matplotlib's as an element of HTML: our names become classes, colours and fonts go.
+
+    Its own style sheet goes too, which would hold for the page around it.
     """
-    rounded = float(f"{value:.{digits}g}")
-    return f"{rounded:.{max(digits, 6)}g}".replace("e+0", "e").replace("e-0", "e-")
-
-
-def _short_each(values: Sequence[float]) -> list[str]:
-    """Numbers with as few digits, from three on, as tell those that differ apart.
-
-    >>> _short_each([2860.0, 2864.9, 2869.8])
-    ['2860', '2865', '2870']
-    """
-    for digits in range(3, 17):
-        names = [_short(value, digits) for value in values]
-        if len(set(names)) == len(set(values)):
-            break
-    return names
-
-
-def _fits(value: float, log: bool) -> bool:
-    return math.isfinite(value) and (value > 0 or not log)
-
-
-def _runs(values: Sequence[float], log: bool) -> list[list[tuple[int, float]]]:
-    """The stretches of a line without a gap."""
-    runs: list[list[tuple[int, float]]] = [[]]
-    for step, value in enumerate(values):
-        if _fits(value, log):
-            runs[-1].append((step, value))
-        elif runs[-1]:
-            runs.append([])
-    return [run for run in runs if run]
-
-
-def _points(corners: Sequence[tuple[float, float]]) -> str:
-    return " ".join(f"{x:.1f},{y:.1f}" for x, y in corners)
+    root = ElementTree.fromstring(svg)
+    for each in list(root.iter()):
+        each.tag = each.tag.rpartition("}")[2]
+        each.text, each.tail = (each.text or "").strip(), None
+        for child in [child for child in each if child.tag.endswith("defs")]:
+            each.remove(child)
+        name = each.attrib.pop("id", "_")
+        if "_" not in name:  # matplotlib's own have one
+            each.set("class", name)
+        if style := _PAINT.sub("", each.attrib.pop("style", "")):
+            each.set("style", style)
+    box = root.get("viewBox", "")
+    root.attrib = {"class": "chart", "viewBox": box, "role": "img", "aria-label": "; ".join(names)}
+    return ElementTree.tostring(root, encoding="unicode")

@@ -6,7 +6,7 @@ from html import escape
 # The colours of a chart in a notebook, light or dark: the page of a report has its own.
 _STYLE = (
     "<style>.funcgrad svg{width:100%;max-width:40rem;font:11px sans-serif}.funcgrad text{fill:currentColor;opacity:.7}"
-    ".funcgrad .grid{stroke:currentColor;opacity:.15}.funcgrad .line{fill:none;stroke:#1f6fb2;stroke-width:1.8}</style>"
+    ".funcgrad .grid{stroke:currentColor;opacity:.15}.funcgrad .line{stroke:#1f6fb2}</style>"
 )
 
 

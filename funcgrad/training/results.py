@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float, Int, PyTree
 from funcgrad.display import Line, chart, figure
 
 _NUMBERS = ("loss", "gradient_norm", "steps", "converged", "diverged")
-_POINTS = 1000  # of a loss curve, at most about twice as many
+_POINTS = 500  # of a loss curve, at most about twice as many
 _CURVES = 10
 
 
@@ -64,7 +64,10 @@ class FitResult(NamedTuple):
         shown = [Line("loss", curve[::every].tolist()) for curve in curves]
         finite = curves[np.isfinite(curves)]
         log = finite.size > 0 and finite.min() > 0 and finite.max() > 10 * finite.min()
-        drawn = chart(shown, log=bool(log), across="step", last=curves.shape[-1])
+        try:
+            drawn = chart(shown, log=bool(log), across="step", last=curves.shape[-1])
+        except ImportError as error:
+            return figure("", f"{self!r} ({error})")
         return figure(drawn, repr(self))
 
 

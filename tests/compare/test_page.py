@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 import time
-import xml.etree.ElementTree as ET
 from dataclasses import replace
 from html import unescape
 from html.parser import HTMLParser
@@ -34,7 +33,6 @@ from funcgrad.compare import (
 from funcgrad.compare.functional import prepare_steps
 from funcgrad.compare.paces import time_both
 from funcgrad.compare.tables import seconds
-from funcgrad.display.charts import Line, chart
 from tests.compare.nets import start, with_jax
 
 X = np.arange(3, dtype=np.float32)
@@ -231,16 +229,18 @@ def test_an_unknown_language_is_refused():
         page(parity(loss, loss, X), "de")
 
 
-def test_a_page_without_its_library_says_how_to_install_it(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(markup, "find_spec", lambda name: None)
-    markup.load_template.cache_clear()
-    with pytest.raises(OptionError, match=r"needs jinja2 \(pip install 'funcgrad\[report\]'\)"):
+@pytest.mark.parametrize("missing", ["jinja2", "matplotlib"])
+def test_a_page_without_a_library_of_its_own_says_how_to_install_it(
+    missing, monkeypatch, tmp_path, capsys
+):
+    monkeypatch.setattr(markup, "find_spec", lambda name: None if name == missing else name)
+    with pytest.raises(OptionError, match=rf"needs {missing} \(pip install 'funcgrad\[report\]'\)"):
         page(parity(loss, loss, X))
     file = tmp_path / "page.html"
     # The command says it before it trains.
     monkeypatch.setattr("funcgrad.compare.compare", None)
     assert main(["compare", "--html", str(file)]) == 2
-    assert "pip install 'funcgrad[report]'" in capsys.readouterr().err
+    assert f"needs {missing} (pip install 'funcgrad[report]')" in capsys.readouterr().err
     assert not file.exists()
 
 
@@ -259,29 +259,6 @@ def test_what_is_no_report_has_no_page():
         OptionError, match="a page shows a report of parity, trajectory or compare; got 3"
     ):
         page(3)
-
-
-def points(svg, name):
-    root = ET.fromstring(svg)
-    return [
-        [tuple(map(float, corner.split(","))) for corner in each.get("points").split()]
-        for each in root.iter("polyline")
-        if name in each.get("class").split()
-    ]
-
-
-def test_a_chart_draws_each_number_where_it_belongs():
-    svg = chart([Line("a", [1.0, 10.0, 100.0])], log=True, across="step")
-    ((left, middle, right),) = points(svg, "line0")
-    assert left[0] < middle[0] < right[0]
-    assert left[1] > middle[1] > right[1]
-    assert left[1] - middle[1] == pytest.approx(middle[1] - right[1], abs=0.2)  # one decade each
-
-
-def test_zeros_and_nan_leave_gaps_on_a_logarithmic_axis():
-    svg = chart([Line("a", [1.0, 2.0, 0.0, 3.0, float("nan"), 4.0])], log=True, across="step")
-    assert [len(each) for each in points(svg, "line0")] == [2, 1, 1]
-    assert chart([Line("a", [0.0, 0.0])], log=True, across="step") == ""
 
 
 # -- in a browser -----------------------------------------------------------------------------------------------------
