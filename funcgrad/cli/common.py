@@ -1,9 +1,12 @@
-"""Shared by all commands: exit statuses, and the answer to bad input."""
+"""Shared by all commands: exit statuses, the answer to bad input, and what shows a long work's progress."""
 
 import argparse
 import csv
+import shutil
 import sys
 import unicodedata
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
@@ -44,6 +47,22 @@ def refuse(command: str, error: object, status: int = BAD_INPUT) -> int:
 def note(command: str, message: object) -> None:
     """Say something on stderr that is no error."""
     print(f"funcgrad {command}: {printable(message)}", file=sys.stderr)
+
+
+@contextmanager
+def showing_progress() -> Iterator[Callable[[str], None]]:
+    """Give a function that shows the current work on a terminal, in place of the words before; elsewhere it is silent."""
+    shown = sys.stderr.isatty()
+
+    def say(words: str) -> None:
+        if shown:
+            fitting = words[: shutil.get_terminal_size().columns - 1]
+            print(f"\r\x1b[K{fitting}", end="", file=sys.stderr, flush=True)
+
+    try:
+        yield say
+    finally:
+        say("")
 
 
 def write_page(path: str, text: str) -> None:

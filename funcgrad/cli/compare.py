@@ -2,12 +2,18 @@
 
 import argparse
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from funcgrad.cli.common import DISAGREEMENT, Commands, printable, refuse, write_page
+from funcgrad.cli.common import (
+    DISAGREEMENT,
+    Commands,
+    printable,
+    refuse,
+    showing_progress,
+    write_page,
+)
 
 # The options of one kind of comparison, which the other refuses.
 _OF_FUNCTIONS = ("inputs", "order", "trajectory")
@@ -158,31 +164,30 @@ def _compare(options: argparse.Namespace) -> int:
             data = load_diabetes(options.target or "progression")
         else:
             data = load_file(options.data[0], options.target)
-        backends = options.backends
-        report = compare(
-            data.x,
-            data.y,
-            feature_names=data.feature_names,
-            target_name=data.target_name,
-            backends=None if backends is None else [name.strip() for name in backends.split(",")],
-            optimizer=options.optimizer,
-            learning_rate=options.learning_rate,
-            steps=1000 if options.steps is None else options.steps,
-            dtype=options.dtype,
-            device=options.device,
-            seed=options.seed,
-            rounds=options.rounds,
-            curves=options.html is not None,
-            progress=_progress if sys.stderr.isatty() else None,
-        )
-        if options.html is not None:
-            graphs = draw_regression(*data.x.shape) if can_lay_out() else None
-            write_page(options.html, page(report, options.lang, graphs))
+        named = options.backends
+        backends = None if named is None else [name.strip() for name in named.split(",")]
+        with showing_progress() as say:
+            report = compare(
+                data.x,
+                data.y,
+                feature_names=data.feature_names,
+                target_name=data.target_name,
+                backends=backends,
+                optimizer=options.optimizer,
+                learning_rate=options.learning_rate,
+                steps=1000 if options.steps is None else options.steps,
+                dtype=options.dtype,
+                device=options.device,
+                seed=options.seed,
+                rounds=options.rounds,
+                curves=options.html is not None,
+                progress=say,
+            )
+            if options.html is not None:
+                graphs = draw_regression(*data.x.shape) if can_lay_out() else None
+                write_page(options.html, page(report, options.lang, graphs))
     except (DataError, OptionError, OSError) as error:
         return refuse("compare", error)
-    finally:
-        if sys.stderr.isatty():
-            _progress("")
     print(json.dumps(report.to_dict(), indent=2) if options.json else printable(report))
     return 0 if report.agree else DISAGREEMENT
 
@@ -198,8 +203,3 @@ def _given(options: argparse.Namespace, names: Sequence[str]) -> str | None:
     given = (name for name in names if getattr(options, name) != options.usual[name])
     name = next(given, None)
     return None if name is None else f"--{name.replace('_', '-')}"
-
-
-def _progress(words: str) -> None:
-    """Show the current work, in place of the line before."""
-    print(f"\r\x1b[K{words}", end="", file=sys.stderr, flush=True)

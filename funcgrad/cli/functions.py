@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.cli.common import DISAGREEMENT, printable, refuse, write_page
+from funcgrad.cli.common import DISAGREEMENT, printable, refuse, showing_progress, write_page
 from funcgrad.compare import Drawing, OptionError, parity, trajectory
 from funcgrad.compare.drawings import can_lay_out
 from funcgrad.compare.graphs import draw_loss, draw_with
@@ -51,15 +51,20 @@ def compare_functions(options: argparse.Namespace) -> int:
                 batches = list(islice(batches, steps))
                 steps = len(batches)
                 args = state, batches
-            report = trajectory(reference, candidate, state, batches, steps, **common)
-        else:
-            report = parity(reference, candidate, *args, order=options.order, **common)
-        if options.html is not None:
-            given = (args[0], first_batch(args[1])) if options.trajectory else args
-            drawn = draw_loss if options.trajectory else draw_with
-            graphs = draw_both(reference, candidate, given, drawn)
-            times = time_both(reference, candidate, given, device=options.device)
-            write_page(options.html, page(report, options.lang, graphs, times))
+        with showing_progress() as say:
+            if options.trajectory:
+                report = trajectory(
+                    reference, candidate, state, batches, steps, progress=say, **common
+                )
+            else:
+                report = parity(reference, candidate, *args, order=options.order, **common)
+            if options.html is not None:
+                say("drawing and timing both")
+                given = (args[0], first_batch(args[1])) if options.trajectory else args
+                drawn = draw_loss if options.trajectory else draw_with
+                graphs = draw_both(reference, candidate, given, drawn)
+                times = time_both(reference, candidate, given, device=options.device)
+                write_page(options.html, page(report, options.lang, graphs, times))
     except (OptionError, DataError, OSError) as error:
         return refuse("compare", error)
     print(json.dumps(report.to_dict(), indent=2) if options.json else printable(report))

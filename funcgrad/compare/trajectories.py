@@ -172,6 +172,7 @@ def trajectory(
     seed: int = 0,
     shadow: bool = True,
     device: str | None = None,
+    progress: Callable[[str], None] | None = None,
 ) -> Trajectory:
     """Compare two trainings step by step, and find the step where a fault begins.
 
@@ -192,6 +193,7 @@ def trajectory(
         seed: the directions of movement come from it.
         shadow: whether to repeat each step in float64.
         device: as for `parity`.
+        progress: called with a few words at the start of every step; None to be silent.
 
     Raises:
         OptionError: an argument is wrong, or a side needs PyTorch, which is not installed.
@@ -228,7 +230,9 @@ def trajectory(
         sides = make_sides(reference, candidate, inputs, VALUES, device, may_change=True)
         names = [side.name for side in sides]
         run = _Run(_StepPair(*sides, inputs, np.random.default_rng(seed)), inputs, shadow)
-        for batch in islice(supply, steps):
+        for number, batch in enumerate(islice(supply, steps), 1):
+            if progress is not None:
+                progress(f"step {number} of {steps}")
             run.step(batch)
             if run.ended:
                 break

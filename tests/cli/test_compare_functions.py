@@ -1,6 +1,7 @@
 """`funcgrad compare before.py:f after.py:g`: two functions from files, their inputs, and the exit status."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -126,6 +127,24 @@ def test_bad_input_is_explained_with_status_2(files, capsys, arguments, message)
     printed = capsys.readouterr()
     assert message in printed.err, printed
     assert (status, printed.out) == (2, "")
+
+
+def test_a_terminal_shows_the_steps_of_a_training(files, capsys, monkeypatch):
+    command = ["compare", "before.py:step", "after.py:step", "--trajectory", "--inputs"]
+    assert main([*command, "after.py:batches"]) == 0
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "10")
+    assert main([*command, "after.py:batches"]) == 0
+    shown = capsys.readouterr().err.split("\r\x1b[K")
+    assert shown == ["", *(f"step {k} of" for k in (1, 2, 3, 4)), ""]
+    # An error stands on a line of its own.
+    monkeypatch.setenv("COLUMNS", "80")
+    options = [*command, "after.py:batches", "--html", "no/where.html"]
+    assert main(options) == 2
+    *steps, last = capsys.readouterr().err.split("\r\x1b[K")
+    assert steps[-2:] == ["step 4 of 4", "drawing and timing both"]
+    assert last.startswith("funcgrad compare: error: ")
 
 
 def test_draw_writes_a_file_or_prints_dot(files, tmp_path, capsys):
