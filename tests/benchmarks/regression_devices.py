@@ -53,7 +53,10 @@ def works(devices: int) -> dict[str, Callable[[], Any]]:
 
 
 def serve(devices: int, cores: int) -> None:
-    """Run the work that is named on each line of the standard input, and print its seconds of processor time."""
+    """Run the work that is named on each line of the standard input, and print its seconds of processor time.
+
+    `speed` times the turns by the parent's clock. Only this process knows how long its cores worked in one.
+    """
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
     import jax

@@ -1,6 +1,8 @@
 """The engine's cases for pytest-benchmark: `python -m pytest tests/benchmarks --benchmark-only`; skipped unless asked for.
 
-`python -m tests.benchmarks.engine` prints the same cases as ratios to PyTorch, in turns, which other work disturbs less.
+The figures that the project tells come from `python -m tests.benchmarks.engine`: the same cases by `funcgrad.compare.speed`, as
+ratios to PyTorch within one run, which other work disturbs less. This file is for what `speed` does not do: pytest-benchmark
+saves the times of a commit and compares those of another with them (`--benchmark-autosave`, `--benchmark-compare`).
 """
 
 import pytest
