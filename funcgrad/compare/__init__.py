@@ -9,6 +9,7 @@ from funcgrad.compare.drawings import Drawing
 from funcgrad.compare.errors import OptionError
 from funcgrad.compare.graphs import draw
 from funcgrad.compare.leaves import Leaf
+from funcgrad.compare.libraries import on
 from funcgrad.compare.optimizers import OPTIMIZERS, Optimizer
 from funcgrad.compare.pages import page
 from funcgrad.compare.parities import Parity, parity
@@ -16,7 +17,6 @@ from funcgrad.compare.problem import Parameters, Problem
 from funcgrad.compare.report import BackendResult, Curves, Difference, LeastSquaresGap, Report
 from funcgrad.compare.run import compare
 from funcgrad.compare.session import Session
-from funcgrad.compare.sides import on
 from funcgrad.compare.timings import Speed, Timing, speed
 from funcgrad.compare.trajectories import Drift, Trajectory, trajectory
 

@@ -12,8 +12,9 @@ from funcgrad.compare.drawings import INPUT, OP, RESULT, Box, Drawing, Panel, ar
 from funcgrad.compare.errors import OptionError
 from funcgrad.compare.imperative import mean_squared_error
 from funcgrad.compare.inputs import make_inputs
+from funcgrad.compare.libraries import on, written_with
 from funcgrad.compare.referring import JAX, PYTORCH, SHIM, owner
-from funcgrad.compare.sides import on, tensors, written_with
+from funcgrad.compare.sides import tensors
 
 _FEW = 4  # elements of a gradient that are shown
 LARGEST = 400

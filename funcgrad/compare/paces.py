@@ -8,8 +8,9 @@ from typing import Any
 import jax
 
 from funcgrad.compare.inputs import make_inputs
+from funcgrad.compare.libraries import make_sides
 from funcgrad.compare.referring import JAX
-from funcgrad.compare.sides import Derivatives, Side, make_sides
+from funcgrad.compare.sides import Derivatives, Side
 from funcgrad.compare.timings import Speed, speed
 
 ROUNDS = 10

@@ -12,8 +12,9 @@ import numpy as np
 from funcgrad.compare.errors import OptionError
 from funcgrad.compare.inputs import Inputs, make_inputs
 from funcgrad.compare.leaves import BANDS, Leaf
+from funcgrad.compare.libraries import make_sides
 from funcgrad.compare.pairs import MOVES, Pair, no_memory
-from funcgrad.compare.sides import Derivatives, FindingError, make_sides
+from funcgrad.compare.sides import Derivatives, FindingError
 from funcgrad.compare.tables import as_json, prose, table
 from funcgrad.display import framed
 

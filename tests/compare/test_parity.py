@@ -451,7 +451,7 @@ def test_a_side_that_is_no_function_is_refused():
 
 
 def test_pytorch_that_is_not_installed_is_said(monkeypatch):
-    monkeypatch.setattr("funcgrad.compare.sides.find_spec", lambda name: None)
+    monkeypatch.setattr("funcgrad.compare.libraries.find_spec", lambda name: None)
     reference = types.FunctionType(with_shim.__code__, {"shim": types.ModuleType("torch")})
     with pytest.raises(OptionError, match=r"needs PyTorch, which is not installed \(pip install"):
         parity(reference, with_jax, W, X, Y)
