@@ -24,6 +24,7 @@ from funcgrad.torch._ops.elements import elements
 from funcgrad.torch._ops.out import store
 from funcgrad.torch._random import distributions
 from funcgrad.torch._random.generator import Generator, default_generator
+from funcgrad.torch._random.keys import drawn_from_key
 from funcgrad.torch._tensor.operands import NUMBERS, in_format, is_pytorchs, plain_number
 from funcgrad.torch._tensor.registry import publish_all
 from funcgrad.torch._tensor.tensor import Tensor, place, tensor_of, without_history
@@ -868,11 +869,15 @@ def _drawn(
     return tensor_of(of_batches(place(numbers)))
 
 
-def _random(name: str, draw: Callable[..., np.ndarray]) -> None:
+def _random(name: str, fill: str, draw: Callable[..., np.ndarray]) -> None:
     def sample(
         *size: Any, generator: Generator | None = None, dtype: dtype | None = None, **more: Any
     ) -> Any:
-        shape = _sizes(name, size, more)
+        shape, made = _sizes(name, size, more), dtype or get_default_dtype()
+        if generator is None and made.is_floating_point and not local.recorder.levels:
+            of_key = drawn_from_key(fill, shape, made.numpy_dtype, 0.0, 1.0)
+            if of_key is not None:
+                return tensor_of(place(of_key))
         return _drawn(lambda each: draw(each, dtype=dtype, generator=generator), shape)
 
     sample.__name__ = sample.__qualname__ = name
@@ -932,8 +937,11 @@ def manual_seed(seed: int) -> Generator:
 FUNCTIONS["manual_seed"] = manual_seed
 for _name, _number_ in (("zeros", 0), ("ones", 1), ("empty", 0)):
     _filled(_name, _number_)
-for _name, _draw in (("rand", distributions.uniform), ("randn", distributions.normal)):
-    _random(_name, _draw)
+for _name, _fill, _draw in (
+    ("rand", "uniform", distributions.uniform),
+    ("randn", "normal", distributions.normal),
+):
+    _random(_name, _fill, _draw)
 publish_all(
     FUNCTIONS,
     METHODS

@@ -102,6 +102,42 @@ def test_dropout_is_decided_by_the_key():
     assert (batch[0] != batch[1]).any()
 
 
+class Noisy(torch.nn.Module):
+    """As a variational autoencoder draws its code."""
+
+    def forward(self, x, double):
+        return torch.randn_like(x), torch.rand(x.shape, dtype=double), torch.randn(3, 2)
+
+
+def test_a_module_draws_its_noise_from_the_key():
+    forward = funcgrad.pure(Noisy())
+    x, double = jnp.ones((500, 4)), torch.float64
+
+    @jax.jit
+    def drawn(key):
+        return forward({}, {}, x, double, random_key=key)[0]
+
+    with jax.enable_x64(True):
+        normal, uniform, other = map(np.asarray, drawn(jax.random.key(0)))
+        again = forward({}, {}, x, double, random_key=jax.random.key(0))[0][0]
+        another = drawn(jax.random.key(1))[0]
+    assert [each.dtype.name for each in (normal, uniform, other)] == ["float32", "float64", "float32"]  # fmt: skip
+    np.testing.assert_array_equal(normal, again)
+    assert (normal != another).all()
+    assert abs(float(normal.mean())) < 0.1
+    assert abs(float(normal.std()) - 1) < 0.1
+    assert 0 <= uniform.min() < 0.01 < 0.99 < uniform.max() < 1
+    # The user's own stream is left alone.
+    torch.manual_seed(0)
+    (first, _, third), _ = forward({}, {}, x, torch.float32, random_key=jax.random.key(0))
+    keys = [jax.random.fold_in(jax.random.key(0), k) for k in range(3)]
+    np.testing.assert_array_equal(first, jax.random.normal(keys[0], (500, 4)))
+    np.testing.assert_array_equal(third, jax.random.normal(keys[2], (3, 2)))
+    after = torch.rand(1)
+    torch.manual_seed(0)
+    assert after == torch.rand(1)
+
+
 def test_dropout_without_a_key_is_refused_inside_a_transformation():
     drop = funcgrad.pure(torch.nn.Dropout(0.25))
     with pytest.raises(RuntimeError, match="random numbers are drawn inside"):
