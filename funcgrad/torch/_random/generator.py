@@ -48,6 +48,26 @@ def refused(reason: str) -> Iterator[None]:
         refusal.reason = before
 
 
+class _Stream:
+    """A position among the words of mt19937.
+
+    Attributes:
+        bits: the source of the words.
+        seeder: sets its seed.
+        seed: the seed.
+        spare: the second of a pair of normal numbers, until it is drawn.
+    """
+
+    __slots__ = ("bits", "seed", "seeder", "spare")
+
+    def __init__(self) -> None:
+        # The old RandomState seeds mt19937 as PyTorch does; only its words are used.
+        self.bits = np.random.MT19937(0)
+        self.seeder = np.random.RandomState(self.bits)
+        self.seed = 0
+        self.spare: float | None = None
+
+
 class Generator:
     """The stream of random words that PyTorch's CPU generator gives for the same seed.
 
@@ -65,10 +85,12 @@ class Generator:
         self.device = devices.device(device)
         # Each sampling function holds this lock, because its words must be consecutive.
         self.lock = threading.RLock()
-        # The old RandomState seeds mt19937 as PyTorch does; only its words are used.
-        self._bits = np.random.MT19937(0)
-        self._seeder = np.random.RandomState(self._bits)
+        self._own = _Stream()
         self.manual_seed(_DEFAULT_SEED)
+
+    @property
+    def _stream(self) -> _Stream:
+        return self._own
 
     def manual_seed(self, seed: int) -> "Generator":
         """Start the stream of `seed`, from -2**63 to 2**64 - 1. Only its low 32 bits choose the stream.
@@ -82,9 +104,9 @@ class Generator:
         if not -(2**63) <= seed < 2**64:
             raise ValueError("Overflow when unpacking long long")
         with self.lock:
-            self._seed = int(seed) % 2**64
-            self._seeder.seed(self._seed % 2**32)
-            self._next_normal: float | None = None
+            stream = self._stream
+            stream.seed, stream.spare = int(seed) % 2**64, None
+            stream.seeder.seed(stream.seed % 2**32)
         return self
 
     def seed(self) -> int:
@@ -95,23 +117,24 @@ class Generator:
 
     def initial_seed(self) -> int:
         """The seed that started the stream."""
-        return self._seed
+        return self._stream.seed
 
     def get_state(self) -> np.ndarray:
         """The stream's position as bytes, uint8 of shape (5056,), in PyTorch's own format."""
         with self.lock:
-            state = self._bits.state["state"]
+            stream = self._stream
+            state = stream.bits.state["state"]
             key, position = state["key"], int(state["pos"])
             record = np.zeros((), _STATE)
             # After seeding, PyTorch sets the position to 0 and NumPy to 624. Drawing changes the key.
-            fresh = position == 624 and int(key[0]) == self._seed % 2**32
-            record["seed"] = self._seed
+            fresh = position == 624 and int(key[0]) == stream.seed % 2**32
+            record["seed"] = stream.seed
             record["left"] = 625 - position
             record["seeded"] = 1
             record["next"] = 0 if fresh else position
             record["key"] = key
-            record["normal"] = self._next_normal or 0.0
-            record["has_normal"] = self._next_normal is not None
+            record["normal"] = stream.spare or 0.0
+            record["has_normal"] = stream.spare is not None
         return np.frombuffer(record.tobytes(), np.uint8).copy()
 
     def set_state(self, state: np.ndarray) -> None:
@@ -134,12 +157,13 @@ class Generator:
             raise RuntimeError("Invalid mt19937 state")
         with self.lock:
             key = record["key"].astype(np.uint32)
-            self._bits.state = {
+            stream = self._stream
+            stream.bits.state = {
                 "bit_generator": "MT19937",
                 "state": {"key": key, "pos": 624 if left == 1 else position},
             }
-            self._seed = int(record["seed"])
-            self._next_normal = float(record["normal"]) if record["has_normal"] else None
+            stream.seed = int(record["seed"])
+            stream.spare = float(record["normal"]) if record["has_normal"] else None
 
     def clone_state(self) -> "Generator":
         """A second generator at the same position."""
@@ -162,7 +186,7 @@ class Generator:
     def _raw(self, count: int) -> np.ndarray:
         if refusal.reason:
             raise RuntimeError(refusal.reason)
-        return self._bits.random_raw(count)
+        return self._stream.bits.random_raw(count)
 
     def words(self, count: int) -> np.ndarray:
         """The next `count` 32-bit words, as uint64."""
@@ -183,14 +207,15 @@ class Generator:
 
     def normals(self, count: int, mean: float, std: float) -> np.ndarray:
         """Float64 normals, drawn in pairs; a spare one waits for the next call."""
-        values = [] if self._next_normal is None else [self._next_normal]
+        stream = self._stream
+        values = [] if stream.spare is None else [stream.spare]
         pairs = (count - len(values) + 1) // 2
         uniforms = self.double_uniforms(2 * pairs).tolist()
         for angle, tail in zip(uniforms[0::2], uniforms[1::2], strict=True):
             radius = math.sqrt(-2.0 * math.log1p(-tail))
             theta = 2.0 * math.pi * angle
             values += [radius * math.cos(theta), radius * math.sin(theta)]
-        self._next_normal = values.pop() if len(values) > count else None
+        stream.spare = values.pop() if len(values) > count else None
         return multiply_add(np.array(values, np.float64), std, mean)
 
 
@@ -200,5 +225,27 @@ def _restore(device: devices.device, state: np.ndarray) -> Generator:
     return generator
 
 
-default_generator = Generator()
+class _Threads(threading.local):
+    """The stream that a thread draws from in place of the default generator's own."""
+
+    stream: _Stream | None = None
+
+
+_threads = _Threads()
+
+
+class _Default(Generator):
+    """The default generator, whose stream a thread can have for itself."""
+
+    @property
+    def _stream(self) -> _Stream:
+        return _threads.stream or self._own
+
+
+def leave_default_stream() -> None:
+    """Give this thread a stream of its own, as a process has one."""
+    _threads.stream = _Stream()
+
+
+default_generator = _Default()
 default_generator.seed()

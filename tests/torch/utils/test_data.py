@@ -1,6 +1,9 @@
 """`torch.utils.data`: the same samples, batches, order, seeds and errors as PyTorch's, one program on both sides."""
 
+import gc
 import random
+import threading
+import time
 import warnings
 from collections import namedtuple
 
@@ -326,17 +329,152 @@ def test_a_fraction_of_a_tensor_dataset_is_taken_in_one_go():
     assert_same(program)
 
 
+class Function(ours.utils.data.Dataset):
+    """A dataset whose samples are a function of their index."""
+
+    def __init__(self, function, n):
+        self.function, self.n = function, n
+
+    def __len__(self):
+        return self.n
+
+    def __getitem__(self, k):
+        return self.function(k)
+
+
+def end_soon(workers):
+    """Whether the threads of a loader's iterator end."""
+    end = time.monotonic() + 20
+    while any(each.is_alive() for each in workers):
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.01)
+    return True
+
+
 def test_a_batch_that_takes_too_long_is_an_error():
-    import time
-
-    class Slow(ours.utils.data.Dataset):
-        def __len__(self):
-            return 1
-
-        def __getitem__(self, k):
-            time.sleep(0.05)
-            return k
-
-    made = ours.utils.data.DataLoader(Slow(), num_workers=1, timeout=0.01)
+    made = ours.utils.data.DataLoader(
+        Function(lambda k: time.sleep(0.05), 1), num_workers=1, timeout=0.01
+    )
     with pytest.raises(RuntimeError, match=r"DataLoader timed out after 0\.01 seconds"):
         next(iter(made))
+
+
+def test_workers_work_at_the_same_time_and_ahead():
+    together = threading.Barrier(2)
+
+    def sample(k):
+        if k >= 2:  # after each worker's first
+            together.wait(timeout=60)
+        return k, threading.get_ident()
+
+    batches = iter(ours.utils.data.DataLoader(Function(sample, 6), num_workers=2))
+    before = set(threading.enumerate())
+    assert [next(batches)[0].item() for _ in range(2)] == [0, 1]
+    workers = set(threading.enumerate()) - before
+    assert len(workers) == 2
+    end = time.monotonic() + 60
+    while not all(task.future.done() for task in batches._sent) and time.monotonic() < end:
+        time.sleep(0.01)
+    assert [task.future.done() for task in batches._sent] == [True] * 4
+    rest = list(batches)
+    assert [k.item() for k, _ in rest] == [2, 3, 4, 5]
+    threads = [thread.item() for _, thread in rest]
+    assert threads[:2] == threads[2:]
+    assert threads[0] != threads[1]
+    assert end_soon(workers)
+
+
+def test_an_iterator_that_is_dropped_leaves_no_thread():
+    for persistent in (False, True):
+        before = set(threading.enumerate())
+        made = ours.utils.data.DataLoader(
+            Function(ours.tensor, 9), num_workers=2, persistent_workers=persistent
+        )
+        assert next(iter(made)).tolist() == [0]
+        workers = set(threading.enumerate()) - before
+        assert workers or not persistent
+        del made
+        gc.collect()
+        assert end_soon(workers)
+
+
+def test_a_first_draw_that_comes_late_is_told():
+    def sample(k):
+        if k == 2:
+            time.sleep(0.2)  # the loader waits by then
+        return random.random() if k >= 2 else 0.0
+
+    with pytest.warns(UserWarning, match="drew from random or numpy.random"):
+        drawn = [
+            each.item() for each in ours.utils.data.DataLoader(Function(sample, 8), num_workers=1)
+        ]
+    assert len(set(drawn)) == 7
+
+
+def test_workers_left_in_the_middle_of_an_epoch_finish_it_first():
+    def program(torch, see):
+        torch.manual_seed(3)
+        made = loader(torch, noisy, num_workers=2, persistent_workers=True, shuffle=True)
+        for _ in range(2):
+            for k, batch in enumerate(made):
+                see(*batch)
+                if k == 1:
+                    break
+        see(torch.rand(1))
+
+    assert_same(program)
+
+
+def test_workers_have_their_own_containers_and_the_modes_of_their_loader():
+    def program(torch, see):
+        class Remembering(torch.utils.data.Dataset):
+            def __init__(self):
+                self.seen, self.weight = [], torch.ones(1, requires_grad=True)
+
+            def __len__(self):
+                return 4
+
+            def __getitem__(self, k):
+                self.seen.append(k)
+                return len(self.seen), (self.weight * k).requires_grad
+
+        def seeded(number):
+            assert torch.utils.data.get_worker_info().id == number
+            random.seed(torch.initial_seed() % 2**32)
+            drawn = torch.rand(1)
+            assert drawn.item() < 1
+
+        warnings.filterwarnings("ignore", "os.fork", RuntimeWarning)
+        dataset = Remembering()
+        torch.manual_seed(0)
+        with torch.no_grad():
+            for batch in torch.utils.data.DataLoader(dataset, num_workers=2, worker_init_fn=seeded):
+                see(*batch)
+        see(dataset.seen)
+
+    assert_same(program)
+
+
+class Drawn:
+    """Samples of all streams, for processes: they import it."""
+
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, k):
+        if k == 3:
+            raise ValueError("the last")
+        return random.random(), np.random.rand(), ours.rand(1), ours.utils.data.get_worker_info().id  # noqa: NPY002
+
+
+def test_processes_that_are_spawned_give_the_batches_of_threads():
+    seen = []
+    for context in (None, "spawn"):
+        ours.manual_seed(2)
+        made = ours.utils.data.DataLoader(Drawn(), num_workers=1, multiprocessing_context=context)
+        batches = iter(made)
+        seen.append([[each.tolist() for each in next(batches)] for _ in range(3)])
+        with pytest.raises(ValueError, match="Caught ValueError in DataLoader worker process 0"):
+            next(batches)
+    assert seen[0] == seen[1]

@@ -1,22 +1,33 @@
 """`DataLoader`: the batches of a dataset, in PyTorch's order under a seed."""
 
+import contextlib
 import math
 import multiprocessing
 import multiprocessing.context
 import os
-import time
 import warnings
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import BrokenExecutor, Future
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from funcgrad.torch._random.distributions import random
 from funcgrad.torch._random.generator import Generator
-from funcgrad.torch._tensor.registry import FUNCTIONS
 from funcgrad.torch._types.accelerators import accelerator
 from funcgrad.torch.utils.data._utils.collate import default_collate, default_convert
-from funcgrad.torch.utils.data._utils.worker import Worker, get_worker_info
-from funcgrad.torch.utils.data.dataset import IterableDataset, Subset, TensorDataset
+from funcgrad.torch.utils.data._utils.fetch import Recipe
+from funcgrad.torch.utils.data._utils.worker import (
+    Caught,
+    Ended,
+    Handle,
+    Settings,
+    get_worker_info,
+    same_streams,
+    streams,
+)
+from funcgrad.torch.utils.data.dataset import IterableDataset
 from funcgrad.torch.utils.data.sampler import (
     BatchSampler,
     RandomSampler,
@@ -46,16 +57,16 @@ class DataLoader(Generic[_Batch]):
         shuffle: whether the order is random, and another one each time.
         sampler: the indices, in place of `shuffle`.
         batch_sampler: lists of indices, in place of `batch_size`, `shuffle`, `sampler` and `drop_last`.
-        num_workers: how many workers take turns. They run in this process: same batches, random numbers and errors as in
-            PyTorch, and no gain in time.
+        num_workers: how many threads make batches ahead; with the context "spawn" or "forkserver", how many processes. A
+            thread whose first batch draws from `random` or `numpy.random` works only while the loader waits for it.
         collate_fn: makes a batch of a list of samples; `default_collate` if None.
         pin_memory: accepted; JAX does not show pinned memory.
         drop_last: whether to leave out a last batch that is shorter.
         timeout: the most seconds that a worker may take for a batch; zero for no limit.
         worker_init_fn: called with a worker's number before it begins.
-        multiprocessing_context: accepted with workers.
+        multiprocessing_context: "spawn" or "forkserver", for processes. Nothing is forked: JAX's threads would be missing.
         generator: the source of random numbers.
-        prefetch_factor: how many batches' indices are drawn ahead for each worker; 2 if None.
+        prefetch_factor: how many batches are made ahead for each worker; 2 if None.
         persistent_workers: whether the workers outlive an epoch.
         pin_memory_device: accepted.
         in_order: accepted; batches come in order.
@@ -145,6 +156,11 @@ class DataLoader(Generic[_Batch]):
     def _indices(self) -> Any:
         """The sampler of whole tasks."""
         return self.batch_sampler if self._batches else self.sampler
+
+    @property
+    def _recipe(self) -> Recipe:
+        """How an epoch's batches are made."""
+        return Recipe(self._streams, self._batches, self.collate_fn, self.drop_last)
 
     @property
     def multiprocessing_context(self) -> Any:
@@ -250,69 +266,6 @@ def _check_stream(shuffle: Any, sampler: Any, batch_sampler: Any) -> None:
             raise ValueError(words.format(name, name, each))
 
 
-# ------------------------------------------------------------------------------------------- the samples of a task
-
-
-def _fetch_from(loader: DataLoader[Any], dataset: Any) -> Callable[[Any], Any]:
-    """The function that gives the batch of a task, for one copy of the dataset."""
-    if loader._streams:
-        return _Stream(loader, dataset).fetch
-    collate, batches = loader.collate_fn, loader._batches
-
-    def fetch(task: Any) -> Any:
-        if not batches:
-            return collate(dataset[task])
-        whole = _whole(dataset, task) if collate is default_collate else None
-        if whole is not None:
-            return whole
-        if getattr(dataset, "__getitems__", None):
-            return collate(dataset.__getitems__(task))
-        return collate([dataset[index] for index in task])
-
-    return fetch
-
-
-def _whole(dataset: Any, indices: Any) -> list[Any] | None:
-    """The batch of a `TensorDataset` or of a part of one, taken in one go; None for other datasets."""
-    # Exact types: a subclass may take its items in another way, and a bool or a tensor indexes in another.
-    while type(dataset) is Subset:
-        indices, dataset = [dataset.indices[k] for k in indices], dataset.dataset
-    if type(dataset) is not TensorDataset or any(each.requires_grad for each in dataset.tensors):
-        return None
-    if not all(type(each) is int for each in indices):
-        return None
-    at = FUNCTIONS["tensor"](indices)
-    return [each[at] for each in dataset.tensors]  # type: ignore[index]
-
-
-class _Stream:
-    """The tasks of a stream: each takes the next samples."""
-
-    def __init__(self, loader: DataLoader[Any], dataset: Any) -> None:
-        self.loader, self.samples, self.ended = loader, iter(dataset), False
-
-    def fetch(self, task: Any) -> Any:
-        """The next batch.
-
-        Raises:
-            StopIteration: there is none.
-        """
-        if self.ended:
-            raise StopIteration
-        if not self.loader._batches:
-            return self.loader.collate_fn(next(self.samples))
-        found = []
-        for _ in task:
-            try:
-                found.append(next(self.samples))
-            except StopIteration:
-                self.ended = True
-                break
-        if not found or (self.loader.drop_last and len(found) < len(task)):
-            raise StopIteration
-        return self.loader.collate_fn(found)
-
-
 # ------------------------------------------------------------------------------------------- an epoch
 
 
@@ -363,79 +316,146 @@ class _SingleProcessDataLoaderIter(_BaseDataLoaderIter):
 
     def __init__(self, loader: DataLoader[Any]) -> None:
         super().__init__(loader)
-        self._fetch = _fetch_from(loader, loader.dataset)
+        self._fetch = loader._recipe.fetcher(loader.dataset)
 
     def _next(self) -> Any:
         return self._fetch(next(self._tasks))
 
 
+@dataclass(eq=False)
+class _Task:
+    """A task that a worker has been given.
+
+    Attributes:
+        number: the worker's.
+        indices: of the samples.
+        future: of the batch; None for a worker that works only while the loader waits.
+    """
+
+    number: int
+    indices: Any
+    future: Future[Any] | None = None
+
+
 class _MultiProcessingDataLoaderIter(_BaseDataLoaderIter):
-    """An epoch with workers, which take turns. The indices are drawn ahead, as PyTorch draws them."""
+    """An epoch with workers. The indices are drawn ahead, as PyTorch draws them; batches come in their order."""
 
     def __init__(self, loader: DataLoader[Any]) -> None:
         super().__init__(loader)
-        self._workers = [
-            Worker(
+        if get_worker_info() is not None:
+            raise AssertionError("daemonic processes are not allowed to have children")
+        context = loader.multiprocessing_context
+        if context is None and multiprocessing.get_start_method(allow_none=True) is not None:
+            context = multiprocessing.get_context()
+        self._workers: list[Handle] = []
+        self._stop = weakref.finalize(self, _stop_workers, self._workers)
+        for number in range(loader.num_workers):
+            settings = Settings(
                 number,
                 loader.num_workers,
                 self._base_seed,
                 loader.dataset,
                 loader.worker_init_fn,
-                lambda dataset: _fetch_from(loader, dataset),
+                loader._recipe,
             )
-            for number in range(loader.num_workers)
-        ]
+            self._workers.append(Handle(settings, context))
         self._begin()
 
     def begin(self) -> None:
-        """Begin another epoch with the same workers."""
+        """Begin another epoch with the same workers, which first finish their tasks, as PyTorch's do."""
+        while self._sent:
+            with contextlib.suppress(StopIteration, TimeoutError):
+                self._batch(self._sent.popleft())
+        for worker in self._workers:
+            worker.submit("renew")
         self._tasks, self._yielded = iter(self._loader._indices), 0
-        if self._loader._streams:
-            for worker in self._workers:
-                worker.fetch = None
-                worker.init = None
         self._begin()
 
     def _begin(self) -> None:
         self._turn, self._active = 0, [True] * len(self._workers)
-        self._sent: deque[tuple[int, Any]] = deque()
+        self._sent: deque[_Task] = deque()
         for _ in range((self._loader.prefetch_factor or 0) * len(self._workers)):
             self._send()
 
     def _send(self) -> None:
         """Draw the next task, and give it to the next worker that still has samples."""
         try:
-            task = next(self._tasks)
+            indices = next(self._tasks)
         except StopIteration:
             return
         for _ in self._workers:
             number = self._turn
             self._turn = (number + 1) % len(self._workers)
             if self._active[number]:
-                self._sent.append((number, task))
+                self._sent.append(_Task(number, indices))
+                self._submit(self._sent[-1])
                 return
+
+    def _submit(self, task: _Task) -> None:
+        worker = self._workers[task.number]
+        if worker.alone is False and task.future is None:
+            task.future = worker.submit("do", task.indices)
+
+    def _batch(self, task: _Task) -> Any:
+        """The worker's result, once it is there.
+
+        Raises:
+            TimeoutError: it takes too long.
+        """
+        worker, timeout = self._workers[task.number], self._loader.timeout or None
+        if task.future is None:
+            return worker.do_alone(task.indices, timeout)
+        if task.future.done():
+            return task.future.result()
+        before = streams()
+        data = task.future.result(timeout)
+        if not same_streams(before, streams()):
+            self._work_alone()
+        return data
+
+    def _work_alone(self) -> None:
+        """Let the workers that are threads work only while the loader waits, from now on."""
+        new = [worker.work_alone() for worker in self._workers]
+        if not any(new):
+            return
+        for task in self._sent:
+            if task.future is not None and task.future.cancel():
+                task.future = None
+        warnings.warn(
+            "A worker of this DataLoader drew from random or numpy.random, and had not for its first batch. The numbers drawn so "
+            "far are not PyTorch's. Draw with torch.rand, or let processes load: multiprocessing_context='spawn'.",
+            stacklevel=4,
+        )
 
     def _next(self) -> Any:
         while self._sent:
-            number, task = self._sent.popleft()
-            if not self._active[number]:
+            task = self._sent.popleft()
+            if not self._active[task.number]:
                 continue
-            began = time.monotonic()
             try:
-                data = self._workers[number].do(task)
-            except StopIteration:
-                self._active[number] = False
-                self._send()
-                continue
-            except Exception:
-                self._send()
-                raise
-            limit = self._loader.timeout
-            if limit and time.monotonic() - began > limit:
-                raise RuntimeError(f"DataLoader timed out after {limit} seconds")
+                data = self._batch(task)
+            except TimeoutError:
+                seconds = self._loader.timeout
+                raise RuntimeError(f"DataLoader timed out after {seconds} seconds") from None
+            except BrokenExecutor as error:
+                raise RuntimeError("DataLoader worker exited unexpectedly") from error
+            for each in self._sent:
+                self._submit(each)
+            if isinstance(data, Ended):
+                self._active[task.number] = False
             self._send()
-            return data
+            if isinstance(data, Caught):
+                raise data.again()
+            if not isinstance(data, Ended):
+                return data
+        if not self._loader.persistent_workers:
+            self._stop()
         raise StopIteration
+
+
+def _stop_workers(workers: list[Handle]) -> None:
+    for worker in workers:
+        worker.executor.shutdown(wait=False, cancel_futures=True)
 
 
 def _iterator(loader: DataLoader[Any]) -> _BaseDataLoaderIter:
