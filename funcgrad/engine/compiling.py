@@ -11,7 +11,16 @@ import numpy as np
 
 from funcgrad.engine.kernels import equations
 from funcgrad.engine.settings import settings
-from funcgrad.engine.values import Aval, Value, in_memory, is_tracer, wide, with_wide_types
+from funcgrad.engine.values import (
+    META,
+    Absent,
+    Aval,
+    Value,
+    in_memory,
+    is_tracer,
+    wide,
+    with_wide_types,
+)
 from funcgrad.strictness import lenient
 
 
@@ -52,6 +61,9 @@ def copied(array: Any, device: Any = None) -> Value:
 
     In the CPU's memory it is NumPy's array: `recording` makes it JAX's where programs are to read it.
     """
+    if device is META:
+        aval = Aval(np.shape(array), array.dtype, META)
+        return Value(Absent(aval), aval)
     if forked or (settings.core and in_memory(device) and not _elsewhere(array)):
         made = np.array(array)
         return Value(made, Aval(made.shape, made.dtype, device))

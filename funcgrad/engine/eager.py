@@ -20,7 +20,9 @@ from funcgrad.engine.platforms import on_cpu
 from funcgrad.engine.threads import PerThread
 from funcgrad.engine.tracing import as_tuple
 from funcgrad.engine.values import (
+    META,
     NOWHERE,
+    Absent,
     Aval,
     Live,
     Value,
@@ -81,12 +83,17 @@ class Call:
     __slots__ = ("avals", "gain", "kernel", "of_numpy", "rule", "size")
 
     def __init__(self, op: Op, avals: tuple[Aval, ...], wants: tuple[bool, ...]) -> None:
-        if not (op.follows or on_cpu()):
+        absent = any(aval.device is META for aval in avals)
+        if not (absent or op.follows or on_cpu()):
             raise NotHereError
         self.avals, kernel = op.fit(avals)
         self.rule = rule_of(op, avals, wants)
+        if absent:
+            self.kernel: Callable[..., Any] = _nothing(self.avals)
+            self.of_numpy, self.gain, self.size = False, 0.0, 0
+            return
         self.of_numpy = kernel is not None
-        self.kernel: Callable[..., Any] = kernel or partial(_on_xla, op.kernel)
+        self.kernel = kernel or partial(_on_xla, op.kernel)
         self.gain = DISPATCH_SECONDS
         if kernel is not None:
             self.gain = CALL_SECONDS + kernel.gain
@@ -94,6 +101,12 @@ class Call:
             if kernel.gain > LARGE:
                 self.kernel = Contest(op, avals, kernel, partial(setattr, self, "kernel"))
         self.size = op.size
+
+
+def _nothing(avals: tuple[Aval, ...]) -> Callable[..., Any]:
+    """A kernel that computes no elements."""
+    results = tuple([Absent(aval) for aval in avals])
+    return lambda *_: results if len(results) > 1 else results[0]
 
 
 def _on_xla(kernel: Callable[..., Any], *arrays: Any) -> Any:

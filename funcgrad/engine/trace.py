@@ -19,6 +19,7 @@ from funcgrad.engine.recording import LEAF, MORE, NODE, Observer, Recorder, Stat
 from funcgrad.engine.settings import settings
 from funcgrad.engine.tracing import as_tuple
 from funcgrad.engine.values import (
+    META,
     NOWHERE,
     Live,
     Storage,
@@ -30,7 +31,7 @@ from funcgrad.engine.values import (
 
 
 class TracerFoundError(Exception):
-    """An argument is a JAX tracer, so the op has to be applied at once."""
+    """An argument is a JAX tracer or has no elements, so the op has to be applied at once."""
 
 
 Result = tuple[Value, GraphNode | None, int]
@@ -218,7 +219,7 @@ def enter(recorder: Recorder, variable: Variable, value: Value) -> int:
         array = device_array(value)
     if recorder.watch is not None:
         recorder.watch.reads(variable)
-    if is_tracer(array):
+    if is_tracer(array) or value.aval.device is META:
         raise TracerFoundError
     trace = recorder.trace
     log = trace.log
@@ -253,7 +254,7 @@ def enter_node(recorder: Recorder, node: GraphNode) -> int:
 
 
 def apply_at_once(op: Op, arguments: Sequence[Variable]) -> Any:
-    """Apply `op` at once, for arguments that carry tracers. Takes and returns the same as `record`."""
+    """Apply `op` at once, for arguments that carry tracers or have no elements. Takes and returns the same as `record`."""
     recorder = local.recorder
     level = recorder.levels[-1] if recorder.levels else _level_of(arguments)
     if level is not None:
@@ -267,6 +268,8 @@ def apply_at_once(op: Op, arguments: Sequence[Variable]) -> Any:
     values = [variable._storage.read() for variable in arguments]
     nodes = [variable._current_node() if recorder.grad_enabled else None for variable in arguments]
     avals = tuple(value.aval for value in values)
+    if any(aval.device is META for aval in avals):
+        return eager.call([], op, arguments, values, nodes)
     op.types(avals)
     rule = rule_of(op, avals, tuple(node is not None for node in nodes))
     made = None if rule is None else rule.make(arguments, values, nodes, NOWHERE)

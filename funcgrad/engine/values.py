@@ -3,6 +3,7 @@
 Nothing here records or runs an op; see `trace` and `programs` for that.
 """
 
+import math
 import threading
 from collections.abc import Callable
 from functools import cache
@@ -89,6 +90,67 @@ def is_inexact(dtype: np.dtype) -> bool:
 def in_memory(device: Any) -> bool:
     """Whether a device's arrays are in the CPU's memory; None is JAX's default device, which the core asks about itself."""
     return device is None or getattr(device, "platform", None) == "cpu"
+
+
+class Meta:
+    """The device of arrays that have a type and no elements."""
+
+    platform = "meta"
+
+    def __repr__(self) -> str:
+        return "meta"
+
+    def __reduce__(self) -> str:
+        return "META"
+
+
+META = Meta()
+
+
+class Absent:
+    """Stands for the elements of an array on the device `META`: there are none.
+
+    Attributes:
+        aval: its type.
+    """
+
+    __slots__ = ("aval",)
+
+    def __init__(self, aval: Aval) -> None:
+        self.aval = aval
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """As an array's."""
+        return self.aval.shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        """As an array's."""
+        return self.aval.dtype
+
+    @property
+    def size(self) -> int:
+        """As an array's."""
+        return math.prod(self.aval.shape)
+
+    @property
+    def ndim(self) -> int:
+        """As an array's."""
+        return len(self.aval.shape)
+
+    def __array__(self, *_: Any, **__: Any) -> np.ndarray:
+        """Refuse.
+
+        Raises:
+            NotImplementedError: there are no elements.
+        """
+        raise NotImplementedError("Cannot copy out of meta tensor; no data!")
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self.__array__()
 
 
 class Value:
@@ -334,3 +396,8 @@ def wide(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         if jax.config.jax_enable_x64 is not before:  # type: ignore[attr-defined]
             jax.enable_x64(before).__enter__()
         raise
+
+
+def unknown(array: Any) -> bool:
+    """Whether nobody knows the elements: `array` is a tracer, or has a type alone."""
+    return isinstance(array, Absent) or is_tracer(array)

@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+from funcgrad.engine.values import META
 from funcgrad.torch._ops.creation import tensor
 from funcgrad.torch._ops.joining import vstack
 from funcgrad.torch._ops.row import named
@@ -290,7 +291,7 @@ for _name, _holds in {
     "is_cuda": lambda self: self.device.type == "cuda",
     "is_ipu": lambda self: False,
     "is_maia": lambda self: False,
-    "is_meta": lambda self: False,
+    "is_meta": lambda self: self._storage.aval.device is META,
     "is_mkldnn": lambda self: False,
     "is_mps": lambda self: False,
     "is_mtia": lambda self: False,

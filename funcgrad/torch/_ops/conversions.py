@@ -9,6 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from funcgrad.engine import Aval, Constant, Op, Value, Variable, local, record
+from funcgrad.engine.compiling import copied
+from funcgrad.engine.values import META, Absent
 from funcgrad.torch._memory.formats import (
     RANKS,
     check_format,
@@ -217,8 +219,13 @@ def converted(
     """The tensor in a dtype and on a device; itself if it has both already and `copy` is not set."""
     if where is not None and device_of(where) != self.device:
         target = device_of(where).jax_device()
+        if self._storage.aval.device is META:
+            raise NotImplementedError("Cannot copy out of meta tensor; no data!")
         moved = tensor_of(*record(_cast(wanted.numpy_dtype, None), (self,)))
-        moved._storage.write(Value.of(jax.device_put(moved._jax_array(), target)))
+        if target is META:
+            moved._storage.write(copied(Absent(moved._storage.aval), META))
+        else:
+            moved._storage.write(Value.of(jax.device_put(moved._jax_array(), target)))
         if local.recorder.watch is not None:
             local.recorder.watch.applied([moved._storage.read()])
         return in_format(moved, memory_format)

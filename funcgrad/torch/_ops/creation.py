@@ -23,12 +23,12 @@ from funcgrad.torch._ops.conversions import to
 from funcgrad.torch._ops.elements import elements
 from funcgrad.torch._ops.out import store
 from funcgrad.torch._random import distributions
-from funcgrad.torch._random.generator import Generator, default_generator
+from funcgrad.torch._random.generator import Generator, apart, default_generator
 from funcgrad.torch._random.keys import drawn_from_key
 from funcgrad.torch._tensor.operands import NUMBERS, in_format, is_pytorchs, plain_number
 from funcgrad.torch._tensor.registry import publish_all
 from funcgrad.torch._tensor.tensor import Tensor, place, tensor_of, without_history
-from funcgrad.torch._types.devices import device
+from funcgrad.torch._types.devices import device, is_meta
 from funcgrad.torch._types.dtypes import (
     C_NAMES,
     as_dtype,
@@ -178,7 +178,11 @@ def _with_keywords(make: Callable[..., Any]) -> Callable[..., Tensor]:
         wanted = None if dtype is None else as_dtype(dtype, name)
         check_storing(name, layout, pin_memory)
         if out is None:
-            made = make(*args, dtype=wanted, **more)
+            if is_meta(device):
+                with apart():
+                    made = make(*args, dtype=wanted, **more)
+            else:
+                made = make(*args, dtype=wanted, **more)
             if not isinstance(made, Tensor):
                 return _wrap(made, device, requires_grad, name)
             return asked(to(made, device=device), requires_grad, name)
@@ -633,14 +637,15 @@ def full(size: Sequence[int], fill_value: Any, *, dtype: dtype | None = None) ->
         raise TypeError(
             f"full(): argument 'size' (position 1) must be tuple of ints, not {type(size).__name__}"
         )
-    return np.full(_size("full", (size,)), fitting(value, stored), stored)
+    return np.broadcast_to(np.array(fitting(value, stored), stored), _size("full", (size,)))
 
 
 def _filled(name: str, number: int) -> None:
     def fill(*size: Any, dtype: dtype | None = None, **more: Any) -> Any:
         wanted = more.pop("memory_format", None) if name == "empty" else None
         shape = _sizes(name, size, more)
-        array = np.full(shape, number, (dtype or get_default_dtype()).numpy_dtype)
+        filled = np.array(number, (dtype or get_default_dtype()).numpy_dtype)
+        array = np.broadcast_to(filled, shape)
         if wanted is None:
             return array
         check_format(name, wanted)

@@ -13,7 +13,7 @@ from funcgrad.engine import Op, Storage, Value, local, record
 from funcgrad.engine.derivatives import pushing
 from funcgrad.engine.levels import all_elements
 from funcgrad.engine.nodes import behind
-from funcgrad.engine.values import is_tracer
+from funcgrad.engine.values import unknown
 from funcgrad.torch._levels.refusals import MASK, check_transformed
 from funcgrad.torch._memory.geometry import Geometry
 from funcgrad.torch._ops.conversions import clone
@@ -148,7 +148,7 @@ def elements_to_check(tensor: Tensor) -> np.ndarray | None:
     if value.array is None and local.recorder.watch is not None:
         return None  # reading the values would keep `torch.compile` from compiling
     array = all_elements(value)
-    return None if is_tracer(array) else np.asarray(array)
+    return None if unknown(array) else np.asarray(array)
 
 
 def _at(dims: tuple[int, ...], arrays: Sequence[Any]) -> tuple[Any, ...]:

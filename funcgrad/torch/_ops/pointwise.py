@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from funcgrad.engine import Aval, compute
-from funcgrad.engine.values import Wrapped, is_tracer
+from funcgrad.engine.values import Wrapped, unknown
 from funcgrad.torch._ops.elementwise import elementwise
 from funcgrad.torch._ops.out import store
 from funcgrad.torch._ops.row import BOOL, FLOAT, SAME, Array, Refusal, no_kernel, op
@@ -349,7 +349,7 @@ def _check_zero(input: Any, other: Any) -> None:
     if kinds == {"b"} or any(v.aval.inexact or isinstance(v, Wrapped) for v in values):
         return
     divisor = compute(values[1])
-    if not is_tracer(divisor) and not np.all(np.asarray(divisor)):
+    if not unknown(divisor) and not np.all(np.asarray(divisor)):
         raise RuntimeError("ZeroDivisionError")
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from funcgrad.engine import Op, Storage, Variable, local
+from funcgrad.engine.values import META
 from funcgrad.torch._levels.batches import check_drawn_in_place, of_batches
 from funcgrad.torch._levels.refusals import NO_STORAGE
 from funcgrad.torch._ops.row import named
@@ -71,6 +72,8 @@ def _drawing(
         writable(self)
         if name == "bernoulli" and isinstance(given["p"], Tensor):
             return _drawn_by_probability(self, given["p"], generator)
+        if self._storage.aval.device is META:
+            return self
         values = [
             value if value is None else _as(kind, name, argument, k, value)
             for k, (argument, value) in enumerate(given.items(), start=1)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from funcgrad.engine import Aval, local
-from funcgrad.engine.values import is_tracer
+from funcgrad.engine.values import unknown
 from funcgrad.torch._levels.refusals import DYNAMIC_SHAPE, MASK_SELECTED
 from funcgrad.torch._memory.geometry import permute, wrap_dim
 from funcgrad.torch._memory.storages import view_of
@@ -155,7 +155,7 @@ def _check_fill(input: Tensor, mask: Tensor, value: Any) -> None:
         )
     if isinstance(value, Tensor) and value.dtype.is_complex and not input.dtype.is_complex:
         array = value._array()
-        check_fits(1j if is_tracer(array) else array.item(), input.dtype.numpy_dtype)
+        check_fits(1j if unknown(array) else array.item(), input.dtype.numpy_dtype)
 
 
 def _fill_repeated(input: Tensor, mask: Tensor, value: Any) -> Tensor:
@@ -205,7 +205,7 @@ def _check_scattered(input: Tensor, mask: Tensor, source: Tensor) -> None:
         )
     check_broadcast(mask._storage.aval, input._storage.aval)
     array = mask._array()
-    if not is_tracer(array):
+    if not unknown(array):
         shape = np.broadcast_shapes(array.shape, tuple(input.shape))
         count = np.broadcast_to(np.asarray(array), shape).sum()
         if count > source.numel():

@@ -10,7 +10,7 @@ import jax
 from funcgrad.torch._ops.conversions import TYPES
 from funcgrad.torch._tensor.registry import publish_all
 from funcgrad.torch._tensor.typename import typename
-from funcgrad.torch._types.devices import device
+from funcgrad.torch._types.devices import device, is_meta, set_default
 from funcgrad.torch._types.dtypes import dtype, set_default_dtype
 
 
@@ -134,6 +134,8 @@ def is_warn_always_enabled() -> bool:
 
 def get_default_device() -> device:
     """The device of new tensors."""
+    if is_meta(None):
+        return device("meta")
     bound = jax.config.jax_default_device or jax.local_devices()[0]  # type: ignore[attr-defined]
     return device.from_jax(bound)
 
@@ -144,8 +146,7 @@ def set_default_device(device: Any) -> None:
     Raises:
         RuntimeError, AssertionError: JAX does not have it.
     """
-    found = None if device is None else _device(device).jax_device()
-    jax.config.update("jax_default_device", found)
+    set_default(None if device is None else _device(device))
 
 
 _device = device

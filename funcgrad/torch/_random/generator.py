@@ -247,5 +247,15 @@ def leave_default_stream() -> None:
     _threads.stream = _Stream()
 
 
+@contextmanager
+def apart() -> Iterator[None]:
+    """Inside a `with` block, draw from the default generator's stream without moving it."""
+    before, _threads.stream = _threads.stream, _Stream()
+    try:
+        yield
+    finally:
+        _threads.stream = before
+
+
 default_generator = _Default()
 default_generator.seed()

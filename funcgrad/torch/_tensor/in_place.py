@@ -6,7 +6,7 @@ from typing import Any
 from funcgrad.engine import Leaf, Op, Storage, Value, Variable, local, record
 from funcgrad.engine.levels import duals
 from funcgrad.engine.nodes import Packed
-from funcgrad.engine.values import Indirect, Wrapped
+from funcgrad.engine.values import META, Indirect, Wrapped
 from funcgrad.teaching import cured
 from funcgrad.torch._levels.refusals import check_not_batched, check_transformed
 from funcgrad.torch._levels.storages import rewritten, still_dual
@@ -166,6 +166,9 @@ def writable(target: Tensor, *others: Variable, repeats: bool = False, name: str
             )
     if local.recorder.levels or duals:
         check_transformed(target, others, name)
+    for other in others:
+        if other._storage.aval.device is META is not target._storage.aval.device:
+            raise NotImplementedError("Cannot copy out of meta tensor; no data!")
 
     viewed = target._storage.is_part
     for other in others:

@@ -12,7 +12,7 @@ from funcgrad.engine import Aval, Leaf, Storage, Value, Variable, compiling, com
 from funcgrad.engine.compiling import copied
 from funcgrad.engine.levels import duals
 from funcgrad.engine.trace import device_array
-from funcgrad.engine.values import Wrapped, is_tracer
+from funcgrad.engine.values import META, Absent, Wrapped, is_tracer
 from funcgrad.teaching import NotedWarning, cured
 from funcgrad.torch._levels import refusals
 from funcgrad.torch._levels.storages import DetachedStorage, is_dual, is_transformed
@@ -25,7 +25,7 @@ from funcgrad.torch._memory.storages import (
     geometry_of,
 )
 from funcgrad.torch._tensor import printing
-from funcgrad.torch._types.devices import device
+from funcgrad.torch._types.devices import device, is_meta
 from funcgrad.torch._types.dtypes import dtype, from_numpy_dtype, kernel_name
 from funcgrad.torch._types.size import Size
 
@@ -408,6 +408,10 @@ class Tensor(Variable):
                 "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
             )
         array = self._array()
+        if isinstance(array, Absent):
+            raise TypeError(
+                "can't convert meta device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory first."
+            )
         if is_transformed(array):
             raise RuntimeError(refusals.NO_STORAGE)
         shared = share(self._storage)
@@ -468,13 +472,13 @@ class Tensor(Variable):
         array = self._array()
         if array.size != 1:
             raise RuntimeError(f"a Tensor with {array.size} elements cannot be converted to Scalar")
-        return concrete(array, refusals.ITEM).item()
+        return _present(concrete(array, refusals.ITEM)).item()
 
     def _number(self, convert: Callable[[Any], Any], complaint: str = refusals.ITEM) -> Any:
         array = self._array()
         if array.size != 1:
             raise ValueError("only one element tensors can be converted to Python scalars")
-        array = concrete(array, complaint)
+        array = _present(concrete(array, complaint))
         return convert(array if is_tracer(array) else np.asarray(array).item())
 
     def __float__(self) -> float:
@@ -552,8 +556,9 @@ class Tensor(Variable):
         except RuntimeError:
             name = "Invalid"  # a view that must not be used any more
         return printing.format_tensor(
-            np.asarray(array),
+            None if bound is META else np.asarray(array),
             self.dtype,
+            shape=tuple(self.shape),
             requires_grad=self.requires_grad,
             grad_fn_name=name,
             device_suffix=None if bound is None or self.device.type == "cpu" else str(self.device),
@@ -564,6 +569,8 @@ class Tensor(Variable):
 def device_of(aval: Aval) -> device:
     """The device of an aval; JAX's default device if the aval has none."""
     bound = aval.device
+    if bound is META:
+        return device("meta")
     if bound is None:
         bound = jax.config.values["jax_default_device"] or jax.local_devices()[0]
     if not isinstance(bound, jax.Device):
@@ -633,11 +640,25 @@ def concrete(array: Any, complaint: str) -> Any:
     return refusals.elements_of(array, complaint) if isinstance(array, Wrapped) else array
 
 
+def _present(array: Any) -> Any:
+    """An array of one element.
+
+    Raises:
+        RuntimeError: it has a type alone.
+    """
+    if isinstance(array, Absent):
+        raise RuntimeError("Tensor.item() cannot be called on meta tensors")
+    return array
+
+
 def place(array: Any, where: "device | str | int | None" = None) -> Value:
     """A value with a copy of a NumPy or JAX array's elements; on the device `where` if it is given."""
     if is_tracer(array):
         return Value.of(array)
-    value = copied(array, None if where is None else device(where).jax_device())
+    if where is None:
+        value = copied(array, META if is_meta(None) else None)
+    else:
+        value = copied(array, device(where).jax_device())
     # A forked process has no watch here, so that it can unpack tensors which other processes send.
     watch = None if compiling.forked else local.recorder.watch
     if watch is not None:

@@ -6,6 +6,8 @@ from typing import Any
 
 import jax
 
+from funcgrad.engine.values import META
+
 # PyTorch's device types and "tpu"; then the JAX platform of each (None is JAX's default). A type without
 # a platform can be named but not used.
 _DEVICE_TYPES = (
@@ -24,6 +26,41 @@ class _Blocks(threading.local):
 
 
 _blocks = _Blocks()
+
+
+class _MetaBlock:
+    """Makes `meta` the device of new tensors; JAX has no such device."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+
+class _Default:
+    """Whether new tensors have no elements outside of all blocks, in every thread."""
+
+    is_meta = False
+
+
+def set_default(where: "device | None") -> None:
+    """Choose the device of new tensors outside of all blocks; JAX's own default if None.
+
+    Raises:
+        RuntimeError, AssertionError: JAX does not have it.
+    """
+    found = None if where is None else where.jax_device()
+    _Default.is_meta = found is META
+    jax.config.update("jax_default_device", None if found is META else found)
+
+
+def is_meta(where: "device | str | int | None") -> bool:
+    """Whether a new tensor has no elements: on this device, or on the default device if it is None."""
+    if where is not None:
+        return device(where).type == "meta"
+    entered = _blocks.entered
+    return isinstance(entered[-1], _MetaBlock) if entered else _Default.is_meta
 
 
 class device:
@@ -83,6 +120,8 @@ class device:
     @classmethod
     def from_jax(cls, jax_device: "jax.Device") -> "device":
         """The name of a JAX device; JAX's only CPU is `cpu`, without an index."""
+        if jax_device is META:
+            return cls("meta")
         names = {"cpu": "cpu", "gpu": "cuda", "cuda": "cuda", "rocm": "cuda", "tpu": "tpu"}
         platform = jax_device.platform
         kind = names.get(platform, "xla")
@@ -104,10 +143,7 @@ class device:
         if self.type == "xpu":
             raise AssertionError("Torch not compiled with XPU enabled")
         if self.type == "meta":
-            raise RuntimeError(
-                "funcgrad has no meta tensors. Shapes without data come from JAX: "
-                "jax.eval_shape(funcgrad.pure(f), jax.ShapeDtypeStruct(shape, dtype))"
-            )
+            return META
         if self.type not in PLATFORMS:
             raise RuntimeError(f"JAX has no platform for device type '{self.type}'")
         try:
@@ -149,7 +185,7 @@ class device:
 
     def __enter__(self) -> "device":
         """Make this the device of new tensors in this thread, until the block ends."""
-        block = jax.default_device(self.jax_device())
+        block: Any = _MetaBlock() if self.type == "meta" else jax.default_device(self.jax_device())
         block.__enter__()
         _blocks.entered.append(block)
         return self

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from funcgrad.engine.values import Wrapped, is_tracer
+from funcgrad.engine.values import unknown
 from funcgrad.torch._ops.out import EXACT, store
 from funcgrad.torch._tensor.tensor import Tensor
 
@@ -78,7 +78,7 @@ square_matrices = partial(checked_by, check_square)
 def elements(input: Tensor) -> np.ndarray | None:
     """The elements; None inside a transformation, where nobody knows them."""
     array = input._array()
-    return None if isinstance(array, Wrapped) or is_tracer(array) else np.asarray(array)
+    return None if unknown(array) else np.asarray(array)
 
 
 def first_bad(info: Tensor | np.ndarray) -> tuple[str, int] | None:

@@ -753,7 +753,15 @@ class Module:
         def convert(tensor: Tensor) -> Tensor:
             inexact = tensor.dtype.is_floating_point or tensor.dtype.is_complex
             more = {"memory_format": layout} if layout and tensor.ndim in (4, 5) else {}
-            return tensor.to(where, wanted if inexact else None, **more)  # type: ignore[attr-defined]
+            try:
+                return tensor.to(where, wanted if inexact else None, **more)  # type: ignore[attr-defined]
+            except NotImplementedError as error:
+                if str(error) != "Cannot copy out of meta tensor; no data!":
+                    raise
+                raise NotImplementedError(
+                    f"{error} Please use torch.nn.Module.to_empty() instead of torch.nn.Module.to() when moving module from "
+                    "meta to a different device."
+                ) from None
 
         return self._apply(convert)
 

@@ -13,6 +13,7 @@ from funcgrad.torch.nn.utils.clip_grad import (
     clip_grad_value_,
 )
 from funcgrad.torch.nn.utils.convert_parameters import parameters_to_vector, vector_to_parameters
+from funcgrad.torch.nn.utils.init import skip_init
 from funcgrad.torch.nn.utils.spectral_norm import remove_spectral_norm, spectral_norm
 from funcgrad.torch.nn.utils.weight_norm import remove_weight_norm, weight_norm
 
@@ -28,6 +29,7 @@ __all__ = [
     "remove_spectral_norm",
     "remove_weight_norm",
     "rnn",
+    "skip_init",
     "spectral_norm",
     "vector_to_parameters",
     "weight_norm",
