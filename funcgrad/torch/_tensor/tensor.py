@@ -57,6 +57,11 @@ class AccumulateGrad(Leaf):
         kept = isinstance(variable, Tensor) and not variable._is_view()
         self._parts = (type(variable), variable._storage, vars(variable)) if kept else None
 
+    def move(self, variable: Variable) -> None:
+        """Be the node of another tensor, which has taken over the leaf's storage and attributes."""
+        self.reference = ref(variable)
+        self.keep(variable)
+
     def release(self) -> None:
         """Drop the storage and attributes, because the leaf no longer requires grad."""
         self._parts = None

@@ -53,6 +53,7 @@ from funcgrad.torch._ops.convolution import (
 )
 from funcgrad.torch._ops.distances import cosine_similarity, pairwise_distance
 from funcgrad.torch._ops.embedding import embedding, embedding_bag, one_hot
+from funcgrad.torch._ops.fractional_pooling import fractional_max_pool2d, fractional_max_pool3d
 from funcgrad.torch._ops.grid_sampling import (
     affine_grid,
     grid_sample,
@@ -188,6 +189,8 @@ __all__ = [
     "embedding_bag",
     "feature_alpha_dropout",
     "fold",
+    "fractional_max_pool2d",
+    "fractional_max_pool3d",
     "gaussian_nll_loss",
     "gelu",
     "glu",

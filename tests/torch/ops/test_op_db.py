@@ -69,6 +69,7 @@ SLOW = [
     "linalg.diagonal",
     "linalg.eigvals",
     "linalg.householder_product",
+    "ormqr",
     "linalg.inv",
     "linalg.lstsq",
     "linalg.lu",

@@ -13,7 +13,7 @@ from funcgrad.torch._ops.linalg.checks import (
     kept,
 )
 from funcgrad.torch._ops.out import EXACT
-from funcgrad.torch._ops.row import Array, apart, no_kernel, return_type
+from funcgrad.torch._ops.row import Array, apart, no_kernel, op, return_type
 from funcgrad.torch._ops.undifferentiable import without_derivative
 from funcgrad.torch._tensor.registry import publish
 from funcgrad.torch._tensor.tensor import Tensor
@@ -118,6 +118,58 @@ def _reflected(A: Any, tau: Any) -> Any:
 def householder_product(input: Array, tau: Array) -> Any:
     """The first columns of a product of Householder reflections, whose vectors are columns of `input`."""
     return _reflected(input, tau)
+
+
+def _check_ormqr(input: Tensor, tau: Tensor, other: Tensor, left: bool, transpose: bool) -> None:
+    name = "torch.ormqr"
+    if input.ndim < 2:
+        raise RuntimeError(f"{name}: input must have at least 2 dimensions.")
+    if other.ndim < 2:
+        raise RuntimeError(f"{name}: other must have at least 2 dimensions.")
+    side = -2 if left else -1
+    if tau.shape[-1] > other.shape[side]:
+        raise RuntimeError(
+            f"{name}: other.shape[{side}] must be greater than or equal to tau.shape[-1]"
+        )
+    if input.shape[-2] != other.shape[side]:
+        raise RuntimeError(f"{name}: other.shape[{side}] must be equal to input.shape[-2]")
+    if tau.shape[-1] > input.shape[-1]:
+        raise RuntimeError(f"{name}: tau.shape[-1] must be less than or equal to input.shape[-1]")
+    if input.dtype is not tau.dtype or input.dtype is not other.dtype:
+        wrong = tau if input.dtype is not tau.dtype else other
+        which = "tau" if wrong is tau else "other"
+        raise RuntimeError(
+            f"{name}: Expected input and {which} to have the same dtype, but input has dtype {input.dtype.scalar_type} and "
+            f"{which} has dtype {wrong.dtype.scalar_type}"
+        )
+
+
+@op(
+    "ormqr",
+    "OrmqrBackward0",
+    saves="input tau other",
+    prepare=_check_ormqr,
+    refuses=(no_kernel("biu", "ormqr_cpu"),),
+    out=EXACT,
+)
+def ormqr(
+    input: Array, tau: Array, other: Array, left: bool = True, transpose: bool = False
+) -> Any:
+    """The product of `other` and the square matrix Q of Householder reflections.
+
+    Args:
+        input: their vectors, as columns.
+        tau: their scales.
+        other: the matrices.
+        left: whether Q stands on the left.
+        transpose: whether Q is transposed, and conjugated.
+    """
+    m = input.shape[-2]
+    wide = jnp.zeros((*input.shape[:-1], m), input.dtype)
+    n = min(m, tau.shape[-1])
+    Q = _reflected(wide.at[..., :n].set(input[..., :n]), tau[..., :n])
+    Q = jnp.conj(jnp.swapaxes(Q, -1, -2)) if transpose else Q
+    return exact_matmul(Q, other) if left else exact_matmul(other, Q)
 
 
 _TORCH_QR = return_type("qr", ("Q", "R"))

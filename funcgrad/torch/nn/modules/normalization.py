@@ -13,6 +13,7 @@ from funcgrad.torch.nn.modules.module import Module
 from funcgrad.torch.nn.parameter import Parameter
 
 __all__ = [
+    "CrossMapLRN2d",
     "GroupNorm",
     "LayerNorm",
     "LocalResponseNorm",
@@ -43,6 +44,32 @@ class LocalResponseNorm(Module):
     def extra_repr(self) -> str:
         """Its arguments."""
         return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"
+
+
+class CrossMapLRN2d(LocalResponseNorm):
+    """Divide each element by a power of the squares in its neighbouring channels; an even `size` counts one channel less,
+    and every sum has the first channel in it, as in PyTorch.
+
+    Behaviour: https://docs.pytorch.org/docs/stable/generated/torch.nn.CrossMapLRN2d.html
+    """
+
+    def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1) -> None:
+        super().__init__(size, alpha, beta, k)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The divided elements.
+
+        Raises:
+            ValueError: the input has not four dimensions.
+        """
+        if input.ndim != 4:
+            raise ValueError(f"CrossMapLRN2d: Expected input to be 4D, got {input.ndim}D instead.")
+        channels = torch.arange(input.shape[1], device=input.device)
+        near = (channels[:, None] - channels).abs() < (self.size - 1) // 2 + 1
+        # As in PyTorch, the first channel stays in every later sum.
+        near = near | ((channels == 0) & (channels[:, None] > 0))
+        sums = torch.einsum("cd,ndhw->nchw", near.to(input.dtype), torch.square(input))
+        return (sums * (self.alpha / self.size) + self.k) ** -self.beta * input
 
 
 def _parameters(module: Module, size: Any, wanted: dict[str, bool], device: Any, dtype: Any) -> None:  # fmt: skip
