@@ -91,7 +91,7 @@ def _copy_for(layer: Any, bn: Any) -> Any:
     return copy.deepcopy(layer)
 
 
-def _numbers(bn: Any) -> tuple[Any, ...]:
+def _numbers(bn: Any) -> Any:
     return bn.running_mean, bn.running_var, bn.eps, bn.weight, bn.bias
 
 
