@@ -32,8 +32,9 @@ def fuse_conv_bn_eval(conv: Any, bn: Any, transpose: bool = False) -> Any:
     Behaviour: https://docs.pytorch.org/docs/stable/generated/torch.nn.utils.fuse_conv_bn_eval.html
     """
     fused = _copy_for(conv, bn)
+    mean, var, eps, scale, shift = _numbers(bn)
     fused.weight, fused.bias = fuse_conv_bn_weights(
-        fused.weight, fused.bias, *_numbers(bn), transpose
+        fused.weight, fused.bias, mean, var, eps, scale, shift, transpose
     )
     return fused
 
