@@ -14,6 +14,7 @@ from funcgrad.torch._ops import (
     distances,
     dropout,
     embedding,
+    foreach,
     from_jax,
     grid_sampling,
     grids,

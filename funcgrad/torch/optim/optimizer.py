@@ -52,6 +52,8 @@ def _with_hooks(step: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(step)
     def hooked(*args: Any, **kwargs: Any) -> Any:
         optimizer = args[0]
+        if "_optimizer_step_pre_hooks" not in vars(optimizer):
+            return step(*args, **kwargs)  # a wrapper that is an optimizer by its class alone
         before, after = optimizer._optimizer_step_pre_hooks, optimizer._optimizer_step_post_hooks
         for hook in [*_before_all.values(), *before.values()]:
             given = hook(optimizer, args, kwargs)

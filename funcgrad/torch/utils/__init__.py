@@ -41,6 +41,12 @@ def swap_tensors(t1: _Tensor, t2: _Tensor) -> None:
 
 
 def __getattr__(name: str) -> _Any:
-    if name in ("_pytree", "benchmark", "data", "model_zoo"):  # loaded when they are first used
+    if name in (
+        "_foreach_utils",
+        "_pytree",
+        "benchmark",
+        "data",
+        "model_zoo",
+    ):  # loaded when they are first used
         return _import_module(f"{__name__}.{name}")
     raise _no_attribute(__name__, name)

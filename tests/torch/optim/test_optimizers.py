@@ -569,3 +569,21 @@ def test_an_optimizer_of_ones_own_has_groups_state_and_hooks():
         schedule.step()
         seen.append((w.tolist(), called, optimizer.state_dict(), repr(optimizer)))
     assert seen[0] == seen[1]
+
+
+def test_a_wrapper_that_is_an_optimizer_by_its_class_alone_steps():
+    def program(torch, see):
+        class Wrapper(torch.optim.Optimizer):
+            def __init__(self, inner):
+                self.inner, self.param_groups = inner, inner.param_groups
+
+            def step(self, closure=None):
+                return self.inner.step(closure)
+
+        weight = torch.ones(2, requires_grad=True)
+        optimizer = Wrapper(torch.optim.SGD([weight], lr=0.5))
+        (weight * 2).sum().backward()
+        optimizer.step()
+        see(weight, torch.utils.checkpoint.get_device_states(weight))
+
+    assert_same(program)
