@@ -23,6 +23,20 @@ def pyarrow(module: str = "") -> Any:
         ) from error
 
 
+def array_of(column: Any) -> np.ndarray:
+    """Return a column of numbers as NumPy's, with NaN where there is nothing.
+
+    By DLPack where nothing is missing: `to_numpy` imports pandas wherever it is installed, which takes longer than
+    reading many files.
+    """
+    chunks = getattr(column, "chunks", [column])
+    parts = [
+        chunk.to_numpy(zero_copy_only=False) if chunk.null_count else np.from_dlpack(chunk)
+        for chunk in chunks
+    ]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts or [np.empty(0)])
+
+
 def coded(column: Any, levels: Levels, place: str) -> np.ndarray:
     """Return a column of a category as codes; each of its values is looked at once."""
     arrow, compute = pyarrow(), pyarrow(".compute")
@@ -99,8 +113,7 @@ class ParquetPart(Part):
                 check_integer(extreme, f"{self.path}: column {name!r}")
         if column.type != arrow.float32():
             column = column.cast(arrow.float64(), safe=False)
-        numbers: np.ndarray = column.to_numpy(zero_copy_only=False)
-        return numbers
+        return array_of(column)
 
     def _open(self) -> Any:
         parquet, arrow = pyarrow(".parquet"), pyarrow()

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from funcgrad.datasets.arrow_parts import coded, pyarrow
+from funcgrad.datasets.arrow_parts import array_of, coded, pyarrow
 from funcgrad.datasets.dialect import (
     LARGEST_INTEGER,
     MISSING,
@@ -129,7 +129,7 @@ class CsvPart(Part):
             yield from self._streamed(span, columns, places)
             return
         content = self._content(span)
-        if content.strip():
+        if content and not content.isspace():
             yield self._table(span, content, columns, places)
 
     def _table(
@@ -142,13 +142,14 @@ class CsvPart(Part):
             options = self._options(columns, places, kind, quoted=quoted)
             return reader.read_csv(arrow.BufferReader(buffer), **options)
 
-        if content.count(b'"') % 2:
+        quoted = b'"' in content
+        if quoted and content.count(b'"') % 2:
             self._explain(span, columns, places)  # pyarrow closes a quote that is left open
         # A copy in Arrow's own memory: its threads let go of it at times of their own, and where that
         # called into a Python that is ending, the process would be aborted.
         copied = arrow.BufferOutputStream()
         copied.write(content)
-        buffer, quoted = copied.getvalue(), b'"' in content
+        buffer = copied.getvalue()
         if not self.dialect.thousands:
             try:
                 found = read(arrow.float64())
@@ -156,7 +157,7 @@ class CsvPart(Part):
                     [
                         coded(column, self.levels[name], str(self.path))
                         if name in self.levels
-                        else column.to_numpy()
+                        else array_of(column)
                         for name, column in zip(columns, found.columns, strict=True)
                     ],
                     found.num_rows,
@@ -224,7 +225,7 @@ class CsvPart(Part):
                 text = compute.replace_substring(text, mark, "")
             if self.dialect.decimal != ".":
                 text = compute.replace_substring(text, self.dialect.decimal, ".")
-            values = text.cast(arrow.float64()).to_numpy()
+            values = array_of(text.cast(arrow.float64()))
             whole = np.abs(values) >= LARGEST_INTEGER
             if whole.any() and any(
                 cell.lstrip("+-").isdigit() for cell in text.filter(arrow.array(whole)).to_pylist()

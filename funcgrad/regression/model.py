@@ -10,7 +10,13 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Num
 
 from funcgrad.regression.one_pass import RowError, mean_over_rows, row_errors
-from funcgrad.regression.precision import as_set_by_user, computing_in, numbers, own_work
+from funcgrad.regression.precision import (
+    as_set_by_user,
+    computing_in,
+    numbers,
+    on_device,
+    own_work,
+)
 from funcgrad.regression.products import linear_prediction
 from funcgrad.regression.sums import (
     Moments,
@@ -56,9 +62,9 @@ def weights_and_bias(params: Params) -> tuple[Array, Array | None]:
             )
         params = Linear(**params)
     if isinstance(params, Linear):
-        weights, bias = jnp.asarray(params.weights), jnp.asarray(params.bias)
+        weights, bias = on_device(params.weights), on_device(params.bias)
     else:
-        weights, bias = jnp.asarray(params), None
+        weights, bias = on_device(params), None
     for name, value in (("weights", weights), ("bias", bias)):
         if value is not None and not jnp.issubdtype(value.dtype, jnp.floating):
             raise TypeError(f"{name} must be real floating point, got dtype {value.dtype}")

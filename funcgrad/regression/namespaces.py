@@ -41,6 +41,22 @@ def while_loop(
     return state
 
 
+def fori_loop(count: int, body: Callable[[Any, State], State], state: State) -> State:
+    """Return the state after `body(index, state)` for each index below count."""
+    if not is_numpys(jax.tree.leaves(state)[0]):
+        return jax.lax.fori_loop(0, count, body, state)
+    for index in range(count):
+        state = body(index, state)
+    return state
+
+
+def rows_from(array: Any, start: Any, count: int) -> Any:
+    """Return so many rows of an array, from a start that a loop computes."""
+    if is_numpys(array):
+        return array[start : start + count]
+    return jax.lax.dynamic_slice_in_dim(array, start, count)
+
+
 def solve_triangular(r: Any, right: Any, *, transposed: bool = False) -> Any:
     """Return r⁻¹ right, or r⁻ᵀ right, of an upper triangle r."""
     if is_numpys(r):

@@ -123,8 +123,8 @@ def numbers(name: str, value: Any) -> Any:
 
 def on_device(array: Any) -> jax.Array:
     """Return an array as JAX's; NumPy's is copied, at once: `jnp.asarray` compiles a program for each shape of it."""
-    if isinstance(array, np.ndarray):
-        return jax.device_put(array, may_alias=False)
+    if isinstance(array, np.ndarray | np.generic):
+        return jax.device_put(np.asarray(array), may_alias=False)
     return jnp.asarray(array)
 
 
@@ -145,12 +145,30 @@ def lie_on_one_cpu(arrays: list[jax.Array]) -> bool:
 
 
 def put_beside(arrays: list[jax.Array], tree: PyTree) -> PyTree:
-    """Return NumPy's arrays as JAX's, on the device where those of `lie_on_one_cpu` lie."""
+    """Return NumPy's arrays as JAX's, on the device where those of `lie_on_one_cpu` lie; of none, the default one."""
+    if not arrays:
+        return jax.device_put(tree)
     (device,) = arrays[0].devices()
     if any(leaf.committed for leaf in arrays):
         return jax.device_put(tree, device)
     with jax.default_device(device):
         return jax.device_put(tree)
+
+
+def called_at_once(function: Callable[..., PyTree], *trees: PyTree) -> PyTree | None:
+    """Return the result of a function of NumPy's arrays, as JAX's; None where the arrays are not NumPy's to read.
+
+    NumPy reads its own and JAX's on one CPU, without a copy. A program of so little work would be compiled for longer
+    than it runs.
+    """
+    leaves = jax.tree.leaves(trees)
+    if any(map(_is_traced, leaves)):
+        return None
+    ours = [leaf for leaf in leaves if isinstance(leaf, jax.Array)]
+    if not (lie_on_one_cpu(ours) if ours else jax.default_backend() == "cpu"):
+        return None
+    with np.errstate(all="ignore"):
+        return put_beside(ours, function(*jax.tree.map(np.asarray, trees)))
 
 
 def _example(array: np.ndarray) -> str:

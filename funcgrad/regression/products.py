@@ -4,6 +4,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Num
 
+from funcgrad.regression.namespaces import is_numpys
+
 # Rows in a block, at most and at least: measured on two cores, for 2 to 1,000 features.
 _BLOCK = range(1024, 255, -1)
 _FEWEST_ROWS = 4096
@@ -39,8 +41,10 @@ def dot(a: Float[Array, "rows inner"], b: Float[Array, "inner columns"]) -> Arra
     """Return the product of two matrices of one dtype, with derivatives of that dtype.
 
     A product in float64 whose derivative is taken where JAX's default is 32 bits stays in float64. `a @ b` would be
-    cut there, since it names its dtype.
+    cut there, since it names its dtype. NumPy's matrices are multiplied by NumPy.
     """
+    if is_numpys(a):
+        return a @ b
     return jax.lax.dot_general(a, b, (((1,), (0,)), ((), ())), precision=jax.lax.Precision.HIGHEST)
 
 

@@ -205,7 +205,7 @@ def test_loss_of_an_exact_fit_is_not_negative_and_its_gradient_not_lost():
 
 
 def test_batches_of_one_shape_compile_once(caplog):
-    x, y = data(30, features=5)
+    x, y = map(jnp.asarray, data(30, features=5))
     with jax.log_compiles():
         sums = regression.moments(x[:10], y[:10])
         sums = sums + regression.moments(x[10:20], y[10:20])
@@ -214,6 +214,16 @@ def test_batches_of_one_shape_compile_once(caplog):
         sums = sums + regression.moments(x[20:], y[20:])
     assert "Finished XLA compilation" not in caplog.text
     assert float(sums.rows) == 30
+
+
+def test_sums_of_numpys_rows_their_addition_and_their_loss_compile_nothing(caplog):
+    x, y = data(31, features=6, dtype=np.float64)
+    weights = np.linspace(-1, 1, 6)
+    with jax.log_compiles():
+        sums = regression.moments(x[:10], y[:10]) + regression.moments(x[10:], y[10:])
+        loss = regression.loss(weights, sums, None)
+    assert "Finished XLA compilation" not in caplog.text
+    np.testing.assert_allclose(loss, np.mean((x @ weights - y) ** 2), rtol=1e-13)
 
 
 SUMS = regression.moments(*data(10))
