@@ -2,7 +2,7 @@
 
 Each row is one model on the same numbers: the seconds of ours and of the peer's, in turns within one run, their ratio
 with its 95 % interval, to how many digits the parameters agree, and what our first call takes beyond the others. `--fresh` adds whole processes, with imports; `--only`
-chooses rows. scikit-learn and statsmodels are needed; lineax takes part where it is installed.
+chooses rows. scikit-learn and statsmodels are needed; lineax and polars take part where they are installed.
 """
 
 import argparse
@@ -170,8 +170,54 @@ def rows() -> Iterator[Case]:
 
 _SGD = optax.sgd(0.1)
 
-# Whole programs, as somebody would write them.
+# Whole programs, as somebody would write them: ours, and the peer's.
+_SHELL = (
+    "from funcgrad.cli import main\n"
+    "main(['fit', 'PATH', '--target', 'y', '--out', '/dev/null', '--quiet'])"
+)
+_DATA = (
+    "import jax, numpy as np, optax\nfrom funcgrad import datasets, fit, regression\n"
+    "d = datasets.load_diabetes()\nx = (d.x - d.x.mean(0)) / d.x.std(0)\nkey = jax.random.key(0)\n"
+    "start = regression.Linear(np.zeros(10), np.zeros(()))\n"
+)
+_BY_HAND = (
+    _DATA + "jax.config.update('jax_enable_x64', True)\n"
+    "def loss(params, x, y): return ((x @ params[0] + params[1] - y) ** 2).mean()\n"
+    "state, params = optimizer.init(start), start\n"
+    "for _ in range(STEPS):\n    params, state = step(params, state)\n"
+    "print(float(params[0][0]))"
+)
+_MINI_BATCHES = (
+    "optimizer, batch = optax.adam(0.1), np.random.default_rng(0).integers(0, 442, 32)\n"
+    "@jax.jit\ndef step(params, state):\n"
+    "    updates, state = optimizer.update(jax.grad(loss)(params, x[batch], d.y[batch]), state)\n"
+    "    return optax.apply_updates(params, updates), state\n"
+)
+_LBFGS = (
+    "optimizer = optax.lbfgs()\nvalue = lambda params: loss(params, x, d.y)\n"
+    "@jax.jit\ndef step(params, state):\n"
+    "    l, g = optax.value_and_grad_from_state(value)(params, state=state)\n"
+    "    updates, state = optimizer.update(g, state, params, value=l, grad=g, value_fn=value)\n"
+    "    return optax.apply_updates(params, updates), state\n"
+)
+
+
+def _by_hand(step: str, steps: int) -> str:
+    """A loop of optax as somebody would write it."""
+    return _BY_HAND.replace("state, params", step + "state, params", 1).replace("STEPS", str(steps))
+
+
 FRESH = {
+    "fit by mini-batches, 442 x 10, a fresh process": (
+        _DATA + "r = fit(regression.loss, start, x, d.y, optimizer=optax.adam(0.1), steps=1000, "
+        "batch_size=32, key=key)\nprint(float(r.params.weights[0]))",
+        _by_hand(_MINI_BATCHES, 1000),
+    ),
+    "fit by L-BFGS, 442 x 10, a fresh process": (
+        _DATA + "r = fit(regression.loss, start, x, d.y, optimizer=optax.lbfgs(), steps=30)\n"
+        "print(float(r.params.weights[0]))",
+        _by_hand(_LBFGS, 30),
+    ),
     "the estimator, 442 x 10, a fresh process": (
         "from sklearn.datasets import load_diabetes\nfrom funcgrad.sklearn import LinearRegression\n"
         "print(LinearRegression().fit(*load_diabetes(return_X_y=True)).coef_[0])",
@@ -188,16 +234,22 @@ FRESH = {
         "x, y = load_diabetes(return_X_y=True)\n"
         "print(SGDRegressor(max_iter=1000, tol=None).fit(x / x.std(0), y).coef_[0])",
     ),
-    "CSV 400,000 x 21, fit from the shell": (
-        "from funcgrad.cli import main\n"
-        "main(['fit', 'PATH', '--target', 'y', '--out', '/dev/null', '--quiet'])",
+    "CSV 400,000 x 21, fit from the shell, beside pandas": (
+        _SHELL,
         "import pandas\nfrom sklearn.linear_model import LinearRegression\n"
         "t = pandas.read_csv('PATH', engine='pyarrow')\n"
         "print(LinearRegression().fit(t.drop(columns='y'), t['y']).coef_[0])",
     ),
+    "CSV 400,000 x 21, fit from the shell, beside polars": (
+        _SHELL,
+        "import polars\nfrom sklearn.linear_model import LinearRegression\n"
+        "t = polars.read_csv('PATH')\n"
+        "print(LinearRegression().fit(t.drop('y'), t['y']).coef_[0])",
+    ),
 }
 
 
+@cache
 def written() -> str:
     """The path of a CSV file of 400,000 rows."""
     x, y = data(400_000, 20)
@@ -221,7 +273,8 @@ def fresh(name: str) -> Case:
             [sys.executable, "-c", source], check=True, capture_output=True, env=environment
         )
 
-    return Case(name, "scikit-learn", lambda: run(sources[0]), lambda: run(sources[1]))
+    peer = "scikit-learn" if "sklearn" in sources[1] else "optax by hand"
+    return Case(name, peer, lambda: run(sources[0]), lambda: run(sources[1]))
 
 
 def line(row: Case, rounds: int) -> str:
@@ -253,7 +306,8 @@ def main() -> None:
     print("| model | peer | funcgrad | peer | ratio | digits in common | first call |")
     print("|---|---|---|---|---|---|---|")
     wanted = [row for row in rows() if options.only in row.name]
-    wanted += [fresh(name) for name in FRESH if options.fresh and options.only in name]
+    here = [name for name in FRESH if "polars" not in name or find_spec("polars")]
+    wanted += [fresh(name) for name in here if options.fresh and options.only in name]
     for row in wanted:
         print(line(row, options.rounds), flush=True)
 
