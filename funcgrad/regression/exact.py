@@ -216,6 +216,11 @@ def rows_and_targets(x: Any, y: Any) -> tuple[TwoFloats, Array, Any]:
     return TwoFloats(wide, low), y.astype(jnp.float64), dtype
 
 
+def real_rows(x: Any, y: Any) -> tuple[Array, Array, Any]:
+    """Return x, rounded where it is `TwoFloats`, and y as arrays, and the dtype of both; errors: as for `least_squares`."""
+    return _checked(x.high + x.low if isinstance(x, TwoFloats) else x, y)
+
+
 def _checked(x: Any, y: Any) -> tuple[Array, Array, Any]:
     """Return x and y as arrays that fit each other, and the dtype of both."""
     if hasattr(x, "epoch"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -12,15 +13,16 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Bool, Float, Int, Num
 
-from funcgrad.regression.exact import rows_and_targets
+from funcgrad.regression.exact import real_rows
 from funcgrad.regression.families import Family, family_of
 from funcgrad.regression.model import Linear, Params
-from funcgrad.regression.precision import on_device, own_work
+from funcgrad.regression.precision import lie_on_one_cpu, on_device, own_work
 from funcgrad.regression.products import dot
-from funcgrad.regression.two_floats import TwoFloats
 from funcgrad.regression.weights import row_weights
 
 _MOST_STEPS, _MOST_HALVINGS = 200, 40
+# Rows read at a time.
+_BLOCK = 4096
 # A step that moves each scaled weight by less than this, relative to the largest, is the last.
 _SMALL = 1e-13
 # A step below this that is no smaller than the one before is rounding.
@@ -112,17 +114,25 @@ def glm(
     array([0.25, 0.75])
     """
     with own_work():
-        design, targets, dtype = rows_and_targets(x, y)
+        rows, targets, dtype = real_rows(x, y)
         counts = row_weights(weights, len(targets))
         counts = on_device(np.ones(len(targets))) if counts is None else counts
         chosen = None if family == "multinomial" else family_of(family, link)
         _check_targets(targets, chosen, link)
         pull = jnp.asarray(penalty, jnp.float64)
-        params, end = _fitted(design, targets, counts, pull, family=chosen, intercept=intercept)
+        block = _BLOCK if len(targets) > _BLOCK and _is_whole(rows) else None
+        params, end = _fitted(
+            rows, targets, counts, pull, family=chosen, intercept=intercept, block=block
+        )
         _warn(end, family)
-        params, loss = jax.tree.map(lambda leaf: leaf.astype(dtype), (params, end.loss))
+        params, loss = jax.tree.map(lambda leaf: leaf.astype(dtype), (params, end.value.loss))
         name, link = (family, "softmax") if chosen is None else (chosen.name, chosen.link)
         return Generalised(params, loss, end.converged, end.steps, name, link)
+
+
+def _is_whole(x: Array) -> bool:
+    """Return whether an array lies on one CPU, where a block of rows stays in the cache."""
+    return not isinstance(x, jax.core.Tracer) and lie_on_one_cpu([x])
 
 
 def _check_targets(y: Array, family: Family | None, link: str | None) -> None:
@@ -163,12 +173,20 @@ class _Problem(NamedTuple):
     penalty: Float[Array, ""]
 
 
-class _State(NamedTuple):
-    """Where the steps are; `objective` is what they minimise, `loss` the mean error."""
+class _Value(NamedTuple):
+    """The function to minimise, the mean error in it, and the derivatives by the weights, at some weights."""
 
-    weights: Float[Array, unknowns * classes]
     objective: Float[Array, ""]
     loss: Float[Array, ""]
+    gradient: Float[Array, unknowns * classes]
+    hessian: Float[Array, "parameters parameters"]
+
+
+class _State(NamedTuple):
+    """Where the steps are."""
+
+    weights: Float[Array, unknowns * classes]
+    value: _Value
     converged: Bool[Array, ""]
     failed: Bool[Array, ""]
     moved: Float[Array, ""]
@@ -176,10 +194,10 @@ class _State(NamedTuple):
 
 
 def _warn(end: _State, family: str) -> None:
-    if any(isinstance(leaf, jax.core.Tracer) for leaf in end):
+    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(end)):
         return
     least = _SEPARATED if end.converged else _NEARLY
-    if family in ("binomial", "multinomial") and float(end.loss) < least:
+    if family in ("binomial", "multinomial") and float(end.value.loss) < least:
         message = (
             "the classes are separated: the larger the weights the better, so no answer is finite"
         )
@@ -193,35 +211,43 @@ def _warn(end: _State, family: str) -> None:
     warnings.warn(f"{message}. A penalty gives an answer", RuntimeWarning, stacklevel=3)
 
 
-@partial(jax.jit, static_argnames=("family", "intercept"))
+@partial(jax.jit, static_argnames=("family", "intercept", "block"))
 def _fitted(
-    design: TwoFloats,
+    x: Array,
     y: Array,
     counts: Array,
     penalty: Array,
     *,
     family: Family | None,
     intercept: bool,
+    block: int | None,
 ) -> tuple[Params, _State]:
-    x = design.high + design.low
-    if intercept:
-        x = jnp.hstack([jnp.ones((len(y), 1)), x])
-    problem = _Problem(x, y, counts, penalty)
+    problem = _Problem(x.astype(jnp.float64), y.astype(jnp.float64), counts, penalty)
     error = _cross_entropy if family is None else family.error
     fixed = jax.lax.stop_gradient(problem)
     hessian = _hessian_of_classes if family is None else partial(_information, family)
     # Columns of one size, so that neither the digits nor the end of the steps depend on units.
     size = jnp.sqrt(jnp.square(fixed.x).mean(axis=0))
-    size = jnp.where(size > 0, size, 1)
-    scaled = fixed._replace(x=fixed.x / size)
+    size = jnp.append(jnp.ones(int(intercept)), jnp.where(size > 0, size, 1))
     pull = problem.penalty * (jnp.arange(len(size)) >= intercept)
-    start = _start(scaled, family, intercept=intercept)
-    end = _stepped(
-        lambda w: _objective(scaled, error, pull / size**2, w),
-        lambda w: _gradient(scaled, error, pull / size**2, w),
-        lambda w: hessian(scaled, pull / size**2, w),
-        start,
-    )
+
+    def valued(weights: Array) -> _Value:
+        """Return the value at weights of scaled columns, by one read of the rows."""
+        weights = (weights.T / size).T
+        of_rows = partial(_value, error=error, hessian=hessian, weights=weights)
+        found = _summed(of_rows, fixed, block)
+        repeated = jnp.repeat(size, weights.size // len(size))
+        objective = found.objective + jnp.sum(pull * jnp.square(weights).T) / 2
+        slope = ((found.gradient + (pull * weights.T).T).T / size).T
+        matrix = found.hessian + jnp.diag(jnp.repeat(pull, weights.size // len(size)))
+        return _Value(
+            objective,
+            found.loss / fixed.counts.sum(),
+            slope,
+            matrix / repeated / repeated[:, None],
+        )
+
+    end = _stepped(valued, _start(fixed, size, family, intercept=intercept))
 
     def solved(hessian: Any, right: Array) -> Array:
         basis = jnp.eye(right.size).reshape(-1, *right.shape)
@@ -236,9 +262,36 @@ def _fitted(
         lambda _, weights: weights,
         solved,
     )
-    total, loss = _objective(problem, error, pull, weights)
+    _, loss = _objective(problem, error, pull, weights)
     params = Linear(weights[1:], weights[0]) if intercept else weights
-    return params, end._replace(weights=weights, objective=total, loss=loss)
+    return params, end._replace(value=end.value._replace(loss=loss))
+
+
+def _summed(of_rows: Any, problem: _Problem, block: int | None) -> _Value:
+    """Return the sum of a function of rows, all at once or a block at a time."""
+    if block is None:
+        return of_rows(problem)
+    data = problem.x, problem.y, problem.counts
+    blocks, rest = divmod(len(problem.x), block)
+
+    def from_row(start: Any, rows: int) -> _Value:
+        cut = [jax.lax.dynamic_slice_in_dim(leaf, start, rows) for leaf in data]
+        return of_rows(_Problem(cut[0], cut[1], cut[2], problem.penalty))
+
+    return jax.lax.fori_loop(
+        0,
+        blocks,
+        lambda index, sofar: jax.tree.map(jnp.add, sofar, from_row(rest + index * block, block)),
+        from_row(0, rest),
+    )
+
+
+def _value(problem: _Problem, *, error: Any, hessian: Any, weights: Array) -> _Value:
+    """Return the sums over rows that a value is made of, without the penalty's part."""
+    linear = _linear(problem.x, weights)
+    errors, slopes = jax.vmap(jax.value_and_grad(error))(linear, problem.y)
+    total = jnp.sum(problem.counts * errors)
+    return _Value(total, total, _weighted_rows(problem, slopes, weights), hessian(problem, weights))
 
 
 def _cross_entropy(linear: Array, y: Array) -> Array:
@@ -247,9 +300,26 @@ def _cross_entropy(linear: Array, y: Array) -> Array:
 
 
 def _linear(x: Array, weights: Array) -> Array:
-    return dot(x, weights if weights.ndim == 2 else weights[:, None]).reshape(
-        len(x), *weights.shape[1:]
-    )
+    """Return the linear prediction, with a bias where there is a row of weights more than features."""
+    bias = len(weights) - x.shape[1]
+    of_features = weights[bias:]
+    product = dot(x, of_features if weights.ndim == 2 else of_features[:, None])
+    product = product.reshape(len(x), *weights.shape[1:])
+    return product + weights[0] if bias else product
+
+
+def _columns(x: Array, weights: Array) -> Array:
+    """Return the design matrix, with the bias's ones where there is one."""
+    return jnp.hstack([jnp.ones((len(x), len(weights) - x.shape[1])), x])
+
+
+def _weighted_rows(problem: _Problem, slopes: Array, weights: Array) -> Array:
+    """Return Σ count · slope · row, of the shape of the weights."""
+    weighted = (problem.counts * slopes.T).reshape(-1, len(problem.x))
+    found = dot(weighted, problem.x).T
+    if len(weights) > problem.x.shape[1]:
+        found = jnp.vstack([weighted.sum(axis=1), found])
+    return found.reshape(weights.shape)
 
 
 def _objective(problem: _Problem, error: Any, pull: Array, weights: Array) -> tuple[Array, Array]:
@@ -261,80 +331,83 @@ def _objective(problem: _Problem, error: Any, pull: Array, weights: Array) -> tu
 
 def _gradient(problem: _Problem, error: Any, pull: Array, weights: Array) -> Array:
     slopes = jax.vmap(jax.grad(error))(_linear(problem.x, weights), problem.y)
-    weighted = (problem.counts * slopes.T).reshape(-1, len(problem.x))
-    return dot(weighted, problem.x).T.reshape(weights.shape) + (pull * weights.T).T
+    return _weighted_rows(problem, slopes, weights) + (pull * weights.T).T
 
 
-def _information(family: Family, problem: _Problem, pull: Array, weights: Array) -> Array:
+def _information(family: Family, problem: _Problem, weights: Array) -> Array:
     information = problem.counts * family.information(_linear(problem.x, weights))
-    return problem.x.T @ (information[:, None] * problem.x) + jnp.diag(pull)
+    x = _columns(problem.x, weights)
+    return dot(x.T, information[:, None] * x)
 
 
-def _hessian_of_classes(problem: _Problem, pull: Array, weights: Array) -> Array:
+def _hessian_of_classes(problem: _Problem, weights: Array) -> Array:
     unknowns, classes = weights.shape
-    shares = jax.nn.softmax(_linear(problem.x, weights))
+    x, shares = _columns(problem.x, weights), jax.nn.softmax(_linear(problem.x, weights))
 
     def block(first: Array, second: Array, same: Array) -> Array:
         inner = problem.counts * (same * first - first * second)
-        return problem.x.T @ (inner[:, None] * problem.x)
+        return dot(x.T, inner[:, None] * x)
 
     over = jax.vmap(jax.vmap(block, (None, 1, 0)), (1, None, 0))
     blocks = over(shares, shares, jnp.eye(classes))
     flat = blocks.transpose(2, 0, 3, 1).reshape(unknowns * classes, unknowns * classes)
-    return flat + jnp.diag(jnp.repeat(pull, classes)) + _of_common_shift(problem, weights)
+    return flat + _of_common_shift(problem, weights)
 
 
 def _of_common_shift(problem: _Problem, weights: Array) -> Array:
     """Return a matrix that makes the Hessian of several classes positive: weights that all of them share change nothing."""
     if weights.ndim == 1:
         return jnp.zeros(())
-    classes = weights.shape[1]
-    gram = problem.x.T @ (problem.counts[:, None] * problem.x)
+    classes, x = weights.shape[1], _columns(problem.x, weights)
+    gram = dot(x.T, problem.counts[:, None] * x)
     return jnp.kron(gram, jnp.full((classes, classes), 1 / classes**2))
 
 
-def _start(problem: _Problem, family: Family | None, *, intercept: bool) -> Array:
-    unknowns = problem.x.shape[1]
+def _start(
+    problem: _Problem, size: Array, family: Family | None, *, intercept: bool
+) -> Float[Array, unknowns * classes]:
+    """Return the weights of scaled columns to begin with."""
+    unknowns = len(size)
     if family is None:
         return jnp.zeros((unknowns, problem.y.shape[1]))
     mean = jnp.sum(problem.counts * problem.y) / problem.counts.sum()
     centre = jnp.clip(mean, 1e-6, 1 - 1e-6) if family.name == "binomial" else mean
     if not intercept and family.link in ("inverse", "identity") and family.name != "gaussian":
-        return jnp.linalg.lstsq(problem.x, family.of_mean(problem.y))[0]
+        return jnp.linalg.lstsq(problem.x / size, family.of_mean(problem.y))[0]
     first = family.of_mean(centre) if intercept else jnp.zeros(())
     return jnp.where(jnp.isfinite(first), first, 0) * (jnp.arange(unknowns) < intercept)
 
 
-def _stepped(valued: Any, gradient: Any, hessian: Any, start: Array) -> _State:
+def _stepped(valued: Callable[[Array], _Value], start: Array) -> _State:
     """Take Newton's steps, each halved until it lowers the objective."""
 
     def improve(state: _State) -> _State:
-        weights = state.weights
-        factor = jax.scipy.linalg.cho_factor(hessian(weights))
-        step = -jax.scipy.linalg.cho_solve(factor, gradient(weights).reshape(-1))
-        step = step.reshape(weights.shape)
+        factor = jax.scipy.linalg.cho_factor(state.value.hessian)
+        step = -jax.scipy.linalg.cho_solve(factor, state.value.gradient.reshape(-1))
+        step = step.reshape(state.weights.shape)
+        # Rounding may lift the objective by so much at its minimum.
+        allowed = state.value.objective + 1e-14 * (jnp.abs(state.value.objective) + 1)
 
-        def worse(tried: tuple[Array, Array]) -> Array:
-            share, halvings = tried
-            # Rounding may lift the objective by so much at its minimum.
-            allowed = state.objective + 1e-14 * (jnp.abs(state.objective) + 1)
-            lower = valued(weights + share * step)[0] <= allowed
-            return ~lower & (halvings < _MOST_HALVINGS)
+        def worse(tried: tuple[Array, Array, _Value]) -> Array:
+            _, halvings, value = tried
+            return ~(value.objective <= allowed) & (halvings < _MOST_HALVINGS)
 
-        share, halvings = jax.lax.while_loop(
-            worse,
-            lambda tried: (tried[0] / 2, tried[1] + 1),
-            (jnp.ones(()), jnp.zeros((), jnp.int32)),
+        def half(tried: tuple[Array, Array, _Value]) -> tuple[Array, Array, _Value]:
+            share, halvings, _ = tried
+            return share / 2, halvings + 1, valued(state.weights + share / 2 * step)
+
+        # The first share tried is one, and so the rows' function is compiled once.
+        unknown = state.value._replace(objective=jnp.full((), jnp.inf))
+        share, halvings, value = jax.lax.while_loop(
+            worse, half, (jnp.full((), 2.0), jnp.full((), -1, jnp.int32), unknown)
         )
-        reached = weights + share * step
-        objective, loss = valued(reached)
+        reached = state.weights + share * step
         moved = jnp.abs(share * step).max() / jnp.maximum(jnp.abs(reached).max(), 1e-3)
         stuck = (moved <= _STUCK) & (moved > _SHRINKS * state.moved)
         failed = ~jnp.isfinite(step).all() | (halvings == _MOST_HALVINGS)
         better = _State(
             weights=reached,
-            objective=objective,
-            loss=loss,
+            value=value,
             converged=(moved <= _SMALL) | stuck,
             failed=failed,
             moved=moved,
@@ -347,9 +420,8 @@ def _stepped(valued: Any, gradient: Any, hessian: Any, start: Array) -> _State:
         return jax.tree.map(partial(jnp.where, failed), ended, better)
 
     no, none = jnp.asarray(False), jnp.zeros((), jnp.int32)
-    objective, loss = valued(start)
     return jax.lax.while_loop(
         lambda state: ~state.converged & ~state.failed & (state.steps < _MOST_STEPS),
         improve,
-        _State(start, objective, loss, no, no, jnp.full((), jnp.inf), none),
+        _State(start, valued(start), no, no, jnp.full((), jnp.inf), none),
     )

@@ -147,6 +147,17 @@ def rows() -> Iterator[Case]:
         lambda: regression.glm(x, labels, "binomial", intercept=True).params,
         lambda: linear("LogisticRegression", C=np.inf, tol=1e-10, max_iter=1000).fit(x, labels),
     )
+    many, of_many = data(1_000_000, 20)
+    classes = (of_many > 1).astype(float)
+    for accuracy, tolerance in (("at equal accuracy", 1e-10), ("at its default tolerance", 1e-4)):
+        yield Case(
+            f"logistic, 1e6 x 20, {accuracy}",
+            "scikit-learn",
+            lambda: regression.glm(many, classes, "binomial", intercept=True).params,
+            lambda t=tolerance: linear("LogisticRegression", C=np.inf, tol=t, max_iter=1000).fit(
+                many, classes
+            ),
+        )
     yield Case(
         "huber",
         "scikit-learn",

@@ -256,3 +256,24 @@ def test_separated_classes_are_said():
     x, y = np.array([[0.0], [1.0], [2.0], [3.0]]), np.array([0.0, 0.0, 1.0, 1.0])
     with pytest.warns(RuntimeWarning, match="the classes are separated"):
         regression.glm(x, y, "binomial", intercept=True)
+
+
+@pytest.mark.parametrize(("family", "theirs"), [("binomial", "Binomial"), ("poisson", "Poisson")])
+def test_rows_that_are_read_in_blocks_give_the_answer_of_statsmodels(sm, family, theirs):
+    random = np.random.default_rng(5)
+    x, weights = random.standard_normal((9001, 3)), random.integers(0, 3, 9001)
+    mean = x @ [0.3, -0.2, 0.1] + 0.5
+    y = (
+        random.poisson(np.exp(mean))
+        if family == "poisson"
+        else random.random(9001) < 0.5 + mean / 9
+    )
+    ours = regression.glm(x, y.astype(float), family, intercept=True, weights=weights)
+    ones = np.column_stack([np.ones(9001), x])
+    fitted = sm.GLM(
+        y.astype(float), ones, getattr(sm.families, theirs)(), freq_weights=weights
+    ).fit(tol=1e-13, tol_criterion="params")
+    np.testing.assert_allclose(
+        np.append(ours.params.bias, ours.params.weights), fitted.params, rtol=1e-10
+    )
+    assert ours.converged
