@@ -90,10 +90,8 @@ def fit_rows(
     sums = isinstance(x, regression.Moments)
     check_arrays(params, *(() if sums else (x, y)))
     check_watching(validation, patience, callback, optimizer_state, checkpoint)
-    if sample_weight is not None and (sums or mesh is not None):
-        raise ValueError(
-            "sample_weight: sums take theirs in moments(x, y, weights), and a mesh takes none"
-        )
+    if sample_weight is not None and sums:
+        raise ValueError("sample_weight: sums take theirs in moments(x, y, weights)")
     if not sums:
         x, y = for_loss(loss, x, y)
     # Sums are in float64 whatever the rows were, so the parameters decide.
@@ -125,7 +123,12 @@ def fit_rows(
                 )
             rows = RowSharding(mesh, rows_of((x, y)))
             check_mean_over_rows(called, params, (x, y), mesh)
-            (x, y), weights = rows.put((x, y), optax.tree.dtype(params, "highest"))
+            floating = optax.tree.dtype(params, "highest")
+            if weights is None:
+                (x, y), weights = rows.put((x, y), floating)
+            else:
+                (x, y, weights), real = rows.put((x, y, weights), floating)
+                weights = weights.astype(floating) * real
             curvature = regression.moments(x, y, weights) if loss is regression.loss else None
             params, y = rows.replicate(params), (y, weights)
             objective, home = weighted_by_target(called), None

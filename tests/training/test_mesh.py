@@ -55,3 +55,17 @@ def test_a_loss_that_is_no_mean_over_rows_is_refused(case, data):
 def test_a_mean_is_not(case, dtype):
     x, y, start = X.astype(dtype), Y.astype(dtype), np.zeros(2, dtype)
     fit(MEAN[case], start, x, y, optimizer=optax.sgd(0.1), steps=2, mesh=MESH)
+
+
+@pytest.mark.parametrize("loss", [regression.loss, MEAN["a mean"]], ids=["its own", "any mean"])
+def test_weights_of_rows_count_on_a_mesh_as_repeated_rows_do(loss):
+    weights = np.array([0, 1, 2, 3, 0, 1, 1, 2])
+    weighted, repeated = (
+        fit(loss, np.zeros(2), x, y, optimizer=optax.sgd(0.1), steps=20, mesh=MESH, **options)
+        for x, y, options in (
+            (X, Y, {"sample_weight": weights}),
+            (np.repeat(X, weights, axis=0), np.repeat(Y, weights), {}),
+        )
+    )
+    np.testing.assert_allclose(weighted.params, repeated.params, rtol=1e-5)
+    np.testing.assert_allclose(weighted.losses, repeated.losses, rtol=1e-5)
