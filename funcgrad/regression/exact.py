@@ -12,17 +12,18 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Bool, Float, Int, Num
+from jaxtyping import Array, ArrayLike, Float, Int, Num
 
 from funcgrad.regression.fast import solve_fast
-from funcgrad.regression.model import Linear, Params, weights_and_bias
-from funcgrad.regression.namespaces import (
-    cond,
-    divided_by_triangle,
-    namespace,
-    solve_triangular,
-    while_loop,
+from funcgrad.regression.iterative import (
+    MOST_REFINED_ERRORS,
+    Solution,
+    improved,
+    sharpened,
+    started,
 )
+from funcgrad.regression.model import Linear, Params, weights_and_bias
+from funcgrad.regression.namespaces import cond, namespace
 from funcgrad.regression.orthogonal import triangular_factor
 from funcgrad.regression.precision import lie_on_one_cpu, numbers, on_device, own_work, put_beside
 from funcgrad.regression.products import dot
@@ -41,24 +42,12 @@ from funcgrad.regression.two_floats import (
 )
 from funcgrad.regression.weights import row_weights
 
-# Refinement gains several digits a pass or none; the passes end by themselves well before.
-_MOST_PASSES = 40
-# The first pass mends the residual, the second the weights.
-_FEWEST_PASSES = 2
-# Errors of the coefficients are the coefficients of that many more problems: refined as well while the
-# passes stay within a second, taken from the triangular factor above.
-_MOST_REFINED_ERRORS = 1 << 23
 # Data up to this size, rows · columns², is solved by NumPy a hundred times in the time of one compilation. What comes
 # in one shape more often is compiled.
 _MOST_AT_ONCE = 1 << 17
 _TIMES_AT_ONCE = 100
 # With fewer sure digits than these the fast answer warns.
 _FEW_DIGITS = 6
-# Columns whose Gram matrix has eigenvalues within this ratio are independent beyond doubt.
-_INDEPENDENT = 1e-6
-# A column computed from the others, and rounded, is this near to them, whatever the number of rows. The answer
-# would then depend on the rounding alone.
-_ROUNDED = 8 * np.finfo(np.float64).eps
 
 
 class LeastSquares(NamedTuple):
@@ -163,7 +152,7 @@ def least_squares(
 def _of_many_rows(x: Any, y: Any, weights: Any, *, intercept: bool) -> LeastSquares | None:
     """Return the answer by few reads of the rows; None where it is not certain, and for rows that are few or traced."""
     shape: Any = getattr(x, "shape", ())
-    if len(shape) != 2 or shape[0] * (shape[1] + intercept) ** 2 <= _MOST_REFINED_ERRORS:
+    if len(shape) != 2 or shape[0] * (shape[1] + intercept) ** 2 <= MOST_REFINED_ERRORS:
         return None
     x, y, dtype = _checked(x, y)
     unknowns = x.shape[1] + intercept
@@ -453,10 +442,10 @@ def _answer(problem: Problem) -> tuple[LeastSquares, tuple[Array, Array]]:
     else:
         # A singular value neither clearly rounding nor clearly above it: the columns themselves decide.
         doubtful = (singular[-1] <= smallest) & (singular[-1] > epsilon**2 * singular[0])
-        start = cond(doubtful, lambda: _sharpened(r, design, right), lambda: _started(r, c, design))
+        start = cond(doubtful, lambda: sharpened(r, design, right), lambda: started(r, c, design))
         solution = cond(
             xp.where(doubtful, start.certain, singular[-1] > smallest),
-            lambda: _refined(start, design, right),
+            lambda: improved(start, design, right),
             few,
         )
     rank = solution.rank
@@ -494,15 +483,6 @@ def _answer(problem: Problem) -> tuple[LeastSquares, tuple[Array, Array]]:
 _compiled = jax.jit(_answer)
 
 
-class _Solution(NamedTuple):
-    """The scaled problem's answer; spread is the root of the diagonal of (XᵀX)⁻¹."""
-
-    weights: Float[Array, "unknowns outputs"]
-    residual: Float[Array, "rows outputs"]
-    spread: Float[Array, " unknowns"]
-    rank: Int[Array, ""]
-
-
 def _size(columns: Float[Array, "rows columns"]) -> Float[Array, " columns"]:
     """Return the power of two below the largest size in each column; 1 where there is none."""
     xp = namespace(columns)
@@ -521,7 +501,7 @@ def _smallest(
     smallest: Array,
     *,
     intercept: bool,
-) -> _Solution:
+) -> Solution:
     """Solve by the singular values that are significant, for the smallest unscaled weights.
 
     An intercept comes first and need not be small: below its row the factor is the centred columns' factor.
@@ -545,119 +525,4 @@ def _smallest(
         variance = xp.hstack([of_bias, variance])
     fitted = matmul(design, double(weights))
     residual = add(right, negative(fitted)).high
-    return _Solution(weights, residual, xp.sqrt(variance), first + significant.sum())
-
-
-class _Start(NamedTuple):
-    """A factor of the design matrix to refine from.
-
-    Attributes:
-        r: upper triangular, with q r near the design matrix.
-        q: its columns are orthogonal only as far as refinement needs.
-        weights: a first answer.
-        certain: whether the columns are known to be independent.
-    """
-
-    r: Float[Array, "unknowns unknowns"]
-    q: Float[Array, "rows unknowns"]
-    weights: Float[Array, "unknowns outputs"]
-    certain: Bool[Array, ""]
-
-
-def _started(r: Array, c: Array, design: TwoFloats) -> _Start:
-    """Return the start that the factor gives."""
-    q = divided_by_triangle(design.high, r)
-    return _Start(r, q, solve_triangular(r, c), namespace(r).asarray(True))
-
-
-def _sharpened(r: Array, design: TwoFloats, right: TwoFloats) -> _Start:
-    """Return a better start, for columns so nearly dependent that the factor is half rounding.
-
-    X r⁻¹ is computed in two floats, so its error is negligible. Where its columns are independent, the
-    columns of X are too, and its own factor corrects r. (T. Ogita, "Accurate matrix factorization: inverse
-    LU and inverse QR factorizations", SIAM J. Matrix Anal. Appl. 31, 2010.)
-    """
-    xp = namespace(r)
-    inverse = solve_triangular(r, xp.eye(len(r), dtype=r.dtype))
-    near = matmul(design, double(inverse)).high
-    gram = near.T @ near
-    lowest, highest = xp.linalg.eigvalsh(gram)[np.array([0, -1])]
-    correction = xp.linalg.cholesky(gram, upper=True)
-    q = divided_by_triangle(near, correction)
-    corrected = correction @ r
-    weights = solve_triangular(corrected, q.T @ right.high)
-    singular = xp.linalg.svd(corrected, compute_uv=False)
-    certain = (lowest > _INDEPENDENT * highest) & (singular[-1] > _ROUNDED * singular[0])
-    return _Start(corrected, q, weights, certain)
-
-
-def _refined(begun: _Start, design: TwoFloats, right: TwoFloats) -> _Solution:
-    """Solve [I X; Xᵀ 0] [residual; weights] = [right; 0] to the last digit.
-
-    Beside the outputs stand columns for the unit vectors; their weights give (XᵀX)⁻¹.
-    """
-    r, q, weights, _ = begun
-    xp = namespace(r)
-    rows, unknowns = design.high.shape
-    outputs = right.high.shape[1]
-    solve = partial(solve_triangular, r)
-    inverse = solve(xp.eye(unknowns, dtype=r.dtype))
-    top, bottom, residual = right, xp.zeros_like(weights), right.high - design.high @ weights
-    spread_too = rows * unknowns**2 <= _MOST_REFINED_ERRORS
-    if spread_too:
-        top = TwoFloats(*(xp.pad(part, ((0, 0), (0, unknowns))) for part in top))
-        bottom = xp.hstack([bottom, -xp.eye(unknowns, dtype=r.dtype)])
-        weights = xp.hstack([weights, inverse @ inverse.T])
-        residual = xp.hstack([residual, -q @ inverse.T])
-
-    def improve(state: _Pass) -> _Pass:
-        fitted = add(matmul(design, state.weights), state.residual)
-        upper = add(top, negative(fitted)).high
-        moment = matmul(design, state.residual, transposed=True)
-        lower = add(double(bottom), negative(moment)).high
-        step = q.T @ upper - solve(lower, transposed=True)
-        better = _Pass(
-            weights=add(state.weights, double(solve(step))),
-            residual=add(state.residual, double(upper - q @ step)),
-            change=_relative_size(solve(step), state.weights.high),
-            before=state.change,
-            passes=state.passes + 1,
-        )
-        failed = state._replace(change=better.change, before=better.before, passes=better.passes)
-        improves = (better.change < better.before) | (state.passes < _FEWEST_PASSES)
-        return jax.tree.map(lambda new, old: xp.where(improves, new, old), better, failed)
-
-    def improving(state: _Pass) -> Bool[Array, ""]:
-        better = (state.change < state.before / 2) & (state.change > 0)
-        return (better | (state.passes < _FEWEST_PASSES)) & (state.passes < _MOST_PASSES)
-
-    start = _Pass(
-        double(weights), double(residual), xp.ones(()), xp.full((), xp.inf), xp.asarray(0)
-    )
-    end = while_loop(improving, improve, start)
-    if spread_too:
-        variance = xp.diagonal(end.weights.high[:, outputs:])
-    else:
-        variance = xp.square(inverse).sum(axis=1)
-    return _Solution(
-        end.weights.high[:, :outputs],
-        end.residual.high[:, :outputs],
-        xp.sqrt(variance),
-        xp.asarray(unknowns),
-    )
-
-
-class _Pass(NamedTuple):
-    """A pass of refinement; `change` is how much it moved the weights, `before` the pass before it."""
-
-    weights: TwoFloats
-    residual: TwoFloats
-    change: Float[Array, ""]
-    before: Float[Array, ""]
-    passes: Int[Array, ""]
-
-
-def _relative_size(change: Array, value: Array) -> Float[Array, ""]:
-    xp = namespace(value)
-    size = xp.abs(value).max(axis=0)
-    return (xp.abs(change).max(axis=0) / xp.where(size > 0, size, 1)).max()
+    return Solution(weights, residual, xp.sqrt(variance), first + significant.sum())
