@@ -49,10 +49,16 @@ def pytest_collection_modifyitems(items):
         raise pytest.UsageError(f"A test's name has an address in memory: {addressed[0]}")
 
 
-def pytest_collection_finish():
-    """Later searches for garbage leave out the modules and the tests, which live as long as the process."""
-    gc.collect()
-    gc.freeze()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Modules and tests live as long as the process, so no search for garbage goes through them, now or later."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.collect()
+        gc.freeze()
 
 
 @pytest.fixture(scope="session")
