@@ -12,7 +12,7 @@ import numpy as np
 
 from funcgrad.torch._memory.geometry import wrap_dim
 from funcgrad.torch._ops.creation import factory
-from funcgrad.torch._ops.joining import _at_least, diag_embed, meshgrid, stack
+from funcgrad.torch._ops.joining import _at_least, check_tensors, diag_embed, meshgrid, stack
 from funcgrad.torch._ops.row import PROMOTED, Array, Arrays, op
 from funcgrad.torch._ops.selecting import index_select
 from funcgrad.torch._ops.views import views
@@ -30,7 +30,7 @@ def _at_least_of(ndim: int) -> Callable[..., Any]:
             if isinstance(tensors[0], Tensor):
                 return _at_least(tensors[0], ndim)
             tensors = tuple(tensors[0])
-        return tuple([_at_least(each, ndim) for each in tensors])
+        return tuple([_at_least(each, ndim) for each in check_tensors(tensors)])
 
     function.__name__ = function.__qualname__ = f"atleast_{ndim}d"
     function.__doc__ = f"Tensors, with dimensions of length 1 added up to {ndim}."
@@ -58,8 +58,8 @@ def broadcast_shapes(*shapes: Any) -> Size:
 
 def broadcast_tensors(*tensors: Any) -> tuple[Tensor, ...]:
     """Tensors expanded to the shape to which they broadcast; one that has it already is returned as it is."""
-    given = (
-        list(tensors[0]) if len(tensors) == 1 and not isinstance(tensors[0], Tensor) else tensors
+    given = check_tensors(
+        tensors[0] if len(tensors) == 1 and not isinstance(tensors[0], Tensor) else tensors
     )
     shape: tuple[int, ...] = ()
     for each in given:
@@ -117,11 +117,7 @@ publish(diagflat)
 
 
 def _check_blocks(*tensors: Any) -> list[Tensor]:
-    for k, each in enumerate(tensors):
-        if not isinstance(each, Tensor):
-            raise TypeError(
-                f"expected Tensor as element {k} in argument 0, but got {type(each).__name__}"
-            )
+    for k, each in enumerate(check_tensors(tensors)):
         if each.ndim > 2:
             raise RuntimeError(
                 f"torch.block_diag: Input tensors must have 2 or fewer dimensions. Input {k} has {each.ndim} dimensions"
@@ -150,7 +146,7 @@ publish(block_diag, method=False)
 
 def cartesian_prod(*tensors: Tensor) -> Tensor:
     """All combinations of one element of each vector, one a row."""
-    for each in tensors:
+    for each in check_tensors(tensors):
         if each.ndim != 1:
             raise RuntimeError(f"Expect a 1D vector, but got shape {list(each.shape)}")
     if len(tensors) == 1:

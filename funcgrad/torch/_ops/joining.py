@@ -1,7 +1,7 @@
 """Ops that join tensors, repeat one, or reorder its elements."""
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from operator import index
 from typing import Any
 
@@ -28,11 +28,20 @@ def _check_tensors(tensors: Any, name: str) -> list[Tensor]:
         raise TypeError(
             f"{name}(): argument 'tensors' (position 1) must be tuple of Tensors, not Tensor"
         )
+    return check_tensors(tensors)
+
+
+def check_tensors(tensors: Iterable[Any]) -> list[Tensor]:
+    """Tensors as a list.
+
+    Raises:
+        TypeError: one is no tensor.
+    """
     found = list(tensors)
     for k, each in enumerate(found):
         if not isinstance(each, Tensor):
             raise TypeError(
-                f"expected Tensor as element {k} in argument 0, but got {type(each).__name__}"
+                f"expected Tensor as element {k} in argument 0, but got {kind_of(each)}"
             )
     return found
 

@@ -341,7 +341,7 @@ publish(layer_norm, method=False)
 
 
 def rms_norm(
-    input: Any,
+    input: Tensor,
     normalized_shape: Sequence[int],
     weight: Tensor | None = None,
     eps: float | None = None,
@@ -358,10 +358,10 @@ def rms_norm(
         RuntimeError: the shapes do not fit.
     """
     _check_layer("rms_norm", input, normalized_shape, weight, None)
-    wide = input.float() if input.dtype in _HALF else input
+    wide = input.float() if input.dtype in _HALF else input  # type: ignore[attr-defined]
     dims = tuple(range(-len(normalized_shape), 0))
     added = finfo(wide.dtype).eps if eps is None else eps
-    made = wide.mul(wide.pow(2).mean(dims, keepdim=True).add(added).rsqrt())
+    made = wide.mul(wide.pow(2).mean(dims, keepdim=True).add(added).rsqrt())  # type: ignore[union-attr]
     if weight is not None:
         made = made.mul(weight)
     return made.type_as(input)

@@ -582,7 +582,7 @@ def cross(
 ) -> Tensor:
     """The cross products of vectors of length 3 along a dimension: the first of this length, if `dim` is None."""
     if dim is None:
-        warnings.warn(_NO_DIM, UserWarning, stacklevel=2)
+        warnings.warn(_NO_DIM, UserWarning, stacklevel=4)
         shape = np.broadcast_shapes(tuple(input.shape), tuple(other.shape))
         dim = next((k for k, n in enumerate(shape) if n == 3), None)
         if dim is None:

@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 import jax
@@ -41,6 +41,8 @@ def publish(
     """
     method_of = thing if checks_input else in_numpys_names(thing)
     called = thing if checks_input else of_tensor(method_of)
+    if not checks_input and inspect.isfunction(thing) and len(_tensors_of(thing)) > 1:
+        method_of = of_tensors(method_of, method=True)
     for name in names or (thing.__name__,):  # type: ignore[attr-defined]
         if function:
             if name in FUNCTIONS:
@@ -81,9 +83,9 @@ _WITHOUT_NUMPYS_NAMES = {"size", "stride", "split", "unique", "unique_consecutiv
 
 
 def of_tensor(thing: Any) -> Any:
-    """A function that refuses an `input` that is no tensor; anything whose first argument is not `input` is unchanged."""
+    """A function that refuses an `input` that is no tensor; other arguments as `of_tensors`."""
     if not inspect.isfunction(thing) or next(iter(inspect.signature(thing).parameters), "") != "input":  # fmt: skip
-        return thing
+        return of_tensors(thing)
 
     @functools.wraps(thing)
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -92,9 +94,92 @@ def of_tensor(thing: Any) -> Any:
                 f"{thing.__name__}(): argument 'input' (position 1) must be Tensor, not {kind_of(args[0])}"
             )
             raise cured(error, "an array in an op") if isinstance(args[0], ARRAYS) else error
-        return thing(*args, **kwargs)
+        try:
+            return thing(*args, **kwargs)
+        except AttributeError as error:
+            _refuse_others(error, thing, thing.__name__, args, kwargs)
+            raise
 
     return call
+
+
+def of_tensors(thing: Any, title: str | None = None, method: bool = False) -> Any:
+    """A function that says which argument should have been a tensor, where it looks for a tensor's attribute in vain.
+
+    Args:
+        thing: the function; its annotations tell which arguments are tensors. Anything else is unchanged.
+        title: its name in errors; its own if None.
+        method: whether it is called as a method: positions are counted without the tensor.
+    """
+    if not inspect.isfunction(thing) or thing.__name__ in _WARN or not _tensors_of(thing):
+        return thing
+
+    @functools.wraps(thing)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return thing(*args, **kwargs)
+        except AttributeError as error:
+            _refuse_others(error, thing, title or thing.__name__, args, kwargs, int(method))
+            raise
+
+    return call
+
+
+# These warn of the caller's line, counted from where they are.
+_WARN = {"where", "index_put", "index_put_"}
+
+
+def complain_of_others(module: str, names: Iterable[str], things: dict[str, Any]) -> None:
+    """Let the functions of a public module say which argument should have been a tensor; see `of_tensors`.
+
+    Args:
+        module: its name.
+        names: the names of its functions, and of others.
+        things: its functions by name; they are replaced.
+    """
+    family = module.split(".")[-1]
+    for name in names:
+        thing = things[name]
+        made = of_tensors(thing, name if family == "functional" else f"{family}_{name}")
+        if made is not thing:
+            made.__module__, made.__name__, made.__qualname__ = module, name, name
+            things[name] = made
+
+
+def _tensors_of(function: Any) -> dict[str, bool]:
+    """The arguments of a function that have to be tensors; true for those that may be None."""
+    found = inspect.unwrap(function).__annotations__
+    return {
+        name: kind not in (Tensor, "Tensor")
+        for name, kind in found.items()
+        if name != "return" and kind in (Tensor, "Tensor", Tensor | None, "Tensor | None")
+    }
+
+
+def _refuse_others(
+    error: AttributeError,
+    function: Any,
+    title: str,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    first: int = 0,
+) -> None:
+    """Raise an error that names the argument that should have been a tensor, if there is one.
+
+    Raises:
+        TypeError: an argument should have been a tensor.
+    """
+    given = inspect.signature(function).bind(*args, **kwargs).arguments
+    tensors = _tensors_of(function)
+    for position, (name, value) in enumerate(given.items(), start=1 - first):
+        if name not in tensors or isinstance(value, Tensor) or (value is None and tensors[name]):
+            continue
+        refused = TypeError(
+            f"{title}(): argument '{name}' (position {position}) must be Tensor, not {kind_of(value)}"
+        )
+        if isinstance(value, ARRAYS):
+            refused = cured(refused, "an array in an op")
+        raise refused from error
 
 
 # Every class inherits these from `object`.

@@ -99,6 +99,7 @@ from funcgrad.torch._ops.unpooling import (
     max_unpool2d,
     max_unpool3d,
 )
+from funcgrad.torch._tensor.registry import complain_of_others as _complain_of_others
 from funcgrad.torch.nn._activations import (
     gumbel_softmax,
     log_softmax,
@@ -146,6 +147,28 @@ from funcgrad.torch.nn._margin_losses import (
 elu_, selu_, celu_ = (IN_PLACE[_name] for _name in ("elu_", "selu_", "celu_"))
 leaky_relu_, hardtanh_ = IN_PLACE["leaky_relu_"], IN_PLACE["hardtanh_"]
 threshold_ = IN_PLACE["threshold_"]
+
+_UNCHECKED = [
+    "adaptive_avg_pool1d",
+    "adaptive_max_pool1d",
+    "avg_pool1d",
+    "avg_pool2d",
+    "avg_pool3d",
+    "batch_norm",
+    "bilinear",
+    "ctc_loss",
+    "gaussian_nll_loss",
+    "layer_norm",
+    "max_pool1d",
+    "max_pool2d",
+    "max_unpool2d",
+    "max_unpool3d",
+    "one_hot",
+    "pad",
+    "rms_norm",
+    "rrelu",
+    "unfold",
+]
 
 __all__ = [
     "adaptive_avg_pool1d",
@@ -273,6 +296,9 @@ __all__ = [
     "upsample_bilinear",
     "upsample_nearest",
 ]
+
+# The others check their arguments, or warn of the caller's line, counted from where they are.
+_complain_of_others(__name__, _UNCHECKED, globals())
 
 
 def __dir__() -> list[str]:

@@ -1,5 +1,8 @@
 """Operands that do not fit, and everyday prints: the same errors, warnings and texts as PyTorch."""
 
+import operator
+import re
+
 import pytest
 
 from tests.both_sides import assert_same, ours, outcome, theirs
@@ -50,6 +53,50 @@ def test_a_function_refuses_an_input_that_is_no_tensor(name, given):
     assert kind is TypeError
     if "invalid combination" not in text:
         assert text == words
+
+
+# The arguments: "a" and "b" are tensors, and something else is given in place of one.
+OF_SEVERAL_TENSORS = {
+    "cross": ("a", 3),
+    "outer": ("a", "x"),
+    "masked_select": ("a", [1.0]),
+    "take_along_dim": ("a", None),
+    "lu_unpack": ("b", 3),
+    "diagonal_scatter": ("b", 3),
+    "as_strided_scatter": ("b", 3, [1], [1]),
+    "select_scatter": ("b", 3, 0, 0),
+    "triangular_solve": ("b", 3),
+    "searchsorted": (3, "a"),
+    "Tensor.outer": ("a", 3),
+    "Tensor.masked_select": ("a", [1.0]),
+    "Tensor.diagonal_scatter": ("b", None),
+    "nn.functional.layer_norm": (3, [2]),
+    "nn.functional.rms_norm": (3, [2]),
+    "nn.functional.pad": (3, [1, 1]),
+    "nn.functional.one_hot": (3,),
+    "nn.functional.avg_pool2d": (3, 2),
+    "nn.functional.batch_norm": ("b", 3, 3),
+    "linalg.lstsq": (3, "b"),
+    "linalg.solve": ("b", 3),
+    "linalg.vector_norm": (3,),
+    "fft.fftn": (3,),
+    "fft.fftshift": (3,),
+    "broadcast_tensors": (3, "a"),
+    "cartesian_prod": ("a", 3),
+}
+
+
+@pytest.mark.parametrize("name", OF_SEVERAL_TENSORS)
+def test_a_function_refuses_other_arguments_that_are_no_tensors(name):
+    def ran(torch):
+        tensors = {"a": torch.ones(2), "b": torch.ones(2, 2)}
+        function = operator.attrgetter(name)(torch)
+        given = OF_SEVERAL_TENSORS[name]
+        return function(*[tensors.get(k, k) if isinstance(k, str) else k for k in given])
+
+    (mine, words), (kind, _) = outcome(ran, ours), outcome(ran, theirs)
+    assert mine is kind is TypeError
+    assert re.search("must be Tensor, not|expected Tensor as element", words)
 
 
 def test_a_function_without_its_input_is_refused():
