@@ -362,22 +362,43 @@ def norm(
         dims = tuple(range(input.ndim)) if dim is None else dim
         return FUNCTIONS["nuclear_norm"](input, dims, keepdim)
     order = 2.0 if p in ("fro", None) else float(p)
-    if order == 0 and input.requires_grad and local.recorder.grad_enabled:
-        result = _norm(input.detach(), order, dim, keepdim)
-        result._node = LinalgVectorNormBackward0((input._edge(),), (result._storage.aval,))
-        return result
+    if order == 0:
+        return counted(LinalgVectorNormBackward0, lambda x: _norm(x, order, dim, keepdim), input)
     return _norm(input, order, dim, keepdim)
 
 
-class LinalgVectorNormBackward0(FunctionNode):
+class _CountBackward(FunctionNode):
     """The node of a norm of order 0, which is a count. As in PyTorch, it passes no gradient on."""
+
+    __slots__ = ()
+
+    def pull_back(self, cotangents: Sequence[Variable | None]) -> Sequence[Variable | None]:
+        """No gradient."""
+        return [None] * len(self.edges)
+
+
+class LinalgVectorNormBackward0(_CountBackward):
+    """The node of `norm` and `vector_norm`."""
 
     __slots__ = ()
     __module__ = "builtins"
 
-    def pull_back(self, cotangents: Sequence[Variable | None]) -> Sequence[Variable | None]:
-        """No gradient."""
-        return [None]
+
+class DistBackward0(_CountBackward):
+    """The node of `dist`."""
+
+    __slots__ = ()
+    __module__ = "builtins"
+
+
+def counted(kind: type[FunctionNode], count: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
+    """A count of elements of the inputs, with a node of this kind if one of them requires grad."""
+    edges = tuple([each._edge() for each in inputs if each.requires_grad])
+    if not edges or not local.recorder.grad_enabled:
+        return count(*inputs)
+    result = count(*[each.detach() for each in inputs])
+    result._node = kind(edges, (result._storage.aval,))
+    return result
 
 
 publish(norm)

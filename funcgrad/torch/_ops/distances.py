@@ -50,6 +50,8 @@ def _check_angles(x1: Tensor, x2: Tensor, dim: int, eps: float) -> Any:
 def cosine_similarity(x1: Array, x2: Array, dim: int = 1, eps: float = 1e-8) -> Any:
     """The cosine of the angle between vectors, which lie along a dimension."""
     x1, x2 = jnp.broadcast_arrays(x1, x2)
+    if not x1.ndim:
+        x1, x2, dim = x1[None], x2[None], 0
     return (_unit(x1, dim, eps) * _unit(x2, dim, eps)).sum(dim)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from funcgrad.engine import Aval
 from funcgrad.torch._memory.geometry import wrap_dim
+from funcgrad.torch._ops.along_a_dim import DistBackward0, counted
 from funcgrad.torch._ops.conversions import clone
 from funcgrad.torch._ops.joining import outer
 from funcgrad.torch._ops.matmul import check_dot, check_mm, mm
@@ -672,13 +673,22 @@ def _check_pdist(input: Tensor, p: float) -> Any:
 
 
 @op(
-    "dist",
+    "dist.order",
     "DistBackward0",
     dtype=PROMOTED,
     saves="self other result",
     check=check_broadcast,
     prepare=lambda input, other, p: [input, other, float(p)],
 )
-def dist(input: Array, other: Array, p: float = 2) -> Any:
-    """The p-norm of the difference of two tensors."""
+def _dist(input: Array, other: Array, p: float) -> Any:
     return lengths((input - other).reshape(-1), p)
+
+
+def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
+    """The p-norm of the difference of two tensors."""
+    if p == 0:
+        return counted(DistBackward0, lambda a, b: _dist(a, b, p), input, other)
+    return _dist(input, other, p)
+
+
+publish(dist)

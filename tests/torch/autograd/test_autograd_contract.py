@@ -93,6 +93,11 @@ def test_a_count_gives_no_gradient():
         see(count)
         count.backward()
         see(x.grad, torch.autograd.grad(x.norm(0), x, allow_unused=True)[0])
+        y = torch.tensor([1.0, 2.0, 3.0])
+        count = torch.dist(x, y, p=0)
+        see(count)
+        count.backward()
+        see(x.grad, torch.dist(x.detach(), y, 0), torch.dist(y, x, 0))
 
     assert_same(program)
 

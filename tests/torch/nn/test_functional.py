@@ -224,6 +224,7 @@ REFUSED = [
     "F.one_hot(torch.ones(0).long())",
     "F.cosine_similarity(x, t[:2])",
     "F.cosine_similarity(c, c, 0)",
+    "F.cosine_similarity(torch.tensor(2.0), torch.tensor(-3.0), 0)",
     "F.pairwise_distance(x, t[:2])",
 ]
 
