@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache, partial
 from itertools import compress
+from threading import RLock
 from typing import Any, ClassVar
 
 import jax
@@ -26,6 +27,8 @@ from funcgrad.engine.tracing import as_tuple, jaxpr_of
 from funcgrad.engine.values import Aval, Slot, Value
 
 _UNKNOWN = object()
+# Held while an op is made complete: another thread may ask for the same part.
+_completing = RLock()
 
 # True while a function is traced for its tangents. PyTorch's gradient of some ops is not the transpose of their tangent.
 pushing = ContextVar("pushing", default=False)
@@ -310,13 +313,16 @@ class VjpOp(Op):
 
     def __getattr__(self, name: str) -> Any:
         """Whatever an op has besides: for other lengths than its model's it is made when it is first asked for."""
-        if self._complete:
-            raise AttributeError(name)
         self._make_complete()
-        return getattr(self, name)
+        return object.__getattribute__(self, name)
 
     def _make_complete(self) -> None:
-        self._complete = True
+        with _completing:
+            if not self._complete:
+                self._make_rest()
+                self._complete = True
+
+    def _make_rest(self) -> None:
         of, way, calls = self._rule.op, self.way, self.calls
         cotangents = list(compress(self._rule.outputs, self._given))
         whole = way.closed is not None and not self.lengths

@@ -1,5 +1,7 @@
 """One trace of an op serves all lengths: a new length traces nothing, and gives what it gives where it is traced."""
 
+from threading import Thread
+
 import numpy as np
 import pytest
 
@@ -133,6 +135,25 @@ def test_a_loop_over_a_new_length_gives_what_its_steps_give():
         for each, found in zip(x.numpy(), out.numpy(), strict=True):
             h = np.tanh(each @ of_input.T + h @ of_state.T)
             np.testing.assert_allclose(found, h, rtol=1e-5, atol=1e-6)
+
+
+def test_two_threads_may_ask_for_the_same_part_of_a_derivative(monkeypatch):
+    types = [(Aval((n, 3), np.dtype("float32")),) for n in (51, 52, 53)]
+    op = ops.Op("square", lambda x: x * x)
+    ways = [derivatives.rule_of(op, each, (True,)).full for each in types]
+    make, found, others = ops.Op.__init__, [], []
+
+    def interrupted(self, *args, **kwargs):
+        others.append(Thread(target=lambda: found.append(ways[-1].name)))
+        others[0].start()
+        others[0].join(0.1)
+        make(self, *args, **kwargs)
+
+    monkeypatch.setattr(ops.Op, "__init__", interrupted)
+    assert ways[-1].name == "square_vjp"
+    others[0].join()
+    assert found == ["square_vjp"]
+    assert len(others) == 1
 
 
 def test_a_wrong_shape_raises_whatever_the_lengths():
