@@ -16,7 +16,7 @@ from funcgrad.cli.common import (
 )
 
 # The options of one kind of comparison, which the other refuses.
-_OF_FUNCTIONS = ("inputs", "order", "trajectory")
+_OF_FUNCTIONS = ("inputs", "exact", "order", "trajectory")
 _OF_DATA = ("target", "backends", "optimizer", "learning_rate", "dtype", "rounds")
 
 
@@ -96,6 +96,12 @@ def add_command(commands: Commands) -> None:
         metavar="FILE",
         help="what both are given: a .npz file with an array for each argument, where params/w1 is "
         "an entry of a dict and state/0 of a tuple; or FILE.py:NAME, a function that returns them",
+    )
+    functions.add_argument(
+        "--exact",
+        default="",
+        metavar="NAMES",
+        help="the arguments that rounding must not move, such as labels of zeros and ones, separated by commas",
     )
     functions.add_argument(
         "--order",

@@ -38,7 +38,8 @@ def compare_functions(options: argparse.Namespace) -> int:
         if options.trajectory and options.order != options.usual["order"]:
             raise OptionError("--order is not for --trajectory, which compares steps")
         args = load_inputs(options.inputs, reference)
-        common = {"seed": options.seed, "device": options.device}
+        exact = [each.strip() for each in options.exact.split(",") if each.strip()]
+        common = {"exact": exact, "seed": options.seed, "device": options.device}
         report: Any
         if options.trajectory:
             if len(args) != 2:

@@ -1,6 +1,7 @@
 """Inputs of compared functions: pytrees of NumPy arrays, drawn, named, moved by one unit, cast."""
 
 import inspect
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -62,6 +63,11 @@ class Inputs:
             for k, leaf in enumerate(self.leaves)
         ]
         return replace(self, leaves=tuple(leaves))
+
+    def likely_exact(self) -> str:
+        """Return the name of an argument that could be exact data: the last one of whole numbers, such as labels."""
+        whole = [k for k in self.moving if np.array_equal(self.leaves[k], np.round(self.leaves[k]))]
+        return re.split(r"[.\[]", self.names[[*self.moving, *whole][-1]])[0]
 
     def wide(self) -> "Inputs":
         """Return them in double precision, with exactly the same values."""
@@ -125,6 +131,8 @@ def to_numpy(leaf: Any) -> Any:
         if str(leaf.dtype) == "torch.bfloat16":  # NumPy has no such dtype of its own
             return leaf.float().numpy(force=True).astype(ml_dtypes.bfloat16)
         return np.array(leaf.numpy(force=True))
+    if isinstance(leaf, jax.Array) and jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        return leaf  # it has no elements
     if isinstance(leaf, (jax.Array, np.ndarray, np.generic)):
         return np.array(leaf)
     return leaf

@@ -23,6 +23,10 @@ GRAINS = 2.0
 """So many roundings of the inputs, computed in the shadow, explain a difference there: those of constants in the code."""
 
 STAYS = "in float64 the difference stays"
+OTHERWISE = (
+    "in float64 the sides are much farther apart than in this dtype, so one of them computes something else there: random "
+    "numbers that it draws itself, for example. Give both sides the same as an argument"
+)
 CONSTANT = "in float64 they differ by as much as a constant does that one side rounds to this dtype"
 FEWER_DIGITS = (
     "in float64 both sides are the same function; in this dtype the candidate has fewer digits than the reference: products "
@@ -184,6 +188,8 @@ def _judged(
         kept = half_of_the_digits(a.dtype) * scale
         if judgement[:2] == (REAL, FEWER_DIGITS) and absolute <= kept and not strict:
             judgement = judgement._replace(verdict=ROUNDING)
+        if judgement[:2] == (REAL, STAYS) and absolute <= BANDS * band < shadowed - absolute:
+            judgement = judgement._replace(why=OTHERWISE)  # a fault would be as large in this dtype
     verdict, why, visible = judgement
     if a.size and is_floating(a):
         verdict, why = _not_a_number(a, b, verdict, why)

@@ -75,7 +75,7 @@ class Pair:
     ) -> tuple[Leaf, ...]:
         """Judge every leaf of results that were computed already; the rest is as for `leaves`."""
         check_structure(expected, found)
-        moved = [self.run(self.reference, inputs.moved(self.random)) for _ in range(self.moves)]
+        moved = [self.run_moved(inputs) for _ in range(self.moves)]
         if repeat:
             self._check_deterministic(self.reference, inputs, expected, moved, shadow)
             self._check_deterministic(self.candidate, inputs, found, moved, shadow)
@@ -125,6 +125,22 @@ class Pair:
     def run(self, side: Side, inputs: Inputs) -> Quantities:
         """Return one side's results."""
         return side.quantities(inputs, self.derivatives)
+
+    def run_moved(self, inputs: Inputs) -> Quantities:
+        """Return the reference's results for inputs that are moved by one unit in the last place.
+
+        Raises:
+            FindingError: it refuses them, such as a target above 1; the message says what to do.
+        """
+        try:
+            return self.run(self.reference, inputs.moved(self.random))
+        except FindingError as finding:
+            if not inputs.moving:
+                raise
+            raise FindingError(
+                f"with inputs moved by a unit in the last place, the {str(finding).rstrip('.')}. Say which inputs rounding must "
+                f"not move, such as exact={inputs.likely_exact()!r}"
+            ) from finding
 
     def _both(self, inputs: Inputs) -> list[Quantities]:
         """Both results. If one side raises, the error shows the other's result."""

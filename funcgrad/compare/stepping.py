@@ -112,7 +112,7 @@ class Run:
         pair, number = self.pair, len(self.drift_loss) + 1
         expected = pair.run(pair.reference, given[0])
         free = pair.run(pair.candidate, given[1])
-        moved_free = [pair.run(pair.reference, each.moved(pair.random)) for each in given[2:]]
+        moved_free = [pair.run_moved(each) for each in given[2:]]
         if self.found is None:
             same = number == 1 or _same(self.states[0], self.states[1])
             found = free if same else pair.run(pair.candidate, given[0])

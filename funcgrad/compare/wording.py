@@ -3,7 +3,7 @@
 from typing import Any
 
 from funcgrad.compare.errors import OptionError
-from funcgrad.compare.leaves import CONSTANT, FEWER_DIGITS, STAYS
+from funcgrad.compare.leaves import CONSTANT, FEWER_DIGITS, OTHERWISE, STAYS
 
 ENGLISH, FRENCH = "en", "fr"
 
@@ -140,6 +140,11 @@ PHRASES = {
         "produits en TF32 ou en bfloat16, une constante comme 1 - 0,999, ou une formule qui se simplifie mal",
     ),
     STAYS: (STAYS, "en float64 la différence demeure"),
+    OTHERWISE: (
+        OTHERWISE,
+        "en float64 l'écart est bien plus grand que dans ce type : l'un des côtés y calcule autre chose, par exemple avec des "
+        "nombres qu'il tire lui-même au hasard. Donnez les mêmes aux deux côtés en argument",
+    ),
     CONSTANT: (
         CONSTANT,
         "en float64 l'écart est celui d'une constante qu'un côté arrondit à ce type",

@@ -22,6 +22,9 @@ def step(state, batch):
         state -= 0.1 * state.grad
     return state, value
 
+def of_labels(w, y):
+    return torch.nn.functional.binary_cross_entropy(torch.sigmoid(w), y)
+
 def of_a_tree(params, x):
     return (x @ params["w"] + params["b"][1]).sum()
 """
@@ -39,6 +42,12 @@ def wrong(w, x):
 def step(state, batch):
     value, gradient = jax.value_and_grad(loss)(state, batch)
     return state - 0.1 * gradient, value
+
+def of_labels(w, y):
+    return -jnp.mean(y * jax.nn.log_sigmoid(w) + (1 - y) * jax.nn.log_sigmoid(-w))
+
+def labels():
+    return np.float32([-1, 0.5, 2]), np.float32([0, 1, 1])
 
 def of_a_tree(params, x):
     return jnp.sum(x @ params["w"] + params["b"][1])
@@ -127,6 +136,23 @@ def test_bad_input_is_explained_with_status_2(files, capsys, arguments, message)
     printed = capsys.readouterr()
     assert message in printed.err, printed
     assert (status, printed.out) == (2, "")
+
+
+def test_labels_that_rounding_must_not_move_are_named(files, capsys):
+    command = [
+        "compare",
+        "before.py:of_labels",
+        "after.py:of_labels",
+        "--inputs",
+        "after.py:labels",
+    ]
+    assert main(command) == 1
+    told = " ".join(capsys.readouterr().out.split())
+    assert (
+        "with inputs moved by a unit in the last place, the reference raises RuntimeError" in told
+    )
+    assert "such as exact='y'" in told
+    assert main([*command, "--exact", "y"]) == 0
 
 
 def test_a_terminal_shows_the_steps_of_a_training(files, capsys, monkeypatch):

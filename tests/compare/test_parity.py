@@ -450,6 +450,28 @@ def test_a_side_that_is_no_function_is_refused():
         parity(with_jax, 3, W, X, Y)
 
 
+def test_random_numbers_of_one_side_that_float64_draws_otherwise_are_told():
+    def seeded(w, noise):
+        shim.manual_seed(0)
+        return (w * shim.randn(5, 4, 3, dtype=w.dtype)).sum()
+
+    shim.manual_seed(0)
+    noise = shim.randn(5, 4, 3).numpy()
+    found = parity(seeded, lambda w, noise: jnp.sum(w * noise), W, noise, wrt="w")
+    assert "one of them computes something else there: random numbers" in told(found)
+    fault = parity(lambda w: (w * 2).sum(), on("jax", lambda w: (w * 2.001).sum()), W)
+    assert "in float64 the difference stays" in told(fault)
+
+
+def test_a_random_key_is_an_input():
+    def drawn(w, key, scale):
+        return jnp.sum(w * scale * jax.random.normal(key, w.shape))
+
+    key = jax.random.key(0)
+    assert parity(drawn, drawn, W, key, np.float32(2)).ok
+    assert not parity(drawn, lambda w, key, scale: drawn(w, jax.random.fold_in(key, 0), scale), W, key, 2.0).ok  # fmt: skip
+
+
 def test_pytorch_that_is_not_installed_is_said(monkeypatch):
     monkeypatch.setattr("funcgrad.compare.libraries.find_spec", lambda name: None)
     reference = types.FunctionType(with_shim.__code__, {"shim": types.ModuleType("torch")})
