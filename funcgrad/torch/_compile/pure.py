@@ -71,8 +71,9 @@ def pure(
     **A module** of `torch.nn` in place of the function gives `(parameters, buffers, *args, random_key=None, **kwargs) ->
     (output, buffers)`, where parameters and buffers are dictionaries of arrays by name. Dropout, `rand`, `randn`,
     `rand_like`, `randn_like` and fills such as `normal_` draw from `random_key`, a key of `jax.random`: draw k, from 0, has the
-    key `jax.random.fold_in(random_key, k)`. The function has three methods: `parameters()` and `buffers()` return the
-    module's, and `load(parameters, buffers)` puts arrays back into the module.
+    key `jax.random.fold_in(random_key, k)`. Other draws, such as `multinomial`, come from PyTorch's stream, and fail inside
+    a transformation. The function has three methods: `parameters()` and `buffers()` return the module's, and
+    `load(parameters, buffers)` puts arrays back into the module.
 
     Returns:
         A function of arrays (or tensors, whose arrays are taken) that returns arrays.

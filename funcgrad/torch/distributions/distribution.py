@@ -6,6 +6,8 @@ Behaviour: https://pytorch.org/docs/stable/distributions.html
 from numbers import Number
 from typing import Any, ClassVar, Self
 
+import jax
+
 import funcgrad.torch as torch
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch._types.size import Size
@@ -16,6 +18,14 @@ __all__ = ["Distribution"]
 
 def __dir__() -> list[str]:
     return __all__
+
+
+def _is_broken(holds: Tensor) -> bool:
+    """Whether a constraint is known to be broken: inside a transformation of JAX's nothing is known."""
+    try:
+        return not holds.all()
+    except jax.errors.TracerBoolConversionError:
+        return False
 
 
 def _broadcast_all(*values: Any) -> tuple[Tensor, ...]:
@@ -83,7 +93,7 @@ class Distribution:
             if isinstance(constraint, _Dependent) or name not in self.__dict__:
                 continue
             value = self.__dict__[name]
-            if not constraint.check(value).all():
+            if _is_broken(constraint.check(value)):
                 raise ValueError(
                     f"Expected parameter {name} ({type(value).__name__} of shape {tuple(value.shape)}) of distribution "
                     f"{self!r} to satisfy the constraint {constraint!r}, but found invalid values:\n{value}"
@@ -185,7 +195,7 @@ class Distribution:
                     f"Value is not broadcastable with batch_shape+event_shape: {value.shape} vs {expected}."
                 )
         support: Constraint | None = self.support
-        if support is not None and not support.check(value).all():
+        if support is not None and _is_broken(support.check(value)):
             raise ValueError(
                 f"Expected value argument ({type(value).__name__} of shape {tuple(value.shape)}) to be within the support "
                 f"({support!r}) of the distribution {self!r}, but found invalid values:\n{value}"

@@ -138,6 +138,24 @@ def test_a_module_draws_its_noise_from_the_key():
     assert after == torch.rand(1)
 
 
+def test_a_module_uses_distributions_inside_a_transformation():
+    class Policy(torch.nn.Module):
+        def forward(self, logits, action, mean):
+            chosen = torch.distributions.Categorical(logits=logits)
+            noisy = torch.distributions.Normal(mean, 2.0).rsample()
+            return chosen.log_prob(action), noisy
+
+    forward = funcgrad.pure(Policy())
+    logits, action = jnp.log(jnp.float32([[1, 3], [2, 2]])), jnp.int32([1, 0])
+    key, mean = jax.random.key(0), jnp.float32([5, 6])
+    (density, noisy), _ = jax.jit(forward)({}, {}, logits, action, mean, random_key=key)
+    np.testing.assert_allclose(density, np.log([0.75, 0.5]), rtol=1e-6)
+    expected = mean + 2 * jax.random.normal(jax.random.fold_in(key, 0), (2,))
+    np.testing.assert_allclose(noisy, expected, rtol=1e-6)
+    gradient = jax.grad(lambda w: forward({}, {}, w, action, mean, random_key=key)[0][0].sum())
+    np.testing.assert_allclose(gradient(logits), [[-0.25, 0.25], [0.5, -0.5]], rtol=1e-5)
+
+
 def test_dropout_without_a_key_is_refused_inside_a_transformation():
     drop = funcgrad.pure(torch.nn.Dropout(0.25))
     with pytest.raises(RuntimeError, match="random numbers are drawn inside"):
