@@ -6,6 +6,7 @@ Plain text is read here, without pyarrow; all else as a `Stream` reads it.
 import csv
 import gzip
 import math
+import os
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -86,6 +87,7 @@ def load_file(
 
 def _content(path: Path) -> bytes:
     with open_regular(path) as file:
+        _check_size(os.fstat(file.fileno()).st_size)  # before it takes the memory
         source: Any = gzip.GzipFile(fileobj=file) if path.suffix.lower() == ".gz" else file
         content: bytes = source.read(_LARGEST + 1)
     _check_size(len(content))

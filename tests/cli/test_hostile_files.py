@@ -18,17 +18,17 @@ from tests.files.hostile import bomb, header, many_members
 pytest.importorskip("pyarrow")
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="POSIX's kinds of files, and sparse ones")
 
-GIGABYTE = 1 << 30
 MEMORY = 4 << 20
+LARGE = 16 * MEMORY
 
 
-def sparse(start):
-    """A file that begins so, and goes on with zeros to a gigabyte, without taking the room on the disk."""
+def sparse(start, size=LARGE):
+    """A file that begins so, and goes on with zeros far beyond the memory, without room on the disk."""
 
     def write(path):
         with path.open("wb") as file:
             file.write(start)
-            file.truncate(GIGABYTE)
+            file.truncate(size)
 
     return write
 
@@ -67,11 +67,15 @@ FILES = {
     "negative header": ("t.npy", content(lambda: header((-1, -4))), "an array of shape"),
     "endless header": (
         "t.npy",
-        sparse(b"\x93NUMPY\x02\x00" + struct.pack("<L", GIGABYTE)),
-        "a header of 1073741824 bytes",
+        sparse(b"\x93NUMPY\x02\x00" + struct.pack("<L", LARGE)),
+        f"a header of {LARGE} bytes",
     ),
-    "columns beyond memory": ("t.npy", sparse(header((1, 10**8))), "columns do not fit in"),
-    "a line of a gigabyte": ("t.csv", sparse(b"a,y\n"), "is longer than 262144 bytes"),
+    "columns beyond memory": (
+        "t.npy",
+        sparse(header((1, 10**8)), 1 << 30),
+        "columns do not fit in",
+    ),
+    "a line beyond memory": ("t.csv", sparse(b"a,y\n"), "is longer than 262144 bytes"),
     "it as the names": ("t.csv", sparse(b""), "is longer than 262144 bytes"),
     "it after rows": ("t.csv", sparse(b"a,y\n1,2\n3,4\n5,"), "holds zero bytes"),
     "a bomb": ("t.npz", content(lambda: bomb(declared=1000)), "Bad CRC-32"),
@@ -123,6 +127,17 @@ def test_so_does_reading_a_whole_table(hostile, case):
     with pytest.raises(DataError) as refused:
         load_file(hostile(case), "y")
     assert len(str(refused.value)) < 400
+
+
+def test_a_table_of_more_than_a_gigabyte_is_refused_before_it_is_read(tmp_path):
+    sparse(b"a,y\n1,2\n", 1 << 40)(tmp_path / "t.csv")
+    tracemalloc.start()
+    try:
+        with pytest.raises(DataError, match="more than 1073741824 bytes: read it with a Stream"):
+            load_file(tmp_path / "t.csv", "y")
+        assert tracemalloc.get_traced_memory()[1] < MEMORY
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("case", FILES)
