@@ -61,6 +61,17 @@ def pytest_collection():
         gc.freeze()
 
 
+@pytest.fixture(autouse=True, scope="session")
+def disk_is_not_waited_for():
+    """Only a crash of the machine tells what has reached the disk, and each wait takes milliseconds.
+
+    Processes that tests start wait for it.
+    """
+    wait, os.fsync = os.fsync, os.fstat  # which refuses what is no open file, too
+    yield
+    os.fsync = wait
+
+
 @pytest.fixture(scope="session")
 def torch():
     """PyTorch itself; a test that uses it is skipped where it is not installed."""
