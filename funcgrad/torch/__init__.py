@@ -59,6 +59,9 @@ from funcgrad.torch._types.dtypes import (
     promote_types,
     set_default_dtype,
     uint8,
+    uint16,
+    uint32,
+    uint64,
 )
 from funcgrad.torch._types.dtypes import bool_ as _bool
 from funcgrad.torch._types.limits import finfo, iinfo

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from funcgrad.torch._types.dtypes import ALL_DTYPES, dtype
+from funcgrad.torch._types.dtypes import ALL_DTYPES, UNSIGNED, dtype
 
 OURS, THEIRS = "funcgrad.torch", "torch"
-DTYPES: dict[str, dtype] = {each.name: each for each in ALL_DTYPES}
+DTYPES: dict[str, dtype] = {each.name: each for each in (*ALL_DTYPES, *UNSIGNED)}
 STORAGES: dict[str, dtype] = {f"{each.scalar_type}Storage": each for each in ALL_DTYPES}
 
 
@@ -21,9 +21,12 @@ class Named:
 
 
 REBUILD_TENSOR = Named("torch._utils", "_rebuild_tensor_v2")
+# For the dtypes whose storages have no type of their own.
+REBUILD_TYPED = Named("torch._utils", "_rebuild_tensor_v3")
 REBUILD_PARAMETER = Named("torch._utils", "_rebuild_parameter")
 SIZE, DEVICE = Named(THEIRS, "Size"), Named(THEIRS, "device")
-DTYPE_NAMES = {each: Named(THEIRS, each.name) for each in ALL_DTYPES}
+DTYPE_NAMES = {each: Named(THEIRS, each.name) for each in (*ALL_DTYPES, *UNSIGNED)}
+UNTYPED = Named("torch.storage", "UntypedStorage")
 STORAGE_NAMES = {each: Named(THEIRS, f"{each.scalar_type}Storage") for each in ALL_DTYPES}
 
 

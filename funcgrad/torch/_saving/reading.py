@@ -167,9 +167,26 @@ def _rebuilt_parameter(data: Tensor, requires_grad: bool, hooks: Any, state: Any
     return kind(data, requires_grad)
 
 
+def _rebuilt_typed(
+    storage: _Loaded,
+    offset: int,
+    size: Any,
+    stride: Any,
+    requires_grad: bool,
+    hooks: Any,
+    of: Any,
+    metadata: Any = None,
+) -> Tensor:
+    """A tensor whose storage has no type of its own in the file."""
+    if storage.memory is None:
+        storage.elements = storage.elements.reshape(-1).view(of.numpy_dtype)
+    return _rebuilt(storage, offset, size, stride, requires_grad, hooks, metadata)
+
+
 _REBUILD: dict[str, Callable[..., Any]] = {
     "torch._utils._rebuild_tensor": _rebuilt,
     "torch._utils._rebuild_tensor_v2": _rebuilt,
+    "torch._utils._rebuild_tensor_v3": _rebuilt_typed,
     "torch._utils._rebuild_parameter": _rebuilt_parameter,
     "torch._utils._rebuild_parameter_with_state": _rebuilt_parameter,
 }

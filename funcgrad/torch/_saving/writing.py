@@ -19,14 +19,16 @@ from funcgrad.torch._saving.names import (
     DTYPE_NAMES,
     REBUILD_PARAMETER,
     REBUILD_TENSOR,
+    REBUILD_TYPED,
     SIZE,
     STORAGE_NAMES,
+    UNTYPED,
     Named,
     theirs,
 )
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch._types.devices import device
-from funcgrad.torch._types.dtypes import dtype, from_numpy_dtype
+from funcgrad.torch._types.dtypes import UNSIGNED, dtype, from_numpy_dtype
 from funcgrad.torch._types.size import Size
 
 # PyTorch's reader maps records at multiples of this many bytes.
@@ -57,6 +59,8 @@ class _Pickler(_PythonPickler):
         if not isinstance(thing, _Kept):
             return None
         of = from_numpy_dtype(thing.elements.dtype)
+        if of in UNSIGNED:
+            return "storage", UNTYPED, thing.key, thing.where, thing.elements.nbytes
         return "storage", STORAGE_NAMES[of], thing.key, thing.where, thing.elements.size
 
     def reducer_override(self, thing: Any) -> Any:
@@ -79,6 +83,8 @@ class _Pickler(_PythonPickler):
         if getattr(tensor, "_is_param", False):
             data = _Rebuilt((*parts, False, OrderedDict()))
             return REBUILD_PARAMETER, (data, tensor.requires_grad, OrderedDict())
+        if tensor.dtype in UNSIGNED:
+            return REBUILD_TYPED, (*parts, False, OrderedDict(), tensor.dtype)
         return REBUILD_TENSOR, (*parts, tensor.requires_grad, OrderedDict())
 
     def stored(self, tensor: Tensor) -> tuple[_Kept, Geometry]:

@@ -123,15 +123,21 @@ int16 = _make("int16", "Short", np.int16)
 int32 = _make("int32", "Int", np.int32)
 int64 = _make("int64", "Long", np.int64)
 bool_ = _make("bool", "Bool", np.bool_)
+uint16 = _make("uint16", "UInt16", np.uint16)
+uint32 = _make("uint32", "UInt32", np.uint32)
+uint64 = _make("uint64", "UInt64", np.uint64)
 
 ALL_DTYPES: tuple[dtype, ...] = (
     *(float16, bfloat16, float32, float64, complex64, complex128),
     *(uint8, int8, int16, int32, int64, bool_),
 )
 
+# These are promoted with floating-point dtypes alone, and have no legacy types.
+UNSIGNED = (uint16, uint32, uint64)
+
 # PyTorch's public names. `float`, `int` and `bool` are only keys here, so that Python's own stay usable.
 NAMES: dict[str, dtype] = {
-    **{each.name: each for each in ALL_DTYPES},
+    **{each.name: each for each in (*ALL_DTYPES, *UNSIGNED)},
     "half": float16,
     "float": float32,
     "double": float64,
@@ -142,7 +148,7 @@ NAMES: dict[str, dtype] = {
     "long": int64,
 }
 
-_BY_NUMPY = {each.numpy_dtype: each for each in ALL_DTYPES}
+_BY_NUMPY = {each.numpy_dtype: each for each in (*ALL_DTYPES, *UNSIGNED)}
 
 # The C++ names of element types, used by some of PyTorch's messages.
 C_NAMES = {
@@ -158,6 +164,9 @@ C_NAMES = {
     int32: "int",
     int64: "long long",
     bool_: "bool",
+    uint16: "unsigned short",
+    uint32: "unsigned int",
+    uint64: "unsigned long",
 }
 
 
@@ -273,6 +282,7 @@ def promote_types(type1: dtype, type2: dtype) -> dtype:
 
     Raises:
       TypeError: an argument is not a `dtype`.
+      RuntimeError: one is uint16, uint32 or uint64, and the other is another integer dtype.
 
     >>> promote_types(int64, float16), promote_types(uint8, int8)
     (torch.float16, torch.int16)
@@ -288,6 +298,11 @@ def promote_types(type1: dtype, type2: dtype) -> dtype:
     if type1 is type2:
         return type1
     low, high = sorted((type1, type2), key=_category)
+    if _category(high) == _INTEGER and (low in UNSIGNED or high in UNSIGNED):
+        raise RuntimeError(
+            f"Promotion for uint16, uint32, uint64 types is not supported, attempted to promote {type1.scalar_type} and "
+            f"{type2.scalar_type}"
+        )
     if _category(low) < _category(high):
         wide = float64 in (low, high) or high is complex128
         return complex128 if high.is_complex and wide else high
