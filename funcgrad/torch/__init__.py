@@ -77,6 +77,7 @@ _LATER = (
     "accelerator",
     "amp",
     "backends",
+    "compiler",
     "cpu",
     "cuda",
     "distributed",
@@ -102,6 +103,8 @@ _LATER = (
 def __getattr__(name: str) -> _Any:
     if name in _LATER:
         return _import_module(f"{__name__}.{name}")
+    if name == "torch":  # a name in PyTorch's own namespace, which some code finds itself by
+        return _import_module(__name__)
     if name in ("GradScaler", "autocast"):
         return getattr(_import_module(f"{__name__}.amp"), name)
     if name.startswith("__"):

@@ -77,6 +77,10 @@ def device_count() -> int:
     return count("cuda")
 
 
+# Read by code that saves the states of GPUs' generators; here they have none of their own.
+_initialized = False
+
+
 def is_initialized() -> bool:
     """Whether GPUs are ready to use."""
     return is_available()

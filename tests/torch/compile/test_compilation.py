@@ -300,3 +300,19 @@ def test_an_error_leaves_everything_as_it_was():
         compiled(True)
     assert problem.steps.item() == 5
     assert compiled(False).item() > 0
+
+
+def test_code_can_ask_whether_it_is_compiled():
+    seen = []
+
+    @torch.compile
+    def step(x):
+        seen.append(torch.compiler.is_compiling())
+        return x * 2
+
+    assert torch.compiler.disable(lambda x: x + 1)(1) == 2
+    assert torch.compiler.disable()(abs) is abs
+    assert step(torch.ones(2)).tolist() == [2.0, 2.0]
+    assert seen == [True]
+    assert not torch.compiler.is_compiling()
+    assert not torch.cuda._initialized
