@@ -22,8 +22,6 @@ from tests.both_sides import ours, theirs
 
 # One step of LBFGS is twenty, each divides by differences of gradients, and a threshold decides which differences count.
 STEPS, LBFGS_STEPS, LBFGS_ROUNDING = 10, 3, 50
-# Muon computes its directions in bfloat16, and steps by a hundredth of them at most.
-MUON_ROUNDING = 4e-3
 
 
 def infos(names: set[str] | None = None) -> list[Any]:
@@ -100,7 +98,6 @@ def differences(name: str, options: dict[str, Any], dtype: str) -> list[str]:
         try:
             mine = Run(ours, name, converted(copy.deepcopy(options)), dtype)
             rounding = LBFGS_ROUNDING if name == "LBFGS" else 1
-            rounding = MUON_ROUNDING / ROUNDING[dtype] if name == "Muon" else rounding
             found = _apart("trajectory", mine.trajectory, expected.trajectory, rounding)
             # The differences that LBFGS keeps are of gradients near zero, and have few digits.
             found += _states(mine.state, expected.state, np.inf if name == "LBFGS" else rounding)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from funcgrad.engine import Aval, Op, record
 from funcgrad.torch._ops import casting
-from funcgrad.torch._ops.matmul import check_mm, matmul
+from funcgrad.torch._ops.matmul import check_mm, matmul, rounded_once
 from funcgrad.torch._ops.row import SAVED, Array, no_kernel, op
 from funcgrad.torch._tensor.registry import publish
 from funcgrad.torch._tensor.tensor import Tensor, tensor_of
@@ -70,6 +70,7 @@ def _product(input: Any, weight: Any) -> Any:
     return _contract("...i,oi->...o", input, weight)
 
 
+@rounded_once
 def _sum(bias: Any, input: Any, weight: Any) -> Any:
     rows = _product(input.reshape(-1, input.shape[-1]), weight) + bias
     return rows.reshape(*input.shape[:-1], weight.shape[0])

@@ -1,6 +1,8 @@
 """Matrix products. The operands' dimensions decide which product `@` is; PyTorch's errors refuse operands that do not fit."""
 
+import functools
 import math
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -28,6 +30,25 @@ def _name(aval: Aval) -> str:
 
 def _c_name(aval: Aval) -> str:
     return kernel_name(from_numpy_dtype(aval.dtype))
+
+
+HALF = frozenset({jnp.dtype("float16"), jnp.dtype("bfloat16")})
+
+
+def rounded_once(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that computes in float32 where its first argument is of half precision, and rounds its result.
+
+    PyTorch's kernels for a product and a sum keep the product in float32, and so are its digits.
+    """
+
+    @functools.wraps(function)
+    def run(first: Any, *args: Any, **kwargs: Any) -> Any:
+        if first.dtype not in HALF:
+            return function(first, *args, **kwargs)
+        wide = [each.astype("float32") if hasattr(each, "dtype") else each for each in args]
+        return function(first.astype("float32"), *wide, **kwargs).astype(first.dtype)
+
+    return run
 
 
 def check_dot(a: Aval, b: Aval) -> None:

@@ -15,7 +15,7 @@ from funcgrad.torch._memory.geometry import wrap_dim
 from funcgrad.torch._ops.along_a_dim import DistBackward0, counted
 from funcgrad.torch._ops.conversions import clone
 from funcgrad.torch._ops.joining import outer
-from funcgrad.torch._ops.matmul import check_dot, check_mm, mm
+from funcgrad.torch._ops.matmul import check_dot, check_mm, mm, rounded_once
 from funcgrad.torch._ops.out import CASTS, EXACT, store
 from funcgrad.torch._ops.pointwise import absolute
 from funcgrad.torch._ops.row import (
@@ -178,19 +178,33 @@ def _sum(input: Any, product: Any, beta: Any, alpha: Any) -> Any:
     return beta * kept + alpha * product
 
 
+@rounded_once
+def _added_product(input: Any, a: Any, b: Any, beta: Any, alpha: Any) -> Any:
+    return _sum(input, _matmul(a, b), beta, alpha)
+
+
+@rounded_once
+def _added_products(input: Any, a: Any, b: Any, beta: Any, alpha: Any) -> Any:
+    return _sum(input, _einsum("bij,bjk->ik", a, b), beta, alpha)
+
+
 _added = partial(op, prepare=_whole, in_place=True, named_first=(1,), out=CASTS)
+# As in PyTorch, the factors beside products of matrices are not rounded to half precision.
+_added_matrices = partial(_added, exact_numbers=True)
 
 
-@_added("addmm", "AddmmBackward0", check=_check_addmm, refuses=(no_kernel("b", "addmm_impl_cpu_"),))
+@_added_matrices(
+    "addmm", "AddmmBackward0", check=_check_addmm, refuses=(no_kernel("b", "addmm_impl_cpu_"),)
+)
 def addmm(input: Array, mat1: Array, mat2: Array, *, beta: Factor = 1, alpha: Factor = 1) -> Any:
     """`beta * input + alpha * (mat1 @ mat2)`, for matrices; `input` broadcasts."""
-    return _sum(input, _matmul(mat1, mat2), beta, alpha)
+    return _added_product(input, mat1, mat2, beta, alpha)
 
 
 @_added("addmv", "AddmvBackward0", check=_check_addmv, refuses=(no_kernel("b", "addmv_impl_cpu"),))
 def addmv(input: Array, mat: Array, vec: Array, *, beta: Factor = 1, alpha: Factor = 1) -> Any:
     """`beta * input + alpha * (mat @ vec)`, for a matrix and a vector; `input` broadcasts."""
-    return _sum(input, _matmul(mat, vec), beta, alpha)
+    return _added_product(input, mat, vec, beta, alpha)
 
 
 @_added("addr", "AddrBackward0", dtype=PROMOTED, check=_check_addr)
@@ -202,22 +216,24 @@ def addr(input: Array, vec1: Array, vec2: Array, *, beta: Factor = 1, alpha: Fac
     return _sum(input, vec1[:, None] * vec2, beta, alpha)
 
 
-@_added("baddbmm", "BaddbmmBackward0", check=_check_baddbmm, refuses=(no_kernel("b", "baddbmm"),))
+@_added_matrices(
+    "baddbmm", "BaddbmmBackward0", check=_check_baddbmm, refuses=(no_kernel("b", "baddbmm"),)
+)
 def baddbmm(
     input: Array, batch1: Array, batch2: Array, *, beta: Factor = 1, alpha: Factor = 1
 ) -> Any:
     """`beta * input + alpha * bmm(batch1, batch2)`; `input` broadcasts."""
-    return _sum(input, _matmul(batch1, batch2), beta, alpha)
+    return _added_product(input, batch1, batch2, beta, alpha)
 
 
-@_added(
+@_added_matrices(
     "addbmm", "AddbmmBackward0", check=_check_addbmm, refuses=(no_kernel("b", "addmm_impl_cpu_"),)
 )
 def addbmm(
     input: Array, batch1: Array, batch2: Array, *, beta: Factor = 1, alpha: Factor = 1
 ) -> Any:
     """`beta * input` and `alpha` times the sum of the products of two stacks of matrices."""
-    return _sum(input, _einsum("bij,bjk->ik", batch1, batch2), beta, alpha)
+    return _added_products(input, batch1, batch2, beta, alpha)
 
 
 # ------------------------------------------------------------------------------------------- vectors

@@ -65,15 +65,17 @@ class Muon(OneByOne):
     def _update(self, parameter: Any, grad: Any, group: dict[str, Any]) -> None:
         if parameter.dtype.is_complex:
             raise RuntimeError("Muon does not support complex parameters")
-        state, lr, momentum = self.state[parameter], float(group["lr"]), group["momentum"]
+        state, lr, momentum = self.state[parameter], group["lr"], group["momentum"]
         if "momentum_buffer" not in state:
             state["momentum_buffer"] = FUNCTIONS["zeros_like"](grad)
         buffer = state["momentum_buffer"]
         buffer.lerp_(grad, 1 - momentum)
         update = grad.lerp(buffer, momentum) if group["nesterov"] else buffer
         update = _orthogonal(update, group["ns_coefficients"], group["ns_steps"], group["eps"])
-        parameter.mul_(1 - lr * group["weight_decay"])
-        parameter.add_(update, alpha=-lr * _ratio(group["adjust_lr_fn"], *parameter.shape))
+        # As in PyTorch, a rate that is a tensor is multiplied in its dtype.
+        parameter.mul_(float(1 - lr * group["weight_decay"]))
+        ratio = _ratio(group["adjust_lr_fn"], *parameter.shape)
+        parameter.add_(update, alpha=float(-(lr * ratio)))
 
 
 def _orthogonal(matrix: Any, coefficients: Any, steps: int, eps: float) -> Any:
