@@ -80,8 +80,8 @@ def _function(dims: int) -> Any:
             output_size = tuple([int(n * r) for n, r in zip(lengths, ratios, strict=True)])
         kernel = sizes_of(name, "kernel_size", 2, kernel_size, dims)
         size = sizes_of(name, "output_size", 3, output_size, dims)
+        count = 1 if input.ndim == dims + 1 else input.size(0)
         if _random_samples is None:
-            count = 1 if input.ndim == dims + 1 else input.size(0)
             _random_samples = FUNCTIONS["rand"](
                 count, input.size(-dims - 1), dims, dtype=input.dtype, device=input.device
             )
@@ -93,7 +93,7 @@ def _function(dims: int) -> Any:
                 raise RuntimeError(
                     f"{called}(): pool {side} {width} too large relative to input {side} {length}"
                 )
-        made = row(input, _random_samples, kernel, size)
+        made = row(input, _random_samples[:count], kernel, size)
         return (made.values, made.indices) if return_indices else made.values
 
     doc = f"The largest elements of windows at random places, as `torch.nn.functional.{name}`."

@@ -40,6 +40,7 @@ LAYERS = {
     "AdaptiveMaxPool3d(1)": (1, 1, 2, 3, 2),
     "FractionalMaxPool2d((2, 3), output_size=(3, 2), return_indices=True)": (2, 2, 7, 6),
     "FractionalMaxPool2d(2, output_ratio=(0.5, 0.7))": (2, 6, 5),
+    "FractionalMaxPool2d(2, 3, _random_samples=torch.rand(2, 2, 2))": (2, 6, 5),
     "FractionalMaxPool3d((2, 1, 3), output_size=(2, 3, 1))": (2, 2, 5, 4, 6),
     "ConstantPad1d((1, 2), 3.5)": (2, 3),
     "ConstantPad2d(-1, 0.5)": (2, 3, 4),
