@@ -70,7 +70,7 @@ def _function(dims: int) -> Any:
         output_size: Any = None,
         output_ratio: Any = None,
         return_indices: bool = False,
-        _random_samples: Tensor | None = None,
+        _random_samples: Any = None,
     ) -> Any:
         if output_size is None and output_ratio is None:
             raise ValueError(f"{name} requires specifying either an output_size or an output_ratio")
