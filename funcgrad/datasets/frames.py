@@ -57,6 +57,11 @@ def load_frame(
     for name in (target, *chosen, *categorical):
         if name not in names:
             raise DataError(f"there is no column {name!r}; the columns are: {listing(names)}")
+    for name in (target, *chosen):
+        if list(names).count(name) > 1:
+            raise DataError(
+                f"there are {list(names).count(name)} columns {name!r}: rename one, or name the features (features=)"
+            )
     if target in chosen:
         raise DataError(f"the target {target!r} is also among the features")
     levels = {

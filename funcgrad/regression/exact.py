@@ -25,7 +25,14 @@ from funcgrad.regression.iterative import (
 from funcgrad.regression.model import Linear, Params, weights_and_bias
 from funcgrad.regression.namespaces import cond, namespace
 from funcgrad.regression.orthogonal import triangular_factor
-from funcgrad.regression.precision import lie_on_one_cpu, numbers, on_device, own_work, put_beside
+from funcgrad.regression.precision import (
+    check_indices,
+    lie_on_one_cpu,
+    numbers,
+    on_device,
+    own_work,
+    put_beside,
+)
 from funcgrad.regression.products import dot
 from funcgrad.regression.refined import refined
 from funcgrad.regression.sharding import replicating
@@ -216,6 +223,7 @@ def _checked(x: Any, y: Any) -> tuple[Array, Array, Any]:
         raise TypeError(
             f"x is a {type(x).__name__}, which is read in parts: fit, ridge and lasso take its sums, moments(x)"
         )
+    check_indices(x, y)
     x, y = on_device(numbers("x", x)), on_device(numbers("y", y))
     if x.ndim != 2 or x.size == 0:
         raise ValueError(f"x must have shape (rows, features), none of them 0, got {x.shape}")

@@ -92,7 +92,8 @@ def glm(
         penalty: 0 or more.
 
     Raises:
-        ValueError: if the shapes do not fit, a target is none of the family's, or there is no such family or link.
+        ValueError: if the shapes do not fit, x holds values that are not finite, a target is none of the family's,
+            or there is no such family or link.
         TypeError: if an array is complex.
 
     Warns:
@@ -115,6 +116,8 @@ def glm(
     """
     with own_work():
         rows, targets, dtype = real_rows(x, y)
+        if not isinstance(rows, jax.core.Tracer) and not jnp.isfinite(rows).all():
+            raise ValueError("x holds values that are not finite")
         counts = row_weights(weights, len(targets))
         counts = on_device(np.ones(len(targets))) if counts is None else counts
         chosen = None if family == "multinomial" else family_of(family, link)

@@ -154,7 +154,12 @@ def _counted_rows(x: Any, y: Any, weights: Any, groups: Any) -> tuple[Any, ...]:
     x, y = np.asarray(design.high) + np.asarray(design.low), np.asarray(targets)
     counts = np.ones(len(y)) if checked is None else np.asarray(checked)
     if groups is not None:
-        groups = np.unique(np.asarray(groups), return_inverse=True)[1]
+        groups = np.asarray(groups)
+        if any(label is None or label != label for label in groups.ravel().tolist()):
+            raise ValueError(
+                "groups are missing in part: leave out those rows, or give them a group"
+            )
+        groups = np.unique(groups, return_inverse=True)[1]
         if groups.shape != y.shape:
             raise ValueError(f"groups must have shape {y.shape}, got {groups.shape}")
     kept = counts > 0
@@ -351,9 +356,9 @@ def _of_fit(fitted: Fitted, family: Family | None, rank: int) -> dict[str, float
         dispersion = pearson / left if family.distribution.has_dispersion else 1.0
         if (family.name, family.link) == ("gaussian", "identity"):
             # The likelihood at the variance that makes it largest, the rows' weights in it.
-            likelihood = (
-                -rows / 2 * (np.log(2 * np.pi * pearson / rows) + 1) + np.log(counts).sum() / 2
-            )
+            with np.errstate(divide="ignore"):  # infinite where the fit is perfect
+                size = np.log(2 * np.pi * pearson / rows)
+            likelihood = -rows / 2 * (size + 1) + np.log(counts).sum() / 2
             centre = np.average(y, weights=counts) if fitted.intercept else 0.0
             variation = float(np.sum(counts * np.square(y - centre)))
             shares = {"r_squared": 1 - pearson / variation if variation else float("nan")}

@@ -70,7 +70,7 @@ def ridge(
     Array([[2.],
            [1.]], dtype=float64)
     """
-    if jnp.shape(penalty) != () or (_is_known(penalty) and not penalty >= 0):
+    if jnp.shape(penalty) != () or (_is_known(penalty) and not 0 <= penalty < math.inf):
         raise ValueError(f"the penalty must be one number, 0 or more, got {penalty}")
     _check_data("ridge", data, weights)
     if not isinstance(data, Moments):
@@ -94,6 +94,8 @@ def _check_data(name: str, data: Any, weights: Any) -> None:
     if isinstance(data, Moments):
         if weights is not None:
             raise ValueError("weights are for rows: sums take theirs in moments(x, y, weights)")
+        if _is_known(data.rows) and not float(data.rows) > 0:
+            raise ValueError(f"the sums are of {float(data.rows):g} rows: some must count")
     elif not isinstance(data, tuple | list) or len(data) != 2:
         raise TypeError(
             f"the data is a pair of rows, {name}((x, y), penalty), or their sums, "
@@ -212,7 +214,7 @@ def sparse(
     sums: Moments, penalty: Any, l1_ratio: Any, *, intercept: bool, tolerance: float, steps: int
 ) -> tuple[Params, Array]:
     """Return the params of `elastic_net`, and how many sweeps were taken."""
-    if jnp.shape(penalty) != () or (_is_known(penalty) and not penalty > 0):
+    if jnp.shape(penalty) != () or (_is_known(penalty) and not 0 < penalty < math.inf):
         raise ValueError(f"the penalty must be one number greater than 0, got {penalty}")
     with own_work():
         penalty = jnp.asarray(penalty, jnp.float64)

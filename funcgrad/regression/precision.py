@@ -100,12 +100,16 @@ def numbers(name: str, value: Any) -> Any:
 
     Raises:
         TypeError: if it does not hold numbers, or a long double.
-        ValueError: if it holds an integer that float64 does not.
+        ValueError: if it holds an integer that float64 does not, or masked values.
     """
     if value is None or isinstance(value, jax.Array | int | float | complex):
         return value
     if hasattr(value, "__jax_array__"):
         return value
+    if np.ma.is_masked(value):
+        raise ValueError(
+            f"{name} is masked in part, which a regression would not heed: fill it, or leave out those rows"
+        )
     array = np.asarray(value)
     if array.dtype.kind in "OSUMm":
         raise TypeError(
@@ -119,6 +123,23 @@ def numbers(name: str, value: Any) -> Any:
         _check_integers(name, array)
         return array.astype(np.promote_types(array.dtype, np.float32))
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+
+
+def check_indices(x: Any, y: Any) -> None:
+    """Refuse a frame and a series whose rows have the same labels in another order, or others.
+
+    Raises:
+        ValueError: their indices differ. Rows are paired by their places, so some would be paired wrongly.
+    """
+    first: Any = getattr(x, "index", None)
+    second: Any = getattr(y, "index", None)
+    if not hasattr(first, "equals") or not hasattr(second, "equals"):  # a list has a method of that name
+        return
+    if len(first) == len(second) and not first.equals(second):
+        raise ValueError(
+            "the rows of x and y have different labels: y.loc[x.index] puts them in one order, and .to_numpy() of "
+            "both pairs them as they are"
+        )
 
 
 def on_device(array: Any) -> jax.Array:

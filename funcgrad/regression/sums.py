@@ -17,7 +17,13 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Num
 
 from funcgrad.regression.namespaces import fori_loop, is_numpys, namespace, rows_from
-from funcgrad.regression.precision import called_at_once, numbers, on_device, own_work
+from funcgrad.regression.precision import (
+    called_at_once,
+    check_indices,
+    numbers,
+    on_device,
+    own_work,
+)
 from funcgrad.regression.products import dot
 from funcgrad.regression.sharding import replicating, shards_of_rows
 
@@ -119,6 +125,7 @@ def moments(
         if weights is not None:
             raise ValueError("weights are for rows, and y was left out, so that x is batches")
         return _of_batches(x)
+    check_indices(x, y)
     x, y = numbers("x", x), numbers("y", y)
     weights = None if weights is None else numbers("weights", weights)
     with own_work():

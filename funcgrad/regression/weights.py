@@ -18,6 +18,7 @@ def row_weights(weights: Any, rows: int) -> Array | None:
         raise ValueError(
             f"weights must be real, of shape ({rows},), got {weights.dtype} of shape {weights.shape}"
         )
-    if not isinstance(weights, jax.core.Tracer) and not ((weights >= 0).all() and weights.any()):
+    known = not isinstance(weights, jax.core.Tracer)
+    if known and not (((weights >= 0) & jnp.isfinite(weights)).all() and weights.any()):
         raise ValueError("weights must be finite, 0 or more, and not all 0")
     return weights.astype(jnp.float64)

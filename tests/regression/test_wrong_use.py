@@ -2,11 +2,12 @@
 
 import numpy as np
 import optax
+import pandas
 import pytest
 
 import funcgrad
 from funcgrad import fit, regression
-from funcgrad.datasets import Stream
+from funcgrad.datasets import DataError, Stream, load_frame
 from funcgrad.regression import Linear
 
 X, Y = np.arange(8.0).reshape(4, 2) ** 2, np.array([1.0, 2.0, 4.0, 9.0])
@@ -64,3 +65,71 @@ def test_a_result_is_saved_and_loaded(tmp_path):
     np.testing.assert_allclose(model.predict(X[:2]), np.exp([-0.5, -0.5]), rtol=1e-15)
     with pytest.raises(ValueError, match=r"3 names of features for weights of shape \(2,\)"):
         funcgrad.save_model(tmp_path / "m", params, feature_names=["a", "b", "c"])
+
+
+NOTHING = regression.moments(X, Y, np.zeros(4))
+LABELLED = pandas.DataFrame(X, columns=["a", "b"]), pandas.Series(Y)[::-1]
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (
+            lambda: regression.least_squares(X, Y, weights=np.array([1, 1, 1, np.inf])),
+            "weights must be finite",
+        ),
+        (lambda: regression.ridge(NOTHING, 1.0), "sums are of 0 rows"),
+        (lambda: regression.lasso(NOTHING, 1.0), "sums are of 0 rows"),
+        (lambda: regression.ridge((X, Y), np.inf), "one number, 0 or more, got inf"),
+        (lambda: regression.lasso((X, Y), np.inf), "greater than 0, got inf"),
+        (
+            lambda: regression.least_squares(np.ma.masked_greater(X, 9), Y),
+            "x is masked in part.*fill it",
+        ),
+        (lambda: regression.glm(X, np.ma.masked_less(Y, 2)), "y is masked in part"),
+        (
+            lambda: regression.glm(np.where(X > 9, np.inf, X), Y),
+            "x holds values that are not finite",
+        ),
+        (
+            lambda: regression.summary(
+                X[:, :1], Y, errors="cluster", groups=np.array([1, 2, np.nan, np.nan])
+            ),
+            "groups are missing in part",
+        ),
+        (
+            lambda: regression.summary(
+                X[:, :1], Y, errors="cluster", groups=np.array(["a", "b", None, "b"], object)
+            ),
+            "groups are missing in part",
+        ),
+        (lambda: regression.least_squares(*LABELLED), r"y\.loc\[x\.index\] puts them in one order"),
+        (lambda: regression.moments(*LABELLED), "different labels"),
+        (lambda: regression.glm(*LABELLED), "different labels"),
+        (lambda: regression.huber(*LABELLED), "different labels"),
+    ],
+)
+def test_data_that_would_be_wrong_in_silence_is_refused(call, said):
+    with pytest.raises(ValueError, match=said):
+        call()
+
+
+def test_masks_without_a_masked_value_and_equal_labels_are_taken():
+    wanted = regression.least_squares(X, Y).params
+    frame, series = LABELLED
+    for x, y in (
+        (np.ma.masked_array(X), Y),
+        (frame, series.loc[frame.index]),
+        (frame, Y.tolist()),
+    ):
+        np.testing.assert_array_equal(regression.least_squares(x, y).params, wanted)
+
+
+def test_a_summary_of_a_perfect_fit_does_not_warn():
+    assert regression.summary(X, np.zeros(4)).to_dict()["log_likelihood"] == np.inf
+
+
+def test_a_frame_with_a_column_twice_says_so():
+    frame = pandas.DataFrame(np.column_stack([X, Y]), columns=["a", "a", "y"])
+    with pytest.raises(DataError, match="there are 2 columns 'a'"):
+        load_frame(frame, "y")
