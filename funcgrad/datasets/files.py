@@ -1,14 +1,16 @@
 """Reading a table whole into memory as float64, up to a bound, with an error that says where it is not one.
 
-Plain text is read here, without pyarrow; all else as a `Stream` reads it.
+Plain text is read here, without pyarrow; all else, and chosen columns, as a `Stream` reads them.
 """
+
+from __future__ import annotations
 
 import csv
 import gzip
 import math
 import os
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,8 @@ from funcgrad.datasets.dialect import (
     wrong_width,
 )
 from funcgrad.datasets.folder import Table
+from funcgrad.datasets.levels import TO_CATEGORY
+from funcgrad.datasets.stream import Stream
 from funcgrad.datasets.table import DataError, Dataset, split_target
 from funcgrad.files import open_regular
 
@@ -38,7 +42,12 @@ _OTHER_KINDS = (".npy", ".npz", ".parquet", ".pq", ".zst", ".bz2")
 
 
 def load_file(
-    path: str | Path, target: str | None = None, *, csv: CsvOptions | None = None
+    path: str | Path,
+    target: str | None = None,
+    *,
+    features: Sequence[str] | None = None,
+    categorical: Sequence[str] | Mapping[str, Sequence[str]] = (),
+    csv: CsvOptions | None = None,
 ) -> Dataset:
     """Read the features and the target from a file.
 
@@ -52,6 +61,8 @@ def load_file(
             as text.
         target: the name of the column to regress on the others. Only a `.npz` file with `x` and `y`
             needs none.
+        features: the columns of x, in order; None for all but the target. Columns that are not named may hold text.
+        categorical: the features that are categories, text or numbers, as for a `Stream`.
         csv: how the text is to be read, in place of what would be detected.
 
     Raises:
@@ -68,6 +79,8 @@ def load_file(
     path, options = Path(path), csv or CsvOptions()
     options.check()
     try:
+        if features is not None or categorical:
+            return _chosen(path, target, features, categorical, options)
         if path.is_dir() or path.suffix.lower() in _OTHER_KINDS:
             return _load_parts(path, target, options)
         return split_target(*_table_of(_content(path), options), target)
@@ -142,7 +155,8 @@ def _numbers(row: int, cells: Sequence[tuple[str, str]], dialect: Dialect) -> It
         try:
             value = number_of(cell, dialect)
         except DataError as error:
-            raise DataError(f"{where}: {error}") from None
+            cure = TO_CATEGORY if cell.strip().isalpha() else ""
+            raise DataError(f"{where}: {error}{cure}") from None
         if math.isnan(value) and cell.strip().lower() != "nan":
             raise DataError(f"{where}: the value is missing ({cell!r})")
         yield value
@@ -162,6 +176,28 @@ def check_finite(names: Sequence[str], table: Float[np.ndarray, "rows columns"])
 def _check_size(size: int) -> None:
     if size > _LARGEST:
         raise DataError(f"the table takes more than {_LARGEST} bytes: read it with a Stream")
+
+
+def _chosen(
+    path: Path,
+    target: str | None,
+    features: Sequence[str] | None,
+    categorical: Sequence[str] | Mapping[str, Sequence[str]],
+    options: CsvOptions,
+) -> Dataset:
+    """Read some columns, or categories, as a `Stream` does."""
+    if target is None:
+        raise DataError("name the target: it is the column to regress on the features")
+    stream = Stream(path, target, features=features, categorical=categorical, csv=options)
+    parts, size = [], 0
+    for x, y in stream:
+        parts.append((x, y))
+        size += x.nbytes
+        _check_size(size)
+    if not parts:
+        raise DataError("there are no rows")
+    x, y = (np.concatenate(each) for each in zip(*parts, strict=True))
+    return Dataset(x, y, stream.feature_names, target, stream.levels)
 
 
 def _load_parts(path: Path, target: str | None, options: CsvOptions) -> Dataset:

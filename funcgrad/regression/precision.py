@@ -133,7 +133,9 @@ def check_indices(x: Any, y: Any) -> None:
     """
     first: Any = getattr(x, "index", None)
     second: Any = getattr(y, "index", None)
-    if not hasattr(first, "equals") or not hasattr(second, "equals"):  # a list has a method of that name
+    if not hasattr(first, "equals") or not hasattr(
+        second, "equals"
+    ):  # a list has a method of that name
         return
     if len(first) == len(second) and not first.equals(second):
         raise ValueError(

@@ -140,3 +140,39 @@ def test_empty_npz_is_refused(tmp_path):
     path.touch()
     with pytest.raises(DataError, match="empty"):
         load_file(path)
+
+
+FRENCH = "ville;surface;prix\nLyon;30,5;1 200,5\nNice;45;1 900\nLyon;60,2;2 350,7\n"
+PRICES = [1200.5, 1900, 2350.7]
+
+
+@pytest.mark.parametrize(
+    ("options", "names", "x"),
+    [
+        ({"features": ["surface"]}, ("surface",), [[30.5], [45], [60.2]]),
+        ({"categorical": ["ville"]}, ("ville=Nice", "surface"), [[0, 30.5], [1, 45], [0, 60.2]]),
+        (
+            {"categorical": {"ville": ("Nice", "Lyon")}, "features": ["surface", "ville"]},
+            ("surface", "ville=Lyon"),
+            [[30.5, 1], [45, 0], [60.2, 1]],
+        ),
+    ],
+)
+def test_columns_are_chosen_and_categories_made_as_in_a_stream(tmp_path, options, names, x):
+    path = tmp_path / "prix.csv"
+    path.write_text(FRENCH, encoding="utf-8")
+    data = load_file(path, "prix", **options)
+    assert data.feature_names == names
+    np.testing.assert_array_equal(data.x, x)
+    np.testing.assert_array_equal(data.y, PRICES)
+
+
+def test_a_column_of_text_says_how_to_leave_it_out(tmp_path):
+    path = tmp_path / "prix.csv"
+    path.write_text(FRENCH, encoding="utf-8")
+    with pytest.raises(DataError, match=r"'Lyon' is not a number; .*categorical=.*features="):
+        load_file(path, "prix")
+    with pytest.raises(DataError, match="there is no column 'rue'"):
+        load_file(path, "prix", features=["rue"])
+    with pytest.raises(DataError, match="name the target"):
+        load_file(path, features=["surface"])
