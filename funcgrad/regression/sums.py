@@ -5,6 +5,7 @@ The functions that take sums in place of rows live in the other modules.
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -29,6 +30,12 @@ from funcgrad.regression.sharding import replicating, shards_of_rows
 
 # Rows converted to float64 and centred at a time: they stay in cache, and feed every core.
 _BLOCK = 4096
+# The work, rows · columns², up to which NumPy sums its arrays: less than a second of it pays no compilation, and a
+# program shares more between the cores better.
+_MOST_AT_ONCE = 1 << 25
+# OpenBLAS, which NumPy comes with, computes products of less work in one thread. Its threads wait for one another by
+# spinning, which takes several times as long where other programs run too.
+_OF_MATRICES, _OF_A_VECTOR = 1 << 18, 9216
 
 
 @partial(
@@ -184,7 +191,10 @@ def pair_of(batch: Any) -> tuple[Any, Any]:
 def arrays_of_rows(*data: Any) -> list[Any]:
     """Return data as arrays to sum: NumPy's as they are where NumPy sums them, JAX's otherwise; None stays None."""
     given = [leaf for leaf in data if leaf is not None]
-    if all(map(is_numpys, given)) and jax.default_backend() == "cpu":
+    shape = jnp.shape(given[0])
+    work = math.prod(shape) * max(shape[-1:], default=1)
+    small = work <= _MOST_AT_ONCE and jax.default_backend() == "cpu"
+    if small and all(map(is_numpys, given)):
         return list(data)
     return [None if leaf is None else on_device(leaf) for leaf in data]
 
@@ -192,7 +202,7 @@ def arrays_of_rows(*data: Any) -> list[Any]:
 def sums_of_rows(x: Any, y: Any, weights: Any) -> tuple[Moments, Array, Array]:
     """Return the moments of arrays that fit each other, whether they are finite, and whether the weights are counts.
 
-    NumPy's arrays are summed by NumPy, without a copy and without a compilation, in about the same time.
+    NumPy's arrays are summed by NumPy, without a copy and without a compilation.
     """
     if not is_numpys(x):
         return _compiled_moments(x, y, weights, shards=shards_of_rows(x))
@@ -231,13 +241,17 @@ def _compiled_moments(
 
 def _of_rows(x: Any, y: Any, weights: Any) -> Moments:
     """Return the moments of rows on one device, a block at a time."""
-    blocks, rest = divmod(x.shape[0], _BLOCK)
+    size = _BLOCK
+    if is_numpys(x):
+        columns = x.shape[1] + 1
+        size = max(1, min(_BLOCK, _OF_MATRICES // columns**2, _OF_A_VECTOR // columns))
+    blocks, rest = divmod(x.shape[0], size)
     data = x, y, weights
 
     def add_block(index: Any, sofar: Moments) -> Moments:
-        start = rest + index * _BLOCK
+        start = rest + index * size
         return _merge(
-            sofar, _of_block(*jax.tree.map(lambda leaf: rows_from(leaf, start, _BLOCK), data))
+            sofar, _of_block(*jax.tree.map(lambda leaf: rows_from(leaf, start, size), data))
         )
 
     first = _of_block(*jax.tree.map(lambda leaf: leaf[:rest], data))

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from funcgrad import fit, regression
 from funcgrad.datasets import Stream
 from funcgrad.regression import Linear, Moments
+from funcgrad.regression import sums as sums_module
 from tests.several_devices import output_with
 
 FIELDS = ("rows", "x_mean", "y_mean", "xx", "xy", "yy")
@@ -224,6 +225,14 @@ def test_sums_of_numpys_rows_their_addition_and_their_loss_compile_nothing(caplo
         loss = regression.loss(weights, sums, None)
     assert "Finished XLA compilation" not in caplog.text
     np.testing.assert_allclose(loss, np.mean((x @ weights - y) ** 2), rtol=1e-13)
+
+
+def test_many_rows_of_numpys_have_the_sums_that_a_program_gives(monkeypatch):
+    x, y = data(5000, features=6)
+    few = regression.moments(x, y)
+    monkeypatch.setattr(sums_module, "_MOST_AT_ONCE", 0)
+    many = jax.tree.map(np.asarray, regression.moments(x, y))
+    assert_moments_agree(few, many, 1e-14)
 
 
 SUMS = regression.moments(*data(10))
