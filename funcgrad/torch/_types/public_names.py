@@ -18,9 +18,11 @@ def name_as_found(
     """
     for name in sorted(names, key=lambda name: getattr(things[name], "__name__", "") != name):
         thing = things[name]
-        if isinstance(thing, (FunctionType, type)) and _is_private(thing.__module__):
+        while isinstance(thing, (FunctionType, type)) and _is_private(thing.__module__):
             thing.__module__, thing.__name__ = module, name
             thing.__qualname__ = owner + name
+            # Python names the innermost function in errors about its arguments.
+            thing = getattr(thing, "__wrapped__", None)
 
 
 def _is_private(module: str) -> bool:

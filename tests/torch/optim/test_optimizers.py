@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from funcgrad import engine
-from tests.both_sides import ours, theirs
+from tests.both_sides import assert_same, ours, theirs
 
 pytestmark = pytest.mark.usefixtures("torch")
 

@@ -191,7 +191,7 @@ class BatchNorm3d(_BatchNorm):
 
 
 class SyncBatchNorm(Module):
-    """Refused: batches shared out over processes, which `torch.distributed` would bring together.
+    """Refused: batches shared out over processes, and `torch.distributed` has one.
 
     Raises:
         NotImplementedError: always.
@@ -199,7 +199,7 @@ class SyncBatchNorm(Module):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         raise NotImplementedError(
-            "SyncBatchNorm brings statistics of several processes together by torch.distributed, which is not here: use "
+            "SyncBatchNorm brings statistics of several processes together, and torch.distributed has one here: use "
             "BatchNorm1d, BatchNorm2d or BatchNorm3d, and let JAX share out the batch"
         )
 
