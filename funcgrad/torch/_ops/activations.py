@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from funcgrad.engine import Aval
-from funcgrad.torch._levels.refusals import NO_STORAGE
+from funcgrad.torch._ops.random_fills import drawn_by
 from funcgrad.torch._ops.row import (
     Array,
     Dim,
@@ -28,7 +28,7 @@ from funcgrad.torch._ops.row import (
 from funcgrad.torch._ops.slopes import sloped
 from funcgrad.torch._random.generator import Generator, default_generator
 from funcgrad.torch._tensor.registry import publish
-from funcgrad.torch._tensor.tensor import Tensor, concrete, place, tensor_of
+from funcgrad.torch._tensor.tensor import Tensor, place, tensor_of
 from funcgrad.torch._types.dtypes import bfloat16, float32, float64
 from funcgrad.torch._types.limits import finfo
 
@@ -430,7 +430,7 @@ def rrelu(
 
 def _slopes(input: Tensor, lower: float, upper: float, generator: Generator) -> Any:
     """A random slope for each element that is not positive, in order."""
-    elements = np.asarray(concrete(input._array(), NO_STORAGE))
+    elements = drawn_by(input)
     below = elements <= 0
     noise = np.ones(elements.shape)
     with generator.lock:

@@ -6,17 +6,17 @@ import jax
 import numpy as np
 
 from funcgrad.engine import local
-from funcgrad.torch._levels.refusals import NO_STORAGE
 from funcgrad.torch._memory.formats import contiguous_format
 from funcgrad.torch._ops.creation import asked
 from funcgrad.torch._ops.out import store
+from funcgrad.torch._ops.random_fills import drawn_by
 from funcgrad.torch._ops.row import Array, Index, op
 from funcgrad.torch._ops.undifferentiable import without_derivative
 from funcgrad.torch._random import distributions, gamma
 from funcgrad.torch._random.generator import Generator, default_generator
 from funcgrad.torch._tensor.operands import check_broadcast, plain_number
 from funcgrad.torch._tensor.registry import FUNCTIONS, METHODS, publish
-from funcgrad.torch._tensor.tensor import Tensor, concrete, place, tensor_of
+from funcgrad.torch._tensor.tensor import Tensor, place, tensor_of
 from funcgrad.torch._types.dtypes import as_dtype, get_default_dtype
 
 # The parameters are in the graph, and their gradient is zero.
@@ -92,10 +92,10 @@ def multinomial(
             lambda: multinomial(input.detach(), num_samples, replacement, generator=generator),
             words,
         )
-    weights = np.asarray(concrete(input.detach()._array(), NO_STORAGE))
-    return tensor_of(
-        place(distributions.multinomial(weights, num_samples, replacement, generator=generator))
+    drawn = distributions.multinomial(
+        drawn_by(input), num_samples, replacement, generator=generator
     )
+    return tensor_of(place(drawn))
 
 
 publish(multinomial)
@@ -187,7 +187,7 @@ def _parameters(name: str, *tensors: Tensor) -> list[np.ndarray]:
             raise NotImplementedError(
                 f"\"{name}_cpu\" not implemented for '{each.dtype.scalar_type}'"
             )
-    return [np.asarray(concrete(each.detach()._array(), NO_STORAGE)) for each in tensors]
+    return list(map(drawn_by, tensors))
 
 
 def poisson(input: Tensor, generator: Generator | None = None) -> Tensor:

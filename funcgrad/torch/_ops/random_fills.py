@@ -14,7 +14,7 @@ from funcgrad.torch._levels.refusals import NO_STORAGE
 from funcgrad.torch._ops.row import named
 from funcgrad.torch._ops.views.views import expand
 from funcgrad.torch._random import distributions
-from funcgrad.torch._random.generator import Generator
+from funcgrad.torch._random.generator import Generator, check_may_draw
 from funcgrad.torch._random.keys import drawn_from_key
 from funcgrad.torch._tensor.in_place import in_place, writable
 from funcgrad.torch._tensor.operands import plain_number
@@ -150,6 +150,16 @@ def _drawn(self: Tensor, draw: Callable[[tuple[int, ...], list[int]], np.ndarray
     return Variable(Storage(value))
 
 
+def drawn_by(tensor: Tensor) -> np.ndarray:
+    """The elements of a tensor that numbers are drawn by: rates, weights, probabilities.
+
+    Raises:
+        RuntimeError: no numbers may be drawn now, or nobody knows the elements.
+    """
+    check_may_draw()
+    return np.asarray(concrete(tensor.detach()._array(), NO_STORAGE))
+
+
 def _drawn_by_probability(self: Tensor, p: Tensor, generator: Generator | None) -> Tensor:
     """`bernoulli_` with a probability for each element.
 
@@ -162,7 +172,7 @@ def _drawn_by_probability(self: Tensor, p: Tensor, generator: Generator | None) 
             f"\"bernoulli_tensor_cpu_p_\" not implemented for '{p.dtype.scalar_type}'"
         )
     p = expand(p, *self.shape)
-    chances = np.asarray(concrete(p._array(), NO_STORAGE))
+    chances = drawn_by(p)
 
     def draw(shape: tuple[int, ...], order: list[int]) -> np.ndarray:
         each = chances.transpose(order)

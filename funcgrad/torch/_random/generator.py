@@ -48,6 +48,16 @@ def refused(reason: str) -> Iterator[None]:
         refusal.reason = before
 
 
+def check_may_draw() -> None:
+    """Check that this thread may draw random numbers now.
+
+    Raises:
+        RuntimeError: it is inside `refused`.
+    """
+    if refusal.reason:
+        raise RuntimeError(refusal.reason)
+
+
 class _Stream:
     """A position among the words of mt19937.
 
@@ -184,8 +194,7 @@ class Generator:
         return _restore, (self.device, self.get_state())
 
     def _raw(self, count: int) -> np.ndarray:
-        if refusal.reason:
-            raise RuntimeError(refusal.reason)
+        check_may_draw()
         return self._stream.bits.random_raw(count)
 
     def words(self, count: int) -> np.ndarray:

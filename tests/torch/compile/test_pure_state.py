@@ -163,6 +163,22 @@ def test_random_numbers_are_not_frozen_into_a_program(draw, transform):
         jax.jit(funcgrad.pure(draw))()
 
 
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda p: torch.multinomial(p, 1),
+        torch.bernoulli,
+        torch.poisson,
+        lambda p: torch.binomial(p, p),
+        lambda p: torch.distributions.Categorical(p).sample(),
+        lambda p: torch.nn.functional.rrelu(p - 1, training=True),
+    ],
+)
+def test_nor_are_those_that_are_drawn_by_the_elements_of_a_tensor(draw):
+    with pytest.raises(RuntimeError, match="random numbers"):
+        jax.jit(funcgrad.pure(draw))(jnp.array([0.5, 0.5]))
+
+
 def test_random_numbers_are_drawn_outside_of_transformations():
     pure = funcgrad.pure(lambda x: x * torch.rand(2))
     torch.manual_seed(0)
