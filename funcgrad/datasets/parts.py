@@ -6,6 +6,7 @@ with NaN where a value is missing. Nothing here decides which values are accepta
 
 import hashlib
 import os
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from io import BufferedReader
@@ -22,6 +23,8 @@ from funcgrad.files import open_regular
 
 # Python holds about this many bytes for each column's name and place.
 _PER_COLUMN = 256
+# A file that grows gets its new time a moment before its new size.
+_GROWTH_SECONDS = 0.01
 
 
 class Span(NamedTuple):
@@ -106,6 +109,9 @@ class Part(ABC):
         except FileNotFoundError:
             raise DataError(f"{self.path} was removed while it was read") from None
         status, first = os.fstat(file.fileno()), self._status
+        if status.st_size == self.size and status.st_mtime_ns != first.st_mtime_ns:
+            time.sleep(_GROWTH_SECONDS)
+            status = os.fstat(file.fileno())
         wrong = None
         if status.st_size < self.size:
             wrong = f"shrank while it was read: from {self.size} bytes to {status.st_size}"

@@ -5,7 +5,7 @@ import os
 import numpy as np
 import pytest
 
-from funcgrad.datasets import DataError, Stream
+from funcgrad.datasets import DataError, Stream, parts
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
@@ -218,6 +218,23 @@ def test_a_file_that_becomes_another_while_it_is_read_is_refused(tmp_path, chang
     else:
         with pytest.raises(DataError, match=f"t.csv {message}"):
             list(batches)
+
+
+def test_a_file_that_grows_at_this_moment_has_its_new_time_before_its_new_size(
+    tmp_path, monkeypatch
+):
+    path = tmp_path / "t.csv"
+    path.write_text("a,y\n1,2\n3,4\n")
+    os.utime(path, ns=(0, 0))
+    stream = Stream(path, "y")
+    path.write_text("a,y\n1,2\n3,4\n")
+    size = path.stat().st_size
+    monkeypatch.setattr(
+        parts.time, "sleep", lambda _: path.write_bytes(path.read_bytes() + b"5,6\n")
+    )
+    ((x, _),) = stream
+    assert x.tolist() == [[1], [3]]
+    assert path.stat().st_size > size
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,8 @@ def name_as_found(
         while isinstance(thing, (FunctionType, type)) and _is_private(thing.__module__):
             thing.__module__, thing.__name__ = module, name
             thing.__qualname__ = owner + name
-            # Python names the innermost function in errors about its arguments.
-            thing = getattr(thing, "__wrapped__", None)
+            # Python names the innermost function in errors about its arguments. A function's may be the method itself.
+            thing = getattr(thing, "__wrapped__", None) if owner else None
 
 
 def _is_private(module: str) -> bool:
