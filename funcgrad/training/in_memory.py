@@ -17,7 +17,6 @@ from funcgrad import regression
 from funcgrad.regression.model import weights_and_bias
 from funcgrad.regression.precision import (
     as_set_by_user,
-    lie_on_one_cpu,
     needs_float64,
     on_device,
     on_device_as,
@@ -54,10 +53,6 @@ from funcgrad.training.rows import RowSharding, check_mean_over_rows, weighted_b
 from funcgrad.training.saving import Saving, held, identity_of
 from funcgrad.training.sources import for_loss, rows_of
 from funcgrad.training.watching import Reached, Watch, validating
-
-# The elements of a batch, and the products of a training, up to which XLA's optimisation takes longer than it saves.
-_SHORT_BATCH = 1 << 16
-_SHORT_WORK = 1 << 24
 
 
 def fit_rows(
@@ -144,14 +139,8 @@ def fit_rows(
         # Capacities are powers of two so that another number of steps seldom compiles anew.
         capacity = 1 << max(steps - 1, 0).bit_length()
         until_flat = batch_size is not None and tolerance is not None
-        quick = mesh is None and checkpoint is None and _is_short(params, x, y, batch_size, steps)
-        compiled = _compiled(objective, optimizer, batch_size, until_flat, quick)
+        compiled = _compiled(objective, optimizer, batch_size, until_flat)
         state = compiled.start(params, data, capacity)
-        if quick and _is_traced(
-            state
-        ):  # inside a program of the user's, which has options of its own
-            compiled = _compiled(objective, optimizer, batch_size, until_flat)
-            state = compiled.start(params, data, capacity)
         if optimizer_state is not None:
             state = state._replace(
                 optimizer_state=started_from(state.optimizer_state, optimizer_state)
@@ -269,30 +258,14 @@ def _result(state: State, steps: int) -> FitResult:
     )
 
 
-def _is_short(params: PyTree, x: PyTree, y: PyTree, batch_size: int | None, steps: int) -> bool:
-    """Return whether a training takes less time than the optimisation of its program would.
-
-    It is told from shapes alone, so that the same training has the same numbers each time.
-    """
-    leaves = jax.tree.leaves((params, x, y))
-    if _is_traced(leaves) or not lie_on_one_cpu(leaves):
-        return False
-    rows = max((leaf.shape[0] for leaf in jax.tree.leaves((x, y)) if leaf.ndim), default=1)
-    of_batch = rows if batch_size is None else batch_size
-    size = sum(leaf.size for leaf in jax.tree.leaves((x, y))) * of_batch // max(rows, 1)
-    # Each parameter meets each row, as in a dense layer.
-    work = of_batch * sum(leaf.size for leaf in jax.tree.leaves(params))
-    return size <= _SHORT_BATCH and work * steps <= _SHORT_WORK
-
-
 def _compiled(
-    loss: Loss, optimizer: Optimizer, batch_size: int | None, until_flat: bool, quick: bool = False
+    loss: Loss, optimizer: Optimizer, batch_size: int | None, until_flat: bool
 ) -> Program:
     try:
         hash((loss, optimizer))
     except TypeError:  # such as a callable object that holds arrays
-        return program.__wrapped__(loss, optimizer, batch_size, until_flat=until_flat, quick=quick)
-    return program(loss, optimizer, batch_size, until_flat=until_flat, quick=quick)
+        return program.__wrapped__(loss, optimizer, batch_size, until_flat=until_flat)
+    return program(loss, optimizer, batch_size, until_flat=until_flat)
 
 
 def _resolve_learning_rate(

@@ -4,7 +4,7 @@ Nothing here checks input, warns or talks to the user; that is `fit`'s work.
 """
 
 from collections.abc import Callable
-from functools import cache, lru_cache, partial
+from functools import lru_cache, partial
 from typing import Any, NamedTuple, TypeAlias
 
 import jax
@@ -71,47 +71,15 @@ def transformation(
     return optax.with_extra_args_support(made)
 
 
-# XLA's options on a CPU, by which it compiles several times faster to code that is several times slower. They come and
-# go with its versions.
-_QUICK = {
-    "xla_backend_optimization_level": 0,
-    "xla_cpu_parallel_codegen_split_count": 1,
-    "xla_cpu_use_fusion_emitters": False,
-}
-
-
-@cache
-def _quick_options() -> dict[str, Any]:
-    """Return those options that this XLA has."""
-
-    def are_known(options: dict[str, Any]) -> bool:
-        try:
-            jax.jit(jnp.negative, compiler_options=options).lower(0.0).compile()
-        except jax.errors.JaxRuntimeError:
-            return False
-        return True
-
-    if are_known(_QUICK):
-        return _QUICK
-    return {name: value for name, value in _QUICK.items() if are_known({name: value})}
-
-
 @lru_cache(maxsize=64)
 def program(
-    loss: Loss,
-    optimizer: Optimizer,
-    batch_size: int | None,
-    *,
-    until_flat: bool = False,
-    quick: bool = False,
+    loss: Loss, optimizer: Optimizer, batch_size: int | None, *, until_flat: bool = False
 ) -> Program:
     """Return the compiled loop. The cache keeps a second fit from compiling again.
 
     It is bounded so that losses made on the fly, and the data they close over, are let go. With mini-batches and
-    `until_flat`, the full gradient is computed at the end of each epoch, to compare with the tolerance. A `quick`
-    program, for a CPU and outside any trace, compiles several times faster and runs several times slower.
+    `until_flat`, the full gradient is computed at the end of each epoch, to compare with the tolerance.
     """
-    jit = partial(jax.jit, compiler_options=_quick_options()) if quick else jax.jit
 
     def order_at(step: Array, order: Array | None, data: Data) -> Array | None:
         """Return the order of the rows at this step, drawn anew where an epoch begins."""
@@ -153,7 +121,7 @@ def program(
             "diverged": ~finite,
         }
 
-    @partial(jit, static_argnums=2)
+    @partial(jax.jit, static_argnums=2)
     def start(params: PyTree, data: Data, capacity: int) -> State:
         steps = jnp.zeros((), jnp.int32)
         order = None
@@ -199,4 +167,4 @@ def program(
 
         return jax.lax.while_loop(unfinished, lambda state: one_step(state, data), state)
 
-    return Program(start, jit(advance), jit(advance, donate_argnums=0))
+    return Program(start, jax.jit(advance), jax.jit(advance, donate_argnums=0))
