@@ -112,8 +112,10 @@ class Machine:
     def beside(self, target: Any, operand: Any, reordered: bool = False) -> Any:
         """An operand of a write, noted where it lies in the target's memory in another order."""
         reordered = reordered or target.stride() != operand.stride()
-        repeated = target.shape != operand.shape and _root(target) is _root(operand)
-        if repeated or (reordered and target.data_ptr() == operand.data_ptr()):
+        together = _root(target) is _root(operand)
+        repeated = together and target.shape != operand.shape
+        shifted = together and target.storage_offset() != operand.storage_offset()
+        if repeated or shifted or (reordered and target.data_ptr() == operand.data_ptr()):
             self.differing["an operand overlaps what is written"] = True
         return operand
 
