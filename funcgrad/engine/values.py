@@ -107,17 +107,11 @@ class Meta:
 META = Meta()
 
 
-class Absent:
-    """Stands for the elements of an array on the device `META`: there are none.
+class _Typed:
+    """The facts of an array that its type has."""
 
-    Attributes:
-        aval: its type.
-    """
-
-    __slots__ = ("aval",)
-
-    def __init__(self, aval: Aval) -> None:
-        self.aval = aval
+    __slots__ = ()
+    aval: Aval
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -133,6 +127,19 @@ class Absent:
     def size(self) -> int:
         """As an array's."""
         return math.prod(self.aval.shape)
+
+
+class Absent(_Typed):
+    """Stands for the elements of an array on the device `META`: there are none.
+
+    Attributes:
+        aval: its type.
+    """
+
+    __slots__ = ("aval",)
+
+    def __init__(self, aval: Aval) -> None:
+        self.aval = aval
 
     @property
     def ndim(self) -> int:
@@ -208,7 +215,7 @@ def settled(value: Value) -> Value:
     return Value(value.array.copy(), value.aval) if isinstance(value, Live) else value
 
 
-class Wrapped(Value):
+class Wrapped(_Typed, Value):
     """A value inside a transformation of functions; see `levels`. It has no place in a trace, and stands for its own array.
 
     Attributes:
@@ -240,21 +247,6 @@ class Wrapped(Value):
         if self.level.alive:
             return self
         return self.level.elements(self)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """As an array's."""
-        return self.aval.shape
-
-    @property
-    def dtype(self) -> np.dtype:
-        """As an array's."""
-        return self.aval.dtype
-
-    @property
-    def size(self) -> int:
-        """As an array's."""
-        return int(np.prod(self.aval.shape))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         """The elements, for NumPy; see `concrete`."""

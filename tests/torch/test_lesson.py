@@ -48,7 +48,7 @@ SEEDS = [0, 7, 2024]
 
 @pytest.fixture(scope="module")
 def printed(torch):
-    """What the lesson prints by module and seed; a process of each module runs it with every seed."""
+    """The lesson's printed text by module and seed. One process of each module runs every seed."""
     script = "\nprint('NEXT')\n".join(LESSON.format(module="{module}", seed=seed) for seed in SEEDS)
     found = {}
     for module in ("torch", "funcgrad.torch"):
