@@ -28,10 +28,10 @@ def test_a_training_program_does_what_it_does_in_pytorch(mode, seed):
     assert difference(seed, mode, times=2) is None
 
 
-DIVERGES, DIVIDES_ROUNDING = 27000085, 27000479
+DIVERGES, DIVIDES_ROUNDING, SATURATES = 27000085, 27000479, 41000201
 
 
-@pytest.mark.parametrize("seed", [DIVERGES, DIVIDES_ROUNDING])
+@pytest.mark.parametrize("seed", [DIVERGES, DIVIDES_ROUNDING, SATURATES])
 def test_a_program_that_rounding_decides_in_pytorch_is_counted(seed, monkeypatch):
     monkeypatch.setattr(idioms, "undecided", set())
     assert difference(seed, "eager") is None
