@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.several_devices import output_with
+from tests.processes import output_of
 
 HERE = Path(__file__).parent
 
 
 @pytest.fixture(scope="module")
 def results():
-    report = json.loads(output_with(8, HERE / "computations.py", "devices"))
+    report = json.loads(output_of(HERE / "computations.py", "devices", devices=8))
     assert report["devices"] == 8
     return report["results"]
 

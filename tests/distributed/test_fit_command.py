@@ -3,8 +3,6 @@
 import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -15,9 +13,8 @@ import numpy as np
 import pytest
 
 from funcgrad.cli import cluster, main
+from tests.processes import Program
 
-ROOT = Path(__file__).parents[2]
-ENVIRONMENT = os.environ | {"JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT)}
 ROWS = 20_003  # which no number of processes divides
 # Batches of all rows, because which rows meet in a smaller one depends on who reads them.
 FULL_BATCHES = ["--optimizer", "momentum", "--epochs", "20", "--batch-size", "40000"]
@@ -56,7 +53,7 @@ def start(
     port = free_port()
     processes = []
     for index in range(count):
-        command = [sys.executable, "-m", "funcgrad", "fit", data, "--target", "x4", "--out", out]
+        command = ["-m", "funcgrad", "fit", data, "--target", "x4", "--out", out]
         command += ["--timeout", str(timeout)]
         told = {}
         if environment is not None:
@@ -65,16 +62,7 @@ def start(
             command += ["--coordinator", f"127.0.0.1:{port}", "--processes", str(count)]
             command += ["--process-id", str(index)]
         command += [*options, *(of_each(index) if of_each else [])]
-        processes.append(
-            subprocess.Popen(
-                command,
-                env=ENVIRONMENT | told,
-                text=True,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                start_new_session=True,
-            )
-        )
+        processes.append(Program(*command, JAX_PLATFORMS="cpu", **told))
     return processes
 
 
@@ -206,8 +194,8 @@ def test_the_timeout_is_given_to_jax_whatever_it_waits_for(monkeypatch):
 def test_the_coordinator_listens_at_the_address_that_was_given(here):
     port = free_port()
     options = ["--coordinator", f"127.0.0.1:{port}", "--processes", "2", "--process-id", "0"]
-    command = [sys.executable, "-m", "funcgrad", "fit", "data.npy", "--target", "x4", "--out", "m"]
-    process = subprocess.Popen([*command, *options], env=ENVIRONMENT, start_new_session=True)
+    command = ["-m", "funcgrad", "fit", "data.npy", "--target", "x4", "--out", "m"]
+    process = Program(*command, *options, JAX_PLATFORMS="cpu")
     try:
         end = time.monotonic() + HANGING
         while not (found := listening_at(port)) and time.monotonic() < end:

@@ -1,17 +1,15 @@
 """Two and four processes on this machine, each with rows of its own: the numbers are those of one."""
 
 import json
-import os
 import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.processes import Program
+
 HERE = Path(__file__).parent
-ENVIRONMENT = os.environ | {"JAX_PLATFORMS": "cpu", "PYTHONPATH": str(HERE.parents[1])}
 
 
 def free_port():
@@ -22,13 +20,10 @@ def free_port():
 
 def run_all(commands):
     """Run commands side by side; return what each printed."""
+    script = HERE / "computations.py"
     processes = [
-        subprocess.Popen(
-            [sys.executable, "-W", "error", str(HERE / "computations.py"), *command],
-            env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )
-        for command in commands
-    ]  # fmt: skip
+        Program(script, *command, strict=True, JAX_PLATFORMS="cpu") for command in commands
+    ]
     try:
         printed = [process.communicate(timeout=600) for process in processes]
     finally:

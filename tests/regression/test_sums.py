@@ -19,7 +19,7 @@ from funcgrad import fit, regression
 from funcgrad.datasets import Stream
 from funcgrad.regression import Linear, Moments
 from funcgrad.regression import sums as sums_module
-from tests.several_devices import output_with
+from tests.processes import output_of
 
 FIELDS = ("rows", "x_mean", "y_mean", "xx", "xy", "yy")
 
@@ -269,7 +269,7 @@ def test_complex_data_and_sums_with_numbers_are_refused():
 
 @pytest.mark.slow
 def test_rows_on_eight_devices_give_the_sums_of_one():
-    report = json.loads(output_with(8, Path(__file__).with_name("eight_devices.py")))
+    report = json.loads(output_of(Path(__file__).with_name("eight_devices.py"), devices=8))
     assert report["devices"] == 8
     x, y = data(40_000, outputs=(2,))
     for placement, leaves in report["sums"].items():

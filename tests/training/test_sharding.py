@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.several_devices import output_with
+from tests.processes import output_of
 
 SCRIPT = Path(__file__).with_name("eight_devices.py")
 PLACEMENTS = [
@@ -16,7 +16,7 @@ PLACEMENTS = [
 
 @pytest.fixture(scope="module")
 def report():
-    report = json.loads(output_with(8, SCRIPT))
+    report = json.loads(output_of(SCRIPT, devices=8))
     assert report["count"] == 8
     return report["results"]
 

@@ -1,6 +1,6 @@
 """Several devices: what may not be on two of them is refused."""
 
-from tests.several_devices import output_with
+from tests.processes import output_of
 
 PROGRAM = """
 import jax
@@ -18,7 +18,7 @@ for attempt in (lambda: setattr(first, "grad", torch.ones(2, device="cpu:2")), l
 
 
 def test_gradients_stay_on_their_device_and_devices_do_not_mix():
-    lines = output_with(4, "-c", PROGRAM).splitlines()
+    lines = output_of("-c", PROGRAM, devices=4).splitlines()
     assert lines[0] == "cpu:1 [2.0, 2.0]"
     assert lines[1] == (
         "attempting to assign a gradient located on device with index '2' to a tensor located on device with index "
