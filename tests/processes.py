@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import warnings
 import weakref
 from pathlib import Path
@@ -64,6 +65,12 @@ class Program:
             raise subprocess.TimeoutExpired("the program", timeout)
         return self.returncode
 
+    def wait_for(self, text: str) -> None:
+        """Return once it has printed a text; fail where it ends before."""
+        while text not in self._printed[0].read_text():
+            assert self.poll() is None, self.communicate()
+            time.sleep(0.002)
+
     def communicate(self, timeout: float | None = None) -> tuple[str, str]:
         """Return what it printed on its output and for errors, once it has ended; else as `wait`."""
         self.wait(timeout)
@@ -71,10 +78,10 @@ class Program:
         return out, err
 
 
-def output_of(*arguments: object, devices: int) -> str:
-    """Return the output of a program that sees so many CPUs as JAX's devices, which are counted once in a process.
+def output_of(*arguments: object, devices: int = 1) -> str:
+    """Return the output of a program for which a CPU is so many devices: JAX counts them once in a process.
 
-    Warnings are errors in it, and it fails where the program does.
+    Warnings are errors in the program, and where it fails the test does.
     """
     flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={devices}"
     program = Program(*arguments, strict=True, XLA_FLAGS=flags, JAX_PLATFORMS="cpu")

@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from funcgrad import regression
 from funcgrad.cli import main
 from funcgrad.datasets import correct_digits, load_diabetes, load_nist
 from funcgrad.training import checkpoints
+from tests.processes import Program
 from tests.rational import ridge_exactly
 
 pa = pytest.importorskip("pyarrow")
@@ -453,48 +453,42 @@ KILLS = int(os.environ.get("FUNCGRAD_KILLS", "2"))
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
 @pytest.mark.parametrize("way", TRAINING)
-def test_killed_at_any_moment_and_resumed_the_model_is_the_same_bytes(tmp_path, way):
+def test_killed_at_any_moment_and_resumed_the_model_is_the_same_bytes(tmp_path, monkeypatch, way):
     """Kills at moments spread over the whole run, start and end included.
 
     `FUNCGRAD_KILLS=50 python -m pytest tests/cli -k killed` takes minutes.
     """
+    monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(KILLS)
     x = rng.normal(size=(40_000, 8))
     np.save(tmp_path / "data.npy", np.column_stack([x, x.sum(axis=1) + rng.normal(size=len(x))]))
     command = [
-        sys.executable, "-m", "funcgrad", "fit", "data.npy", "--target", "x8", "--memory", "2",
+        "-m", "funcgrad", "fit", "data.npy", "--target", "x8", "--memory", "2",
         "--checkpoint-every", "0", "--resume", *TRAINING[way],
     ]  # fmt: skip
-    root = Path(__file__).parents[2]
-    environment = os.environ | {"PYTHONPATH": str(root)}
 
-    def start(out):
-        return subprocess.Popen(
-            [*command, "--out", out], cwd=tmp_path, env=environment,
-            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-        )  # fmt: skip
+    def end(process):
+        _, told = process.communicate()
+        assert process.returncode == 0, told
 
     began = time.perf_counter()
-    with start("whole") as process:
-        assert process.wait() == 0, process.stderr.read()
+    end(Program(*command, "--out", "whole"))
     duration = time.perf_counter() - began
     kills = completed = 0
     while kills < KILLS:
-        # Much of a short run is Python starting, where a kill is of little interest.
-        moment = duration * rng.uniform(0.4, 1.05)
-        with start("cut") as process:
-            try:
-                status = process.wait(moment)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                kills += 1
-            else:
-                assert status == 0, process.stderr.read()
-                completed += 1
-                assert (tmp_path / "cut").read_bytes() == (tmp_path / "whole").read_bytes()
-                (tmp_path / "cut").unlink()
-    with start("cut") as process:
-        assert process.wait() == 0, process.stderr.read()
+        process = Program(*command, "--out", "cut")
+        try:
+            process.wait(duration * rng.uniform(0, 1.05))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            kills += 1
+        else:
+            end(process)
+            completed += 1
+            assert (tmp_path / "cut").read_bytes() == (tmp_path / "whole").read_bytes()
+            (tmp_path / "cut").unlink()
+    end(Program(*command, "--out", "cut"))
     assert (tmp_path / "cut").read_bytes() == (tmp_path / "whole").read_bytes()
     print(f"{way}: {kills} kills, {completed} runs ended on the way")
 

@@ -8,14 +8,13 @@ import os
 import signal
 import stat
 import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from funcgrad.files import writing
 from funcgrad.training import Checkpoint, CheckpointError, CheckpointWarning
+from tests.processes import Program
 
 MINE = {"seed": 0, "batches": ["a", 1]}
 
@@ -207,22 +206,17 @@ def test_one_run_holds_a_checkpoint_and_another_is_refused(checkpoint):
 
 def test_a_process_that_was_killed_holds_nothing(checkpoint):
     script = (
-        "import sys; from funcgrad.training import Checkpoint\n"
-        "with Checkpoint(sys.argv[1]).held():\n print('held', flush=True); sys.stdin.read()"
+        "import sys, time; from funcgrad.training import Checkpoint\n"
+        "with Checkpoint(sys.argv[1]).held():\n print('held', flush=True); time.sleep(600)"
     )
-    with subprocess.Popen(
-        [sys.executable, "-c", script, str(checkpoint.path)],
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    ) as process:
-        assert process.stdout.readline() == b"held\n"
-        with pytest.raises(CheckpointError, match="another run"), checkpoint.held():
-            pass
-        process.kill()
-        process.wait()
-        with checkpoint.held():
-            pass
+    process = Program("-c", script, checkpoint.path)
+    process.wait_for("held")
+    with pytest.raises(CheckpointError, match="another run"), checkpoint.held():
+        pass
+    process.kill()
+    process.wait()
+    with checkpoint.held():
+        pass
 
 
 SAVE_FOR_EVER = """
@@ -241,20 +235,15 @@ while True:
 
 
 def test_killed_in_the_middle_of_saving_at_any_moment_something_whole_is_left(checkpoint):
-    root = Path(__file__).parents[2]
     moments = np.random.default_rng(0).uniform(0, 0.05, size=4)
     for moment in moments:
         checkpoint.remove()
-        process = subprocess.Popen(
-            [sys.executable, "-c", SAVE_FOR_EVER, str(checkpoint.path)],
-            env=os.environ | {"PYTHONPATH": str(root)},
-            stdout=subprocess.PIPE,
-        )
-        with process:
-            assert process.stdout.readline() == b"ready\n"
-            with pytest.raises(subprocess.TimeoutExpired):
-                process.wait(moment)
-            process.kill()
+        process = Program("-c", SAVE_FOR_EVER, checkpoint.path)
+        process.wait_for("ready")
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(moment)
+        process.kill()
+        process.wait()
         arrays = checkpoint.load({"seed": 0})
         assert arrays["step"] >= 2
         assert (arrays["weights"] == arrays["step"]).all()
