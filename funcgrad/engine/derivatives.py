@@ -56,12 +56,12 @@ def rule_of(op: Op, avals: tuple[Aval, ...], needed: tuple[bool, ...]) -> "Rule 
 
 
 def _found_rule(op: Op, avals: tuple[Aval, ...], needed: tuple[bool, ...]) -> "Rule | None":
-    if not any(aval.inexact for aval in op.types(avals)):
-        return None
     pattern, _ = pattern_of(avals)
     model = op.rules.get((pattern, needed))
     if model is not None:
         return Rule(op, avals, model.needed, model)
+    if not any(aval.inexact for aval in op.types(avals)):
+        return None
     rule = _flowing(Rule(op, avals, needed))
     if rule is not None and rule.full.lengths:
         remember(op.rules, (pattern, needed), rule)

@@ -17,6 +17,7 @@ from funcgrad.engine.derivatives import rule_of
 from funcgrad.engine.nodes import GraphNode, Variable
 from funcgrad.engine.ops import Op, remember
 from funcgrad.engine.platforms import on_cpu
+from funcgrad.engine.templates import pattern_of
 from funcgrad.engine.threads import PerThread
 from funcgrad.engine.tracing import as_tuple
 from funcgrad.engine.values import (
@@ -83,11 +84,11 @@ class Call:
     __slots__ = ("avals", "gain", "kernel", "of_numpy", "rule", "size")
 
     def __init__(self, op: Op, avals: tuple[Aval, ...], wants: tuple[bool, ...]) -> None:
-        absent = any(aval.device is META for aval in avals)
+        absent = META in pattern_of(avals)[0].devices
         if not (absent or op.follows or on_cpu()):
             raise NotHereError
         self.avals, kernel = op.fit(avals)
-        self.rule = rule_of(op, avals, wants)
+        self.rule = rule_of(op, avals, wants) if True in wants else None
         if absent:
             self.kernel: Callable[..., Any] = _nothing(self.avals)
             self.of_numpy, self.gain, self.size = False, 0.0, 0

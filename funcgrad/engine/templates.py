@@ -5,12 +5,14 @@ stay numbers, since functions treat them in their own way. A function that asks 
 no template: it is traced for each choice of lengths.
 """
 
+import marshal
 from collections.abc import Callable, Sequence
 from functools import cache, lru_cache
 from itertools import islice
 from typing import Any
 
 import jax
+import numpy as np
 from jax import export
 
 from funcgrad.engine.kept import MISSING, kept
@@ -88,36 +90,31 @@ class Types:
     """Types with symbols for lengths, to be read with numbers.
 
     Args:
-        shapes: the shapes; with symbols, an expression of them.
-        dtypes: the dtypes.
+        avals: the types, as JAX writes them.
         count: how many symbols there are.
+
+    Attributes:
+        read: the types for some lengths and a device.
     """
 
-    def __init__(self, shapes: Any, dtypes: list[Any], count: int) -> None:
-        self.__setstate__((shapes, dtypes, count))
+    read: Callable[[tuple[int, ...], Any], tuple[Aval, ...]]
 
-    @classmethod
-    def of(cls, avals: Sequence[Any], count: int) -> "Types":
-        """Types as JAX writes them."""
-        shapes = tuple([tuple(aval.shape) for aval in avals])
-        return cls(python(repr(shapes)) if count else shapes, [aval.dtype for aval in avals], count)
+    def __init__(self, avals: Sequence[Any], count: int) -> None:
+        made = "".join([f"Aval({tuple(aval.shape)}, t{k}, device), " for k, aval in enumerate(avals)])
+        names = ", ".join([f"d{k}" for k in range(count)])
+        code = compile(f"lambda lengths, device: ({made})", "<types>", "eval")
+        if count:
+            text = f"lambda lengths, device: (lambda {names}: ({made}))(*lengths)"
+            code = compile(python(text), "<types>", "eval")
+        self.__setstate__((marshal.dumps(code), [aval.dtype for aval in avals]))
 
     def __getstate__(self) -> tuple:
         return self._state
 
     def __setstate__(self, state: tuple) -> None:
-        self._state = state
-        self._shapes, self._dtypes, count = state
-        if count:
-            names = ", ".join([f"d{k}" for k in range(count)])
-            self._shapes = eval(f"lambda {names}: {self._shapes}", dict(DIMENSIONS))
-
-    def read(self, lengths: tuple[int, ...], device: Any) -> tuple[Aval, ...]:
-        """The types for these lengths."""
-        shapes = self._shapes(*lengths) if lengths else self._shapes
-        return tuple(
-            [Aval(shape, dtype, device) for shape, dtype in zip(shapes, self._dtypes, strict=True)]
-        )
+        self._state = code, dtypes = state
+        scope = {**DIMENSIONS, **{f"t{k}": dtype for k, dtype in enumerate(dtypes)}}
+        self.read = eval(marshal.loads(code), {"Aval": Aval, "np": np, **scope})
 
 
 class Template:
@@ -134,7 +131,7 @@ class Template:
 
     def __init__(self, closed: Any, count: int = 0, notes: Any = None) -> None:
         self.closed, self.notes = closed, notes
-        self._types = Types.of(closed.out_avals, count)
+        self._types = Types(closed.out_avals, count)
         self._written: Any = _NOT_YET
         self._key: str | None = None
         self._make: Callable[[], Any] | None = None

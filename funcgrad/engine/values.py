@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from functools import cache
 from typing import Any, ClassVar
-from weakref import WeakValueDictionary
+from weakref import ref
 
 import jax
 import jax.core
@@ -32,7 +32,9 @@ class Aval:
     __slots__ = ("__weakref__", "device", "dtype", "inexact", "kind", "shape")
 
     kinds: ClassVar[dict[tuple[int, np.dtype, Any], int]] = {}
-    _interned: ClassVar["WeakValueDictionary[tuple, Aval]"] = WeakValueDictionary()
+    # Weak, and without a callback for each: `_make` now and then leaves out the ones that are gone.
+    _interned: ClassVar[dict[tuple, "ref[Aval]"]] = {}
+    _most: ClassVar[int] = 1024
     _making: ClassVar[threading.Lock] = threading.Lock()
 
     shape: tuple[int, ...]
@@ -43,13 +45,15 @@ class Aval:
 
     def __new__(cls, shape: tuple[int, ...], dtype: Any, device: Any = None) -> "Aval":
         """The one object of this type."""
-        key = (shape, dtype, device)
-        known = cls._interned.get(key)
+        found = cls._interned.get((shape, dtype, device))
+        known = None if found is None else found()
         if known is not None:
             return known
         dtype = np.dtype(dtype)
         with cls._making:
-            return cls._interned.get((shape, dtype, device)) or cls._make(shape, dtype, device)
+            found = cls._interned.get((shape, dtype, device))
+            known = None if found is None else found()
+            return cls._make(shape, dtype, device) if known is None else known
 
     @classmethod
     def _make(cls, shape: tuple[int, ...], dtype: np.dtype, device: Any) -> "Aval":
@@ -57,7 +61,10 @@ class Aval:
         self.shape, self.dtype, self.device = shape, dtype, device
         self.inexact = is_inexact(dtype)
         self.kind = cls.kinds.setdefault((len(shape), dtype, device), len(cls.kinds))
-        cls._interned[shape, dtype, device] = self
+        if len(cls._interned) >= cls._most:
+            cls._interned = {k: kept for k, kept in cls._interned.items() if kept() is not None}
+            cls._most = max(1024, 2 * len(cls._interned))
+        cls._interned[shape, dtype, device] = ref(self)
         return self
 
     def __repr__(self) -> str:

@@ -1,14 +1,13 @@
 """Loops over the steps of a sequence: `lax.scan` as a loop of Python around the kernel of one step."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
 from jax.extend.core import ClosedJaxpr
 
 from funcgrad.engine.kernels.source import Written
-from funcgrad.engine.kernels.table import NoRuleError, length_of, plain, rule
+from funcgrad.engine.kernels.table import NoRuleError, rule
 
 # A step in Python takes some microseconds. For a loop of more steps it pays to compile.
 MOST_STEPS = 1000
@@ -26,7 +25,8 @@ def _(source: Any, equation: Any) -> None:
     if written is None:
         raise NoRuleError
 
-    called = source.constant_later(partial(step_of, written, plain(length)))
+    step = f"{source.function(step_of)}({source.constant(written)}, {length}, lengths)"
+    called = source.once(step)
     given = source.arrays(equation.invars)
     state = constants + carried
     kinds = [(each.aval.shape, each.aval.dtype) for each in equation.outvars[carried:]]
@@ -41,14 +41,14 @@ def _(source: Any, equation: Any) -> None:
         source.assign_one(variable, f"{made}[{k}]")
 
 
-def step_of(written: Written, length: int | str, lengths: dict[str, Any]) -> Any:
+def step_of(written: Written, length: int, lengths: Sequence[int]) -> Any:
     """The kernel of one step.
 
     Raises:
         NoRuleError: there are too many steps, or they are not for NumPy.
     """
-    kernel = written.kernel(tuple(lengths.values()))
-    if kernel is None or length_of(length, lengths) > MOST_STEPS:
+    kernel = written.kernel(lengths)
+    if kernel is None or length > MOST_STEPS:
         raise NoRuleError
     return kernel
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.engine.kernels.table import NoRuleError, highest, length_of, lowest, plain, rule
+from funcgrad.engine.kernels.table import NoRuleError, highest, lowest, rule
 
 
 @rule("sort")
@@ -89,7 +89,7 @@ def _(source: Any, equation: Any) -> None:
         zip(numbers.operand_batching_dims, numbers.start_indices_batching_dims, strict=True)
     )
     looked_up = Places(shape, sizes, numbers.start_index_map, gone, along, mode)
-    name = source.constant_later(looked_up.sized)
+    name = looked_up.named(source)
     made = equation.outvars[0].aval
     rank = equation.invars[1].aval.ndim - 1
     inner = [d for d in range(len(shape)) if d not in gone]
@@ -127,7 +127,7 @@ class Places:
     def __init__(
         self, shape: Any, sizes: Any, mapped: Any, collapsed: Any, along: dict[int, int], mode: str
     ) -> None:
-        self.shape, self.sizes = tuple(map(plain, shape)), tuple(map(plain, sizes))
+        self.shape, self.sizes = tuple(shape), tuple(sizes)
         self.mapped, self.mode = tuple(mapped), mode
         self.along = along
         self.indexed = sorted([*self.mapped, *along])
@@ -138,11 +138,15 @@ class Places:
         order = (*self.indexed, *self.whole)
         self.order = None if order == tuple(range(len(shape))) else order
 
-    def sized(self, lengths: dict[str, Any]) -> "Places":
-        """The same, with numbers for lengths."""
+    def named(self, source: Any) -> str:
+        """The name of the places in a source, which has numbers for lengths."""
+        lengths, self.shape, self.sizes = f"{self.shape}, {self.sizes}", (), ()
+        return source.once(f"{source.constant(self)}.sized({lengths})")
+
+    def sized(self, shape: tuple[int, ...], sizes: tuple[int, ...]) -> "Places":
+        """The same, for an array and windows of these lengths."""
         made = copy(self)
-        made.shape = tuple([length_of(each, lengths) for each in self.shape])
-        made.sizes = tuple([length_of(each, lengths) for each in self.sizes])
+        made.shape, made.sizes = shape, sizes
         return made
 
     def find(self, indices: Any) -> tuple[tuple[Any, ...], Any]:
@@ -273,7 +277,7 @@ def _scattered(function: Any, name: str) -> None:
         if order is not None:
             c = f"{c}.transpose({tuple(np.argsort(order).tolist())})"
         called = source.constant(function)
-        name = source.constant_later(places.sized)
+        name = places.named(source)
         source.assign(equation, f"{name}.scatter({called}, {a}, {b}, {c})")
 
 

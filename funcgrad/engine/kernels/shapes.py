@@ -1,11 +1,10 @@
 """Primitives that arrange elements. The functions that are no rules are called by the lines that rules write."""
 
-from functools import partial
 from typing import Any
 
 import numpy as np
 
-from funcgrad.engine.kernels.table import length_of, plain, rule
+from funcgrad.engine.kernels.table import rule
 
 
 @rule("broadcast_in_dim")
@@ -159,25 +158,19 @@ def padded(x: Any, value: Any, config: Any, shape: tuple[int, ...]) -> Any:
 @rule("iota")
 def _(source: Any, equation: Any) -> None:
     dtype, shape, axis = (equation.params[k] for k in ("dtype", "shape", "dimension"))
-    make = partial(counted, np.dtype(dtype), [*map(plain, shape)], axis)
-    source.alias_name(equation.outvars[0], source.constant_later(make))
+    text = f"{source.function(counted)}({source.constant(np.dtype(dtype))}, {tuple(shape)}, {axis})"
+    source.alias_name(equation.outvars[0], source.once(text))
 
 
-def counted(dtype: Any, shape: list[Any], axis: int, lengths: dict[str, Any]) -> Any:
+def counted(dtype: Any, shape: tuple[int, ...], axis: int) -> Any:
     """`lax.iota`: 0, 1, 2 and so on along an axis."""
-    whole = [length_of(dimension, lengths) for dimension in shape]
-    along = [1] * len(whole)
-    along[axis] = whole[axis]
-    return np.broadcast_to(np.arange(whole[axis], dtype=dtype).reshape(along), whole)
+    along = [1] * len(shape)
+    along[axis] = shape[axis]
+    return np.broadcast_to(np.arange(shape[axis], dtype=dtype).reshape(along), shape)
 
 
 @rule("dim_as_value")
 def _(source: Any, equation: Any) -> None:
     (variable,) = equation.outvars
-    make = partial(length_as_array, variable.aval.dtype, plain(equation.params["dim"]))
-    source.alias_name(variable, source.constant_later(make))
-
-
-def length_as_array(dtype: Any, dimension: int | str, lengths: dict[str, Any]) -> Any:
-    """A length as an array."""
-    return dtype.type(length_of(dimension, lengths))
+    text = f"{source.function(variable.aval.dtype.type)}({equation.params['dim']})"
+    source.alias_name(variable, source.once(text))

@@ -33,9 +33,6 @@ class Kernel(Protocol):
         """One array, or a tuple of several."""
 
 
-# Makes an object that a kernel refers to, from the lengths.
-Later = Callable[[dict[str, Any]], Any]
-
 _NAME, _LENGTH = re.compile(r"\bv\d+\b"), re.compile(r"\bd\d+\b")
 
 _DTYPES = frozenset(
@@ -108,25 +105,24 @@ class Written:
     """A kernel's source. Where lengths are symbols in the jaxpr, it makes a kernel for each choice of lengths.
 
     Args:
-        text: defines `kernel`.
-        scope: the names that the text uses.
-        later: names whose values depend on the lengths.
+        text: defines `kernel`. It may use `lengths`, and names one of them `d` and its number.
+        scope: the other names that the text uses.
     """
 
-    def __init__(self, text: str, scope: dict[str, Any], later: dict[str, Later]) -> None:
+    def __init__(self, text: str, scope: dict[str, Any]) -> None:
         # A function of the lengths, so that another choice of lengths compiles nothing.
-        lengths = sorted({int(name[1:]) for name in _LENGTH.findall(text)})
-        inner = "".join(f"    {line}\n" for line in text.splitlines())
-        names = ", ".join([*[f"d{k}" for k in lengths], *later])
-        code = compile(f"def make({names}):\n{inner}    return kernel\n", "<kernel>", "exec")
-        self.__setstate__((marshal.dumps(code), scope, lengths, later))
+        numbers = sorted({int(name[1:]) for name in _LENGTH.findall(text)})
+        lines = [*[f"d{k} = lengths[{k}]" for k in numbers], *text.splitlines(), "return kernel"]
+        inner = "".join(f"    {line}\n" for line in lines)
+        code = compile(f"def make(lengths):\n{inner}", "<kernel>", "exec")
+        self.__setstate__((marshal.dumps(code), scope))
 
     def __getstate__(self) -> tuple:
         return self._state
 
     def __setstate__(self, state: tuple) -> None:
         self._state = state
-        code, scope, self._lengths, self._later = state
+        code, scope = state
         scope = {"np": np, **scope}  # some numbers in a jaxpr are NumPy's, and print so
         exec(marshal.loads(code), scope)
         self._make = scope["make"]
@@ -144,19 +140,14 @@ class Written:
         saved = python(gain(closed.jaxpr))
         size = sum(1 for _ in equations(closed.jaxpr))
         text = f"{text}\nkernel.gain, kernel.size = {saved}, {size}"
-        return cls(text, source.scope, source.later)
+        return cls(text, source.scope)
 
     def kernel(self, lengths: Sequence[int] = ()) -> Kernel | None:
         """The function, where each symbol `dK` is `lengths[K]`; None where it would take too long with these."""
-        later: list[Any] = []
-        if self._later:
-            named = {f"d{k}": length for k, length in enumerate(lengths)}
-            try:
-                later = [make(named) for make in self._later.values()]
-            except NoRuleError:
-                return None
-        kernel: Kernel = self._make(*[lengths[k] for k in self._lengths], *later)
-        return kernel
+        try:
+            return self._make(lengths)  # type: ignore[no-any-return]
+        except NoRuleError:
+            return None
 
 
 def equations(jaxpr: Any) -> Iterator[Any]:
@@ -175,15 +166,14 @@ class Source:
 
     Attributes:
         scope: the globals of the source.
-        later: the ones that depend on lengths.
     """
 
     def __init__(self, closed: Any) -> None:
         self.closed = closed
         # Lengths are printed with these functions.
         self.scope: dict[str, Any] = dict(DIMENSIONS)
-        self.later: dict[str, Later] = {}
-        # Each with the name that it makes or fills.
+        # Those that are run once for each choice of lengths, before the kernel; and its own, each with the name it makes or fills.
+        self._once: list[str] = []
         self._lines: list[tuple[str, str]] = []
         self._names: dict[Any, str] = {}
         self._compact: dict[Any, tuple[int, ...]] = {}
@@ -204,7 +194,8 @@ class Source:
         self._write(jaxpr.eqns)
         returned = ", ".join(self.arrays(jaxpr.outvars))
         lines = "".join(f"    {line}\n" for line in self._needed(returned))
-        return python(f"def kernel({', '.join(arguments)}):\n{lines}    return {returned}\n")
+        once = "".join(f"{line}\n" for line in self._once)
+        return python(f"{once}def kernel({', '.join(arguments)}):\n{lines}    return {returned}\n")
 
     def _needed(self, returned: str) -> list[str]:
         """The lines that the result depends on. Each lets go of the arrays that it is the last to read: memory is used again."""
@@ -277,17 +268,20 @@ class Source:
         key = (thing.dtype, thing.tobytes()) if isinstance(thing, np.generic) else thing
         if isinstance(thing, np.generic | np.dtype) and key in self._constants:
             return self._constants[key]
-        name = f"c{len(self.scope) + len(self.later)}"
+        name = self._new_constant()
         self.scope[name] = thing
         if isinstance(thing, np.generic | np.dtype):
             self._constants[key] = name
         return name
 
-    def constant_later(self, make: Later) -> str:
-        """The name of an object that is made from the lengths."""
-        name = f"c{len(self.scope) + len(self.later)}"
-        self.later[name] = make
+    def once(self, text: str) -> str:
+        """The name of an object that an expression of the lengths gives, before the kernel is first called."""
+        name = self._new_constant()
+        self._once.append(f"{name} = {text}")
         return name
+
+    def _new_constant(self) -> str:
+        return f"c{len(self.scope) + len(self._once)}"
 
     def function(self, function: Callable[..., Any]) -> str:
         """The name of a function that the source calls."""

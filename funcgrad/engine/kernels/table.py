@@ -5,8 +5,6 @@ NumPy gives in the same dtype and to rounding have a rule; see `source.supported
 """
 
 from collections.abc import Callable
-from functools import lru_cache
-from types import CodeType
 from typing import Any
 
 import numpy as np
@@ -27,26 +25,9 @@ def _mod(a: int, b: int) -> int:
 DIMENSIONS: dict[str, Any] = {"floordiv": _floordiv, "mod": _mod}
 
 
-def plain(dimension: Any) -> int | str:
-    """A dimension as a number, or as the expression of the symbols in it."""
-    return dimension if isinstance(dimension, int) else python(str(dimension))
-
-
 def python(text: str) -> str:
     """Expressions of symbols as Python reads them."""
     return text.replace("^", "**")
-
-
-def length_of(dimension: int | str, lengths: dict[str, Any]) -> int:
-    """The number that a plain dimension stands for."""
-    if isinstance(dimension, int):
-        return dimension
-    return int(eval(_read(dimension), {**DIMENSIONS, **lengths}))
-
-
-@lru_cache(1024)
-def _read(expression: str) -> CodeType:
-    return compile(expression, "<length>", "eval")
 
 
 class NoRuleError(Exception):

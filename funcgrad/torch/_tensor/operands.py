@@ -160,6 +160,9 @@ def check_broadcast(*avals: Aval) -> None:
     """
     shape: tuple[int, ...] = ()
     for aval in avals:
+        if not shape or aval.shape in ((), shape):
+            shape = shape or aval.shape
+            continue
         try:
             shape = np.broadcast_shapes(shape, aval.shape)
         except ValueError:
