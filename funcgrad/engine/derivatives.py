@@ -362,8 +362,7 @@ class VjpOp(Op):
         pattern, lengths = pattern_of(rule.avals)
         way = rule.op.templates.find(
             pattern,
-            lengths,
-            lambda: Template.kept(key(pattern), partial(_template, rule, given, pattern, lengths)),
+            lambda: Template.kept(key(pattern), partial(_template, rule, given, pattern)),
             (rule.needed, given),
         )
         if way is None:
@@ -413,11 +412,9 @@ def _of_one(rule: "Rule", given: tuple[bool, ...]) -> Template:
     return _way_back(rule, given, rule.op.jaxpr(rule.avals), rule.avals, cotangents)
 
 
-def _template(
-    rule: "Rule", given: tuple[bool, ...], pattern: Pattern, lengths: tuple[int, ...]
-) -> Template | None:
+def _template(rule: "Rule", given: tuple[bool, ...], pattern: Pattern) -> Template | None:
     """The way back with symbols for lengths; None where the op asks too much of a length."""
-    template = rule.op.template(pattern, lengths)
+    template = rule.op.template(pattern)
     if template is None or not all(given):
         return None
     avals = structs_of(pattern)

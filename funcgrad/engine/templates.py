@@ -1,4 +1,4 @@
-"""One trace of an op for all lengths of its arguments: code that meets a new length at each step does not wait for tracing.
+"""One trace of an op for all lengths of its arguments: a new length is never traced.
 
 JAX traces a function with symbols for lengths, as `jax.export` has them. Lengths that are equal share a symbol, and 0 and 1
 stay numbers, since functions treat them in their own way. A function that asks more of a length than symbols can answer has
@@ -100,7 +100,9 @@ class Types:
     read: Callable[[tuple[int, ...], Any], tuple[Aval, ...]]
 
     def __init__(self, avals: Sequence[Any], count: int) -> None:
-        made = "".join([f"Aval({tuple(aval.shape)}, t{k}, device), " for k, aval in enumerate(avals)])
+        made = "".join(
+            [f"Aval({tuple(aval.shape)}, t{k}, device), " for k, aval in enumerate(avals)]
+        )
         names = ", ".join([f"d{k}" for k in range(count)])
         code = compile(f"lambda lengths, device: ({made})", "<types>", "eval")
         if count:
@@ -187,27 +189,22 @@ def traced(function: Any, pattern: Pattern) -> Template | None:
 
 
 class Templates:
-    """Templates by pattern. A pattern has one from its second choice of lengths on: most come with one alone."""
+    """Templates by pattern, of one op."""
 
     def __init__(self) -> None:
-        self._known: dict[Any, Any] = {}
+        self._known: dict[Any, Template | None] = {}
 
-    def known(self, pattern: Pattern) -> Any:
-        """The template that was found for the pattern; None if there is none yet."""
-        found = self._known.get((pattern, None))
-        return found if isinstance(found, Template) else None
+    def known(self, pattern: Pattern) -> Template | None:
+        """The template that was made for the pattern; None if there is none."""
+        return self._known.get((pattern, None))
 
-    def find(self, pattern: Pattern, lengths: tuple[int, ...], make: Any, key: Any = None) -> Any:
-        """The result of `make` for the pattern; None where it gives nothing, and where these are its first lengths."""
+    def find(
+        self, pattern: Pattern, make: Callable[[], Template | None], key: Any = None
+    ) -> Template | None:
+        """The result of `make` for the pattern, which is None where there is no template."""
         at = (pattern, key)
-        known = self._known.get(at)
-        if known is None:
+        if at not in self._known:
             if len(self._known) >= 256:
                 self._known.clear()
-            self._known[at] = lengths
-            return None
-        if isinstance(known, tuple):
-            if known == lengths:
-                return None
-            known = self._known[at] = make() or False
-        return known or None
+            self._known[at] = make()
+        return self._known.get(at)

@@ -145,7 +145,7 @@ class Written:
     def kernel(self, lengths: Sequence[int] = ()) -> Kernel | None:
         """The function, where each symbol `dK` is `lengths[K]`; None where it would take too long with these."""
         try:
-            return self._make(lengths)  # type: ignore[no-any-return]
+            return self._make(lengths)
         except NoRuleError:
             return None
 
