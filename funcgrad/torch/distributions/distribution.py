@@ -3,7 +3,7 @@
 Behaviour: https://pytorch.org/docs/stable/distributions.html
 """
 
-from numbers import Number
+import warnings
 from typing import Any, ClassVar, Self
 
 import jax
@@ -26,24 +26,6 @@ def _is_broken(holds: Tensor) -> bool:
         return not holds.all()
     except jax.errors.TracerBoolConversionError:
         return False
-
-
-def _broadcast_all(*values: Any) -> tuple[Tensor, ...]:
-    """Numbers and tensors as tensors of one shape; a number takes the dtype of the tensors.
-
-    Raises:
-        ValueError: a value is neither.
-    """
-    if not all(isinstance(value, (Tensor, Number)) for value in values):
-        raise ValueError(
-            "Input arguments must all be instances of Number, torch.Tensor or objects implementing __torch_function__."
-        )
-    first = next((value for value in values if isinstance(value, Tensor)), None)
-    dtype = torch.get_default_dtype() if first is None else first.dtype
-    of = [
-        value if isinstance(value, Tensor) else torch.tensor(value, dtype=dtype) for value in values
-    ]
-    return tuple(torch.broadcast_tensors(*of))
 
 
 class Distribution:
@@ -133,6 +115,15 @@ class Distribution:
         """Draws without a gradient, of the shape `sample_shape + batch_shape + event_shape`."""
         with torch.no_grad():
             return self.rsample(sample_shape)
+
+    def sample_n(self, n: int) -> Tensor:
+        """`n` draws, with PyTorch's warning that `sample` is its name now."""
+        warnings.warn(
+            "`sample_n(n)` will be deprecated. Use `sample((n,))` instead.",
+            FutureWarning,
+            stacklevel=2,
+        )
+        return self.sample((n,))
 
     def rsample(self, sample_shape: Any = ()) -> Tensor:
         """Draws that can be differentiated with respect to the parameters."""

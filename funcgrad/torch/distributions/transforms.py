@@ -13,18 +13,33 @@ from typing import Any, Self
 import funcgrad.torch as torch
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch._types.missing import no_attribute as _no_attribute
+from funcgrad.torch._types.size import Size
 from funcgrad.torch.distributions import constraints
-from funcgrad.torch.distributions._several import _summed
-from funcgrad.torch.distributions.distribution import _broadcast_all
+from funcgrad.torch.distributions.utils import (
+    _sum_rightmost,
+    broadcast_all,
+    tril_matrix_to_vec,
+    vec_to_tril_matrix,
+)
 
 __all__ = [
     "AbsTransform",
     "AffineTransform",
+    "CatTransform",
     "ComposeTransform",
+    "CorrCholeskyTransform",
+    "CumulativeDistributionTransform",
     "ExpTransform",
+    "IndependentTransform",
+    "LowerCholeskyTransform",
+    "PositiveDefiniteTransform",
     "PowerTransform",
+    "ReshapeTransform",
     "SigmoidTransform",
+    "SoftmaxTransform",
     "SoftplusTransform",
+    "StackTransform",
+    "StickBreakingTransform",
     "TanhTransform",
     "Transform",
     "identity_transform",
@@ -57,7 +72,8 @@ class Transform:
     bijective: Any = False
     domain: Any
     codomain: Any
-    sign: Any
+    # Whether all transforms of this class are equal.
+    _alike = False
 
     def __init__(self, cache_size: int = 0) -> None:
         if cache_size not in (0, 1):
@@ -65,6 +81,15 @@ class Transform:
         self._cache_size = cache_size
         self._cached_x_y: tuple[Any, Any] = (None, None)
         self._inv: Any = None
+
+    @property
+    def sign(self) -> Any:
+        """+1 or -1, if the transform is monotone.
+
+        Raises:
+            NotImplementedError: the class does not say.
+        """
+        raise NotImplementedError
 
     @property
     def event_dim(self) -> int:
@@ -92,6 +117,9 @@ class Transform:
 
     def _parameters(self) -> dict[str, Any]:
         return {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_inv": None}
 
     def __call__(self, x: Any) -> Any:
         """The value of the function."""
@@ -133,7 +161,7 @@ class Transform:
     def __eq__(self, other: object) -> bool:
         if self is other:
             return True
-        return type(self) is type(other) and type(self) in _WITHOUT_PARAMETERS
+        return self._alike and type(self) is type(other)
 
     __hash__ = None
 
@@ -192,7 +220,7 @@ class ComposeTransform(Transform):
     bijective = property(lambda self: all(part.bijective for part in self.parts))
     sign = property(lambda self: reduce(operator.mul, (part.sign for part in self.parts), 1))
 
-    @property
+    @constraints.dependent_property
     def domain(self) -> Any:
         """The arguments of the first part, with as many dimensions as any part needs."""
         if not self.parts:
@@ -203,7 +231,7 @@ class ComposeTransform(Transform):
             dims = max(dims, part.domain.event_dim)
         return _widened(self.parts[0].domain, dims)
 
-    @property
+    @constraints.dependent_property
     def codomain(self) -> Any:
         """The results of the last part, with as many dimensions as any part gives."""
         if not self.parts:
@@ -242,7 +270,7 @@ class ComposeTransform(Transform):
         terms, dims = [], self.domain.event_dim
         for k, part in enumerate(self.parts):
             slope = part.log_abs_det_jacobian(values[k], values[k + 1])
-            terms.append(_summed(slope, dims - part.domain.event_dim))
+            terms.append(_sum_rightmost(slope, dims - part.domain.event_dim))
             dims += part.codomain.event_dim - part.domain.event_dim
         return reduce(operator.add, terms)
 
@@ -276,6 +304,7 @@ def _widened(constraint: Any, dims: int) -> Any:
 class ExpTransform(Transform):
     """The exponential."""
 
+    _alike = True
     domain, codomain, bijective, sign = constraints.real, constraints.positive, True, +1
 
     def _call(self, x: Any) -> Any:
@@ -302,7 +331,7 @@ class PowerTransform(Transform):
 
     def __init__(self, exponent: Any, cache_size: int = 0) -> None:
         super().__init__(cache_size)
-        (self.exponent,) = _broadcast_all(exponent)
+        (self.exponent,) = broadcast_all(exponent)
 
     sign = property(lambda self: self.exponent.sign())
 
@@ -335,6 +364,7 @@ class PowerTransform(Transform):
 class SigmoidTransform(Transform):
     """The logistic function, kept from 0 and 1."""
 
+    _alike = True
     domain, codomain, bijective, sign = constraints.real, constraints.unit_interval, True, +1
 
     def _call(self, x: Any) -> Any:
@@ -358,6 +388,7 @@ def _inside(x: Any) -> Any:
 class SoftplusTransform(Transform):
     """The softplus, `log(1 + exp(x))`."""
 
+    _alike = True
     domain, codomain, bijective, sign = constraints.real, constraints.positive, True, +1
 
     def _call(self, x: Any) -> Any:
@@ -374,6 +405,7 @@ class SoftplusTransform(Transform):
 class TanhTransform(Transform):
     """The hyperbolic tangent; `cache_size=1` keeps its inverse exact near the bounds."""
 
+    _alike = True
     domain, codomain, bijective, sign = constraints.real, constraints.interval(-1.0, 1.0), True, +1
 
     def _call(self, x: Any) -> Any:
@@ -390,6 +422,7 @@ class TanhTransform(Transform):
 class AbsTransform(Transform):
     """The absolute value; its inverse is the positive one."""
 
+    _alike = True
     domain, codomain = constraints.real, constraints.positive
 
     def _call(self, x: Any) -> Any:
@@ -466,11 +499,446 @@ def _same(one: Any, other: Any) -> bool:
     return bool((one == other).all())
 
 
-_WITHOUT_PARAMETERS = (
-    AbsTransform,
-    ExpTransform,
-    SigmoidTransform,
-    SoftplusTransform,
-    TanhTransform,
-)
+class IndependentTransform(Transform):
+    """A transform whose last dimensions are one value: its slope is summed over them.
+
+    Args:
+        base_transform: the transform.
+        reinterpreted_batch_ndims: how many more dimensions are one value.
+        cache_size: as of `Transform`.
+    """
+
+    def __init__(
+        self, base_transform: Transform, reinterpreted_batch_ndims: int, cache_size: int = 0
+    ) -> None:
+        super().__init__(cache_size)
+        self.base_transform = base_transform.with_cache(cache_size)
+        self.reinterpreted_batch_ndims = reinterpreted_batch_ndims
+
+    bijective = property(lambda self: self.base_transform.bijective)
+    sign = property(lambda self: self.base_transform.sign)
+
+    @constraints.dependent_property(is_discrete=False)
+    def domain(self) -> Any:
+        """The arguments of the transform, together."""
+        return constraints.independent(self.base_transform.domain, self.reinterpreted_batch_ndims)
+
+    @constraints.dependent_property(is_discrete=False)
+    def codomain(self) -> Any:
+        """The results of the transform, together."""
+        return constraints.independent(self.base_transform.codomain, self.reinterpreted_batch_ndims)
+
+    def _parameters(self) -> dict[str, Any]:
+        dims = self.reinterpreted_batch_ndims
+        return {"base_transform": self.base_transform, "reinterpreted_batch_ndims": dims}
+
+    def _call(self, x: Any) -> Any:
+        _check_dims(x.shape, self.domain.event_dim)
+        return self.base_transform(x)
+
+    def _inverse(self, y: Any) -> Any:
+        _check_dims(y.shape, self.codomain.event_dim)
+        return self.base_transform.inv(y)
+
+    def log_abs_det_jacobian(self, x: Any, y: Any) -> Any:
+        """The sum of the transform's logarithms."""
+        slope = self.base_transform.log_abs_det_jacobian(x, y)
+        return _sum_rightmost(slope, self.reinterpreted_batch_ndims)
+
+    def forward_shape(self, shape: Any) -> Any:
+        """The shape of the value, of the argument's."""
+        return self.base_transform.forward_shape(shape)
+
+    def inverse_shape(self, shape: Any) -> Any:
+        """The shape of the argument, of the value's."""
+        return self.base_transform.inverse_shape(shape)
+
+    def __repr__(self) -> str:
+        name = type(self).__name__
+        return f"{name}({self.base_transform!r}, {self.reinterpreted_batch_ndims})"
+
+
+def _check_dims(shape: Any, least: int) -> None:
+    if len(shape) < least:
+        raise ValueError("Too few dimensions on input")
+
+
+class ReshapeTransform(Transform):
+    """Values of another shape with the same elements.
+
+    Args:
+        in_shape: the shape of one argument.
+        out_shape: the shape of one value.
+        cache_size: as of `Transform`.
+
+    Raises:
+        ValueError: the shapes have different numbers of elements.
+    """
+
+    bijective = True
+
+    def __init__(self, in_shape: Any, out_shape: Any, cache_size: int = 0) -> None:
+        self.in_shape, self.out_shape = Size(in_shape), Size(out_shape)
+        if self.in_shape.numel() != self.out_shape.numel():
+            raise ValueError("in_shape, out_shape have different numbers of elements")
+        super().__init__(cache_size)
+
+    @constraints.dependent_property
+    def domain(self) -> Any:
+        """Arrays of real numbers."""
+        return constraints.independent(constraints.real, len(self.in_shape))
+
+    @constraints.dependent_property
+    def codomain(self) -> Any:
+        """Arrays of real numbers."""
+        return constraints.independent(constraints.real, len(self.out_shape))
+
+    def _parameters(self) -> dict[str, Any]:
+        return {"in_shape": self.in_shape, "out_shape": self.out_shape}
+
+    def _call(self, x: Any) -> Any:
+        return x.reshape(x.shape[: x.dim() - len(self.in_shape)] + self.out_shape)
+
+    def _inverse(self, y: Any) -> Any:
+        return y.reshape(y.shape[: y.dim() - len(self.out_shape)] + self.in_shape)
+
+    def log_abs_det_jacobian(self, x: Any, y: Any) -> Any:
+        """Zeros."""
+        return x.new_zeros(x.shape[: x.dim() - len(self.in_shape)])
+
+    def forward_shape(self, shape: Any) -> Any:
+        """The shape of the value, of the argument's."""
+        return _replaced(shape, self.in_shape, self.out_shape)
+
+    def inverse_shape(self, shape: Any) -> Any:
+        """The shape of the argument, of the value's."""
+        return _replaced(shape, self.out_shape, self.in_shape)
+
+
+def _replaced(shape: Any, old: Size, new: Size) -> Any:
+    _check_dims(shape, len(old))
+    cut = len(shape) - len(old)
+    if shape[cut:] != old:
+        raise ValueError(f"Shape mismatch: expected {shape[cut:]} but got {old}")
+    return shape[:cut] + new
+
+
+class CorrCholeskyTransform(Transform):
+    """A vector as the Cholesky factor of a correlation matrix.
+
+    Each row of the factor is a stick-breaking of the squares of `tanh(x)`, with the signs of `x`.
+
+    Source: Stan reference manual, "Cholesky factors of correlation matrices".
+    """
+
+    domain, codomain, bijective = constraints.real_vector, constraints.corr_cholesky, True
+
+    def _call(self, x: Any) -> Any:
+        eps = torch.finfo(x.dtype).eps
+        part = vec_to_tril_matrix(torch.tanh(x).clamp(min=-1 + eps, max=1 - eps), diag=-1)
+        left = (1 - part**2).sqrt().cumprod(-1)
+        part = part + torch.eye(part.shape[-1], dtype=part.dtype, device=part.device)
+        return part * _shifted(left)
+
+    def _inverse(self, y: Any) -> Any:
+        left = tril_matrix_to_vec(_shifted(1 - torch.cumsum(y * y, dim=-1)), diag=-1)
+        part = tril_matrix_to_vec(y, diag=-1) / left.sqrt()
+        return (part.log1p() - part.neg().log1p()) / 2
+
+    def log_abs_det_jacobian(self, x: Any, y: Any, intermediates: Any = None) -> Any:
+        """The logarithm of the determinant, for the elements below the diagonal."""
+        left = tril_matrix_to_vec(1 - (y * y).cumsum(dim=-1), diag=-2)
+        softplus = torch.nn.functional.softplus
+        slopes = -2 * (x + softplus(-2 * x) - math.log(2.0)).sum(dim=-1)
+        return 0.5 * left.log().sum(-1) + slopes
+
+    def forward_shape(self, shape: Any) -> Any:
+        """The shape (..., n, n) of a vector of n (n - 1) / 2 elements."""
+        _check_dims(shape, 1)
+        size = round((0.25 + 2 * shape[-1]) ** 0.5 + 0.5)
+        if size * (size - 1) // 2 != shape[-1]:
+            raise ValueError("Input is not a flattened lower-diagonal number")
+        return type(shape)((*shape[:-1], size, size))
+
+    def inverse_shape(self, shape: Any) -> Any:
+        """The shape of the vector of a matrix."""
+        _check_dims(shape, 2)
+        if shape[-2] != shape[-1]:
+            raise ValueError("Input is not square")
+        return type(shape)((*shape[:-2], shape[-1] * (shape[-1] - 1) // 2))
+
+
+def _shifted(x: Any) -> Any:
+    """The elements moved by one along the last dimension, after a one."""
+    return torch.nn.functional.pad(x[..., :-1], [1, 0], value=1)
+
+
+class SoftmaxTransform(Transform):
+    """Probabilities proportional to the exponentials. It is not bijective."""
+
+    _alike = True
+    domain, codomain = constraints.real_vector, constraints.simplex
+
+    def _call(self, x: Any) -> Any:
+        weights = (x - x.max(-1, True)[0]).exp()
+        return weights / weights.sum(-1, True)
+
+    def _inverse(self, y: Any) -> Any:
+        return y.log()
+
+    def forward_shape(self, shape: Any) -> Any:
+        """The shape, of at least one dimension."""
+        _check_dims(shape, 1)
+        return shape
+
+    inverse_shape = forward_shape
+
+
+class StickBreakingTransform(Transform):
+    """Probabilities, one more than there are numbers: each number says which part of the rest is taken."""
+
+    _alike = True
+    domain, codomain, bijective = constraints.real_vector, constraints.simplex, True
+
+    def _call(self, x: Any) -> Any:
+        part = _inside(torch.sigmoid(x - self._offset(x).log()))
+        left = torch.nn.functional.pad((1 - part).cumprod(-1), [1, 0], value=1)
+        return torch.nn.functional.pad(part, [0, 1], value=1) * left
+
+    def _inverse(self, y: Any) -> Any:
+        taken = y[..., :-1]
+        left = torch.clamp(1 - taken.cumsum(-1), min=torch.finfo(y.dtype).tiny)
+        return taken.log() - left.log() + self._offset(taken).log()
+
+    def _offset(self, x: Any) -> Any:
+        """How many probabilities are left, before each number."""
+        return x.shape[-1] + 1 - x.new_ones(x.shape[-1]).cumsum(-1)
+
+    def log_abs_det_jacobian(self, x: Any, y: Any) -> Any:
+        """The logarithm of the determinant, for all probabilities but the last."""
+        x = x - self._offset(x).log()
+        return (-x + torch.nn.functional.logsigmoid(x) + y[..., :-1].log()).sum(-1)
+
+    def forward_shape(self, shape: Any) -> Any:
+        """The shape with one element more."""
+        _check_dims(shape, 1)
+        return type(shape)((*shape[:-1], shape[-1] + 1))
+
+    def inverse_shape(self, shape: Any) -> Any:
+        """The shape with one element less."""
+        _check_dims(shape, 1)
+        return type(shape)((*shape[:-1], shape[-1] - 1))
+
+
+class LowerCholeskyTransform(Transform):
+    """Lower triangular matrices with a positive diagonal, the exponential of the argument's."""
+
+    _alike = True
+    domain, codomain = constraints.independent(constraints.real, 2), constraints.lower_cholesky
+
+    def _call(self, x: Any) -> Any:
+        return x.tril(-1) + x.diagonal(dim1=-2, dim2=-1).exp().diag_embed()
+
+    def _inverse(self, y: Any) -> Any:
+        return y.tril(-1) + y.diagonal(dim1=-2, dim2=-1).log().diag_embed()
+
+
+class PositiveDefiniteTransform(Transform):
+    """Positive definite matrices `L @ L.T`, of the `LowerCholeskyTransform` L of the argument."""
+
+    _alike = True
+    domain, codomain = constraints.independent(constraints.real, 2), constraints.positive_definite
+
+    def _call(self, x: Any) -> Any:
+        factor = LowerCholeskyTransform()(x)
+        return factor @ factor.mT
+
+    def _inverse(self, y: Any) -> Any:
+        return LowerCholeskyTransform().inv(torch.linalg.cholesky(y))
+
+
+class _PartsTransform(Transform):
+    """A transform for each part of a value along a dimension."""
+
+    # How an error names the number of parts, and the function that joins them.
+    _counted: str
+
+    def __init__(self, tseq: Sequence[Transform], dim: int, cache_size: int) -> None:
+        if not all(isinstance(each, Transform) for each in tseq):
+            raise AssertionError("All elements of tseq must be Transform instances")
+        super().__init__(cache_size)
+        self.transforms = [each.with_cache(cache_size) if cache_size else each for each in tseq]
+        self.dim = dim
+
+    bijective = property(lambda self: all(each.bijective for each in self.transforms))
+
+    def _split(self, x: Any) -> Any:
+        raise NotImplementedError
+
+    def _join(self, parts: list[Any]) -> Any:
+        raise NotImplementedError
+
+    def _count(self) -> int:
+        raise NotImplementedError
+
+    def _parts(self, x: Any, name: str) -> Any:
+        """Each transform with its part of a tensor."""
+        if not -x.dim() <= self.dim < x.dim():
+            raise AssertionError(
+                f"dim {self.dim} out of range for {name} with {x.dim()} dimensions"
+            )
+        if x.size(self.dim) != self._count():
+            letter = name if len(name) == 1 else "x"
+            raise AssertionError(
+                f"{letter}.size({self.dim}) = {x.size(self.dim)} must equal {self._counted} {self._count()}"
+            )
+        return zip(self.transforms, self._split(x), strict=True)
+
+    def _call(self, x: Any) -> Any:
+        return self._join([each(part) for each, part in self._parts(x, "tensor")])
+
+    def _inverse(self, y: Any) -> Any:
+        return self._join([each.inv(part) for each, part in self._parts(y, "tensor")])
+
+    def _slopes(self, x: Any, y: Any) -> Any:
+        """Each transform with the logarithms of its slope."""
+        both = zip(self._parts(x, "x"), self._parts(y, "y"), strict=True)
+        for (each, before), (_, after) in both:
+            yield each, each.log_abs_det_jacobian(before, after)
+
+
+class CatTransform(_PartsTransform):
+    """Transforms of the parts that `torch.cat` joins.
+
+    Args:
+        tseq: the transforms.
+        dim: the dimension.
+        lengths: of the parts; one each without it.
+        cache_size: as of `Transform`, for each transform.
+    """
+
+    _counted = "length"
+
+    def __init__(
+        self,
+        tseq: Sequence[Transform],
+        dim: int = 0,
+        lengths: Sequence[int] | None = None,
+        cache_size: int = 0,
+    ) -> None:
+        super().__init__(tseq, dim, cache_size)
+        self.lengths = [1] * len(self.transforms) if lengths is None else list(lengths)
+        if len(self.lengths) != len(self.transforms):
+            raise AssertionError(
+                f"lengths ({len(self.lengths)}) must match transforms ({len(self.transforms)})"
+            )
+
+    length = property(lambda self: sum(self.lengths))
+    event_dim = property(lambda self: max(each.event_dim for each in self.transforms))
+
+    @constraints.dependent_property
+    def domain(self) -> Any:
+        """The arguments of the transforms, joined."""
+        domains = [each.domain for each in self.transforms]
+        return constraints.cat(domains, self.dim, self.lengths)
+
+    @constraints.dependent_property
+    def codomain(self) -> Any:
+        """The results of the transforms, joined."""
+        codomains = [each.codomain for each in self.transforms]
+        return constraints.cat(codomains, self.dim, self.lengths)
+
+    def _parameters(self) -> dict[str, Any]:
+        return {"tseq": self.transforms, "dim": self.dim, "lengths": self.lengths}
+
+    def _count(self) -> int:
+        return self.length
+
+    def _split(self, x: Any) -> Any:
+        return x.split(self.lengths, self.dim)
+
+    def _join(self, parts: list[Any]) -> Any:
+        return torch.cat(parts, dim=self.dim)
+
+    def log_abs_det_jacobian(self, x: Any, y: Any) -> Any:
+        """The transforms' logarithms, joined, or their sum if a value spans the dimension."""
+        slopes = [
+            _sum_rightmost(slope, self.event_dim - each.event_dim)
+            for each, slope in self._slopes(x, y)
+        ]
+        dim = (self.dim - x.dim() if self.dim >= 0 else self.dim) + self.event_dim
+        return torch.cat(slopes, dim=dim) if dim < 0 else sum(slopes)
+
+
+class StackTransform(_PartsTransform):
+    """Transforms of the parts that `torch.stack` joins.
+
+    Args:
+        tseq: the transforms.
+        dim: the dimension.
+        cache_size: as of `Transform`, for each transform.
+    """
+
+    _counted = "len(transforms)"
+
+    def __init__(self, tseq: Sequence[Transform], dim: int = 0, cache_size: int = 0) -> None:
+        super().__init__(tseq, dim, cache_size)
+
+    @constraints.dependent_property
+    def domain(self) -> Any:
+        """The arguments of the transforms, joined."""
+        return constraints.stack([each.domain for each in self.transforms], self.dim)
+
+    @constraints.dependent_property
+    def codomain(self) -> Any:
+        """The results of the transforms, joined."""
+        return constraints.stack([each.codomain for each in self.transforms], self.dim)
+
+    def _parameters(self) -> dict[str, Any]:
+        return {"tseq": self.transforms, "dim": self.dim}
+
+    def _count(self) -> int:
+        return len(self.transforms)
+
+    def _split(self, x: Any) -> Any:
+        return x.unbind(self.dim)
+
+    def _join(self, parts: list[Any]) -> Any:
+        return torch.stack(parts, dim=self.dim)
+
+    def log_abs_det_jacobian(self, x: Any, y: Any) -> Any:
+        """The transforms' logarithms, joined."""
+        return self._join([slope for _, slope in self._slopes(x, y)])
+
+
+class CumulativeDistributionTransform(Transform):
+    """The probability of at most the value, under a distribution.
+
+    Args:
+        distribution: it has `cdf` and `icdf`.
+        cache_size: as of `Transform`.
+    """
+
+    codomain, bijective, sign = constraints.unit_interval, True, +1
+
+    def __init__(self, distribution: Any, cache_size: int = 0) -> None:
+        super().__init__(cache_size)
+        self.distribution = distribution
+
+    domain = property(lambda self: self.distribution.support)
+
+    def _parameters(self) -> dict[str, Any]:
+        return {"distribution": self.distribution}
+
+    def _call(self, x: Any) -> Any:
+        return self.distribution.cdf(x)
+
+    def _inverse(self, y: Any) -> Any:
+        return self.distribution.icdf(y)
+
+    def log_abs_det_jacobian(self, x: Any, y: Any) -> Any:
+        """The logarithm of the density."""
+        return self.distribution.log_prob(x)
+
+
 identity_transform = ComposeTransform([])

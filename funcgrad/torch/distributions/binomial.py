@@ -1,15 +1,18 @@
-"""Distributions of numbers of successes: `Binomial`, `NegativeBinomial`."""
+"""`Binomial`."""
 
 from typing import Any, ClassVar, Self
 
 import funcgrad.torch as torch
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch.distributions import constraints
-from funcgrad.torch.distributions._discrete import _OfTrials
-from funcgrad.torch.distributions._gammas import Gamma
-from funcgrad.torch.distributions.distribution import _broadcast_all
+from funcgrad.torch.distributions._bases import _OfTrials
+from funcgrad.torch.distributions.utils import broadcast_all
 
-__all__ = ["Binomial", "NegativeBinomial"]
+__all__ = ["Binomial"]
+
+
+def __dir__() -> list[str]:
+    return __all__
 
 
 class _Counted(_OfTrials):
@@ -23,7 +26,7 @@ class _Counted(_OfTrials):
         validate_args: bool | None = None,
     ) -> None:
         if (probs is None) != (logits is None):
-            count, given = _broadcast_all(total_count, logits if probs is None else probs)
+            count, given = broadcast_all(total_count, logits if probs is None else probs)
             self.total_count = count.type_as(given)
             probs, logits = (None, given) if probs is None else (given, None)
         super().__init__(probs, logits, validate_args=validate_args)
@@ -60,7 +63,11 @@ class Binomial(_Counted):
     }
     has_enumerate_support = True
 
-    support = property(lambda self: constraints.integer_interval(0, self.total_count))
+    @constraints.dependent_property(is_discrete=True, event_dim=0)
+    def support(self) -> Any:
+        """The values that can be drawn."""
+        return constraints.integer_interval(0, self.total_count)
+
     mean = property(lambda self: self.total_count * self.probs)
     variance = property(lambda self: self.total_count * self.probs * (1 - self.probs))
 
@@ -110,48 +117,3 @@ class Binomial(_Counted):
         values = torch.arange(1 + count, dtype=self._param.dtype)
         values = values.view(-1, *(1,) * len(self.batch_shape))
         return values.expand(-1, *self.batch_shape) if expand else values
-
-
-class NegativeBinomial(_Counted):
-    """The number of successes before `total_count` failures.
-
-    Args:
-        total_count: the number of failures, which need not be an integer.
-        probs: the probability of a success.
-        logits: instead of `probs`, the logarithm of the odds.
-        validate_args: whether to check parameters and values.
-
-    Raises:
-        ValueError: both or none of `probs` and `logits` are given.
-    """
-
-    arg_constraints: ClassVar[Any] = {
-        "total_count": constraints.greater_than_eq(0),
-        "probs": constraints.half_open_interval(0.0, 1.0),
-        "logits": constraints.real,
-    }
-    support = constraints.nonnegative_integer
-
-    mean = property(lambda self: self.total_count * torch.exp(self.logits))
-    variance = property(lambda self: self.mean / torch.sigmoid(-self.logits))
-
-    @property
-    def mode(self) -> Tensor:
-        """The most likely number."""
-        found: Any = ((self.total_count - 1) * self.logits.exp()).floor()
-        return found.clamp(min=0.0)
-
-    def sample(self, sample_shape: Any = ()) -> Tensor:
-        """Drawn numbers: of a Poisson distribution whose rate is a gamma draw."""
-        with torch.no_grad():
-            rate = Gamma(self.total_count, torch.exp(-self.logits), validate_args=False)
-            return torch.poisson(rate.sample(sample_shape))
-
-    def log_prob(self, value: Tensor) -> Tensor:
-        """The logarithm of the probability of a number."""
-        if self._validate_args:
-            self._validate_sample(value)
-        n, log_sigmoid = self.total_count, torch.nn.functional.logsigmoid
-        found = n * log_sigmoid(-self.logits) + value * log_sigmoid(self.logits)
-        norm: Any = torch.lgamma(1.0 + value) + torch.lgamma(n) - torch.lgamma(n + value)
-        return found - norm.masked_fill(n + value == 0.0, 0.0)

@@ -1,4 +1,4 @@
-"""Distributions of vectors: `MultivariateNormal`, and `Independent`, which makes one of a batch."""
+"""`MultivariateNormal`."""
 
 import math
 from functools import cached_property
@@ -10,90 +10,24 @@ from funcgrad.torch._types.size import Size
 from funcgrad.torch.distributions import constraints
 from funcgrad.torch.distributions.distribution import Distribution
 
-__all__ = ["Independent", "MultivariateNormal"]
+__all__ = ["MultivariateNormal"]
 
 
-def _summed(tensor: Tensor, dims: int) -> Tensor:
-    """The sum over the last `dims` dimensions."""
-    return tensor if dims == 0 else tensor.reshape(*tensor.shape[:-dims], -1).sum(-1)
+def __dir__() -> list[str]:
+    return __all__
 
 
-class Independent(Distribution):
-    """A distribution whose last batch dimensions are dimensions of one event.
-
-    Args:
-        base_distribution: the distribution.
-        reinterpreted_batch_ndims: how many batch dimensions, from the last.
-        validate_args: whether to check values.
-
-    Raises:
-        ValueError: it has fewer batch dimensions.
-    """
-
-    def __init__(
-        self,
-        base_distribution: Distribution,
-        reinterpreted_batch_ndims: int,
-        validate_args: bool | None = None,
-    ) -> None:
-        batch, event = base_distribution.batch_shape, base_distribution.event_shape
-        if reinterpreted_batch_ndims > len(batch):
-            raise ValueError(
-                "Expected reinterpreted_batch_ndims <= len(base_distribution.batch_shape), "
-                f"actual {reinterpreted_batch_ndims} vs {len(batch)}"
-            )
-        self.base_dist = base_distribution
-        self.reinterpreted_batch_ndims = reinterpreted_batch_ndims
-        kept = len(batch) - reinterpreted_batch_ndims
-        super().__init__(batch[:kept], batch[kept:] + event, validate_args=validate_args)
-
-    has_rsample = property(lambda self: self.base_dist.has_rsample)
-    mean = property(lambda self: self.base_dist.mean)
-    mode = property(lambda self: self.base_dist.mode)
-    variance = property(lambda self: self.base_dist.variance)
-
-    @property
-    def support(self) -> Any:
-        """The support of the base, of the last dimensions together."""
-        dims = self.reinterpreted_batch_ndims
-        base = self.base_dist.support
-        return constraints.independent(base, dims) if dims and base is not None else base
-
-    def sample(self, sample_shape: Any = ()) -> Tensor:
-        """Draws of the base."""
-        return self.base_dist.sample(sample_shape)
-
-    def rsample(self, sample_shape: Any = ()) -> Tensor:
-        """Draws of the base, with a gradient."""
-        return self.base_dist.rsample(sample_shape)
-
-    def log_prob(self, value: Tensor) -> Tensor:
-        """The sum of the base's logarithms."""
-        return _summed(self.base_dist.log_prob(value), self.reinterpreted_batch_ndims)
-
-    def entropy(self) -> Tensor:
-        """The sum of the base's entropies."""
-        return _summed(self.base_dist.entropy(), self.reinterpreted_batch_ndims)
-
-    def enumerate_support(self, expand: bool = True) -> Tensor:
-        """All values that can be drawn, along the first dimension.
-
-        Raises:
-            NotImplementedError: an event has several values.
-        """
-        if self.reinterpreted_batch_ndims:
-            raise NotImplementedError("Enumeration over cartesian product is not implemented")
-        return self.base_dist.enumerate_support(expand)
-
-    def expand(self, batch_shape: Any) -> Self:
-        """The same distribution with its batch shape expanded."""
-        dims = self.reinterpreted_batch_ndims
-        events = self.event_shape[:dims]
-        base = self.base_dist.expand(Size(batch_shape) + events)
-        return type(self)(base, dims, validate_args=False)
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.base_dist}, {self.reinterpreted_batch_ndims})"
+def _factor_of(name: str, matrix: Tensor) -> Tensor:
+    """The lower Cholesky factor of the covariance matrix, of the matrix with this name."""
+    if name == "scale_tril":
+        return matrix
+    if name == "covariance_matrix":
+        return torch.linalg.cholesky(matrix)
+    # The Cholesky factor of an inverse, by the factor of the flipped matrix.
+    flipped = torch.linalg.cholesky(torch.flip(matrix, (-2, -1)))
+    factor = torch.flip(flipped, (-2, -1)).mT
+    eye = torch.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device)
+    return torch.linalg.solve_triangular(factor, eye, upper=False)
 
 
 class MultivariateNormal(Distribution):
@@ -148,15 +82,7 @@ class MultivariateNormal(Distribution):
         self.loc = loc.expand((*batch, -1))
         setattr(self, name, matrix.expand((*batch, -1, -1)))
         super().__init__(batch, self.loc.shape[-1:], validate_args=validate_args)
-        if name == "precision_matrix":
-            # The Cholesky factor of an inverse, by the factor of the flipped matrix.
-            flipped = torch.linalg.cholesky(torch.flip(matrix, (-2, -1)))
-            factor = torch.flip(flipped, (-2, -1)).mT
-            eye = torch.eye(matrix.shape[-1], dtype=matrix.dtype)
-            factor = torch.linalg.solve_triangular(factor, eye, upper=False)
-        else:
-            factor = torch.linalg.cholesky(matrix) if name != "scale_tril" else matrix
-        self._factor = factor
+        self._factor = _factor_of(name, matrix)
 
     _factor: Tensor
 
