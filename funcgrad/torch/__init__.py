@@ -70,7 +70,7 @@ from funcgrad.torch._types.missing import tell_of_missing_modules as _tell_of_mi
 from funcgrad.torch._types.public_names import name_as_found as _name_as_found
 from funcgrad.torch._types.size import Size
 from funcgrad.torch.func import vmap
-from funcgrad.torch.version import __version__ as _VERSION
+from funcgrad.torch.torch_version import __version__ as _VERSION
 
 # Loaded when they are first used, because a program that does not use them should not wait.
 _LATER = (
@@ -84,6 +84,7 @@ _LATER = (
     "distributions",
     "fft",
     "functional",
+    "futures",
     "hub",
     "jit",
     "linalg",
@@ -92,12 +93,34 @@ _LATER = (
     "nn",
     "profiler",
     "random",
+    "signal",
     "sparse",
     "special",
     "testing",
+    "torch_version",
+    "types",
     "version",
     "xpu",
+    "__config__",
 )
+# Names of these modules that `torch` has, too.
+_ELSEWHERE = {
+    **dict.fromkeys(("GradScaler", "autocast"), "amp"),
+    **dict.fromkeys(
+        (
+            "binary_cross_entropy_with_logits",
+            "cosine_embedding_loss",
+            "ctc_loss",
+            "embedding",
+            "hinge_embedding_loss",
+            "kl_div",
+            "margin_ranking_loss",
+            "poisson_nll_loss",
+            "triplet_margin_loss",
+        ),
+        "nn._of_torch",
+    ),
+}
 
 
 def __getattr__(name: str) -> _Any:
@@ -105,20 +128,23 @@ def __getattr__(name: str) -> _Any:
         return _import_module(f"{__name__}.{name}")
     if name == "torch":  # a name in PyTorch's own namespace, which some code finds itself by
         return _import_module(__name__)
-    if name in ("GradScaler", "autocast"):
-        return getattr(_import_module(f"{__name__}.amp"), name)
+    if name in _ELSEWHERE:
+        return getattr(_import_module(f"{__name__}.{_ELSEWHERE[name]}"), name)
     if name.startswith("__"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     raise _no_attribute(__name__, name)
 
 
 def __dir__() -> list[str]:
-    return [*globals(), *_LATER]
+    return [*globals(), *_LATER, *_ELSEWHERE]
 
 
 globals().update(_FUNCTIONS)
 __version__ = _VERSION
 e, inf, nan, newaxis, pi = _math.e, _math.inf, _math.nan, None, _math.pi
+legacy_contiguous_format = contiguous_format
+# Each of these libraries has its equal in XLA or NumPy.
+has_lapack = has_mkl = has_openmp = has_spectral = True
 
 
 class AcceleratorError(RuntimeError):

@@ -182,9 +182,7 @@ SEVERAL = [
 
 
 def test_divergences_between_families():
-    source = "\n".join(
-        f"see(divergence({p}, {q}))" for p in SEVERAL for q in SEVERAL
-    )
+    source = "\n".join(f"see(divergence({p}, {q}))" for p in SEVERAL for q in SEVERAL)
     assert_same(program(source), rtol=1e-5, atol=1e-5)
 
 

@@ -1,5 +1,6 @@
 """Names: those that only PyTorch has are refused with words that help, and questions about devices have PyTorch's answers."""
 
+import contextlib
 import importlib
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.against_pytorch.names import TABLE
-from tests.both_sides import SIDES, ours, theirs
+from tests.both_sides import SIDES, assert_same, attempt, ours, theirs
 
 
 def test_the_table_of_names_is_pytorchs(torch):
@@ -119,6 +120,61 @@ QUESTIONS = [
     "ones(3).nbytes",
     "is_nonzero(ones(2))",
     "is_warn_always_enabled()",
+    "cuda.memory_stats_as_nested_dict()",
+    "cuda.host_memory_stats()",
+    "cuda.can_device_access_peer(0, 1)",
+    "cuda.get_sync_debug_mode()",
+    "cuda.set_sync_debug_mode(0)",
+    "cuda.get_gencode_flags()",
+    "cuda.is_tf32_supported()",
+    "cuda.set_rng_state(get_rng_state())",
+    "cuda.set_rng_state_all([])",
+    "cuda.has_half, cuda.has_magma",
+    "cuda.device_of(ones(1)).__enter__()",
+    'cuda.nvtx.range_push("a")',
+    "cuda.nvtx.range_pop()",
+    'cuda.nvtx.range("a").__enter__()',
+    'cuda.nvtx.mark("a")',
+    "cuda.FloatTensor(2)",
+    "cuda.LongTensor([1])",
+    "cuda.BoolTensor.dtype, cuda.HalfTensor.is_cuda, cuda.FloatTensor.__module__[-4:]",
+    "isinstance(ones(1), cuda.FloatTensor)",
+    "mps.synchronize()",
+    "mps.current_allocated_memory()",
+    "mps.driver_allocated_memory()",
+    "mps.seed()",
+    "mps.get_rng_state()",
+    "mps.set_per_process_memory_fraction(0.5)",
+    "xpu.current_device()",
+    "xpu.synchronize()",
+    "xpu.get_device_name()",
+    "xpu.memory_allocated(), xpu.max_memory_reserved(), xpu.memory_stats()",
+    "xpu.mem_get_info()",
+    "xpu.seed(), xpu.seed_all(), xpu.is_initialized(), xpu.get_arch_list()",
+    "cpu.is_initialized(), cpu.set_device(0), cpu.stream(cpu.current_stream()).__enter__()",
+    "accelerator.set_device_index(0)",
+    "accelerator.current_device_idx()",
+    "accelerator.memory_allocated()",
+    "accelerator.max_memory_reserved()",
+    "accelerator.empty_cache()",
+    "accelerator.reset_peak_memory_stats()",
+    "accelerator.get_memory_info()",
+    "accelerator.device_index(0).__enter__()",
+    "accelerator.device_index(None).__enter__()",
+    "get_autocast_cpu_dtype(), get_autocast_gpu_dtype(), get_autocast_xla_dtype(), get_autocast_ipu_dtype()",
+    "is_autocast_cpu_enabled(), is_autocast_xla_enabled(), is_autocast_ipu_enabled()",
+    "set_autocast_cpu_enabled(False), set_autocast_cpu_dtype(bfloat16), set_autocast_gpu_dtype(float16)",
+    "has_mkl, has_lapack, has_openmp, has_spectral",
+    "sym_int(2.5), sym_int(-2.5), sym_float(2), sym_max(1, 2.0), sym_max(1, 2), sym_min(1, 2.0), sym_not(True)",
+    "sym_sqrt(4), sym_sum([1, 2]), sym_ite(True, 1, 2)",
+    "legacy_contiguous_format",
+    'torch.__version__ >= "2.4", torch.__version__ < "2.9.1+cpu", torch.__version__ >= (1, 8), torch.__version__ > "parrot"',
+    'torch.torch_version.TorchVersion("2.4.0a0") < "2.4"',
+    'torch.torch_version.TorchVersion("2.4.0") == "2.4", torch.torch_version.TorchVersion("1.10") != "1.10.0"',
+    'torch.torch_version.TorchVersion("2.4.0.dev1") < "2.4.0a0", torch.torch_version.TorchVersion("2.4+cu1") > "2.4"',
+    'torch.torch_version.TorchVersion("2.4.post1") > (2, 4), torch.torch_version.TorchVersion("2.4rc1") > "2.4b2"',
+    "futures.wait_all([f.then(lambda g: g.value() + 1) for f in [futures.Future()] if f.set_result(1) is None])",
+    "futures.collect_all([]).wait()",
 ]
 
 
@@ -139,7 +195,7 @@ def test_questions_about_devices_and_settings(text):
         assert answer(ours) == answer(theirs)
 
 
-MODULES = ("accelerator", "backends", "cpu", "cuda", "mps", "version", "xpu")
+MODULES = ("accelerator", "backends", "cpu", "cuda", "futures", "mps", "torch_version", "version", "xpu")  # fmt: skip
 
 
 @pytest.mark.usefixtures("settings_of_pytorch")
@@ -160,3 +216,111 @@ def test_classes_are_named_as_found():
         str(ours.utils.data.DataLoader)
         == "<class 'funcgrad.torch.utils.data.dataloader.DataLoader'>"
     )
+
+
+WARNED = [
+    "cuda.reset_max_memory_cached()",
+    "accelerator.set_device_idx(0)",
+    "cpu.amp.autocast()",
+    "cpu.amp.GradScaler()",
+    "cuda.amp.custom_fwd(len)",
+    "cuda.amp.custom_bwd(len)",
+    "nn.utils.stateless.functional_call(nn.ReLU(), {}, ones(1))",
+    "is_autocast_cpu_enabled()",
+    "set_autocast_cpu_dtype(bfloat16)",
+    "get_autocast_gpu_dtype()",
+]
+
+
+@pytest.mark.parametrize("text", WARNED)
+def test_old_names_warn(text):
+    def words(torch):
+        for name in ("nn.utils.stateless", "cpu.amp", "cuda.amp", "accelerator"):
+            importlib.import_module(f"{torch.__name__}.{name}")
+        with warnings.catch_warnings(record=True) as noted:
+            warnings.simplefilter("always")
+            with contextlib.suppress(Exception):  # the answer without a GPU, which is asked above
+                eval(
+                    f"torch.{text}",
+                    {
+                        "torch": torch,
+                        "nn": torch.nn,
+                        "ones": torch.ones,
+                        "bfloat16": torch.bfloat16,
+                    },
+                )
+        return [(each.category, str(each.message).split(" (Trig")[0]) for each in noted][:1]
+
+    assert words(ours) == words(theirs)
+    assert words(ours)
+
+
+WINDOWS = {
+    "bartlett": [{}], "blackman": [{}], "cosine": [{}], "exponential": [{"tau": 2.0}, {"center": 1.0}, {"tau": 0.0}],
+    "gaussian": [{"std": 2.0}, {"std": -1.0}], "general_cosine": [{"a": [0.5, 0.3, 0.2]}, {"a": []}, {"a": 3}],
+    "general_hamming": [{"alpha": 0.6}], "hamming": [{}], "hann": [{"dtype": "float64"}, {"dtype": "int64"}],
+    "kaiser": [{"beta": 8.0}, {"beta": -1.0}], "nuttall": [{}],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WINDOWS)
+def test_windows(name):
+    def run(torch, see):
+        windows = importlib.import_module(f"{torch.__name__}.signal.windows")
+        for options in WINDOWS[name]:
+            more = {
+                key: getattr(torch, of) if key == "dtype" else of for key, of in options.items()
+            }
+            for length in (0, 1, 2, 7, -1):
+                for sym in (True, False):
+                    see(attempt(getattr(windows, name), length, sym=sym, **more))
+
+    assert_same(run, rtol=1e-5, atol=1e-7)
+
+
+LOSSES = [
+    "kl_div(x, y)", "kl_div(x, y, 1)", "kl_div(x, y, 2, log_target=True)", "binary_cross_entropy_with_logits(x, y, None, y + 1, 0)",
+    "cosine_embedding_loss(x, y, torch.tensor([1, -1]), 0.1, 0)", "hinge_embedding_loss(x, torch.ones(2, 3))",
+    "margin_ranking_loss(x, y, torch.ones(2, 3), 0.5, 2)", "poisson_nll_loss(x, y, True, False, 1e-8, 1)",
+    "triplet_margin_loss(x, y, x + y, reduction=2)", "embedding(x, torch.tensor([1, 0]))", "embedding(x, torch.tensor([1, 0]), 0)",
+    "ctc_loss(x.log_softmax(-1).unsqueeze(1), torch.tensor([[1]]), [2], [1], reduction=0)",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", LOSSES)
+def test_losses_of_torch_itself(text):
+    def run(torch, see):
+        x = torch.tensor([[0.1, 0.2, 0.7], [0.3, 0.3, 0.4]], requires_grad=True)
+        y = torch.tensor([[0.2, 0.2, 0.6], [0.1, 0.5, 0.4]])
+        found = eval(f"torch.{text}", {"torch": torch, "x": x, "y": y})
+        found.sum().backward()
+        see(found.detach(), x.grad)
+
+    assert_same(run, rtol=1e-5, atol=1e-6)
+
+
+def test_names_for_annotations(torch):
+    for place in ("nn.common_types", "types"):
+        mine, reference = (importlib.import_module(f"{each.__name__}.{place}") for each in SIDES)
+        for name in dir(mine):
+            if name[:1] == "_" and name[1] != "_" and "symsize" not in name:
+                expected = str(getattr(reference, name)).replace("typing.Union[int, NoneType, ", "")
+                assert hasattr(reference, name), name
+                assert ("tuple" in str(getattr(mine, name))) == ("tuple" in expected), name
+
+
+def test_a_future_gives_its_value_or_its_error_once():
+    def run(torch, see):
+        Future = importlib.import_module(f"{torch.__name__}.futures").Future
+        first, seen = Future(), []
+        first.add_done_callback(lambda done: seen.append(done.value()))
+        second = first.then(lambda done: 1 / done.value())
+        see(first.done())
+        first.set_result(0)
+        see(first.done(), first.wait(), seen, type(attempt(second.wait)).__name__)
+        third = Future()
+        third.set_exception(ValueError("no"))
+        see(str(attempt(third.wait)), type(attempt(Future().set_exception, 3)).__name__)
+        see(type(attempt(first.set_result, 1)).__name__, type(attempt(Future().value)).__name__)
+
+    assert_same(run)

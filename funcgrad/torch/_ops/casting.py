@@ -6,6 +6,7 @@ Products compute in the chosen dtype, losses and decompositions in float32, all 
 import functools
 import math
 import threading
+import warnings
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
@@ -15,7 +16,7 @@ import numpy as np
 
 from funcgrad.engine import Op
 from funcgrad.engine.unrolled import record_one
-from funcgrad.torch._tensor.registry import published
+from funcgrad.torch._tensor.registry import publish_all, published
 from funcgrad.torch._tensor.tensor import Tensor, tensor_of
 from funcgrad.torch._types.devices import device
 from funcgrad.torch._types.dtypes import bfloat16, dtype, float16, float32, float64
@@ -210,7 +211,7 @@ def casts(function: Callable[..., Any]) -> Callable[..., Any]:
 
 # ------------------------------------------------------------------------------------------- torch's functions
 
-_OTHERS = {"cuda": float16, "xpu": float16, "mps": float16}
+_OTHERS = dict.fromkeys(("cuda", "ipu", "xpu", "mps"), float16)
 
 
 @published(method=False)
@@ -263,3 +264,34 @@ def set_autocast_cache_enabled(enabled: bool) -> None:
 @published(method=False)
 def clear_autocast_cache() -> None:
     """Do nothing: no converted weights are kept."""
+
+
+def _old_name(name: str, of: Any, kind: str) -> Any:
+    """The function of a type of device, as it once was named."""
+    new = name.replace(f"_{'gpu' if kind == 'cuda' else kind}", "")
+    arguments = {"set": "dtype" if name.endswith("dtype") else "enabled"}.get(name[:3], "")
+    words = ", ".join(filter(None, (f"'{kind}'", arguments)))
+
+    def call(*args: Any) -> Any:
+        warnings.warn(
+            f"torch.{name}({arguments}) is deprecated. Please use torch.{new}({words}) instead.",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        return of(kind, *args)
+
+    call.__name__ = call.__qualname__ = name
+    call.__doc__ = f"`{new}`, of {kind}."
+    return call
+
+
+for _kind in ("cpu", "cuda", "ipu", "xla"):
+    _short = "gpu" if _kind == "cuda" else _kind
+    _names = {
+        f"get_autocast_{_short}_dtype": get_autocast_dtype,
+        f"set_autocast_{_short}_dtype": set_autocast_dtype,
+    }
+    if _kind != "cuda":
+        _names[f"is_autocast_{_kind}_enabled"] = is_autocast_enabled
+        _names[f"set_autocast_{_kind}_enabled"] = set_autocast_enabled
+    publish_all({name: _old_name(name, of, _kind) for name, of in _names.items()}, {})

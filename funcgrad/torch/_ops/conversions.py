@@ -36,6 +36,7 @@ from funcgrad.torch._tensor.registry import publish, published
 from funcgrad.torch._tensor.tensor import Tensor, tensor_of
 from funcgrad.torch._tensor.view import geometry
 from funcgrad.torch._types import dtypes
+from funcgrad.torch._types.accelerators import count
 from funcgrad.torch._types.devices import device as device_of
 from funcgrad.torch._types.dtypes import as_dtype, dtype
 from funcgrad.torch._types.numbers import check_fits, kind_of
@@ -256,16 +257,28 @@ def type_(self: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
         return converted(self, dtype)
     of_class = getattr(dtype, "dtype", None)  # of `torch.LongTensor` and the like
     if isinstance(dtype, type) and isinstance(of_class, dtypes.dtype):
-        return converted(self, of_class)
-    if not isinstance(dtype, (str, type)):
+        name = f"{'torch.cuda' if getattr(dtype, 'is_cuda', False) else 'torch'}.{dtype.__name__}"
+    elif isinstance(dtype, (str, type)):
+        name = dtype if isinstance(dtype, str) else f"{dtype.__module__}.{dtype.__name__}"
+    else:
         raise TypeError("dtype must be a type, str, or dtype object")
-    name = dtype if isinstance(dtype, str) else f"{dtype.__module__}.{dtype.__name__}"
     if isinstance(dtype, type) and issubclass(dtype, Tensor):
         name = f"torch.{dtypes.get_default_dtype().scalar_type}Tensor"
-    wanted = TYPES.get(name)
+    wanted = TYPES.get(name.replace("torch.cuda.", "torch."))
     if wanted is None:
         raise ValueError(f"invalid type: '{name.removeprefix('builtins.')}'")
-    return converted(self, wanted)
+    return converted(self, wanted, gpu_of_type(name) if name.startswith("torch.cuda.") else None)
+
+
+def gpu_of_type(name: str) -> device_of:
+    """The GPU, where tensors of a type such as `torch.cuda.FloatTensor` lie.
+
+    Raises:
+        TypeError: there is none.
+    """
+    if not count("cuda"):
+        raise TypeError(f"type {name} not available. Torch not compiled with CUDA enabled.")
+    return device_of("cuda")
 
 
 TYPES = {f"torch.{each.scalar_type}Tensor": each for each in dtypes.ALL_DTYPES}

@@ -7,7 +7,7 @@ import numpy as np
 
 from funcgrad.teaching import cured
 from funcgrad.torch._memory.formats import strided
-from funcgrad.torch._ops.conversions import TYPES
+from funcgrad.torch._ops.conversions import TYPES, converted, gpu_of_type
 from funcgrad.torch._ops.creation import FUNCTIONS
 from funcgrad.torch._ops.elements import is_sequence
 from funcgrad.torch._ops.views.rows import ALIAS
@@ -161,35 +161,50 @@ class tensortype(type):
     is_cuda = is_sparse = False
 
     def __call__(cls, *args: Any, **more: Any) -> Tensor:
-        """Make a tensor of the dtype."""
-        return constructed(cls.dtype, args, more, typed=True)
+        """Make a tensor of the dtype.
+
+        Raises:
+            TypeError: it would lie on a GPU, and there is none.
+        """
+        if not cls.is_cuda:
+            return constructed(cls.dtype, args, more, typed=True)
+        where = gpu_of_type(f"torch.cuda.{cls.__name__}")
+        return converted(constructed(cls.dtype, args, more), cls.dtype, where)
 
     def __repr__(cls) -> str:
         """As PyTorch writes it."""
-        return f"<class 'torch.{cls.__name__}'>"
+        return f"<class 'torch.{'cuda.' if cls.is_cuda else ''}{cls.__name__}'>"
 
     def __instancecheck__(cls, instance: Any) -> bool:
-        """Whether it is a tensor of the dtype, on the CPU."""
+        """Whether it is a tensor of the dtype, on the CPU or on a GPU."""
         return (
             isinstance(instance, Tensor)
             and instance.dtype is cls.dtype
-            and instance.device.type == "cpu"
+            and instance.device.type == ("cuda" if cls.is_cuda else "cpu")
         )
 
 
-CLASSES = {
-    name.removeprefix("torch."): tensortype(
-        name.removeprefix("torch."),
-        (),
-        {
-            "__module__": "funcgrad.torch",
-            "dtype": of,
-            "__doc__": f"Tensors of dtype {of}, as they were once made.",
-        },
-    )
-    for name, of in TYPES.items()
-    if not of.is_complex
-}
+def _classes(module: str, is_cuda: bool) -> dict[str, tensortype]:
+    """The types of a module by name."""
+    doc = "Tensors of dtype {}{}, as they were once made."
+    return {
+        name.removeprefix("torch."): tensortype(
+            name.removeprefix("torch."),
+            (),
+            {
+                "__module__": module,
+                "dtype": of,
+                "is_cuda": is_cuda,
+                "__doc__": doc.format(of, " on a GPU" if is_cuda else ""),
+            },
+        )
+        for name, of in TYPES.items()
+        if not of.is_complex
+    }
+
+
+CLASSES = _classes("funcgrad.torch", is_cuda=False)
+CUDA_CLASSES = _classes("funcgrad.torch.cuda", is_cuda=True)
 
 publish_all(
     CLASSES,

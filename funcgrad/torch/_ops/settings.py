@@ -1,5 +1,7 @@
 """Settings and questions of `torch` that are no ops: threads, determinism, precision, the default device and dtype."""
 
+import math
+import operator
 import os
 import warnings
 from importlib import import_module
@@ -201,6 +203,40 @@ def get_device_module(device: Any = None) -> Any:
     return import_module(f"funcgrad.torch.{where.type}")
 
 
+# ------------------------------------------------------------------------------------------- numbers of a program
+
+
+def sym_int(a: Any) -> int:
+    """A number without its fraction. In a program that PyTorch exports it may be unknown; here numbers are numbers."""
+    return math.floor(a) if a >= 0 else math.ceil(a)
+
+
+def sym_max(a: Any, b: Any) -> Any:
+    """The larger number; a float if one of both is."""
+    return max(a, b) if isinstance(a, int) and isinstance(b, int) else max(float(a), float(b))
+
+
+def sym_min(a: Any, b: Any) -> Any:
+    """The smaller number; a float if one of both is."""
+    return min(a, b) if isinstance(a, int) and isinstance(b, int) else min(float(a), float(b))
+
+
+def sym_ite(b: bool, t: Any, f: Any) -> Any:
+    """`t` if `b`, else `f`."""
+    return t if b else f
+
+
+_NUMBERS = {
+    "sym_float": float,
+    "sym_int": sym_int,
+    "sym_ite": sym_ite,
+    "sym_max": sym_max,
+    "sym_min": sym_min,
+    "sym_not": operator.not_,
+    "sym_sqrt": math.sqrt,
+    "sym_sum": sum,
+}
+
 _QUESTIONS = (
     _assert,
     are_deterministic_algorithms_enabled,
@@ -226,4 +262,4 @@ _QUESTIONS = (
     typename,
     use_deterministic_algorithms,
 )
-publish_all({each.__name__: each for each in _QUESTIONS}, {})
+publish_all({each.__name__: each for each in _QUESTIONS} | _NUMBERS, {})

@@ -1,16 +1,18 @@
 """`torch.cuda`: questions about GPUs, answered by JAX. Without one the answers and the errors are PyTorch's on a CPU."""
 
+import warnings
 from collections import OrderedDict
 from typing import Any
 
 import jax
 
+from funcgrad.torch._ops.legacy import CUDA_CLASSES
 from funcgrad.torch._random.generator import default_generator
 from funcgrad.torch._tensor.registry import FUNCTIONS
 from funcgrad.torch._types.accelerators import count, require
 from funcgrad.torch._types.devices import device as _device
 from funcgrad.torch._types.missing import no_attribute as _no_attribute
-from funcgrad.torch.cuda import amp
+from funcgrad.torch.cuda import amp, nvtx
 from funcgrad.torch.cuda._streams import (
     Event,
     Stream,
@@ -20,29 +22,38 @@ from funcgrad.torch.cuda._streams import (
     stream,
 )
 
-__all__ = [
+__all__ = [  # noqa: PLE0604
+    *CUDA_CLASSES,
     "Event",
     "Stream",
     "StreamContext",
     "amp",
+    "can_device_access_peer",
     "current_device",
     "current_stream",
     "default_stream",
     "device",
     "device_count",
+    "device_of",
     "empty_cache",
     "get_arch_list",
     "get_device_capability",
     "get_device_name",
     "get_device_properties",
+    "get_gencode_flags",
     "get_rng_state",
     "get_rng_state_all",
+    "get_sync_debug_mode",
+    "has_half",
+    "has_magma",
+    "host_memory_stats",
     "init",
     "initial_seed",
     "ipc_collect",
     "is_available",
     "is_bf16_supported",
     "is_initialized",
+    "is_tf32_supported",
     "manual_seed",
     "manual_seed_all",
     "max_memory_allocated",
@@ -53,14 +64,27 @@ __all__ = [
     "memory_cached",
     "memory_reserved",
     "memory_stats",
+    "memory_stats_as_nested_dict",
+    "memory_summary",
+    "nvtx",
+    "reset_max_memory_allocated",
+    "reset_max_memory_cached",
     "reset_peak_memory_stats",
     "seed",
     "seed_all",
     "set_device",
     "set_per_process_memory_fraction",
+    "set_rng_state",
+    "set_rng_state_all",
+    "set_stream",
+    "set_sync_debug_mode",
     "stream",
     "synchronize",
 ]
+
+
+globals().update(CUDA_CLASSES)
+has_half, has_magma = True, False
 
 
 def is_available() -> bool:
@@ -164,6 +188,50 @@ def get_arch_list() -> list[str]:
     return []
 
 
+def get_gencode_flags() -> str:
+    """The flags of PyTorch's own compiler: none."""
+    return ""
+
+
+def is_tf32_supported() -> bool:
+    """Whether a GPU has TensorFloat-32: from the capability 8.0 on."""
+    return is_available() and get_device_capability() >= (8, 0)
+
+
+def can_device_access_peer(device: Any, peer_device: Any) -> bool:
+    """Whether a GPU reads another one's memory: JAX copies between them."""
+    both = _jax_device(device), _jax_device(peer_device)
+    return both[0] != both[1]
+
+
+class _Sync:
+    """The setting of `set_sync_debug_mode`, which changes nothing."""
+
+    mode = 0
+
+
+def set_sync_debug_mode(debug_mode: int | str) -> None:
+    """Keep a setting: JAX waits for a GPU only where a result is read.
+
+    Raises:
+        RuntimeError: it is none.
+    """
+    require("cuda")
+    modes = {"default": 0, "warn": 1, "error": 2}
+    found = modes.get(debug_mode, -1) if isinstance(debug_mode, str) else debug_mode
+    if found not in modes.values():
+        raise RuntimeError(
+            f"invalid value of debug_mode, expected one of `default`, `warn`, `error`, but got {debug_mode}"
+        )
+    _Sync.mode = found
+
+
+def get_sync_debug_mode() -> int:
+    """What `set_sync_debug_mode` was told; 0 at first."""
+    require("cuda")
+    return _Sync.mode
+
+
 def is_bf16_supported(including_emulation: bool = True) -> bool:
     """Whether a GPU computes in bfloat16."""
     return is_available()
@@ -205,6 +273,26 @@ def memory_stats(device: Any = None) -> OrderedDict[str, int]:
     return OrderedDict(sorted(stats.items()))
 
 
+def memory_stats_as_nested_dict(device: Any = None) -> dict[str, Any]:
+    """All that JAX counts of a GPU's memory."""
+    return dict(memory_stats(device))
+
+
+def host_memory_stats() -> OrderedDict[str, int]:
+    """What is counted of pinned memory: there is none."""
+    return OrderedDict()
+
+
+def memory_summary(device: Any = None, abbreviated: bool = False) -> str:
+    """All that JAX counts of a GPU's memory, one line each.
+
+    Raises:
+        AssertionError: there is no GPU.
+    """
+    require("cuda")
+    return "\n".join(f"{name}: {value}" for name, value in memory_stats(device).items())
+
+
 def set_per_process_memory_fraction(fraction: float, device: Any = None) -> None:
     """Accept a limit: JAX's is set before it starts, by XLA_PYTHON_CLIENT_MEM_FRACTION."""
     require("cuda")
@@ -219,6 +307,22 @@ def mem_get_info(device: Any = None) -> tuple[int, int]:
 
 def reset_peak_memory_stats(device: Any = None) -> None:
     """Do nothing: JAX does not forget its peak."""
+
+
+def _reset(name: str) -> Any:
+    def reset(device: Any = None) -> None:
+        """As `reset_peak_memory_stats`, with PyTorch's warning."""
+        warnings.warn(
+            f"torch.cuda.{name} now calls torch.cuda.reset_peak_memory_stats, which resets /all/ peak memory stats.",
+            FutureWarning,
+            stacklevel=2,
+        )
+
+    return reset
+
+
+reset_max_memory_allocated = _reset("reset_max_memory_allocated")
+reset_max_memory_cached = _reset("reset_max_memory_cached")
 
 
 # ------------------------------------------------------------------------------------------- random numbers
@@ -259,6 +363,18 @@ def get_rng_state_all() -> list[Any]:
     return [FUNCTIONS["get_rng_state"]() for _ in range(count("cuda"))]
 
 
+def set_rng_state(new_state: Any, device: Any = "cuda") -> None:
+    """Do nothing: the stream is the CPU's, and `torch.set_rng_state` sets it."""
+
+
+def set_rng_state_all(new_states: Any) -> None:
+    """Do nothing: the stream is the CPU's, and `torch.set_rng_state` sets it."""
+
+
+def set_stream(stream: Any) -> None:
+    """Do nothing: there is one."""
+
+
 class device:
     """A `with` block for a GPU: tensors go to the device that they are told to, so this changes nothing."""
 
@@ -271,6 +387,14 @@ class device:
 
     def __exit__(self, *error: object) -> None:
         """End the block."""
+
+
+class device_of(device):
+    """`device`, of a tensor."""
+
+    def __init__(self, obj: Any) -> None:
+        """Hold the device of a tensor."""
+        super().__init__(obj.get_device() if obj.is_cuda else -1)
 
 
 def __dir__() -> list[str]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from funcgrad.torch import amp
 
-__all__ = ["GradScaler", "autocast"]
+__all__ = ["GradScaler", "autocast", "custom_bwd", "custom_fwd"]
 
 
 class autocast(amp.autocast):
@@ -32,6 +32,28 @@ class GradScaler(amp.GradScaler):
             stacklevel=2,
         )
         super().__init__("cuda", *args, **kwargs)
+
+
+def custom_fwd(fwd: Any = None, *, cast_inputs: Any = None) -> Any:
+    """`torch.amp.custom_fwd` for GPUs."""
+    warnings.warn(
+        "`torch.cuda.amp.custom_fwd(args...)` is deprecated. Please use `torch.amp.custom_fwd(args..., device_type='cuda')` "
+        "instead.",
+        FutureWarning,
+        stacklevel=2,
+    )
+    return amp.custom_fwd(fwd, device_type="cuda", cast_inputs=cast_inputs)
+
+
+def custom_bwd(bwd: Any) -> Any:
+    """`torch.amp.custom_bwd` for GPUs."""
+    warnings.warn(
+        "`torch.cuda.amp.custom_bwd(args...)` is deprecated. Please use `torch.amp.custom_bwd(args..., device_type='cuda')` "
+        "instead.",
+        FutureWarning,
+        stacklevel=2,
+    )
+    return amp.custom_bwd(bwd, device_type="cuda")
 
 
 def __dir__() -> list[str]:

@@ -109,7 +109,7 @@ class _Dependent(Constraint):
         raise ValueError("Cannot determine validity of dependent constraint")
 
 
-class _DependentProperty(property, _Dependent):  # type: ignore[misc]
+class _DependentProperty(property, _Dependent):
     """A property of a distribution that is a constraint. On the class it is one that depends on other parameters."""
 
     def __init__(
@@ -122,7 +122,7 @@ class _DependentProperty(property, _Dependent):  # type: ignore[misc]
         property.__init__(self, fn)
         self._is_discrete, self._event_dim = is_discrete, event_dim
 
-    def __call__(self, fn: Callable[[Any], Any]) -> "_DependentProperty":  # type: ignore[override]
+    def __call__(self, fn: Callable[[Any], Any]) -> "_DependentProperty":
         """A property with these attributes."""
         return _DependentProperty(fn, is_discrete=self._is_discrete, event_dim=self._event_dim)
 

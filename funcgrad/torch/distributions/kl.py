@@ -431,7 +431,7 @@ def _pareto_gamma(p: Pareto, q: Gamma) -> Tensor:
     return torch.where(p.alpha <= 1, torch.inf, found)
 
 
-def _mean_of_log(low: Tensor, high: Tensor) -> Tensor:
+def _mean_of_log(low: Any, high: Any) -> Tensor:
     """The mean of the logarithm between two numbers."""
     return (torch.xlogy(high, high) - torch.xlogy(low, low)) / (high - low) - 1
 

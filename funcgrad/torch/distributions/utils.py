@@ -1,6 +1,5 @@
 """PyTorch's `torch.distributions.utils`: numbers and tensors of one shape, probabilities and logits, triangles as vectors."""
 
-from collections.abc import Callable
 from functools import update_wrapper
 from numbers import Number
 from typing import Any
@@ -40,7 +39,7 @@ def broadcast_all(*values: Any) -> tuple[Tensor, ...]:
             "Input arguments must all be instances of Number, torch.Tensor or objects implementing __torch_function__."
         )
     first = next((value for value in values if isinstance(value, Tensor)), None)
-    kind = {"dtype": torch.get_default_dtype()}
+    kind: dict[str, Any] = {"dtype": torch.get_default_dtype()}
     if first is not None:
         kind = {"dtype": first.dtype, "device": first.device}
     tensors = [
@@ -74,9 +73,9 @@ def probs_to_logits(probs: Tensor, is_binary: bool = False) -> Tensor:
 class lazy_property:
     """A property that is computed once, with gradients on, and then is an attribute."""
 
-    def __init__(self, wrapped: Callable[[Any], Any]) -> None:
+    def __init__(self, wrapped: Any) -> None:
         self.wrapped = wrapped
-        update_wrapper(self, wrapped)
+        update_wrapper(self, wrapped)  # type: ignore[arg-type]
 
     def __get__(self, instance: Any, obj_type: Any = None) -> Any:
         if instance is None:

@@ -171,7 +171,7 @@ class Wishart(ExponentialFamily):
     def _holds(self, drawn: Tensor, invert: bool = False) -> Tensor:
         """For each draw of all batches, whether one of its matrices is regular; with `invert`, singular."""
         regular = self.support.check(drawn)
-        found = ~regular if invert else regular
+        found: Any = ~regular if invert else regular
         return found.flatten(-len(self._batch_shape)).any(-1) if self._batch_shape else found
 
     def log_prob(self, value: Tensor) -> Tensor:
