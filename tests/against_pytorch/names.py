@@ -12,17 +12,22 @@ from tests.both_sides import theirs
 MODULES = (
     "torch",
     "torch.Tensor",
+    "torch.accelerator",
     "torch.amp",
     "torch.autograd",
     "torch.autograd.functional",
     "torch.autograd.graph",
     "torch.backends",
+    "torch.cpu",
     "torch.cuda",
     "torch.distributions",
+    "torch.distributions.constraints",
+    "torch.distributions.transforms",
     "torch.fft",
     "torch.func",
     "torch.jit",
     "torch.linalg",
+    "torch.mps",
     "torch.nn",
     "torch.nn.functional",
     "torch.nn.init",
@@ -36,6 +41,7 @@ MODULES = (
     "torch.testing",
     "torch.utils",
     "torch.utils.data",
+    "torch.xpu",
 )
 TABLE = Path(__file__).parents[2] / "funcgrad" / "torch" / "_types" / "pytorch_names.txt"
 
