@@ -145,8 +145,8 @@ def fit_rows(
             state = state._replace(
                 optimizer_state=started_from(state.optimizer_state, optimizer_state)
             )
-        # A loss may close over what is traced.
-        if _is_traced((params, data, state)):
+        traced = _is_traced((params, data, state))
+        if traced or _closes_over_tracers(objective, params, data, batch_size):
             if validation is not None or callback is not None:
                 raise ValueError(
                     "validation and callback look from outside: not inside jax.jit or jax.vmap"
@@ -237,6 +237,14 @@ def _at_optimum(
 
 def _is_traced(tree: PyTree) -> bool:
     return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(tree))
+
+
+def _closes_over_tracers(loss: Loss, params: PyTree, data: Data, batch_size: int | None) -> bool:
+    def of_batch(leaf: Array) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct((batch_size, *leaf.shape[1:]), leaf.dtype)
+
+    batch = (data.x, data.y) if batch_size is None else jax.tree.map(of_batch, (data.x, data.y))
+    return _is_traced(jax.make_jaxpr(loss)(params, *batch).consts)
 
 
 def _result(state: State, steps: int) -> FitResult:

@@ -27,7 +27,10 @@ class Data(NamedTuple):
 
 
 class State(NamedTuple):
-    """The state that one step hands to the next; `value`, `grads` and `norm` belong to `params`."""
+    """The state that one step hands to the next; `value`, `grads` and `norm` belong to `params`.
+
+    At the start these are not computed yet, and the norm is -1.
+    """
 
     params: PyTree
     optimizer_state: PyTree
@@ -45,7 +48,8 @@ class Program(NamedTuple):
     """The two compiled halves of a fit.
 
     Attributes:
-        start: (params, data, capacity) -> the state before the first step.
+        start: (params, data, capacity) -> the state before the first step. It computes no loss, so that the loss is
+            compiled once, in `advance`.
         advance: (state, data, until) -> the state after `until` steps, or where it stopped before.
         advance_in_place: the same; the state given is donated, its memory used for the result.
     """
@@ -123,25 +127,30 @@ def program(
 
     @partial(jax.jit, static_argnums=2)
     def start(params: PyTree, data: Data, capacity: int) -> State:
-        steps = jnp.zeros((), jnp.int32)
         order = None
         if batch_size is not None:
-            rows = jax.tree.leaves((data.x, data.y))[0].shape[0]
-            order = order_at(steps, jnp.arange(rows), data)
-        evaluated = evaluate(params, steps, order, data)
+            order = jnp.arange(jax.tree.leaves((data.x, data.y))[0].shape[0])
+        no, batch = jnp.asarray(False), partial(batch_at, jnp.zeros((), jnp.int32), order)
+        value, _ = jax.eval_shape(lambda: jax.value_and_grad(loss)(params, *batch(data)))
+        zero = jnp.zeros(value.shape, value.dtype)
         state = State(
             params=params,
             optimizer_state=transformation(optimizer, data.learning_rate).init(params),
-            steps=steps,
-            losses=jnp.full((capacity,), jnp.nan, evaluated["value"].dtype),
+            value=zero,
+            grads=jax.tree.map(jnp.zeros_like, params),
+            norm=jnp.full((), -1, optax.tree.dtype(params, "highest")),
+            converged=no,
+            diverged=no,
+            steps=jnp.zeros((), jnp.int32),
+            losses=jnp.full((capacity,), jnp.nan, value.dtype),
             order=order,
-            **evaluated,
         )
         # The state may be donated, so no two of its arrays, nor one of the caller's, may be the same. A weak type, which
         # a step does not keep, would have the steps compiled twice.
         return jax.tree.map(lambda leaf: jnp.array(leaf, leaf.dtype, copy=True), state)
 
-    def one_step(state: State, data: Data) -> State:
+    def moved(state: State, data: Data) -> tuple[PyTree, PyTree]:
+        """Return the params and the optimizer's state after a step."""
         updates, optimizer_state = transformation(optimizer, data.learning_rate).update(
             state.grads,
             state.optimizer_state,
@@ -151,19 +160,29 @@ def program(
             grad=state.grads,
             value_fn=lambda params: loss(params, *batch_at(state.steps, state.order, data)),
         )
-        params = optax.apply_updates(state.params, updates)
-        steps = state.steps + 1
+        return optax.apply_updates(state.params, updates), optimizer_state
+
+    def one_step(state: State, data: Data) -> State:
+        """Take a step, and compute the loss and its gradient there; at the start, these alone."""
+        at_start = state.norm < 0
+        params, optimizer_state = jax.lax.cond(
+            at_start,
+            lambda: (state.params, state.optimizer_state),
+            lambda: moved(state, data),
+        )
+        steps = state.steps + jnp.where(at_start, 0, 1)
         order = order_at(steps, state.order, data)
-        losses = state.losses.at[state.steps].set(state.value)
+        losses = state.losses.at[state.steps].set(state.value)  # over that of the start
         evaluated = evaluate(params, steps, order, data)
         taken = State(params, optimizer_state, steps=steps, losses=losses, order=order, **evaluated)
         # A step to where the loss is not finite is not taken: the state before it is the answer.
         refused = state._replace(diverged=taken.diverged, losses=losses, order=order)
-        return jax.tree.map(partial(jnp.where, taken.diverged), refused, taken)
+        return jax.tree.map(partial(jnp.where, taken.diverged & ~at_start), refused, taken)
 
     def advance(state: State, data: Data, until: Int[ArrayLike, ""]) -> State:
         def unfinished(state: State) -> Array:
-            return (state.steps < until) & ~state.converged & ~state.diverged
+            going = (state.steps < until) & ~state.converged & ~state.diverged
+            return going | (state.norm < 0)
 
         return jax.lax.while_loop(unfinished, lambda state: one_step(state, data), state)
 
