@@ -322,6 +322,7 @@ def _solve_jvp(primals: Any, tangents: Any) -> Any:
         return (answer, finite), (tangent._replace(rank=no_tangent[0]), tuple(no_tangent[1:]))
 
 
+@jax.jit
 def _differentiable(problem: Problem, *, answer: LeastSquares) -> LeastSquares:
     """Return the answer once more, as a function whose derivatives by the problem are the answer's.
 

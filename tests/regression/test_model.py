@@ -71,8 +71,8 @@ def test_jit_agrees_with_eager(problem):
 
 def test_vmap_over_models_is_each_model_alone(problem):
     params, x, y = problem
-    models = jax.tree.map(lambda leaf: jnp.stack([leaf, 2 * leaf]), params)
-    losses = jax.vmap(regression.loss, in_axes=(0, None, None))(models, x, y)
+    models = jax.tree.map(lambda leaf: np.stack([leaf, 2 * leaf]), params)
+    losses = jax.jit(jax.vmap(regression.loss, in_axes=(0, None, None)))(models, x, y)
     for index, loss in enumerate(losses):
         model = jax.tree.map(lambda leaf, index=index: leaf[index], models)
         np.testing.assert_allclose(loss, regression.loss(model, x, y), rtol=1e-6)
@@ -80,15 +80,17 @@ def test_vmap_over_models_is_each_model_alone(problem):
 
 def test_gradients_by_row_average_to_the_gradient(problem):
     params, x, y = problem
-    by_row = jax.vmap(jax.grad(regression.loss), in_axes=(None, 0, 0))(params, x, y)
-    mean = jax.tree.map(lambda leaf: leaf.mean(axis=0), by_row)
+    by_row = jax.jit(jax.vmap(jax.grad(regression.loss), in_axes=(None, 0, 0)))(params, x, y)
+    mean = jax.tree.map(lambda leaf: np.mean(leaf, axis=0), by_row)
     _, grads = regression.value_and_grad(params, x, y)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), mean, grads)
 
 
 def test_hessian_is_two_over_the_count_times_the_gram_matrix():
     (x,) = arrays((6, 4))
-    hessian = jax.hessian(regression.loss)(jnp.ones(4), x, jnp.ones(6))
+    hessian = jax.jit(jax.hessian(regression.loss))(
+        np.ones(4, np.float32), x, np.ones(6, np.float32)
+    )
     np.testing.assert_allclose(hessian, 2 / 6 * x.T @ x, rtol=1e-5, atol=1e-6)
 
 

@@ -56,7 +56,7 @@ def assert_close(got, wanted, **tolerance):
 def in_float64(error, params, y):
     with jax.enable_x64(True):
         wide = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), (params, X, y))
-        return jax.value_and_grad(plain(error))(*wide)
+        return jax.jit(jax.value_and_grad(plain(error)))(*wide)
 
 
 @pytest.mark.parametrize("problem", ERRORS, indirect=True)
@@ -84,8 +84,12 @@ def test_derivatives_of_any_order_and_mode_and_by_the_data_are_the_plain_forms(p
         assert_close(got, jax.jit(transform(theirs))(params, X, y), atol=1e-5)
     direction = Linear(np.ones_like(W), np.float32(1.0))
     assert_close(
-        jax.jvp(lambda p: ours(p, X, y), (params,), (direction,)),
-        jax.jvp(lambda p: theirs(p, X, y), (params,), (direction,)),
+        *(
+            jax.jit(lambda p, d, loss=loss: jax.jvp(lambda p: loss(p, X, y), (p,), (d,)))(
+                params, direction
+            )
+            for loss in (ours, theirs)
+        )
     )
 
 
@@ -112,13 +116,12 @@ def test_float64_and_several_outputs_and_few_rows_take_the_same_words(problem):
     with jax.enable_x64(True):
         wide = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), (W, X, y))
         assert_close(jax.jit(jax.value_and_grad(loss))(*wide), in_float64(error, W, y), rtol=1e-12)
-    both = jax.value_and_grad(loss)(np.stack([W, W], 1), X, np.stack([y, y], 1))
-    value, grad = jax.value_and_grad(loss)(W, X, y)
+    ours, theirs = (jax.jit(jax.value_and_grad(each)) for each in (loss, plain(error)))
+    both = ours(np.stack([W, W], 1), X, np.stack([y, y], 1))
+    value, grad = ours(W, X, y)
     assert_close(both[0], value)
     assert_close(both[1].sum(axis=1), grad)
-    assert_close(
-        jax.value_and_grad(loss)(W, X[:7], y[:7]), jax.value_and_grad(plain(error))(W, X[:7], y[:7])
-    )
+    assert_close(ours(W, X[:7], y[:7]), theirs(W, X[:7], y[:7]))
 
 
 def test_fit_trains_it_to_scikit_learns_answer():
@@ -139,9 +142,10 @@ def test_weighted_rows_count_as_often_as_their_weights_say(outputs):
     counts = RNG.integers(0, 3, ROWS)
     weighted = jax.value_and_grad(row_weighted(regression.mean_loss(error)))
     repeated = np.repeat(X, counts, axis=0), np.repeat(y, counts, axis=0)
+    plainly = jax.value_and_grad(lambda w, x, y: jnp.mean(error(x @ w, y)))
     assert_close(
         jax.jit(weighted)(params, X, y, counts.astype(np.float32)),
-        jax.value_and_grad(lambda w, x, y: jnp.mean(error(x @ w, y)))(params, *repeated),
+        jax.jit(plainly)(params, *repeated),
     )
 
 
@@ -249,10 +253,10 @@ def test_the_gradient_of_any_mean_over_rows_is_its_own(kind):
             lambda leaf: jnp.asarray(leaf, jnp.float64 if leaf.dtype.kind == "f" else None),
             (NET, x, y),
         )
-        exact = jax.value_and_grad(loss)(*wide)
+        exact = jax.jit(jax.value_and_grad(loss))(*wide)
     assert_close(ours(NET, x, y), exact, atol=1e-5)
     few = jax.tree.map(lambda leaf: leaf[:7], (x, y))
-    assert_close(regression.read_once(loss)(NET, *few), loss(NET, *few))
+    assert_close(jax.jit(regression.read_once(loss))(NET, *few), jax.jit(loss)(NET, *few))
 
 
 def test_derivatives_of_a_loss_read_once_are_the_plain_forms():
@@ -267,7 +271,7 @@ def test_derivatives_of_a_loss_read_once_are_the_plain_forms():
         got, wanted = (jax.jit(transform(f))(NET, X[:300], CLASSES[:300]) for f in (ours, loss))
         assert_close(got, wanted, atol=1e-5)
     with_classes = jax.jit(jax.grad(ours, argnums=1))(NET, X, CLASSES)
-    assert_close(with_classes, jax.grad(loss, argnums=1)(NET, X, CLASSES))
+    assert_close(with_classes, jax.jit(jax.grad(loss, argnums=1))(NET, X, CLASSES))
 
 
 def test_a_net_is_trained_as_by_its_plain_loss():
