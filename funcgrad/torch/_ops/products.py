@@ -7,6 +7,7 @@ from operator import index
 from typing import Any
 
 import jax
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -15,7 +16,7 @@ from funcgrad.torch._memory.geometry import wrap_dim
 from funcgrad.torch._ops.along_a_dim import DistBackward0, counted
 from funcgrad.torch._ops.conversions import clone
 from funcgrad.torch._ops.joining import outer
-from funcgrad.torch._ops.matmul import check_dot, check_mm, mm, rounded_once
+from funcgrad.torch._ops.matmul import HALF, check_dot, check_mm, mm, rounded_once
 from funcgrad.torch._ops.out import CASTS, EXACT, store
 from funcgrad.torch._ops.pointwise import absolute
 from funcgrad.torch._ops.row import (
@@ -178,6 +179,25 @@ def _sum(input: Any, product: Any, beta: Any, alpha: Any) -> Any:
     return beta * kept + alpha * product
 
 
+class _Rounded:
+    """Rounds numbers of float32 to half precision, in the places where PyTorch's kernels do. XLA would leave it out."""
+
+    def __init__(self, dtype: Any) -> None:
+        self.dtype, self.info = dtype, jnp.finfo(dtype)
+
+    def __call__(self, x: Any) -> Any:
+        return jax.lax.reduce_precision(x, self.info.nexp, self.info.nmant)
+
+    def back(self, x: Any) -> Any:
+        """The numbers in half precision."""
+        return x.astype(self.dtype)
+
+
+def _widened(*of: Any) -> list[Any]:
+    """Arrays of half precision in float32, and what rounds them."""
+    return [*(each.astype("float32") for each in of), _Rounded(of[0].dtype)]
+
+
 @rounded_once
 def _added_product(input: Any, a: Any, b: Any, beta: Any, alpha: Any) -> Any:
     return _sum(input, _matmul(a, b), beta, alpha)
@@ -204,6 +224,10 @@ def addmm(input: Array, mat1: Array, mat2: Array, *, beta: Factor = 1, alpha: Fa
 @_added("addmv", "AddmvBackward0", check=_check_addmv, refuses=(no_kernel("b", "addmv_impl_cpu"),))
 def addmv(input: Array, mat: Array, vec: Array, *, beta: Factor = 1, alpha: Factor = 1) -> Any:
     """`beta * input + alpha * (mat @ vec)`, for a matrix and a vector; `input` broadcasts."""
+    if input.dtype in HALF:
+        input, mat, vec, beta, alpha, rounded = _widened(input, mat, vec, beta, alpha)
+        kept = rounded(beta * jnp.where(beta == 0, 0, input))
+        return rounded.back(kept + alpha * _matmul(mat, vec))
     return _added_product(input, mat, vec, beta, alpha)
 
 
@@ -213,6 +237,10 @@ def addr(input: Array, vec1: Array, vec2: Array, *, beta: Factor = 1, alpha: Fac
     if input.dtype == bool:
         product = jnp.logical_and(vec1[:, None], vec2) & alpha
         return product | (input & beta)
+    if input.dtype in HALF:
+        input, vec1, vec2, beta, alpha, rounded = _widened(input, vec1, vec2, beta, alpha)
+        outer = rounded(rounded(alpha * vec1)[:, None] * vec2)
+        return rounded.back(rounded(beta * jnp.where(beta == 0, 0, input)) + outer)
     return _sum(input, vec1[:, None] * vec2, beta, alpha)
 
 
@@ -233,7 +261,16 @@ def addbmm(
     input: Array, batch1: Array, batch2: Array, *, beta: Factor = 1, alpha: Factor = 1
 ) -> Any:
     """`beta * input` and `alpha` times the sum of the products of two stacks of matrices."""
-    return _added_products(input, batch1, batch2, beta, alpha)
+    if input.dtype not in HALF or batch1.shape[0] == 0:
+        return _added_products(input, batch1, batch2, beta, alpha)
+    # In half precision PyTorch's sum is rounded after each product.
+    start = jnp.broadcast_to(input, (batch1.shape[1], batch2.shape[2])), jnp.asarray(beta)
+    (found, _), _ = jax.lax.scan(
+        lambda so_far, pair: ((_added_product(so_far[0], *pair, so_far[1], alpha), jnp.ones_like(start[1])), None),
+        start,
+        (batch1, batch2),
+    )  # fmt: skip
+    return found
 
 
 # ------------------------------------------------------------------------------------------- vectors
