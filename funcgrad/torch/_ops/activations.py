@@ -386,7 +386,7 @@ def prelu(input: Array, weight: Array) -> Any:
 
 # ------------------------------------------------------------------------------------------- with noise
 
-_RRELU: dict[str, Any] = {"refuses": _no("leaky_relu_cpu"), **_STRAIGHT}
+_RRELU: dict[str, Any] = {"refuses": _no("leaky_relu_cpu"), "flat": True}
 
 
 def _sloped(input: Array, noise: Index) -> Any:

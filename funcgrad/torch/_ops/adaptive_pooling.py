@@ -66,7 +66,15 @@ def _adaptive_rows(dims: int) -> tuple[Row, Row]:
     refuses = (no_kernel("iub", f"adaptive_avg_pool{dims}d"), no_kernel("c", f"adaptive_avg_pool{dims}d"))  # fmt: skip
     largest = (no_kernel("iub", f"adaptive_max_pool{dims}d"), no_kernel("c", f"adaptive_max_pool{dims}d"))  # fmt: skip
 
-    @op(f"adaptive_avg_pool{dims}d.of_size", f"AdaptiveAvgPool{dims}DBackward0", accumulates=True, refuses=refuses)  # fmt: skip
+    in_format = any if dims == 2 else None
+
+    @op(
+        f"adaptive_avg_pool{dims}d.of_size",
+        f"AdaptiveAvgPool{dims}DBackward0",
+        accumulates=True,
+        refuses=refuses,
+        in_format=in_format,
+    )
     def mean(input: Array, size: Any) -> Any:
         return _adaptive_mean(input, size)
 
@@ -76,6 +84,7 @@ def _adaptive_rows(dims: int) -> tuple[Row, Row]:
         saves="indices",
         returns=("values", "indices"),
         refuses=largest,
+        in_format=in_format,
     )
     def maximum(input: Array, size: Any) -> Any:
         return _adaptive_max(input, size)

@@ -126,6 +126,7 @@ def _prepared(input: Tensor, weight: Tensor, bias: Tensor | None, *static: Any) 
     saves="input weight",
     prepare=_prepared,
     accumulates=True,
+    in_format=any,
 )
 def _convolution(
     input: Array,

@@ -131,6 +131,7 @@ def _upsampling(name: str, node: str, kind: str, kernel: str) -> Row:
         node,
         accumulates=True,
         refuses=(no_kernel(f"{integers}b", kernel), no_kernel("c", kernel)),
+        in_format=any,
     )
     def upsample(input: Array, size: Any, align: Any, factors: Any) -> Any:
         return _resized(input, kind, size, align, factors)
@@ -357,7 +358,7 @@ def _check_unshuffle(input: Tensor, downscale_factor: int) -> None:
             )
 
 
-@op("pixel_shuffle", "PixelShuffleBackward0", method=False, prepare=_check_shuffle)
+@op("pixel_shuffle", "PixelShuffleBackward0", method=False, prepare=_check_shuffle, in_format=any)
 def pixel_shuffle(input: Array, upscale_factor: int) -> Any:
     """Move channels into the image, which grows by a factor: (..., c * r * r, h, w) becomes (..., c, h * r, w * r)."""
     *outer, channels, height, width = input.shape
@@ -367,7 +368,13 @@ def pixel_shuffle(input: Array, upscale_factor: int) -> Any:
     return x.reshape(*outer, channels // r**2, height * r, width * r)
 
 
-@op("pixel_unshuffle", "PixelUnshuffleBackward0", method=False, prepare=_check_unshuffle)
+@op(
+    "pixel_unshuffle",
+    "PixelUnshuffleBackward0",
+    method=False,
+    prepare=_check_unshuffle,
+    in_format=any,
+)
 def pixel_unshuffle(input: Array, downscale_factor: int) -> Any:
     """Move pixels into channels: (..., c, h * r, w * r) becomes (..., c * r * r, h, w)."""
     *outer, channels, height, width = input.shape
@@ -390,7 +397,9 @@ def _check_groups(input: Tensor, groups: int) -> None:
         )
 
 
-@op("channel_shuffle", "ChannelShuffleBackward0", method=False, prepare=_check_groups)
+@op(
+    "channel_shuffle", "ChannelShuffleBackward0", method=False, prepare=_check_groups, in_format=any
+)
 def channel_shuffle(input: Array, groups: int) -> Any:
     """Interleave the channels of several groups."""
     batches, channels, *rest = input.shape

@@ -83,6 +83,7 @@ def _check_cat(tensors: Any, dim: int) -> Any:
     dtype=PROMOTED,
     prepare=_check_cat,
     out=CASTS,
+    in_format=all,
 )
 def cat(tensors: Arrays, dim: Dim = 0) -> Any:
     """Tensors one after another along an existing dimension.
@@ -210,7 +211,7 @@ def _check_roll(input: Tensor, shifts: Any, dims: Any) -> Any:
     return [input, by, tuple([wrap_dim(d, input.ndim) for d in along])]
 
 
-@op("roll", "RollBackward0", prepare=_check_roll)
+@op("roll", "RollBackward0", prepare=_check_roll, in_format=any)
 def roll(input: Array, shifts: Any, dims: Any = None) -> Any:
     """Elements shifted along dimensions; elements past the end come in at the start. Without `dims`, over all elements."""
     return jnp.roll(input, shifts, dims)

@@ -53,6 +53,7 @@ def _scaled(x: Any, weight: Any, bias: Any, shape: Sequence[int]) -> Any:
     "NativeBatchNormBackward0",
     returns=("output", "mean", "variance"),
     refuses=(no_kernel("iub", "batch_norm"), no_kernel("c", "batch_norm")),
+    in_format=any,
 )
 def _of_batch(input: Array, weight: Operand, bias: Operand, eps: float) -> Any:
     """Normalised by the batch's statistics, the channels' means, and their variances without bias."""
@@ -70,6 +71,7 @@ def _of_batch(input: Array, weight: Operand, bias: Operand, eps: float) -> Any:
     "batch_norm.evaluation",
     "NativeBatchNormBackward0",
     refuses=(no_kernel("iub", "batch_norm"), no_kernel("c", "batch_norm")),
+    in_format=any,
 )
 def _of_running(input: Array, weight: Operand, bias: Operand, running_mean: Index, running_var: Index, eps: float) -> Any:  # fmt: skip
     shape = [-1 if k == 1 else 1 for k in range(input.ndim)]
@@ -376,6 +378,7 @@ publish(rms_norm, method=False)
     "group_norm.of_groups",
     "NativeGroupNormBackward0",
     refuses=(no_kernel("iub", "GroupNormKernelImpl"), no_kernel("c", "GroupNormKernelImpl")),
+    in_format=any,
 )
 def _group_norm(input: Array, weight: Operand, bias: Operand, groups: int, eps: float) -> Any:
     x = _wide(input)

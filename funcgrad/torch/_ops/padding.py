@@ -37,7 +37,7 @@ def _check_constant(input: Tensor, pad: tuple[int, ...], value: Any) -> None:
             )
 
 
-@op("constant_pad_nd.of_sizes", "ConstantPadNdBackward0", prepare=_check_constant)
+@op("constant_pad_nd.of_sizes", "ConstantPadNdBackward0", prepare=_check_constant, in_format=any)
 def _constant(input: Array, pad: Any, value: Any) -> Any:
     return padded(input, _by_dim(pad, input.ndim), value)
 
@@ -96,6 +96,7 @@ def _mirrored(kind: str, title: str, dims: int) -> Row:
         function=False,
         method=False,
         prepare=lambda input, padding: _check_mirrored(kind, dims, input, padding),
+        in_format=any,
     )
     def pad(input: Array, padding: Any) -> Any:
         return _grown(input, padding, kind)

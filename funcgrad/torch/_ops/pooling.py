@@ -167,6 +167,7 @@ def _max_row(dims: int) -> Row:
         method=False,
         saves="indices",
         returns=("values", "indices"),
+        in_format=any,
         refuses=(
             no_kernel("b", f"max_pool{dims}d"),
             no_kernel("c", f"max_pool{dims}d"),
@@ -281,6 +282,7 @@ def _mean_row(dims: int) -> Row:
         f"avg_pool{dims}d.of_sizes",
         f"AvgPool{dims}DBackward0",
         accumulates=True,
+        in_format=any if dims == 2 else None,
         refuses=(no_kernel("b", f"avg_pool{dims}d_out_frame" if dims == 3 else "avg_pool2d"), no_kernel("c", "avg_pool2d")),
     )  # fmt: skip
     def pool(input: Array, counts: Any, windows: Any, include_pad: Any, divisor: Any) -> Any:

@@ -32,6 +32,7 @@ from funcgrad.torch._tensor.operands import (
     check_castable,
     check_result_fits,
     compared_number,
+    in_format_of,
     laid_out,
     plain_number,
     promoted,
@@ -159,6 +160,7 @@ class Row:
         keeps: arguments that the node saves although the derivative does not need them; `saves` of `engine.Op`.
         named_first: see `engine.Op`.
         laid_out: whether the result takes its order in memory from the operands.
+        in_format: for results that lie in memory as `channels_last` if operands do: `any` or `all`; see `in_format_of`.
         in_place: whether there is a `name_`.
         repeated: writes to an expanded tensor, which other ops refuse; takes the arguments.
         disjoint: whether `name_` refuses operands that lie in the memory that it writes to.
@@ -187,6 +189,7 @@ class Row:
     keeps: tuple[int, ...] = ()
     named_first: tuple[int, ...] = ()
     laid_out: bool = False
+    in_format: Callable[..., bool] | None = None
     in_place: bool = False
     repeated: Callable[..., Any] | None = None
     disjoint: bool = False
@@ -517,12 +520,17 @@ class Row:
             result = tensor_of(*made)
             if self.laid_out:
                 laid_out(result, *operands)
+            elif self.in_format is not None:
+                in_format_of(result, operands, self.in_format)
             if "result" in self.watches:
                 watch(result._node, result._storage, arguments=self.watches_arguments)
             return result
         results = [tensor_of(*each) for each in made]
         if self.laid_out:
             results = [laid_out(each, *operands) for each in results]
+        elif self.in_format is not None:
+            for each in results:
+                in_format_of(each, operands, self.in_format)
         pairs = zip(self.returns, results, strict=True) if self.watches else ()
         watched = [each._storage for name, each in pairs if name in self.watches]
         if watched:

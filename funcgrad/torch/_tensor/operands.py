@@ -4,6 +4,7 @@ The ops themselves are in `_ops`; the tensor class is in `tensor`.
 """
 
 import sys
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -12,8 +13,15 @@ import numpy as np
 from funcgrad.engine import Aval, Op, Value, Variable, record
 from funcgrad.teaching import cured
 from funcgrad.torch._memory.constants import constant
-from funcgrad.torch._memory.formats import geometry_in, memory_format, preserve_format
+from funcgrad.torch._memory.formats import (
+    RANKS,
+    geometry_in,
+    memory_format,
+    preserve_format,
+    suggested_format,
+)
 from funcgrad.torch._memory.result_order import in_geometry, result_storage
+from funcgrad.torch._memory.storages import geometry_of
 from funcgrad.torch._tensor.tensor import Tensor, place, tensor_of
 from funcgrad.torch._types.dtypes import bool_, dtype, from_numpy_dtype, result_dtype
 from funcgrad.torch._types.numbers import as_scalar, check_fits
@@ -131,6 +139,23 @@ def laid_out(result: Tensor, *operands: Variable) -> Tensor:
         if storage is not None:
             result._storage = storage
     return result
+
+
+def in_format_of(result: Tensor, operands: Sequence[Variable], rule: Callable[..., bool]) -> None:
+    """Lay out the result of an op on images in memory as PyTorch does: as `channels_last` if its operands lie so.
+
+    Args:
+        result: the result.
+        operands: the op's operands.
+        rule: `any` or `all`: how many of the operands have to lie so, of those with the result's number of dimensions.
+    """
+    if any(each._storage.is_part for each in operands):
+        rank = len(result._storage.aval.shape)
+        given = [geometry_of(each._storage) for each in operands]
+        found = [suggested_format(each) for each in given if len(each.size) == rank]
+        wanted = next((each for each in found if each in RANKS), None)
+        if wanted is not None and rule(each is wanted for each in found):
+            in_format(result, wanted)
 
 
 def in_format(result: Tensor, wanted: memory_format | None, like: Tensor | None = None) -> Tensor:

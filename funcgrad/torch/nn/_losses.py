@@ -54,6 +54,9 @@ def declared_loss(
         facts: the row's other fields.
     """
 
+    # A loss of operands that broadcast is elementwise.
+    facts.setdefault("laid_out", facts.get("check") is check_broadcast)
+
     def declare(of: Callable[..., Any]) -> Callable[..., Tensor]:
         rows = {}
         for reduction, (label, reduce) in _REDUCTIONS.items():
@@ -256,6 +259,7 @@ def _check_bce(input: Aval, target: Aval, weight: Any = None) -> None:
     dtype=SAME,
     check=_check_bce,
     saves="self target weight",
+    laid_out=True,
     refuses=(no_kernel("biuc", "binary_cross_entropy"),),
 )
 def _bce(input: Array, target: Array, weight: Index = None) -> Any:
@@ -334,6 +338,7 @@ def _check_unit(name: str, tensor: Tensor) -> None:
     "BinaryCrossEntropyWithLogitsBackward0",
     own=True,
     saves="self target weight",
+    laid_out=True,
 )
 def _bce_of_logits(
     input: Array, target: Array, weight: Index = None, pos_weight: Index = None

@@ -1,7 +1,8 @@
-"""`resize_`, `resize_as_`, `set_` and `scatter` take all of PyTorch's arguments."""
+"""`resize_`, `resize_as_`, `set_` and `scatter` take all of PyTorch's arguments; results lie in PyTorch's memory formats."""
 
 import pytest
 
+from funcgrad import engine
 from tests.both_sides import assert_same, ours, theirs
 
 
@@ -55,3 +56,67 @@ def test_to_a_memory_format_lays_out_as_pytorch_does():
         ]
 
     assert program(ours) == program(theirs)
+
+
+LAYERS = (
+    "Conv2d(4, 8, 3)",
+    "Conv2d(4, 4, 3, padding=1, groups=4)",
+    "ConvTranspose2d(4, 8, 2, 2)",
+    "BatchNorm2d(4)",
+    "BatchNorm2d(4).eval()",
+    "GroupNorm(2, 4)",
+    "InstanceNorm2d(4)",
+    "MaxPool2d(2)",
+    "AvgPool2d(2)",
+    "AdaptiveAvgPool2d(3)",
+    "AdaptiveMaxPool2d(2)",
+    "Upsample(scale_factor=2)",
+    "Upsample(scale_factor=2, mode='bilinear')",
+    "ZeroPad2d(1)",
+    "ReflectionPad2d(1)",
+    "ReplicationPad2d(1)",
+    "PixelShuffle(2)",
+    "PixelUnshuffle(2)",
+    "ChannelShuffle(2)",
+    "RReLU()",
+    "Conv2d(4, 8, 3).to(memory_format=torch.channels_last)",
+    "Conv3d(4, 2, 2)",
+    "MaxPool3d(2)",
+    "AvgPool3d(2)",
+)
+FUNCTIONS = (
+    "torch.cat([x, x], 1)",
+    "torch.cat([x, x.contiguous()], 1)",
+    "x.roll(1, 2)",
+    "F.mse_loss(x, 2 * x, reduction='none')",
+    "F.smooth_l1_loss(x, x.contiguous(), reduction='none')",
+    "F.binary_cross_entropy_with_logits(x, x.sigmoid(), reduction='none')",
+    "F.kl_div(x, x, reduction='none')",
+    "F.cosine_embedding_loss(x[0, :, 0], x[0, :, 1], torch.ones(4), reduction='none')",
+)
+
+
+@pytest.mark.parametrize("source", [*(f"nn.{each}(x)" for each in LAYERS), *FUNCTIONS])
+def test_results_of_images_lie_in_memory_as_pytorchs_do(source):
+    def program(torch):
+        if "3d" in source:
+            x = torch.arange(864.0).reshape(2, 4, 3, 6, 6) / 100
+            forms = [x, x.to(memory_format=torch.channels_last_3d)]
+        else:
+            x = torch.arange(288.0).reshape(2, 4, 6, 6) / 100
+            last = x.to(memory_format=torch.channels_last)
+            rows = x.reshape(2, 36, 4).permute(0, 2, 1).view(2, 4, 6, 6)
+            forms = [x, last, rows, last[:, :, 2:], x.transpose(2, 3)]
+        names = {"torch": torch, "nn": torch.nn, "F": torch.nn.functional}
+        strides = []
+        for form in forms:
+            torch.manual_seed(0)
+            made = eval(source, {**names, "x": form})
+            strides.append(made.stride())
+            # Random numbers are drawn in the order of memory.
+            strides.append((names["F"].dropout(torch.ones_like(made)) > 0).tolist())
+        return strides
+
+    with engine.mode("eager"):
+        mine = program(ours)
+    assert mine == program(theirs)
