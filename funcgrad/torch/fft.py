@@ -14,7 +14,7 @@ from funcgrad.torch._ops.creation import factory
 from funcgrad.torch._ops.joining import roll
 from funcgrad.torch._ops.out import EXACT
 from funcgrad.torch._ops.row import Array, Row, arguments_of, named
-from funcgrad.torch._tensor.registry import complain_of_others as _complain_of_others
+from funcgrad.torch._tensor.registry import check_arguments_of as _check_arguments_of
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch._types.dtypes import dtype, get_default_dtype
 from funcgrad.torch._types.missing import no_attribute as _no_attribute
@@ -282,7 +282,7 @@ def _shift(name: str, half: Callable[[int], int]) -> Callable[..., Tensor]:
 fftshift = _shift("fftshift", lambda n: n // 2)
 ifftshift = _shift("ifftshift", lambda n: math.ceil(n / 2))
 
-_complain_of_others(__name__, __all__, globals())
+_check_arguments_of(__name__, __all__, globals())
 
 
 def __dir__() -> list[str]:

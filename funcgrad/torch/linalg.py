@@ -23,7 +23,7 @@ from funcgrad.torch._ops.linalg.singular_values import lstsq, matrix_rank, pinv,
 from funcgrad.torch._ops.linalg.solving import inv, inv_ex, solve, solve_ex, solve_triangular
 from funcgrad.torch._ops.matmul import matmul
 from funcgrad.torch._ops.products import linalg_cross as cross
-from funcgrad.torch._tensor.registry import complain_of_others as _complain_of_others
+from funcgrad.torch._tensor.registry import check_arguments_of as _check_arguments_of
 from funcgrad.torch._types.missing import no_attribute as _no_attribute
 
 LinAlgError = _LinAlgError
@@ -69,7 +69,7 @@ __all__ = [
     "vector_norm",
 ]
 
-_complain_of_others(__name__, __all__, globals())
+_check_arguments_of(__name__, __all__, globals())
 
 
 def __dir__() -> list[str]:

@@ -19,7 +19,7 @@ from funcgrad.torch._ops.special_functions import i0 as _i0
 from funcgrad.torch._ops.special_functions import times_logarithm
 from funcgrad.torch._ops.special_functions import zeta as _zeta
 from funcgrad.torch._tensor.registry import FUNCTIONS
-from funcgrad.torch._tensor.registry import complain_of_others as _complain_of_others
+from funcgrad.torch._tensor.registry import check_arguments_of as _check_arguments_of
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch._types.missing import no_attribute as _no_attribute
 
@@ -333,7 +333,7 @@ for _name, _function in {
 }.items():
     globals()[_name] = _orthogonal(_name, _function)
 
-_complain_of_others(__name__, __all__, globals())
+_check_arguments_of(__name__, __all__, globals())
 
 
 def __dir__() -> list[str]:

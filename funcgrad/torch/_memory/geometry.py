@@ -81,8 +81,11 @@ def wrap_dim(dim: int, ndim: int) -> int:
     """A dimension counted from the front.
 
     Raises:
+        TypeError: it is a bool.
         IndexError: the dimension is out of range.
     """
+    if type(dim) is bool:
+        raise TypeError("argument 'dim' must be int, not bool")
     bound = max(ndim, 1)
     if not -bound <= dim < bound:
         raise IndexError(

@@ -1,7 +1,6 @@
 """Ops along dimensions: the largest and the smallest, sorting, running sums, softmax, variance and norms."""
 
 import math
-import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -23,19 +22,30 @@ from funcgrad.torch._ops.row import (
     Refusal,
     Row,
     accumulating,
-    in_pytorchs_names,
     named,
     no_kernel,
     op,
     wrapped_dims,
 )
 from funcgrad.torch._ops.slopes import choosing
+from funcgrad.torch._tensor.kinds import NOT_GIVEN
 from funcgrad.torch._tensor.operands import plain_number
 from funcgrad.torch._tensor.registry import FUNCTIONS, publish
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch._types.dtypes import dtype
+from funcgrad.torch._types.warning import warn
 
 # ------------------------------------------------------------------------------------------- largest and smallest
+
+
+def check_no_keepdim(name: str, keepdim: bool) -> None:
+    """Check that a reduction of all elements was not asked to keep a dimension.
+
+    Raises:
+        TypeError: it was.
+    """
+    if keepdim:
+        raise TypeError(f"{name}() takes `keepdim` only with `dim`")
 
 
 def _no_complex(name: str) -> Refusal:
@@ -94,24 +104,21 @@ def _extreme(
 
     def function(
         input: Tensor,
-        dim: Any = None,
+        dim: int | Tensor = NOT_GIVEN,
         keepdim: bool = False,
         *,
-        other: Any = None,
+        other: Tensor | None = None,
         out: Any = None,
-        **renamed: Any,
     ) -> Any:
-        if renamed:
-            named_so = {"dim": dim, "keepdim": keepdim, **in_pytorchs_names(name, renamed)}
-            return function(input, **named_so, other=other, out=out)
         if isinstance(dim, Tensor) or other is not None:
             if keepdim is not False:
                 raise TypeError(
                     f"{name}() takes two tensors, or a tensor and a dimension with `keepdim`"
                 )
             return FUNCTIONS[elementwise](input, dim if other is None else other, out=out)
-        if dim is not None:
+        if dim is not NOT_GIVEN:
             return along(input, dim, keepdim, out=out)
+        check_no_keepdim(name, keepdim)
         if out is not None:
             return store(name, out, (input,), lambda: of_all(input))
         return of_all(input)
@@ -255,6 +262,28 @@ def _std(input: Array, dim: Dims, correction: Any, keepdim: bool) -> Any:
     return root(jnp.var(input, axis=dim, ddof=correction, keepdims=keepdim))
 
 
+Some = bool | int | tuple[int, ...] | list[int] | None
+
+
+def degrees(
+    name: str, dim: Some, unbiased: bool, keepdim: bool, correction: float | None
+) -> tuple[Any, float]:
+    """The dimensions and the correction that a spread is asked for, in one of PyTorch's three forms.
+
+    Raises:
+        TypeError: the arguments are of several forms.
+    """
+    if isinstance(dim, bool):
+        if unbiased is not NOT_GIVEN or keepdim or correction is not None:
+            raise TypeError(f"{name}() takes `unbiased` alone, or after `dim`")
+        return None, int(dim)
+    if correction is None:
+        return dim, 0 if unbiased is False else 1
+    if unbiased is not NOT_GIVEN:
+        raise TypeError(f"{name}() takes `unbiased` or `correction`, not both")
+    return dim, correction
+
+
 def check_freedom(name: str, shape: Any, dim: Any, correction: float) -> None:
     """Warn if no degree of freedom is left."""
     dims = wrapped_dims(dim, len(shape))
@@ -263,33 +292,25 @@ def check_freedom(name: str, shape: Any, dim: Any, correction: float) -> None:
     count = math.prod([shape[k] for k in reduced])
     kept = math.prod([length for k, length in enumerate(shape) if k not in reduced])
     if (count if kept else 0) - correction <= 0:
-        warnings.warn(
+        warn(
             f"{name}(): degrees of freedom is <= 0. Correction should be strictly less than the reduction factor (input "
-            "numel divided by output numel).",
-            stacklevel=3,
+            "numel divided by output numel)."
         )
 
 
 def _spread(name: str, row: Row) -> None:
     def function(
         input: Tensor,
-        dim: Any = None,
-        unbiased: bool | None = None,
+        dim: Some = None,
+        unbiased: bool = NOT_GIVEN,
         keepdim: bool = False,
         *,
         correction: float | None = None,
         out: Tensor | None = None,
-        **renamed: Any,
     ) -> Tensor:
-        if renamed:
-            named_so = {"dim": dim, "keepdim": keepdim, **in_pytorchs_names(name, renamed)}
-            return function(input, unbiased=unbiased, correction=correction, out=out, **named_so)
-        if isinstance(dim, bool):
-            dim, unbiased = None, dim
+        dim, correction = degrees(name, dim, unbiased, keepdim, correction)
         if not (input.dtype.is_floating_point or input.dtype.is_complex):
             raise RuntimeError("std and var only support floating point and complex dtypes")
-        if correction is None:
-            correction = 0 if unbiased is False else 1
         check_freedom(name, input.shape, dim, correction)
         if out is not None:
             return store(name, out, (input,), lambda: row(input, dim, correction, keepdim))

@@ -1,7 +1,6 @@
 """Attention: `scaled_dot_product_attention`, and attention with several heads and its affine maps."""
 
 import math
-import warnings
 from typing import Any
 
 import jax
@@ -17,6 +16,7 @@ from funcgrad.torch._tensor.operands import plain_number
 from funcgrad.torch._tensor.registry import FUNCTIONS
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch._types.dtypes import bool_, kernel_name
+from funcgrad.torch._types.warning import warn
 
 # ------------------------------------------------------------------------------------------- the ops
 
@@ -170,9 +170,8 @@ def canonical_mask(
     if mask.dtype is not bool_ and not real:
         raise AssertionError(f"only bool and floating types of {mask_name} are supported")
     if check_other and other_type is not None and mask.dtype is not other_type:
-        warnings.warn(
-            f"Support for mismatched {mask_name} and {other_name} is deprecated. Use same type for both instead.",
-            stacklevel=3,
+        warn(
+            f"Support for mismatched {mask_name} and {other_name} is deprecated. Use same type for both instead."
         )
     if real:
         return mask

@@ -4,7 +4,6 @@ Numbers, slices, None and the ellipsis give a view, one view op each. Tensors, l
 assignment they scatter them.
 """
 
-import warnings
 from collections.abc import Sequence
 from operator import index
 from typing import Any
@@ -25,6 +24,7 @@ from funcgrad.torch._tensor.operands import number, stored_number
 from funcgrad.torch._tensor.registry import publish_all
 from funcgrad.torch._tensor.tensor import Tensor, concrete, place, tensor_of
 from funcgrad.torch._tensor.view import ViewTensor, geometry, written_view
+from funcgrad.torch._types.warning import warn
 
 expand = complained(views.expand)
 # One view op of an index: its kind, then its numbers.
@@ -175,12 +175,10 @@ def _as_items(key: Any) -> Sequence[Any]:
         return key
     text = isinstance(key, str)  # refused later; its characters are items, being texts themselves
     if (text or isinstance(key, list)) and 0 < len(key) < 32 and (text or any(map(_is_item, key))):
-        warnings.warn(
+        warn(
             "Using a non-tuple sequence for multidimensional indexing is deprecated and will be changed in pytorch 2.9; use "
             "x[tuple(seq)] instead of x[seq]. In pytorch 2.9 this will be interpreted as tensor index, "
-            "x[torch.tensor(seq)], which will result either in an error or a different result",
-            UserWarning,
-            stacklevel=4,
+            "x[torch.tensor(seq)], which will result either in an error or a different result"
         )
         return (key,) if text else key
     return (key,)

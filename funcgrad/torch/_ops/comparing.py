@@ -7,6 +7,7 @@ import numpy as np
 
 from funcgrad.torch._ops.out import store
 from funcgrad.torch._ops.row import Index, op
+from funcgrad.torch._tensor.kinds import refusal
 from funcgrad.torch._tensor.operands import NUMBERS, check_broadcast
 from funcgrad.torch._tensor.registry import publish
 from funcgrad.torch._tensor.tensor import Tensor
@@ -77,7 +78,14 @@ def isin(
     out: Tensor | None = None,
 ) -> Tensor:
     """Whether each element is among others; whether it is not, with `invert`."""
+    for name, k, each in (("elements", 1, elements), ("test_elements", 2, test_elements)):
+        if not isinstance(each, (Tensor, *NUMBERS)):
+            raise refusal("isin", name, k, "Tensor", each)
     if out is not None:
+        if out.dtype is not dtypes.bool_:
+            raise RuntimeError(
+                f"Expected out tensor to have dtype bool, but got {out.dtype} instead"
+            )
         given = (elements, test_elements)
         return store("isin", out, given, lambda: isin(elements, test_elements, invert=invert))
     tensors = [each for each in (elements, test_elements) if isinstance(each, Tensor)]
@@ -92,7 +100,7 @@ def isin(
         for each in (elements, test_elements)
     )
     for each in (first, second):
-        if each.dtype.is_complex:
+        if each.dtype.is_complex or each.dtype is dtypes.bool_:
             raise RuntimeError(
                 f"Unsupported input type encountered for isin(): {each.dtype.scalar_type}"
             )

@@ -1,6 +1,5 @@
 """Copies of a tensor in another dtype or on another device, and filling one with a number."""
 
-import warnings
 from functools import cache, lru_cache
 from typing import Any
 
@@ -40,6 +39,7 @@ from funcgrad.torch._types.accelerators import count
 from funcgrad.torch._types.devices import device as device_of
 from funcgrad.torch._types.dtypes import as_dtype, dtype
 from funcgrad.torch._types.numbers import check_fits, kind_of
+from funcgrad.torch._types.warning import warn
 
 
 @cache
@@ -204,9 +204,7 @@ def to(self: Tensor, *args: Any, **more: Any) -> Tensor:
 def warn_of_lost_parts(self: Tensor, wanted: dtype) -> None:
     """Warn that complex elements become real."""
     if self.dtype.is_complex and not (wanted.is_complex or wanted is dtypes.bool_):
-        warnings.warn(
-            "Casting complex values to real discards the imaginary part", UserWarning, stacklevel=3
-        )
+        warn("Casting complex values to real discards the imaginary part")
 
 
 def converted(
@@ -354,9 +352,7 @@ def copy_(self: Tensor, other: Any, non_blocking: bool = False) -> Tensor:
     writable(self, other, repeats=_same_elements(self, other), name="copy_")
     given = other._storage.aval
     if given.dtype.kind == "c" and aval.dtype.kind not in "cb":
-        warnings.warn(
-            "Casting complex values to real discards the imaginary part", UserWarning, stacklevel=2
-        )
+        warn("Casting complex values to real discards the imaginary part")
     check_broadcast(aval, given)
     check_result_fits(aval.shape, np.broadcast_shapes(aval.shape, given.shape))
     return in_place(_copy(aval), self, other)

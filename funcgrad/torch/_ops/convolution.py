@@ -1,6 +1,5 @@
 """Convolutions and their transposes, on JAX's `conv_general_dilated`; and windows of images as columns."""
 
-import warnings
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
@@ -16,6 +15,7 @@ from funcgrad.torch._ops.windows import count, padded, padding_of, taps
 from funcgrad.torch._tensor.registry import publish
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch._types.dtypes import C_NAMES, from_numpy_dtype
+from funcgrad.torch._types.warning import warn
 
 # ------------------------------------------------------------------------------------------- checks
 
@@ -255,11 +255,9 @@ def _padded_alike(
     total = [d * (k - 1) for k, d in zip(weight.shape[2:], dilation, strict=False)]
     if any(t % 2 for t in total):
         # One side gets one more, which the op's own padding cannot say.
-        warnings.warn(
+        warn(
             "Using padding='same' with even kernel lengths and odd dilation may require a zero-padded copy of the input "
-            "be created",
-            UserWarning,
-            stacklevel=3,
+            "be created"
         )
         more = [each for t in reversed(total) for each in (0, t % 2)]
         input = constant_pad_nd(input, more)

@@ -3,7 +3,6 @@
 import functools
 import inspect
 import math
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from operator import index
 from typing import Any
@@ -25,6 +24,7 @@ from funcgrad.torch._ops.out import store
 from funcgrad.torch._random import distributions
 from funcgrad.torch._random.generator import Generator, apart, default_generator
 from funcgrad.torch._random.keys import drawn_from_key
+from funcgrad.torch._tensor.kinds import is_int, refusal
 from funcgrad.torch._tensor.operands import NUMBERS, in_format, is_pytorchs, plain_number
 from funcgrad.torch._tensor.registry import publish_all
 from funcgrad.torch._tensor.tensor import Tensor, place, tensor_of, without_history
@@ -40,6 +40,7 @@ from funcgrad.torch._types.dtypes import (
     scalar_category_dtype,
 )
 from funcgrad.torch._types.numbers import fitting, kind_of
+from funcgrad.torch._types.warning import warn
 
 Where = device | str | int | None
 
@@ -212,7 +213,7 @@ def _size(function: str, sizes: tuple[Any, ...], position: int = 1) -> tuple[int
     shape = []
     for place_, each in enumerate(given):
         try:
-            if given is sizes and isinstance(each, bool):
+            if isinstance(each, bool):
                 raise TypeError
             shape.append(index(each))
         except TypeError:
@@ -266,12 +267,9 @@ def integer(function: str, name: str, position: int, given: Any) -> int:
     Raises:
         TypeError: it is none.
     """
-    try:
-        return index(given)
-    except TypeError:
-        raise TypeError(
-            f"{function}(): argument '{name}' (position {position}) must be int, not {type(given).__name__}"
-        ) from None
+    if not is_int(given):
+        raise refusal(function, name, position, "int", given)
+    return index(given)
 
 
 def _beside(made: Tensor, other: Tensor, where: Where) -> Tensor:
@@ -404,11 +402,9 @@ def tensor(
     wanted = None if dtype is None else as_dtype(dtype, "tensor")
     check_storing("tensor", None, pin_memory)
     if isinstance(data, Tensor):
-        warnings.warn(
+        warn(
             "To copy construct from a tensor, it is recommended to use sourceTensor.detach().clone() or "
-            "sourceTensor.detach().clone().requires_grad_(True), rather than torch.tensor(sourceTensor).",
-            UserWarning,
-            stacklevel=2,
+            "sourceTensor.detach().clone().requires_grad_(True), rather than torch.tensor(sourceTensor)."
         )
         if isinstance(data._storage.read(), Wrapped):
             copied: Any = data.detach()
@@ -491,10 +487,9 @@ def asarray(
         raise ValueError("can't alias tensor into another dtype or device; copy=False was given")
     if requires_grad is None:
         if obj.requires_grad:
-            warnings.warn(
+            warn(
                 "torch.asarray: unspecified requires_grad now defaults to obj.requires_grad instead of False. Pass "
-                "requires_grad=False explicitly to get the old behavior and silence this warning.",
-                stacklevel=2,
+                "requires_grad=False explicitly to get the old behavior and silence this warning."
             )
         return made
     if made.requires_grad and not requires_grad and not made.is_leaf:

@@ -1,6 +1,5 @@
 """The elements of a new tensor, from Python's numbers, sequences and arrays, with the dtype that PyTorch infers."""
 
-import warnings
 from collections.abc import Iterable
 from functools import reduce
 from math import isfinite
@@ -21,6 +20,7 @@ from funcgrad.torch._types.dtypes import (
     promote_types,
     scalar_category_dtype,
 )
+from funcgrad.torch._types.warning import warn
 
 
 def elements(data: Any, wanted: dtype | None) -> Any:
@@ -89,11 +89,9 @@ def _flatten(data: Any, shape: tuple[int, ...], flat: list[Any], dim: int = 0) -
     """
     if dim == len(shape):
         if isinstance(data, Tensor) and data.requires_grad:
-            warnings.warn(
+            warn(
                 "Converting a tensor with requires_grad=True to a scalar may lead to unexpected behavior.\n"
-                "Consider using tensor.detach() first.",
-                UserWarning,
-                stacklevel=2,
+                "Consider using tensor.detach() first."
             )
         flat.append(_scalar(data) if isinstance(data, (Tensor, jax.Array)) else data)
         return

@@ -136,7 +136,8 @@ class Elementwise:
         """Publish the op as a function, a method, an operator, and in place."""
         row = self.row
         unary = len(row.arguments) == 1
-        function = named(self.unary() if unary else self.binary(), row.name, _own_doc(row.function))
+        doc = _own_doc(row.function)
+        function = named(self.unary() if unary else self.binary(), row.name, doc)
         publish(function, *names, checks_input=True)
         for each in row.operators:
             publish(function if unary else self.operator(), each, function=False)

@@ -1,7 +1,6 @@
 """Images read at points between their elements: grids of an affine map, and samples at a grid's points."""
 
 import itertools
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy as np
 from funcgrad.torch._ops.row import Array, Row, no_kernel, op
 from funcgrad.torch._tensor.registry import publish
 from funcgrad.torch._tensor.tensor import Tensor
+from funcgrad.torch._types.warning import warn
 
 _MODES = ("bilinear", "nearest", "bicubic")
 _PADDINGS = ("zeros", "border", "reflection")
@@ -19,10 +19,9 @@ _PADDINGS = ("zeros", "border", "reflection")
 
 def _aligned(align_corners: bool | None) -> bool:
     if align_corners is None:
-        warnings.warn(
+        warn(
             "Default grid_sample and affine_grid behavior has changed to align_corners=False since 1.3.0. Please specify "
-            "align_corners=True if the old behavior is desired. See the documentation of grid_sample for details.",
-            stacklevel=3,
+            "align_corners=True if the old behavior is desired. See the documentation of grid_sample for details."
         )
     return bool(align_corners)
 
@@ -277,10 +276,9 @@ def affine_grid(theta: Tensor, size: Any, align_corners: bool | None = None) -> 
     if min(wanted) <= 0:
         raise ValueError(f"Expected non-zero, positive output size. Got {size}")
     if aligned and min(wanted[2:]) == 1:
-        warnings.warn(
+        warn(
             "Since version 1.3.0, affine_grid behavior has changed for unit-size grids when align_corners=True. This is not "
-            "an intended use case of affine_grid. See the documentation of affine_grid for details.",
-            stacklevel=2,
+            "an intended use case of affine_grid. See the documentation of affine_grid for details."
         )
     return affine_grid_generator(theta, wanted, aligned)
 

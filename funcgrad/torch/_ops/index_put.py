@@ -1,6 +1,5 @@
 """Gathering and putting elements at the places that index tensors and masks name."""
 
-import warnings
 from collections.abc import Sequence
 from functools import lru_cache, partial
 from typing import Any
@@ -21,6 +20,7 @@ from funcgrad.torch._tensor.in_place import check_no_overlap, in_place, writable
 from funcgrad.torch._tensor.tensor import Tensor, concrete, place, tensor_of, without_history
 from funcgrad.torch._tensor.view import geometry, written_view
 from funcgrad.torch._types.dtypes import uint8
+from funcgrad.torch._types.warning import warn
 
 # The dtypes of masks, by PyTorch's and by NumPy's names.
 MASKS = {"torch.bool", "torch.uint8", "bool", "uint8"}
@@ -31,10 +31,8 @@ def _places(tensor: Tensor, of: Geometry, dim: int) -> list[Tensor]:
     if str(tensor.dtype) not in MASKS:
         return [tensor]
     if tensor.dtype is uint8:
-        warnings.warn(
-            "indexing with dtype torch.uint8 is now deprecated, please use a dtype torch.bool instead.",
-            UserWarning,
-            stacklevel=2,
+        warn(
+            "indexing with dtype torch.uint8 is now deprecated, please use a dtype torch.bool instead."
         )
     _check_mask(tensor, of, dim)
     array = np.asarray(concrete(tensor._array(), MASK))
@@ -322,10 +320,9 @@ def index_put(target: Tensor, arrays: Sequence[Any], value: Tensor, accumulate: 
 
 
 def _warn_of_repeats(name: str, form: str) -> None:
-    warnings.warn(
+    warn(
         f"Use of {name} on expanded tensors is deprecated. Please clone() the tensor before performing this "
-        f"operation. This also applies to advanced indexing e.g. tensor[{form}",
-        stacklevel=4,
+        f"operation. This also applies to advanced indexing e.g. tensor[{form}"
     )
 
 

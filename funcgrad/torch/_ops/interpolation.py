@@ -5,7 +5,6 @@ depend on sizes alone, so they are constants of the op.
 """
 
 import math
-import warnings
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
@@ -20,6 +19,7 @@ from funcgrad.torch._ops.adaptive_pooling import (
 )
 from funcgrad.torch._ops.row import Array, Row, no_kernel, op
 from funcgrad.torch._tensor.tensor import Tensor
+from funcgrad.torch._types.warning import warn
 
 # ------------------------------------------------------------------------------------------- places and weights
 
@@ -293,10 +293,7 @@ def upsample(
     Warns:
         UserWarning: always; the name is deprecated.
     """
-    warnings.warn(
-        "`nn.functional.upsample` is deprecated. Use `nn.functional.interpolate` instead.",
-        stacklevel=2,
-    )
+    warn("`nn.functional.upsample` is deprecated. Use `nn.functional.interpolate` instead.")
     return interpolate(input, size, scale_factor, mode, align_corners)
 
 
@@ -306,10 +303,7 @@ def upsample_nearest(input: Tensor, size: Any = None, scale_factor: Any = None) 
     Warns:
         UserWarning: always; the name is deprecated.
     """
-    warnings.warn(
-        "`nn.functional.upsample_nearest` is deprecated. Use `nn.functional.interpolate` instead.",
-        stacklevel=2,
-    )
+    warn("`nn.functional.upsample_nearest` is deprecated. Use `nn.functional.interpolate` instead.")
     return interpolate(input, size, scale_factor, mode="nearest")
 
 
@@ -319,9 +313,8 @@ def upsample_bilinear(input: Tensor, size: Any = None, scale_factor: Any = None)
     Warns:
         UserWarning: always; the name is deprecated.
     """
-    warnings.warn(
-        "`nn.functional.upsample_bilinear` is deprecated. Use `nn.functional.interpolate` instead.",
-        stacklevel=2,
+    warn(
+        "`nn.functional.upsample_bilinear` is deprecated. Use `nn.functional.interpolate` instead."
     )
     return interpolate(input, size, scale_factor, mode="bilinear", align_corners=True)
 

@@ -1,6 +1,5 @@
 """Ops that join tensors, repeat one, or reorder its elements."""
 
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from operator import index
 from typing import Any
@@ -16,6 +15,7 @@ from funcgrad.torch._tensor.registry import publish
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch._types.numbers import kind_of
 from funcgrad.torch._types.variadic import variadic
+from funcgrad.torch._types.warning import warn
 
 Tensors = Sequence[Tensor]
 
@@ -324,9 +324,8 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
         list(tensors[0]) if len(tensors) == 1 and not isinstance(tensors[0], Tensor) else tensors
     )
     if indexing is None:
-        warnings.warn(
-            "torch.meshgrid: in an upcoming release, it will be required to pass the indexing argument.",
-            stacklevel=2,
+        warn(
+            "torch.meshgrid: in an upcoming release, it will be required to pass the indexing argument."
         )
     if not given:
         raise RuntimeError("meshgrid expects a non-empty TensorList")

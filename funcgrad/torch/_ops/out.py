@@ -1,6 +1,5 @@
 """Results stored in the caller's tensor: `out=`."""
 
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ from funcgrad.torch._tensor.operands import check_castable
 from funcgrad.torch._tensor.resizing import resize
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch._types.dtypes import kernel_name
+from funcgrad.torch._types.warning import warn
 
 # The rule for an `out` of another dtype: `CASTS` converts the result within its category; any other rule is PyTorch's error.
 CASTS = "casts"
@@ -61,13 +61,11 @@ def store(
         if out.shape == result.shape:
             return copy_(out, result)
         if out.numel():
-            warnings.warn(
+            warn(
                 f"An output with one or more elements was resized since it had shape {list(out.shape)}, which does not "
                 f"match the required output shape {list(result.shape)}. This behavior is deprecated, and in a future "
                 "PyTorch release outputs will not be resized unless they have zero elements. You can explicitly reuse "
-                "an out tensor t by resizing it, inplace, to zero elements with t.resize_(0).",
-                UserWarning,
-                stacklevel=3,
+                "an out tensor t by resizing it, inplace, to zero elements with t.resize_(0)."
             )
         if resize(out, tuple(result.shape)):
             return copy_(out, result)

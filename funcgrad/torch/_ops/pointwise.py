@@ -555,7 +555,7 @@ def _invert(self: Any) -> Any:
     return FUNCTIONS["bitwise_not"](self)
 
 
-def positive(input: Any) -> Any:
+def positive(input: Tensor) -> Any:
     """The tensor itself.
 
     Raises:

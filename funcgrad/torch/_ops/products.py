@@ -1,6 +1,5 @@
 """Products of matrices beyond `@`: stacks of them, sums with them, contractions, and the distances that come of them."""
 
-import warnings
 from collections.abc import Sequence
 from functools import partial
 from operator import index
@@ -33,6 +32,7 @@ from funcgrad.torch._tensor.operands import check_broadcast
 from funcgrad.torch._tensor.registry import publish
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch._types.dtypes import from_numpy_dtype
+from funcgrad.torch._types.warning import warn
 
 # PyTorch multiplies float32 in full precision unless told otherwise; accelerators by default do not.
 _matmul = partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
@@ -560,10 +560,9 @@ def chain_matmul(*matrices: Any, out: Tensor | None = None) -> Tensor:
     for each in given:
         if each.ndim != 2:
             raise RuntimeError(f"Tensor dimension is {each.ndim}, expected 2 instead.")
-    warnings.warn(
+    warn(
         "torch.chain_matmul is deprecated and will be removed in a future PyTorch release. Use torch.linalg.multi_dot instead, "
-        "which accepts a list of two or more tensors rather than multiple parameters.",
-        stacklevel=2,
+        "which accepts a list of two or more tensors rather than multiple parameters."
     )
     return clone(given[0]) if len(given) == 1 else chained(given)
 
@@ -636,7 +635,7 @@ def cross(
 ) -> Tensor:
     """The cross products of vectors of length 3 along a dimension: the first of this length, if `dim` is None."""
     if dim is None:
-        warnings.warn(_NO_DIM, UserWarning, stacklevel=4)
+        warn(_NO_DIM)
         shape = np.broadcast_shapes(tuple(input.shape), tuple(other.shape))
         dim = next((k for k, n in enumerate(shape) if n == 3), None)
         if dim is None:

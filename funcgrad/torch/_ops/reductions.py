@@ -25,7 +25,6 @@ from funcgrad.torch._ops.row import (
     Row,
     accumulating,
     arguments_of,
-    in_pytorchs_names,
     named,
     no_kernel,
     wrapped_dims,
@@ -137,15 +136,7 @@ def _function(over_all: Row, over_dims: Row) -> Callable[..., Tensor]:
         *,
         dtype: dtype | None = None,
         out: Tensor | None = None,
-        **renamed: Any,
     ) -> Tensor:
-        if renamed:
-            named_so = {
-                "dim": dim,
-                "keepdim": keepdim,
-                **in_pytorchs_names(over_all.title, renamed),
-            }
-            return reduce(input, **named_so, dtype=dtype, out=out)
         if out is not None:
             return store(
                 over_all.title,

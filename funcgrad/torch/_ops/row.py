@@ -21,12 +21,12 @@ import numpy as np
 
 from funcgrad.engine import Aval, Op, Variable, grad_mode, record
 from funcgrad.engine.ops import remember
-from funcgrad.teaching import cured
 from funcgrad.torch._memory.geometry import wrap_dim
 from funcgrad.torch._memory.storages import geometry_of
 from funcgrad.torch._ops import casting
 from funcgrad.torch._ops.out import store
 from funcgrad.torch._tensor.in_place import check_no_overlap, in_place, watch, writable
+from funcgrad.torch._tensor.kinds import Kind, is_int, is_number, kind, refusal
 from funcgrad.torch._tensor.operands import (
     NUMBERS,
     check_castable,
@@ -38,7 +38,7 @@ from funcgrad.torch._tensor.operands import (
     promoted,
     stored_number,
 )
-from funcgrad.torch._tensor.registry import ARRAYS, publish
+from funcgrad.torch._tensor.registry import NUMPY_NAMES, publish
 from funcgrad.torch._tensor.tensor import Tensor, tensor_of
 from funcgrad.torch._types import dtypes
 from funcgrad.torch._types.dtypes import (
@@ -80,18 +80,17 @@ DType = Annotated[Any, Role.DTYPE]
 _TENSORS = (Role.ARRAY, Role.INDEX, Role.OPERAND, Role.FACTOR)
 _SEQUENCES = (Role.ARRAYS, Role.INDICES)
 _MISSING: Any = object()
-# PyTorch accepts NumPy's names for these arguments too.
-NUMPY_NAMES = {"dim": ("axis",), "keepdim": ("keepdims",), "input": ("x", "a", "x1"), "other": ("x2",)}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Argument:
-    """One argument of an op: PyTorch's name for it, its role, and its default if it has one."""
+    """One argument of an op: PyTorch's name for it, its role, its default if it has one, and the kind of a static one."""
 
     name: str
     role: Role
     default: Any = _MISSING
     keyword_only: bool = False
+    kind: Kind | None = None
 
 
 def arguments_of(function: Callable[..., Any]) -> tuple[Argument, ...]:
@@ -100,7 +99,8 @@ def arguments_of(function: Callable[..., Any]) -> tuple[Argument, ...]:
     for each in inspect.signature(function).parameters.values():
         role = next((r for r in get_args(each.annotation) if isinstance(r, Role)), Role.STATIC)
         default = _MISSING if each.default is each.empty else each.default
-        found.append(Argument(each.name, role, default, each.kind is each.KEYWORD_ONLY))
+        static = kind(each.annotation) if role is Role.STATIC else None
+        found.append(Argument(each.name, role, default, each.kind is each.KEYWORD_ONLY, static))
     return tuple(found)
 
 
@@ -209,13 +209,14 @@ class Row:
             raise ValueError(f"the op {self.name} is declared twice")
         ROWS[self.name] = self
         self.title = self.name.split(".")[0]
+        self.is_part = self.title != self.name
         self.cast = self.title in casting.LOWER or self.title in casting.FLOAT32
         given = self.arguments
         self.positional = sum(not each.keyword_only for each in given)
         self.place = {each.name: k for k, each in enumerate(given)}
-        for each in given:
-            for alias in NUMPY_NAMES.get(each.name, ()):
-                self.place.setdefault(alias, self.place[each.name])
+        for alias, name in NUMPY_NAMES.items():
+            if name in self.place:
+                self.place.setdefault(alias, self.place[name])
         self.arrays = [k for k, each in enumerate(given) if each.role in _TENSORS]
         # The engine's op takes the inputs of the graph node first, then the factors, then indices and masks.
         order = [Role.ARRAY, Role.OPERAND, Role.FACTOR, Role.INDEX]
@@ -224,6 +225,7 @@ class Row:
             k for k, each in enumerate(given) if each.role not in (*_TENSORS, *_SEQUENCES)
         ]
         self.several = next((k for k, each in enumerate(given) if each.role in _SEQUENCES), None)
+        self.kinds = [(k, each.kind, each.default) for k, each in enumerate(given) if each.kind]
         self.result = return_type(self.title, self.returns) if self.returns else None
         self.watches = self.saves.split()
         names = [given[k].name for k in self.arrays]
@@ -374,7 +376,7 @@ class Row:
             k = self.place.get(name)
             if k is None:
                 raise TypeError(f"{self.title}() got an unexpected keyword argument '{name}'")
-            if k < count:
+            if k < count or (name != self.arguments[k].name and self.arguments[k].name in kwargs):
                 raise TypeError(f"{self.title}() got multiple values for argument '{name}'")
             values[k] = value
         missing = [a.name for a, v in zip(self.arguments, values, strict=True) if v is _MISSING]
@@ -385,16 +387,19 @@ class Row:
             )
         return values
 
-    def __call__(self, *args: Any, out: Any = None, **kwargs: Any) -> Any:
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """The op as a function."""
-        if out is None:
-            values = self.bound(args, kwargs)
-            if self.cast and casting.now.dtype is not None:
-                values = casting.cast(self.title, values)
-            return self._recorded(values, None)
-        if not self.out:
-            raise TypeError(f"{self.title}() got an unexpected keyword argument 'out'")
-        return self._store(out, self.bound(args, kwargs))
+        out = kwargs.pop("out", None) if self.out else None
+        return (
+            self.called(args, kwargs) if out is None else self._store(out, self.bound(args, kwargs))
+        )
+
+    def called(self, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+        """The op as a method, which has no `out`."""
+        values = self.bound(args, kwargs)
+        if self.cast and casting.now.dtype is not None:
+            values = casting.cast(self.title, values)
+        return self._recorded(values, None)
 
     def stored(self, target: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """The op with its result stored in its first argument."""
@@ -423,10 +428,10 @@ class Row:
         for k in self.static:
             role, value = self.arguments[k].role, values[k]
             if role is Role.DIM and first is not None and self.several is None:
-                values[k] = (
-                    None if value is None else wrap_dim(as_index(self, k, value), first.ndim)
-                )
+                missing = value is None and self.arguments[k].default is None
+                values[k] = None if missing else wrap_dim(as_index(self, k, value), first.ndim)
             elif role is Role.DIMS:
+                self._check_dims(k, value)
                 dims = wrapped_dims(value, first.ndim)  # type: ignore[union-attr]
                 values[k] = dims if first.ndim else None  # type: ignore[union-attr]
             elif role is Role.DTYPE:
@@ -466,17 +471,26 @@ class Row:
             if role is Role.ARRAY or role is Role.INDEX:
                 fits = isinstance(value, Tensor) or (value is None and argument.default is None)
             elif role is Role.OPERAND:
-                fits = value is None or isinstance(value, (Tensor, *NUMBERS))
-            elif role is Role.FACTOR and isinstance(value, Tensor) and value.requires_grad:
-                plain_number(value, self.title, *self._named(k))
+                fits = isinstance(value, (Tensor, *NUMBERS)) or (
+                    value is None and (argument.default is None or self.is_part)
+                )
+            elif role is Role.FACTOR:
+                if not is_number(value):
+                    raise refusal(self.title, *self._named(k), "Number", value)
+                continue
             else:
                 continue
             if not fits:
-                error = TypeError(
-                    f"{self.title}(): argument '{argument.name}' (position {k + 1}) must be Tensor, not "
-                    f"{type(value).__name__}"
-                )
-                raise cured(error, "an array in an op") if isinstance(value, ARRAYS) else error
+                raise refusal(self.title, argument.name, k + 1, "Tensor", value)
+        for k, static, default in self.kinds:
+            value = values[k]
+            if type(value) not in static.known and value is not default and not static.fits(value):
+                raise refusal(self.title, *self._named(k), static.name, value)
+
+    def _check_dims(self, k: int, value: Any) -> None:
+        for each in value if isinstance(value, (tuple, list)) else (value,):
+            if not (is_int(each) or each is None is value):
+                raise refusal(self.title, *self._named(k), "tuple of ints", value)
 
     def _operands(
         self, values: list[Any], to: dtypes.dtype
@@ -595,32 +609,15 @@ def return_type(name: str, fields: tuple[str, ...]) -> Any:
     return type(name, (kind,), facts)
 
 
-def in_pytorchs_names(name: str, given: dict[str, Any]) -> dict[str, Any]:
-    """Give NumPy's argument names PyTorch's names, for a function written by hand.
-
-    Raises:
-        TypeError: a name is not one of NumPy's.
-    """
-    names = {alias: own for own in ("dim", "keepdim") for alias in NUMPY_NAMES[own]}
-    for alias, value in given.items():
-        if alias not in names or (value is None and names[alias] == "dim"):
-            raise TypeError(f"{name}() got an unexpected keyword argument '{alias}'")
-    return {names[alias]: value for alias, value in given.items()}
-
-
 def as_index(row: Row, k: int, value: Any) -> int:
     """A dimension as a Python integer.
 
     Raises:
         TypeError: the value is not an integer.
     """
-    try:
-        return value.__index__()
-    except AttributeError:
-        raise TypeError(
-            f"{row.title}(): argument '{row.arguments[k].name}' (position {k + 1}) must be int, not "
-            f"{type(value).__name__}"
-        ) from None
+    if not is_int(value):
+        raise refusal(row.title, row.arguments[k].name, k + 1, "int", value)
+    return int(value)
 
 
 def wrapped_dims(dim: Any, ndim: int) -> tuple[int, ...] | None:
@@ -706,7 +703,14 @@ def publish_row(
     def call_in_place(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         return row.stored(self, *args, **kwargs)
 
-    publish(function_of(row, doc), *names, function=function, method=method, checks_input=True)
+    def call_method(*args: Any, **kwargs: Any) -> Any:
+        return row.called(args, kwargs)
+
+    if function:
+        publish(function_of(row, doc), *names, method=False, checks_input=True)
+    if method:
+        call_method.__signature__ = row.signature(in_place=True)  # type: ignore[attr-defined]
+        publish(named(call_method, row.title, doc), *names, function=False, checks_input=True)
     if row.in_place:
         call_in_place.__signature__ = row.signature(in_place=True)  # type: ignore[attr-defined]
         stored = named(

@@ -1,6 +1,5 @@
 """Elements put into a copy of a tensor: with a reduction, at places of the flattened tensor, or in place of a view."""
 
-import warnings
 from typing import Any
 
 import jax
@@ -25,6 +24,7 @@ from funcgrad.torch._ops.slopes import with_derivative_of
 from funcgrad.torch._tensor.registry import METHODS, publish
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch._types.dtypes import int64
+from funcgrad.torch._types.warning import warn
 
 # ------------------------------------------------------------------------------------------- with a reduction
 
@@ -167,7 +167,7 @@ def _check_index_reduce(
             f"index_reduce(): Expected reduce to be one of prod, mean, amax or amin but got {reduce}."
         )
     index = check_slices("index_reduce_", input, dim, index, source)
-    warnings.warn("index_reduce() is in beta and the API may change at any time.", stacklevel=6)
+    warn("index_reduce() is in beta and the API may change at any time.")
     return [input, dim, index, source, reduce, include_self]
 
 

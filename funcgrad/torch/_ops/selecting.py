@@ -1,6 +1,5 @@
 """Ops that gather or put elements by masks and by index tensors. One row an op."""
 
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -25,6 +24,7 @@ from funcgrad.torch._tensor.tensor import Tensor, concrete, place, tensor_of, wi
 from funcgrad.torch._tensor.view import geometry
 from funcgrad.torch._types.dtypes import bool_, int32, int64, kernel_name, uint8
 from funcgrad.torch._types.numbers import check_fits, kind_of
+from funcgrad.torch._types.warning import warn
 
 # ------------------------------------------------------------------------------------------- where
 
@@ -60,10 +60,9 @@ def where(
         words = "Expected out type to be {Wanted} but got {Given}"
         return store("where", out, given, lambda: where(condition, input, other), words)
     if condition.dtype is uint8:
-        warnings.warn(
+        warn(
             "where received a uint8 condition tensor. This behavior is deprecated and will be removed in a future version "
-            "of PyTorch. Use a boolean condition instead.",
-            stacklevel=2,
+            "of PyTorch. Use a boolean condition instead."
         )
         condition = to(condition, bool_)
     if condition.dtype is not bool_:
@@ -194,10 +193,9 @@ def _check_scattered(input: Tensor, mask: Tensor, source: Tensor) -> None:
             f"{input.dtype.scalar_type} and {source.dtype.scalar_type}"
         )
     if mask.dtype is uint8:
-        warnings.warn(
+        warn(
             "masked_scatter_ received a mask with dtype torch.uint8, this behavior is now deprecated,please use a mask with "
-            "dtype torch.bool instead.",
-            stacklevel=6,
+            "dtype torch.bool instead."
         )
     if mask.dtype is not bool_:
         raise RuntimeError(
@@ -481,10 +479,9 @@ def _check_reduce(reduce: Any, src: Any) -> None:
         RuntimeError: there is no such way.
     """
     if isinstance(src, Tensor):
-        warnings.warn(
+        warn(
             "The reduce argument of torch.scatter with Tensor src is deprecated and will be removed in a future PyTorch "
-            "release. Use torch.scatter_reduce instead for more reduction options.",
-            stacklevel=3,
+            "release. Use torch.scatter_reduce instead for more reduction options."
         )
     if reduce not in ("add", "multiply"):
         raise RuntimeError("reduce argument must be either add or multiply.")

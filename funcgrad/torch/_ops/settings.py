@@ -3,7 +3,6 @@
 import math
 import operator
 import os
-import warnings
 from importlib import import_module
 from typing import Any
 
@@ -14,6 +13,7 @@ from funcgrad.torch._tensor.registry import publish_all
 from funcgrad.torch._tensor.typename import typename
 from funcgrad.torch._types.devices import device, is_meta, set_default
 from funcgrad.torch._types.dtypes import dtype, set_default_dtype
+from funcgrad.torch._types.warning import warn
 
 
 class _Settings:
@@ -108,9 +108,8 @@ def get_float32_matmul_precision() -> str:
 def set_float32_matmul_precision(precision: str) -> None:
     """Note a precision. Products of float32 are always computed with the highest, which every setting allows."""
     if precision not in ("highest", "high", "medium"):
-        warnings.warn(
-            f"{precision} is not one of 'highest', 'high', or 'medium'; the currentsetFloat32MatmulPrecision call has no effect.",
-            stacklevel=2,
+        warn(
+            f"{precision} is not one of 'highest', 'high', or 'medium'; the currentsetFloat32MatmulPrecision call has no effect."
         )
         return
     _Settings.precision = precision
@@ -163,11 +162,10 @@ def set_default_tensor_type(t: Any, /) -> None:
         raise TypeError(
             f"only floating-point types are supported as the default type, but got {typename(t) if not isinstance(t, str) else t}"
         )
-    warnings.warn(
+    warn(
         "torch.set_default_tensor_type() is deprecated as of PyTorch 2.1, please use torch.set_default_dtype() and "
         "torch.set_default_device() as alternatives. (Triggered internally at "
-        "/pytorch/torch/csrc/tensor/python_tensor.cpp:434.)",
-        stacklevel=2,
+        "/pytorch/torch/csrc/tensor/python_tensor.cpp:434.)"
     )
     set_default_dtype(found)
 

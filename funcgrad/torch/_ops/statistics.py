@@ -1,7 +1,6 @@
 """Order statistics, counts, histograms, covariances, and reductions that pass over NaN."""
 
 import math
-import warnings
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -12,7 +11,7 @@ import numpy as np
 
 from funcgrad.torch._levels.refusals import DYNAMIC_SHAPE
 from funcgrad.torch._memory.geometry import wrap_dim
-from funcgrad.torch._ops.along_a_dim import check_freedom, root
+from funcgrad.torch._ops.along_a_dim import Some, check_freedom, check_no_keepdim, degrees, root
 from funcgrad.torch._ops.casting import casts
 from funcgrad.torch._ops.conversions import converted
 from funcgrad.torch._ops.linalg.checks import elements
@@ -26,7 +25,6 @@ from funcgrad.torch._ops.row import (
     Dims,
     Index,
     Refusal,
-    in_pytorchs_names,
     named,
     no_kernel,
     op,
@@ -36,9 +34,11 @@ from funcgrad.torch._ops.row import (
 from funcgrad.torch._ops.slopes import choosing
 from funcgrad.torch._ops.ternary import between
 from funcgrad.torch._ops.undifferentiable import without_derivative
+from funcgrad.torch._tensor.kinds import NOT_GIVEN
 from funcgrad.torch._tensor.registry import FUNCTIONS, publish
 from funcgrad.torch._tensor.tensor import Tensor, concrete
 from funcgrad.torch._types.dtypes import float32, float64
+from funcgrad.torch._types.warning import warn
 
 # ------------------------------------------------------------------------------------------- sums that pass over NaN
 
@@ -100,15 +100,9 @@ def _aminmax(input: Array, dim: Dim, keepdim: bool) -> Any:
 
 
 def aminmax(
-    input: Tensor, *, dim: int | None = None, keepdim: bool = False, out: Any = None, **renamed: Any
+    input: Tensor, *, dim: int | None = None, keepdim: bool = False, out: Any = None
 ) -> Any:
     """The smallest and the largest element: of all, or along a dimension."""
-    if renamed:
-        return aminmax(
-            input,
-            out=out,
-            **{"dim": dim, "keepdim": keepdim} | in_pytorchs_names("aminmax", renamed),
-        )
     made = _aminmax(input, dim, keepdim)
     return _stored("aminmax", made, (input,), out)
 
@@ -135,23 +129,16 @@ def _with_mean(name: str, node: str, spread: Callable[[Any], Any], saves: str) -
 
     def function(
         input: Tensor,
-        dim: Any = None,
-        unbiased: bool | None = None,
+        dim: Some = None,
+        unbiased: bool = NOT_GIVEN,
         keepdim: bool = False,
         *,
         correction: float | None = None,
         out: Any = None,
-        **renamed: Any,
     ) -> Any:
-        if renamed:
-            named_so = {"dim": dim, "keepdim": keepdim, **in_pytorchs_names(name, renamed)}
-            return function(input, unbiased=unbiased, correction=correction, out=out, **named_so)
-        if isinstance(dim, bool):
-            dim, unbiased = None, dim
+        dim, correction = degrees(name, dim, unbiased, keepdim, correction)
         if not (input.dtype.is_floating_point or input.dtype.is_complex):
             raise RuntimeError(f"{name} only support floating point and complex dtypes")
-        if correction is None:
-            correction = 0 if unbiased is False else 1
         check_freedom(name, input.shape, dim, correction)
         made = tuple(row(input, dim, correction, keepdim))
         if out is None:
@@ -215,16 +202,15 @@ def _median(name: str, node: str, ignore: bool) -> None:
 
     def function(
         input: Tensor,
-        dim: int | None = None,
+        dim: int = NOT_GIVEN,
         keepdim: bool = False,
         *,
         out: Any = None,
-        **renamed: Any,
     ) -> Any:
-        if renamed:
-            named_so = {"dim": dim, "keepdim": keepdim} | in_pytorchs_names(name, renamed)
-            return function(input, out=out, **named_so)
-        return of_all(input) if dim is None else along(input, dim, keepdim, out=out)
+        if dim is not NOT_GIVEN:
+            return along(input, dim, keepdim, out=out)
+        check_no_keepdim(name, keepdim)
+        return of_all(input)
 
     doc = "The lower median: of all elements, or along a dimension with its index."
     publish(named(function, name, doc))
@@ -330,11 +316,7 @@ def _quantile(name: str, ignore: bool) -> None:
         *,
         interpolation: str = "linear",
         out: Tensor | None = None,
-        **renamed: Any,
     ) -> Tensor:
-        if renamed:
-            named_so = {"dim": dim, "keepdim": keepdim, **in_pytorchs_names(name, renamed)}
-            return outer(input, q, interpolation=interpolation, out=out, **named_so)
         if out is not None:
             words = "quantile() out tensor must be same dtype as the input tensor"
             return store(
@@ -638,9 +620,8 @@ def cov(
 
 def _warn_of_freedom(norm: float) -> None:
     if norm <= 0:
-        warnings.warn(
-            "cov(): degrees of freedom is <= 0. Correction should be strictly less than the number of observations.",
-            stacklevel=3,
+        warn(
+            "cov(): degrees of freedom is <= 0. Correction should be strictly less than the number of observations."
         )
 
 

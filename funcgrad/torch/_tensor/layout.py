@@ -1,6 +1,5 @@
 """A tensor's place in memory: strides, offsets, pointers and storages."""
 
-import warnings
 from typing import Any
 
 from funcgrad.torch._levels.refusals import NO_STORAGE, check_storage
@@ -12,6 +11,7 @@ from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch._tensor.view import geometry
 from funcgrad.torch._types import dtypes
 from funcgrad.torch._types.size import Size
+from funcgrad.torch._types.warning import warn
 
 
 def stride(self: Tensor, dim: int | None = None) -> Any:
@@ -180,7 +180,7 @@ def _typed_storage(self: Tensor) -> TypedStorage:
     """
     check_storage(self._storage.read())
     if not TypedStorage._warned:
-        warnings.warn(_REMOVED, UserWarning, stacklevel=2)
+        warn(_REMOVED)
         TypedStorage._warned = True
     return TypedStorage(self)
 

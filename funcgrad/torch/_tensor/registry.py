@@ -5,12 +5,8 @@ import inspect
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
-import jax
-import numpy as np
-
-from funcgrad.teaching import cured
+from funcgrad.torch._tensor.kinds import Kind, kind, plain, refusal
 from funcgrad.torch._tensor.tensor import Tensor
-from funcgrad.torch._types.numbers import kind_of
 
 Published = TypeVar("Published")
 
@@ -27,22 +23,20 @@ def publish(
 ) -> Published:
     """Publish `thing` as a function of `torch`, as an attribute of `Tensor`, or both.
 
-    As a function it refuses an `input` that is no tensor; as a method it always has one.
+    An argument of another kind than its annotation is refused.
 
     Args:
         thing: a function; for an attribute also a property.
         names: its public names; its own name if none is given.
         function: whether to publish it as a function of `torch`.
         method: whether to publish it as an attribute of `Tensor`.
-        checks_input: whether `thing` itself checks its first argument, or also takes a number there.
+        checks_input: whether `thing` itself checks its arguments.
 
     Raises:
         ValueError: a name is already taken.
     """
-    method_of = thing if checks_input else in_numpys_names(thing)
-    called = thing if checks_input else of_tensor(method_of)
-    if not checks_input and inspect.isfunction(thing) and len(_tensors_of(thing)) > 1:
-        method_of = of_tensors(method_of, method=True)
+    called = thing if checks_input else checked(thing)
+    method_of = without_out(thing) if checks_input else checked(thing, method=True)
     for name in names or (thing.__name__,):  # type: ignore[attr-defined]
         if function:
             if name in FUNCTIONS:
@@ -56,130 +50,175 @@ def publish(
     return thing
 
 
-ARRAYS = (np.ndarray, jax.Array)
+def without_out(thing: Any) -> Any:
+    """A function as a method, which has no `out`; the operators of Python have none anyway."""
+    if not inspect.isfunction(thing) or "out" not in thing.__code__.co_varnames:
+        return thing
+
+    @functools.wraps(thing)
+    def method(*args: Any, **kwargs: Any) -> Any:
+        if kwargs and "out" in kwargs:
+            raise _no_out(thing)
+        return thing(*args, **kwargs)
+
+    return method
+
+
+def _no_out(thing: Any) -> TypeError:
+    return TypeError(f"{thing.__name__}() got an unexpected keyword argument 'out'")
+
+
+# PyTorch takes NumPy's names for these arguments too.
+NUMPY_NAMES = {
+    "axis": "dim",
+    "keepdims": "keepdim",
+    "x": "input",
+    "a": "input",
+    "x1": "input",
+    "x2": "other",
+}
+# Called often, with a number alone; or a function in Python in PyTorch too, which has its own names alone.
+_WITHOUT_NUMPYS_NAMES = {"size", "stride", "split", "unique", "unique_consecutive", "norm"}
 
 
 def in_numpys_names(thing: Any) -> Any:
-    """A function that takes `axis` for `dim` too, as PyTorch's do; one that sees to its keywords is unchanged."""
+    """A function that takes NumPy's names of arguments too, as PyTorch's do."""
     if not inspect.isfunction(thing) or thing.__name__ in _WITHOUT_NUMPYS_NAMES:
         return thing
-    of: Any = inspect.unwrap(thing)
-    code = of.__code__
+    code = inspect.unwrap(thing).__code__
     named = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-    if "dim" not in named or "axis" in named or code.co_flags & inspect.CO_VARKEYWORDS:
+    others = {k: v for k, v in NUMPY_NAMES.items() if v in named and k not in named}
+    if not others or code.co_flags & inspect.CO_VARKEYWORDS:
         return thing
 
     @functools.wraps(thing)
     def call(*args: Any, **kwargs: Any) -> Any:
-        if "axis" in kwargs and "dim" not in kwargs:
-            kwargs["dim"] = kwargs.pop("axis")
+        for name in others.keys() & kwargs:
+            if others[name] in kwargs:
+                raise TypeError(f"{thing.__name__}() got an unexpected keyword argument '{name}'")
+            kwargs[others[name]] = kwargs.pop(name)
         return thing(*args, **kwargs)
 
     return call
 
 
-# Called often, with a number alone; or a function in Python in PyTorch too, which has its own names alone.
-_WITHOUT_NUMPYS_NAMES = {"size", "stride", "split", "unique", "unique_consecutive", "norm"}
-
-
-def of_tensor(thing: Any) -> Any:
-    """A function that refuses an `input` that is no tensor; other arguments as `of_tensors`."""
-    if not inspect.isfunction(thing) or next(iter(inspect.signature(thing).parameters), "") != "input":  # fmt: skip
-        return of_tensors(thing)
-
-    @functools.wraps(thing)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        if args and not isinstance(args[0], Tensor):
-            error = TypeError(
-                f"{thing.__name__}(): argument 'input' (position 1) must be Tensor, not {kind_of(args[0])}"
-            )
-            raise cured(error, "an array in an op") if isinstance(args[0], ARRAYS) else error
-        try:
-            return thing(*args, **kwargs)
-        except AttributeError as error:
-            _refuse_others(error, thing, thing.__name__, args, kwargs)
-            raise
-
-    return call
-
-
-def of_tensors(thing: Any, title: str | None = None, method: bool = False) -> Any:
-    """A function that says which argument should have been a tensor, where it looks for a tensor's attribute in vain.
+def checked(
+    thing: Any,
+    title: str | None = None,
+    *,
+    method: bool = False,
+    free: frozenset[str] = frozenset(),
+) -> Any:
+    """A function that refuses an argument of another kind than its annotation, and takes NumPy's names of arguments.
 
     Args:
-        thing: the function; its annotations tell which arguments are tensors. Anything else is unchanged.
+        thing: the function. Anything else is unchanged, and so is a function without an annotation that says a kind.
         title: its name in errors; its own if None.
         method: whether it is called as a method: positions are counted without the tensor.
+        free: the arguments that it looks at itself.
     """
-    if not inspect.isfunction(thing) or thing.__name__ in _WARN or not _tensors_of(thing):
-        return thing
+    if not inspect.isfunction(thing) or thing.__name__ in _FREE or not _annotated(thing):
+        return in_numpys_names(thing)
+    function = in_numpys_names(thing)
+    # The types of arguments that were found right.
+    known: set[Any] = set()
 
     @functools.wraps(thing)
     def call(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return thing(*args, **kwargs)
-        except AttributeError as error:
-            _refuse_others(error, thing, title or thing.__name__, args, kwargs, int(method))
-            raise
+        types: tuple[Any, ...] = tuple(map(type, args))
+        if kwargs:
+            types = (*types, *kwargs, *map(type, kwargs.values()))
+        if types not in known:
+            if method and "out" in kwargs:
+                raise _no_out(thing)
+            kinds, names = _kinds_of(inspect.unwrap(thing), free)
+            given = [
+                (name, k - method, args[k - 1]) for k, name in enumerate(names[: len(args)], 1)
+            ]
+            given += [(name, 0, value) for name, value in kwargs.items()]
+            if check_kinds(kinds, title or thing.__name__, given):
+                if len(known) < _MOST_KNOWN:
+                    known.add(types)
+            else:
+                args = (
+                    tuple(
+                        [
+                            plain(kinds.get(name), value)
+                            for name, value in zip(names, args, strict=False)
+                        ]
+                    )
+                    + args[len(names) :]
+                )
+                kwargs = {name: plain(kinds.get(name), value) for name, value in kwargs.items()}
+        return function(*args, **kwargs)
 
     return call
 
 
-# These warn of the caller's line, counted from where they are.
-_WARN = {"where", "index_put", "index_put_"}
+_MOST_KNOWN = 256
+# Functions that look at their arguments themselves, some as PyTorch's, which take anything that counts as true.
+_FREE = {"backward", "save", "load", "compile", "set_num_threads", "set_num_interop_threads"}
+_FREE |= {"use_deterministic_algorithms"}
 
 
-def complain_of_others(module: str, names: Iterable[str], things: dict[str, Any]) -> None:
-    """Let the functions of a public module say which argument should have been a tensor; see `of_tensors`.
+def _annotated(thing: Any) -> bool:
+    """Whether an annotation says the kind of an argument; in haste, since it is asked of everything that is published."""
+    found = inspect.unwrap(thing).__annotations__
+    return any(name != "return" and each is not Any for name, each in found.items())
+
+
+def check_kinds(kinds: dict[str, Kind], title: str, given: list[tuple[str, int, Any]]) -> bool:
+    """Check the kinds of a call's arguments; returns whether their types alone tell that they fit.
+
+    Args:
+        kinds: the kinds by name.
+        title: the function's name in the error.
+        given: the name, the position and the value of each argument.
+
+    Raises:
+        TypeError: an argument is of another kind.
+    """
+    told = True
+    for name, position, value in given:
+        found = kinds.get(name)
+        if found is not None and type(value) not in found.known:
+            if not found.fits(value):
+                raise refusal(title, name, position, found.name, value)
+            told &= type(value) in found.known
+    return told
+
+
+@functools.cache
+def _kinds_of(function: Any, free: frozenset[str]) -> tuple[dict[str, Kind], tuple[str, ...]]:
+    """The kinds of a function's arguments by name, and the names of the arguments that have a position."""
+    found = {
+        name: kind(each) for name, each in function.__annotations__.items() if name != "return"
+    }
+    kinds = {name: each for name, each in found.items() if each is not None and name not in free}
+    kinds |= {alias: kinds[name] for alias, name in NUMPY_NAMES.items() if name in kinds}
+    code = function.__code__
+    return kinds, code.co_varnames[: code.co_argcount]
+
+
+def check_arguments_of(
+    module: str, names: Iterable[str], things: dict[str, Any], free: Iterable[str] = ()
+) -> None:
+    """Let the functions of a public module refuse arguments of another kind; see `checked`.
 
     Args:
         module: its name.
         names: the names of its functions, and of others.
         things: its functions by name; they are replaced.
+        free: the arguments that they look at themselves.
     """
     family = module.split(".")[-1]
     for name in names:
         thing = things[name]
-        made = of_tensors(thing, name if family == "functional" else f"{family}_{name}")
+        title = name if family == "functional" else f"{family}_{name}"
+        made = checked(thing, title, free=frozenset(free))
         if made is not thing:
             made.__module__, made.__name__, made.__qualname__ = module, name, name
             things[name] = made
-
-
-def _tensors_of(function: Any) -> dict[str, bool]:
-    """The arguments of a function that have to be tensors; true for those that may be None."""
-    found = inspect.unwrap(function).__annotations__
-    return {
-        name: kind not in (Tensor, "Tensor")
-        for name, kind in found.items()
-        if name != "return" and kind in (Tensor, "Tensor", Tensor | None, "Tensor | None")
-    }
-
-
-def _refuse_others(
-    error: AttributeError,
-    function: Any,
-    title: str,
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-    first: int = 0,
-) -> None:
-    """Raise an error that names the argument that should have been a tensor, if there is one.
-
-    Raises:
-        TypeError: an argument should have been a tensor.
-    """
-    given = inspect.signature(function).bind(*args, **kwargs).arguments
-    tensors = _tensors_of(function)
-    for position, (name, value) in enumerate(given.items(), start=1 - first):
-        if name not in tensors or isinstance(value, Tensor) or (value is None and tensors[name]):
-            continue
-        refused = TypeError(
-            f"{title}(): argument '{name}' (position {position}) must be Tensor, not {kind_of(value)}"
-        )
-        if isinstance(value, ARRAYS):
-            refused = cured(refused, "an array in an op")
-        raise refused from error
 
 
 # Every class inherits these from `object`.

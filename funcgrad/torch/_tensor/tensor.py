@@ -1,6 +1,5 @@
 """The tensor: a variable of the engine with PyTorch's attributes. `registry` attaches its ops."""
 
-import warnings
 from collections.abc import Callable
 from typing import Any, ClassVar, NoReturn
 from weakref import ref
@@ -28,6 +27,7 @@ from funcgrad.torch._tensor import printing
 from funcgrad.torch._types.devices import device, is_meta
 from funcgrad.torch._types.dtypes import dtype, from_numpy_dtype, kernel_name
 from funcgrad.torch._types.size import Size
+from funcgrad.torch._types.warning import warn
 
 _new = object.__new__
 _NOT_LEAF = (
@@ -273,7 +273,7 @@ class Tensor(Variable):
             UserWarning: the tensor is not a leaf, and its gradient is not retained.
         """
         if self._grad is None and self._retained is None and self._is_result():
-            warnings.warn(cured(NotedWarning(_NOT_LEAF), "not a leaf"), stacklevel=2)
+            warn(cured(NotedWarning(_NOT_LEAF), "not a leaf"))
         return self._grad
 
     @grad.setter

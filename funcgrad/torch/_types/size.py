@@ -87,4 +87,6 @@ def ints(given: Sequence[Any]) -> tuple[int, ...]:
     """Integers given one by one or as one sequence."""
     if len(given) == 1 and isinstance(given[0], (tuple, list)):
         given = given[0]
+    if any(isinstance(each, bool) for each in given):
+        raise TypeError("sizes must be tuple of ints, but found element of type bool")
     return tuple([index(each) for each in given])

@@ -3,11 +3,11 @@
 Behaviour: https://pytorch.org/docs/stable/nn.functional.html#non-linear-activation-functions
 """
 
-import warnings
 from typing import Any
 
 import funcgrad.torch as torch
 from funcgrad.torch._tensor.tensor import Tensor
+from funcgrad.torch._types.warning import warn
 
 
 def relu(input: Any, inplace: bool = False) -> Tensor:
@@ -40,11 +40,10 @@ def tanhshrink(input: Any) -> Tensor:
     return input - input.tanh()
 
 
-def _dim(name: str, ndim: int, stacklevel: int) -> int:
+def _dim(name: str, ndim: int) -> int:
     """The dimension that a softmax without one goes along."""
-    warnings.warn(
-        f"Implicit dimension choice for {name} has been deprecated. Change the call to include dim=X as an argument.",
-        stacklevel=stacklevel + 1,
+    warn(
+        f"Implicit dimension choice for {name} has been deprecated. Change the call to include dim=X as an argument."
     )
     return 0 if ndim in (0, 1, 3) else 1
 
@@ -55,13 +54,13 @@ def softmax(input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: Any
     Args:
         input: of floating point.
         dim: the dimension; None is deprecated.
-        _stacklevel: of the warning.
+        _stacklevel: without effect; the warning is of the caller's line.
         dtype: to compute in; the input's if None.
 
     Warns:
         UserWarning: no dimension is given.
     """
-    dim = _dim("softmax", input.ndim, _stacklevel) if dim is None else dim
+    dim = _dim("softmax", input.ndim) if dim is None else dim
     return input.softmax(dim) if dtype is None else input.softmax(dim, dtype=dtype)
 
 
@@ -69,13 +68,13 @@ def log_softmax(
     input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None
 ) -> Tensor:
     """The logarithm of `softmax`; arguments as for it."""
-    dim = _dim("log_softmax", input.ndim, _stacklevel) if dim is None else dim
+    dim = _dim("log_softmax", input.ndim) if dim is None else dim
     return input.log_softmax(dim) if dtype is None else input.log_softmax(dim, dtype=dtype)
 
 
 def softmin(input: Any, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
     """`softmax` of `-x`; arguments as for it."""
-    dim = _dim("softmin", input.ndim, _stacklevel) if dim is None else dim
+    dim = _dim("softmin", input.ndim) if dim is None else dim
     return (-input).softmax(dim) if dtype is None else (-input).softmax(dim, dtype=dtype)
 
 
@@ -94,7 +93,7 @@ def gumbel_softmax(
     Source: E. Jang, S. Gu, B. Poole, "Categorical reparameterization with Gumbel-softmax" (2016).
     """
     if eps != 1e-10:
-        warnings.warn("`eps` parameter is deprecated and has no effect.", stacklevel=2)
+        warn("`eps` parameter is deprecated and has no effect.")
     empty = torch.empty_like(logits, memory_format=torch.contiguous_format)
     gumbels = -empty.exponential_().log()
     soft = ((logits + gumbels) / tau).softmax(dim)

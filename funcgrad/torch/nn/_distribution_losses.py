@@ -3,7 +3,6 @@
 Behaviour: https://pytorch.org/docs/stable/nn.functional.html#loss-functions
 """
 
-import warnings
 from typing import Any
 
 import jax
@@ -15,6 +14,7 @@ from funcgrad.torch._ops.index_put import elements_to_check
 from funcgrad.torch._ops.row import FLOAT, Array
 from funcgrad.torch._tensor.operands import check_broadcast
 from funcgrad.torch._tensor.tensor import Tensor
+from funcgrad.torch._types.warning import warn
 from funcgrad.torch.nn._losses import declared_loss
 from funcgrad.torch.nn._reduction import checked, reduction_of
 
@@ -58,11 +58,10 @@ def kl_div(
     if size_average is not None or reduce is not None:
         reduction = reduction_of(size_average, reduce, reduction)
     elif reduction == "mean":
-        warnings.warn(
+        warn(
             "reduction: 'mean' divides the total loss by both the batch size and the support size.'batchmean' divides only by "
             "the batch size, and aligns with the KL div math definition.'mean' will be changed to behave the same as "
-            "'batchmean' in the next major release.",
-            stacklevel=2,
+            "'batchmean' in the next major release."
         )
     for each in (input, target):
         if each.dtype.is_complex or not each.dtype.is_floating_point:

@@ -3,11 +3,11 @@
 Behaviour: https://pytorch.org/docs/stable/nn.functional.html#dropout-functions
 """
 
-import warnings
 from typing import Any
 
 import funcgrad.torch as torch
 from funcgrad.torch._tensor.tensor import Tensor
+from funcgrad.torch._types.warning import warn
 
 _INSTEAD = (
     "{0}: Received a {1}-D input to {0}, which is deprecated and will result in an error in a future release. To retain the "
@@ -92,9 +92,9 @@ def dropout2d(input: Any, p: float = 0.5, training: bool = True, inplace: bool =
         UserWarning: the input has other dimensions.
     """
     if input.ndim not in (3, 4):
-        warnings.warn(_INSTEAD.format("dropout2d", input.ndim, 2, 3, 4), stacklevel=2)
+        warn(_INSTEAD.format("dropout2d", input.ndim, 2, 3, 4))
     if input.ndim == 3:
-        warnings.warn(_ASSUMED, stacklevel=2)
+        warn(_ASSUMED)
     return _dropped("feature_dropout", input, p, training, inplace)
 
 
@@ -105,5 +105,5 @@ def dropout3d(input: Any, p: float = 0.5, training: bool = True, inplace: bool =
         UserWarning: the input has other dimensions.
     """
     if input.ndim not in (4, 5):
-        warnings.warn(_INSTEAD.format("dropout3d", input.ndim, 3, 4, 5), stacklevel=2)
+        warn(_INSTEAD.format("dropout3d", input.ndim, 3, 4, 5))
     return _batched(input, p, training, inplace, input.ndim == 5)

@@ -5,7 +5,6 @@ A loss without a node of its own in PyTorch is a composition there; here it is o
 Behaviour: https://pytorch.org/docs/stable/nn.functional.html#loss-functions
 """
 
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -31,6 +30,7 @@ from funcgrad.torch._ops.undifferentiable import without_derivative
 from funcgrad.torch._tensor.operands import check_broadcast, check_castable
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch._types.dtypes import from_numpy_dtype, promote_types
+from funcgrad.torch._types.warning import warn
 from funcgrad.torch.nn._reduction import checked, reduction_of
 
 _REDUCTIONS: dict[str, tuple[str, Callable[[Any], Any]]] = {
@@ -92,10 +92,9 @@ def _name(aval: Aval) -> str:
 
 def _warn_of_sizes(input: Tensor, target: Tensor) -> None:
     if target.shape != input.shape:
-        warnings.warn(
+        warn(
             f"Using a target size ({target.shape}) that is different to the input size ({input.shape}). This will likely "
-            "lead to incorrect results due to broadcasting. Please ensure they have the same size.",
-            stacklevel=3,
+            "lead to incorrect results due to broadcasting. Please ensure they have the same size."
         )
 
 

@@ -99,7 +99,7 @@ from funcgrad.torch._ops.unpooling import (
     max_unpool2d,
     max_unpool3d,
 )
-from funcgrad.torch._tensor.registry import complain_of_others as _complain_of_others
+from funcgrad.torch._tensor.registry import check_arguments_of as _check_arguments_of
 from funcgrad.torch.nn._activations import (
     gumbel_softmax,
     log_softmax,
@@ -147,28 +147,6 @@ from funcgrad.torch.nn._margin_losses import (
 elu_, selu_, celu_ = (IN_PLACE[_name] for _name in ("elu_", "selu_", "celu_"))
 leaky_relu_, hardtanh_ = IN_PLACE["leaky_relu_"], IN_PLACE["hardtanh_"]
 threshold_ = IN_PLACE["threshold_"]
-
-_UNCHECKED = [
-    "adaptive_avg_pool1d",
-    "adaptive_max_pool1d",
-    "avg_pool1d",
-    "avg_pool2d",
-    "avg_pool3d",
-    "batch_norm",
-    "bilinear",
-    "ctc_loss",
-    "gaussian_nll_loss",
-    "layer_norm",
-    "max_pool1d",
-    "max_pool2d",
-    "max_unpool2d",
-    "max_unpool3d",
-    "one_hot",
-    "pad",
-    "rms_norm",
-    "rrelu",
-    "unfold",
-]
 
 __all__ = [
     "adaptive_avg_pool1d",
@@ -297,8 +275,11 @@ __all__ = [
     "upsample_nearest",
 ]
 
-# The others check their arguments, or warn of the caller's line, counted from where they are.
-_complain_of_others(__name__, _UNCHECKED, globals())
+# PyTorch's are functions in Python, which take anything that counts as true where they ask for it themselves.
+_FREE = {"inplace", "hard", "return_indices", "antialias", "reduction", "mode", "padding_mode"}
+_FREE |= {"need_weights", "add_zero_attn", "use_separate_proj_weight", "average_attn_weights"}
+# Two name the argument of the op that they call.
+_check_arguments_of(__name__, {*__all__} - {"cross_entropy", "embedding"}, globals(), free=_FREE)
 
 
 def __dir__() -> list[str]:

@@ -99,6 +99,113 @@ def test_a_function_refuses_other_arguments_that_are_no_tensors(name):
     assert re.search("must be Tensor, not|expected Tensor as element", words)
 
 
+# One call of each kind that PyTorch's parser of arguments refuses.
+OF_ANOTHER_KIND = [
+    "x.sum(0, 1)",
+    "x.sum(0, keepdim=None)",
+    "x.sum(True)",
+    "x.sum([1.0])",
+    "x.cumsum(None)",
+    "x.cumsum(True)",
+    "x.cumsum(torch.tensor(True))",
+    "x.softmax(1.0)",
+    "x.topk(2.0)",
+    "x.topk(True)",
+    "x.topk(1, largest=1)",
+    "x.sort(descending='a')",
+    "x.amax([True])",
+    "x.argmax(0, 'a')",
+    "x.narrow(0, True, 1)",
+    "x.narrow(0, 0, True)",
+    "x.diagonal(offset=None)",
+    "x.diagonal(torch.tensor(0.0))",
+    "x.flatten(0.0)",
+    "x.view([True, 6])",
+    "x.tril(True)",
+    "x.round(decimals=1.0)",
+    "x.allclose(x, rtol=1j)",
+    "x.isclose(x, equal_nan=1)",
+    "x.addmm(x, x.t(), beta='a')",
+    "x.addmm(x, x.t(), alpha=None)",
+    "x.clamp_max(None)",
+    "x.max(None)",
+    "x.max(True)",
+    "x.max(keepdim=True)",
+    "x.max(0, axis=0)",
+    "x.max(0, 'a')",
+    "x.nanmedian(None)",
+    "x.std(0, None)",
+    "x.std(True, keepdim=True)",
+    "x.std(0, True, correction=1)",
+    "x.var(dim=0, axis=0)",
+    "x.exp(out=x)",
+    "x.add(x, out=x)",
+    "x.sum(out=torch.zeros(()))",
+    "x.cumsum(0, out=x)",
+    "x.chunk(2, axis=0, dim=0)",
+    "torch.var_mean(x, True, True)",
+    "torch.zeros([True])",
+    "torch.eye(True)",
+    "torch.randperm(True)",
+    "torch.linspace(0, 1, True)",
+    "torch.dropout(x, 0.5, 1)",
+    "torch.dropout(x, torch.tensor([0.5]), True)",
+    "torch.multinomial(x, 2, 1)",
+    "torch.searchsorted(x, x, right=1)",
+    "torch.celu(x, alpha='a')",
+    "torch.flip(x, dims=(0,), out=None)",
+    "torch.isin(x, [1.0, 2.0])",
+    "torch.isin([1.0], x)",
+    "torch.quantile(x, 0.5, interpolation=None)",
+    "torch.where(x > 0, None, x)",
+    "torch.where(x > 0, [1.0], x)",
+    "x.index_put([torch.tensor([0])], torch.tensor(1.0), accumulate=None)",
+    "x.index_put([torch.tensor([0])], 1.0)",
+    "torch.linalg.norm(x, keepdim=1)",
+    "torch.fft.fft(x, n=1.5)",
+    "torch.special.polygamma(1.0, x)",
+    "F.grid_sample([1.0], x)",
+    "F.grid_sample(x.reshape(1, 1, 2, 3), [1.0])",
+    "F.scaled_dot_product_attention(x, [1.0], x)",
+    "F.scaled_dot_product_attention(x, x, x, is_causal=None)",
+]
+
+
+@pytest.mark.parametrize("call", OF_ANOTHER_KIND)
+def test_an_argument_of_another_kind_is_refused(call):
+    def kind(torch):
+        x = torch.tensor([[1.0, -2.0, 3.0], [0.5, 1.5, 2.5]])
+        return outcome(lambda: eval(call, {"torch": torch, "F": torch.nn.functional, "x": x}))[0]
+
+    assert kind(ours) is kind(theirs) is TypeError
+
+
+TAKEN = [
+    "x.sum(torch.tensor(1))",
+    "x.sum([torch.tensor(1)])",
+    "x.sum(np.int64(1))",
+    "x.sum(axis=None)",
+    "x.max(torch.tensor(1)).values",
+    "x.max(axis=0, keepdims=True).values",
+    "x.std(0, correction=True)",
+    "x.std(False)",
+    "x.std(axis=0, keepdims=True)",
+    "x.diagonal(torch.tensor(1))",
+    "x.allclose(x, rtol=True)",
+    "torch.isin(x, 2.0)",
+    "F.dropout(x, torch.tensor(0.0), inplace=0)",
+    "torch.dropout(x, torch.tensor(0.0), True)",
+    "torch.cumsum(a=x, axis=0)",
+]
+
+
+@pytest.mark.parametrize("call", TAKEN)
+def test_arguments_of_pytorchs_kinds_are_taken(call):
+    assert_same(
+        f"x = torch.tensor([[1.0, -2.0, 3.0], [0.5, 1.5, 2.5]])\nF = torch.nn.functional\nr = {call}"
+    )
+
+
 def test_a_function_without_its_input_is_refused():
     with pytest.raises(TypeError):
         ours.sum()

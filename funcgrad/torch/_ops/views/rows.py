@@ -45,7 +45,7 @@ class ViewRow(Row):
         self.of = of
         self.places = sum(each.role is Role.FACTOR for each in self.arguments)
 
-    def __call__(self, input: Tensor, *numbers: Any) -> Tensor:  # type: ignore[override]
+    def __call__(self, input: Tensor, *numbers: Any) -> Tensor:
         """The view of a tensor for these numbers, which the caller has checked."""
         return self.view(input, self.of(geometry(input), *numbers), *numbers)  # type: ignore[misc]
 

@@ -1,6 +1,5 @@
 """The ops that give one view: PyTorch's signatures, checks and geometry. Their JAX functions and nodes are in `rows`."""
 
-import warnings
 from collections.abc import Callable, Sequence
 from operator import index
 from typing import Any
@@ -15,6 +14,7 @@ from funcgrad.torch._ops.conversions import contiguous
 from funcgrad.torch._ops.views import rows
 from funcgrad.torch._ops.views.complaining import complaining
 from funcgrad.torch._ops.views.dtype import view_dtype
+from funcgrad.torch._tensor.kinds import is_int, refusal
 from funcgrad.torch._tensor.rebasing import CLONE
 from funcgrad.torch._tensor.registry import FUNCTIONS, publish_all
 from funcgrad.torch._tensor.tensor import Tensor, tensor_of
@@ -22,6 +22,7 @@ from funcgrad.torch._tensor.view import geometry, made_now, view_tensor
 from funcgrad.torch._types import dtypes
 from funcgrad.torch._types.size import Size, ints
 from funcgrad.torch._types.variadic import variadic
+from funcgrad.torch._types.warning import warn
 
 # ------------------------------------------------------------------------------------------- shapes
 
@@ -216,19 +217,13 @@ def t(input: Tensor) -> Tensor:
 
 def _numpy_transpose(input: Tensor) -> Tensor:
     if input.ndim not in (0, 2):
-        warnings.warn(
+        warn(
             "The use of `x.T` on tensors of dimension other than 2 to reverse their shape is deprecated and it will "
             "throw an error in a future release. Consider `x.mT` to transpose batches of matrices or "
-            "`x.permute(*torch.arange(x.ndim - 1, -1, -1))` to reverse the dimensions of a tensor.",
-            UserWarning,
-            stacklevel=2,
+            "`x.permute(*torch.arange(x.ndim - 1, -1, -1))` to reverse the dimensions of a tensor."
         )
     elif not input.ndim:
-        warnings.warn(
-            "Tensor.T is deprecated on 0-D tensors. This function is the identity in these cases.",
-            UserWarning,
-            stacklevel=2,
-        )
+        warn("Tensor.T is deprecated on 0-D tensors. This function is the identity in these cases.")
     order = tuple(range(input.ndim))[::-1]
     return rows.PERMUTE(input, order)
 
@@ -253,7 +248,7 @@ def _matrix_transpose(name: str, conjugate: bool) -> Callable[[Tensor], Tensor]:
                 else "This function is the identity in these cases."
             )
             what = name if name.endswith(")") else f"Tensor.{name}"
-            warnings.warn(f"{what} is deprecated on 0-D tensors. {then}", UserWarning, stacklevel=2)
+            warn(f"{what} is deprecated on 0-D tensors. {then}")
             return input
         return transpose(input, -2, -1)
 
@@ -316,6 +311,8 @@ def narrow(input: Tensor, dim: int, start: Any, length: int) -> Tensor:
         raise RuntimeError("narrow() cannot be applied to a 0-dim tensor.")
     if isinstance(start, Tensor) and (start.ndim or start.dtype.numpy_dtype.kind not in "iu"):
         raise RuntimeError("start must be an 0-dim integral Tensor.")
+    if not is_int(start):
+        raise refusal("narrow", "start", 3, "int", start)
     dim, at = wrap_dim(dim, input.ndim), index(start)
     size = input.shape[dim]
     if length < 0:
