@@ -6,7 +6,6 @@ from operator import index
 from typing import Any
 
 import jax
-import jax
 import jax.numpy as jnp
 import numpy as np
 
