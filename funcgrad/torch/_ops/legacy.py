@@ -13,7 +13,7 @@ from funcgrad.torch._ops.elements import is_sequence
 from funcgrad.torch._ops.views.rows import ALIAS
 from funcgrad.torch._tensor.registry import publish_all
 from funcgrad.torch._tensor.tensor import Tensor
-from funcgrad.torch._tensor.view import geometry
+from funcgrad.torch._tensor.view import ViewTensor, geometry, view_class
 from funcgrad.torch._types.devices import device as device_of
 from funcgrad.torch._types.dtypes import dtype, get_default_dtype, kernel_name
 from funcgrad.torch._types.numbers import kind_of
@@ -104,10 +104,14 @@ def _new(cls: type, *args: Any, **more: Any) -> Any:
 
 
 def as_kind(of: Tensor, cls: type) -> Any:
-    """A tensor of a subclass that shares another tensor's storage and node."""
+    """A tensor of a subclass that shares another tensor's storage and node; of a view, a view."""
     if cls is Tensor:
         return of
-    found: Any = object.__new__(cls)
+    if isinstance(of, ViewTensor):
+        found: Any = object.__new__(view_class(cls))
+        vars(found).update(vars(of))
+    else:
+        found = object.__new__(cls)
     found._storage = of._storage
     found._set_edge(*of._edge())
     return found
@@ -130,7 +134,9 @@ def _make_subclass(cls: type, data: Tensor, require_grad: bool = False) -> Any:
             RuntimeError("Only Tensors of floating point and complex dtype can require gradients"),
             "integers",
         )
-    found = as_kind(data.detach(), cls)
+    found = object.__new__(cls)
+    found._storage = data.detach()._storage
+    found._set_edge(None)
     found.requires_grad = require_grad
     return found
 

@@ -4,6 +4,7 @@ How PyTorch does it: https://github.com/pytorch/pytorch/blob/main/torch/csrc/aut
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -395,6 +396,15 @@ def keep_apart(node: Any) -> None:
 
 
 # ------------------------------------------------------------------------------------------- making views
+
+
+@lru_cache(256)
+def view_class(cls: type[Tensor]) -> type[ViewTensor]:
+    """The class of views that users see as `cls`, a subclass of `Tensor`."""
+    names = {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__}
+    return type(cls)(
+        cls.__name__, (ViewTensor, cls), {"__class__": property(lambda _: cls), **names}
+    )
 
 
 def view_tensor(

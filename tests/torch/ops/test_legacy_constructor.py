@@ -156,3 +156,20 @@ def test_subclasses_are_made_by_it():
         tuple(reference[3]),
         *reference[4:],
     ]
+
+
+@pytest.mark.parametrize("made", ["as_subclass", "constructed"])
+@pytest.mark.parametrize("written", ["base", "subclass"])
+def test_a_subclass_of_a_tensor_that_is_written_is_a_view_of_it(made, written):
+    def program(torch):
+        class Plain(torch.Tensor):
+            pass
+
+        w = torch.ones(3, requires_grad=True)
+        base = w * 2
+        part = base.as_subclass(Plain) if made == "as_subclass" else Plain(base)
+        (base if written == "base" else part).mul_(3)
+        (base.sum() + part.sum()).backward()
+        return part.tolist(), w.grad, part._is_view(), part._base is base, isinstance(part, Plain)
+
+    assert_alike_results(program(ours), program(theirs))
