@@ -91,6 +91,7 @@ _LATER = (
     "mps",
     "multiprocessing",
     "nn",
+    "overrides",
     "profiler",
     "random",
     "signal",

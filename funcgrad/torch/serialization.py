@@ -9,6 +9,7 @@ from funcgrad.engine import Storage, compute
 from funcgrad.engine.values import settled
 from funcgrad.torch._levels import refusals
 from funcgrad.torch._memory.storages import DataStorage, Reinterpreted, ViewStorage
+from funcgrad.torch._ops.legacy import rebuilt
 from funcgrad.torch._saving.reading import (
     add_safe_globals,
     clear_safe_globals,
@@ -19,7 +20,7 @@ from funcgrad.torch._saving.reading import (
 from funcgrad.torch._saving.writing import save
 from funcgrad.torch._tensor.registry import publish_all
 from funcgrad.torch._tensor.tensor import Tensor, apart, place, tensor_of, without_history
-from funcgrad.torch._tensor.view import ViewTensor
+from funcgrad.torch._tensor.view import attributes
 from funcgrad.torch._types.missing import no_attribute as _no_attribute
 from funcgrad.torch.utils.hooks import warn_if_has_hooks
 
@@ -37,21 +38,11 @@ def __dir__() -> list[str]:
     return __all__
 
 
-# A tensor's own attributes; the user added all others.
-_OWN_ATTRIBUTES = {*Tensor.__annotations__, *ViewTensor.__annotations__}
-
-
 def _copy(self: Tensor) -> Tensor:
     """A new tensor with the same storage."""
     alias = self.detach()
     alias.requires_grad = self.requires_grad
-    vars(alias).update(_attributes(self))
-    return alias
-
-
-def _attributes(self: Tensor) -> dict[str, Any]:
-    """The attributes that the user added."""
-    return {name: held for name, held in vars(self).items() if name not in _OWN_ATTRIBUTES}
+    return rebuilt(self.__class__, alias, attributes(self))
 
 
 def _deepcopy(self: Tensor, memo: dict[int, Any]) -> Tensor:
@@ -81,7 +72,7 @@ def _deepcopy(self: Tensor, memo: dict[int, Any]) -> Tensor:
     memo[id(self)] = made = without_history(copied)
     made.requires_grad = self.requires_grad
     made._grad = copy.deepcopy(self._grad, memo)
-    vars(made).update(copy.deepcopy(_attributes(self), memo))
+    vars(made).update(copy.deepcopy(attributes(self), memo))
     return made
 
 
@@ -99,7 +90,8 @@ def _reduce(self: Tensor, protocol: Any) -> tuple[Any, ...]:
         np.asarray(elements),
         self.requires_grad,
         geometry,
-        _attributes(self),
+        attributes(self),
+        self.__class__,
     )
 
 
@@ -107,16 +99,16 @@ def _rebuild(
     elements: np.ndarray,
     requires_grad: bool,
     geometry: Any = None,
-    attributes: dict[str, Any] | None = None,
+    state: dict[str, Any] | None = None,
+    kind: type = Tensor,
 ) -> Tensor:
     """Rebuild a pickled tensor, without history and gradient, as in PyTorch."""
     made = tensor_of(place(elements))
     if geometry is not None:
         memory = Storage(made._storage.read())
         made = without_history(ViewStorage(memory, DataStorage(memory), geometry))
-    vars(made).update(attributes or {})
     made.requires_grad = requires_grad
-    return made
+    return rebuilt(kind, made, state)
 
 
 publish_all(

@@ -25,6 +25,7 @@ from funcgrad.torch._ops.row import (
     named,
 )
 from funcgrad.torch._ops.undifferentiable import without_derivative
+from funcgrad.torch._tensor import overriding
 from funcgrad.torch._tensor.in_place import in_place, watch, writable, write
 from funcgrad.torch._tensor.operands import (
     NUMBERS,
@@ -37,6 +38,7 @@ from funcgrad.torch._tensor.operands import (
     of_array,
     promoted,
 )
+from funcgrad.torch._tensor.overriding import NOBODY
 from funcgrad.torch._tensor.registry import publish
 from funcgrad.torch._tensor.tensor import Tensor, tensor_of
 from funcgrad.torch._tensor.view import as_it_was
@@ -236,6 +238,10 @@ class Elementwise:
         by_types, name, saves_result = self.by_types, self.row.name, self.saves_result
 
         def function(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+            if overriding.begun or not isinstance(input, Tensor):
+                more = {} if out is None else {"out": out}
+                if (found := overriding.answer(function, (input,), more)) is not NOBODY:
+                    return found
             if not isinstance(input, Tensor):
                 raise TypeError(
                     f"{name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}"
@@ -258,6 +264,10 @@ class Elementwise:
         operator, second_too = self.operator(), self.takes_numbers != "neither"
 
         def function(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
+            if overriding.begun or not isinstance(input, Tensor):
+                more = {} if out is None else {"out": out}
+                if (found := overriding.answer(function, (input, other), more)) is not NOBODY:
+                    return found
             if out is not None:
                 return store(self.row.title, out, (input, other), lambda: function(input, other))
             if not isinstance(input, Tensor):
@@ -266,6 +276,8 @@ class Elementwise:
                 raise self.must_be_tensor("other", 2, other)
             result = operator(input, other)
             if result is NotImplemented:
+                if (found := overriding.answer(function, (input, other), {})) is not NOBODY:
+                    return found
                 raise self.must_be_tensor("other", 2, other)
             return result
 

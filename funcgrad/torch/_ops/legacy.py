@@ -11,9 +11,10 @@ from funcgrad.torch._ops.conversions import TYPES, converted, gpu_of_type
 from funcgrad.torch._ops.creation import FUNCTIONS
 from funcgrad.torch._ops.elements import is_sequence
 from funcgrad.torch._ops.views.rows import ALIAS
+from funcgrad.torch._tensor.overriding import begin, default, overrides
 from funcgrad.torch._tensor.registry import publish_all
 from funcgrad.torch._tensor.tensor import Tensor
-from funcgrad.torch._tensor.view import ViewTensor, geometry, view_class
+from funcgrad.torch._tensor.view import OWN_ATTRIBUTES, ViewTensor, geometry, view_class
 from funcgrad.torch._types.devices import device as device_of
 from funcgrad.torch._types.dtypes import dtype, get_default_dtype, kernel_name
 from funcgrad.torch._types.numbers import kind_of
@@ -134,11 +135,42 @@ def _make_subclass(cls: type, data: Tensor, require_grad: bool = False) -> Any:
             RuntimeError("Only Tensors of floating point and complex dtype can require gradients"),
             "integers",
         )
-    found = object.__new__(cls)
-    found._storage = data.detach()._storage
+    return _leaf(cls, data.detach()._storage, require_grad)
+
+
+def _leaf(cls: type, storage: Any, requires_grad: bool) -> Any:
+    found: Any = object.__new__(cls)
+    found._storage = storage
     found._set_edge(None)
-    found.requires_grad = require_grad
+    found.requires_grad = requires_grad
     return found
+
+
+def rebuilt(cls: type, made: Tensor, state: Any) -> Any:
+    """A leaf that was read, of the class that was written and with the attributes that the user had added.
+
+    Args:
+        cls: the class.
+        made: the leaf, as a plain tensor.
+        state: the attributes by name, or what the class's own `__setstate__` takes. PyTorch writes a pair if there are slots.
+    """
+    if cls is not made.__class__:
+        made = _leaf(cls, made._storage, made.requires_grad)
+    if hasattr(made, "__setstate__"):
+        made.__setstate__(state)
+        return made
+    for part in state if isinstance(state, tuple) else (state,):
+        for name, held in (part or {}).items():
+            if name not in OWN_ATTRIBUTES:
+                setattr(made, name, held)
+    return made
+
+
+def _init_subclass(cls: Any, **more: Any) -> None:
+    """Let calls look at their arguments, if the class answers them."""
+    super(Tensor, cls).__init_subclass__(**more)
+    if overrides(cls):
+        begin()
 
 
 def _as_subclass(self: Tensor, cls: type) -> Any:
@@ -216,6 +248,8 @@ publish_all(
     CLASSES,
     {
         "__new__": staticmethod(_new),
+        "__init_subclass__": classmethod(_init_subclass),
+        "__torch_function__": classmethod(default),
         "_make_subclass": staticmethod(_make_subclass),
         "as_subclass": _as_subclass,
         "new": _new_of,

@@ -25,6 +25,7 @@ from funcgrad.torch._memory.geometry import wrap_dim
 from funcgrad.torch._memory.storages import geometry_of
 from funcgrad.torch._ops import casting
 from funcgrad.torch._ops.out import store
+from funcgrad.torch._tensor import overriding
 from funcgrad.torch._tensor.in_place import check_no_overlap, in_place, watch, writable
 from funcgrad.torch._tensor.kinds import Kind, is_int, is_number, kind, refusal
 from funcgrad.torch._tensor.operands import (
@@ -38,6 +39,7 @@ from funcgrad.torch._tensor.operands import (
     promoted,
     stored_number,
 )
+from funcgrad.torch._tensor.overriding import NOBODY
 from funcgrad.torch._tensor.registry import NUMPY_NAMES, publish
 from funcgrad.torch._tensor.tensor import Tensor, tensor_of
 from funcgrad.torch._types import dtypes
@@ -689,7 +691,14 @@ def function_of(row: Row, doc: str | None) -> Callable[..., Any]:
     """The function of an op that users call."""
 
     def call(*args: Any, **kwargs: Any) -> Any:
-        return row(*args, **kwargs)
+        if overriding.begun and (found := overriding.answer(call, args, kwargs)) is not NOBODY:
+            return found
+        try:
+            return row(*args, **kwargs)
+        except TypeError:
+            if (found := overriding.answer(call, args, kwargs)) is not NOBODY:
+                return found
+            raise
 
     call.__signature__ = row.signature()  # type: ignore[attr-defined]
     return named(call, row.title, doc)

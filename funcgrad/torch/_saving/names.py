@@ -24,6 +24,9 @@ REBUILD_TENSOR = Named("torch._utils", "_rebuild_tensor_v2")
 # For the dtypes whose storages have no type of their own.
 REBUILD_TYPED = Named("torch._utils", "_rebuild_tensor_v3")
 REBUILD_PARAMETER = Named("torch._utils", "_rebuild_parameter")
+REBUILD_PARAMETER_WITH_STATE = Named("torch._utils", "_rebuild_parameter_with_state")
+# For a tensor of the user's class, or with attributes of the user's.
+REBUILD_FROM_TYPE = Named("torch._tensor", "_rebuild_from_type_v2")
 SIZE, DEVICE = Named(THEIRS, "Size"), Named(THEIRS, "device")
 DTYPE_NAMES = {each: Named(THEIRS, each.name) for each in (*ALL_DTYPES, *UNSIGNED)}
 UNTYPED = Named("torch.storage", "UntypedStorage")

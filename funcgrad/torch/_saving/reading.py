@@ -19,6 +19,7 @@ import numpy as np
 from funcgrad.engine import Storage
 from funcgrad.torch._memory.geometry import Geometry, contiguous
 from funcgrad.torch._memory.storages import DataStorage, ViewStorage
+from funcgrad.torch._ops.legacy import rebuilt
 from funcgrad.torch._saving.names import DTYPES, STORAGES, ours
 from funcgrad.torch._tensor.tensor import Tensor, place, without_history
 from funcgrad.torch._types.accelerators import count
@@ -164,7 +165,9 @@ def _rebuilt(
 
 def _rebuilt_parameter(data: Tensor, requires_grad: bool, hooks: Any, state: Any = None) -> Tensor:
     kind: Any = importlib.import_module("funcgrad.torch.nn.parameter").Parameter
-    return kind(data, requires_grad)
+    made = kind(data, requires_grad)
+    vars(made).update(state or {})
+    return made
 
 
 def _rebuilt_typed(
@@ -225,6 +228,8 @@ class _Unpickler(_PythonUnpickler):
         found = _REBUILD.get(full) or _ALLOWED.get(full) or _OLD.get(full) or _SAFE.get(full)
         if found is not None:
             return found
+        if full in ("torch.Tensor", "torch._tensor.Tensor"):
+            return Tensor
         if full == "torch.nn.parameter.Parameter":
             return importlib.import_module("funcgrad.torch.nn.parameter").Parameter
         if full == "torch._tensor._rebuild_from_type_v2":
@@ -254,7 +259,7 @@ class _Unpickler(_PythonUnpickler):
 
 
 def _from_type(function: Callable[..., Any], kind: Any, args: Any, state: Any) -> Any:
-    return function(*args)
+    return rebuilt(kind, function(*args), state)
 
 
 # ------------------------------------------------------------------------------------------- devices

@@ -17,7 +17,9 @@ from funcgrad.torch._memory.storages import Reinterpreted, geometry_of
 from funcgrad.torch._saving.names import (
     DEVICE,
     DTYPE_NAMES,
+    REBUILD_FROM_TYPE,
     REBUILD_PARAMETER,
+    REBUILD_PARAMETER_WITH_STATE,
     REBUILD_TENSOR,
     REBUILD_TYPED,
     SIZE,
@@ -27,6 +29,7 @@ from funcgrad.torch._saving.names import (
     theirs,
 )
 from funcgrad.torch._tensor.tensor import Tensor
+from funcgrad.torch._tensor.view import attributes
 from funcgrad.torch._types.devices import device
 from funcgrad.torch._types.dtypes import UNSIGNED, dtype, from_numpy_dtype
 from funcgrad.torch._types.size import Size
@@ -80,12 +83,23 @@ class _Pickler(_PythonPickler):
         refusals.check_storage(tensor._storage.read())
         kept, lies = self.stored(tensor)
         parts = kept, lies.offset, tuple(lies.size), tuple(lies.stride)
-        if getattr(tensor, "_is_param", False):
+        kind, state = tensor.__class__, attributes(tensor)
+        if getattr(kind, "_is_param", False):
             data = _Rebuilt((*parts, False, OrderedDict()))
+            if state:
+                return REBUILD_PARAMETER_WITH_STATE, (
+                    data,
+                    tensor.requires_grad,
+                    OrderedDict(),
+                    state,
+                )
             return REBUILD_PARAMETER, (data, tensor.requires_grad, OrderedDict())
+        made: Any = REBUILD_TENSOR, (*parts, tensor.requires_grad, OrderedDict())
         if tensor.dtype in UNSIGNED:
-            return REBUILD_TYPED, (*parts, False, OrderedDict(), tensor.dtype)
-        return REBUILD_TENSOR, (*parts, tensor.requires_grad, OrderedDict())
+            made = REBUILD_TYPED, (*parts, False, OrderedDict(), tensor.dtype)
+        if state or kind is not Tensor:
+            return REBUILD_FROM_TYPE, (made[0], kind, made[1], state)
+        return made
 
     def stored(self, tensor: Tensor) -> tuple[_Kept, Geometry]:
         """The storage of a tensor, written once for all tensors that share it, and the tensor's place in it."""

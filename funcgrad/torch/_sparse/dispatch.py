@@ -6,6 +6,7 @@ from typing import Any
 
 from funcgrad.torch._sparse import ops
 from funcgrad.torch._sparse.tensor import SparseTensor, sparse_coo_tensor, to_sparse
+from funcgrad.torch._tensor.overriding import overridable
 from funcgrad.torch._tensor.registry import FUNCTIONS, publish, publish_all
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch._tensor.view import ViewTensor
@@ -64,10 +65,10 @@ def _only_sparse(name: str) -> Callable[..., Any]:
 
 _SPARSE_METHODS = ("coalesce", "indices", "is_coalesced", "values", "_indices", "_nnz", "_values")
 for _name, _sparse in (ops.OPS | ops.FUNCTIONS_ONLY).items():
-    FUNCTIONS[_name] = _taking_both(FUNCTIONS[_name], _sparse)
+    FUNCTIONS[_name] = overridable(_taking_both(FUNCTIONS[_name], _sparse))
 for _name in ("cat", "concat", "concatenate"):
-    FUNCTIONS[_name] = _joining(FUNCTIONS[_name], ops.joined_along)
-FUNCTIONS["stack"] = _joining(FUNCTIONS["stack"], ops.stacked)
+    FUNCTIONS[_name] = overridable(_joining(FUNCTIONS[_name], ops.joined_along))
+FUNCTIONS["stack"] = overridable(_joining(FUNCTIONS["stack"], ops.stacked))
 for _name in ("__add__", "__sub__", "__mul__", "__matmul__"):
     setattr(ViewTensor, _name, _leaving(getattr(ViewTensor, _name)))
 for _name, _method in (ops.OPS | ops.METHODS_ONLY).items():

@@ -11,6 +11,7 @@ from funcgrad.engine import local
 from funcgrad.torch._memory.formats import layout, sparse_coo
 from funcgrad.torch._ops.creation import tensor
 from funcgrad.torch._ops.row import Array, Index, Row, arguments_of
+from funcgrad.torch._tensor.overriding import disabled
 from funcgrad.torch._tensor.printing import append_suffixes, format_values
 from funcgrad.torch._tensor.registry import FUNCTIONS
 from funcgrad.torch._tensor.tensor import Tensor
@@ -67,6 +68,8 @@ class SparseTensor(Tensor):
 
     Behaviour: https://docs.pytorch.org/docs/stable/sparse.html#sparse-coo-tensors
     """
+
+    __torch_function__ = disabled
 
     def __init__(self, indices: Tensor, values: Tensor, size: Sequence[int], coalesced: bool) -> None:  # fmt: skip
         self._pattern, self._entries = indices, values

@@ -5,7 +5,11 @@ import inspect
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
+import numpy as np
+
+from funcgrad.torch._tensor import overriding
 from funcgrad.torch._tensor.kinds import Kind, kind, plain, refusal
+from funcgrad.torch._tensor.overriding import NOBODY, overridable
 from funcgrad.torch._tensor.tensor import Tensor
 
 Published = TypeVar("Published")
@@ -35,7 +39,10 @@ def publish(
     Raises:
         ValueError: a name is already taken.
     """
-    called = thing if checks_input else checked(thing)
+    given: Any = thing
+    called = given if checks_input else checked(given)
+    if function and called is given and not checks_input and _of_tensors(given):
+        called = overridable(given)
     method_of = without_out(thing) if checks_input else checked(thing, method=True)
     for name in names or (thing.__name__,):  # type: ignore[attr-defined]
         if function:
@@ -47,7 +54,17 @@ def publish(
                 raise ValueError(f"Tensor.{name} is declared twice")
             METHODS[name] = method_of
             setattr(Tensor, name, method_of)
+            overriding.cover(name)
     return thing
+
+
+def _of_tensors(thing: Any) -> bool:
+    """Whether something is a function that takes or makes tensors; questions about the library and its settings are not."""
+    if not inspect.isfunction(thing) or thing.__name__ in _FREE:
+        return False
+    found = inspect.unwrap(thing).__annotations__
+    made = found.get("return")
+    return made in (Any, np.ndarray) or any("Tensor" in str(each) for each in found.values())
 
 
 def without_out(thing: Any) -> Any:
@@ -122,12 +139,19 @@ def checked(
     function = in_numpys_names(thing)
     # The types of arguments that were found right.
     known: set[Any] = set()
+    asks = not method and _of_tensors(thing)
 
     @functools.wraps(thing)
     def call(*args: Any, **kwargs: Any) -> Any:
         types: tuple[Any, ...] = tuple(map(type, args))
         if kwargs:
             types = (*types, *kwargs, *map(type, kwargs.values()))
+        if (
+            asks
+            and (overriding.begun or types not in known)
+            and (found := overriding.answer(call, args, kwargs)) is not NOBODY
+        ):
+            return found
         if types not in known:
             if method and "out" in kwargs:
                 raise _no_out(thing)
@@ -201,7 +225,11 @@ def _kinds_of(function: Any, free: frozenset[str]) -> tuple[dict[str, Kind], tup
 
 
 def check_arguments_of(
-    module: str, names: Iterable[str], things: dict[str, Any], free: Iterable[str] = ()
+    module: str,
+    names: Iterable[str],
+    things: dict[str, Any],
+    free: Iterable[str] = (),
+    unchecked: Iterable[str] = (),
 ) -> None:
     """Let the functions of a public module refuse arguments of another kind; see `checked`.
 
@@ -210,12 +238,15 @@ def check_arguments_of(
         names: the names of its functions, and of others.
         things: its functions by name; they are replaced.
         free: the arguments that they look at themselves.
+        unchecked: the functions that look at all of them.
     """
     family = module.split(".")[-1]
     for name in names:
         thing = things[name]
         title = name if family == "functional" else f"{family}_{name}"
-        made = checked(thing, title, free=frozenset(free))
+        made = thing if name in unchecked else checked(thing, title, free=frozenset(free))
+        if made is thing and _of_tensors(thing):
+            made = overridable(thing)
         if made is not thing:
             made.__module__, made.__name__, made.__qualname__ = module, name, name
             things[name] = made

@@ -1,7 +1,7 @@
 """The tensor: a variable of the engine with PyTorch's attributes. `registry` attaches its ops."""
 
 from collections.abc import Callable
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar
 from weakref import ref
 
 import jax
@@ -430,20 +430,6 @@ class Tensor(Variable):
         """The elements, for NumPy's functions."""
         return np.array(self.numpy(), dtype=dtype, copy=copy)
 
-    @classmethod
-    def __torch_function__(
-        cls, func: Any, types: Any, args: Any = (), kwargs: Any = None
-    ) -> NoReturn:
-        """Refuse a call of PyTorch's own function, which calls this when one of its arguments has it.
-
-        Source: https://docs.pytorch.org/docs/stable/notes/extending.html#extending-torch-python-api
-        """
-        name = getattr(func, "__name__", "this")
-        raise cured(
-            TypeError(f"{name}() is PyTorch's own, and was given a tensor of funcgrad.torch"),
-            "two libraries",
-        )
-
     def __jax_array__(self) -> Any:
         """The elements, for JAX's functions.
 
@@ -555,6 +541,7 @@ class Tensor(Variable):
         if is_tracer(array):
             return f"tensor({array})"
         bound = self._storage.aval.device
+        kind = self.__class__
         try:
             grad_fn = self.grad_fn
             name = None if grad_fn is None else type(grad_fn).__name__
@@ -566,6 +553,7 @@ class Tensor(Variable):
             shape=tuple(self.shape),
             requires_grad=self.requires_grad,
             grad_fn_name=name,
+            class_name="tensor" if kind.__module__.startswith("funcgrad.torch") else kind.__name__,
             device_suffix=None if bound is None or self.device.type == "cpu" else str(self.device),
             tangent=tangent,
         )

@@ -395,16 +395,24 @@ def keep_apart(node: Any) -> None:
         node.saved = ((value, Storage(value), 0, value), *node.saved[1:])
 
 
+# A tensor's own attributes; the user added all others.
+OWN_ATTRIBUTES = {*Tensor.__annotations__, *ViewTensor.__annotations__}
+
+
+def attributes(tensor: Tensor) -> dict[str, Any]:
+    """The attributes that the user added to a tensor."""
+    return {name: held for name, held in vars(tensor).items() if name not in OWN_ATTRIBUTES}
+
+
 # ------------------------------------------------------------------------------------------- making views
 
 
 @lru_cache(256)
 def view_class(cls: type[Tensor]) -> type[ViewTensor]:
     """The class of views that users see as `cls`, a subclass of `Tensor`."""
-    names = {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__}
-    return type(cls)(
-        cls.__name__, (ViewTensor, cls), {"__class__": property(lambda _: cls), **names}
-    )
+    seen = {name: getattr(cls, name) for name in ("__module__", "__qualname__", "__doc__")}
+    kind: Any = type(cls)
+    return kind(cls.__name__, (cls, ViewTensor), {"__class__": property(lambda _: cls), **seen})
 
 
 def view_tensor(

@@ -279,7 +279,8 @@ __all__ = [
 _FREE = {"inplace", "hard", "return_indices", "antialias", "reduction", "mode", "padding_mode"}
 _FREE |= {"need_weights", "add_zero_attn", "use_separate_proj_weight", "average_attn_weights"}
 # Two name the argument of the op that they call.
-_check_arguments_of(__name__, {*__all__} - {"cross_entropy", "embedding"}, globals(), free=_FREE)
+_UNCHECKED = ("cross_entropy", "embedding")
+_check_arguments_of(__name__, __all__, globals(), free=_FREE, unchecked=_UNCHECKED)
 
 
 def __dir__() -> list[str]:

@@ -7,7 +7,9 @@ from typing import Any, ClassVar
 
 import funcgrad.torch as torch
 from funcgrad.engine import Variable
+from funcgrad.torch._tensor.overriding import disabled
 from funcgrad.torch._tensor.tensor import Tensor, without_history
+from funcgrad.torch._tensor.view import attributes
 
 __all__ = [
     "Buffer",
@@ -50,6 +52,7 @@ class Parameter(Tensor, metaclass=_Marked):
     Behaviour: https://pytorch.org/docs/stable/generated/torch.nn.parameter.Parameter.html
     """
 
+    __torch_function__ = disabled
     _mark = "_is_param"
     _is_param = True  # `save` lies below this room and knows a parameter by the mark
 
@@ -74,7 +77,7 @@ class Parameter(Tensor, metaclass=_Marked):
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         """The pickled form."""
-        return _rebuild, (type(self), self.data, self.requires_grad, _attributes(self))
+        return _rebuild, (type(self), self.data, self.requires_grad, attributes(self))
 
 
 class Buffer(Tensor, metaclass=_Marked):
@@ -87,6 +90,7 @@ class Buffer(Tensor, metaclass=_Marked):
     Behaviour: https://pytorch.org/docs/stable/generated/torch.nn.parameter.Buffer.html
     """
 
+    __torch_function__ = disabled
     _mark = "_is_buffer"
     persistent: bool
 
@@ -109,7 +113,7 @@ def _marked(data: Any, kind: str, requires_grad: bool, **marks: Any) -> Any:
         RuntimeError: `detach()` of the user's class returns another class.
     """
     made = data.detach().requires_grad_(requires_grad)
-    if kind == "Parameter" and type(made) is not type(data):
+    if kind == "Parameter" and made.__class__ is not data.__class__:
         raise RuntimeError(
             f"Creating a Parameter from an instance of type {type(data).__name__} requires that detach() returns an instance "
             f"of the same type, but return type {type(made).__name__} was found instead. To use the type as a Parameter, "
@@ -119,14 +123,9 @@ def _marked(data: Any, kind: str, requires_grad: bool, **marks: Any) -> Any:
     return made
 
 
-def _attributes(parameter: Tensor) -> dict[str, Any]:
-    """The attributes that the user added."""
-    return {name: held for name, held in vars(parameter).items() if not hasattr(Tensor, name)}
-
-
-def _rebuild(kind: type, data: Tensor, requires_grad: bool, attributes: dict[str, Any]) -> Any:
+def _rebuild(kind: type, data: Tensor, requires_grad: bool, state: dict[str, Any]) -> Any:
     made = kind(data, requires_grad)
-    vars(made).update(attributes)
+    vars(made).update(state)
     return made
 
 
@@ -271,6 +270,7 @@ class UninitializedBuffer(UninitializedTensorMixin, Tensor):  # type: ignore[ove
     Behaviour: https://pytorch.org/docs/stable/generated/torch.nn.parameter.UninitializedBuffer.html
     """
 
+    __torch_function__ = disabled
     cls_to_become = Tensor
 
     def __new__(
