@@ -27,11 +27,10 @@ def count_uses(batch_size, steps, seed=0):
     return np.asarray(result.params, int)
 
 
-@pytest.mark.parametrize("batch_size", [1, 2, 5, 10])
-def test_each_row_is_used_once_in_an_epoch_that_divides(batch_size):
-    for epochs in (1, 3):
-        uses = count_uses(batch_size, epochs * ROWS // batch_size)
-        assert uses.tolist() == [epochs] * ROWS
+@pytest.mark.parametrize(("batch_size", "epochs"), [(1, 1), (2, 1), (5, 1), (10, 1), (5, 3)])
+def test_each_row_is_used_once_in_an_epoch_that_divides(batch_size, epochs):
+    uses = count_uses(batch_size, epochs * ROWS // batch_size)
+    assert uses.tolist() == [epochs] * ROWS
 
 
 @pytest.mark.parametrize("batch_size", [3, 4, 7])
