@@ -78,13 +78,14 @@ class Program:
         return out, err
 
 
-def output_of(*arguments: object, devices: int = 1) -> str:
+def output_of(*arguments: object, devices: int = 1, **environment: str) -> str:
     """Return the output of a program for which a CPU is so many devices: JAX counts them once in a process.
 
     Warnings are errors in the program, and where it fails the test does.
     """
     flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={devices}"
-    program = Program(*arguments, strict=True, XLA_FLAGS=flags, JAX_PLATFORMS="cpu")
+    environment |= {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
+    program = Program(*arguments, strict=True, **environment)
     out, err = program.communicate(timeout=600)
     assert program.returncode == 0, err
     return out

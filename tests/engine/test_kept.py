@@ -1,8 +1,6 @@
 """Traces are kept on disk: a second process traces nothing and gives the same; a doubtful file is left alone."""
 
 import os
-import subprocess
-import sys
 from functools import partial
 
 import jax.numpy as jnp
@@ -15,6 +13,7 @@ from funcgrad.engine.kept import MISSING, Kept
 from funcgrad.engine.kernels import sums
 from funcgrad.engine.ops import Op, add
 from funcgrad.engine.values import Aval
+from tests.processes import output_of
 
 SCRIPT = """
 import os, sys
@@ -39,10 +38,8 @@ print(len(traced), w.grad.numpy().tobytes().hex())
 
 
 def run(cache):
-    environment = {**os.environ, "FUNCGRAD_CACHE": str(cache), "FUNCGRAD_ENGINE": "eager"}
-    command = [sys.executable, "-c", SCRIPT]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    traced, digits = done.stdout.split()
+    given = {"FUNCGRAD_CACHE": str(cache), "FUNCGRAD_ENGINE": "eager"}
+    traced, digits = output_of("-c", SCRIPT, **given).split()
     return int(traced), digits
 
 
