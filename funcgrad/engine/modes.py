@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from funcgrad.engine.recording import Trace, local, starts_eager
+from funcgrad.engine.recording import Trace, local
 from funcgrad.engine.settings import check_mode, settings
 from funcgrad.engine.trace import flush
 
@@ -33,7 +33,7 @@ def _begin() -> None:
     """Begin in the tier that the mode says, unless this thread is inside a transformation."""
     recorder = local.recorder
     if not recorder.levels:
-        recorder.trace = Trace(starts_eager())
+        recorder.trace = Trace(settings.starts_eager)
 
 
 @contextmanager

@@ -251,7 +251,7 @@ class Recorder:
     observing: ClassVar[Callable[[], "Observer | None"]] = staticmethod(lambda: None)
 
     def __init__(self) -> None:
-        self.trace = Trace(starts_eager())
+        self.trace = Trace(settings.starts_eager)
         self.grad_enabled = True
         self.forward_enabled = True
         self.watch: Watch | None = None
@@ -259,11 +259,6 @@ class Recorder:
         self.levels: tuple[Any, ...] = ()
         self.walking: Any = None
         self.loop: Any = None
-
-
-def starts_eager() -> bool:
-    """Whether a thread begins in the core."""
-    return settings.core and settings.mode in ("auto", "eager")
 
 
 class _Local(PerThread):

@@ -27,6 +27,11 @@ class Settings:
         self.state_limit = 16_384
         self.program_limit = 256
 
+    @property
+    def starts_eager(self) -> bool:
+        """Whether a thread begins in the core."""
+        return self.core and self.mode in ("auto", "eager")
+
 
 def check_mode(mode: str) -> str:
     """`mode`, if it is one.

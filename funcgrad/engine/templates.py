@@ -17,6 +17,7 @@ from jax import export
 
 from funcgrad.engine.kept import MISSING, kept
 from funcgrad.engine.kernels import DIMENSIONS, Kernel, Written, python
+from funcgrad.engine.settings import settings
 from funcgrad.engine.tracing import jaxpr_of
 from funcgrad.engine.values import Aval, in_memory
 
@@ -201,9 +202,14 @@ class Templates:
     def find(
         self, pattern: Pattern, make: Callable[[], Template | None], key: Any = None
     ) -> Template | None:
-        """The result of `make` for the pattern, which is None where there is no template."""
+        """The result of `make` for the pattern; None where that is none.
+
+        None too where all is recorded: programs are compiled for each choice of lengths, from a trace with numbers.
+        """
         at = (pattern, key)
         if at not in self._known:
+            if not settings.starts_eager:
+                return None
             if len(self._known) >= 256:
                 self._known.clear()
             self._known[at] = make()

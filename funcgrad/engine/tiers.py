@@ -16,7 +16,7 @@ import jax
 from funcgrad.engine.counters import estimate
 from funcgrad.engine.ops import remember
 from funcgrad.engine.programs import Program
-from funcgrad.engine.recording import LONGEST_TURN, Recorder, Trace, starts_eager
+from funcgrad.engine.recording import LONGEST_TURN, Recorder, Trace
 from funcgrad.engine.settings import settings
 from funcgrad.engine.values import Value
 
@@ -197,7 +197,7 @@ def enter_core(recorder: Recorder) -> None:
     if recorder.loop is not None:
         recorder.loop.turn = None
     if not recorder.levels:
-        recorder.trace = Trace(starts_eager())
+        recorder.trace = Trace(settings.starts_eager)
 
 
 def leave_core(recorder: Recorder) -> None:
