@@ -34,6 +34,7 @@ from funcgrad.torch._autograd.requests import (
 )
 from funcgrad.torch._memory.inference import enabled as inferring
 from funcgrad.torch._ops.conversions import copy_, copy_of, to
+from funcgrad.torch._sparse.tensor import SparseTensor
 from funcgrad.torch._tensor.in_place import writable
 from funcgrad.torch._tensor.operands import check_broadcast, laid_out
 from funcgrad.torch._tensor.tensor import AccumulateGrad, Tensor, place, tensor_of
@@ -94,6 +95,8 @@ def _held(variable: Any) -> tuple[Value, Value]:
 
 def _add(variable: Any, value: Value, node: Any, nr: int) -> None:
     held = variable._grad
+    if isinstance(held, SparseTensor):  # of an embedding
+        held = variable._grad = held.to_dense()
     if local.recorder.grad_enabled:
         gradient = tensor_of(value, node, nr)
         variable._grad = copy_of(gradient) if held is None else held + gradient

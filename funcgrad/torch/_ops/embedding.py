@@ -120,36 +120,13 @@ def embedding(
     max_norm: float | None = None,
     norm_type: float = 2.0,
     scale_grad_by_freq: bool = False,
-    sparse: bool = False,
 ) -> Tensor:
-    """Rows of a table.
-
-    Args:
-        input: the numbers of the rows, of int32 or int64.
-        weight: the table, of shape (rows, features).
-        padding_idx: a row that gets no gradient.
-        max_norm: rows that are used and are longer are shrunk to this norm, in place.
-        norm_type: of `max_norm`.
-        scale_grad_by_freq: whether gradients are divided by how often their row is used.
-        sparse: not supported.
-
-    Raises:
-        IndexError: there is no such row.
-        RuntimeError: the dtypes or shapes do not fit.
-        AssertionError: `padding_idx` is no row.
-        NotImplementedError: a sparse gradient is asked for.
-
-    >>> import funcgrad.torch as torch
-    >>> torch.nn.functional.embedding(torch.tensor([1, 1]), torch.eye(2))
-    tensor([[0., 1.],
-            [0., 1.]])
-    """
+    """Rows of a table. `nn/_sparse_embedding.py` tells of the arguments; the gradient is dense."""
     for k, (name, each) in enumerate((("weight", weight), ("indices", input)), 1):
         if not isinstance(each, Tensor):
             raise TypeError(
                 f"embedding(): argument '{name}' (position {k}) must be Tensor, not {type(each).__name__}"
             )
-    refuse_sparse(sparse, weight)
     padding = check_padding(padding_idx, weight.shape[0]) if padding_idx is not None else -1
     if max_norm is not None:
         _check(weight, input, -1, False)

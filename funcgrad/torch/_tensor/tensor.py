@@ -42,13 +42,17 @@ class AccumulateGrad(Leaf):
     """The graph node of a leaf; it accumulates the leaf's gradient.
 
     The leaf holds its node. The node holds the leaf's storage and attributes, not the leaf: that would be a cycle.
+
+    Attributes:
+        aside: whether a part of the gradient comes to the leaf aside of the graph, as an embedding's sparse one does.
     """
 
-    __slots__ = ("_parts",)
+    __slots__ = ("_parts", "aside")
     __module__ = "builtins"
 
     def __init__(self, variable: Variable) -> None:
         super().__init__(variable)
+        self.aside = False
         self.keep(variable)
 
     def keep(self, variable: Variable) -> None:

@@ -20,6 +20,7 @@ from funcgrad.torch.optim.radam import RAdam
 from funcgrad.torch.optim.rmsprop import RMSprop
 from funcgrad.torch.optim.rprop import Rprop
 from funcgrad.torch.optim.sgd import SGD
+from funcgrad.torch.optim.sparse_adam import SparseAdam
 
 __all__ = [
     "ASGD",
@@ -37,13 +38,14 @@ __all__ = [
     "RAdam",
     "RMSprop",
     "Rprop",
+    "SparseAdam",
     "lr_scheduler",
 ]
 
 # Modules to import from, as in PyTorch, where they are no names of the package either.
 for _name in [*__all__, "optimizer"]:
     if _name != "lr_scheduler":
-        globals().pop(_name.lower(), None)
+        globals().pop("sparse_adam" if _name == "SparseAdam" else _name.lower(), None)
 
 
 def __getattr__(name: str) -> _Any:

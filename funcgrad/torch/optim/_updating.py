@@ -15,6 +15,7 @@ import numpy as np
 from funcgrad.engine import Aval, Op, Storage, Value, Variable, grad_mode, local, record
 from funcgrad.engine.ops import zeros_like
 from funcgrad.engine.values import is_tracer, settled, with_wide_types
+from funcgrad.torch._sparse.tensor import SparseTensor
 from funcgrad.torch._tensor.in_place import writable, write
 from funcgrad.torch._tensor.operands import number
 from funcgrad.torch._tensor.tensor import Tensor, tensor_of
@@ -104,9 +105,32 @@ class OneByOne(Optimizer):
             for group in self.param_groups:
                 options = _numeric(group)
                 for parameter in group["params"]:
-                    if parameter.grad is not None:
-                        self._update(parameter, parameter.grad, options)
+                    grad = parameter.grad
+                    if grad is not None:
+                        if isinstance(grad, SparseTensor):
+                            grad = self._dense(grad, options)
+                        self._update(parameter, grad, options)
         return loss
+
+    # The refusal of weight decay beside a sparse gradient; None if no sparse gradient is taken.
+    _sparse_with_decay: str | None = None
+
+    def _dense(self, grad: Any, group: dict[str, Any]) -> Any:
+        """A sparse gradient made dense, for an optimizer whose step with it is the same.
+
+        Raises:
+            RuntimeError: PyTorch's optimizer takes none, or none with weight decay.
+        """
+        if self._sparse_with_decay is None:
+            name = type(self).__name__
+            if name in ("Adam", "AdamW"):
+                raise RuntimeError(
+                    "Adam does not support sparse gradients, please consider SparseAdam instead"
+                )
+            raise RuntimeError(f"{name} does not support sparse gradients")
+        if group["weight_decay"] != 0:
+            raise RuntimeError(self._sparse_with_decay)
+        return grad.to_dense()
 
 
 class Updating(OneByOne):

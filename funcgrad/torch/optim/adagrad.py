@@ -27,6 +27,8 @@ class Adagrad(Updating):
     Definition: https://pytorch.org/docs/stable/generated/torch.optim.Adagrad.html
     """
 
+    _sparse_with_decay = "weight_decay option is not compatible with sparse gradients"
+
     def __init__(
         self,
         params: Iterable[Any],

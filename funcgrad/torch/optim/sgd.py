@@ -30,6 +30,8 @@ class SGD(Updating):
 
     _held: ClassVar[dict[str, float]] = {}
 
+    _sparse_with_decay = "add(sparse, dense) is not supported. Use add(dense, sparse) instead."
+
     def __init__(
         self,
         params: Iterable[Any],

@@ -3,11 +3,17 @@
 import copy
 import warnings
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.both_sides import SIDES, ours, theirs
+import funcgrad
+from tests.both_sides import SIDES, assert_same, attempt, ours, theirs
 
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Sparse invariant checks"
+)  # PyTorch's, once a process
 # `s` has an index twice, `c` is coalesced, `g` comes of values that require grad, `d` is dense, `h` has dense dimensions.
 EXPRESSIONS = """
     s, c, g, g.coalesce(), h, h.to_dense(), s * 2, 2 * c, s / 2, -c, (s + c).to_dense(), (c + c).is_coalesced(), s - s, c * c, s * d
@@ -105,3 +111,109 @@ def test_the_given_values_stay_as_they_are():
     values = ours.ones(2)
     ours.sparse_coo_tensor([[0, 1]], values).requires_grad_()
     assert not values.requires_grad
+
+
+TRAINED = {
+    "SparseAdam": lambda torch, p: torch.optim.SparseAdam(p, lr=0.1),
+    "SparseAdam, rising": lambda torch, p: torch.optim.SparseAdam(
+        p, lr=0.1, betas=(0.8, 0.9), maximize=True
+    ),
+    "SGD": lambda torch, p: torch.optim.SGD(p, lr=0.1),
+    "SGD with momentum": lambda torch, p: torch.optim.SGD(p, lr=0.1, momentum=0.9),
+    "Adagrad": lambda torch, p: torch.optim.Adagrad(p, lr=0.1),
+}
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_an_embedding_with_sparse_gradients_is_trained(name):
+    def run(torch, see):
+        torch.manual_seed(0)
+        table = torch.nn.Embedding(6, 3, sparse=True, padding_idx=2)
+        line = torch.nn.Linear(3, 1)
+        optimizer = TRAINED[name](torch, list(table.parameters()))
+        for step in range(4):
+            optimizer.zero_grad()
+            rows = table(torch.tensor([[1, 2], [step, 1]]))
+            ((line(rows).sum() - 1) ** 2 + (rows**2).sum()).backward()
+            grad = table.weight.grad
+            see(
+                grad.is_sparse,
+                grad.is_coalesced(),
+                grad._indices(),
+                grad._values(),
+                type(rows.grad_fn).__name__,
+            )
+            with warnings.catch_warnings(action="ignore"):  # PyTorch's, of its own sparse tensors
+                optimizer.step()
+        see(table.weight.detach(), sorted(optimizer.state_dict()["state"].get(0, {})))
+
+    assert_same(run, rtol=1e-5, atol=1e-6)
+
+
+STEPS = [
+    *(f"torch.optim.{name}(p, lr=0.1).step()" for name in ("Adam", "AdamW", "Adamax", "RMSprop", "NAdam", "Rprop", "ASGD")),
+    "torch.optim.SGD(p, lr=0.1, weight_decay=0.1).step()", "torch.optim.Adagrad(p, lr=0.1, weight_decay=0.1).step()",
+    "torch.optim.SparseAdam(torch.nn.Linear(1, 1).parameters(), lr=0.0)", "torch.optim.SparseAdam(p, betas=(1.0, 0.9))",
+    "torch.optim.SparseAdam([torch.ones(1, dtype=torch.complex64)])", "dense(torch.optim.SparseAdam(p))",
+    "torch.nn.functional.embedding(torch.tensor([1]), p[0], scale_grad_by_freq=True, sparse=True).sum().backward()",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("source", STEPS)
+def test_what_does_not_take_a_sparse_gradient_says_so(source):
+    def run(torch, see):
+        table = torch.nn.Embedding(4, 2, sparse=True)
+        table(torch.tensor([1])).sum().backward()
+        p = list(table.parameters())
+
+        def dense(optimizer):
+            p[0].grad = torch.ones(4, 2)
+            optimizer.step()
+
+        see(attempt(eval, source, {"torch": torch, "p": p, "dense": dense}))
+
+    assert_same(run)
+
+
+def test_sparse_gradients_add_up():
+    def run(torch, see):
+        table = torch.nn.Embedding(4, 2, sparse=True)
+        table.weight.register_post_accumulate_grad_hook(lambda p: see(p.grad.is_sparse))
+        table(torch.tensor([1, 1])).sum().backward()
+        table(torch.tensor(0)).sum().backward()
+        see(table.weight.grad.to_dense())
+        (table.weight**2).sum().backward()
+        see(table.weight.grad.is_sparse, table.weight.grad.shape)
+        table.zero_grad()
+        with torch.no_grad():
+            see(table(torch.tensor([1])).requires_grad, table.weight.grad)
+
+    assert_same(run)
+
+
+@pytest.mark.filterwarnings("ignore:Using backward")
+def test_uses_of_a_sparse_embedding_that_are_missing_are_refused():
+    table = ours.nn.Embedding(4, 2, sparse=True)
+    index = ours.tensor([1])
+    with pytest.raises(NotImplementedError, match="sparse gradients"):
+        ours.nn.functional.embedding(index, table.weight * 2, sparse=True)
+    with pytest.raises(NotImplementedError, match="sparse gradients"):
+        table(index).sum().backward(create_graph=True)
+    for ask in (
+        lambda loss: ours.autograd.grad(loss, table.weight, allow_unused=True),
+        lambda loss: loss.backward(inputs=[table.weight]),
+    ):
+        with pytest.raises(NotImplementedError, match="sparse gradients"):
+            ask(table(index).sum())
+    loss = table(index).sum()
+    table.weight.register_hook(lambda grad: grad * 2)
+    with pytest.raises(NotImplementedError, match="sparse gradients"):
+        loss.backward()
+    of_table = funcgrad.pure(table)
+    loss_of = lambda parameters: of_table(parameters, {}, jnp.array([1]))[0].sum()  # noqa: E731
+    rows = jax.grad(loss_of)(of_table.parameters())["weight"]
+    assert rows.tolist() == [[0, 0], [1, 1], [0, 0], [0, 0]]
+    found = ours.func.grad(lambda w: ours.nn.functional.embedding(index, w, sparse=True).sum())(
+        ours.ones(2, 2, requires_grad=True)
+    )
+    assert found.tolist() == [[0, 0], [1, 1]]
