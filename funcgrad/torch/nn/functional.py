@@ -124,6 +124,7 @@ from funcgrad.torch.nn._dropouts import (
     dropout3d,
     feature_alpha_dropout,
 )
+from funcgrad.torch.nn._linear_cross_entropy import linear_cross_entropy
 from funcgrad.torch.nn._losses import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -214,6 +215,7 @@ __all__ = [
     "leaky_relu",
     "leaky_relu_",
     "linear",
+    "linear_cross_entropy",
     "local_response_norm",
     "log_softmax",
     "logsigmoid",

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.both_sides import assert_same, attempt
 from tests.torch.nn.sources import assert_prints_the_same, assert_sees_the_same
 
 # Each function at its kinks, at NaN and at infinity, in place too, and in each dtype.
@@ -293,3 +294,37 @@ OTHERS = [
 @pytest.mark.parametrize("text", OTHERS)
 def test_a_program_of_functions_prints_what_it_prints_on_pytorch(text):
     assert_prints_the_same(text)
+
+
+LINEAR_CROSS_ENTROPY = [
+    "F.linear_cross_entropy(x, w, t)",
+    "F.linear_cross_entropy(x, w, t, linear_bias=w[:, 0], ignore_index=1, options=torch.nn.LinearCrossEntropyOptions())",
+    "F.linear_cross_entropy(x, w.reshape(2, 2, 3), torch.zeros(2, 2).long(), reduction='none')",
+    "F.linear_cross_entropy(x, w, torch.ones(2, 4), ignore_index=1)",
+    "F.linear_cross_entropy(x[0, 0], w, t)",
+    "F.linear_cross_entropy(x, w[0], t)",
+    "F.linear_cross_entropy(x, w[:, :2], t)",
+    "F.linear_cross_entropy(x, w, t, linear_bias=w[:2, 0])",
+    "F.linear_cross_entropy(x[0], w.reshape(2, 2, 3), t[0])",
+    "torch.nn.LinearCrossEntropyLoss(3, 4, weight=torch.ones(3))",
+    "torch.nn.LinearCrossEntropyLoss(3, 4, label_smoothing=2.0)",
+    "torch.nn.LinearCrossEntropyOptions(acc_policy='none')",
+    "torch.nn.LinearCrossEntropyOptions(chunking_method='aspect_ratio:0')",
+    "torch.nn.LinearCrossEntropyOptions(batch_chunk_size=0)",
+]
+
+
+@pytest.mark.parametrize("source", LINEAR_CROSS_ENTROPY)
+def test_the_cross_entropy_of_a_linear_map(source):
+    def run(torch, see):
+        torch.manual_seed(0)
+        x, w, t = torch.rand(2, 3), torch.rand(4, 3, requires_grad=True), torch.tensor([1, 2])
+        found = attempt(
+            eval, source, {"torch": torch, "F": torch.nn.functional, "x": x, "w": w, "t": t}
+        )
+        see(found.detach() if isinstance(found, torch.Tensor) else found)
+        if isinstance(found, torch.Tensor):
+            found.sum().backward()
+            see(w.grad)
+
+    assert_same(run, rtol=1e-5, atol=1e-6)

@@ -9,7 +9,7 @@ pytest.importorskip("torch")
 from tests.against_pytorch.module_db import cases, differences
 from tests.both_sides import theirs
 
-KINDS = {"Linear", "CrossEntropyLoss", "BatchNorm1d", "Softmax", "Embedding", "PReLU", "LayerNorm", "Hardshrink"}  # fmt: skip
+KINDS = {"Linear", "CrossEntropyLoss", "BatchNorm1d", "Softmax", "Embedding", "LinearCrossEntropyLoss", "PReLU", "LayerNorm", "Hardshrink"}  # fmt: skip
 
 
 @pytest.fixture(scope="module")

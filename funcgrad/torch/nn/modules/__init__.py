@@ -14,6 +14,7 @@ from funcgrad.torch.nn.modules import (
     instancenorm,
     lazy,
     linear,
+    linear_cross_entropy_options,
     loss,
     module,
     normalization,
@@ -37,6 +38,7 @@ from funcgrad.torch.nn.modules.flatten import *  # noqa: F403
 from funcgrad.torch.nn.modules.fold import *  # noqa: F403
 from funcgrad.torch.nn.modules.instancenorm import *  # noqa: F403
 from funcgrad.torch.nn.modules.linear import *  # noqa: F403
+from funcgrad.torch.nn.modules.linear_cross_entropy_options import *  # noqa: F403
 from funcgrad.torch.nn.modules.loss import *  # noqa: F403
 from funcgrad.torch.nn.modules.module import Module
 from funcgrad.torch.nn.modules.normalization import *  # noqa: F403
@@ -58,6 +60,7 @@ __all__ = [  # noqa: PLE0604
         *dropout.__all__,
     ),
     *(*flatten.__all__, *linear.__all__, *loss.__all__, *sparse.__all__),
+    *linear_cross_entropy_options.__all__,
     *(*batchnorm.__all__, *channelshuffle.__all__, *conv.__all__, *fold.__all__),
     *(*instancenorm.__all__, *normalization.__all__, *padding.__all__, *pixelshuffle.__all__),
     *(*pooling.__all__, *rnn.__all__, *transformer.__all__, *upsampling.__all__),

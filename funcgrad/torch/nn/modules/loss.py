@@ -3,6 +3,7 @@
 Behaviour: https://pytorch.org/docs/stable/nn.html#loss-functions
 """
 
+import math
 import warnings
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -11,6 +12,8 @@ from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch.nn import functional
 from funcgrad.torch.nn._reduction import legacy_get_string
 from funcgrad.torch.nn.modules.distance import PairwiseDistance
+from funcgrad.torch.nn.modules.linear import Linear
+from funcgrad.torch.nn.modules.linear_cross_entropy_options import LinearCrossEntropyOptions
 from funcgrad.torch.nn.modules.module import Module
 
 __all__ = [
@@ -24,6 +27,7 @@ __all__ = [
     "HuberLoss",
     "KLDivLoss",
     "L1Loss",
+    "LinearCrossEntropyLoss",
     "MSELoss",
     "MarginRankingLoss",
     "MultiLabelMarginLoss",
@@ -230,6 +234,75 @@ class CrossEntropyLoss(_WeightedLoss):
     ) -> None:
         super().__init__(weight, size_average, reduce, reduction)
         self.ignore_index, self.label_smoothing = ignore_index, label_smoothing
+
+
+class LinearCrossEntropyLoss(_WeightedLoss):
+    """The cross entropy of a linear layer's results, which belongs to the loss; see `functional.linear_cross_entropy`.
+
+    Args:
+        in_features, num_classes: of the layer.
+        out_features: more dimensions of the results.
+        bias, device, dtype: of the layer.
+        reduction, weight, ignore_index, label_smoothing, options: see the function.
+
+    Raises:
+        RuntimeError: the weight has another shape, or the smoothing is no share.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        num_classes: int,
+        *,
+        out_features: tuple[int, ...] = (),
+        bias: bool = False,
+        device: Any = None,
+        dtype: Any = None,
+        reduction: str = "mean",
+        weight: Tensor | None = None,
+        ignore_index: int | None = None,
+        label_smoothing: float = 0.0,
+        options: LinearCrossEntropyOptions | None = None,
+    ) -> None:
+        if weight is not None and weight.shape != (num_classes,):
+            raise RuntimeError(
+                f"expected weight shape to be {(num_classes,)}, got {tuple(weight.shape)}"
+            )
+        if not 0 <= label_smoothing <= 1.0:
+            raise RuntimeError(
+                f"expected label_smoothing to be in range [0, 1], got {label_smoothing}"
+            )
+        super().__init__(weight, None, None, reduction)
+        self.num_classes, self.out_features = num_classes, out_features
+        self.ignore_index, self.label_smoothing = ignore_index, label_smoothing
+        outputs = math.prod(out_features, start=num_classes)
+        self.linear = Linear(in_features, outputs, bias=bias, device=device, dtype=dtype)
+        self.options = options
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """The loss."""
+        shape = (self.num_classes, *self.out_features)
+        layer: Any = self.linear
+        return functional.linear_cross_entropy(
+            input,
+            layer.weight.reshape((*shape, layer.in_features)),
+            target,
+            linear_bias=None if layer.bias is None else layer.bias.reshape(shape),
+            weight=self.weight,
+            reduction=self.reduction,
+            ignore_index=self.ignore_index,
+            label_smoothing=self.label_smoothing,
+            options=self.options,
+        )
+
+    def extra_repr(self) -> str:
+        """The options."""
+        layer: Any = self.linear
+        shown = {"in_features": layer.in_features, "num_classes": self.num_classes}
+        shown |= {"out_features": self.out_features, "bias": layer.bias is not None}
+        names = ("reduction", "ignore_index", "label_smoothing", "options")
+        shown |= {name: getattr(self, name) for name in names}
+        return ", ".join(f"{name}={value}" for name, value in shown.items())
 
 
 class PoissonNLLLoss(_Loss):
