@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
 from itertools import count
 from typing import Any, Literal, NamedTuple
@@ -212,19 +212,19 @@ def rows_and_targets(x: Any, y: Any) -> tuple[TwoFloats, Array, Any]:
     return TwoFloats(wide, low), y.astype(jnp.float64), dtype
 
 
-def real_rows(x: Any, y: Any) -> tuple[Array, Array, Any]:
+def real_rows(x: Any, y: Any, place: Callable[[Any], Any] = on_device) -> tuple[Array, Array, Any]:
     """Return x, rounded where it is `TwoFloats`, and y as arrays, and the dtype of both; errors: as for `least_squares`."""
-    return _checked(x.high + x.low if isinstance(x, TwoFloats) else x, y)
+    return _checked(x.high + x.low if isinstance(x, TwoFloats) else x, y, place)
 
 
-def _checked(x: Any, y: Any) -> tuple[Array, Array, Any]:
-    """Return x and y as arrays that fit each other, and the dtype of both."""
+def _checked(x: Any, y: Any, place: Callable[[Any], Any] = on_device) -> tuple[Array, Array, Any]:
+    """Return x and y as arrays that fit each other, put where they are to be, and the dtype of both."""
     if hasattr(x, "epoch"):
         raise TypeError(
             f"x is a {type(x).__name__}, which is read in parts: fit, ridge and lasso take its sums, moments(x)"
         )
     check_indices(x, y)
-    x, y = on_device(numbers("x", x)), on_device(numbers("y", y))
+    x, y = place(numbers("x", x)), place(numbers("y", y))
     if x.ndim != 2 or x.size == 0:
         raise ValueError(f"x must have shape (rows, features), none of them 0, got {x.shape}")
     if y.ndim not in (1, 2) or y.shape[0] != x.shape[0] or y.size == 0:

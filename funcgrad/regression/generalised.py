@@ -13,20 +13,25 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Bool, Float, Int, Num
 
+from funcgrad.regression import by_blocks, likelihood
 from funcgrad.regression.exact import real_rows
 from funcgrad.regression.families import Family, family_of
+from funcgrad.regression.likelihood import Problem
 from funcgrad.regression.model import Linear, Params
-from funcgrad.regression.precision import lie_on_one_cpu, on_device, own_work
-from funcgrad.regression.products import dot
+from funcgrad.regression.namespaces import namespace
+from funcgrad.regression.newton import State, Value, minimised
+from funcgrad.regression.precision import (
+    are_readable,
+    lie_on_one_cpu,
+    numbers,
+    on_device,
+    own_work,
+    put_beside,
+)
 from funcgrad.regression.weights import row_weights
 
-_MOST_STEPS, _MOST_HALVINGS = 200, 40
 # Rows read at a time.
 _BLOCK = 4096
-# A step that moves each scaled weight by less than this, relative to the largest, is the last.
-_SMALL = 1e-13
-# A step below this that is no smaller than the one before is rounding.
-_STUCK, _SHRINKS = 1e-7, 0.9
 # The mean error of classes so far apart that larger weights would always be better; and where the steps ended early.
 _SEPARATED, _NEARLY = 1e-7, 1e-3
 
@@ -72,6 +77,8 @@ def glm(
     intercept: bool = False,
     weights: Num[ArrayLike, " rows"] | None = None,
     penalty: float | Float[Array, ""] = 0.0,
+    offset: Num[ArrayLike, rows * classes] | None = None,
+    exposure: Num[ArrayLike, " rows"] | None = None,
 ) -> Generalised:
     """Return the generalised linear model of the largest likelihood, computed in float64.
 
@@ -90,6 +97,10 @@ def glm(
         intercept: whether to add a bias to the model.
         weights: how much each row counts, shape (rows,), 0 or more.
         penalty: 0 or more.
+        offset: is added to each row's linear prediction, of its shape. A prediction of the answer is for an offset of
+            0: `answer.mean(regression.predict(answer.params, x) + offset)` has another.
+        exposure: for the log link, for how long or how many each row's target was counted, shape (rows,), greater than
+            0: its logarithm is an offset. A prediction of the answer is for an exposure of 1.
 
     Raises:
         ValueError: if the shapes do not fit, x holds values that are not finite, a target is none of the family's,
@@ -107,6 +118,11 @@ def glm(
     >>> np.asarray(regression.predict(answer, x[1:3])).round(6)
     array([2., 8.])
 
+    >>> years = np.array([1.0, 2.0, 1.0, 2.0])
+    >>> a_year = regression.glm(x, y, "poisson", intercept=True, exposure=years)
+    >>> np.asarray(regression.predict(a_year, x[1:3])).round(6)
+    array([1.333333, 5.333333])
+
     Logistic regression is the family of classes, 0 or 1; its predictions are probabilities:
 
     >>> x, y = np.repeat([[0.0], [1.0]], 4, axis=0), np.array([0, 0, 0, 1, 0, 1, 1, 1])
@@ -115,22 +131,60 @@ def glm(
     array([0.25, 0.75])
     """
     with own_work():
-        rows, targets, dtype = real_rows(x, y)
-        if not isinstance(rows, jax.core.Tracer) and not jnp.isfinite(rows).all():
+        rows, targets, dtype = real_rows(x, y, place=_kept_in_place)
+        if not isinstance(rows, jax.core.Tracer) and not _is_finite(rows):
             raise ValueError("x holds values that are not finite")
         counts = row_weights(weights, len(targets))
         counts = on_device(np.ones(len(targets))) if counts is None else counts
         chosen = None if family == "multinomial" else family_of(family, link)
         _check_targets(targets, chosen, link)
-        pull = jnp.asarray(penalty, jnp.float64)
-        block = _BLOCK if len(targets) > _BLOCK and _is_whole(rows) else None
-        params, end = _fitted(
-            rows, targets, counts, pull, family=chosen, intercept=intercept, block=block
-        )
-        _warn(end, family)
-        params, loss = jax.tree.map(lambda leaf: leaf.astype(dtype), (params, end.value.loss))
+        added = _added(offset, exposure, targets, "log" if chosen is None else chosen.link)
+        problem = Problem(rows, targets, counts, added, jnp.asarray(penalty, jnp.float64))
+        if _can_be_by_blocks(problem, chosen, intercept=intercept):
+            fit = _fitted_by_blocks(
+                jax.tree.map(np.asarray, problem), family=chosen, intercept=intercept
+            )
+            fit = put_beside([leaf for leaf in (rows, targets) if isinstance(leaf, jax.Array)], fit)
+        else:
+            problem = jax.tree.map(on_device, problem)
+            block = _BLOCK if len(targets) > _BLOCK and _is_whole(problem.x) else None
+            fit = _fitted(problem, family=chosen, intercept=intercept, block=block)
+        _warn(fit, family)
+        found, loss = jax.tree.map(lambda leaf: leaf.astype(dtype), (fit.weights, fit.loss))
+        params = Linear(found[1:], found[0]) if intercept else found
         name, link = (family, "softmax") if chosen is None else (chosen.name, chosen.link)
-        return Generalised(params, loss, end.converged, end.steps, name, link)
+        return Generalised(params, loss, fit.converged, fit.steps, name, link)
+
+
+def _added(offset: Any, exposure: Any, y: Array, link: str) -> Array | None:
+    """Return the offset, or the exposure as one, in float64; None where there is neither."""
+    if exposure is not None:
+        if offset is not None:
+            raise ValueError("exposure is an offset, its logarithm: give one of the two")
+        if link != "log":
+            raise ValueError(f"exposure is for the log link, and this is {link!r}: give an offset")
+        exposure = on_device(numbers("exposure", exposure)).astype(jnp.float64)
+        if not isinstance(exposure, jax.core.Tracer) and not (exposure > 0).all():
+            raise ValueError("exposure must be greater than 0")
+        offset = jnp.log(exposure)
+    if offset is None:
+        return None
+    offset = on_device(numbers("offset", offset)).astype(jnp.float64)
+    if offset.shape != y.shape:
+        raise ValueError(f"offset and exposure must have shape {y.shape}, got {offset.shape}")
+    if not isinstance(offset, jax.core.Tracer) and not jnp.isfinite(offset).all():
+        raise ValueError("offset and exposure must be finite")
+    return offset
+
+
+def _is_finite(x: Array) -> Any:
+    return np.isfinite(np.asarray(x)).all() if are_readable([x]) else jnp.isfinite(x).all()
+
+
+def _kept_in_place(array: Any) -> Any:
+    """Return NumPy's array as it is, unless a function is traced: copied to a device where it is needed there."""
+    traced = isinstance(on_device(np.zeros(())), jax.core.Tracer)
+    return array if isinstance(array, np.ndarray) and not traced else on_device(array)
 
 
 def _is_whole(x: Array) -> bool:
@@ -169,44 +223,21 @@ def _first_not_allowed(y: Array, family: Family | None) -> Int[Array, ""]:
     return jnp.where(allowed.all(), len(y), jnp.argmin(allowed))
 
 
-class _Problem(NamedTuple):
-    x: Float[Array, "rows features"]
-    y: Float[Array, rows * classes]
-    counts: Float[Array, " rows"]
-    penalty: Float[Array, ""]
+def _is_separated(fit: _Fit, family: str) -> bool:
+    least = _SEPARATED if fit.converged else _NEARLY
+    return family in ("binomial", "multinomial") and float(fit.loss) < least
 
 
-class _Value(NamedTuple):
-    """The function to minimise, the mean error in it, and the derivatives by the weights, at some weights."""
-
-    objective: Float[Array, ""]
-    loss: Float[Array, ""]
-    gradient: Float[Array, unknowns * classes]
-    hessian: Float[Array, "parameters parameters"]
-
-
-class _State(NamedTuple):
-    """Where the steps are."""
-
-    weights: Float[Array, unknowns * classes]
-    value: _Value
-    converged: Bool[Array, ""]
-    failed: Bool[Array, ""]
-    moved: Float[Array, ""]
-    steps: Int[Array, ""]
-
-
-def _warn(end: _State, family: str) -> None:
-    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(end)):
+def _warn(fit: _Fit, family: str) -> None:
+    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(fit)):
         return
-    least = _SEPARATED if end.converged else _NEARLY
-    if family in ("binomial", "multinomial") and float(end.value.loss) < least:
+    if _is_separated(fit, family):
         message = (
             "the classes are separated: the larger the weights the better, so no answer is finite"
         )
-    elif not end.converged:
+    elif not fit.converged:
         message = (
-            f"the model has not converged after {int(end.steps)} steps: columns may depend on one another, or "
+            f"the model has not converged after {int(fit.steps)} steps: columns may depend on one another, or "
             "tell some of the targets without error"
         )
     else:
@@ -214,217 +245,142 @@ def _warn(end: _State, family: str) -> None:
     warnings.warn(f"{message}. A penalty gives an answer", RuntimeWarning, stacklevel=3)
 
 
-@partial(jax.jit, static_argnames=("family", "intercept", "block"))
-def _fitted(
-    x: Array,
-    y: Array,
-    counts: Array,
-    penalty: Array,
-    *,
-    family: Family | None,
-    intercept: bool,
-    block: int | None,
-) -> tuple[Params, _State]:
-    problem = _Problem(x.astype(jnp.float64), y.astype(jnp.float64), counts, penalty)
-    error = _cross_entropy if family is None else family.error
-    fixed = jax.lax.stop_gradient(problem)
-    hessian = _hessian_of_classes if family is None else partial(_information, family)
-    # Columns of one size, so that neither the digits nor the end of the steps depend on units.
-    size = jnp.sqrt(jnp.square(fixed.x).mean(axis=0))
-    size = jnp.append(jnp.ones(int(intercept)), jnp.where(size > 0, size, 1))
-    pull = problem.penalty * (jnp.arange(len(size)) >= intercept)
+class _Fit(NamedTuple):
+    """The weights, the bias's first, the mean error at them, and how the steps went."""
 
-    def valued(weights: Array) -> _Value:
-        """Return the value at weights of scaled columns, by one read of the rows."""
-        weights = (weights.T / size).T
-        of_rows = partial(_value, error=error, hessian=hessian, weights=weights)
-        found = _summed(of_rows, fixed, block)
-        repeated = jnp.repeat(size, weights.size // len(size))
-        objective = found.objective + jnp.sum(pull * jnp.square(weights).T) / 2
-        slope = ((found.gradient + (pull * weights.T).T).T / size).T
-        matrix = found.hessian + jnp.diag(jnp.repeat(pull, weights.size // len(size)))
-        return _Value(
-            objective,
-            found.loss / fixed.counts.sum(),
-            slope,
-            matrix / repeated / repeated[:, None],
+    weights: Float[Array, unknowns * classes]
+    loss: Float[Array, ""]
+    converged: Bool[Array, ""]
+    steps: Int[Array, ""]
+
+
+class _Scaled(NamedTuple):
+    """A problem in weights of columns of one size, so that neither the digits nor the end of the steps depend on units."""
+
+    size: Float[Array, " unknowns"]
+    pull: Float[Array, " unknowns"]
+    total: Float[Array, ""]
+
+    def unscaled(self, weights: Any) -> Any:
+        return (weights.T / self.size).T
+
+    def value(self, summed: Callable[[Any], Value], weights: Any) -> Value:
+        """Return the value at scaled weights, with the penalty's part."""
+        weights = self.unscaled(weights)
+        found, of_classes = summed(weights), weights.size // len(self.size)
+        xp = namespace(weights)
+        sizes, pulls = (xp.repeat(each, of_classes) for each in (self.size, self.pull))
+        return Value(
+            found.objective + self._penalty(weights),
+            self.unscaled(found.gradient + (self.pull * weights.T).T),
+            (found.hessian + xp.diag(pulls)) / sizes / sizes[:, None],
         )
 
-    end = _stepped(valued, _start(fixed, size, family, intercept=intercept))
+    def fit(self, end: State) -> _Fit:
+        weights = self.unscaled(end.weights)
+        loss = (end.value.objective - self._penalty(weights)) / self.total
+        return _Fit(weights, loss, end.converged, end.steps)
+
+    def _penalty(self, weights: Any) -> Any:
+        return (self.pull * (weights**2).T).sum() / 2
+
+
+def _scaled(size: Any, problem: Problem, *, intercept: bool) -> _Scaled:
+    """Scale by the root mean square of each column."""
+    xp = namespace(size)
+    size = xp.append(xp.ones(int(intercept)), xp.where(size > 0, size, 1))
+    pull = problem.penalty * (xp.arange(len(size)) >= intercept)
+    return _Scaled(size, pull, problem.counts.sum())
+
+
+@partial(jax.jit, static_argnames=("family", "intercept", "block"))
+def _fitted(problem: Problem, *, family: Family | None, intercept: bool, block: int | None) -> _Fit:
+    problem = problem._replace(
+        **{each: getattr(problem, each).astype(jnp.float64) for each in "xy"}
+    )
+    fixed = jax.lax.stop_gradient(problem)
+    size = jnp.sqrt(jnp.square(fixed.x).mean(axis=0))
+    scaled = _scaled(size, fixed, intercept=intercept)
+
+    def sums(weights: Array) -> Value:
+        of_problem = partial(likelihood.sums_of_rows, family=family, weights=weights)
+        return likelihood.summed(of_problem, fixed, block)
+
+    end = minimised(
+        partial(scaled.value, sums),
+        _start(fixed, scaled.size, family, intercept=intercept),
+        exact=likelihood.is_canonical(family),
+    )
 
     def solved(hessian: Any, right: Array) -> Array:
         basis = jnp.eye(right.size).reshape(-1, *right.shape)
         matrix = jax.vmap(hessian)(basis).reshape(right.size, right.size)
-        matrix = matrix + _of_common_shift(problem, right)
+        matrix = matrix + likelihood.shift(problem, right)
         factor = jax.scipy.linalg.cho_factor(matrix)
         return jax.scipy.linalg.cho_solve(factor, right.reshape(-1)).reshape(right.shape)
 
+    pull = problem.penalty * (jnp.arange(len(scaled.size)) >= intercept)
     weights = jax.lax.custom_root(
-        partial(_gradient, problem, error, pull),
-        (end.weights.T / size).T,
+        partial(likelihood.gradient, problem, family, pull),
+        scaled.unscaled(end.weights),
         lambda _, weights: weights,
         solved,
     )
-    _, loss = _objective(problem, error, pull, weights)
-    params = Linear(weights[1:], weights[0]) if intercept else weights
-    return params, end._replace(value=end.value._replace(loss=loss))
+    without = jnp.zeros(())
+    loss = likelihood.objective(problem, family, without, weights) / problem.counts.sum()
+    return scaled.fit(end)._replace(weights=weights, loss=loss)
 
 
-def _summed(of_rows: Any, problem: _Problem, block: int | None) -> _Value:
-    """Return the sum of a function of rows, all at once or a block at a time."""
-    if block is None:
-        return of_rows(problem)
-    data = problem.x, problem.y, problem.counts
-    blocks, rest = divmod(len(problem.x), block)
-
-    def from_row(start: Any, rows: int) -> _Value:
-        cut = [jax.lax.dynamic_slice_in_dim(leaf, start, rows) for leaf in data]
-        return of_rows(_Problem(cut[0], cut[1], cut[2], problem.penalty))
-
-    return jax.lax.fori_loop(
-        0,
-        blocks,
-        lambda index, sofar: jax.tree.map(jnp.add, sofar, from_row(rest + index * block, block)),
-        from_row(0, rest),
-    )
-
-
-def _value(problem: _Problem, *, error: Any, hessian: Any, weights: Array) -> _Value:
-    """Return the sums over rows that a value is made of, without the penalty's part."""
-    linear = _linear(problem.x, weights)
-    errors, slopes = jax.vmap(jax.value_and_grad(error))(linear, problem.y)
-    total = jnp.sum(problem.counts * errors)
-    return _Value(total, total, _weighted_rows(problem, slopes, weights), hessian(problem, weights))
+def _fitted_by_blocks(problem: Problem, *, family: Family | None, intercept: bool) -> _Fit:
+    """Return the same by NumPy's BLAS; first for some rows, whose answer is nearly that of all."""
+    chunk = by_blocks.chunk_of(problem)
+    few = by_blocks.sample(problem, chunk)
+    size = np.sqrt(np.einsum("ij,ij->j", problem.x, problem.x, dtype=np.float64) / len(problem.x))
+    start: Any = None
+    name = "multinomial" if family is None else family.name
+    for part in (few, problem) if few is not problem else (problem,):
+        scaled = _scaled(size, part, intercept=intercept)
+        if start is None:
+            start = np.asarray(_compiled_start(few, scaled.size, family, intercept=intercept))
+        with by_blocks.summing(part, family, chunk) as summed, np.errstate(all="ignore"):
+            valued = partial(scaled.value, summed)
+            end = minimised(valued, start, exact=likelihood.is_canonical(family))
+        fit = scaled.fit(end)
+        if fit.converged and not _is_separated(fit, name):
+            start = end.weights
+    return fit
 
 
-def _cross_entropy(linear: Array, y: Array) -> Array:
-    """Return the error of a row, for its classes' linear predictions."""
-    return jax.scipy.special.logsumexp(linear) - jnp.sum(y * linear)
+def _can_be_by_blocks(problem: Problem, family: Family | None, *, intercept: bool) -> bool:
+    if not are_readable(jax.tree.leaves(problem)):
+        return False
+    classes = problem.y.shape[1] if problem.y.ndim == 2 else 1
+    few = classes <= by_blocks.MOST_CLASSES and problem.x.shape[1] <= by_blocks.MOST_COLUMNS
+    return few and not _starts_at_targets(family, intercept=intercept)
 
 
-def _linear(x: Array, weights: Array) -> Array:
-    """Return the linear prediction, with a bias where there is a row of weights more than features."""
-    bias = len(weights) - x.shape[1]
-    of_features = weights[bias:]
-    product = dot(x, of_features if weights.ndim == 2 else of_features[:, None])
-    product = product.reshape(len(x), *weights.shape[1:])
-    return product + weights[0] if bias else product
-
-
-def _columns(x: Array, weights: Array) -> Array:
-    """Return the design matrix, with the bias's ones where there is one."""
-    return jnp.hstack([jnp.ones((len(x), len(weights) - x.shape[1])), x])
-
-
-def _weighted_rows(problem: _Problem, slopes: Array, weights: Array) -> Array:
-    """Return Σ count · slope · row, of the shape of the weights."""
-    weighted = (problem.counts * slopes.T).reshape(-1, len(problem.x))
-    found = dot(weighted, problem.x).T
-    if len(weights) > problem.x.shape[1]:
-        found = jnp.vstack([weighted.sum(axis=1), found])
-    return found.reshape(weights.shape)
-
-
-def _objective(problem: _Problem, error: Any, pull: Array, weights: Array) -> tuple[Array, Array]:
-    """Return the function to minimise, and the mean error in it."""
-    errors = jax.vmap(error)(_linear(problem.x, weights), problem.y)
-    total = jnp.sum(problem.counts * errors)
-    return total + jnp.sum(pull * jnp.square(weights).T) / 2, total / problem.counts.sum()
-
-
-def _gradient(problem: _Problem, error: Any, pull: Array, weights: Array) -> Array:
-    slopes = jax.vmap(jax.grad(error))(_linear(problem.x, weights), problem.y)
-    return _weighted_rows(problem, slopes, weights) + (pull * weights.T).T
-
-
-def _information(family: Family, problem: _Problem, weights: Array) -> Array:
-    information = problem.counts * family.information(_linear(problem.x, weights))
-    x = _columns(problem.x, weights)
-    return dot(x.T, information[:, None] * x)
-
-
-def _hessian_of_classes(problem: _Problem, weights: Array) -> Array:
-    unknowns, classes = weights.shape
-    x, shares = _columns(problem.x, weights), jax.nn.softmax(_linear(problem.x, weights))
-
-    def block(first: Array, second: Array, same: Array) -> Array:
-        inner = problem.counts * (same * first - first * second)
-        return dot(x.T, inner[:, None] * x)
-
-    over = jax.vmap(jax.vmap(block, (None, 1, 0)), (1, None, 0))
-    blocks = over(shares, shares, jnp.eye(classes))
-    flat = blocks.transpose(2, 0, 3, 1).reshape(unknowns * classes, unknowns * classes)
-    return flat + _of_common_shift(problem, weights)
-
-
-def _of_common_shift(problem: _Problem, weights: Array) -> Array:
-    """Return a matrix that makes the Hessian of several classes positive: weights that all of them share change nothing."""
-    if weights.ndim == 1:
-        return jnp.zeros(())
-    classes, x = weights.shape[1], _columns(problem.x, weights)
-    gram = dot(x.T, problem.counts[:, None] * x)
-    return jnp.kron(gram, jnp.full((classes, classes), 1 / classes**2))
+def _starts_at_targets(family: Family | None, *, intercept: bool) -> bool:
+    """Return whether a linear prediction of zero is no mean that the targets could have."""
+    if family is None or intercept or family.name == "gaussian":
+        return False
+    return family.link in ("inverse", "identity")
 
 
 def _start(
-    problem: _Problem, size: Array, family: Family | None, *, intercept: bool
+    problem: Problem, size: Array, family: Family | None, *, intercept: bool
 ) -> Float[Array, unknowns * classes]:
     """Return the weights of scaled columns to begin with."""
     unknowns = len(size)
     if family is None:
         return jnp.zeros((unknowns, problem.y.shape[1]))
-    mean = jnp.sum(problem.counts * problem.y) / problem.counts.sum()
+    offset = jnp.zeros(()) if problem.offset is None else problem.offset
+    if _starts_at_targets(family, intercept=intercept):
+        return jnp.linalg.lstsq(problem.x / size, family.of_mean(problem.y) - offset)[0]
+    share = problem.counts / problem.counts.sum()
+    mean = jnp.sum(share * problem.y)
     centre = jnp.clip(mean, 1e-6, 1 - 1e-6) if family.name == "binomial" else mean
-    if not intercept and family.link in ("inverse", "identity") and family.name != "gaussian":
-        return jnp.linalg.lstsq(problem.x / size, family.of_mean(problem.y))[0]
-    first = family.of_mean(centre) if intercept else jnp.zeros(())
+    first = family.of_mean(centre) - jnp.sum(share * offset) if intercept else jnp.zeros(())
     return jnp.where(jnp.isfinite(first), first, 0) * (jnp.arange(unknowns) < intercept)
 
 
-def _stepped(valued: Callable[[Array], _Value], start: Array) -> _State:
-    """Take Newton's steps, each halved until it lowers the objective."""
-
-    def improve(state: _State) -> _State:
-        factor = jax.scipy.linalg.cho_factor(state.value.hessian)
-        step = -jax.scipy.linalg.cho_solve(factor, state.value.gradient.reshape(-1))
-        step = step.reshape(state.weights.shape)
-        # Rounding may lift the objective by so much at its minimum.
-        allowed = state.value.objective + 1e-14 * (jnp.abs(state.value.objective) + 1)
-
-        def worse(tried: tuple[Array, Array, _Value]) -> Array:
-            _, halvings, value = tried
-            return ~(value.objective <= allowed) & (halvings < _MOST_HALVINGS)
-
-        def half(tried: tuple[Array, Array, _Value]) -> tuple[Array, Array, _Value]:
-            share, halvings, _ = tried
-            return share / 2, halvings + 1, valued(state.weights + share / 2 * step)
-
-        # The first share tried is one, and so the rows' function is compiled once.
-        unknown = state.value._replace(objective=jnp.full((), jnp.inf))
-        share, halvings, value = jax.lax.while_loop(
-            worse, half, (jnp.full((), 2.0), jnp.full((), -1, jnp.int32), unknown)
-        )
-        reached = state.weights + share * step
-        moved = jnp.abs(share * step).max() / jnp.maximum(jnp.abs(reached).max(), 1e-3)
-        stuck = (moved <= _STUCK) & (moved > _SHRINKS * state.moved)
-        failed = ~jnp.isfinite(step).all() | (halvings == _MOST_HALVINGS)
-        better = _State(
-            weights=reached,
-            value=value,
-            converged=(moved <= _SMALL) | stuck,
-            failed=failed,
-            moved=moved,
-            steps=state.steps + 1,
-        )
-        # Where no share of the step is better, the weights are the best as far as rounding tells.
-        ended = state._replace(
-            failed=failed, converged=jnp.abs(step).max() <= _STUCK, steps=state.steps + 1
-        )
-        return jax.tree.map(partial(jnp.where, failed), ended, better)
-
-    no, none = jnp.asarray(False), jnp.zeros((), jnp.int32)
-    return jax.lax.while_loop(
-        lambda state: ~state.converged & ~state.failed & (state.steps < _MOST_STEPS),
-        improve,
-        _State(start, valued(start), no, no, jnp.full((), jnp.inf), none),
-    )
+_compiled_start = jax.jit(_start, static_argnums=2, static_argnames="intercept")

@@ -178,6 +178,14 @@ def put_beside(arrays: list[jax.Array], tree: PyTree) -> PyTree:
         return jax.device_put(tree)
 
 
+def are_readable(arrays: list[Any]) -> bool:
+    """Return whether NumPy reads all arrays, its own and JAX's on one CPU, without a copy."""
+    if any(map(_is_traced, arrays)):
+        return False
+    ours = [leaf for leaf in arrays if isinstance(leaf, jax.Array)]
+    return lie_on_one_cpu(ours) if ours else jax.default_backend() == "cpu"
+
+
 def called_at_once(function: Callable[..., PyTree], *trees: PyTree) -> PyTree | None:
     """Return the result of a function of NumPy's arrays, as JAX's; None where the arrays are not NumPy's to read.
 
@@ -185,11 +193,9 @@ def called_at_once(function: Callable[..., PyTree], *trees: PyTree) -> PyTree | 
     than it runs.
     """
     leaves = jax.tree.leaves(trees)
-    if any(map(_is_traced, leaves)):
+    if not are_readable(leaves):
         return None
     ours = [leaf for leaf in leaves if isinstance(leaf, jax.Array)]
-    if not (lie_on_one_cpu(ours) if ours else jax.default_backend() == "cpu"):
-        return None
     with np.errstate(all="ignore"):
         return put_beside(ours, function(*jax.tree.map(np.asarray, trees)))
 

@@ -9,6 +9,9 @@ from funcgrad.regression.namespaces import is_numpys
 # Rows in a block, at most and at least: measured on two cores, for 2 to 1,000 features.
 _BLOCK = range(1024, 255, -1)
 _FEWEST_ROWS = 4096
+# OpenBLAS, which NumPy comes with, computes products of less work in one thread. Its threads wait for one another by
+# spinning, which takes several times as long where other programs run too.
+ONE_THREAD, ONE_THREAD_FOR_A_VECTOR = 1 << 18, 9216
 
 
 def linear_prediction(

@@ -25,7 +25,7 @@ from funcgrad.regression.precision import (
     on_device,
     own_work,
 )
-from funcgrad.regression.products import dot
+from funcgrad.regression.products import ONE_THREAD, ONE_THREAD_FOR_A_VECTOR, dot
 from funcgrad.regression.sharding import replicating, shards_of_rows
 
 # Rows converted to float64 and centred at a time: they stay in cache, and feed every core.
@@ -33,9 +33,6 @@ _BLOCK = 4096
 # The work, rows · columns², up to which NumPy sums its arrays: less than a second of it pays no compilation, and a
 # program shares more between the cores better.
 _MOST_AT_ONCE = 1 << 25
-# OpenBLAS, which NumPy comes with, computes products of less work in one thread. Its threads wait for one another by
-# spinning, which takes several times as long where other programs run too.
-_OF_MATRICES, _OF_A_VECTOR = 1 << 18, 9216
 
 
 @partial(
@@ -244,7 +241,7 @@ def _of_rows(x: Any, y: Any, weights: Any) -> Moments:
     size = _BLOCK
     if is_numpys(x):
         columns = x.shape[1] + 1
-        size = max(1, min(_BLOCK, _OF_MATRICES // columns**2, _OF_A_VECTOR // columns))
+        size = max(1, min(_BLOCK, ONE_THREAD // columns**2, ONE_THREAD_FOR_A_VECTOR // columns))
     blocks, rest = divmod(x.shape[0], size)
     data = x, y, weights
 

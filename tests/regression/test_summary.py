@@ -10,7 +10,7 @@ import pytest
 
 from funcgrad import fit, regression
 from funcgrad.datasets import load_diabetes
-from funcgrad.regression import Linear
+from funcgrad.regression import Linear, by_blocks
 
 pytestmark = pytest.mark.slow  # statsmodels takes seconds to be imported
 
@@ -259,7 +259,10 @@ def test_separated_classes_are_said():
 
 
 @pytest.mark.parametrize(("family", "theirs"), [("binomial", "Binomial"), ("poisson", "Poisson")])
-def test_rows_that_are_read_in_blocks_give_the_answer_of_statsmodels(sm, family, theirs):
+def test_rows_that_are_read_in_blocks_give_the_answer_of_statsmodels(
+    sm, family, theirs, monkeypatch
+):
+    monkeypatch.setattr(by_blocks, "_CHUNK", 2048)  # the last of which begins within the one before
     random = np.random.default_rng(5)
     x, weights = random.standard_normal((9001, 3)), random.integers(0, 3, 9001)
     mean = x @ [0.3, -0.2, 0.1] + 0.5
@@ -268,12 +271,71 @@ def test_rows_that_are_read_in_blocks_give_the_answer_of_statsmodels(sm, family,
         if family == "poisson"
         else random.random(9001) < 0.5 + mean / 9
     )
-    ours = regression.glm(x, y.astype(float), family, intercept=True, weights=weights)
+    offset = x[:, 0] * x[:, 1]
+    ours = regression.glm(x, y * 1.0, family, intercept=True, weights=weights, offset=offset)
     ones = np.column_stack([np.ones(9001), x])
     fitted = sm.GLM(
-        y.astype(float), ones, getattr(sm.families, theirs)(), freq_weights=weights
+        y * 1.0, ones, getattr(sm.families, theirs)(), freq_weights=weights, offset=offset
     ).fit(tol=1e-13, tol_criterion="params")
     np.testing.assert_allclose(
         np.append(ours.params.bias, ours.params.weights), fitted.params, rtol=1e-10
     )
     assert ours.converged
+
+
+@pytest.mark.parametrize(
+    ("family", "link"), [("multinomial", None), ("binomial", "probit"), ("gamma", "inverse")]
+)
+def test_rows_in_blocks_and_one_program_give_the_same(family, link, monkeypatch):
+    monkeypatch.setattr(by_blocks, "_CHUNK", 300)
+    random = np.random.default_rng(6)
+    x = random.uniform(1, 2, (1300, 2))
+    y = {
+        "multinomial": np.eye(3)[
+            (x @ [1, -1] + random.logistic(size=1300) > 0) + (x[:, 0] > 1.8) * 1
+        ],
+        "binomial": x @ [1, -1] + random.standard_normal(1300) > 0,
+        "gamma": random.gamma(2, 1 / x[:, 0]),
+    }[family]
+    offset = 0.1 * x.prod(axis=1) if family == "binomial" else None
+
+    def fitted(x):
+        return regression.glm(
+            x, y * 1.0, family, link=link, intercept=True, penalty=0.5, offset=offset
+        )
+
+    ours = fitted(x)
+    with jax.enable_x64(True):
+        theirs = jax.jit(fitted)(x)
+    for one, other in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
+        if one.dtype == np.float64:
+            np.testing.assert_allclose(one, other, rtol=1e-10)
+    assert ours.converged
+
+
+def test_exposure_is_an_offset(sm):
+    x, years = X[:, :2], np.abs(X[:, 2]) + 0.5
+    y = np.random.default_rng(7).poisson(years * np.exp(0.3 * x[:, 0]))
+    ours = regression.glm(x, y, "poisson", intercept=True, exposure=years)
+    ones = np.column_stack([np.ones(len(y)), x])
+    fitted = sm.GLM(y, ones, sm.families.Poisson(), exposure=years).fit(tol=1e-13)
+    np.testing.assert_allclose(
+        np.append(ours.params.bias, ours.params.weights), fitted.params, rtol=1e-9
+    )
+    rate = np.asarray(regression.predict(ours, x[:3])) * years[:3]
+    np.testing.assert_allclose(rate, fitted.predict(ones[:3], exposure=years[:3]), rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"exposure": np.zeros(4)}, "exposure must be greater than 0"),
+        ({"exposure": np.ones(4), "offset": np.ones(4)}, "give one of the two"),
+        ({"exposure": np.ones(4), "link": "identity"}, "exposure is for the log link"),
+        ({"offset": np.ones(3)}, r"must have shape \(4,\), got \(3,\)"),
+        ({"offset": np.full(4, np.nan)}, "must be finite"),
+    ],
+)
+def test_wrong_offsets_are_refused(options, said):
+    with pytest.raises(ValueError, match=said):
+        regression.glm(X[:4, :1], np.ones(4), "poisson", intercept=True, **options)
