@@ -12,7 +12,7 @@ from funcgrad.torch._ops.linear import linear
 from funcgrad.torch._ops.matmul import matmul
 from funcgrad.torch._ops.padding import pad
 from funcgrad.torch._ops.row import Array, Operand, op
-from funcgrad.torch._tensor.operands import plain_number
+from funcgrad.torch._tensor.operands import laid_out, plain_number
 from funcgrad.torch._tensor.registry import FUNCTIONS
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch._types.dtypes import bool_, kernel_name
@@ -136,7 +136,8 @@ def scaled_dot_product_attention(
     heads = enable_gqa or len({tuple(each.shape[:-2]) for each in (query, key, value)}) == 1
     plain = attn_mask is None or not attn_mask.requires_grad
     if query.ndim == 4 and alike and heads and plain and not dropout_p:
-        return _fused(query, key, value, attn_mask, *facts)
+        made = _fused(query, key, value, attn_mask, *facts)
+        return laid_out(made, query) if query.stride(-1) == 1 else made
     weights = _attended(query, key, attn_mask, *facts)
     if dropout_p:
         weights = FUNCTIONS["dropout"](weights, dropout_p, True)

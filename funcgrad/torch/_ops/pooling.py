@@ -229,7 +229,10 @@ def _max_pooling(dims: int) -> tuple[Callable[..., Any], Callable[..., Any]]:
         return_indices: bool = False,
     ) -> Any:
         found = with_indices(input, kernel_size, stride, padding, dilation, ceil_mode)
-        return found if return_indices else found[0]
+        if return_indices:
+            return found
+        # Without a gradient PyTorch has another kernel for one dimension, which gives a contiguous result.
+        return found[0] if dims > 1 or found[0].requires_grad else found[0].contiguous()
 
     for function, full, doc in (
         (pool, name, f"The largest element of each window of {dims} dimensions, as `torch.nn.functional.{name}`."),

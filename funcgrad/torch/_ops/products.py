@@ -27,7 +27,7 @@ from funcgrad.torch._ops.row import (
     op,
 )
 from funcgrad.torch._ops.views.views import diagonal, permute
-from funcgrad.torch._tensor.operands import check_broadcast
+from funcgrad.torch._tensor.operands import check_broadcast, in_order
 from funcgrad.torch._tensor.registry import publish
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch._types.dtypes import from_numpy_dtype
@@ -455,7 +455,28 @@ def einsum(*args: Any) -> Tensor:
     names, result = full.split("->")
     if len(operands) == 1 and set(names) == set(result):
         return _rearranged(operands[0], names, result)
-    return _contraction(operands, full)
+    made = _contraction(operands, full)
+    return _ordered(made, operands, names.split(","), result) if len(operands) == 2 else made
+
+
+def _ordered(made: Tensor, operands: list[Any], names: list[str], result: str) -> Tensor:
+    """Lay out a contraction of two operands in memory as PyTorch's product of matrices: batches, rows, columns.
+
+    Algorithm: `sumproduct_pair` in PyTorch's `aten/src/ATen/native/Linear.cpp`.
+    """
+    left, right = [
+        {letter for letter, n in zip(name, each.shape, strict=True) if n != 1}
+        for name, each in zip(names, operands, strict=True)
+    ]
+    if left & right <= set(result):
+        return made  # nothing is summed: a product of elements
+    places = range(len(result))
+    batches = [k for k in places if result[k] in left & right]
+    rows = [k for k in places if result[k] in left - right]
+    columns = [k for k in places if k not in batches and k not in rows]
+    if rows and columns and columns[-1] < rows[0]:
+        rows, columns = columns, rows
+    return in_order(made, [*batches, *rows, *columns])
 
 
 def _rearranged(operand: Tensor, names: str, result: str) -> Tensor:

@@ -20,6 +20,7 @@ from funcgrad.torch._memory.formats import (
     preserve_format,
     suggested_format,
 )
+from funcgrad.torch._memory.geometry import Geometry
 from funcgrad.torch._memory.result_order import in_geometry, result_storage
 from funcgrad.torch._memory.storages import geometry_of
 from funcgrad.torch._tensor.tensor import Tensor, place, tensor_of
@@ -173,6 +174,20 @@ def in_format(result: Tensor, wanted: memory_format | None, like: Tensor | None 
         return result if like is None else laid_out(result, like)
     made = geometry_in(wanted, tuple(result.shape))
     if made is not None and result._storage.is_plain and type(result._storage.read()) is Value:
+        result._storage = in_geometry(result._storage.read(), made)
+    return result
+
+
+def in_order(result: Tensor, dims: Sequence[int]) -> Tensor:
+    """Lay out a new tensor's elements in memory with these dimensions from the slowest to the fastest."""
+    shape = result._storage.aval.shape
+    strides, step = [0] * len(shape), 1
+    for dim in reversed(dims):
+        strides[dim] = step
+        step *= shape[dim]
+    made = Geometry(shape, tuple(strides))
+    plain = result._storage.is_plain and type(result._storage.read()) is Value
+    if step and plain and not made.is_contiguous:
         result._storage = in_geometry(result._storage.read(), made)
     return result
 
