@@ -1,7 +1,7 @@
 """`torch.fft`: discrete Fourier transforms, on `jax.numpy.fft`. One row an op."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -14,6 +14,7 @@ from funcgrad.torch._ops.creation import factory
 from funcgrad.torch._ops.joining import roll
 from funcgrad.torch._ops.out import EXACT
 from funcgrad.torch._ops.row import Array, Row, arguments_of, named
+from funcgrad.torch._tensor.kinds import Ints
 from funcgrad.torch._tensor.registry import check_arguments_of as _check_arguments_of
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch._types.dtypes import dtype, get_default_dtype
@@ -66,7 +67,7 @@ def _check_length(n: int) -> None:
         raise RuntimeError(f"Invalid number of data points ({n}) specified")
 
 
-def _dims(input: Tensor, s: Sequence[int] | None, dim: Any) -> tuple[int, ...]:
+def _dims(input: Tensor, s: Any, dim: Any) -> tuple[int, ...]:
     """The dimensions of a transform over several."""
     if isinstance(s, int):
         s = (s,)
@@ -199,8 +200,8 @@ def _over(
 
     def function(
         input: Tensor,
-        s: Any = None,
-        dim: Any = default,
+        s: Ints | None = None,
+        dim: Ints | None = default,
         norm: str | None = None,
         *,
         out: Tensor | None = None,
@@ -267,7 +268,7 @@ rfftfreq = _frequencies("rfftfreq", np.fft.rfftfreq)
 
 
 def _shift(name: str, half: Callable[[int], int]) -> Callable[..., Tensor]:
-    def function(input: Tensor, dim: Any = None) -> Tensor:
+    def function(input: Tensor, dim: Ints | None = None) -> Tensor:
         dims = range(input.ndim) if dim is None else (dim,) if isinstance(dim, int) else dim
         found = [wrap_dim(each, input.ndim) for each in dims]
         return roll(input, [half(input.shape[each]) for each in found], found)

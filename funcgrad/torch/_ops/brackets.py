@@ -301,14 +301,23 @@ def _target(self: Tensor, steps: Sequence[Step]) -> Tensor:
 def index_put_(self: Tensor, indices: Any, values: Tensor, accumulate: bool = False) -> Tensor:
     """Put elements at the places that index tensors name, in place; with `accumulate`, add them."""
     _, arrays, _ = _read(geometry(self), tuple(indices))
-    check_same_dtype(self, values)
+    _check_put(self, arrays, values, accumulate)
     return index_put(self, arrays, values, accumulate)
 
 
 def index_put_copy(input: Tensor, indices: Any, values: Tensor, accumulate: bool = False) -> Tensor:
     """`index_put_` on a copy."""
     _, arrays, _ = _read(geometry(input), tuple(indices))
+    _check_put(input, arrays, values, accumulate)
     return put_in_copy(input, arrays, values, accumulate)
+
+
+def _check_put(target: Tensor, arrays: Any, values: Tensor, accumulate: bool) -> None:
+    """Check that values have the target's dtype; one number for all places of a mask may have another."""
+    masks = [each for each in arrays if each is not None]
+    fills = not accumulate and values.numel() == 1 and len(masks) == 1
+    if not (fills and str(getattr(masks[0], "dtype", "")) == "torch.bool"):
+        check_same_dtype(target, values)
 
 
 def _refuse_deletion(self: Tensor, key: Any) -> None:

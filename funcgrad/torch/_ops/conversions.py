@@ -359,7 +359,7 @@ def copy_(self: Tensor, other: Any, non_blocking: bool = False) -> Tensor:
 
 
 def _to(name: str, wanted: dtype) -> Any:
-    def convert(self: Tensor, memory_format: memory_format = preserve_format) -> Tensor:
+    def convert(self: Tensor, *, memory_format: memory_format = preserve_format) -> Tensor:
         check_format(name, memory_format)
         warn_of_lost_parts(self, wanted)
         return converted(self, wanted, memory_format=memory_format)

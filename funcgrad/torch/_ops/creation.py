@@ -26,7 +26,7 @@ from funcgrad.torch._random.generator import Generator, apart, default_generator
 from funcgrad.torch._random.keys import drawn_from_key
 from funcgrad.torch._tensor.kinds import is_int, refusal
 from funcgrad.torch._tensor.operands import NUMBERS, in_format, is_pytorchs, plain_number
-from funcgrad.torch._tensor.registry import publish_all
+from funcgrad.torch._tensor.registry import publish_all, without_out
 from funcgrad.torch._tensor.tensor import Tensor, place, tensor_of, without_history
 from funcgrad.torch._types.devices import device, is_meta
 from funcgrad.torch._types.dtypes import (
@@ -141,6 +141,7 @@ def factory(
     keywords: Sequence[str] = (),
     like: bool = False,
     new: bool = False,
+    out: bool = True,
 ) -> Any:
     """Declare a function that makes tensors, with all of PyTorch's keywords; a decorator with or without arguments.
 
@@ -150,10 +151,15 @@ def factory(
         keywords: that `make` takes as `**more`, for the signature.
         like: whether there is a function `<name>_like`.
         new: whether there is a method `new_<name>`.
+        out: whether it takes `out`.
     """
     if make is None:
-        return functools.partial(factory, names=names, keywords=keywords, like=like, new=new)
+        return functools.partial(
+            factory, names=names, keywords=keywords, like=like, new=new, out=out
+        )
     name, function = make.__name__, _with_keywords(make)
+    if not out:
+        function = without_out(function)
     function.__signature__ = _signature(make, names, (*_KEYWORDS, *keywords))  # type: ignore[attr-defined]
     FUNCTIONS[name] = function
     if like:
@@ -300,6 +306,8 @@ def _like(name: str) -> Callable[..., Tensor]:
             raise TypeError(
                 f"{name}_like(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}"
             )
+        if "out" in more:
+            raise TypeError(f"{name}_like() got an unexpected keyword argument 'out'")
         check_format(f"{name}_like", memory_format)
         check_storing(f"{name}_like", layout, pin_memory)
         wanted = input.dtype if dtype is None else as_dtype(dtype, f"{name}_like")
@@ -656,7 +664,7 @@ def _filled(name: str, number: int) -> None:
     factory(fill, keywords=keywords, like=True, new=True)
 
 
-@factory(new=True)
+@factory(new=True, out=False)
 def empty_strided(
     size: Sequence[int], stride: Sequence[int], *, dtype: dtype | None = None
 ) -> Tensor:
@@ -683,7 +691,7 @@ def empty_strided(
     return made
 
 
-@factory
+@factory(out=False)
 def scalar_tensor(s: Any, *, dtype: dtype | None = None) -> np.ndarray:
     """A 0-d tensor of a number; of the default dtype if None."""
     stored = (dtype or get_default_dtype()).numpy_dtype
@@ -931,7 +939,7 @@ def randperm(n: int, *, generator: Generator | None = None, dtype: dtype | None 
 
 def manual_seed(seed: int) -> Generator:
     """Seed the default stream of random numbers; returns the generator."""
-    return default_generator.manual_seed(seed)
+    return default_generator.manual_seed(int(seed))
 
 
 FUNCTIONS["manual_seed"] = manual_seed

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from funcgrad.torch._memory.geometry import wrap_dim
+from funcgrad.torch._ops.pointwise import check_subtraction
 from funcgrad.torch._ops.row import FLOAT, PROMOTED, ROWS, Array, op
 from funcgrad.torch._tensor.operands import check_broadcast, promoted
 from funcgrad.torch._tensor.tensor import Tensor
@@ -19,7 +20,7 @@ _stop = jax.lax.stop_gradient
     "NormBackward1",
     method=False,
     dtype=FLOAT,
-    check=check_broadcast,
+    check=check_subtraction,
     accumulates=True,
 )
 def pairwise_distance(
@@ -31,7 +32,9 @@ def pairwise_distance(
 
 def _check_angles(x1: Tensor, x2: Tensor, dim: int, eps: float) -> Any:
     found = promoted((x1, x2))
-    if not (found.is_floating_point or found.is_complex):
+    if eps < 0:
+        raise RuntimeError(f"eps must be non-negative, got: {eps:g}")
+    if not found.is_floating_point:
         raise RuntimeError(
             f"expected common dtype to be floating point, yet common dtype is {found.scalar_type}"
         )

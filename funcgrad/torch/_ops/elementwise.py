@@ -391,8 +391,9 @@ class Elementwise:
             RuntimeError: `a` is a leaf that requires grad, or the result's shape or category of dtype does not fit it.
         """
         row = self.row
+        taken = Tensor if self.takes_numbers == "neither" else (Tensor, *NUMBERS)
         for other in others:
-            if not isinstance(other, (Tensor, *NUMBERS)):
+            if not isinstance(other, taken):
                 raise TypeError(
                     f"{row.title}_(): argument 'other' (position 1) must be Tensor, not {type(other).__name__}"
                 )

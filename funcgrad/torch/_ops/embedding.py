@@ -13,6 +13,7 @@ from funcgrad.torch._ops.row import SAME, Array, Index, Row, arguments_of
 from funcgrad.torch._tensor.registry import FUNCTIONS
 from funcgrad.torch._tensor.tensor import Tensor, concrete, place, tensor_of
 from funcgrad.torch._types.dtypes import int64
+from funcgrad.torch._types.warning import warn
 
 _stop = jax.lax.stop_gradient
 
@@ -198,6 +199,12 @@ def embedding_bag(
         ValueError, RuntimeError: the arguments do not fit.
         NotImplementedError: factors for another mode, or a sparse gradient.
     """
+    if weight.dtype is int64 and input.dtype.is_floating_point:
+        warn(
+            "Argument order of nn.functional.embedding_bag was changed. Usage `embedding_bag(weight, input, ...)` is "
+            "deprecated, and should now be `embedding_bag(input, weight, ...)`."
+        )
+        input, weight = weight, input
     refuse_sparse(sparse, weight)
     given: Any = input
     if per_sample_weights is not None and input.shape != per_sample_weights.shape:

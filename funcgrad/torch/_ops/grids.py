@@ -213,7 +213,7 @@ def _triangle(name: str, chosen: Callable[..., Any]) -> None:
 
     indices.__name__ = indices.__qualname__ = name
     indices.__doc__ = f"The indices of a triangle of a matrix, as `torch.{name}`."
-    publish(factory(indices), method=False)
+    publish(factory(indices, out=False), method=False)
 
 
 _triangle("tril_indices", lambda row, col, offset: np.nonzero(np.tri(row, col, offset)))
@@ -308,7 +308,7 @@ def _window(
 
     window.__name__ = window.__qualname__ = name
     window.__doc__ = f"A window of this length, as `torch.{name}`; for periodic use if `periodic`."
-    made: Any = factory(window)
+    made: Any = factory(window, out=False)
     shown = made.__signature__
     own = [each for each in shown.parameters.values() if each.kind is not each.VAR_POSITIONAL]
     more = [

@@ -11,6 +11,7 @@ from funcgrad.torch._ops.out import CASTS, EXACT, store
 from funcgrad.torch._ops.pointwise import MUL
 from funcgrad.torch._ops.row import PROMOTED, Array, Arrays, Dim, Dims, op
 from funcgrad.torch._ops.views import views
+from funcgrad.torch._tensor.kinds import Ints
 from funcgrad.torch._tensor.registry import publish
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch._types.numbers import kind_of
@@ -212,7 +213,7 @@ def _check_roll(input: Tensor, shifts: Any, dims: Any) -> Any:
 
 
 @op("roll", "RollBackward0", prepare=_check_roll, in_format=any)
-def roll(input: Array, shifts: Any, dims: Any = None) -> Any:
+def roll(input: Array, shifts: Ints, dims: Ints | None = None) -> Any:
     """Elements shifted along dimensions; elements past the end come in at the start. Without `dims`, over all elements."""
     return jnp.roll(input, shifts, dims)
 

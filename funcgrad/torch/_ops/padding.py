@@ -42,7 +42,7 @@ def _constant(input: Array, pad: Any, value: Any) -> Any:
     return padded(input, _by_dim(pad, input.ndim), value)
 
 
-def constant_pad_nd(input: Tensor, pad: Any, value: Any = 0) -> Tensor:
+def constant_pad_nd(input: Tensor, pad: Any, value: complex = 0) -> Tensor:
     """The input with a constant around it, as `torch.constant_pad_nd`.
 
     Args:
@@ -115,7 +115,10 @@ _BY_ELEMENTS = {
 
 @op("_pad_circular", "CopySlices", function=False, method=False)
 def _circular(input: Array, pad: Any) -> Any:
-    return _grown(input, pad, "wrap")
+    # What is left of the input goes round, and not what was cut off.
+    cut = [min(n, 0) for n in pad]
+    left = padded(input, _by_dim(cut, input.ndim), 0)
+    return _grown(left, [n - m for n, m in zip(pad, cut, strict=True)], "wrap")
 
 
 def _wrapped(input: Tensor, pad: tuple[int, ...]) -> Tensor:
@@ -125,6 +128,11 @@ def _wrapped(input: Tensor, pad: tuple[int, ...]) -> Tensor:
             raise RuntimeError("Padding value causes wrapping around more than once.")
         if length + before + after < 0:
             raise RuntimeError("Negative padding value is resulting in an empty dimension")
+        if max(before, after) > length + min(before, 0) + min(after, 0):
+            raise RuntimeError(
+                "unsupported operation: some elements of the input tensor and the written-to tensor refer to a single memory "
+                "location. Please clone() the tensor before performing the operation."
+            )
     return _circular(input, pad)
 
 

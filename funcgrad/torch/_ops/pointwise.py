@@ -14,6 +14,7 @@ from funcgrad.torch._ops.elementwise import elementwise
 from funcgrad.torch._ops.out import store
 from funcgrad.torch._ops.row import BOOL, FLOAT, SAME, Array, Refusal, no_kernel, op
 from funcgrad.torch._ops.slopes import sloped
+from funcgrad.torch._tensor.kinds import refusal
 from funcgrad.torch._tensor.operands import check_broadcast
 from funcgrad.torch._tensor.registry import FUNCTIONS, publish
 from funcgrad.torch._tensor.tensor import Tensor
@@ -424,6 +425,8 @@ _DIVIDE = {mode: division.binary() for mode, division in _DIVISIONS.items()}
 
 
 def _check_mode(mode: Any) -> None:
+    if mode is not None and not isinstance(mode, str):
+        raise refusal("div", "rounding_mode", 0, "str", mode)
     if mode not in _DIVISIONS:
         raise RuntimeError(
             f"div expected rounding_mode to be one of None, 'trunc', or 'floor' but found '{mode}'"

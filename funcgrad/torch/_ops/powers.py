@@ -142,7 +142,7 @@ def pow(input: Any, exponent: Any, *, out: Tensor | None = None) -> Tensor:
         return store("pow", out, (input, exponent), lambda: pow(input, exponent))
     if isinstance(input, Tensor) and isinstance(exponent, NUMBERS):
         return _power(input, exponent)
-    if isinstance(input, Tensor):
+    if isinstance(input, Tensor) and isinstance(exponent, Tensor):
         result = tensor_of(*record(_of_tensors.for_types(input, exponent), (input, exponent)))
     else:
         for name, position, each in (("exponent", 2, exponent), ("input", 1, input)):

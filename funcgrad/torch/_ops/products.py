@@ -16,7 +16,7 @@ from funcgrad.torch._ops.conversions import clone
 from funcgrad.torch._ops.joining import outer
 from funcgrad.torch._ops.matmul import HALF, check_dot, check_mm, mm, rounded_once
 from funcgrad.torch._ops.out import CASTS, EXACT, store
-from funcgrad.torch._ops.pointwise import absolute
+from funcgrad.torch._ops.pointwise import absolute, check_subtraction
 from funcgrad.torch._ops.row import (
     PROMOTED,
     Array,
@@ -749,7 +749,7 @@ def _check_pdist(input: Tensor, p: float) -> Any:
     "DistBackward0",
     dtype=PROMOTED,
     saves="self other result",
-    check=check_broadcast,
+    check=check_subtraction,
     prepare=lambda input, other, p: [input, other, float(p)],
 )
 def _dist(input: Array, other: Array, p: float) -> Any:

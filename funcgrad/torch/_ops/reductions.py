@@ -31,6 +31,7 @@ from funcgrad.torch._ops.row import (
 )
 from funcgrad.torch._ops.slopes import sharing
 from funcgrad.torch._tensor.in_place import watch
+from funcgrad.torch._tensor.kinds import refusal
 from funcgrad.torch._tensor.registry import publish
 from funcgrad.torch._tensor.tensor import Tensor, tensor_of
 from funcgrad.torch._types.dtypes import (
@@ -56,6 +57,7 @@ def reduction(
     out: str = CASTS,
     of_nothing: bool = True,
     accumulates: bool = True,
+    needs_dim: bool = False,
 ) -> None:
     """Declare a reduction.
 
@@ -67,6 +69,7 @@ def reduction(
         saves, refuses, out: as in `Row`.
         of_nothing: whether no elements have a reduction, such as a sum of zero.
         accumulates: whether float16 and bfloat16 are computed in float32.
+        needs_dim: whether the dimensions have to be named.
     """
 
     def reduce(input: Array, dim: Any, keepdim: bool, stored: np.dtype | None) -> Any:
@@ -90,7 +93,7 @@ def reduction(
         )
     )
     doc = f"Over the dimensions `dim` (all of them if None), as `torch.{name}`."
-    publish(named(_function(over_all, over_dims), name, doc))
+    publish(named(_function(over_all, over_dims, needs_dim), name, doc))
 
 
 def _check_some(name: str, shape: tuple[int, ...], dims: tuple[int, ...] | None) -> None:
@@ -125,7 +128,7 @@ def _stored(row: Row, input: Tensor, wanted: dtype | None) -> dtype | None:
     return None
 
 
-def _function(over_all: Row, over_dims: Row) -> Callable[..., Tensor]:
+def _function(over_all: Row, over_dims: Row, needs_dim: bool) -> Callable[..., Tensor]:
     plain_op, saves_result = over_all.op(None, False, None), "result" in over_all.watches
     plain: dict[Any, None] = {}
 
@@ -137,6 +140,10 @@ def _function(over_all: Row, over_dims: Row) -> Callable[..., Tensor]:
         dtype: dtype | None = None,
         out: Tensor | None = None,
     ) -> Tensor:
+        if dim is None and needs_dim:
+            raise refusal(over_all.title, "dim", 2, "tuple of ints", dim)
+        if dtype is not None and over_all.dtype not in (WIDE, INEXACT):
+            raise TypeError(f"{over_all.title}() got an unexpected keyword argument 'dtype'")
         if out is not None:
             return store(
                 over_all.title,
@@ -241,6 +248,7 @@ reduction(
     FLOAT,
     saves=_BOTH,
     accumulates=False,
+    needs_dim=True,
 )
 reduction(
     "all",

@@ -16,6 +16,7 @@ from funcgrad.torch._ops.row import Array, Index, op
 from funcgrad.torch._ops.selecting import gather, index_select
 from funcgrad.torch._ops.undifferentiable import without_derivative
 from funcgrad.torch._ops.views.views import reshape
+from funcgrad.torch._tensor.kinds import Ints
 from funcgrad.torch._tensor.registry import publish
 from funcgrad.torch._tensor.tensor import Tensor, concrete, place, tensor_of
 from funcgrad.torch._types.dtypes import int32, int64, promote_types
@@ -262,7 +263,7 @@ def _repeated(input: Array, repeats: int, dim: int) -> Any:
 
 def repeat_interleave(
     input: Tensor,
-    repeats: Any = None,
+    repeats: Tensor | Ints | None = None,
     dim: int | None = None,
     *,
     output_size: int | None = None,

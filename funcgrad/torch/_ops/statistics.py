@@ -61,7 +61,7 @@ reduction(
     saves="self",
     refuses=(_NO_COMPLEX,),
 )
-reduction("nanmean", _nanmean, ("DivBackward0",) * 2, INEXACT)
+reduction("nanmean", _nanmean, ("DivBackward0",) * 2, INEXACT, refuses=(_NO_COMPLEX,))
 
 
 @op("count_nonzero.dims", "NotImplemented")

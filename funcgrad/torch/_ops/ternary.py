@@ -69,23 +69,25 @@ def _sub(input: Array, other: Operand, *, alpha: Factor) -> Any:
     return input - alpha * other
 
 
+def _is_one(alpha: Any) -> bool:
+    return type(alpha) is int and alpha == 1
+
+
 def _publish_scaled(
     plain: Elementwise, scaled: Row, operators: tuple[str, ...], reflected: tuple[str, ...]
 ) -> None:
     """Publish `add` or `sub`. Without `alpha` the call takes the shorter path."""
     name, binary = plain.row.name, plain.binary()
 
-    def function(
-        input: Tensor, other: Any, *, alpha: Any = None, out: Tensor | None = None
-    ) -> Tensor:
+    def function(input: Tensor, other: Any, *, alpha: Any = 1, out: Tensor | None = None) -> Tensor:
         if out is not None:
             return store(name, out, (input, other), lambda: function(input, other, alpha=alpha))
-        return binary(input, other) if alpha is None else scaled(input, other, alpha=alpha)
+        return binary(input, other) if _is_one(alpha) else scaled(input, other, alpha=alpha)
 
-    def stored(self: Tensor, other: Any, *, alpha: Any = None) -> Tensor:
+    def stored(self: Tensor, other: Any, *, alpha: Any = 1) -> Tensor:
         return (
             plain.in_place(self, other)
-            if alpha is None
+            if _is_one(alpha)
             else scaled.stored(self, other, alpha=alpha)
         )
 

@@ -77,12 +77,15 @@ def is_none(value: Any) -> bool:
 
 
 Fits = Callable[[Any], bool]
+# Integers: one for all, or one for each.
+Ints = int | tuple[int, ...] | list[int]
 
 # The annotation, its test, and PyTorch's name of the kind.
 _KINDS: dict[Any, tuple[Fits, str]] = {
     bool: (is_bool, "bool"),
     int: (is_int, "int"),
     float: (is_real, "float"),
+    complex: (is_number, "Number"),
     str: (is_str, "str"),
     Tensor: (is_tensor, "Tensor"),
     "Tensor": (is_tensor, "Tensor"),

@@ -11,10 +11,16 @@ import jax.numpy as jnp
 import numpy as np
 
 import funcgrad.torch as torch
+from funcgrad.torch._ops.activations import logsigmoid
 from funcgrad.torch._ops.casting import casts
 from funcgrad.torch._ops.index_put import elements_to_check
 from funcgrad.torch._ops.row import FLOAT, SAME, Array, Index, no_kernel
-from funcgrad.torch._tensor.operands import check_broadcast, check_castable, plain_number
+from funcgrad.torch._tensor.operands import (
+    check_broadcast,
+    check_castable,
+    check_result_fits,
+    plain_number,
+)
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch.nn._losses import declared_loss
 from funcgrad.torch.nn._reduction import checked, reduction_of
@@ -55,6 +61,8 @@ def soft_margin_loss(
         )
     wanted = torch.promote_types(input.dtype, target.dtype)
     check_castable(wanted, input.dtype)
+    check_broadcast(input._storage.aval, target._storage.aval)
+    check_result_fits(tuple(input.shape), np.broadcast_shapes(input.shape, target.shape))
     made = _soft_margin(reduction_of(size_average, reduce, reduction), input, target)
     return made.to(input.dtype)
 
@@ -103,7 +111,14 @@ def margin_ranking_loss(
             "margin_ranking_loss : All input tensors should have same dimension but got sizes: input1: "
             f"{input1.shape}, input2: {input2.shape}, target: {target.shape} "
         )
+    if not all(each.dtype.is_floating_point for each in (input1, input2, target)):
+        # Integers wrap around, and bools are refused.
+        return _reduced((-target * (input1 - input2) + margin).clamp_min(0), reduction)  # type: ignore[operator]
     return _ranking(reduction, input1, input2, target, margin)
+
+
+def _reduced(losses: Tensor, reduction: str) -> Tensor:
+    return losses if reduction == "none" else getattr(losses, reduction)()
 
 
 def _check_not_empty(input: Tensor) -> None:
@@ -247,7 +262,7 @@ def multilabel_margin_loss(
 def _multilabel_soft_margin(input: Array, target: Array, weight: Array = None) -> Any:
     losses = -(target * jax.nn.log_sigmoid(input) + (1 - target) * jax.nn.log_sigmoid(-input))
     losses = losses if weight is None else losses * weight
-    return losses.sum(-1) / input.shape[-1]
+    return losses.sum(input.ndim - 1) / input.shape[-1]
 
 
 def multilabel_soft_margin_loss(
@@ -275,6 +290,13 @@ def multilabel_soft_margin_loss(
         raise ValueError(f"{reduction} is not valid")
     avals = [each._storage.aval for each in (target, input)]
     check_broadcast(*avals)
+    if target.dtype in (torch.uint8, torch.bool):
+        # uint8 wraps around, and bools are refused.
+        no = 1 - target  # type: ignore[operator]
+        losses = -(target * logsigmoid(input) + no * logsigmoid(-input))  # type: ignore[operator]
+        losses = losses if weight is None else losses * weight
+        dim = input.ndim - 1
+        return _reduced(losses.sum(dim) / input.shape[dim], reduction)
     return _multilabel_soft_margin(reduction, input, target, weight)
 
 

@@ -280,7 +280,15 @@ __all__ = [
 
 # PyTorch's are functions in Python, which take anything that counts as true where they ask for it themselves.
 _FREE = {"inplace", "hard", "return_indices", "antialias", "reduction", "mode", "padding_mode"}
-_FREE |= {"need_weights", "add_zero_attn", "use_separate_proj_weight", "average_attn_weights"}
+_FREE |= {
+    "size_average",
+    "reduce",
+    "recompute_scale_factor",
+    "need_weights",
+    "add_zero_attn",
+    "use_separate_proj_weight",
+    "average_attn_weights",
+}
 # Two name the argument of the op that they call.
 _UNCHECKED = ("cross_entropy", "embedding")
 _check_arguments_of(__name__, __all__, globals(), free=_FREE, unchecked=_UNCHECKED)

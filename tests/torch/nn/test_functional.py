@@ -227,6 +227,16 @@ REFUSED = [
     "F.cosine_similarity(c, c, 0)",
     "F.cosine_similarity(torch.tensor(2.0), torch.tensor(-3.0), 0)",
     "F.pairwise_distance(x, t[:2])",
+    "F.pairwise_distance(x > 0, t)",
+    "F.embedding_bag(v, c[None])",
+    "F.margin_ranking_loss(x, t, x > 0)",
+    "F.soft_margin_loss(x[0, 0], t)",
+    "F.multilabel_soft_margin_loss(x, t > 0)",
+    "F.cosine_similarity(x, t, eps=-1.0)",
+    "F.cosine_similarity(x, t + 0j)",
+    "torch.dist(x > 0, t)",
+    "F.pad(x[None, :1], (-1, 4), 'circular')",
+    "F.l1_loss(x, t, 'mean')",
 ]
 
 
@@ -240,6 +250,8 @@ def test_a_refusal_and_a_warning_have_pytorchs_words(call):
 
 
 OTHERS = [
+    "print(F.pad(torch.arange(16.0).reshape(1, 1, 4, 4), (-1, 1, -2, 1), 'circular'), F.pad(torch.arange(4.0).reshape(1, 1, 4), (3, -1), 'circular'))",
+    "i = torch.tensor([1, 3], dtype=torch.uint8); x = torch.tensor([1.0, -2.0]); print(F.margin_ranking_loss(x, -x, i), F.multilabel_soft_margin_loss(x, i), F.multilabel_soft_margin_loss(x, i.float(), weight=torch.tensor([[1.0, 2.0]])))",
     "x = torch.ones(3, 5, requires_grad=True); y = F.dropout(x, 0.3); print(y, y.grad_fn.name()); y.sum().backward(); print(x.grad, torch.rand(1))",
     "x = torch.ones(3, 5); print(F.dropout(x, 0.3, False) is x, F.dropout(x, 0.0) is x, F.dropout(x, 1.0), F.dropout(x.t(), 0.4))",
     "x = torch.ones(3, 5); y = F.dropout(x, 0.3, inplace=True); print(y is x, x)",

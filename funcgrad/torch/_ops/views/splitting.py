@@ -10,6 +10,7 @@ from funcgrad.torch._memory.geometry import wrap_dim
 from funcgrad.torch._ops.views.complaining import complaining
 from funcgrad.torch._ops.views.rows import SPLIT, SPLIT_WITH_SIZES, UNBIND, ViewRow
 from funcgrad.torch._ops.views.views import sliced
+from funcgrad.torch._tensor.kinds import is_int, is_ints, refusal
 from funcgrad.torch._tensor.registry import publish_all
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch._tensor.view import geometry, make_views
@@ -47,6 +48,8 @@ def split(input: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Ten
         return split_with_sizes(input, split_size_or_sections, dim)
     if not input.ndim:
         raise RuntimeError("split expects at least a 1-dimensional tensor")
+    if not is_int(split_size_or_sections):
+        raise refusal("split", "split_size", 2, "int", split_size_or_sections)
     dim, size = wrap_dim(dim, input.ndim), index(split_size_or_sections)
     length = input.shape[dim]
     if size < 0:
@@ -64,7 +67,9 @@ def split_with_sizes(input: Tensor, split_sizes: Any, dim: int = 0) -> tuple[Ten
     """Parts of the sizes listed along a dimension."""
     if not input.ndim:
         raise RuntimeError("split expects at least a 1-dimensional tensor")
-    dim, sizes = wrap_dim(dim, input.ndim), list(split_sizes)
+    if not is_ints(split_sizes):
+        raise refusal("split_with_sizes", "split_sizes", 2, "tuple of ints", split_sizes)
+    dim, sizes = wrap_dim(dim, input.ndim), list(map(index, split_sizes))
     length = input.shape[dim]
     if any(size < 0 for size in sizes):
         raise RuntimeError(

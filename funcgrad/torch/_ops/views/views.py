@@ -14,7 +14,7 @@ from funcgrad.torch._ops.conversions import contiguous
 from funcgrad.torch._ops.views import rows
 from funcgrad.torch._ops.views.complaining import complaining
 from funcgrad.torch._ops.views.dtype import view_dtype
-from funcgrad.torch._tensor.kinds import is_int, refusal
+from funcgrad.torch._tensor.kinds import Ints, is_int, refusal
 from funcgrad.torch._tensor.rebasing import CLONE
 from funcgrad.torch._tensor.registry import FUNCTIONS, publish_all
 from funcgrad.torch._tensor.tensor import Tensor, tensor_of
@@ -255,7 +255,7 @@ def _matrix_transpose(name: str, conjugate: bool) -> Callable[[Tensor], Tensor]:
     return function
 
 
-def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:
+def movedim(input: Tensor, source: Ints, destination: Ints) -> Tensor:
     """The tensor with some dimensions moved; the other dimensions keep their order."""
     sources = (source,) if isinstance(source, int) else tuple(source)
     destinations = (destination,) if isinstance(destination, int) else tuple(destination)
