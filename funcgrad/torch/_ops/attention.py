@@ -137,7 +137,7 @@ def scaled_dot_product_attention(
     plain = attn_mask is None or not attn_mask.requires_grad
     if query.ndim == 4 and alike and heads and plain and not dropout_p:
         made = _fused(query, key, value, attn_mask, *facts)
-        return laid_out(made, query) if query.stride(-1) == 1 else made
+        return laid_out(made, query) if query.stride(-1) == 1 else made  # type: ignore[attr-defined]
     weights = _attended(query, key, attn_mask, *facts)
     if dropout_p:
         weights = FUNCTIONS["dropout"](weights, dropout_p, True)

@@ -232,7 +232,7 @@ def _max_pooling(dims: int) -> tuple[Callable[..., Any], Callable[..., Any]]:
         if return_indices:
             return found
         # Without a gradient PyTorch has another kernel for one dimension, which gives a contiguous result.
-        return found[0] if dims > 1 or found[0].requires_grad else found[0].contiguous()
+        return found[0] if dims > 1 or found[0].requires_grad else found[0].contiguous()  # type: ignore[attr-defined]
 
     for function, full, doc in (
         (pool, name, f"The largest element of each window of {dims} dimensions, as `torch.nn.functional.{name}`."),
