@@ -100,23 +100,34 @@ _WITHOUT_NUMPYS_NAMES = {"size", "stride", "split", "unique", "unique_consecutiv
 
 def in_numpys_names(thing: Any) -> Any:
     """A function that takes NumPy's names of arguments too, as PyTorch's do."""
-    if not inspect.isfunction(thing) or thing.__name__ in _WITHOUT_NUMPYS_NAMES:
-        return thing
-    code = inspect.unwrap(thing).__code__
-    named = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-    others = {k: v for k, v in NUMPY_NAMES.items() if v in named and k not in named}
-    if not others or code.co_flags & inspect.CO_VARKEYWORDS:
+    others = _numpys_names_of(thing)
+    if not others:
         return thing
 
     @functools.wraps(thing)
     def call(*args: Any, **kwargs: Any) -> Any:
-        for name in others.keys() & kwargs:
-            if others[name] in kwargs:
-                raise TypeError(f"{thing.__name__}() got an unexpected keyword argument '{name}'")
-            kwargs[others[name]] = kwargs.pop(name)
-        return thing(*args, **kwargs)
+        return thing(*args, **(_renamed(thing, others, kwargs) if kwargs else kwargs))
 
     return call
+
+
+def _numpys_names_of(thing: Any) -> dict[str, str]:
+    """NumPy's names of a function's arguments, with the function's own."""
+    if not inspect.isfunction(thing) or thing.__name__ in _WITHOUT_NUMPYS_NAMES:
+        return {}
+    code = inspect.unwrap(thing).__code__
+    if code.co_flags & inspect.CO_VARKEYWORDS:
+        return {}
+    named = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    return {k: v for k, v in NUMPY_NAMES.items() if v in named and k not in named}
+
+
+def _renamed(thing: Any, others: dict[str, str], kwargs: dict[str, Any]) -> dict[str, Any]:
+    for name in others.keys() & kwargs:
+        if others[name] in kwargs:
+            raise TypeError(f"{thing.__name__}() got an unexpected keyword argument '{name}'")
+        kwargs[others[name]] = kwargs.pop(name)
+    return kwargs
 
 
 def checked(
@@ -136,45 +147,40 @@ def checked(
     """
     if not inspect.isfunction(thing) or thing.__name__ in _FREE or not _annotated(thing):
         return in_numpys_names(thing)
-    function = in_numpys_names(thing)
+    others, asks = _numpys_names_of(thing), not method and _of_tensors(thing)
     # The types of arguments that were found right.
     known: set[Any] = set()
-    asks = not method and _of_tensors(thing)
+
+    def look(types: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
+        """The arguments, of types that are not known, as the function takes them."""
+        if method and "out" in kwargs:
+            raise _no_out(thing)
+        kinds, names = _kinds_of(inspect.unwrap(thing), free)
+        given = [(name, k - method, args[k - 1]) for k, name in enumerate(names[: len(args)], 1)]
+        given += [(name, 0, value) for name, value in kwargs.items()]
+        if check_kinds(kinds, title or thing.__name__, given):
+            if len(known) < _MOST_KNOWN:
+                known.add(types)
+            return args, kwargs
+        pairs = zip(names, args, strict=False)
+        looked = tuple([plain(kinds.get(name), value) for name, value in pairs])
+        return (*looked, *args[len(names) :]), {
+            name: plain(kinds.get(name), value) for name, value in kwargs.items()
+        }
 
     @functools.wraps(thing)
     def call(*args: Any, **kwargs: Any) -> Any:
         types: tuple[Any, ...] = tuple(map(type, args))
         if kwargs:
+            if others:
+                kwargs = _renamed(thing, others, kwargs)
             types = (*types, *kwargs, *map(type, kwargs.values()))
-        if (
-            asks
-            and (overriding.begun or types not in known)
-            and (found := overriding.answer(call, args, kwargs)) is not NOBODY
-        ):
-            return found
-        if types not in known:
-            if method and "out" in kwargs:
-                raise _no_out(thing)
-            kinds, names = _kinds_of(inspect.unwrap(thing), free)
-            given = [
-                (name, k - method, args[k - 1]) for k, name in enumerate(names[: len(args)], 1)
-            ]
-            given += [(name, 0, value) for name, value in kwargs.items()]
-            if check_kinds(kinds, title or thing.__name__, given):
-                if len(known) < _MOST_KNOWN:
-                    known.add(types)
-            else:
-                args = (
-                    tuple(
-                        [
-                            plain(kinds.get(name), value)
-                            for name, value in zip(names, args, strict=False)
-                        ]
-                    )
-                    + args[len(names) :]
-                )
-                kwargs = {name: plain(kinds.get(name), value) for name, value in kwargs.items()}
-        return function(*args, **kwargs)
+        if types not in known or overriding.begun:
+            if asks and (found := overriding.answer(call, args, kwargs)) is not NOBODY:
+                return found
+            if types not in known:
+                args, kwargs = look(types, args, kwargs)
+        return thing(*args, **kwargs)
 
     return call
 
