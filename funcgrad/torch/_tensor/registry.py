@@ -43,7 +43,10 @@ def publish(
     called = given if checks_input else checked(given)
     if function and called is given and not checks_input and _of_tensors(given):
         called = overridable(given)
-    method_of = without_out(thing) if checks_input else checked(thing, method=True)
+    if names and all(map(is_operator, names)):  # Python gives these no names of arguments
+        method_of = given
+    else:
+        method_of = without_out(given) if checks_input else checked(given, method=True)
     for name in names or (thing.__name__,):  # type: ignore[attr-defined]
         if function:
             if name in FUNCTIONS:
@@ -65,6 +68,11 @@ def _of_tensors(thing: Any) -> bool:
     found = inspect.unwrap(thing).__annotations__
     made = found.get("return")
     return made in (Any, np.ndarray) or any("Tensor" in str(each) for each in found.values())
+
+
+def is_operator(name: str) -> bool:
+    """Whether Python calls a method by an operator, or by a function of its own."""
+    return name.startswith("__") and name.endswith("__")
 
 
 def without_out(thing: Any) -> Any:
