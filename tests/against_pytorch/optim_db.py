@@ -25,13 +25,15 @@ STEPS, LBFGS_STEPS, LBFGS_ROUNDING = 10, 3, 50
 
 
 def infos(names: set[str] | None = None) -> list[Any]:
-    """The entries of the table whose optimizer the shim has."""
+    """The entries of the table whose optimizer the shim has, for gradients that are not sparse."""
     from torch.testing._internal.common_optimizers import optim_db  # takes seconds to load
 
     return [
         info
         for info in optim_db
-        if hasattr(ours.optim, info.name) and (names is None or info.name in names)
+        if hasattr(ours.optim, info.name)
+        and not info.only_supports_sparse_grads
+        and (names is None or info.name in names)
     ]
 
 

@@ -1,12 +1,10 @@
 """JAX is asked for its default device only where another than the CPU may be there."""
 
-import subprocess
-import sys
-
 import jax
 import pytest
 
 from funcgrad.engine import platforms
+from tests.processes import Program
 
 STEP = """
 import funcgrad.torch as torch
@@ -90,7 +88,5 @@ def test_a_platform_that_was_chosen_counts(name, value, chosen):
 
 @pytest.mark.skipif(platforms.others_possible(), reason="another device may be there")
 def test_a_small_training_loop_starts_no_backend_of_jax():
-    done = subprocess.run(
-        [sys.executable, "-c", STEP], capture_output=True, text=True, check=True, timeout=120
-    )
-    assert done.stdout == "False\n"
+    printed, told = Program("-c", STEP).communicate(timeout=600)
+    assert printed == "False\n", told

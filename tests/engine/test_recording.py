@@ -1,9 +1,6 @@
 """Recording runs nothing early, computes only values that are held, and compiles structures that return once."""
 
 import gc
-import os
-import subprocess
-import sys
 
 import jax
 import numpy as np
@@ -12,6 +9,7 @@ import pytest
 import funcgrad.torch as torch
 from funcgrad import engine
 from funcgrad.engine import programs, recording
+from tests.processes import Program
 
 pytestmark = pytest.mark.usefixtures("recorded")
 
@@ -243,16 +241,10 @@ def test_the_environment_chooses_the_mode():
     script = "from funcgrad import engine; print(engine.settings.mode)"
 
     def run(mode):
-        environment = {**os.environ, "FUNCGRAD_ENGINE": mode}
-        return subprocess.run(
-            [sys.executable, "-c", script], env=environment, capture_output=True, text=True
-        )
+        return Program("-c", script, FUNCGRAD_ENGINE=mode).communicate(timeout=600)
 
-    assert run("op_by_op").stdout == "op_by_op\n"
-    assert (
-        "the engine's mode is one of auto, eager, recorded, op_by_op, compiled"
-        in run("fast").stderr
-    )
+    assert run("op_by_op") == ("op_by_op\n", "")
+    assert "the engine's mode is one of auto, eager, recorded, op_by_op, compiled" in run("fast")[1]
 
 
 @pytest.mark.parametrize("mode", ["op_by_op", "compiled"])

@@ -39,10 +39,10 @@ def train(iterations):
         w.data -= 0.1 / (1 + k) * w.grad
         w.grad = None
 
-train(8_192)  # the loop has found its tier; a multiple of the length at which the cache of numbers starts anew
+train(4_096)  # the loop has found its tier; a multiple of the length at which the cache of numbers starts anew
 start, count, states = kilobytes(), objects(), recording.tree.size
 compiled = engine.stats().programs_compiled
-train(24_576 * {scale})
+train(12_288 * {scale})
 print(kilobytes() - start, objects() - count, recording.tree.size - states)
 print(engine.stats().programs_compiled - compiled, engine.stats().kernels_compiled)
 """
@@ -86,7 +86,7 @@ def measured(script: str) -> list[list[int]]:
 
 def test_a_training_loop_holds_memory_flat():
     (kilobytes, objects, states), (programs, _) = measured(TRAINING_LOOP)
-    # A kilobyte lost in every iteration would be 24,000.
+    # A kilobyte lost in every iteration would be 12,000.
     assert kilobytes < 4_000
     # The cache of Python numbers, a new one every iteration here, holds 1,024 and starts anew when it is full.
     assert abs(objects) < 5_000
