@@ -195,7 +195,15 @@ def checked(
 
 _MOST_KNOWN = 256
 # Functions that look at their arguments themselves, some as PyTorch's, which take anything that counts as true.
-_FREE = {"backward", "save", "load", "compile", "set_num_threads", "set_num_interop_threads"}
+_FREE = {
+    "backward",
+    "tensor_backward",
+    "save",
+    "load",
+    "compile",
+    "set_num_threads",
+    "set_num_interop_threads",
+}
 _FREE |= {"use_deterministic_algorithms", "manual_seed"}
 
 

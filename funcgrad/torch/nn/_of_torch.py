@@ -3,6 +3,7 @@
 Without it nothing is reduced. PyTorch's documentation of them says mean, and its Python functions give this.
 """
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -21,17 +22,23 @@ def _of(function: Callable[..., Any], *names: str) -> Callable[..., Any]:
         given["reduction"] = _REDUCTIONS[given.get("reduction", 0)]
         return function(**given)
 
+    taken = inspect.signature(function).parameters
+    listed = [taken[each] for each in names if each != "reduction"]
+    listed.insert(names.index("reduction"), taken["reduction"].replace(default=0, annotation=int))
+    if "log_target" in taken:
+        listed.append(taken["log_target"].replace(kind=inspect.Parameter.KEYWORD_ONLY))
+    call.__signature__ = inspect.Signature(listed)  # type: ignore[attr-defined]
     call.__name__ = call.__qualname__ = function.__name__
     call.__doc__ = f"`torch.nn.functional.{function.__name__}` of ({', '.join(names)}); a reduction is 0 for none, 1 for mean, 2 for sum."
     return call
 
 
-def _kl_div(reduction: str, **given: Any) -> Any:
+def _kl_div(input: Any, target: Any, reduction: str = "mean", log_target: bool = False) -> Any:
     """`functional.kl_div`, which warns of a mean."""
     if reduction == "mean":
-        each: Any = functional.kl_div(**given, reduction="none")
+        each: Any = functional.kl_div(input, target, reduction="none", log_target=log_target)
         return each.mean()
-    return functional.kl_div(**given, reduction=reduction)
+    return functional.kl_div(input, target, reduction=reduction, log_target=log_target)
 
 
 _kl_div.__name__ = "kl_div"
