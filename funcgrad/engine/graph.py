@@ -298,16 +298,15 @@ def pull_back(node: Any, cotangents: Sequence[Variable | None]) -> Sequence[Vari
         return vjp.spread(())
     # A saved value that `.data` replaced without a new version is used as it is now, as in PyTorch.
     values, storages = [], []
+    unpacked: dict[Packed, Value] | None = None
     for value, storage, version, held in saved:
         if storage.version != version:
             _check_saved(node)
-        values.append(
-            value.unpack()
-            if isinstance(value, Packed)
-            else storage.read()
-            if held is value
-            else value
-        )
+        if isinstance(value, Packed):
+            unpacked = unpacked or _unpacked(saved)
+            values.append(unpacked[value])
+        else:
+            values.append(storage.read() if held is value else value)
         storages.append(storage if values[-1] is storage.read() else Storage(values[-1]))
     positions = rule.saves
     if not all_given:
@@ -324,6 +323,12 @@ def pull_back(node: Any, cotangents: Sequence[Variable | None]) -> Sequence[Vari
     ]
     arguments += [cotangent for cotangent in cotangents if cotangent is not None]
     return vjp.spread(variables_of(record(vjp, arguments)))
+
+
+def _unpacked(saved: Iterable[Any]) -> dict[Packed, Value]:
+    """The saved values that were handed away, brought back in the order of their ranks."""
+    packed = [value for value, *_ in saved if isinstance(value, Packed)]
+    return {each: each.unpack() for each in sorted(packed, key=lambda each: each.rank)}
 
 
 def _check_saved(node: Any) -> None:

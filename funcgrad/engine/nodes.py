@@ -26,12 +26,12 @@ Saved = tuple[tuple[Any, Storage, int, Any], ...]
 
 
 class Packed:
-    """Stands in a node's saved values for one that was handed away; `unpack` brings it back."""
+    """Stands in a node's saved values for one that was handed away; `unpack` brings it back, the lowest rank first."""
 
-    __slots__ = ("unpack",)
+    __slots__ = ("rank", "unpack")
 
     def __init__(self, unpack: Callable[[], Value]) -> None:
-        self.unpack = unpack
+        self.unpack, self.rank = unpack, 0
 
     @property
     def saved(self) -> tuple[Any, Storage, int, Any]:

@@ -168,7 +168,7 @@ class Observer:
         if self.hooks and isinstance(node, Node) and node.saved:
             edges = dict(zip(node.rule.wants, node.edges, strict=True))
             entries = dict(zip(node.rule.saves, node.saved, strict=True))
-            for position in _in_pytorchs_order(node):
+            for rank, position in enumerate(_in_pytorchs_order(node)):
                 value, storage, *_ = entries[position]
                 if isinstance(storage, Constant):
                     continue
@@ -177,6 +177,8 @@ class Observer:
                     tensor = tensor_of(value, *edges.get(position, (None, 0)))
                     tensor._storage = storage
                 entries[position] = saved_entry(tensor)
+                if isinstance(entries[position][0], Packed):
+                    entries[position][0].rank = rank  # PyTorch unpacks in the same order
             node.saved = tuple(entries.values())
 
     def visits(self, node: GraphNode) -> None:

@@ -31,6 +31,27 @@ def packed_and_unpacked(torch, see):
     see(x.grad)
 
 
+def unpacked_in_the_order_of_packing(torch, see):
+    ops = (
+        torch.mul,
+        torch.div,
+        torch.mm,
+        torch.atan2,
+        torch.maximum,
+        lambda a, b: a * b * (a + b) * b,
+    )
+    for op in ops:
+        a = torch.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+        b = torch.tensor([[0.5, 0.25], [0.125, 2.0]], requires_grad=True)
+        calls = []
+        pack = lambda t, calls=calls: (calls.append(("pack", t.tolist())), t)[1]  # noqa: E731
+        unpack = lambda t, calls=calls: (calls.append(("unpack", t.tolist())), t)[1]  # noqa: E731
+        with torch.autograd.graph.saved_tensors_hooks(pack, unpack):
+            result = op(a, b).sum()
+        result.backward()
+        see(calls)
+
+
 def packed_in_a_list_of_tensors(torch, see):
     with torch.autograd.graph.saved_tensors_hooks(lambda t: t.detach() * 10, lambda t: t):
         x = leaf(torch)
@@ -266,6 +287,7 @@ SAVED = [
     unpacked_in_the_walks_grad_mode,
     unpacked_in_another_precision,
     packed_and_unpacked,
+    unpacked_in_the_order_of_packing,
     packed_in_a_list_of_tensors,
     hooks_nest,
     packed_custom_function,
