@@ -26,7 +26,7 @@ DTYPES = ("float32", "float64", "int64", "bool", "complex64")
 # shows whether a formula is right, and float32 may lose what a sum in another order loses.
 RELATIVE = {"float32": 2e-4, "complex64": 2e-4, "float64": 1e-7, "complex128": 1e-7}
 # Kinds of tensor or of machine that the shim does not have at all, and PyTorch's internals, which nobody calls.
-EXCLUDED = ("sparse.", "jiterator_", "torch.ops", "torch._", "to_sparse", "_", "masked.", "signal.")
+EXCLUDED = ("sparse.", "jiterator_", "torch.ops", "torch._", "to_sparse", "_", "masked.")
 # The elements depend on memory that nobody wrote.
 UNWRITTEN = {
     "empty",
