@@ -4,9 +4,11 @@ Scripted code computes the same as Python's, so a program that uses `script` for
 speed here. So does a trace, unless a branch depends on elements: `trace` looks for one, and refuses it.
 """
 
+import builtins
 import warnings
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from types import UnionType
+from typing import Any, Final, NamedTuple, TypeVar, Union, get_args, get_origin
 
 import jax
 
@@ -15,24 +17,39 @@ from funcgrad.torch._compile.pure import pure
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch._types.missing import no_attribute as _no_attribute
 from funcgrad.torch._types.trees import tree_map
+from funcgrad.torch.futures import Future
 
 __all__ = [
+    "Attribute",
+    "Error",
     "Final",
+    "Future",
     "ScriptModule",
+    "annotate",
+    "enable_onednn_fusion",
     "export",
+    "fork",
     "freeze",
     "ignore",
+    "interface",
     "is_scripting",
     "is_tracing",
+    "isinstance",
     "load",
+    "onednn_fusion_enabled",
     "optimize_for_inference",
     "save",
     "script",
+    "script_if_tracing",
+    "set_fusion_strategy",
+    "strict_fusion",
     "trace",
     "unused",
+    "wait",
 ]
 
 _Scripted = TypeVar("_Scripted")
+_isinstance = builtins.isinstance
 
 
 def __dir__() -> list[str]:
@@ -116,7 +133,7 @@ def trace(
     )
     if (example_inputs is None) == (example_kwarg_inputs is None):
         raise RuntimeError("example_inputs or example_kwarg_inputs must be given, and only one")
-    single = isinstance(example_inputs, Tensor) or not isinstance(example_inputs, (tuple, list))
+    single = _isinstance(example_inputs, Tensor) or not _isinstance(example_inputs, (tuple, list))
     args = () if example_inputs is None else (example_inputs,) if single else example_inputs
     made: Any = pure(func)  # type: ignore[arg-type]
     first: tuple[Any, ...] = ()
@@ -138,7 +155,7 @@ def trace(
 
 def _arrays(given: Any) -> Any:
     """The arguments with arrays for tensors."""
-    return tree_map(lambda each: each._jax_array() if isinstance(each, Tensor) else each, given)
+    return tree_map(lambda each: each._jax_array() if _isinstance(each, Tensor) else each, given)
 
 
 def freeze(mod: Any, preserved_attrs: Any = None, optimize_numerics: bool = True) -> Any:
@@ -210,3 +227,100 @@ def is_scripting() -> bool:
 def is_tracing() -> bool:
     """Whether a trace is taken: never."""
     return False
+
+
+class Error(Exception):
+    """An error inside TorchScript. Here errors are Python's own."""
+
+
+class Attribute(NamedTuple):
+    """A value with a type for TorchScript."""
+
+    value: Any
+    type: Any
+
+
+def annotate(the_type: Any, the_value: _Scripted) -> _Scripted:
+    """The value; the type is for TorchScript."""
+    return the_value
+
+
+def interface(obj: _Scripted) -> _Scripted:
+    """Mark a class that only names methods: nothing changes."""
+    return obj
+
+
+def script_if_tracing(fn: _Scripted) -> _Scripted:
+    """The function itself."""
+    return fn
+
+
+def isinstance(obj: Any, target_type: Any) -> bool:
+    """Whether a thing is of a type, such as `list[int]`: of containers every element is asked.
+
+    >>> isinstance([1, 2], list[int]), isinstance({"a": 1.0}, dict[str, int]), isinstance((1, "a"), tuple[int, str])
+    (True, False, True)
+    """
+    kind, parts = get_origin(target_type), get_args(target_type)
+    if kind in (Union, UnionType):
+        return any(isinstance(obj, each) for each in parts)
+    if kind is None:
+        if _isinstance(target_type, tuple):
+            return any(isinstance(obj, each) for each in target_type)
+        return obj is None if target_type is None else _isinstance(obj, target_type)
+    if not _isinstance(obj, kind):
+        return False
+    if kind is dict:
+        return all(isinstance(k, parts[0]) and isinstance(v, parts[1]) for k, v in obj.items())
+    if kind is tuple and parts[1:] != (...,):
+        return len(obj) == len(parts) and all(map(isinstance, obj, parts))
+    return all(isinstance(each, parts[0]) for each in obj)
+
+
+def fork(func: Callable[..., Any], *args: Any, **kwargs: Any) -> Future:
+    """The future of a call. It is done at once: ops run side by side in XLA's own threads.
+
+    >>> wait(fork(max, 1, 2))
+    2
+    """
+    future = Future()
+    future.set_result(func(*args, **kwargs))
+    return future
+
+
+def wait(future: Future) -> Any:
+    """The value of a future."""
+    return future.wait()
+
+
+class strict_fusion:
+    """A `with` block in which all is to be one program, and nothing says if it is not: `torch.compile` makes one here."""
+
+    def __enter__(self) -> None:
+        """Begin the block."""
+
+    def __exit__(self, *error: object) -> None:
+        """End the block."""
+
+
+class _Settings:
+    """Settings that are kept and change nothing."""
+
+    onednn = False
+    strategy: list[tuple[str, int]] = [("STATIC", 2), ("DYNAMIC", 10)]  # noqa: RUF012 -- replaced as a whole
+
+
+def enable_onednn_fusion(enabled: bool) -> None:
+    """Keep a setting: XLA fuses by itself."""
+    _Settings.onednn = enabled
+
+
+def onednn_fusion_enabled() -> bool:
+    """What `enable_onednn_fusion` was told; False at first."""
+    return _Settings.onednn
+
+
+def set_fusion_strategy(strategy: list[tuple[str, int]]) -> list[tuple[str, int]]:
+    """Keep a setting, and return the one before: XLA fuses by itself."""
+    before, _Settings.strategy = _Settings.strategy, strategy
+    return before

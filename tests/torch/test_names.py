@@ -4,6 +4,7 @@ import contextlib
 import importlib
 import subprocess
 import sys
+import typing
 import warnings
 from pathlib import Path
 
@@ -307,6 +308,37 @@ def test_names_for_annotations(torch):
                 expected = str(getattr(reference, name)).replace("typing.Union[int, NoneType, ", "")
                 assert hasattr(reference, name), name
                 assert ("tuple" in str(getattr(mine, name))) == ("tuple" in expected), name
+
+
+JIT = [
+    "jit.annotate(int, 3)", "jit.Attribute(1, int).value", "jit.script_if_tracing(abs)(-1)", "jit.onednn_fusion_enabled()",
+    "jit.wait(jit.fork(torch.add, torch.ones(1), 2)).item()", "jit.strict_fusion().__enter__()", "issubclass(jit.Error, RuntimeError)",
+    *(f"jit.isinstance({case})" for case in (
+        "[1, 2], List[int]", "[1, 'a'], List[int]", "{'a': 1}, Dict[str, int]", "{'a': 1.0}, Dict[str, int]", "(1, 'a'), Tuple[int, str]",
+        "(1,), Tuple[int, str]", "None, Optional[int]", "2.0, Optional[int]", "3, (str, int)", "torch.ones(1), torch.Tensor",
+        "[torch.ones(1)], List[torch.Tensor]", "1, List[int]",
+    )),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", JIT)
+def test_functions_of_torchscript_that_do_the_same_in_python(torch, text):
+    def answer(torch):
+        jit = importlib.import_module(f"{torch.__name__}.jit")
+        with warnings.catch_warnings(action="ignore"):
+            return eval(
+                text,
+                {
+                    "torch": torch,
+                    "jit": jit,
+                    **{
+                        name: getattr(typing, name)
+                        for name in ("Dict", "List", "Optional", "Tuple")
+                    },
+                },
+            )
+
+    assert answer(ours) == answer(torch)
 
 
 def test_a_future_gives_its_value_or_its_error_once():
