@@ -1,9 +1,11 @@
-"""`torch.testing`: `assert_close`, with PyTorch's tolerances and messages.
+"""`torch.testing`: `assert_close`, with PyTorch's tolerances and messages, and `make_tensor`, with its numbers.
 
 Behaviour: https://pytorch.org/docs/stable/testing.html
 """
 
 import cmath
+import math
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
@@ -13,7 +15,7 @@ import funcgrad.torch as torch
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch._types.missing import no_attribute as _no_attribute
 
-__all__ = ["assert_close"]
+__all__ = ["assert_allclose", "assert_close", "make_tensor"]
 
 
 def __dir__() -> list[str]:
@@ -265,3 +267,134 @@ def _tensors_apart(actual: Any, expected: Any, matches: Any, limits: tuple[float
             f"Greatest {kind} difference: {greatest.item()} at index {index}{_up_to(limit, limits)}"
         )
     return f"Tensor-likes are not {_wanted(limits)}!\n\n" + "\n".join(lines)
+
+
+_OLD_TOLERANCES = {
+    torch.float16: (1e-3, 1e-3),
+    torch.float32: (1e-4, 1e-5),
+    torch.float64: (1e-5, 1e-8),
+}
+
+
+def assert_allclose(
+    actual: Any,
+    expected: Any,
+    rtol: float | None = None,
+    atol: float | None = None,
+    equal_nan: bool = True,
+    msg: str = "",
+) -> None:
+    """`assert_close` under its old name: numbers and arrays become tensors, dtypes may differ, and tolerances are wider.
+
+    Raises:
+        AssertionError: the elements differ by more.
+    """
+    warnings.warn(
+        "`torch.testing.assert_allclose()` is deprecated since 1.12 and will be removed in a future release. Please use "
+        "`torch.testing.assert_close()` instead. You can find detailed upgrade instructions in "
+        "https://github.com/pytorch/pytorch/issues/61844.",
+        FutureWarning,
+        stacklevel=2,
+    )
+    left = actual if isinstance(actual, Tensor) else torch.tensor(actual)
+    right = expected if isinstance(expected, Tensor) else torch.tensor(expected, dtype=left.dtype)
+    if rtol is None and atol is None:
+        known = {**_TOLERANCES, **_OLD_TOLERANCES}
+        limits = [known.get(each.dtype, (0.0, 0.0)) for each in (left, right)]
+        rtol, atol = (max(each[k] for each in limits) for k in (0, 1))
+    options = {"equal_nan": equal_nan, "check_dtype": False, "msg": msg or None}
+    assert_close(left, right, rtol=rtol, atol=atol, **options)  # type: ignore[arg-type]
+
+
+def make_tensor(
+    *shape: Any,
+    dtype: Any,
+    device: Any,
+    low: float | None = None,
+    high: float | None = None,
+    requires_grad: bool = False,
+    noncontiguous: bool = False,
+    exclude_zero: bool = False,
+    memory_format: Any = None,
+) -> Tensor:
+    """A tensor of random numbers in `[low, high)`; from -9 to 9 without bounds, PyTorch's under the same seed.
+
+    Args:
+        shape: numbers, or a sequence of them.
+        dtype, device: of the tensor.
+        low, high: the bounds, cut to what the dtype holds.
+        requires_grad: whether it requires grad.
+        noncontiguous: whether it lies in memory with gaps.
+        exclude_zero: whether zeros become the dtype's smallest positive number, or one.
+        memory_format: the order of its memory.
+
+    Raises:
+        ValueError: arguments exclude each other, or the bounds do not fit.
+        TypeError: the dtype has no random numbers.
+
+    >>> import funcgrad.torch as torch
+    >>> bool((torch.testing.make_tensor(3, dtype=torch.float32, device="cpu", low=2, high=3) >= 2).all())
+    True
+    """
+    if len(shape) == 1 and isinstance(shape[0], Sequence):
+        (shape,) = shape
+    if noncontiguous and memory_format is not None:
+        raise ValueError(
+            f"The parameters `noncontiguous` and `memory_format` are mutually exclusive, but got {noncontiguous=} and "
+            f"{memory_format=}"
+        )
+    inexact = dtype.is_floating_point or dtype.is_complex
+    if requires_grad and not inexact:
+        raise ValueError(
+            f"`requires_grad=True` is not supported for boolean and integral dtypes, but got {dtype=}"
+        )
+    gaps = noncontiguous and math.prod(shape) > 1
+    wide = (*shape[:-1], 2 * shape[-1]) if gaps else tuple(shape)
+    limits: tuple[float, float] = (0, 2)
+    usual: tuple[float, float] = (0, 2)
+    if inexact:
+        limits, usual = (torch.finfo(dtype).min, torch.finfo(dtype).max), (-9, 9)
+    elif dtype is not torch.bool:
+        most = torch.iinfo(dtype).max + (dtype is not torch.int64)
+        limits, usual = (torch.iinfo(dtype).min, most), (-9, 10)
+    start, end = _bounds(low, high, limits, usual, dtype)
+    made: Any
+    if inexact:
+        made = torch.empty(wide, device=device, dtype=dtype)
+        reals = torch.view_as_real(made) if dtype.is_complex else made
+        if end - start >= torch.finfo(reals.dtype).max:
+            reals.uniform_(start / 2, end / 2).mul_(2)
+        else:
+            reals.uniform_(start, end)
+    else:
+        made = torch.randint(math.ceil(start), math.ceil(end), wide, device=device, dtype=dtype)
+    if gaps:
+        made = made[..., 1::2]
+    elif memory_format is not None:
+        made = made.clone(memory_format=memory_format)
+    if exclude_zero:
+        made[made == 0] = torch.finfo(dtype).tiny if inexact else 1
+    return made.requires_grad_(requires_grad) if inexact else made
+
+
+def _bounds(low: Any, high: Any, limits: Any, usual: Any, dtype: Any) -> tuple[float, float]:
+    low, high = (
+        each if each is not None else of for each, of in zip((low, high), usual, strict=True)
+    )
+    if any(isinstance(each, float) and math.isnan(each) for each in (low, high)):
+        raise ValueError(f"`low` and `high` cannot be NaN, but got {low=} and {high=}")
+    if low == high and (dtype.is_floating_point or dtype.is_complex):
+        warnings.warn(
+            "Passing `low==high` to `torch.testing.make_tensor` for floating or complex types is deprecated since 2.1 and will "
+            "be removed in 2.3. Use `torch.full(...)` instead.",
+            FutureWarning,
+            stacklevel=4,
+        )
+    elif low >= high:
+        raise ValueError(f"`low` must be less than `high`, but got {low} >= {high}")
+    elif high < limits[0] or low >= limits[1]:
+        raise ValueError(
+            f"The value interval specified by `low` and `high` is [{low}, {high}), but {dtype} only supports "
+            f"[{limits[0]}, {limits[1]})"
+        )
+    return tuple(min(max(each, limits[0]), limits[1]) for each in (low, high))

@@ -341,6 +341,42 @@ def test_functions_of_torchscript_that_do_the_same_in_python(torch, text):
     assert answer(ours) == answer(torch)
 
 
+MADE = [
+    "3, 2, dtype=torch.float32", "(3, 2), dtype=torch.float64, low=-1, high=1", "(4,), dtype=torch.int64", "(4,), dtype=torch.bool",
+    "(4,), dtype=torch.uint8, low=-3, high=5", "(4,), dtype=torch.complex64", "(2, 3), dtype=torch.float32, noncontiguous=True",
+    "(9,), dtype=torch.int8, low=0, high=2, exclude_zero=True", "(2,), dtype=torch.float32, low=-1e39, high=1e39",
+    "(2,), dtype=torch.float16, requires_grad=True", "(2,), dtype=torch.int32, requires_grad=True", "(2,), dtype=torch.float32, low=2, high=1",
+    "(2,), dtype=torch.uint8, low=300, high=400", "(2,), dtype=torch.float32, low=float('nan')", "(2,), dtype=torch.float32, low=1, high=1",
+    "(1, 2, 2, 2), dtype=torch.float32, memory_format=torch.channels_last", "(), dtype=torch.float32",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("arguments", MADE)
+def test_tensors_made_for_tests(arguments):
+    def run(torch, see):
+        testing = importlib.import_module(f"{torch.__name__}.testing")
+        torch.manual_seed(0)
+        made = attempt(
+            eval, f"make({arguments}, device='cpu')", {"torch": torch, "make": testing.make_tensor}
+        )
+        see(made, made.stride() if isinstance(made, torch.Tensor) else None)
+
+    assert_same(run)
+
+
+def test_the_old_name_of_assert_close():
+    def run(torch, see):
+        testing = importlib.import_module(f"{torch.__name__}.testing")
+        for pair in (
+            ([1.0, 2.0], [1.0, 2.00001]),
+            (1, 2),
+            (torch.ones(2), torch.ones(2).double() * 1.0002),
+        ):
+            see(type(attempt(testing.assert_allclose, *pair)).__name__)
+
+    assert_same(run)
+
+
 def test_a_future_gives_its_value_or_its_error_once():
     def run(torch, see):
         Future = importlib.import_module(f"{torch.__name__}.futures").Future
