@@ -55,7 +55,7 @@ def add_command(commands: Commands) -> None:
         "--categorical",
         metavar="COLUMNS",
         help="the features that are categories, text or numbers; the model keeps their levels, and predict refuses "
-        "others",
+        "others. A target of two classes too, with --family binomial: predictions are the share of the last in order",
     )
     parser.add_argument(
         "--out", type=Path, required=True, metavar="FILE", help="where to save the model"
@@ -91,6 +91,12 @@ def add_command(commands: Commands) -> None:
     )
     parser.add_argument(
         "--link", help="of the mean, such as log or probit (default: the usual one of the family)"
+    )
+    parser.add_argument(
+        "--exposure",
+        metavar="COLUMN",
+        help="for how long or how many each row's target was counted, such as person-years; no feature then. For the "
+        "link log; predictions are for an exposure of 1",
     )
     parser.add_argument(
         "--memory",

@@ -94,7 +94,8 @@ def run(options: argparse.Namespace) -> str | None:
     )
     try:
         stream = open_stream()
-        open_stream = partial(open_stream, categorical=stream.levels)
+        known = stream.levels | ({options.target: stream.classes} if stream.classes else {})
+        open_stream = partial(open_stream, categorical=known)
         batches = None
         if options.optimizer is not None:
             rows = -(-options.batch_size // processes)
@@ -105,6 +106,13 @@ def run(options: argparse.Namespace) -> str | None:
         raise OptionError(f"--batch-size or --memory: {error}") from None
     if stream.detected and first and not options.quiet:
         note("fit", f"read with {stream.detected}")
+    if stream.classes and options.family != "binomial":
+        raise OptionError("a target in --categorical is for --family binomial")
+    if len(stream.classes) > 2:
+        raise DataError(
+            f"the target {options.target!r} has {len(stream.classes)} classes, and --family binomial is of two: "
+            f"{', '.join(stream.classes[:5])}"
+        )
     if whole.wanted(options):
         refuse_overlap({"--out": options.out}, [options.data, *stream.files])
         found = whole.fitted(options, stream, open_stream, options.memory * _MEBIBYTE)

@@ -34,6 +34,7 @@ def wanted(options: argparse.Namespace) -> list[str]:
         "--family": options.family != "gaussian",
         "--quantile": options.quantile is not None,
         "--link": options.link is not None,
+        "--exposure": options.exposure is not None,
         "--weights": options.weights is not None and options.optimizer is None,
         "--errors": options.errors is not None,
         "--cluster": options.cluster is not None,
@@ -57,14 +58,20 @@ def problem(options: argparse.Namespace) -> str | None:
         return "--cluster is a kind of standard errors: leave out --errors"
     if options.quantile is not None and options.family != "quantile":
         return "--quantile: for --family quantile"
+    if options.exposure is not None and options.summary:
+        return "--exposure: a --summary knows none"
     if options.family in _ROBUST:
+        if options.exposure is not None:
+            return f"--family {options.family}: it has no --exposure"
         if options.summary or options.link is not None:
             return f"--family {options.family}: it has neither a --summary nor a --link"
         return None
     try:
-        family_of(options.family, options.link)
+        link = family_of(options.family, options.link).link
     except ValueError as error:
         return f"--family, --link: {error}"
+    if options.exposure is not None and link != "log":
+        return f"--exposure: for the link log, such as that of --family poisson, and this is {link}"
     return None
 
 
@@ -72,6 +79,7 @@ class _Rows(NamedTuple):
     x: np.ndarray
     y: np.ndarray
     weights: np.ndarray | None
+    exposure: np.ndarray | None
     groups: np.ndarray | None
 
 
@@ -92,12 +100,15 @@ def fitted(
     Raises:
         DataError: the rows do not fit into the memory allowed, or not the family.
     """
-    others = [name for name in (options.weights, options.cluster) if name is not None]
+    beside = (options.weights, options.exposure, options.cluster)
+    others = list(dict.fromkeys(name for name in beside if name is not None))
     chosen = options.features is not None
     features = [name for name in stream.columns if chosen or name not in others]
     for name in others:
         if name in features or name == options.target:
             raise DataError(f"column {name!r} is a feature or the target already")
+        if name in stream.levels:
+            raise DataError(f"column {name!r} is a category, and numbers are needed there")
     if not features:
         raise DataError(f"there is no column but {options.target!r} to regress on")
     whole = open_stream(features=[*features, *others])
@@ -105,7 +116,10 @@ def fitted(
     rows = _read(whole, len(names), options, memory)
     try:
         model, measures, text = _fit(rows, options, names)
-        return Fitted(model._replace(levels=whole.levels), whole.dropped, measures, text)
+        model = model._replace(levels=whole.levels)
+        if whole.classes:  # as an indicator is named, since predictions are its mean
+            model = model._replace(target_name=f"{options.target}={whole.classes[1]}")
+        return Fitted(model, whole.dropped, measures, text)
     except ValueError as error:
         raise DataError(str(error)) from None
 
@@ -123,16 +137,18 @@ def _read(stream: Stream, features: int, options: argparse.Namespace, memory: in
     if not parts:
         raise DataError(f"{options.data}: no rows are left to fit")
     x, y = (np.concatenate(each) for each in zip(*parts, strict=True))
-    more = iter(x[:, features:].T)
-    weights = next(more) if options.weights is not None else None
-    groups = next(more) if options.cluster is not None else None
-    return _Rows(np.ascontiguousarray(x[:, :features]), y, weights, groups)
+    others = dict(zip(stream.columns[::-1], x.T[::-1], strict=False))
+    weights, exposure, groups = (
+        None if name is None else others[name]
+        for name in (options.weights, options.exposure, options.cluster)
+    )
+    return _Rows(np.ascontiguousarray(x[:, :features]), y, weights, exposure, groups)
 
 
 def _fit(
     rows: _Rows, options: argparse.Namespace, names: tuple[str, ...]
 ) -> tuple[Model, str | None, str | None]:
-    x, y, weights, groups = rows
+    x, y, weights, exposure, groups = rows
     robust = _ROBUST.get(options.family)
     family = family_of("gaussian" if robust else options.family, options.link)
     linear = (family.name, family.link) == ("gaussian", "identity")
@@ -140,7 +156,13 @@ def _fit(
         params = robust(options)(x, y, intercept=True, weights=weights).params
     elif not linear:
         result = regression.glm(
-            x, y, family.name, link=family.link, intercept=True, weights=weights
+            x,
+            y,
+            family.name,
+            link=family.link,
+            intercept=True,
+            weights=weights,
+            exposure=exposure,
         )
         params = result.params
     elif options.ridge is not None:
@@ -167,18 +189,21 @@ def _fit(
         )
         text = str(summary)
     counts = np.ones(len(y)) if weights is None else weights
-    centre = np.average(y, weights=counts)
+    # The mean of each row's target in a model without the features.
+    spread = np.ones(len(y)) if exposure is None else exposure
+    centre = spread * (np.sum(counts * y) / np.sum(counts * spread))
     with jax.enable_x64(True):
-        mean = np.asarray(family.to_mean(x @ params.weights + params.bias))
+        mean = spread * np.asarray(family.to_mean(x @ params.weights + params.bias))
         loss, variation = (
             float(np.average(np.square(y - fitted), weights=counts)) for fitted in (mean, centre)
         )
-        measures = None if family.name == "gaussian" else _measures(family, mean, y, counts)
+        measures = None if family.name == "gaussian" else _measures(family, mean, centre, y, counts)
     model = Model(
         weights=params.weights,
         bias=float(params.bias),
         feature_names=names,
-        target_name=options.target,
+        # Predictions are for an exposure of 1.
+        target_name=" per ".join(filter(None, (options.target, options.exposure))),
         rows=len(y),
         loss=loss,
         r_squared=1 - loss / variation if variation else float("nan"),
@@ -188,9 +213,10 @@ def _fit(
     return model, measures, text
 
 
-def _measures(family: Family, mean: np.ndarray, y: np.ndarray, counts: np.ndarray) -> str:
+def _measures(
+    family: Family, mean: np.ndarray, alone: np.ndarray, y: np.ndarray, counts: np.ndarray
+) -> str:
     """How good the fit of a family is, in its own measures: squares say little about counts and classes."""
-    alone = np.full_like(mean, np.average(y, weights=counts))
     deviance = family.deviance(mean, y, counts)
     told = [
         f"deviance {deviance:.6g}",

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.datasets.dialect import check_integer
-from funcgrad.datasets.levels import TO_CATEGORY, Levels
+from funcgrad.datasets.dialect import TO_CATEGORY, check_integer
+from funcgrad.datasets.levels import Levels
 from funcgrad.datasets.parts import Part, Span, combine
 from funcgrad.datasets.table import DataError, NoRowsError
 

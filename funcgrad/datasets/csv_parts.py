@@ -27,7 +27,6 @@ from funcgrad.datasets.dialect import (
     records_of,
     wrong_width,
 )
-from funcgrad.datasets.levels import TO_CATEGORY
 from funcgrad.datasets.parts import Part, Span, combine
 from funcgrad.datasets.table import DataError, NoRowsError, listing
 
@@ -341,9 +340,8 @@ class CsvPart(Part):
                     try:
                         number_of(cells[place], self.dialect)
                     except DataError as error:
-                        cure = TO_CATEGORY if cells[place].strip().isalpha() else ""
                         raise DataError(
-                            f"{self.path}: data row {row}, column {name!r}: {error}{cure}"
+                            f"{self.path}: data row {row}, column {name!r}: {error}"
                         ) from None
         except csv.Error as error:
             raise DataError(f"{self.path}: data row {row + 1} is not CSV: {error}") from None

@@ -20,6 +20,10 @@ _TRUTH = {"true": 1.0, "false": 0.0}
 _SPACES = "\u00a0\u202f"
 # Between groups of three digits: space, its unbreakable and narrow forms, apostrophes, point, comma.
 THOUSANDS = f" {_SPACES}'\u2019.,"
+TO_CATEGORY = (
+    "; to make a category of it, name it in categorical= (--categorical); to leave it out, name the "
+    "features (features=, --features)"
+)
 _SAMPLED = 50
 _SHOWN = 60
 # Integers beyond this are rounded by float64.
@@ -321,7 +325,8 @@ def _hint(text: str, dialect: Dialect) -> str:
         return f"; are decimals after {other!r}? Say decimal={other!r} (--decimal {other!r})"
     if re.fullmatch(rf"[+-]?\d{{1,3}}([{re.escape(THOUSANDS)}]\d{{3}})+.*", text):
         return "; does it group thousands? Say by which character: thousands= (--thousands)"
-    return ""
+    is_date = re.match(r"\d{1,4}([-/.])\d{1,2}\1\d", text)
+    return TO_CATEGORY if is_date or any(map(str.isalpha, text)) else ""
 
 
 def check_names(dialect: Dialect) -> None:

@@ -27,7 +27,6 @@ from funcgrad.datasets.dialect import (
     wrong_width,
 )
 from funcgrad.datasets.folder import Table
-from funcgrad.datasets.levels import TO_CATEGORY
 from funcgrad.datasets.stream import Stream
 from funcgrad.datasets.table import DataError, Dataset, split_target
 from funcgrad.files import open_regular
@@ -155,8 +154,7 @@ def _numbers(row: int, cells: Sequence[tuple[str, str]], dialect: Dialect) -> It
         try:
             value = number_of(cell, dialect)
         except DataError as error:
-            cure = TO_CATEGORY if cell.strip().isalpha() else ""
-            raise DataError(f"{where}: {error}{cure}") from None
+            raise DataError(f"{where}: {error}") from None
         if math.isnan(value) and cell.strip().lower() != "nan":
             raise DataError(f"{where}: the value is missing ({cell!r})")
         yield value
@@ -197,7 +195,7 @@ def _chosen(
     if not parts:
         raise DataError("there are no rows")
     x, y = (np.concatenate(each) for each in zip(*parts, strict=True))
-    return Dataset(x, y, stream.feature_names, target, stream.levels)
+    return Dataset(x, y, stream.feature_names, target, stream.levels, stream.classes)
 
 
 def _load_parts(path: Path, target: str | None, options: CsvOptions) -> Dataset:

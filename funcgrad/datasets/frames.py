@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from funcgrad.datasets.levels import TO_CATEGORY, Levels, expanded, indicators
+from funcgrad.datasets.dialect import TO_CATEGORY
+from funcgrad.datasets.levels import Levels, expanded, indicators
 from funcgrad.datasets.parts import check_integers
 from funcgrad.datasets.table import DataError, Dataset, listing
 
@@ -40,7 +41,7 @@ def load_frame(
         target: the column to regress on the others.
         features: the columns of x, in order; None for all but the target.
         categorical: the features that are categories: a column of zeros and ones stands for each level but the
-            first. The levels are those found, sorted; or they are given, as in `Dataset.levels`.
+            first. The target may be one too: y is the number of its level in `classes`. The levels are those found, sorted; or they are given, as in `Dataset.levels`.
 
     Raises:
         DataError: there is no such column, or one does not hold numbers, or holds missing values.
@@ -70,14 +71,15 @@ def load_frame(
         else _levels_of(frame, name)
         for name in categorical
     }
+    (y,) = _coded(frame, [target], levels)
+    classes = levels.pop(target, ())
     x = features_of(frame, chosen, levels)
-    y = _numbers(frame, target)
     every = [
         each
         for name in chosen
         for each in (indicators(name, levels[name]) if name in levels else [name])
     ]
-    return Dataset(x, y, tuple(every), target, levels)
+    return Dataset(x, y, tuple(every), target, levels, classes)
 
 
 def features_of(
@@ -94,6 +96,13 @@ def features_of(
             raise DataError(
                 f"there is no column {name!r}; the columns are: {listing(sorted(names))}"
             )
+    return expanded(np.column_stack(_coded(frame, columns, levels)), columns, levels)
+
+
+def _coded(
+    frame: Any, columns: Sequence[str], levels: Mapping[str, Sequence[str]]
+) -> list[Float[np.ndarray, " rows"]]:
+    """Return columns of a frame, those of categories as the numbers of their levels."""
     taken = []
     for name in columns:
         if name in levels:
@@ -102,7 +111,7 @@ def features_of(
             taken.append(codes)
         else:
             taken.append(_numbers(frame, name))
-    return expanded(np.column_stack(taken), columns, levels)
+    return taken
 
 
 def _levels_of(frame: Any, name: str) -> tuple[str, ...]:

@@ -11,10 +11,6 @@ from funcgrad.datasets.table import DataError, listing
 
 # With more, it is a name or a number rather than a category.
 _MOST_LEVELS = 1000
-TO_CATEGORY = (
-    "; to make a category of it, name it in categorical= (--categorical); to leave it out, name the "
-    "features (features=, --features)"
-)
 
 
 class Levels:

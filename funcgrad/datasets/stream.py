@@ -64,6 +64,7 @@ class Stream:
         columns: the columns of the files that are features: `feature_names` but for categories.
         levels: of each category; the first is the one without a column of x.
         target_name: the column that is y, or None.
+        classes: the levels of a target that is a category, which y numbers 0, 1, ...; none of another.
         weights_name: the column of the rows' weights, or None.
         rows: how many rows there are, None where files do not tell or rows may be dropped.
         batch_rows: rows in each batch but the last.
@@ -74,6 +75,7 @@ class Stream:
     columns: tuple[str, ...]
     levels: dict[str, tuple[str, ...]]
     target_name: str | None
+    classes: tuple[str, ...]
     weights_name: str | None
     batch_rows: int
 
@@ -102,7 +104,8 @@ class Stream:
             weights: a column that tells how much each row counts: batches are (x, (y, weights)) then, by which `fit`
                 and its sums weight the rows. It needs a target.
             categorical: features that are categories, text or numbers: a column of zeros and ones stands for each
-                level but the first, such as "city=Paris". The levels are found by reading these columns once, and
+                level but the first, such as "city=Paris". The target may be one too: y is the number of its level,
+                in the order of `classes`. The levels are found by reading these columns once, and
                 sorted; or they are given, as in `levels`, and others are refused.
             dtype: of the arrays, float32 or float64.
             batch_rows: rows in a batch; by default as many as the memory allows, at most 65536.
@@ -137,13 +140,14 @@ class Stream:
             raise ValueError("weights are of rows that have a target")
         self.columns = _choose(table, target, features, weights)
         for name in categorical:
-            if name not in self.columns:
+            if name not in (*self.columns, target):
                 raise DataError(f"{table.path}: the category {name!r} is none of the features")
         if categorical and not isinstance(categorical, Mapping):
             categorical = table.learned(categorical)
         known = categorical if isinstance(categorical, Mapping) else {}
         self.levels = {name: tuple(levels) for name, levels in known.items()}
         table.code({name: Levels(name, levels) for name, levels in self.levels.items()})
+        self.classes = self.levels.pop(target, ()) if target is not None else ()
         self.feature_names = tuple(
             each
             for name in self.columns
@@ -224,7 +228,11 @@ class Stream:
         inode.
         """
         weighted = {} if self.weights_name is None else {"weights": self.weights_name}
-        coded = {} if not self.levels else {"levels": {k: list(v) for k, v in self.levels.items()}}
+        coded: dict[str, Any] = {}
+        if self.levels:
+            coded["levels"] = {name: list(levels) for name, levels in self.levels.items()}
+        if self.classes:
+            coded["classes"] = list(self.classes)
         return (
             weighted
             | coded

@@ -35,13 +35,17 @@ def listing(names: Sequence[str]) -> str:
 
 
 class Dataset(NamedTuple):
-    """Features and a target to regress on them, as NumPy arrays in float64; `levels` are those of categories."""
+    """Features and a target to regress on them, as NumPy arrays in float64.
+
+    `levels` are those of features that are categories; `classes` of the target, which y numbers, where it is one.
+    """
 
     x: Float[np.ndarray, "rows features"]
     y: Float[np.ndarray, " rows"]
     feature_names: tuple[str, ...]
     target_name: str
     levels: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    classes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         """Its size and its names, not its numbers."""

@@ -4,14 +4,18 @@ The loss is traced for a number of rows that no other axis has, so an axis of th
 such an axis is per row. A sum over it may only be scaled, and added to others and to values of the params alone.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import jax
 import numpy as np
-from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
 from jaxtyping import PyTree
+
+if TYPE_CHECKING:  # it loads all of Pallas
+    from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn
 
 
 def _names(text: str) -> frozenset[str]:
@@ -97,14 +101,14 @@ def _shape(atom: Any) -> tuple[int, ...]:
 
 def _followed(closed: ClosedJaxpr | Jaxpr, statuses: list[_Status], rows: int) -> list[_Status]:
     """Return the statuses of a jaxpr's results."""
-    jaxpr = closed.jaxpr if isinstance(closed, ClosedJaxpr) else closed
+    jaxpr: Any = getattr(closed, "jaxpr", closed)
     if any(rows in _shape(variable) for variable in jaxpr.constvars):
         raise NotAMean("it holds a value for each row that is not in x or y")
     known: dict[Any, _Status] = dict.fromkeys(jaxpr.constvars)
     known |= dict(zip(jaxpr.invars, statuses, strict=True))
 
     def status(atom: Any) -> _Status:
-        if not isinstance(atom, Literal):
+        if not hasattr(atom, "val"):  # a literal has one
             return known[atom]
         if rows in np.shape(atom.val):
             raise NotAMean("it holds a value for each row that is not in x or y")

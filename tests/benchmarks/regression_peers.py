@@ -1,8 +1,9 @@
 """Prints the regression beside its peers: `python -m tests.benchmarks.regression_peers`.
 
 Each row is one model on the same numbers: the seconds of ours and of the peer's, in turns within one run, their ratio
-with its 95 % interval, to how many digits the parameters agree, and what our first call takes beyond the others. `--fresh` adds whole processes, with imports; `--only`
-chooses rows. scikit-learn and statsmodels are needed; lineax and polars take part where they are installed.
+with its 95 % interval, to how many digits the parameters agree, and what our first call takes beyond the others. The last rows
+are whole processes, with imports; `--fresh` prints these alone, and `--only` chooses rows. scikit-learn and statsmodels are
+needed; a row whose peer is not installed is named.
 """
 
 import argparse
@@ -109,8 +110,7 @@ def rows() -> Iterator[Case]:
     theirs = lambda: linear("LinearRegression").fit(x, y)  # noqa: E731
     yield Case("least squares, 1e5 x 20", "scikit-learn", exact, theirs)
     yield Case('the same, accuracy="fast"', "scikit-learn", rough, theirs)
-    if find_spec("lineax"):
-        yield Case("least squares, 1e5 x 20", "lineax QR", exact, lambda: lineax(x, y))
+    yield Case("least squares, 1e5 x 20", "lineax", exact, lambda: lineax(x, y))
     yield Case(
         "its summary, robust errors (HC3)",
         "statsmodels",
@@ -285,6 +285,8 @@ def fresh(name: str) -> Case:
         )
 
     peer = "scikit-learn" if "sklearn" in sources[1] else "optax by hand"
+    if "polars" in name:
+        peer = "polars, scikit-learn"
     return Case(name, peer, lambda: run(sources[0]), lambda: run(sources[1]))
 
 
@@ -311,16 +313,20 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--fresh", action="store_true", help="whole processes too")
+    parser.add_argument("--fresh", action="store_true", help="whole processes alone")
     parser.add_argument("--only", default="", help="rows with this in their names")
     options = parser.parse_args()
     print("| model | peer | funcgrad | peer | ratio | digits in common | first call |")
     print("|---|---|---|---|---|---|---|")
-    wanted = [row for row in rows() if options.only in row.name]
-    here = [name for name in FRESH if "polars" not in name or find_spec("polars")]
-    wanted += [fresh(name) for name in here if options.fresh and options.only in name]
+    wanted = [] if options.fresh else [row for row in rows() if options.only in row.name]
+    wanted += [fresh(name) for name in FRESH if options.only in name]
     for row in wanted:
-        print(line(row, options.rounds), flush=True)
+        missing = {name for name in ("lineax", "polars") if name in f"{row.name} {row.peer}"}
+        missing = {name for name in missing if not find_spec(name)}
+        if missing:
+            print(f"| {row.name} | {row.peer} | {', '.join(missing)} is not installed |")
+        else:
+            print(line(row, options.rounds), flush=True)
 
 
 if __name__ == "__main__":

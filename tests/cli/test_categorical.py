@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from funcgrad import regression
 from funcgrad.cli import main
-from funcgrad.datasets import DataError, Stream
+from funcgrad.datasets import DataError, Stream, load_file, load_frame
 from funcgrad.models import load_model
 
 pa = pytest.importorskip("pyarrow")
@@ -102,3 +103,34 @@ def test_what_is_no_category_is_refused(tmp_path, text, categorical, said):
     (tmp_path / "t.csv").write_text(text)
     with pytest.raises(DataError, match=said):
         list(Stream(tmp_path / "t.csv", "y", categorical=categorical))
+
+
+def test_a_target_can_be_a_category(tmp_path, capsys):
+    path, model = tmp_path / "t.csv", tmp_path / "model"
+    labels, x = ["no", "no", "yes", "no", "yes", "yes"], np.arange(6.0)
+    path.write_text("x,bought\n" + "".join(f"{a},{b}\n" for a, b in zip(x, labels, strict=True)))
+    stream = Stream(path, "bought", categorical=["bought"])
+    ((_, y),) = stream
+    assert (y.tolist(), stream.classes, dict(stream.levels)) == (
+        [0, 0, 1, 0, 1, 1],
+        ("no", "yes"),
+        {},
+    )
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"x": x, "bought": labels})
+    for data in (
+        load_file(path, "bought", categorical=["bought"]),
+        load_frame(frame, "bought", categorical=["bought"]),
+    ):
+        assert (data.y.tolist(), data.classes, dict(data.levels)) == (y.tolist(), ("no", "yes"), {})
+    asked = ["fit", str(path), "--target", "bought", "--categorical", "bought", "--out", str(model)]
+    assert main([*asked, "--family", "binomial", "--quiet"]) == 0
+    # The predictions are of the second class, and are named so.
+    found, answer = (
+        load_model(model),
+        regression.glm(x[:, None], y, "binomial", intercept=True),
+    )
+    assert (found.target_name, found.columns) == ("bought=yes", ("x",))
+    np.testing.assert_allclose(found.weights, answer.params.weights, rtol=1e-10)
+    assert main([*asked, "--quiet"]) == 2
+    assert "a target in --categorical is for --family binomial" in capsys.readouterr().err

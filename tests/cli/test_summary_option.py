@@ -176,3 +176,17 @@ def test_weights_of_a_training_make_the_weighted_answer(here, capsys):
     assert model.feature_names == ("a", "b")
     np.testing.assert_allclose([*model.weights, model.bias], [2, -1, 1], rtol=1e-9)
     assert model.loss < 1e-15
+
+
+def test_exposure_is_the_librarys(here, capsys):
+    assert fit("--family", "poisson", "--exposure", "count", target="many") == 0
+    answer = regression.glm(
+        X, COLUMNS["many"] * 1.0, "poisson", intercept=True, exposure=COLUMNS["count"]
+    )
+    model = load_model("model")
+    np.testing.assert_allclose(model.weights, answer.params.weights, rtol=1e-9)
+    assert model.target_name == "many per count"
+    mean = COLUMNS["count"] * np.asarray(regression.predict(answer, X))
+    assert model.loss == pytest.approx(np.square(COLUMNS["many"] - mean).mean(), rel=1e-9)
+    assert fit("--exposure", "count", target="many") == 2
+    assert "for the link log, such as that of --family poisson" in capsys.readouterr().err
