@@ -430,7 +430,7 @@ class Row:
         for k in self.static:
             role, value = self.arguments[k].role, values[k]
             if role is Role.DIM and first is not None and self.several is None:
-                missing = value is None and self.arguments[k].default is None
+                missing = value is None and (self.is_part or self.arguments[k].default is None)
                 values[k] = None if missing else wrap_dim(as_index(self, k, value), first.ndim)
             elif role is Role.DIMS:
                 self._check_dims(k, value)
