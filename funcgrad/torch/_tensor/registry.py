@@ -83,14 +83,16 @@ def without_out(thing: Any) -> Any:
     @functools.wraps(thing)
     def method(*args: Any, **kwargs: Any) -> Any:
         if kwargs and "out" in kwargs:
-            raise _no_out(thing)
+            raise _no_out(thing, kwargs)
         return thing(*args, **kwargs)
 
     return method
 
 
-def _no_out(thing: Any) -> TypeError:
-    return TypeError(f"{thing.__name__}() got an unexpected keyword argument 'out'")
+def _no_out(thing: Any, given: dict[str, Any]) -> TypeError:
+    """The error for `out` of a method: beside it PyTorch takes no name of NumPy's, and says that."""
+    name = next((name for name in given if name in NUMPY_NAMES), "out")
+    return TypeError(f"{thing.__name__}() got an unexpected keyword argument '{name}'")
 
 
 # PyTorch takes NumPy's names for these arguments too.
@@ -161,8 +163,6 @@ def checked(
 
     def look(types: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any]:
         """The arguments, of types that are not known, as the function takes them."""
-        if method and "out" in kwargs:
-            raise _no_out(thing)
         kinds, names = _kinds_of(inspect.unwrap(thing), free)
         given = [(name, k - method, args[k - 1]) for k, name in enumerate(names[: len(args)], 1)]
         given += [(name, 0, value) for name, value in kwargs.items()]
@@ -180,6 +180,8 @@ def checked(
     def call(*args: Any, **kwargs: Any) -> Any:
         types: tuple[Any, ...] = tuple(map(type, args))
         if kwargs:
+            if method and "out" in kwargs:
+                raise _no_out(thing, kwargs)
             if others:
                 kwargs = _renamed(thing, others, kwargs)
             types = (*types, *kwargs, *map(type, kwargs.values()))
