@@ -1,22 +1,21 @@
 """Code that meets a new shape at each step, in fresh processes, warm-up included: `python -m tests.benchmarks.shapes`.
 
 A mask of another count each step, a recurrent net over many lengths, a new batch length each step, and 10,000 lengths in one
-process. PyTorch runs with one thread; a time is the median of the rounds; memory is the most that a process held. The shim's
-first run finds nothing of an earlier one on disk, its second run what the first has left there.
+process. PyTorch runs with one thread. A time is the processor time after the imports, the median of the rounds; memory is the
+most that a process held. The shim's first run finds nothing of an earlier one on disk, its second run what the first left there.
 """
 
 import argparse
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
+from statistics import median
 from tempfile import TemporaryDirectory
-
-from funcgrad.compare import Speed, speed
 
 START = """
 import resource
+import time
 import {module} as torch
 torch.manual_seed(0)
 {threads}
@@ -27,8 +26,7 @@ def descend(loss, *weights):
             w -= 0.01 * w.grad
             w.grad = None
 w = torch.randn(10, requires_grad=True)
-print(flush=True)  # imported
-input()
+start = time.process_time()
 """
 
 CASES = {
@@ -67,72 +65,42 @@ for length in range(2, 10_002):
 }
 
 END = """
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, flush=True)
+print(time.process_time() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 """
 
 
-class Fresh:
-    """A case in fresh processes: `start` imports, a call runs the case.
+def run(case: str, module: str, cache: Path | None = None) -> tuple[float, int]:
+    """Run a case in a fresh process.
 
     Args:
         case: a name from `CASES`.
         module: the one that is imported as `torch`.
         cache: where the shim keeps what a later process can use; None for nowhere.
-        filled: whether a whole run has filled the cache before, instead of it being empty.
 
-    Attributes:
-        held: the megabytes that each process held at most.
+    Returns:
+        The seconds of processor time after the imports, and the megabytes that the process held at most.
     """
-
-    def __init__(
-        self, case: str, module: str, cache: Path | None = None, filled: bool = False
-    ) -> None:
-        threads = "torch.set_num_threads(1)" if module == "torch" else ""
-        self.source = START.format(module=module, threads=threads) + CASES[case] + END
-        self.cache, self.filled = cache, filled
-        self.held: list[int] = []
-
-    def start(self) -> None:
-        """Start a process, which waits once it has imported."""
-        if self.cache is not None:
-            shutil.rmtree(self.cache, ignore_errors=True)
-            if self.filled:
-                self.launch()
-                self()
-                self.process.communicate()
-        self.launch()
-
-    def launch(self) -> None:
-        """Start a process on the cache as it is."""
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", self.source],
-            env={**os.environ, "FUNCGRAD_CACHE": str(self.cache or "off")},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        self.process.stdout.readline()
-
-    def __call__(self) -> None:
-        """Let the process run the case, and wait for it."""
-        print(file=self.process.stdin, flush=True)
-        self.held.append(int(self.process.stdout.readline()))
+    threads = "torch.set_num_threads(1)" if module == "torch" else ""
+    source = START.format(module=module, threads=threads) + CASES[case] + END
+    environment = {**os.environ, "FUNCGRAD_CACHE": str(cache or "off")}
+    found = subprocess.run(
+        [sys.executable, "-c", source], env=environment, capture_output=True, text=True, check=True
+    )
+    seconds, held = found.stdout.split()
+    return float(seconds), int(held)
 
 
-THEIRS, FIRST, SECOND = "PyTorch", "first run", "second run"
-
-
-def measure(case: str, rounds: int) -> tuple[Speed, int]:
-    """Time a case on PyTorch and on the shim; return the megabytes that a process of the shim held at most, too."""
-    with TemporaryDirectory() as place:
-        sides = {
-            THEIRS: Fresh(case, "torch"),
-            FIRST: Fresh(case, "funcgrad.torch", Path(place, "first")),
-            SECOND: Fresh(case, "funcgrad.torch", Path(place, "second"), filled=True),
-        }
-        setup = {name: side.start for name, side in sides.items()}
-        report = speed(sides, rounds=rounds, warm_up=False, setup=setup)
-    return report, max(*sides[FIRST].held, *sides[SECOND].held)
+def measure(case: str, rounds: int) -> tuple[list[list[float]], int]:
+    """The seconds of each round on PyTorch, and in the shim's first and second run; and the most megabytes of the shim's."""
+    times: list[list[float]] = []
+    most = 0
+    for _ in range(rounds):
+        with TemporaryDirectory() as place:
+            theirs = run(case, "torch")
+            first, second = (run(case, "funcgrad.torch", Path(place)) for _ in range(2))
+        times.append([theirs[0], first[0], second[0]])
+        most = max(most, first[1], second[1])
+    return times, most
 
 
 def main() -> None:
@@ -141,17 +109,15 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     print(
-        f"{'case':<38} {'PyTorch':>9} {'shim, first run':>16} {'second':>9} {'ratios':>11} {'95 % intervals':>24}  memory"
+        f"{'case':<38} {'PyTorch':>9} {'shim, first run':>16} {'second':>9} {'ratios':>11}  memory"
     )
     for case in CASES:
-        report, held = measure(case, options.rounds)
-        reference, *ours = (each.median for each in report.timings)
-        ratios = [report.ratio(name, THEIRS) for name in (FIRST, SECOND)]
-        told = " ".join(f"{ratio:>5.1f}" for ratio, _ in ratios)
-        intervals = ", ".join(f"{low:.1f} to {high:.1f}" for _, (low, high) in ratios)
+        times, held = measure(case, options.rounds)
+        seconds = [median(each) for each in zip(*times, strict=True)]
+        ratios = [median(each[k] / each[0] for each in times) for k in (1, 2)]
         print(
-            f"{case:<38} {reference:>7.3f} s {ours[0]:>14.3f} s {ours[1]:>7.3f} s "
-            f"{told} {intervals:>24}  {held} MB",
+            f"{case:<38} {seconds[0]:>7.3f} s {seconds[1]:>14.3f} s {seconds[2]:>7.3f} s "
+            f"{ratios[0]:>5.1f} {ratios[1]:>5.1f}  {held} MB",
             flush=True,
         )
 

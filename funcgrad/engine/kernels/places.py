@@ -160,16 +160,15 @@ class Places:
                 lengths[self.along[d]] = self.shape[d]
                 found.append(np.arange(self.shape[d]).reshape(lengths))
                 continue
-            start = indices[..., self.mapped.index(d)]
+            start = indices[..., self.mapped.index(d)].astype(np.intp, copy=False)
             limit = self.shape[d] - self.sizes[d]
             if self.mode == "clip":
-                start = np.clip(start, 0, max(limit, 0))
+                start = np.minimum(np.maximum(start, 0), max(limit, 0))
             else:
-                fits = (start >= 0) & (start <= limit)
+                fits = start.view(np.uintp) <= limit  # where a negative number is a large one
                 if not fits.all():
                     inside = fits if inside is None else inside & fits
                     start = np.where(fits, start, 0)
-            start = start.astype(np.intp, copy=False)
             start = start.reshape(start.shape + (1,) * len(self.windows))
             if d in self.windows:
                 steps = [1] * rank
