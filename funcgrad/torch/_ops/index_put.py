@@ -92,7 +92,8 @@ def _checked(of: Geometry, arrays: Sequence[Any]) -> tuple[tuple[int, ...], list
     dims, tensors = tuple(found), list(found.values())
     shapes = [tuple(each.shape) for each in tensors]
     try:
-        np.broadcast_shapes(*shapes)
+        if len(shapes) > 1:
+            np.broadcast_shapes(*shapes)
     except ValueError:
         listed = ", ".join(str(list(shape)) for shape in shapes)
         raise IndexError(
@@ -110,6 +111,9 @@ def _is_mask(array: Any) -> bool:
 def _check_ranges(of: Geometry, dims: tuple[int, ...], tensors: Sequence[Tensor]) -> None:
     if any(of.size[dim] == 0 for dim in dims) and all(each.numel() for each in tensors):
         raise IndexError("index is out of bounds for dimension with size 0")
+    # The places of a mask are inside.
+    if all(isinstance(each._storage, _MaskStorage) for each in tensors):
+        return
     if 0 in _gathered_shape(of.size, dims, tensors):
         return  # no element is gathered
     for position, (dim, tensor) in enumerate(zip(dims, tensors, strict=True)):
@@ -164,7 +168,8 @@ def _gathered_shape(
 
     The index tensors' shape stands in place of the indexed dimensions, or in front if these are not adjacent.
     """
-    own = np.broadcast_shapes(*[tuple(each.shape) for each in tensors])
+    shapes = {tuple(each.shape) for each in tensors}
+    own = np.broadcast_shapes(*shapes) if len(shapes) > 1 else min(shapes)
     first = dims[0] if dims[-1] - dims[0] == len(dims) - 1 else 0
     rest = [n for k, n in enumerate(size) if k not in dims]
     return (*rest[:first], *own, *rest[first:])
