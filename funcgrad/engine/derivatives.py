@@ -362,7 +362,8 @@ class VjpOp(Op):
         pattern, lengths = pattern_of(rule.avals)
         way = rule.op.templates.find(
             pattern,
-            lambda: Template.kept(key(pattern), partial(_template, rule, given, pattern)),
+            lengths,
+            lambda: Template.kept(key(pattern), partial(_template, rule, given, pattern, lengths)),
             (rule.needed, given),
         )
         if way is None:
@@ -412,9 +413,11 @@ def _of_one(rule: "Rule", given: tuple[bool, ...]) -> Template:
     return _way_back(rule, given, rule.op.jaxpr(rule.avals), rule.avals, cotangents)
 
 
-def _template(rule: "Rule", given: tuple[bool, ...], pattern: Pattern) -> Template | None:
+def _template(
+    rule: "Rule", given: tuple[bool, ...], pattern: Pattern, lengths: tuple[int, ...]
+) -> Template | None:
     """The way back with symbols for lengths; None where the op asks too much of a length."""
-    template = rule.op.template(pattern)
+    template = rule.op.template(pattern, lengths)
     if template is None or not all(given):
         return None
     avals = structs_of(pattern)

@@ -167,7 +167,7 @@ class Op:
                 self.check(*avals)
             pattern, lengths = pattern_of(avals)
             device = _only(self.name, pattern.devices)
-            template = self.template(pattern)
+            template = self.template(pattern, lengths)
             if template is None:
                 template, lengths = self._traced(avals), ()
             known = self.learn(avals, template, lengths, device)
@@ -198,10 +198,10 @@ class Op:
             remember(self._traceable, avals, known)
         return known
 
-    def template(self, pattern: Pattern) -> Template | None:
-        """The template of a pattern; None where it has none."""
+    def template(self, pattern: Pattern, lengths: tuple[int, ...]) -> Template | None:
+        """The template of a pattern; None where it has none, and where these are its first lengths."""
         make = partial(traced, self.function, pattern)
-        return self.templates.find(pattern, lambda: Template.kept(self.key(pattern), make))
+        return self.templates.find(pattern, lengths, lambda: Template.kept(self.key(pattern), make))
 
     def learn(
         self, avals: tuple[Aval, ...], template: Template, lengths: tuple[int, ...], device: Any

@@ -1,4 +1,4 @@
-"""One trace of an op for all lengths of its arguments: a new length is never traced.
+"""One trace of an op for all lengths of its arguments: code that meets a new length at each step does not wait for tracing.
 
 JAX traces a function with symbols for lengths, as `jax.export` has them. Lengths that are equal share a symbol, and 0 and 1
 stay numbers, since functions treat them in their own way. A function that asks more of a length than symbols can answer has
@@ -17,7 +17,6 @@ from jax import export
 
 from funcgrad.engine.kept import MISSING, kept
 from funcgrad.engine.kernels import DIMENSIONS, Kernel, Written, python
-from funcgrad.engine.settings import settings
 from funcgrad.engine.tracing import jaxpr_of
 from funcgrad.engine.values import Aval, in_memory
 
@@ -190,27 +189,37 @@ def traced(function: Any, pattern: Pattern) -> Template | None:
 
 
 class Templates:
-    """Templates by pattern, of one op."""
+    """Templates by pattern, of one op. A pattern has one from its second choice of lengths on.
+
+    Most patterns come with one choice alone, and a trace with numbers takes less time. Programs are compiled from it, too.
+    """
 
     def __init__(self) -> None:
-        self._known: dict[Any, Template | None] = {}
+        # Lengths as long as they are the only ones; None where there is no template.
+        self._known: dict[Any, Template | tuple[int, ...] | None] = {}
 
     def known(self, pattern: Pattern) -> Template | None:
-        """The template that was made for the pattern; None if there is none."""
-        return self._known.get((pattern, None))
+        """The template that was made for the pattern; None if there is none yet."""
+        found = self._known.get((pattern, None))
+        return found if isinstance(found, Template) else None
 
     def find(
-        self, pattern: Pattern, make: Callable[[], Template | None], key: Any = None
+        self,
+        pattern: Pattern,
+        lengths: tuple[int, ...],
+        make: Callable[[], Template | None],
+        key: Any = None,
     ) -> Template | None:
-        """The result of `make` for the pattern; None where that is none.
-
-        None too where all is recorded: programs are compiled for each choice of lengths, from a trace with numbers.
-        """
+        """The result of `make` for the pattern; None where it gives nothing, and where these are its first lengths."""
         at = (pattern, key)
         if at not in self._known:
-            if not settings.starts_eager:
-                return None
             if len(self._known) >= 256:
                 self._known.clear()
-            self._known[at] = make()
-        return self._known.get(at)
+            self._known[at] = lengths
+            return None
+        known: Template | tuple[int, ...] | None = self._known.get(at)
+        if isinstance(known, tuple):
+            if known == lengths:
+                return None
+            known = self._known[at] = make()
+        return known
