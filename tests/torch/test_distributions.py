@@ -122,7 +122,15 @@ if z.requires_grad:
     z.backward()
 see(loc.grad, scale.grad, logits.grad, str(d))
 wide = d.expand((2, *d.batch_shape))
-see(wide.sample(), tuple(wide.batch_shape))
+see(wide.sample(), tuple(wide.batch_shape), wide._validate_args)
+class Mine(type(d)):
+    def __init__(self, *given):
+        super().__init__(*given)
+mine, given = Mine.__new__(Mine), Mine.__new__(Mine)
+mine.__dict__.update(d.__dict__)
+if "VonMises" not in str(d):
+    see(attempt(mine.expand, wide.batch_shape))
+    see(mine.expand(wide.batch_shape, given) is given, tuple(given.batch_shape), given.sample())
 for method in ("cdf", "enumerate_support"):
     found = attempt(getattr(d, method), *((draws,) if method == "cdf" else ()))
     see(found if isinstance(found, Exception) else found.detach())

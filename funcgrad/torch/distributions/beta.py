@@ -70,11 +70,11 @@ class Beta(ExponentialFamily):
         """The entropy in nats."""
         return self._dirichlet.entropy()
 
-    def expand(self, batch_shape: Any) -> Self:
+    def expand(self, batch_shape: Any, _instance: Any = None) -> Self:
         """The same distribution with its batch shape expanded."""
         shape = Size(batch_shape)
         one, zero = self.concentration1.expand(shape), self.concentration0.expand(shape)
-        return type(self)(one, zero, validate_args=False)
+        return self._remade(_instance, one, zero)
 
 
 def _both(one: Any, zero: Any) -> Tensor:

@@ -33,11 +33,11 @@ class _Counted(_OfTrials):
 
     param_shape = property(lambda self: self._param.size())
 
-    def expand(self, batch_shape: Any) -> Self:
+    def expand(self, batch_shape: Any, _instance: Any = None) -> Self:
         """The same distribution with its batch shape expanded."""
         name = "probs" if self._param is self.__dict__.get("probs") else "logits"
         given: Any = {name: self._param.expand(batch_shape)}
-        return type(self)(self.total_count.expand(batch_shape), **given, validate_args=False)
+        return self._remade(_instance, self.total_count.expand(batch_shape), **given)
 
 
 class Binomial(_Counted):

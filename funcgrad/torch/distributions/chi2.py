@@ -28,6 +28,6 @@ class Chi2(Gamma):
 
     df = property(lambda self: self.concentration * 2)
 
-    def expand(self, batch_shape: Any) -> Self:
+    def expand(self, batch_shape: Any, _instance: Any = None) -> Self:
         """The same distribution with its batch shape expanded."""
-        return type(self)(self.df.expand(Size(batch_shape)), validate_args=False)
+        return self._remade(_instance, self.df.expand(Size(batch_shape)))

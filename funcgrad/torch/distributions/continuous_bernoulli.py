@@ -48,11 +48,11 @@ class ContinuousBernoulli(_OfTrials, ExponentialFamily):
         """The probability, away from 0 and 1."""
         return clamp_probs(self.probs)
 
-    def expand(self, batch_shape: Any) -> Self:
+    def expand(self, batch_shape: Any, _instance: Any = None) -> Self:
         """The same distribution with its batch shape expanded."""
         name = "probs" if self._param is self.__dict__.get("probs") else "logits"
         given: Any = {name: self._param.expand(batch_shape)}
-        return type(self)(**given, lims=self._lims, validate_args=False)
+        return self._remade(_instance, **given, lims=self._lims)
 
     def _away(self) -> Any:
         """Whether the formulas hold, and a parameter that they can take everywhere."""

@@ -20,6 +20,9 @@ def __dir__() -> list[str]:
     return __all__
 
 
+_LIBRARY = __name__.rpartition(".")[0]
+
+
 def _is_broken(holds: Tensor) -> bool:
     """Whether a constraint is known to be broken: inside a transformation of JAX's nothing is known."""
     try:
@@ -153,7 +156,7 @@ class Distribution:
         """The exponential of the entropy."""
         return torch.exp(self.entropy())
 
-    def expand(self, batch_shape: Any) -> Self:
+    def expand(self, batch_shape: Any, _instance: Any = None) -> Self:
         """The same distribution with its parameters expanded to a batch shape."""
         shape = Size(batch_shape)
         given = [name for name in self.arg_constraints if name in self.__dict__][:1]
@@ -162,7 +165,32 @@ class Distribution:
         for name in given:
             value = self.__dict__[name]
             parameters[name] = value.expand(shape + value.shape[len(self._batch_shape) :])
-        return type(self)(**parameters, validate_args=False)
+        return self._remade(_instance, **parameters)
+
+    def _remade(self, _instance: Any, *args: Any, **kwargs: Any) -> Self:
+        """A distribution of these parameters, of the class of `self`, or written into the instance that a subclass gives."""
+        of = self._class()
+        made = self._get_checked_instance(of, _instance)
+        made.__dict__.update(vars(of(*args, validate_args=False, **kwargs)))
+        made._validate_args = self._validate_args
+        return made
+
+    def _class(self) -> Any:
+        """The class of the distribution, or the class of the library that it inherits from."""
+        return next(each for each in type(self).__mro__ if each.__module__.startswith(_LIBRARY))
+
+    def _get_checked_instance(self, cls: type, _instance: Any = None) -> Any:
+        """An instance for `expand`, which has not been initialised, if the subclass does not give one.
+
+        Raises:
+            NotImplementedError: the subclass has an `__init__` of its own, so its `expand` has to make the instance.
+        """
+        if _instance is None and type(self).__init__ != cls.__init__:  # type: ignore[misc]
+            raise NotImplementedError(
+                f"Subclass {type(self).__name__} of {cls.__name__} that defines a custom __init__ method must also define "
+                "a custom .expand() method."
+            )
+        return self.__new__(type(self)) if _instance is None else _instance
 
     # The parameters that make the distribution anew; empty: the one of several that is given.
     _given: tuple[str, ...] = ()

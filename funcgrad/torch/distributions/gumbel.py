@@ -46,10 +46,10 @@ class Gumbel(TransformedDistribution):
         ]
         super().__init__(base, steps, validate_args=validate_args)
 
-    def expand(self, batch_shape: Any) -> Self:
+    def expand(self, batch_shape: Any, _instance: Any = None) -> Self:
         """The same distribution with its batch shape expanded."""
         shape = Size(batch_shape)
-        return type(self)(self.loc.expand(shape), self.scale.expand(shape), validate_args=False)
+        return self._remade(_instance, self.loc.expand(shape), self.scale.expand(shape))
 
     mean = property(lambda self: self.loc + self.scale * np.euler_gamma)
     mode = property(lambda self: self.loc)

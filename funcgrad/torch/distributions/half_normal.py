@@ -32,9 +32,6 @@ class HalfNormal(TransformedDistribution):
         base = Normal(0, scale, validate_args=False)
         super().__init__(base, AbsTransform(), validate_args=validate_args)
 
-    def _of(self, base: Any) -> Any:
-        return type(self)(base.scale, validate_args=False)
-
     scale = property(lambda self: self.base_dist.scale)
     mean = property(lambda self: self.scale * math.sqrt(2 / math.pi))
     mode = property(lambda self: torch.zeros_like(self.scale))

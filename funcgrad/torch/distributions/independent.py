@@ -82,12 +82,12 @@ class Independent(Distribution):
             raise NotImplementedError("Enumeration over cartesian product is not implemented")
         return self.base_dist.enumerate_support(expand)
 
-    def expand(self, batch_shape: Any) -> Self:
+    def expand(self, batch_shape: Any, _instance: Any = None) -> Self:
         """The same distribution with its batch shape expanded."""
         dims = self.reinterpreted_batch_ndims
         events = self.event_shape[:dims]
         base = self.base_dist.expand(Size(batch_shape) + events)
-        return type(self)(base, dims, validate_args=False)
+        return self._remade(_instance, base, dims)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.base_dist}, {self.reinterpreted_batch_ndims})"

@@ -37,9 +37,6 @@ class InverseGamma(TransformedDistribution):
         power = PowerTransform(-base.rate.new_ones(()))
         super().__init__(base, power, validate_args=validate_args)
 
-    def _of(self, base: Any) -> Any:
-        return type(self)(base.concentration, base.rate, validate_args=False)
-
     concentration = property(lambda self: self.base_dist.concentration)
     rate = property(lambda self: self.base_dist.rate)
     mode = property(lambda self: self.rate / (self.concentration + 1))

@@ -51,10 +51,10 @@ class LKJCholesky(Distribution):
         self._beta = Beta(rows + 0.5, rest - 0.5 * rows)
         super().__init__(self.concentration.shape, (dim, dim), validate_args)
 
-    def expand(self, batch_shape: Any) -> Self:
+    def expand(self, batch_shape: Any, _instance: Any = None) -> Self:
         """The same distribution with its batch shape expanded."""
         concentration = self.concentration.expand(Size(batch_shape))
-        return type(self)(self.dim, concentration, validate_args=False)
+        return self._remade(_instance, self.dim, concentration)
 
     def sample(self, sample_shape: Any = ()) -> Tensor:
         """Draws without a gradient: each row is a point on a sphere, of a length drawn from a beta distribution."""

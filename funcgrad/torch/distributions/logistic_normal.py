@@ -33,8 +33,5 @@ class LogisticNormal(TransformedDistribution):
             base = base.expand([1])
         super().__init__(base, StickBreakingTransform(), validate_args=validate_args)
 
-    def _of(self, base: Any) -> Any:
-        return type(self)(base.base_dist.loc, base.base_dist.scale, validate_args=False)
-
     loc = property(lambda self: self.base_dist.base_dist.loc)
     scale = property(lambda self: self.base_dist.base_dist.scale)

@@ -65,11 +65,11 @@ class MixtureSameFamily(Distribution):
         self.mixture_distribution, self.component_distribution = weights, parts
         super().__init__(batch, parts.event_shape, validate_args=validate_args)
 
-    def expand(self, batch_shape: Any) -> Self:
+    def expand(self, batch_shape: Any, _instance: Any = None) -> Self:
         """The same distribution with its batch shape expanded."""
         shape = Size(batch_shape)
         parts = self.component_distribution.expand(shape + self.component_distribution.batch_shape[-1:])  # fmt: skip
-        return type(self)(self.mixture_distribution.expand(shape), parts, validate_args=False)
+        return self._remade(_instance, self.mixture_distribution.expand(shape), parts)
 
     @constraints.dependent_property
     def support(self) -> Any:

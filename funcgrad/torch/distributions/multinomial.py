@@ -65,7 +65,7 @@ class Multinomial(_Classes):
         orders = torch.lgamma(value.sum(-1) + 1) - torch.lgamma(value + 1).sum(-1)
         return orders + (logits * value).sum(-1)
 
-    def expand(self, batch_shape: Any) -> Self:
+    def expand(self, batch_shape: Any, _instance: Any = None) -> Self:
         """The same distribution with its batch shape expanded."""
         made = self._categorical.expand(batch_shape)
-        return type(self)(self.total_count, logits=made.logits, validate_args=False)
+        return self._remade(_instance, self.total_count, logits=made.logits)

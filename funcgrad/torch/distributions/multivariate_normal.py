@@ -129,9 +129,9 @@ class MultivariateNormal(Distribution):
     def _half_log_det(self) -> Tensor:
         return self._factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
 
-    def expand(self, batch_shape: Any) -> Self:
+    def expand(self, batch_shape: Any, _instance: Any = None) -> Self:
         """The same distribution with its batch shape expanded."""
         shape = Size(batch_shape)
         loc = self.loc.expand(shape + self._event_shape)
         factor = self._factor.expand(shape + self._event_shape * 2)
-        return type(self)(loc, scale_tril=factor, validate_args=False)
+        return self._remade(_instance, loc, scale_tril=factor)

@@ -82,10 +82,10 @@ class OneHotCategorical(_Classes):
         values = values.view(count, *(1,) * len(self._batch_shape), count)
         return values.expand((count, *self._batch_shape, count)) if expand else values
 
-    def expand(self, batch_shape: Any) -> Self:
+    def expand(self, batch_shape: Any, _instance: Any = None) -> Self:
         """The same distribution with its batch shape expanded."""
         made = self._categorical.expand(batch_shape)
-        return type(self)(logits=made.logits, validate_args=False)
+        return self._remade(_instance, logits=made.logits)
 
 
 class OneHotCategoricalStraightThrough(OneHotCategorical):

@@ -40,11 +40,11 @@ class LogitRelaxedBernoulli(_OfTrials):
         self.temperature = temperature
         super().__init__(probs, logits, validate_args=validate_args)
 
-    def expand(self, batch_shape: Any) -> Self:
+    def expand(self, batch_shape: Any, _instance: Any = None) -> Self:
         """The same distribution with its batch shape expanded."""
         name = "probs" if self._param is self.__dict__.get("probs") else "logits"
         given: Any = {name: self._param.expand(batch_shape)}
-        return type(self)(self.temperature, **given, validate_args=False)
+        return self._remade(_instance, self.temperature, **given)
 
     def rsample(self, sample_shape: Any = ()) -> Tensor:
         """Draws: logistic noise added to the logarithm of the odds, divided by the temperature."""
@@ -65,11 +65,6 @@ class LogitRelaxedBernoulli(_OfTrials):
 
 class _Relaxed(TransformedDistribution):
     """A distribution of a temperature, whose base has the parameters."""
-
-    def _of(self, base: Any) -> Any:
-        made = object.__new__(type(self))
-        TransformedDistribution.__init__(made, base, self.transforms, validate_args=False)
-        return made
 
     temperature = property(lambda self: self.base_dist.temperature)
     logits = property(lambda self: self.base_dist.logits)

@@ -47,10 +47,10 @@ class ExpRelaxedCategorical(Distribution):
     logits = property(lambda self: self._categorical.logits)
     probs = property(lambda self: self._categorical.probs)
 
-    def expand(self, batch_shape: Any) -> Self:
+    def expand(self, batch_shape: Any, _instance: Any = None) -> Self:
         """The same distribution with its batch shape expanded."""
         logits = self.logits.expand((*batch_shape, *self.event_shape))
-        return type(self)(self.temperature, logits=logits, validate_args=False)
+        return self._remade(_instance, self.temperature, logits=logits)
 
     def rsample(self, sample_shape: Any = ()) -> Tensor:
         """Draws: Gumbel noise added to the logarithms, divided by the temperature and normalised."""

@@ -77,16 +77,16 @@ class TransformedDistribution(Distribution):
         more = len(self.event_shape) - last.event_dim
         return constraints.independent(last, more) if more > 0 else last
 
-    def expand(self, batch_shape: Any) -> Self:
+    def expand(self, batch_shape: Any, _instance: Any = None) -> Self:
         """The same distribution with its batch shape expanded."""
         shape = Size(batch_shape) + self.event_shape
         for each in reversed(self.transforms):
             shape = Size(each.inverse_shape(shape))
         base = self.base_dist.expand(shape[: len(shape) - len(self.base_dist.event_shape)])
-        return self._of(base)
-
-    def _of(self, base: Any) -> Any:
-        return TransformedDistribution(base, self.transforms, validate_args=False)
+        made = self._get_checked_instance(self._class(), _instance)
+        TransformedDistribution.__init__(made, base, self.transforms, validate_args=False)
+        made._validate_args = self._validate_args
+        return made
 
     def _forward(self, value: Any) -> Any:
         for each in self.transforms:
@@ -139,7 +139,7 @@ class TransformedDistribution(Distribution):
 class _OfParameters(TransformedDistribution):
     """Base of transformed distributions that are made anew of their parameters."""
 
-    def expand(self, batch_shape: Any) -> Self:
+    def expand(self, batch_shape: Any, _instance: Any = None) -> Self:
         """The same distribution with its batch shape expanded."""
         given = {name: getattr(self, name).expand(batch_shape) for name in self._given}
-        return type(self)(**given, validate_args=False)
+        return self._remade(_instance, **given)

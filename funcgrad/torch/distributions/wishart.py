@@ -96,11 +96,11 @@ class Wishart(ExponentialFamily):
             "df": constraints.greater_than(self.event_shape[-1] - 1),
         }
 
-    def expand(self, batch_shape: Any) -> Self:
+    def expand(self, batch_shape: Any, _instance: Any = None) -> Self:
         """The same distribution with its batch shape expanded."""
         shape = Size(batch_shape)
         factor = self._factor.expand(shape + self._event_shape)
-        return type(self)(self.df.expand(shape), scale_tril=factor, validate_args=False)
+        return self._remade(_instance, self.df.expand(shape), scale_tril=factor)
 
     @cached_property
     def scale_tril(self) -> Tensor:
