@@ -25,6 +25,7 @@ from funcgrad.torch._compile.plan import (
     cell,
     tensors_in,
 )
+from funcgrad.torch._memory.storages import OrderedStorage
 from funcgrad.torch._random.generator import default_generator
 from funcgrad.torch._tensor.layout import is_tensor
 from funcgrad.torch._tensor.registry import publish_all
@@ -52,6 +53,12 @@ class _Watch(Watch):
     def reads(self, variable: Variable) -> None:
         """Record a storage from outside, or the number read."""
         storage = variable._storage.memory
+        if isinstance(storage, OrderedStorage) and storage.logical not in self.made:
+            local.recorder.watch = None  # its elements are only put in order
+            try:
+                storage.read()
+            finally:
+                local.recorder.watch = self
         value = storage.read()
         if value in self.made:
             return

@@ -316,3 +316,24 @@ def test_code_can_ask_whether_it_is_compiled():
     assert seen == [True]
     assert not torch.compiler.is_compiling()
     assert not torch.cuda._initialized
+
+
+def test_tensors_in_another_order_in_memory_are_read_from_outside():
+    def losses(compile):
+        torch.manual_seed(0)
+        w = torch.rand(2, 3, 2, 2).to(memory_format=torch.channels_last).requires_grad_()
+        x = torch.rand(1, 3, 3, 3).to(memory_format=torch.channels_last)
+
+        def step():
+            loss = torch.nn.functional.conv2d(x, w).square().mean()
+            loss.backward()
+            w.data -= 0.1 * w.grad
+            w.grad = None
+            return loss
+
+        call = torch.compile(step) if compile else step
+        found = [call().item() for _ in range(6)]
+        x.mul_(2)
+        return [*found, call().item(), call().item()]
+
+    np.testing.assert_allclose(losses(True), losses(False), rtol=1e-5)
