@@ -26,8 +26,9 @@ if "--benchmark-only" not in sys.argv:
     # Threads of PyTorch and NumPy spin while they wait, and so take the cores from the other test process.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-# PyTorch's kernels for wider vectors give other gradients at NaN and other last digits.
+# PyTorch's and oneDNN's kernels for wider vectors give other numbers at NaN and infinity, and other last digits.
 os.environ.setdefault("ATEN_CPU_CAPABILITY", "avx2")
+os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX2")
 
 # Compiling writes the Python frames of each operation into the program, a tenth of its time.
 os.environ.setdefault("JAX_TRACEBACK_IN_LOCATIONS_LIMIT", "0")
