@@ -65,7 +65,8 @@ PROGRAMS = {
         nn.utils.remove_weight_norm(old)
     """,
     "spectral norm": """
-        layer = Z.spectral_norm(nn.Linear(3, 4)); print(layer, list(layer.state_dict()), torch.linalg.matrix_norm(layer.weight, 2))
+        layer = Z.spectral_norm(nn.Linear(3, 4)); print(layer, list(layer.state_dict()))
+        norm = torch.linalg.matrix_norm(layer.weight, 2); print(round(norm.item(), 5), norm.grad_fn.name())  # one, to rounding
         layer(torch.ones(1, 3)).sum().backward(); print(layer.parametrizations.weight.original.grad)
         layer.eval(); print(torch.equal(layer.weight, layer.weight), layer.parametrizations.weight[0]._u)
         conv = Z.spectral_norm(nn.ConvTranspose2d(2, 3, 2), n_power_iterations=2); print(conv(torch.ones(1, 2, 1, 1)).flatten())
