@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 
 import funcgrad
-from funcgrad.cli import compare, draw, fit, predict
+from funcgrad.cli import compare, draw, fit, predict, run
 from funcgrad.cli.common import INTERRUPTED
 
 
@@ -44,6 +44,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"funcgrad {funcgrad.__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for command in (compare, fit, predict, draw):
+    for command in (compare, fit, predict, draw, run):
         command.add_command(commands)
     return parser
