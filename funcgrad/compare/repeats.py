@@ -1,4 +1,4 @@
-"""A problem repeated: with all numbers moved by one unit in the last place, and in double precision."""
+"""A problem repeated: with all numbers moved by one unit in the last place and its rows shuffled, and in double precision."""
 
 from dataclasses import replace
 
@@ -9,11 +9,13 @@ from funcgrad.compare.problem import Parameters, Problem
 
 
 def moved(problem: Problem, random: np.random.Generator, like: Problem | None = None) -> Problem:
-    """Return a problem whose data, initial weights and learning rate are one unit away.
+    """Return a problem whose data, initial weights and learning rate are one unit away, and whose rows are in another order.
+
+    Libraries sum the rows in orders of their own, and each order rounds otherwise.
 
     Args:
         problem: what to move.
-        random: chooses the directions.
+        random: chooses the directions and the order.
         like: whose units they are; None for its own. The rate then moves farther where the optimizer computes 1 - decay,
             which magnifies the rounding of a decay: 0.999 in float32 leaves 1 - 0.999 with an error of 1 part in 100,000.
     """
@@ -23,10 +25,11 @@ def moved(problem: Problem, random: np.random.Generator, like: Problem | None = 
         magnified += sum(1 / (1 - decay) for decay in problem.optimizer.constants.values())
     unit = float(np.finfo(dtype).eps) / 2 * magnified
     rate = problem.learning_rate * (1 + random.choice([-unit, unit]))
+    order = random.permutation(len(problem.y))
     return replace(
         problem,
-        x=move(problem.x, random, dtype),
-        y=move(problem.y, random, dtype),
+        x=move(problem.x, random, dtype)[order],
+        y=move(problem.y, random, dtype)[order],
         initial=moved_parameters(problem.initial, random, dtype),
         learning_rate=float(rate),
     )

@@ -243,7 +243,7 @@ _LEGEND = {
     "off": "the largest difference from the reference",
     "ulps": "the same in units in the last place, the steps between neighbouring numbers of the dtype",
     "allowed": "what rounding explains, 8 times as far as the reference moves when all numbers that it is given move by one "
-    "unit in the last place",
+    "unit in the last place and the rows are shuffled",
     "farthest": "whose weight that is",
 }
 

@@ -45,7 +45,7 @@ def compare(
 
     Every backend gets the same standardised features, the same target and the same initial weights
     and bias, and takes the same full-batch steps, each in its own idiom. Differences are judged as `parity` judges them: by
-    repeating the reference with all numbers moved by one unit in the last place, and all backends in float64.
+    repeating the reference with all numbers moved by one unit in the last place and the rows shuffled, and all backends in float64.
 
     Args:
         x: the features, shape (rows, features), in any units.
@@ -140,7 +140,7 @@ EARLY_STEPS = 5
 """So soon, a wrong optimizer has not yet converged to the right answer and shows itself."""
 
 MOVES = 4
-"""How often the reference is repeated with all numbers moved by one unit in the last place."""
+"""How often the reference is repeated with all numbers moved by one unit in the last place and the rows shuffled."""
 
 START, END = "at the start", "at the end"
 
