@@ -1,4 +1,4 @@
-"""What generalised linear models minimise: minus the log likelihood, and its derivatives by sums over rows."""
+"""The objective of generalised linear models: minus the log likelihood, and its derivatives by sums over rows."""
 
 from __future__ import annotations
 

@@ -316,7 +316,7 @@ def enable_onednn_fusion(enabled: bool) -> None:
 
 
 def onednn_fusion_enabled() -> bool:
-    """What `enable_onednn_fusion` was told; False at first."""
+    """The last argument of `enable_onednn_fusion`; False at first."""
     return _Settings.onednn
 
 

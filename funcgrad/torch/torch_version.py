@@ -23,7 +23,7 @@ _BEFORE = {"alpha": "a", "beta": "b", "c": "rc", "pre": "rc", "preview": "rc"}
 
 
 def _key(text: Any) -> tuple[Any, ...] | None:
-    """What versions are ordered by; None if it is no version."""
+    """The key that orders versions; None if it is no version."""
     if not isinstance(text, str):
         if not isinstance(text, Iterable):
             return None

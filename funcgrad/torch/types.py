@@ -28,7 +28,7 @@ FileLike: TypeAlias = str | os.PathLike[str] | IO[bytes]
 
 
 class Storage:
-    """What storages have, for annotations.
+    """The attributes of storages, for annotations.
 
     Attributes:
         device, dtype: of the elements.

@@ -92,7 +92,7 @@ max_memory_allocated = memory_reserved = max_memory_reserved = memory_allocated
 
 
 def memory_stats(device: Any = None) -> OrderedDict[str, int]:
-    """What is counted of its memory: nothing."""
+    """The counts of its memory: none."""
     return OrderedDict()
 
 

@@ -48,7 +48,7 @@ SEEDS = [0, 7, 2024]
 
 @pytest.fixture(scope="module")
 def printed():
-    """What the lesson prints on the shim, by seed, in one process where no PyTorch can be imported."""
+    """The lines that the lesson prints on the shim, by seed, in one process where no PyTorch can be imported."""
     lessons = [LESSON.format(module="funcgrad.torch", seed=seed) for seed in SEEDS]
     script = "\nprint('NEXT')\n".join(["import sys; sys.modules['torch'] = None", *lessons])
     command = [sys.executable, "-c", script]

@@ -172,7 +172,7 @@ class Source:
         self.closed = closed
         # Lengths are printed with these functions.
         self.scope: dict[str, Any] = dict(DIMENSIONS)
-        # Those that are run once for each choice of lengths, before the kernel; and its own, each with the name it makes or fills.
+        # The lines that run once for each choice of lengths, before the kernel; and the kernel's, each with the name it makes or fills.
         self._once: list[str] = []
         self._lines: list[tuple[str, str]] = []
         self._names: dict[Any, str] = {}

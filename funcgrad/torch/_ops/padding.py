@@ -115,7 +115,7 @@ _BY_ELEMENTS = {
 
 @op("_pad_circular", "CopySlices", function=False, method=False)
 def _circular(input: Array, pad: Any) -> Any:
-    # What is left of the input goes round, and not what was cut off.
+    # The rest of the input goes round; the part that was cut off does not.
     cut = [min(n, 0) for n in pad]
     left = padded(input, _by_dim(cut, input.ndim), 0)
     return _grown(left, [n - m for n, m in zip(pad, cut, strict=True)], "wrap")

@@ -98,7 +98,7 @@ _KINDS: dict[Any, tuple[Fits, str]] = {
 
 
 class Kind:
-    """What an annotation takes: the tests that its parts make, and the name of the first in errors."""
+    """The kind of argument that an annotation names: the tests of its parts, and the first part's name in errors."""
 
     def __init__(self, annotation: Any) -> None:
         if isinstance(annotation, str) and annotation.endswith(" | None"):

@@ -227,7 +227,7 @@ def set_sync_debug_mode(debug_mode: int | str) -> None:
 
 
 def get_sync_debug_mode() -> int:
-    """What `set_sync_debug_mode` was told; 0 at first."""
+    """The last argument of `set_sync_debug_mode`; 0 at first."""
     require("cuda")
     return _Sync.mode
 
@@ -279,7 +279,7 @@ def memory_stats_as_nested_dict(device: Any = None) -> dict[str, Any]:
 
 
 def host_memory_stats() -> OrderedDict[str, int]:
-    """What is counted of pinned memory: there is none."""
+    """The counts of pinned memory: none, since there is none."""
     return OrderedDict()
 
 
