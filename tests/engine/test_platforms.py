@@ -1,5 +1,7 @@
 """JAX is asked for its default device only where another than the CPU may be there."""
 
+import sys
+
 import jax
 import pytest
 
