@@ -36,14 +36,13 @@ now = _Now()
 
 
 @contextmanager
-def asking(*, classes: bool, modes: bool = True) -> Iterator[None]:
-    """Ask classes, and modes, inside the block or not."""
-    before = now.classes, now.modes
-    now.classes, now.modes = classes, now.modes if modes else []
+def without_classes() -> Iterator[None]:
+    """Ask modes alone inside the block."""
+    before, now.classes = now.classes, False
     try:
         yield
     finally:
-        now.classes, now.modes = before
+        now.classes = before
 
 
 def _disabled(cls: type, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -249,7 +248,7 @@ def default(cls: Any, func: Any, types: Any, args: Any = (), kwargs: Any = None)
         raise cured(error, "two libraries")
     if not all(issubclass(cls, each) for each in types):
         return NotImplemented
-    with asking(classes=False):
+    with without_classes():
         found = func(*args, **(kwargs or {}))
     return found if func == Tensor.grad.__get__ else _converted(found, cls)
 
