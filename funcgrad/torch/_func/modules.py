@@ -23,7 +23,8 @@ def functional_call(
     Args:
         module: anything callable that holds tensors as attributes, its own or, by a dotted name, its attributes'.
             Its `named_parameters()` and `named_buffers()`, if present, list them, as in PyTorch's modules.
-        parameter_and_buffer_dicts: tensors by name; or several such dictionaries, without a name in common.
+        parameter_and_buffer_dicts: tensors by name; or several such dictionaries, without a name in common. A tensor
+            under a name that is not there is an attribute during the call.
         args: a tuple of arguments, or a single argument.
         kwargs: further arguments by name.
         tie_weights: one tensor under two names stays one tensor if either name is given.
@@ -32,7 +33,8 @@ def functional_call(
     Raises:
         ValueError: a name comes twice, or tied tensors are given different values.
         RuntimeError: what `strict` refuses.
-        AttributeError, TypeError: there is no such attribute, or it is not a tensor.
+        AttributeError: a dotted name goes through an attribute that is not there.
+        TypeError: an attribute is not a tensor.
 
     >>> import funcgrad.torch as torch
     >>> class Line:
@@ -129,15 +131,13 @@ def _swapped(module: Any, tensors: dict[str, Tensor], given: dict[str, Tensor]) 
     try:
         for name, tensor in tensors.items():
             holder, attribute = _holder(module, name)
-            own = getattr(holder, attribute, None)
-            if not isinstance(tensor, Tensor):
+            own = getattr(holder, attribute, _MISSING)
+            if tensor is not None and not isinstance(tensor, Tensor):
                 raise TypeError(f"{tensor} is not an instance of torch.Tensor")
-            if own is not None and not isinstance(own, Tensor):
+            if own is not None and own is not _MISSING and not isinstance(own, Tensor):
                 raise TypeError(
                     f"attribute `{attribute}`: {own} is not an instance of torch.Tensor"
                 )
-            if own is None and not hasattr(holder, attribute):
-                raise AttributeError(f"{_name(holder)} has no attribute `{attribute}`")
             before.append((holder, attribute, name, own))
             _put(holder, attribute, tensor)
         yield
@@ -145,7 +145,13 @@ def _swapped(module: Any, tensors: dict[str, Tensor], given: dict[str, Tensor]) 
         for holder, attribute, name, own in reversed(before):
             if name in given:
                 given[name] = getattr(holder, attribute)
-            _put(holder, attribute, own)
+            if own is _MISSING:
+                delattr(holder, attribute)
+            else:
+                _put(holder, attribute, own)
+
+
+_MISSING = object()
 
 
 def _put(holder: Any, attribute: str, tensor: Any) -> None:
