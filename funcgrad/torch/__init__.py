@@ -12,6 +12,7 @@ tensor([...])
 
 import math as _math
 from importlib import import_module as _import_module
+from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
 from funcgrad.teaching import install as _install
@@ -71,6 +72,9 @@ from funcgrad.torch._types.public_names import name_as_found as _name_as_found
 from funcgrad.torch._types.size import Size
 from funcgrad.torch.func import vmap
 from funcgrad.torch.torch_version import __version__ as _VERSION
+
+if _TYPE_CHECKING:
+    from funcgrad.torch._functions import *  # noqa: F403
 
 # Loaded when they are first used, because a program that does not use them should not wait.
 _LATER = (

@@ -56,7 +56,7 @@ def load(module: Any, parameters: Any, buffers: Any = None) -> None:
     tensors = held(module, "parameters") | own
     with grad_mode(False):
         for name, array in {**parameters, **(buffers or {})}.items():
-            tensors[name].copy_(array if isinstance(array, Tensor) else tensor_from(array))  # type: ignore[attr-defined]
+            tensors[name].copy_(array if isinstance(array, Tensor) else tensor_from(array))
 
 
 @contextmanager

@@ -469,7 +469,7 @@ class _Rule:
         if not isinstance(each, Tensor):
             return each
         if dim is None:
-            return each if axis is None else each.sum(axis)  # type: ignore[attr-defined]
+            return each if axis is None else each.sum(axis)
         return expand(each, self.size, dim) if axis is None else move_axis(each, axis, dim)
 
 

@@ -141,7 +141,7 @@ def _adaptive_mean_pooled(dims: int, input: Tensor, output_size: Any) -> Tensor:
     size = _output_size(name, input, output_size, dims, "avg")
     if dims > 1 and set(size) == {1}:
         # As in PyTorch, one window is a mean.
-        return input.mean(tuple(range(-dims, 0)), keepdim=True)  # type: ignore[attr-defined]
+        return input.mean(tuple(range(-dims, 0)), keepdim=True)
     size = (1, *size) if dims == 1 else size
     return as_one(dims, _ADAPTIVE[max(dims, 2)][0](as_two(dims, input), size))
 

@@ -137,7 +137,7 @@ def scaled_dot_product_attention(
     plain = attn_mask is None or not attn_mask.requires_grad
     if query.ndim == 4 and alike and heads and plain and not dropout_p:
         made = _fused(query, key, value, attn_mask, *facts)
-        return laid_out(made, query) if query.stride(-1) == 1 else made  # type: ignore[attr-defined]
+        return laid_out(made, query) if query.stride(-1) == 1 else made
     weights = _attended(query, key, attn_mask, *facts)
     if dropout_p:
         weights = FUNCTIONS["dropout"](weights, dropout_p, True)
@@ -250,7 +250,7 @@ def _projected(query: Any, key: Any, value: Any, weights: Any, bias: Any) -> tup
         biases = (None,) * 3 if bias is None else bias.chunk(3)
         return tuple(map(linear, (query, key, value), weights, biases))
     if key is value and query is key:
-        return linear(query, weights, bias).chunk(3, -1)  # type: ignore[attr-defined]
+        return linear(query, weights, bias).chunk(3, -1)
     if key is value:
         sizes = [features, 2 * features]
         w_q, w_kv = weights.split(sizes)

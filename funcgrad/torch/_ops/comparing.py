@@ -61,7 +61,7 @@ def equal(input: Tensor, other: Tensor) -> bool:
             raise TypeError(
                 f"equal(): argument '{name}' (position {k}) must be Tensor, not {type(each).__name__}"
             )
-    return input.shape == other.shape and bool((input.detach() == other.detach()).all())  # type: ignore[attr-defined]
+    return input.shape == other.shape and bool((input.detach() == other.detach()).all())
 
 
 @op("isin.of", "NotImplemented")
@@ -96,7 +96,7 @@ def isin(
     first, second = (
         each.detach()
         if isinstance(each, Tensor)
-        else tensors[0].new_tensor(each, dtype=_kind(each, tensors[0]))  # type: ignore[attr-defined]
+        else tensors[0].new_tensor(each, dtype=_kind(each, tensors[0]))
         for each in (elements, test_elements)
     )
     for each in (first, second):

@@ -469,6 +469,6 @@ def fold(
             f"{words}expected size of input's dimension 2 to match the calculated number of sliding blocks {found[0]} * "
             f"{found[1]} = {found[0] * found[1]}, but got input.size(2)={shape[-1]}."
         )
-    many = input if input.ndim == 3 else input.unsqueeze(0)  # type: ignore[attr-defined]
+    many = input if input.ndim == 3 else input.unsqueeze(0)
     made = _col2im(many, size, windows)
     return made if input.ndim == 3 else made.squeeze(0)

@@ -130,7 +130,8 @@ def _signature(make: Callable[..., Any], names: Sequence[str], keywords: Iterabl
                 if name != "dtype" and each.kind not in hidden
             ],
             *[inspect.Parameter(each, by_name, default=_KEYWORDS.get(each)) for each in keywords],
-        ]
+        ],
+        return_annotation=Tensor,
     )
 
 

@@ -161,7 +161,7 @@ def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> T
     if r < 0:
         raise RuntimeError(f"Expect a non-negative number, but got {r}")
     if r == 0:
-        return input.new_empty(0)  # type: ignore[attr-defined]
+        return input.new_empty(0)
     choose = itertools.combinations_with_replacement if with_replacement else itertools.combinations
     found = np.array(list(choose(range(input.shape[0]), r)), np.int64).reshape(-1, r)
     columns = [index_select(input, 0, tensor_of(place(found[:, k].copy()))) for k in range(r)]

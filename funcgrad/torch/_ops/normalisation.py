@@ -204,7 +204,7 @@ def _torch_batch_norm(
 
 
 def _repeated(each: Tensor | None, times: int) -> Any:
-    return None if each is None else each.repeat(times)  # type: ignore[attr-defined]
+    return None if each is None else each.repeat(times)
 
 
 def _instance_norm(
@@ -360,10 +360,10 @@ def rms_norm(
         RuntimeError: the shapes do not fit.
     """
     _check_layer("rms_norm", input, normalized_shape, weight, None)
-    wide = input.float() if input.dtype in _HALF else input  # type: ignore[attr-defined]
+    wide = input.float() if input.dtype in _HALF else input
     dims = tuple(range(-len(normalized_shape), 0))
     added = finfo(wide.dtype).eps if eps is None else eps
-    made = wide.mul(wide.pow(2).mean(dims, keepdim=True).add(added).rsqrt())  # type: ignore[union-attr]
+    made = wide.mul(wide.pow(2).mean(dims, keepdim=True).add(added).rsqrt())
     if weight is not None:
         made = made.mul(weight)
     return made.type_as(input)

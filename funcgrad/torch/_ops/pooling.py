@@ -184,7 +184,7 @@ _MAX = {dims: _max_row(dims) for dims in (2, 3)}
 
 def as_two(dims: int, input: Tensor) -> Tensor:
     """PyTorch pools one dimension as two, of which the first has length 1."""
-    return input.unsqueeze(-2) if dims == 1 else input  # type: ignore[attr-defined]
+    return input.unsqueeze(-2) if dims == 1 else input
 
 
 def as_one(dims: int, made: Any) -> Any:
@@ -232,7 +232,7 @@ def _max_pooling(dims: int) -> tuple[Callable[..., Any], Callable[..., Any]]:
         if return_indices:
             return found
         # Without a gradient PyTorch has another kernel for one dimension, which gives a contiguous result.
-        return found[0] if dims > 1 or found[0].requires_grad else found[0].contiguous()  # type: ignore[attr-defined]
+        return found[0] if dims > 1 or found[0].requires_grad else found[0].contiguous()
 
     for function, full, doc in (
         (pool, name, f"The largest element of each window of {dims} dimensions, as `torch.nn.functional.{name}`."),

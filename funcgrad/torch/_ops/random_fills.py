@@ -93,10 +93,24 @@ def _drawing(
     method.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
         [
             inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY),
-            # `from` is a keyword of Python's and no name for a parameter.
-            *[inspect.Parameter(each, keywords) for each in parameters if each != "from"],
-            inspect.Parameter("generator", inspect.Parameter.KEYWORD_ONLY, default=None),
-        ]
+            # `from` is a keyword of Python's and no name for a parameter: PyTorch's stubs call it this, too.
+            *[
+                inspect.Parameter(
+                    "from_" if each == "from" else each,
+                    keywords,
+                    default=inspect.Parameter.empty if value is ... else value,
+                    annotation=kind | None if value is None else kind,
+                )
+                for each, value in parameters.items()
+            ],
+            inspect.Parameter(
+                "generator",
+                inspect.Parameter.KEYWORD_ONLY,
+                default=None,
+                annotation=Generator | None,
+            ),
+        ],
+        return_annotation=Tensor,
     )
     return publish(
         named(method, f"{name}_", f"Fill the tensor with random numbers, as `Tensor.{name}_`."),

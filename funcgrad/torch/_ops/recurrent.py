@@ -236,7 +236,7 @@ def _public(kind: str) -> None:
         if not batch_first:
             return _run(kind, input, state, *more)
         output, *last = _run(kind, input.transpose(0, 1), state, *more)
-        return (output.transpose(0, 1), *last)  # type: ignore[attr-defined]
+        return (output.transpose(0, 1), *last)
 
     doc = (
         f"The recurrent layers of `torch.{kind}`: (input, hx, params, has_biases, num_layers, dropout, train, "

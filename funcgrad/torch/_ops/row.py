@@ -93,6 +93,28 @@ class Argument:
     default: Any = _MISSING
     keyword_only: bool = False
     kind: Kind | None = None
+    annotation: Any = Any
+
+    @property
+    def type(self) -> Any:
+        """The type that users see."""
+        shown = self.annotation if self.role is Role.STATIC else _SHOWN[self.role]
+        return shown | None if self.default is None and shown is not Any else shown
+
+
+_NUMBER = Tensor | complex
+# The types that users see, by role.
+_SHOWN: dict[Role, Any] = {
+    Role.ARRAY: Tensor,
+    Role.INDEX: Tensor,
+    Role.OPERAND: _NUMBER,
+    Role.FACTOR: _NUMBER,
+    Role.ARRAYS: Sequence[Tensor],
+    Role.INDICES: Sequence[Tensor],
+    Role.DIM: int,
+    Role.DIMS: int | Sequence[int],
+    Role.DTYPE: dtypes.dtype,
+}
 
 
 def arguments_of(function: Callable[..., Any]) -> tuple[Argument, ...]:
@@ -102,7 +124,9 @@ def arguments_of(function: Callable[..., Any]) -> tuple[Argument, ...]:
         role = next((r for r in get_args(each.annotation) if isinstance(r, Role)), Role.STATIC)
         default = _MISSING if each.default is each.empty else each.default
         static = kind(each.annotation) if role is Role.STATIC else None
-        found.append(Argument(each.name, role, default, each.kind is each.KEYWORD_ONLY, static))
+        shown = Any if each.annotation is each.empty else each.annotation
+        by_name = each.kind is each.KEYWORD_ONLY
+        found.append(Argument(each.name, role, default, by_name, static, shown))
     return tuple(found)
 
 
@@ -350,12 +374,14 @@ class Row:
                 "self" if in_place and not k else each.name,
                 kinds[each.keyword_only],
                 default=inspect.Parameter.empty if each.default is _MISSING else each.default,
+                annotation=each.type,
             )
             for k, each in enumerate(self.arguments)
         ]
         if self.out and not in_place:
-            found.append(inspect.Parameter("out", kinds[1], default=None))
-        return inspect.Signature(found)
+            out = tuple[Tensor, ...] if self.returns else Tensor
+            found.append(inspect.Parameter("out", kinds[1], default=None, annotation=out | None))
+        return inspect.Signature(found, return_annotation=self.result or Tensor)
 
     # -- a call ---------------------------------------------------------------------------------------------------
 

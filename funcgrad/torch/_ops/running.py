@@ -176,7 +176,7 @@ def gradient(
         raise RuntimeError(
             f"torch.gradient does not support {'Bool' if input.dtype.name == 'bool' else 'uint8'} input."
         )
-    exact: Any = input if input.dtype.is_floating_point or input.dtype.is_complex else input.float()  # type: ignore[attr-defined]
+    exact: Any = input if input.dtype.is_floating_point or input.dtype.is_complex else input.float()
     made = []
     for each, step in zip(dims, each_spacing, strict=True):
         if isinstance(step, Tensor):
@@ -185,7 +185,7 @@ def gradient(
                     f"torch.gradient expected each element of spacing to be a scalar or a 1-D tensor with the length of the "
                     f"dimension, but got {step.shape[0]}"
                 )
-            given = step.to(exact.dtype) if not step.dtype.is_complex else step  # type: ignore[attr-defined]
+            given = step.to(exact.dtype) if not step.dtype.is_complex else step
         else:
             given = exact.new_tensor(step)
         made.append(_gradient(exact, given, each, edge_order))
@@ -205,7 +205,7 @@ def _areas(y: Tensor, x: Tensor | None, dx: Any, dim: int, name: str) -> Any:
         )
     dim = wrap_dim(dim, y.ndim)
     length = y.shape[dim] - 1
-    sums: Any = narrow(y, dim, 1, length) + narrow(y, dim, 0, length)  # type: ignore[operator]
+    sums: Any = narrow(y, dim, 1, length) + narrow(y, dim, 0, length)
     if x is None:
         return sums * (dx / 2.0)
     widths: Any = x
@@ -217,7 +217,7 @@ def _areas(y: Tensor, x: Tensor | None, dx: Any, dim: int, name: str) -> Any:
         widths = reshape(x, *[1] * (y.ndim - x.ndim), *x.shape)
     at = dim + widths.ndim - y.ndim
     n = widths.shape[at] - 1
-    return (narrow(widths, at, 1, n) - narrow(widths, at, 0, n)) * sums / 2.0  # type: ignore[operator]
+    return (narrow(widths, at, 1, n) - narrow(widths, at, 0, n)) * sums / 2.0
 
 
 def trapezoid(y: Tensor, x: Tensor | None = None, *, dx: Any = 1, dim: int = -1) -> Tensor:
@@ -225,7 +225,7 @@ def trapezoid(y: Tensor, x: Tensor | None = None, *, dx: Any = 1, dim: int = -1)
     if isinstance(x, (int, float)) and not isinstance(x, bool):
         x, dx = None, x
     if y.ndim and not y.shape[wrap_dim(dim, y.ndim)]:
-        return y.sum(dim) * 1.0  # type: ignore[attr-defined]
+        return y.sum(dim) * 1.0
     return _areas(y, x, dx, dim, "trapezoid").sum(dim)
 
 

@@ -275,7 +275,7 @@ def slice_scatter(
     dim = wrap_dim(dim, input.ndim)
     bounds = slice(start, end, step).indices(input.shape[dim])
     key: Any = (*[slice(None)] * dim, slice(*bounds))
-    _check_written("slice", input[key], src)  # type: ignore[index]
+    _check_written("slice", input[key], src)
     return _sliced(input, src, dim, *bounds)
 
 
@@ -300,7 +300,7 @@ def as_strided_scatter(
     input: Tensor, src: Tensor, size: Any, stride: Any, storage_offset: int | None = None
 ) -> Tensor:
     """A copy of the tensor with `src` in place of the elements that a size and strides name."""
-    made: Any = input.clone()  # type: ignore[attr-defined]
+    made: Any = input.clone()
     place = METHODS["as_strided"](made, size, stride, storage_offset)
     _check_written("slice", place, src)
     place.copy_(src)

@@ -281,7 +281,7 @@ def repeat_interleave(
             raise RuntimeError("repeat_interleave only accept 1D vector as repeat")
         if input.dtype not in (int32, int64):
             raise RuntimeError("repeats has to be Long or Int tensor")
-        return _positions(input, output_size).to(input.dtype)  # type: ignore[attr-defined]
+        return _positions(input, output_size).to(input.dtype)
     if isinstance(repeats, (list, tuple)):
         repeats = tensor(repeats)
     if dim is None:
@@ -303,7 +303,7 @@ def repeat_interleave(
                 f"repeats must have the same size as input along dim, but got repeats.size(0) = {repeats.numel()} and "
                 f"input.size({dim}) = {input.shape[dim]}"
             )
-        each = repeats.expand(input.shape[dim])  # type: ignore[attr-defined]
+        each = repeats.expand(input.shape[dim])
         return index_select(input, dim, _positions(each, output_size))
     if repeats < 0:
         raise RuntimeError("Repeats must be non-negative")

@@ -168,7 +168,7 @@ def _filling(input: Tensor, value: Any) -> Tensor:
     """A number to fill a tensor with, as a tensor of its dtype."""
     if isinstance(value, Tensor):
         return converted(value, input.dtype)
-    return input.new_full((), value)  # type: ignore[attr-defined]
+    return input.new_full((), value)
 
 
 @op(

@@ -39,4 +39,4 @@ def of_batches(input: Tensor, dims: int) -> tuple[Tensor, bool]:
         dims: the number of dimensions after the channels.
     """
     batched = input.ndim == dims + 2
-    return (input if batched else input.unsqueeze(0)), batched  # type: ignore[attr-defined]
+    return (input if batched else input.unsqueeze(0)), batched

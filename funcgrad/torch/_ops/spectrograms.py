@@ -54,7 +54,7 @@ def _expects(function: str, fits: bool, words: str) -> None:
 def _window(function: str, input: Tensor, window: Tensor | None, win_length: int, n_fft: int) -> Any:  # fmt: skip
     """The window, or ones, with zeros on both sides up to `n_fft`."""
     _expects(function, 0 < win_length <= n_fft, f"0 < win_length <= {n_fft}, but got win_length={win_length}")  # fmt: skip
-    real = input.real if input.dtype.is_complex else input  # type: ignore[attr-defined]
+    real = input.real if input.dtype.is_complex else input
     if window is None:
         window = FUNCTIONS["ones"](win_length, dtype=real.dtype, device=input.device)
     _expects(
@@ -116,7 +116,7 @@ def stft(
             raise RuntimeError("stft align_to_window should only be set when center = false.")
         raise NotImplementedError("stft(align_to_window=...)")
     several = input.ndim == 2
-    signal = input if several else input.unsqueeze(0)  # type: ignore[attr-defined]
+    signal = input if several else input.unsqueeze(0)
     if center:
         signal = pad(signal, (n_fft // 2, n_fft // 2), pad_mode)
     _expects("stft", 0 < n_fft <= signal.shape[1], f"0 < n_fft <= {signal.shape[1]}, but got n_fft={n_fft}")  # fmt: skip
@@ -179,7 +179,7 @@ def istft(
     )
     _expects("istft", 0 < hop <= inner, f"0 < hop_length <= win_length, but got {hop} and {inner}")
     several = input.ndim == 3
-    spectra = input if several else input.unsqueeze(0)  # type: ignore[attr-defined]
+    spectra = input if several else input.unsqueeze(0)
     half = spectra.shape[1] != n_fft if onesided is None else onesided
     rows = n_fft // 2 + 1 if half else n_fft
     _expects("istft", spectra.shape[1] == rows, f"the frequency dimension (3rd to the last) of the input tensor to match {'n_fft / 2 + 1' if half else 'n_fft'}, but got {spectra.shape[1]}")  # fmt: skip

@@ -328,7 +328,7 @@ def _quantile(name: str, ignore: bool) -> None:
             )
         _check_quantile(input, q, interpolation)
         dim = None if dim is None or not input.ndim else wrap_dim(dim, input.ndim)
-        given = q if isinstance(q, Tensor) else input.new_tensor(float(q))  # type: ignore[attr-defined]
+        given = q if isinstance(q, Tensor) else input.new_tensor(float(q))
         of: Any = input
         flat = of.reshape(-1) if dim is None else FUNCTIONS["movedim"](input, dim, -1)
         dims = range(input.ndim) if dim is None else (dim,)
@@ -512,7 +512,7 @@ def histogram(
                 f"{low:g} max {high:g} for dimension 0"
             )
         edges = _edges(input.detach(), int(bins), low, high)
-    given = input.new_ones(1) if weight is None else weight.detach()  # type: ignore[attr-defined]
+    given = input.new_ones(1) if weight is None else weight.detach()
 
     def counted() -> Any:
         parts = edges, input.detach(), converted(given, input.dtype)
@@ -607,7 +607,7 @@ def cov(
     real = (parts.real if x.dtype.is_complex else parts).dtype
     weights: Any = converted((fweights if aweights is None else aweights).reshape(-1), real)  # type: ignore[union-attr]
     if fweights is not None and aweights is not None:
-        weights = fweights.reshape(-1) * weights  # type: ignore[attr-defined]
+        weights = fweights.reshape(-1) * weights
     total = weights.sum()
     norm = total - correction
     if aweights is not None and correction:

@@ -158,7 +158,7 @@ def _rebuilt(
     made = storage.tensor(Geometry(tuple(size), tuple(stride), offset))
     for name, flag in (metadata or {}).items():
         if flag and name in ("conj", "neg"):
-            made = made.conj_physical() if name == "conj" else -made  # type: ignore[attr-defined, operator]
+            made = made.conj_physical() if name == "conj" else -made
     made.requires_grad = bool(requires_grad)
     return made
 

@@ -49,7 +49,7 @@ def _leaving(dense: Callable[..., Any]) -> Callable[..., Any]:
 
 def _to_dense(self: Tensor, dtype: Any = None, *, masked_grad: Any = None) -> Tensor:
     """The tensor itself, which is dense."""
-    return self if dtype is None else self.to(dtype)  # type: ignore[attr-defined]
+    return self if dtype is None else self.to(dtype)
 
 
 def _only_sparse(name: str) -> Callable[..., Any]:

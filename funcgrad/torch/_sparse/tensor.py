@@ -139,7 +139,7 @@ class SparseTensor(Tensor):
 
     def retain_grad(self) -> None:
         """Keep the gradient also if the tensor is no leaf."""
-        self._entries.retain_grad()  # type: ignore[attr-defined]
+        self._entries.retain_grad()
 
     def with_values(self, values: Tensor) -> "SparseTensor":
         """Other values at the same indices."""
@@ -195,8 +195,8 @@ class SparseTensor(Tensor):
     def type(self, dtype: Any = None, non_blocking: bool = False) -> Any:
         """PyTorch's old name for its dtype; or the tensor with another dtype."""
         if dtype is not None:
-            return self.with_values(self._entries.type(dtype))  # type: ignore[attr-defined]
-        return self._entries.type().replace("torch.", "torch.sparse.")  # type: ignore[attr-defined]
+            return self.with_values(self._entries.type(dtype))
+        return self._entries.type().replace("torch.", "torch.sparse.")
 
     is_sparse = property(lambda self: True)
     is_cuda = property(lambda self: self._entries.is_cuda)
@@ -293,7 +293,9 @@ class SparseTensor(Tensor):
         dense = SCATTERED(self._entries, self._pattern, tuple(self._size))
         return dense if dtype is None else dense.to(dtype)
 
-    def to_sparse(self, sparse_dim: int | None = None, *, layout: Any = None) -> "SparseTensor":
+    def to_sparse(  # type: ignore[override]
+        self, sparse_dim: int | None = None, *, layout: Any = None
+    ) -> "SparseTensor":
         """The tensor itself."""
         return self
 

@@ -258,7 +258,7 @@ default.__name__ = default.__qualname__ = "__torch_function__"
 
 def _converted(found: Any, cls: type) -> Any:
     if isinstance(found, Tensor):
-        return found if isinstance(found, cls) else found.as_subclass(cls)  # type: ignore[attr-defined]
+        return found if isinstance(found, cls) else found.as_subclass(cls)
     if isinstance(found, (tuple, list)):
         parts = [_converted(each, cls) for each in found]
         return found._make(parts) if hasattr(found, "_make") else type(found)(parts)

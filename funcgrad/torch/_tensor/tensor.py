@@ -1,7 +1,7 @@
 """The tensor: a variable of the engine with PyTorch's attributes. `registry` attaches its ops."""
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 from weakref import ref
 
 import jax
@@ -28,6 +28,11 @@ from funcgrad.torch._types.devices import device, is_meta
 from funcgrad.torch._types.dtypes import dtype, from_numpy_dtype, kernel_name
 from funcgrad.torch._types.size import Size
 from funcgrad.torch._types.warning import warn
+
+if TYPE_CHECKING:
+    from funcgrad.torch._tensor.methods import Methods
+else:
+    Methods = object
 
 _new = object.__new__
 _NOT_LEAF = (
@@ -83,7 +88,7 @@ class AccumulateGrad(Leaf):
         return found
 
 
-class Tensor(Variable):
+class Tensor(Variable, Methods):
     """A multi-dimensional array that records its ops for `backward()`, like PyTorch's.
 
     Make one with `tensor`, `zeros`, `rand` and the like. Behaviour: https://pytorch.org/docs/stable/tensors.html
@@ -241,7 +246,7 @@ class Tensor(Variable):
     def _grad_fn(self, node: None) -> None:
         if node is not None:
             raise RuntimeError("_grad_fn can be only set to None")
-        self.detach_()  # type: ignore[attr-defined]
+        self.detach_()
 
     @_grad_fn.deleter
     def _grad_fn(self) -> None:
@@ -452,7 +457,7 @@ class Tensor(Variable):
 
     def __reversed__(self) -> "Tensor":
         """The rows in reversed order; a 0-d tensor itself."""
-        return self.flip(0) if self.ndim else self  # type: ignore[attr-defined]
+        return self.flip(0) if self.ndim else self
 
     def tolist(self) -> Any:
         """The elements as nested lists of Python numbers; a number for a 0-d tensor."""

@@ -90,7 +90,7 @@ class GradScaler:
             if self._scale is None:
                 self._scale = FUNCTIONS["tensor"](self._init_scale, dtype=float32)
                 self._growth_tracker = self._init_growth_tracker
-            return outputs * self._scale  # type: ignore[operator]
+            return outputs * self._scale
         if isinstance(outputs, Iterable):
             scaled = map(self.scale, outputs)
             return type(outputs)(scaled) if isinstance(outputs, (list, tuple)) else scaled
@@ -166,7 +166,7 @@ class GradScaler:
         scale = self._checked("update")
         with no_grad():
             if new_scale is not None:
-                scale.fill_(new_scale)  # type: ignore[attr-defined]
+                scale.fill_(new_scale)
             else:
                 found = [
                     each["found"] for each in self._states.values() if each["found"] is not None
@@ -249,7 +249,7 @@ class GradScaler:
             )
         self._init_scale = state_dict["scale"]
         if self._scale is not None:
-            self._scale.fill_(state_dict["scale"])  # type: ignore[attr-defined]
+            self._scale.fill_(state_dict["scale"])
         self._growth_factor = state_dict["growth_factor"]
         self._backoff_factor = state_dict["backoff_factor"]
         self._growth_interval = state_dict["growth_interval"]

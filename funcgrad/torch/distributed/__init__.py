@@ -254,7 +254,7 @@ def scatter(
 def _copied(targets: Sequence[Tensor], source: Tensor, async_op: bool) -> Work | None:
     done = _done(async_op)
     for target in targets:
-        target.detach().copy_(source.detach())  # type: ignore[attr-defined]
+        target.detach().copy_(source.detach())
     return done
 
 

@@ -21,7 +21,7 @@ def _own(tensor: Tensor) -> Tensor:
         ValueError: there is no group.
     """
     get_world_size()
-    return tensor.clone()  # type: ignore[attr-defined]
+    return tensor.clone()
 
 
 def _old(name: str, now: str) -> None:

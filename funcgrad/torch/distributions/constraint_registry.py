@@ -77,24 +77,29 @@ def _positive_definite(_constraint: Any) -> Any:
     return transforms.PositiveDefiniteTransform()
 
 
-# The rows of both; `to` is the registry itself, for constraints that are made of others.
-_ROWS: list[tuple[Any, Callable[..., Any]]] = [
-    (constraints.real, lambda _c, to: transforms.identity_transform),
-    (constraints.independent, lambda c, to: transforms.IndependentTransform(to(c.base_constraint), c.reinterpreted_batch_ndims)),
-    (constraints.greater_than, lambda c, to: _shifted_exp(c.lower_bound, 1)),
-    (constraints.greater_than_eq, lambda c, to: _shifted_exp(c.lower_bound, 1)),
-    (constraints.less_than, lambda c, to: _shifted_exp(c.upper_bound, -1)),
-    (constraints.interval, lambda c, to: _interval(c)),
-    (constraints.half_open_interval, lambda c, to: _interval(c)),
-    (constraints.corr_cholesky, lambda _c, to: transforms.CorrCholeskyTransform()),
-    (constraints.cat, lambda c, to: transforms.CatTransform([to(each) for each in c.cseq], c.dim, c.lengths)),
-    (constraints.stack, lambda c, to: transforms.StackTransform([to(each) for each in c.cseq], c.dim)),
-]  # fmt: skip
-for _registry in (biject_to, transform_to):
-    for _constraint, _make in _ROWS:
-        _registry.register(_constraint, partial(_make, to=_registry))
-biject_to.register(constraints.simplex, lambda _: transforms.StickBreakingTransform())
-transform_to.register(constraints.simplex, lambda _: transforms.SoftmaxTransform())
-transform_to.register(constraints.lower_cholesky, lambda _: transforms.LowerCholeskyTransform())
-transform_to.register(constraints.positive_definite, _positive_definite)
-transform_to.register(constraints.positive_semidefinite, _positive_definite)
+def _fill() -> None:
+    """Register PyTorch's constraints."""
+    # For both registries; `to` is the registry itself, for constraints that are made of others.
+    rows: list[tuple[Any, Callable[..., Any]]] = [
+        (constraints.real, lambda _c, to: transforms.identity_transform),
+        (constraints.independent, lambda c, to: transforms.IndependentTransform(to(c.base_constraint), c.reinterpreted_batch_ndims)),
+        (constraints.greater_than, lambda c, to: _shifted_exp(c.lower_bound, 1)),
+        (constraints.greater_than_eq, lambda c, to: _shifted_exp(c.lower_bound, 1)),
+        (constraints.less_than, lambda c, to: _shifted_exp(c.upper_bound, -1)),
+        (constraints.interval, lambda c, to: _interval(c)),
+        (constraints.half_open_interval, lambda c, to: _interval(c)),
+        (constraints.corr_cholesky, lambda _c, to: transforms.CorrCholeskyTransform()),
+        (constraints.cat, lambda c, to: transforms.CatTransform([to(each) for each in c.cseq], c.dim, c.lengths)),
+        (constraints.stack, lambda c, to: transforms.StackTransform([to(each) for each in c.cseq], c.dim)),
+    ]  # fmt: skip
+    for registry in (biject_to, transform_to):
+        for constraint, make in rows:
+            registry.register(constraint, partial(make, to=registry))
+    biject_to.register(constraints.simplex, lambda _: transforms.StickBreakingTransform())
+    transform_to.register(constraints.simplex, lambda _: transforms.SoftmaxTransform())
+    transform_to.register(constraints.lower_cholesky, lambda _: transforms.LowerCholeskyTransform())
+    transform_to.register(constraints.positive_definite, _positive_definite)
+    transform_to.register(constraints.positive_semidefinite, _positive_definite)
+
+
+_fill()

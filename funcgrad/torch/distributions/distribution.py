@@ -159,10 +159,9 @@ class Distribution:
     def expand(self, batch_shape: Any, _instance: Any = None) -> Self:
         """The same distribution with its parameters expanded to a batch shape."""
         shape = Size(batch_shape)
-        given = [name for name in self.arg_constraints if name in self.__dict__][:1]
-        given = self._given or given
+        held = [name for name in self.arg_constraints if name in self.__dict__][:1]
         parameters = {}
-        for name in given:
+        for name in self._given or held:
             value = self.__dict__[name]
             parameters[name] = value.expand(shape + value.shape[len(self._batch_shape) :])
         return self._remade(_instance, **parameters)

@@ -163,7 +163,7 @@ class Transform:
             return True
         return self._alike and type(self) is type(other)
 
-    __hash__ = None
+    __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
@@ -355,8 +355,9 @@ class PowerTransform(Transform):
     inverse_shape = forward_shape
 
     def __eq__(self, other: object) -> bool:
-        same = isinstance(other, PowerTransform)
-        return same and bool(self.exponent.eq(other.exponent).all())
+        if not isinstance(other, PowerTransform):
+            return False
+        return bool(self.exponent.eq(other.exponent).all())
 
     __hash__ = None
 

@@ -2,7 +2,6 @@
 
 from funcgrad.torch.nn import attention, functional, init, modules, parallel, parameter, utils
 from funcgrad.torch.nn.modules import *  # noqa: F403
-from funcgrad.torch.nn.modules import __all__ as _modules
 from funcgrad.torch.nn.parallel import DataParallel
 from funcgrad.torch.nn.parameter import (
     Buffer,
@@ -10,19 +9,3 @@ from funcgrad.torch.nn.parameter import (
     UninitializedBuffer,
     UninitializedParameter,
 )
-
-__all__ = [  # noqa: PLE0604
-    *_modules,
-    "Buffer",
-    "DataParallel",
-    "Parameter",
-    "UninitializedBuffer",
-    "UninitializedParameter",
-    "functional",
-    "init",
-    "modules",
-    "attention",
-    "parallel",
-    "parameter",
-    "utils",
-]

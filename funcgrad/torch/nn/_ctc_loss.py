@@ -127,7 +127,7 @@ def ctc_loss(
             raise RuntimeError(f"{name} must be integral")
     batched = log_probs.ndim == 3
     if not batched:
-        log_probs, targets = log_probs.unsqueeze(1), targets.unsqueeze(0)  # type: ignore[attr-defined]
+        log_probs, targets = log_probs.unsqueeze(1), targets.unsqueeze(0)
         sides = [each.reshape(-1) for each in sides]
     _check(log_probs, targets, sides, blank)
     if targets.ndim == 1:

@@ -113,7 +113,7 @@ def margin_ranking_loss(
         )
     if not all(each.dtype.is_floating_point for each in (input1, input2, target)):
         # Integers wrap around, and bools are refused.
-        return _reduced((-target * (input1 - input2) + margin).clamp_min(0), reduction)  # type: ignore[operator]
+        return _reduced((-target * (input1 - input2) + margin).clamp_min(0), reduction)
     return _ranking(reduction, input1, input2, target, margin)
 
 
@@ -292,8 +292,8 @@ def multilabel_soft_margin_loss(
     check_broadcast(*avals)
     if target.dtype in (torch.uint8, torch.bool):
         # uint8 wraps around, and bools are refused.
-        no = 1 - target  # type: ignore[operator]
-        losses = -(target * logsigmoid(input) + no * logsigmoid(-input))  # type: ignore[operator]
+        no = 1 - target
+        losses = -(target * logsigmoid(input) + no * logsigmoid(-input))
         losses = losses if weight is None else losses * weight
         dim = input.ndim - 1
         return _reduced(losses.sum(dim) / input.shape[dim], reduction)

@@ -102,7 +102,7 @@ class PackedSequence(PackedSequence_):
 
 def invert_permutation(permutation: Tensor | None) -> Tensor | None:
     """The inverse of a permutation; None of None."""
-    return None if permutation is None else permutation.argsort()  # type: ignore[attr-defined]
+    return None if permutation is None else permutation.argsort()
 
 
 for _each in (PackedSequence_, PackedSequence, invert_permutation):

@@ -281,7 +281,7 @@ class UninitializedBuffer(UninitializedTensorMixin, Tensor):  # type: ignore[ove
         persistent: bool = True,
     ) -> Any:
         """Make a buffer without elements."""
-        made = torch.empty(0, device=device, dtype=dtype, requires_grad=requires_grad)
+        made: Any = torch.empty(0, device=device, dtype=dtype, requires_grad=requires_grad)
         made.__class__ = cls
         made.persistent, made._is_buffer = persistent, True
         return made

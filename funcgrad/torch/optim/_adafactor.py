@@ -37,7 +37,7 @@ class Adafactor(OneByOne):
         if isinstance(lr, Tensor) and lr.numel() != 1:
             raise ValueError("Tensor lr must be 1-element")
         for words, fits, option in (
-            ("Learning rate should be >= 0", lr >= 0.0, lr),  # type: ignore[operator]
+            ("Learning rate should be >= 0", lr >= 0.0, lr),
             ("beta2_decay should be <= 0", beta2_decay <= 0.0, beta2_decay),
             ("epsilon1 should be >= 0", eps[0] is None or eps[0] >= 0.0, eps[0]),
             ("epsilon2 should be >= 0", eps[1] >= 0.0, eps[1]),

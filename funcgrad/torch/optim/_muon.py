@@ -40,7 +40,7 @@ class Muon(OneByOne):
             raise ValueError("Tensor lr must be 1-element")
         named = {"Learning rate": lr, "momentum": momentum, "weight decay": weight_decay}
         for name, option in named.items():
-            if not option >= 0.0:  # type: ignore[operator]
+            if not option >= 0.0:
                 raise ValueError(f"{name} should be >= 0 but is: {option}")
         if adjust_lr_fn not in (None, "original", "match_rms_adamw"):
             raise ValueError(f"Adjust learning rate function {adjust_lr_fn} is not supported")

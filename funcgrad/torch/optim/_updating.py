@@ -217,7 +217,7 @@ def filled(parameter: Tensor, value: Any) -> Tensor:
     made = tensor_of(record(zeros_like, (parameter,))[0])
     if value == 0:
         return made
-    return made.fill_(complex(value, value) if made.dtype.is_complex else value)  # type: ignore[attr-defined]
+    return made.fill_(complex(value, value) if made.dtype.is_complex else value)
 
 
 # -- numbers ------------------------------------------------------------------------------------------------------
@@ -239,7 +239,7 @@ def _option(name: str, option: Tensor) -> Any:
         raise NotImplementedError(
             f"an optimizer with differentiable=True is not differentiated with respect to {name}: give it as a number"
         )
-    return _read(option.detach().reshape(()))  # type: ignore[attr-defined]
+    return _read(option.detach().reshape(()))
 
 
 def wide(value: Any) -> Any:
@@ -263,7 +263,7 @@ def _write(tensor: Tensor, value: Any) -> None:
     storage = tensor._storage
     aval = storage.aval
     if not storage.is_plain or aval.device is not None:
-        tensor.fill_(float(value))  # type: ignore[attr-defined]
+        tensor.fill_(float(value))
         return
     storage.write(_value(value, aval))
     storage.version += 1

@@ -60,10 +60,7 @@ class Adam(Updating):
                 raise ValueError(f"Tensor betas[{k}] must be 1-element")
         defaults = {
             "lr": lr,
-            "betas": tuple(
-                beta.squeeze() if isinstance(beta, Tensor) else beta  # type: ignore[attr-defined]
-                for beta in betas
-            ),
+            "betas": tuple(beta.squeeze() if isinstance(beta, Tensor) else beta for beta in betas),
             "eps": eps,
             "weight_decay": weight_decay,
             "amsgrad": amsgrad,

@@ -55,7 +55,7 @@ _HOW_TO = "https://pytorch.org/docs/stable/optim.html#how-to-adjust-learning-rat
 
 
 def _copied(number: Any) -> Any:
-    return number.clone() if isinstance(number, Tensor) else number  # type: ignore[attr-defined]
+    return number.clone() if isinstance(number, Tensor) else number
 
 
 def _read(optimizer: Optimizer, key: str) -> list[Any]:
@@ -67,7 +67,7 @@ def _set(group: dict[str, Any], key: str, number: Any) -> None:
     """Change an option; a tensor stays the tensor it is."""
     held = group[key]
     if isinstance(held, Tensor):
-        held.fill_(number.squeeze() if isinstance(number, Tensor) else number)  # type: ignore[attr-defined]
+        held.fill_(number.squeeze() if isinstance(number, Tensor) else number)
     else:
         group[key] = number
 

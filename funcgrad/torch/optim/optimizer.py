@@ -317,7 +317,7 @@ class Optimizer:
             raise TypeError(
                 f"optimizer can only optimize Tensors, but one of the params is {typename(parameter)}"
             )
-        leaf = parameter.is_leaf or parameter.retains_grad  # type: ignore[attr-defined]
+        leaf = parameter.is_leaf or parameter.retains_grad
         if not leaf and not self.defaults.get("differentiable"):
             raise ValueError("can't optimize a non-leaf Tensor")
 
@@ -357,8 +357,8 @@ class Optimizer:
             if grad.grad_fn is None:
                 grad.requires_grad_(False)
             else:
-                grad.detach_()  # type: ignore[attr-defined]
-            grad.zero_()  # type: ignore[attr-defined]
+                grad.detach_()
+            grad.zero_()
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Change the parameters.
@@ -374,9 +374,9 @@ def _fitted(held: Any, parameter: Tensor, group: dict[str, Any], name: Any = Non
     if isinstance(held, Tensor):
         if name == "step":
             wide = group.get("capturable") or group.get("fused")
-            return held.float() if wide else held  # type: ignore[attr-defined]
+            return held.float() if wide else held
         if parameter.dtype.is_floating_point:
-            held = held.to(dtype=parameter.dtype)  # type: ignore[attr-defined]
+            held = held.to(dtype=parameter.dtype)
         same = held.device == parameter.device
         return held if same else held.to(device=parameter.device)
     if isinstance(held, dict):

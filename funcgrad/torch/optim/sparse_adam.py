@@ -36,7 +36,7 @@ class SparseAdam(OneByOne):
         if isinstance(lr, Tensor) and lr.numel() != 1:
             raise ValueError("Tensor lr must be 1-element")
         for name, value in (("learning rate", lr), ("epsilon value", eps)):
-            if not value > 0.0:  # type: ignore[operator]
+            if not value > 0.0:
                 raise ValueError(f"Invalid {name}: {value}")
         check_betas(betas)
         super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "maximize": maximize})

@@ -30,7 +30,7 @@ def to_dlpack(tensor: _Tensor) -> Any:
 
     Behaviour: https://docs.pytorch.org/docs/stable/dlpack.html
     """
-    return tensor.__dlpack__()  # type: ignore[attr-defined]
+    return tensor.__dlpack__()
 
 
 def from_dlpack(ext_tensor: Any) -> _Tensor:

@@ -39,7 +39,7 @@ def svd_lowrank(
     tensor([3.4641])
     """
     if M is not None:
-        A = A - M.broadcast_to(A.shape)  # type: ignore[attr-defined]
+        A = A - M.broadcast_to(A.shape)
     wide = A.shape[-2] < A.shape[-1]
     tall = A.mH if wide else A
     basis = _basis(tall, 6 if q is None else q, 2 if niter is None else niter)

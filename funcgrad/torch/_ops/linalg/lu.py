@@ -127,7 +127,7 @@ def lu_unpack(
             "intended to be used with the output produced by torch.linalg.lu_factor"
         )
     made = _lu_unpack(LU_data, LU_pivots)
-    nothing = LU_data.new_empty(0)  # type: ignore[attr-defined]
+    nothing = LU_data.new_empty(0)
     parts = (
         made.P if unpack_pivots else nothing,
         made.L if unpack_data else nothing,

@@ -124,7 +124,7 @@ def matrix_norm(
                 A, [k for k in range(A.ndim) if k not in (first, second)] + [first, second]
             )
         )
-        made = sizes.sum(-1) if ord == "nuc" else sizes.amax(-1) if ord > 0 else sizes.amin(-1)  # type: ignore[attr-defined]
+        made = sizes.sum(-1) if ord == "nuc" else sizes.amax(-1) if ord > 0 else sizes.amin(-1)
         if not keepdim:
             return made
         for each in sorted((first, second)):
@@ -132,7 +132,7 @@ def matrix_norm(
         return made
     along, across = (first, second) if abs(ord) == 1 else (second, first)
     sums = vector_norm_of(A, 1, along, True)
-    made = sums.amax(across, True) if ord > 0 else sums.amin(across, True)  # type: ignore[attr-defined]
+    made = sums.amax(across, True) if ord > 0 else sums.amin(across, True)
     return made if keepdim else views.squeeze(made, (first, second))
 
 
@@ -212,5 +212,5 @@ def cond(A: Tensor, p: Any = None, *, out: Tensor | None = None) -> Tensor:
             f"linalg.cond({p if isinstance(p, str) else _number(p)}): A must be batches of square matrices, but they are {A.shape[-2]} by {A.shape[-1]} matrices"
         )
     made = inv_ex(A)
-    size = matrix_norm(A, p) * matrix_norm(made.inverse, p)  # type: ignore[operator]
+    size = matrix_norm(A, p) * matrix_norm(made.inverse, p)
     return FUNCTIONS["nan_to_num"](size, math.inf, math.inf, -math.inf)

@@ -127,7 +127,7 @@ def torch_svd(input: Tensor, some: bool = True, compute_uv: bool = True, *, out:
         parts = (made.U, made.S, FUNCTIONS["conj"](views.transpose(made.Vh, -2, -1)))
     else:
         m, n = input.shape[-2:]
-        zeros = [input.new_zeros((*input.shape[:-2], k, k)) for k in (m, n)]  # type: ignore[attr-defined]
+        zeros = [input.new_zeros((*input.shape[:-2], k, k)) for k in (m, n)]
         parts = (zeros[0], _svdvals(input), zeros[1])
     return stored_in("svd", _TORCH_SVD, parts, input, out)
 
@@ -335,7 +335,7 @@ def lstsq(A: Tensor, B: Tensor, rcond: float | None = None, *, driver: str | Non
         rcond = float(np.finfo(A.dtype.numpy_dtype).eps) * max(m, n)
     residual = m > n and driver != "gelsy"
     made = _lstsq(A, B, float(rcond), vector, residual)
-    nothing = A.new_empty(0)  # type: ignore[attr-defined]
+    nothing = A.new_empty(0)
     nothing = nothing.real if A.dtype.is_complex else nothing
     ranks = elements(made.rank)
     residuals = made.residuals if ranks is None or bool((ranks == n).all()) else nothing

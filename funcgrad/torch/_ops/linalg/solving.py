@@ -219,9 +219,9 @@ def triangular_solve(
 ) -> Any:
     """The solutions X of `A @ X = input` for triangular matrices, and a copy of A."""
     check_solve("triangular_solve", A, input, True, False)
-    given = A.mT if transpose else A  # type: ignore[attr-defined]
+    given = A.mT if transpose else A
     found = solve_triangular(given, input, upper=upper != transpose, unitriangular=unitriangular)
-    return stored_in("triangular_solve", _TRIANGULAR, (found, A.clone()), input, out)  # type: ignore[attr-defined]
+    return stored_in("triangular_solve", _TRIANGULAR, (found, A.clone()), input, out)
 
 
 for _each in (inverse, triangular_solve):

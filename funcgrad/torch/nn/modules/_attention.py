@@ -158,4 +158,4 @@ class MultiheadAttention(Module):
             average_attn_weights=average_attn_weights,
             is_causal=is_causal,
         )
-        return (output.transpose(1, 0) if turned else output), weights  # type: ignore[attr-defined]
+        return (output.transpose(1, 0) if turned else output), weights

@@ -109,7 +109,7 @@ class _InstanceNorm(_NormBase):
                 stacklevel=2,
             )
         if input.dim() == self._rank:
-            made: Any = self._apply_instance_norm(input.unsqueeze(0))  # type: ignore[attr-defined]
+            made: Any = self._apply_instance_norm(input.unsqueeze(0))
             return made.squeeze(0)
         return self._apply_instance_norm(input)
 

@@ -754,7 +754,7 @@ class Module:
             inexact = tensor.dtype.is_floating_point or tensor.dtype.is_complex
             more = {"memory_format": layout} if layout and tensor.ndim in (4, 5) else {}
             try:
-                return tensor.to(where, wanted if inexact else None, **more)  # type: ignore[attr-defined]
+                return tensor.to(where, wanted if inexact else None, **more)
             except NotImplementedError as error:
                 if str(error) != "Cannot copy out of meta tensor; no data!":
                     raise
@@ -767,7 +767,7 @@ class Module:
 
     def type(self: Self, dst_type: Any) -> Self:
         """Convert all parameters and buffers to a type; see `Tensor.type`."""
-        return self._apply(lambda tensor: tensor.type(dst_type))  # type: ignore[attr-defined]
+        return self._apply(lambda tensor: tensor.type(dst_type))
 
     def float(self: Self) -> Self:
         """Convert what is floating point to float32."""
@@ -787,16 +787,16 @@ class Module:
 
     def _in_dtype(self: Self, wanted: Any) -> Self:
         return self._apply(
-            lambda tensor: tensor.to(wanted) if tensor.dtype.is_floating_point else tensor  # type: ignore[attr-defined]
+            lambda tensor: tensor.to(wanted) if tensor.dtype.is_floating_point else tensor
         )
 
     def cpu(self: Self) -> Self:
         """Move to the CPU."""
-        return self._apply(lambda tensor: tensor.to("cpu"))  # type: ignore[attr-defined]
+        return self._apply(lambda tensor: tensor.to("cpu"))
 
     def cuda(self: Self, device: Any = None) -> Self:
         """Move to a GPU."""
-        return self._apply(lambda tensor: tensor.cuda(device))  # type: ignore[attr-defined]
+        return self._apply(lambda tensor: tensor.cuda(device))
 
     def to_empty(self: Self, *, device: Any, recurse: bool = True) -> Self:
         """Move to a device, without the elements."""
@@ -804,7 +804,7 @@ class Module:
 
     def share_memory(self: Self) -> Self:
         """Move to memory that processes share; see `Tensor.share_memory_`."""
-        return self._apply(lambda tensor: tensor.share_memory_())  # type: ignore[attr-defined]
+        return self._apply(lambda tensor: tensor.share_memory_())
 
     def train(self: Self, mode: bool = True) -> Self:
         """Train from now on; evaluate if `mode` is False.
@@ -839,10 +839,10 @@ class Module:
                 parameter.grad = None
             else:
                 if gradient.grad_fn is not None:
-                    gradient.detach_()  # type: ignore[attr-defined]
+                    gradient.detach_()
                 else:
                     gradient.requires_grad_(False)
-                gradient.zero_()  # type: ignore[attr-defined]
+                gradient.zero_()
 
     # -- printing -------------------------------------------------------------------------------------------------
 

@@ -163,7 +163,7 @@ class RNNBase(Module):
 
     def _batches(self, input: Tensor, batch_sizes: Tensor | None) -> int:
         if batch_sizes is not None:
-            return int(batch_sizes[0])  # type: ignore[index]
+            return int(batch_sizes[0])
         return input.shape[0 if self.batch_first else 1]
 
     def get_expected_hidden_size(
@@ -261,7 +261,7 @@ class RNNBase(Module):
         output, last = self._computed(many, hx, None)
         if batched:
             return output, last
-        return output.squeeze(batch_dim), self._removed(last, 1)  # type: ignore[attr-defined]
+        return output.squeeze(batch_dim), self._removed(last, 1)
 
     def _packed(self, input: PackedSequence, hx: Any) -> Any:
         data, sizes, order, back = input

@@ -65,7 +65,7 @@ def _clip_grads_with_norm_(
 ) -> None:
     """Scale gradients in place so that a norm of `total_norm` becomes at most `max_norm`."""
     with torch.no_grad():
-        scale = torch.clamp(float(max_norm) / (total_norm + 1e-6), max=1.0)  # type: ignore[operator]
+        scale = torch.clamp(float(max_norm) / (total_norm + 1e-6), max=1.0)
         for gradient in _gradients(parameters):
             gradient.mul_(scale)
 

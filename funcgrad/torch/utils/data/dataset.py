@@ -77,7 +77,7 @@ class TensorDataset(Dataset[tuple[Tensor, ...]]):
 
     def __getitem__(self, index: Any) -> tuple[Tensor, ...]:
         """The slice of each tensor."""
-        return tuple([tensor[index] for tensor in self.tensors])  # type: ignore[index]
+        return tuple([tensor[index] for tensor in self.tensors])
 
     def __len__(self) -> int:
         """The tensors' length."""

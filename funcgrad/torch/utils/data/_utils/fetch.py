@@ -59,7 +59,7 @@ def _whole(dataset: Any, indices: Any) -> list[Any] | None:
     if not all(type(each) is int for each in indices):
         return None
     at = FUNCTIONS["tensor"](indices)
-    return [each[at] for each in dataset.tensors]  # type: ignore[index]
+    return [each[at] for each in dataset.tensors]
 
 
 class _Stream:
