@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from funcgrad.engine import Aval, Leaf, Op, Variable
+from funcgrad.engine import Aval, Leaf, Op, Variable, local
 from funcgrad.engine.ops import remember
 from funcgrad.engine.unrolled import record_one, record_two
 from funcgrad.torch._ops.out import CASTS, store
@@ -26,7 +26,7 @@ from funcgrad.torch._ops.row import (
 )
 from funcgrad.torch._ops.undifferentiable import without_derivative
 from funcgrad.torch._tensor import overriding
-from funcgrad.torch._tensor.in_place import in_place, watch, writable, write
+from funcgrad.torch._tensor.in_place import check_present, in_place, watch, writable, write
 from funcgrad.torch._tensor.operands import (
     NUMBERS,
     check_broadcast,
@@ -416,6 +416,7 @@ class Elementwise:
         row.refuse(*avals)
         if row.name == "abs" and target.dtype.is_complex:
             raise RuntimeError("In-place abs is not supported for complex tensors.")
+        check_present(target, *operands[1:])
         check_broadcast(*avals)
         shape = np.broadcast_shapes(*(aval.shape for aval in avals))
         check_result_fits(tuple(target.shape), shape)
@@ -452,11 +453,13 @@ class Elementwise:
                 second = of_array(other)
                 if second is None:
                     return NotImplemented
-            node = self_._current_node()
+            node, recorder = self_._current_node(), local.recorder
             if (
                 not self_._storage.is_apart
                 or not second._storage.is_apart
                 or (node is not None and isinstance(node, Leaf))
+                or recorder.watch is not None
+                or recorder.levels
             ):
                 writable(self_, second, name=name)
             before = self_._storage.read()

@@ -166,16 +166,24 @@ def writable(target: Tensor, *others: Variable, repeats: bool = False, name: str
             )
     if local.recorder.levels or duals:
         check_transformed(target, others, name)
-    for other in others:
-        if other._storage.aval.device is META is not target._storage.aval.device:
-            raise NotImplementedError("Cannot copy out of meta tensor; no data!")
-
+    check_present(target, *others)
     viewed = target._storage.is_part
     for other in others:
         if viewed or other._storage.is_part:
             check_no_overlap(target, other)
     if viewed and not repeats:
         check_no_repeats(target._storage)
+
+
+def check_present(target: Variable, *others: Variable) -> None:
+    """Check that no operand on the device `meta` is written to a target with elements.
+
+    Raises:
+        NotImplementedError: one is.
+    """
+    for other in others:
+        if other._storage.aval.device is META is not target._storage.aval.device:
+            raise NotImplementedError("Cannot copy out of meta tensor; no data!")
 
 
 def check_no_repeats(storage: Any) -> None:

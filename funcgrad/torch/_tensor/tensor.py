@@ -308,12 +308,12 @@ class Tensor(Variable, Methods):
                     "may break downstream systems that assume they match."
                 )
             _check_same_device(grad.device, self.device)
-        _tell(self)
+        tell(self)
         self._grad = grad
 
     @grad.deleter
     def grad(self) -> None:
-        _tell(self)
+        tell(self)
         self._grad = None
 
     @property
@@ -341,13 +341,15 @@ class Tensor(Variable, Methods):
         if storage.is_plain and not (duals or local.recorder.levels):
             return without_history(DataStorage(storage))
         refusals.refuse_data(storage.read(), reading=True)
+        if inference.is_of_inference(storage) and inference.enabled():
+            return without_history(storage)  # its writes are not counted either
         return without_history(data_of(apart(storage)))
 
     @data.setter
     def data(self, source: "Tensor") -> None:
         if not isinstance(source, Tensor):
             raise TypeError(f"Variable data has to be a tensor, but got {type(source).__name__}")
-        _tell(self)
+        tell(self)
         refusals.refuse_data(self._storage.read(), reading=False)
         storage, given = self._storage, source._storage
         # `x.data += y` assigns the changed `.data` back: nothing is left to do.
@@ -582,7 +584,7 @@ def device_of(aval: Aval) -> device:
     return device.from_jax(bound)
 
 
-def _tell(tensor: Tensor) -> None:
+def tell(tensor: Tensor) -> None:
     """Tell the recorder's watch that a tensor is about to be changed."""
     watch = local.recorder.watch
     if watch is not None:

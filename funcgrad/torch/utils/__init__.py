@@ -6,6 +6,7 @@ from weakref import getweakrefs as _getweakrefs
 
 from funcgrad.torch._tensor.tensor import AccumulateGrad as _AccumulateGrad
 from funcgrad.torch._tensor.tensor import Tensor as _Tensor
+from funcgrad.torch._tensor.tensor import tell as _tell
 from funcgrad.torch._types.missing import no_attribute as _no_attribute
 from funcgrad.torch.utils import checkpoint, hooks
 
@@ -31,6 +32,8 @@ def swap_tensors(t1: _Tensor, t2: _Tensor) -> None:
         # The node of a leaf refers to it, and Python gives the same reference to everybody.
         if not isinstance(each._node, _AccumulateGrad) and _getweakrefs(each):
             raise RuntimeError(f"Cannot swap {name} because it has weakref associated with it")
+    for each in tensors:
+        _tell(each)
     for name in ("__class__", "__dict__", "_storage", "_node", "_nr"):
         one, other = (getattr(each, name) for each in tensors)
         setattr(t1, name, other)

@@ -251,6 +251,8 @@ def inference_tensors_are_no_views(torch, see):
                 view._is_view(), view._base, view.is_inference(), attempt(getattr, view, "_version")
             )
         see(attempt(lambda: x._version), torch.ones(2).requires_grad_().requires_grad)
+        data = torch.ones(2).data
+    see(data.is_inference(), attempt(data.add_, 1), attempt(lambda: data._version))
     for view in (x.view(2), x[0], x.detach(), x.data, x.unbind()[0], x.expand(2, 2), x.clone()):
         see(view.is_inference(), attempt(view.requires_grad_))
     see(x.detach().add_(1), x, x.detach()._version)

@@ -39,6 +39,14 @@ def outside():
         plain.data.mul_(x)
         return x
 
+    def augmented_through_data(x):
+        plain.data += x
+        return x
+
+    def swapped(x):
+        torch.utils.swap_tensors(plain, x.clone())
+        return x
+
     def through_a_view(x):
         plain.view(-1)[:1].copy_(x[:1])
         return x
@@ -78,6 +86,8 @@ def outside():
             added,
             element,
             through_data,
+            augmented_through_data,
+            swapped,
             through_a_view,
             replaced,
             given_a_gradient,
