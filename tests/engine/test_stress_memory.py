@@ -4,10 +4,13 @@ FUNCGRAD_STRESS multiplies the lengths.
 """
 
 import os
+import platform
 import subprocess
 import sys
 
 import pytest
+
+from tests.processes import Program
 
 SCALE = int(os.environ.get("FUNCGRAD_STRESS", "1"))
 
@@ -98,3 +101,32 @@ def test_2_000_graphs_that_all_differ_hold_memory_flat():
     ((kilobytes,),) = measured(CHANGING_GRAPHS)
     # The tree of recordings is refilled and pruned in the course of this; a graph is some 50 kilobytes of it.
     assert kilobytes < 25_000 + 5_000 * SCALE
+
+
+PAGES = """
+import resource
+import funcgrad.torch as torch
+from funcgrad import engine
+
+x = torch.ones(64, 1024, requires_grad=True)
+
+def train(iterations):
+    for _ in range(iterations):
+        (torch.sigmoid(x * x + x) * 2 - x).sum().backward()
+        x.grad = None
+
+with engine.mode("eager"):
+    train(5)
+    start = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    train(20)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - start)
+"""
+
+
+@pytest.mark.skipif(
+    platform.libc_ver()[0] != "glibc", reason="other allocators keep memory by their own rules"
+)
+def test_a_step_takes_the_memory_that_the_step_before_let_go_of():
+    printed, errors = Program("-c", PAGES).communicate()
+    # Each of a step's arrays has 64 pages, and it makes more than 10.
+    assert int(printed) < 1_000, errors
