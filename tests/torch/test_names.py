@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+import operator
 import subprocess
 import sys
 import typing
@@ -40,6 +41,29 @@ def test_a_name_that_pytorch_has_is_refused_with_a_way_out(place, name):
     with pytest.raises(AttributeError, match=f"'{name}': PyTorch has {full}, .*from_jax"):
         getattr(space, name)
     assert not hasattr(space, name)
+
+
+@pytest.mark.parametrize(
+    ("name", "way_out"),
+    [
+        ("onnx", "jax.export"),
+        ("export.export", "jax.export"),
+        ("package", "state_dict"),
+        ("ao.quantization", "bfloat16"),
+        ("ops", "custom_op"),
+        ("cuda.CUDAGraph", "jax.jit"),
+        ("utils.cpp_extension", "from_jax"),
+        ("monitor", "Leave out"),
+    ],
+)
+def test_a_part_that_makes_no_sense_on_jax_says_why(name, way_out):
+    with pytest.raises(AttributeError, match=rf"PyTorch has torch\.{name.split('.')[0]}.*{way_out}"):
+        operator.attrgetter(name)(ours)
+
+
+def test_a_class_that_would_answer_aten_ops_is_refused():
+    with pytest.raises(NotImplementedError, match="__torch_function__"):
+        type("Answering", (ours.Tensor,), {"__torch_dispatch__": classmethod(print)})
 
 
 @pytest.mark.parametrize("place", ["", "linalg", "fft", "optim", "utils", "Tensor"])

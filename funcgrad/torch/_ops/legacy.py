@@ -167,8 +167,17 @@ def rebuilt(cls: type, made: Tensor, state: Any) -> Any:
 
 
 def _init_subclass(cls: Any, **more: Any) -> None:
-    """Let calls look at their arguments, if the class answers them."""
+    """Let calls look at their arguments, if the class answers them.
+
+    Raises:
+        NotImplementedError: the class would answer aten ops.
+    """
     super(Tensor, cls).__init_subclass__(**more)
+    if "__torch_dispatch__" in vars(cls):
+        raise NotImplementedError(
+            f"{cls.__name__}.__torch_dispatch__ would never be called: there are no aten ops here. __torch_function__ answers "
+            "the functions and methods that are called"
+        )
     if overrides(cls):
         begin()
 

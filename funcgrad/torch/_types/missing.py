@@ -16,6 +16,44 @@ def _names() -> dict[str, frozenset[str]]:
     return {module: frozenset(names.split()) for module, names in found}
 
 
+# Parts of PyTorch that make no sense on JAX: why, and the way out. Their submodules and names are found by the beginning.
+_REASONS = {
+    **dict.fromkeys(
+        ("onnx", "export"),
+        "it writes graphs of PyTorch's own ops. jax.export writes a function made by funcgrad.pure(module) to a file, as StableHLO",
+    ),
+    "package": "it packs Python code into an archive. torch.save(module.state_dict(), file) keeps a trained module",
+    **dict.fromkeys(
+        ("ao", "quantization", "nn.intrinsic", "nn.qat", "nn.quantizable", "nn.quantized"),
+        "XLA has no kernels of quantized tensors. bfloat16 and float16 compute in half the memory",
+    ),
+    **dict.fromkeys(
+        ("ops", "classes", "utils._python_dispatch", "utils.cpp_extension"),
+        "there are no aten ops and no dispatcher here. torch.library.custom_op and torch.from_jax make ops, and "
+        "torch.overrides.TorchFunctionMode sees the calls of functions",
+    ),
+    **dict.fromkeys(
+        ("cuda.CUDAGraph", "cuda.graph", "cuda.graphs", "cuda.make_graphed_callables"),
+        "XLA launches whole programs. torch.compile or funcgrad.pure and jax.jit make one of a step",
+    ),
+    **dict.fromkeys(
+        ("utils.mkldnn", "utils.mobile_optimizer", "backends.xnnpack", "backends.nnpack"),
+        "it is of a library that XLA does not use. Leave it out",
+    ),
+    **dict.fromkeys(
+        ("utils.data.IterDataPipe", "utils.data.MapDataPipe", "utils.data.datapipes"),
+        "PyTorch deprecates pipes of data. utils.data.IterableDataset and Dataset do the same",
+    ),
+}
+
+
+def _reason(name: str) -> str | None:
+    """Why a part of PyTorch is missing for good; `name` is without "torch."."""
+    parts = name.split(".")
+    found = (_REASONS.get(".".join(parts[:k])) for k in range(1, len(parts) + 1))
+    return next(filter(None, found), None)
+
+
 def no_attribute(place: str, name: str) -> AttributeError:
     """The error for an attribute of a module of the shim.
 
@@ -24,8 +62,15 @@ def no_attribute(place: str, name: str) -> AttributeError:
         name: the attribute.
     """
     theirs = _THEIRS + place.removeprefix(_OURS)
+    full = f"{theirs}.{name}"
+    module = full.removeprefix(f"{_THEIRS}.")
+    owner, reason = f"module '{place}' has no attribute '{name}'", _reason(module)
+    if reason is not None:
+        return AttributeError(f"{owner}: PyTorch has {full}, but {reason}", name=name)
+    if module in _names()["modules"]:
+        return AttributeError(f"{owner}: {_missing_module(module)}", name=name)
     if name in _names().get(theirs, ()):
-        return AttributeError(_known(f"{theirs}.{name}", f"module '{place}'", name), name=name)
+        return AttributeError(_known(full, f"module '{place}'", name), name=name)
     return AttributeError(f"module '{place}' has no attribute '{name}'", name=name)
 
 
@@ -43,6 +88,16 @@ def _known(full: str, owner: str, name: str) -> str:
     )
 
 
+def _missing_module(name: str) -> str:
+    """The words for a module that is not here; `name` is without "torch."."""
+    full = f"{_THEIRS}.{name}"
+    return (
+        f"PyTorch has {full}, but {_reason(name) or 'funcgrad has not got it'}. Leave out the import and what needs it, or "
+        f"import it from PyTorch itself ({full}) for work apart from these tensors; tensors go there and back by "
+        "torch.from_dlpack"
+    )
+
+
 class _ModulesOfPyTorch(MetaPathFinder):
     """Asked last for a module: it finds none, and tells of those that PyTorch has."""
 
@@ -53,12 +108,10 @@ class _ModulesOfPyTorch(MetaPathFinder):
             ModuleNotFoundError: PyTorch has a module of this name.
         """
         place, _, theirs = fullname.partition(f"{_OURS}.")
-        if not place and theirs in _names()["modules"] and not _is_here(theirs):
+        known = theirs in _names()["modules"] or _reason(theirs)
+        if not place and known and not _is_here(theirs):
             raise ModuleNotFoundError(
-                f"No module named '{fullname}': PyTorch has {_THEIRS}.{theirs}, but funcgrad has not got it. Leave out the "
-                f"import and what needs it, or import it from PyTorch itself ({_THEIRS}.{theirs}) for work apart from these "
-                "tensors; tensors go there and back by torch.from_dlpack",
-                name=fullname,
+                f"No module named '{fullname}': {_missing_module(theirs)}", name=fullname
             )
 
 
