@@ -69,6 +69,41 @@ for name in ("flash", "math", "mem_efficient", "cudnn"):
     see(all_switches())
     getattr(switches, f"enable_{name}_sdp")(True)
 """,
+    "attention of functions": """
+from importlib import import_module
+flex = import_module(torch.__name__ + ".nn.attention.flex_attention")
+flex._FLEX_ATTENTION_DISABLE_COMPILE_DEBUG = True  # PyTorch would compile
+torch.manual_seed(0)
+shapes = (2, 4, 10, 4), (2, 2, 12, 4), (2, 2, 12, 4), (4, 12)
+q, k, v, bias = (torch.randn(shape, dtype=torch.float64) for shape in shapes)
+def changed(score, b, h, i, j):
+    return torch.tanh(score) + bias[h, j] - (i - j) * 0.1
+window = flex.and_masks(lambda b, h, i, j: i >= j, lambda b, h, i, j: j > 1)
+mask = flex.create_block_mask(window, None, None, 10, 12, "cpu", BLOCK_SIZE=4)
+see(flex.flex_attention(q, k, v, enable_gqa=True), flex.flex_attention(q[:, :2], k, v, changed, scale=0.3))
+made, aux = flex.flex_attention(q, k, v, changed, mask, enable_gqa=True, return_aux=flex.AuxRequest(lse=True))
+see(made, aux.lse, aux.max_scores)
+see(str(mask), repr(mask), str(mask[0, :, 1:]), mask.to_dense(), mask._adjust(8, 8).to_dense(), mask.numel(), mask.as_tuple()[:10])
+whole = flex.create_block_mask(flex.or_masks(window, flex.noop_mask), 2, 3, 300, 257, "cpu", separate_full_blocks=False)
+see(str(whole), whole.shape, whole.sparsity(), whole.full_kv_indices)
+see(flex.create_mask(lambda s, b, h, i, j: torch.where(i > j, s, -float("inf")), 1, 1, 3, 3, "cpu"))
+for wrong in (
+    lambda: flex.flex_attention(q, k, v), lambda: flex.flex_attention(q[0], k[0], v[0]), lambda: flex.flex_attention(q, k[..., :2], v),
+    lambda: flex.flex_attention(q[:, :3], k, v, enable_gqa=True), lambda: flex.flex_attention(q[:1, :2], k, v),
+    lambda: flex.flex_attention(q[:, :2, :8], k, v, block_mask=mask), lambda: flex.flex_attention(q[:, :2], k, v, block_mask=mask[0]),
+    lambda: flex.flex_attention(torch.ones(1, 1, 20, 2), torch.ones(1, 1, 12, 2), torch.ones(1, 1, 12, 2), block_mask=mask),
+    lambda: flex.create_block_mask(changed, 1, 1, 2, 2), lambda: flex.or_masks(1), lambda: flex.create_mask(max, 1, 1, 2, 2, "cpu"),
+):
+    see(type(attempt(wrong)).__name__)
+    if wrong.__code__.co_names[-1] != "create_mask":
+        see(str(attempt(wrong)).split("Got <")[0])
+bias = import_module(torch.__name__ + ".nn.attention.bias")
+attend = torch.nn.functional.scaled_dot_product_attention
+k = torch.randn(2, 4, 12, 4, dtype=torch.float64)
+see(attend(q, k, k, bias.causal_lower_right(10, 12)), attend(q, k, k, attn_mask=bias.causal_upper_left(10, 12)))
+see(repr(bias.causal_lower_right(2, 3)), str(bias.causal_upper_left(3, 2).variant), attempt(bias.causal_lower_right, 2))
+see(attempt(bias.CausalBias, 1, 2, 3), repr(bias.causal_lower_right(3, 2)), attempt(attend, q, k, k, bias.causal_upper_left(10, 12), 0.0, True))
+""",
     "windows of one element along a dimension": """
 x = torch.tensor([[3.0, 1.0, 4.0, 1.0], [5.0, 9.0, 2.0, 6.0]]).reshape(1, 1, 4, 2).requires_grad_()
 for kernel in ((4, 1), (2, 1), (1, 2), (1, 1), 1):
