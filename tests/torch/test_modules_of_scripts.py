@@ -9,7 +9,9 @@ import pytest
 from tests.both_sides import assert_same, attempt, every_warning, ours
 
 
-@pytest.mark.parametrize("name", ["onnx", "export", "package", "nn.quantized", "utils._python_dispatch"])
+@pytest.mark.parametrize(
+    "name", ["onnx", "export", "package", "nn.quantized", "utils._python_dispatch"]
+)
 def test_a_module_that_only_pytorch_has_is_missing_in_words(name):
     with pytest.raises(
         ModuleNotFoundError, match=f"PyTorch has torch.{name}, .*Leave out"

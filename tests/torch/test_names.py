@@ -57,7 +57,9 @@ def test_a_name_that_pytorch_has_is_refused_with_a_way_out(place, name):
     ],
 )
 def test_a_part_that_makes_no_sense_on_jax_says_why(name, way_out):
-    with pytest.raises(AttributeError, match=rf"PyTorch has torch\.{name.split('.')[0]}.*{way_out}"):
+    with pytest.raises(
+        AttributeError, match=rf"PyTorch has torch\.{name.split('.')[0]}.*{way_out}"
+    ):
         operator.attrgetter(name)(ours)
 
 

@@ -50,6 +50,7 @@ def __getattr__(name: str) -> _Any:
         "benchmark",
         "data",
         "model_zoo",
+        "tensorboard",
     ):  # loaded when they are first used
         return _import_module(f"{__name__}.{name}")
     raise _no_attribute(__name__, name)

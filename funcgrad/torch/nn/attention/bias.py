@@ -5,10 +5,19 @@ from typing import Any
 
 from funcgrad.torch._tensor.registry import FUNCTIONS
 from funcgrad.torch._tensor.tensor import Tensor
+from funcgrad.torch._types.missing import no_attribute as _no_attribute
 from funcgrad.torch._types.warning import warn
 from funcgrad.torch.nn import functional
 
 __all__ = ["CausalBias", "CausalVariant", "causal_lower_right", "causal_upper_left"]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+def __getattr__(name: str) -> Any:
+    raise _no_attribute(__name__, name)
 
 
 class CausalVariant(IntEnum):

@@ -14,6 +14,7 @@ from funcgrad.torch import func
 from funcgrad.torch._tensor.registry import FUNCTIONS
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch._types.dtypes import bool_, float32, float64, int32
+from funcgrad.torch._types.missing import no_attribute as _no_attribute
 from funcgrad.torch._types.size import Size
 from funcgrad.torch._types.warning import warn
 
@@ -30,7 +31,16 @@ __all__ = [
     "or_masks",
 ]
 
-Mod = Callable[..., Any]
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+def __getattr__(name: str) -> Any:
+    raise _no_attribute(__name__, name)
+
+
+_Mod = Callable[..., Any]
 _BLOCK = 128
 _WHOLE = 1 << 30  # the block of a mask that leaves nothing out
 
@@ -61,7 +71,7 @@ def noop_mask(batch: Tensor, head: Tensor, token_q: Tensor, token_kv: Tensor) ->
     return FUNCTIONS["ones"]((), dtype=bool_, device=batch.device)
 
 
-def or_masks(*mask_mods: Mod) -> Mod:
+def or_masks(*mask_mods: _Mod) -> _Mod:
     """The function of a mask that holds where one of several does.
 
     Raises:
@@ -70,7 +80,7 @@ def or_masks(*mask_mods: Mod) -> Mod:
     return _joined(mask_mods, "or_mask", any_of=True)
 
 
-def and_masks(*mask_mods: Mod) -> Mod:
+def and_masks(*mask_mods: _Mod) -> _Mod:
     """The function of a mask that holds where all of several do.
 
     Raises:
@@ -79,7 +89,7 @@ def and_masks(*mask_mods: Mod) -> Mod:
     return _joined(mask_mods, "and_mask", any_of=False)
 
 
-def _joined(mods: tuple[Mod, ...], name: str, any_of: bool) -> Mod:
+def _joined(mods: tuple[_Mod, ...], name: str, any_of: bool) -> _Mod:
     if not all(map(callable, mods)):
         raise RuntimeError(f"All inputs should be callable mask_mods: {mods}")
 
@@ -109,7 +119,7 @@ def _of_sliced_mask(batch: Tensor, head: Tensor, token_q: Tensor, token_kv: Tens
     )
 
 
-def _takes_score(mod: Mod) -> bool:
+def _takes_score(mod: _Mod) -> bool:
     """Whether a function takes a score and four places, not places alone.
 
     Raises:
@@ -122,7 +132,7 @@ def _takes_score(mod: Mod) -> bool:
     return count == 5
 
 
-def _mapped(mod: Mod, size: tuple[int, ...], device: Any, *scores: Any) -> Any:
+def _mapped(mod: _Mod, size: tuple[int, ...], device: Any, *scores: Any) -> Any:
     """The results of a function for each batch, head, query and key."""
     ranges = [FUNCTIONS["arange"](length, device=device) for length in size]
     places = FUNCTIONS["meshgrid"](*ranges, indexing="ij")
@@ -191,7 +201,7 @@ class BlockMask:
         full_q_num_blocks: Any,
         full_q_indices: Any,
         BLOCK_SIZE: tuple[int, int] = (_BLOCK, _BLOCK),
-        mask_mod: Mod = noop_mask,
+        mask_mod: _Mod = noop_mask,
     ) -> None:
         _check_blocks(kv_indices, full_kv_num_blocks, full_kv_indices)
         if (full_q_num_blocks is None) != (full_q_indices is None):
@@ -212,7 +222,7 @@ class BlockMask:
         full_kv_num_blocks: Any = None,
         full_kv_indices: Any = None,
         BLOCK_SIZE: int | tuple[int, int] = _BLOCK,
-        mask_mod: Mod | None = None,
+        mask_mod: _Mod | None = None,
         seq_lengths: tuple[int, int] | None = None,
         compute_q_blocks: bool = True,
     ) -> "BlockMask":
@@ -233,9 +243,8 @@ class BlockMask:
         if seq_lengths is None:
             rows, columns = kv_indices.shape[-2:]
             seq_lengths = (rows * BLOCK_SIZE[0], columns * BLOCK_SIZE[1])
-        return cls(
-            seq_lengths, *pairs[0], *pairs[1], *turned, BLOCK_SIZE, mask_mod or noop_mask
-        )
+        parts: Any = (seq_lengths, *pairs[0], *pairs[1], *turned, BLOCK_SIZE, mask_mod or noop_mask)
+        return cls(*parts)
 
     def as_tuple(self, flatten: bool = True) -> tuple[Any, ...]:
         """All attributes, as PyTorch's kernels take them.
@@ -271,9 +280,10 @@ class BlockMask:
 
     def to(self, device: Any) -> "BlockMask":
         """The same mask on a device."""
-        moved = [getattr(self, name) for name in _TENSORS]
+        moved: Any = [getattr(self, name) for name in _TENSORS]
         moved = [None if each is None else each.to(device) for each in moved]
-        return BlockMask(self.seq_lengths, *moved, self.BLOCK_SIZE, self.mask_mod)
+        parts: Any = (self.seq_lengths, *moved, self.BLOCK_SIZE, self.mask_mod)
+        return BlockMask(*parts)
 
     def __getitem__(self, index: Any) -> "BlockMask":
         """The mask of some batches, heads and blocks of queries; its `mask_mod` has to be set anew."""
@@ -286,9 +296,7 @@ class BlockMask:
         parts = [getattr(self, name) for name in _TENSORS[:4]]
         parts = [None if each is None else each[chosen] for each in parts]
         turn = self.q_indices is not None
-        return BlockMask.from_kv_blocks(
-            *parts, self.BLOCK_SIZE, _of_sliced_mask, self.seq_lengths, turn
-        )
+        return _of_parts(parts, self.BLOCK_SIZE, _of_sliced_mask, self.seq_lengths, turn)
 
     def _adjust(self, new_q_len: int, new_kv_len: int) -> "BlockMask":
         """The upper left corner of the mask, for fewer queries and keys."""
@@ -298,7 +306,7 @@ class BlockMask:
             parts[2:] = _cropped(self.full_kv_num_blocks, self.full_kv_indices, *size)
         turn = self.q_indices is not None
         lengths = (new_q_len, new_kv_len)
-        return BlockMask.from_kv_blocks(*parts, self.BLOCK_SIZE, self.mask_mod, lengths, turn)
+        return _of_parts(parts, self.BLOCK_SIZE, self.mask_mod, lengths, turn)
 
     def __repr__(self) -> str:
         """Shapes, sizes, and how much is left out."""
@@ -339,6 +347,11 @@ class BlockMask:
         return "\n".join(shown)
 
 
+def _of_parts(parts: Any, *more: Any) -> BlockMask:
+    """The mask of counts and indices in part and in full."""
+    return BlockMask.from_kv_blocks(*parts, *more)
+
+
 def _check_blocks(kv_indices: Any, full_counts: Any, full_indices: Any) -> None:
     if kv_indices.dim() < 2:
         raise RuntimeError("BlockMask must have at least 2 dimensions")
@@ -349,7 +362,7 @@ def _check_blocks(kv_indices: Any, full_counts: Any, full_indices: Any) -> None:
 
 
 def create_mask(
-    mod_fn: Mod, B: int | None, H: int | None, Q_LEN: int, KV_LEN: int, device: Any = None
+    mod_fn: _Mod, B: int | None, H: int | None, Q_LEN: int, KV_LEN: int, device: Any = None
 ) -> Any:
     """The mask of a function, element by element: of shape (batches, heads, queries, keys).
 
@@ -372,7 +385,7 @@ def create_mask(
 
 
 def create_block_mask(
-    mask_mod: Mod,
+    mask_mod: _Mod,
     B: int | None,
     H: int | None,
     Q_LEN: int,
@@ -421,7 +434,7 @@ def create_block_mask(
     full = needed == math.prod(block)
     parts = (*_in_order((needed > 0) & ~full), *_in_order(full))
     if not separate_full_blocks:
-        parts = (*_in_order(needed > 0), None, None)  # type: ignore[assignment]
+        parts = (*_in_order(needed > 0), None, None)
     return BlockMask.from_kv_blocks(*parts, block, mask_mod, (Q_LEN, KV_LEN))
 
 
@@ -496,7 +509,7 @@ def flex_attention(
     query: Any,
     key: Any,
     value: Any,
-    score_mod: Mod | None = None,
+    score_mod: _Mod | None = None,
     block_mask: BlockMask | None = None,
     scale: float | None = None,
     enable_gqa: bool = False,
