@@ -15,7 +15,7 @@ from funcgrad.teaching import cured
 from funcgrad.torch._autograd.edges import GradientEdge, behind
 from funcgrad.torch._autograd.hooks import retain_grad
 from funcgrad.torch._autograd.shaping import as_gradient_of
-from funcgrad.torch._tensor.tensor import AccumulateGrad, Tensor, place, tensor_of
+from funcgrad.torch._tensor.tensor import Tensor, place, tensor_of
 from funcgrad.torch._tensor.view import UNTRACKED
 from funcgrad.torch._types.size import Size
 
@@ -203,7 +203,6 @@ def edges_of(inputs: Sequence[Any], *, gather: bool = False) -> list[Edge]:
 
     Raises:
         RuntimeError: an input does not require grad, or is neither a tensor nor an edge.
-        NotImplementedError: an input is the weight of an embedding with sparse gradients.
     """
     edges: list[Edge] = []
     for each in inputs:
@@ -221,11 +220,6 @@ def edges_of(inputs: Sequence[Any], *, gather: bool = False) -> list[Edge]:
             edge = each._edge()
             if edge[0] is None:
                 raise RuntimeError("One of the differentiated Tensors does not require grad")
-            if isinstance(edge[0], AccumulateGrad) and edge[0].aside:
-                raise NotImplementedError(
-                    "sparse gradients: backward() without inputs gives an embedding's weight its gradient, autograd.grad none. "
-                    "Leave out sparse=True"
-                )
             # No edge leads to a view that requires grad only because its base does.
             edges.append((Leaf(each), 0) if edge[0] is UNTRACKED else edge)
         else:

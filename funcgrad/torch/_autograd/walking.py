@@ -3,6 +3,7 @@
 import threading
 import warnings
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from funcgrad.engine import (
 from funcgrad.engine.levels import without_history
 from funcgrad.engine.ops import add, remember
 from funcgrad.teaching import NotedWarning, cured
+from funcgrad.torch._autograd import aside
 from funcgrad.torch._autograd.complaints import as_pytorch
 from funcgrad.torch._autograd.edges import GradientEdge
 from funcgrad.torch._autograd.hooks import accumulated
@@ -64,6 +66,8 @@ def accumulate(leaf: Leaf, value: Value | None, node: Any, nr: int) -> None:
             if Anomaly.enabled:
                 _check_cleared(leaf, variable)
             _add(variable, value, node, nr)
+            if getattr(leaf, "aside", None) is not None:
+                aside.waiting.setdefault(leaf, {})[None] = variable._grad  # type: ignore[arg-type]
             if Anomaly.enabled:
                 metadata(leaf)[_HELD] = _held(variable)
     if variable._post_accumulate:
@@ -149,7 +153,12 @@ def gradients(
     retain_graph, allow_unused = as_flag(retain_graph), as_flag(allow_unused)
     create_graph = as_flag(create_graph) and not inferring()
     edges = edges_of(wanted)
-    captures = list(dict.fromkeys(edges))
+    rows = {edge: aside.edges_of(edge) for edge in edges}
+    if local.recorder.levels and any(rows.values()):
+        raise NotImplementedError(
+            "sparse gradients: not inside transformations, nor with is_grads_batched. Leave out sparse=True"
+        )
+    captures = list(dict.fromkeys([*edges, *chain.from_iterable(rows.values())]))
     found: dict[Any, Any] = {}
     try:
         gathered = None
@@ -170,17 +179,22 @@ def gradients(
             found = {(leaf, 0): Variable(Storage(v), node, nr) for leaf, v, node, nr in gathered}
     except (FreedError, ModifiedError) as error:
         raise as_pytorch(error) from None
+    made = {edge: tensor_of(each._storage.read(), *each._edge()) for edge, each in found.items()}
+    for edge, each in zip(edges, wanted, strict=True):
+        if rows[edge]:
+            of_rows = {node: made[node, 0] for node, _ in rows[edge] if (node, 0) in made}
+            dense = made.get(edge)
+            sparse = aside.together(edge[0], each, of_rows, dense)
+            if sparse is not None:
+                made[edge] = sparse if dense is None else dense + sparse
     if not allow_unused:
         for position, edge in enumerate(edges):
-            if edge not in found:
+            if edge not in made:
                 raise RuntimeError(
                     f"The differentiated Tensor at index {position} appears to not have been used in the graph. Set "
                     "allow_unused=True if this is the desired behavior."
                 )
-    return tuple(
-        tensor_of(found[edge]._storage.read(), *found[edge]._edge()) if edge in found else None
-        for edge in edges
-    )
+    return tuple(map(made.get, edges))
 
 
 def _has_graph(root: Any) -> bool:

@@ -102,18 +102,6 @@ def check_padding(padding_idx: int | None, rows: int, words: str = "Padding_idx"
     return padding_idx % rows
 
 
-def refuse_sparse(sparse: bool, weight: Tensor) -> None:
-    """Refuse a sparse gradient.
-
-    Raises:
-        NotImplementedError: it is asked for.
-    """
-    if sparse and weight.requires_grad:
-        raise NotImplementedError(
-            "sparse gradients: the gradient of an embedding is dense here. Leave out sparse=True"
-        )
-
-
 def embedding(
     input: Tensor,
     weight: Tensor,
@@ -167,10 +155,10 @@ def _bags(
     return total / jnp.maximum(sizes, 1)[:, None]
 
 
-_BAGS = Row("embedding_bag", "EmbeddingBagBackward0", _bags, arguments_of(_bags), saves="indices")
+BAGS = Row("embedding_bag", "EmbeddingBagBackward0", _bags, arguments_of(_bags), saves="indices")
 
 
-def embedding_bag(
+def bags_of(
     input: Tensor,
     weight: Tensor,
     offsets: Tensor | None = None,
@@ -182,30 +170,14 @@ def embedding_bag(
     per_sample_weights: Tensor | None = None,
     include_last_offset: bool = False,
     padding_idx: int | None = None,
-) -> Tensor:
-    """Sums, means or maxima of bags of rows of a table.
-
-    Args:
-        input: the numbers of the rows: of shape (bags, size), or all bags one after another.
-        weight: the table, of shape (rows, features).
-        offsets: where each bag begins, for bags one after another.
-        max_norm, norm_type, scale_grad_by_freq, sparse: as for `embedding`.
-        mode: "mean", "sum" or "max".
-        per_sample_weights: a factor for each row that is used, with "sum".
-        include_last_offset: whether the last offset is the end of the last bag.
-        padding_idx: a row that counts for nothing.
-
-    Raises:
-        ValueError, RuntimeError: the arguments do not fit.
-        NotImplementedError: factors for another mode, or a sparse gradient.
-    """
+) -> list[Any]:
+    """The arguments of `BAGS`, of those of `embedding_bag`, which tells of them and of the errors."""
     if weight.dtype is int64 and input.dtype.is_floating_point:
         warn(
             "Argument order of nn.functional.embedding_bag was changed. Usage `embedding_bag(weight, input, ...)` is "
             "deprecated, and should now be `embedding_bag(input, weight, ...)`."
         )
         input, weight = weight, input
-    refuse_sparse(sparse, weight)
     given: Any = input
     if per_sample_weights is not None and input.shape != per_sample_weights.shape:
         raise ValueError(
@@ -233,6 +205,8 @@ def embedding_bag(
         raise ValueError("mode has to be one of sum, mean or max")
     if mode == "max" and scale_grad_by_freq:
         raise ValueError("max mode does not support scaling the gradient by the frequency")
+    if mode == "max" and sparse:
+        raise ValueError("max mode does not support sparse weights")
     if per_sample_weights is not None and mode != "sum":
         raise NotImplementedError(
             "embedding_bag: per_sample_weights was not None. per_sample_weights is only supported for mode='sum' (got "
@@ -252,7 +226,7 @@ def embedding_bag(
     if max_norm is not None:
         renorm(weight, given, max_norm, norm_type)
     numbers = tensor_of(place(bags))
-    return _BAGS(weight, given, numbers, per_sample_weights, int(count), mode, padding, bool(scale_grad_by_freq))  # fmt: skip
+    return [weight, given, numbers, per_sample_weights, int(count), mode, padding, bool(scale_grad_by_freq)]  # fmt: skip
 
 
 def _padding_of_bags(padding_idx: int, rows: int) -> int:

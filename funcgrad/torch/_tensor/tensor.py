@@ -49,7 +49,7 @@ class AccumulateGrad(Leaf):
     The leaf holds its node. The node holds the leaf's storage and attributes, not the leaf: that would be a cycle.
 
     Attributes:
-        aside: whether a part of the gradient comes to the leaf aside of the graph, as an embedding's sparse one does.
+        aside: the rows of this leaf, a table, whose gradients are its sparse one; see `_autograd/aside.py`. Else None.
     """
 
     __slots__ = ("_parts", "aside")
@@ -57,7 +57,7 @@ class AccumulateGrad(Leaf):
 
     def __init__(self, variable: Variable) -> None:
         super().__init__(variable)
-        self.aside = False
+        self.aside: Any = None
         self.keep(variable)
 
     def keep(self, variable: Variable) -> None:

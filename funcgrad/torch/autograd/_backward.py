@@ -12,6 +12,7 @@ from funcgrad.engine import (
     local,
 )
 from funcgrad.engine.graph import into
+from funcgrad.torch._autograd import aside
 from funcgrad.torch._autograd.complaints import as_pytorch
 from funcgrad.torch._autograd.edges import GradientEdge
 from funcgrad.torch._autograd.requests import (
@@ -85,7 +86,10 @@ def backward(
     create_graph = create_graph and not inferring()
     retain_graph, create_graph, freed = keeping.walk_options(roots, retain_graph, create_graph)
     pairs = pairs_of(roots, cotangents, create_graph)
-    towards = None if wanted is None else [node for node, _ in edges_of(wanted, gather=True)]
+    towards = None
+    if wanted is not None:
+        edges = edges_of(wanted, gather=True)
+        towards = [node for edge in edges for node, _ in (edge, *aside.edges_of(edge))]
     if cyclic:
         warnings.warn(_CYCLE, stacklevel=2)
     try:
@@ -96,8 +100,14 @@ def backward(
             create_graph=create_graph,
             towards=towards,
         )
-    except (FreedError, ModifiedError) as error:
-        raise as_pytorch(error) from None
+        if aside.waiting:
+            with engine.grad_mode(create_graph):
+                aside.give()
+    except BaseException as error:
+        aside.forget()
+        if isinstance(error, (FreedError, ModifiedError)):
+            raise as_pytorch(error) from None
+        raise
     keeping.fix(freed)
     if local.recorder.walking is None:  # else it runs with the rest of the outer walk
         engine.end_of_walk()
@@ -217,8 +227,14 @@ def tensor_backward(
         engine.backward(
             self, accumulate, retain_graph=retain_graph is not None and as_flag(retain_graph)
         )
-    except (FreedError, ModifiedError) as error:
-        raise as_pytorch(error) from None
+        if aside.waiting:
+            with engine.grad_mode(False):
+                aside.give()
+    except BaseException as error:
+        aside.forget()
+        if isinstance(error, (FreedError, ModifiedError)):
+            raise as_pytorch(error) from None
+        raise
 
 
 publish_all({}, {"backward": tensor_backward})

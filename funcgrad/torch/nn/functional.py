@@ -52,7 +52,7 @@ from funcgrad.torch._ops.convolution import (
     unfold,
 )
 from funcgrad.torch._ops.distances import cosine_similarity, pairwise_distance
-from funcgrad.torch._ops.embedding import embedding_bag, one_hot
+from funcgrad.torch._ops.embedding import one_hot
 from funcgrad.torch._ops.fractional_pooling import fractional_max_pool2d, fractional_max_pool3d
 from funcgrad.torch._ops.grid_sampling import (
     affine_grid,
@@ -144,7 +144,7 @@ from funcgrad.torch.nn._margin_losses import (
     triplet_margin_loss,
     triplet_margin_with_distance_loss,
 )
-from funcgrad.torch.nn._sparse_embedding import embedding
+from funcgrad.torch.nn._sparse_embedding import embedding, embedding_bag
 
 elu_, selu_, celu_ = (IN_PLACE[_name] for _name in ("elu_", "selu_", "celu_"))
 leaky_relu_, hardtanh_ = IN_PLACE["leaky_relu_"], IN_PLACE["hardtanh_"]

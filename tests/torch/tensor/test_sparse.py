@@ -191,24 +191,98 @@ def test_sparse_gradients_add_up():
     assert_same(run)
 
 
-@pytest.mark.filterwarnings("ignore:Using backward")
+ROWS_USED = """
+def of(make):
+    table = make()
+    table.weight.data = torch.arange(10.0).reshape(5, 2) / 10
+    return table
+embedding = of(lambda: torch.nn.Embedding(5, 2, sparse=True, padding_idx=2))
+index = torch.tensor([1, 2, 1])
+def shown(gradient):
+    see(gradient.is_sparse, gradient.is_coalesced(), gradient.requires_grad)
+    see(*(part(gradient).detach() for part in (lambda g: g._indices(), lambda g: g._values(), lambda g: g.to_dense())))
+"""
+USES = {
+    "the gradient of a gradient": """
+gradient, = torch.autograd.grad((embedding(index) ** 2).sum(), embedding.weight, create_graph=True)
+shown(gradient)
+see(name(gradient))
+gradient.to_dense().pow(2).sum().backward()
+shown(embedding.weight.grad)
+""",
+    "a graph of .grad": """
+(embedding(index) ** 3).sum().backward(create_graph=True)
+shown(embedding.weight.grad)
+see(name(embedding.weight.grad))
+""",
+    "backward towards the table": """
+loss = (embedding(index) ** 2).sum() + embedding(torch.tensor([[3], [1]])).sum()
+loss.backward(inputs=[embedding.weight])
+shown(embedding.weight.grad)
+see(attempt(torch.autograd.grad, loss, embedding.weight))
+""",
+    "hooks": """
+handle = embedding.weight.register_hook(lambda g: see("hook") or shown(g) or g * 2)
+embedding.weight.register_hook(lambda g: see("second") or shown(g))
+embedding.weight.register_post_accumulate_grad_hook(lambda p: shown(p.grad))
+loss = lambda: embedding(index).sum() + embedding(torch.tensor([3])).sum() * 3
+shown(torch.autograd.grad(loss(), embedding.weight)[0])
+loss().backward()
+handle.remove()
+loss().backward()
+embedding.weight.register_hook(lambda g: g.to_dense())
+see(str(attempt(loss().backward)).replace("<lambda>", "hook"))
+see(attempt(loss().backward).__class__.__name__)
+""",
+    "beside a dense gradient": """
+loss = lambda: embedding(index).sum() + embedding.weight.pow(2).sum()
+see(torch.autograd.grad(loss(), embedding.weight)[0])
+loss().backward()
+see(embedding.weight.grad)
+see(torch.autograd.grad(embedding(index).sum(), [embedding.weight, torch.ones(1, requires_grad=True)], allow_unused=True)[1])
+see(attempt(torch.autograd.grad, index.sum() * torch.ones(1, requires_grad=True), embedding.weight))
+""",
+    **{
+        f"bags by {mode}": f"""
+bags = of(lambda: torch.nn.EmbeddingBag(5, 2, mode={mode!r}, sparse=True, padding_idx=2))
+weights = torch.tensor([1.0, 2.0, 3.0, 4.0], requires_grad=True)
+for given in ((torch.tensor([1, 2, 1, 3]), torch.tensor([0, 3])), (torch.tensor([[1, 1], [4, 2]]),), (torch.tensor([2, 2, 0, 4]), torch.tensor([0, 2]))):
+    more = {{"per_sample_weights": weights.reshape(given[0].shape)}} if {mode!r} == "sum" else {{}}
+    bags.weight.grad = None  # PyTorch may join equal indices when it adds
+    found = bags(*given, **more)
+    see(found.detach(), name(found))
+    found.pow(2).sum().backward()
+    shown(bags.weight.grad)
+    see(weights.grad)
+"""
+        for mode in ("sum", "mean", "max")
+    },
+}
+
+
+@pytest.mark.parametrize("use", USES)
+def test_sparse_gradients_of_tables(use):
+    def run(torch, see):
+        scope = {"torch": torch, "see": see, "attempt": attempt}
+        scope["name"] = lambda tensor: tensor.grad_fn and type(tensor.grad_fn).__name__
+        exec(ROWS_USED + USES[use], scope)
+
+    assert_same(run)
+
+
 def test_uses_of_a_sparse_embedding_that_are_missing_are_refused():
     table = ours.nn.Embedding(4, 2, sparse=True)
     index = ours.tensor([1])
     with pytest.raises(NotImplementedError, match="sparse gradients"):
         ours.nn.functional.embedding(index, table.weight * 2, sparse=True)
-    with pytest.raises(NotImplementedError, match="sparse gradients"):
-        table(index).sum().backward(create_graph=True)
-    for ask in (
-        lambda loss: ours.autograd.grad(loss, table.weight, allow_unused=True),
-        lambda loss: loss.backward(inputs=[table.weight]),
-    ):
-        with pytest.raises(NotImplementedError, match="sparse gradients"):
-            ask(table(index).sum())
-    loss = table(index).sum()
+    with pytest.raises(NotImplementedError, match="is_grads_batched"):
+        ours.autograd.grad(table(index), table.weight, ours.ones(3, 1, 2), is_grads_batched=True)
     table.weight.register_hook(lambda grad: grad * 2)
-    with pytest.raises(NotImplementedError, match="sparse gradients"):
-        loss.backward()
+    with pytest.raises(NotImplementedError, match="a dense one"):
+        (table(index).sum() + table.weight.sum()).backward()
+    table.weight.grad = None
+    table(index).sum().backward()  # nothing is left of the walk that failed
+    assert table.weight.grad.to_dense().tolist() == [[0, 0], [2, 2], [0, 0], [0, 0]]
     of_table = funcgrad.pure(table)
     loss_of = lambda parameters: of_table(parameters, {}, jnp.array([1]))[0].sum()  # noqa: E731
     rows = jax.grad(loss_of)(of_table.parameters())["weight"]
