@@ -101,14 +101,16 @@ def mean_squared_error(params: Linear, sums: Moments, rows: Callable[[], Stream]
 
 def _from_rows(stream: Stream, penalty: float) -> Answer | None:
     """Return the answer to its last digit; None where the columns depend on one another."""
-    x, y = (np.concatenate(parts) for parts in zip(*stream, strict=True))
+    batches = [(x, *(y if isinstance(y, tuple) else (y,))) for x, y in stream]
+    x, y, *more = (np.concatenate(parts) for parts in zip(*batches, strict=True))
+    counts = more[0] if more else None
     if penalty:
-        params = regression.ridge((x, y), penalty, intercept=True)
+        params = regression.ridge((x, y), penalty, intercept=True, weights=counts)
         assert isinstance(params, Linear)
         return Answer(Linear(np.asarray(params.weights), np.asarray(params.bias)))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", np.exceptions.RankWarning)
-        answer = regression.least_squares(x, y, intercept=True)
+        answer = regression.least_squares(x, y, intercept=True, weights=counts)
     if int(answer.rank) < x.shape[1] + 1:
         return None
     assert isinstance(answer.params, Linear)

@@ -33,6 +33,7 @@ from funcgrad.training import (
     fit,
     moments_of_batches,
 )
+from funcgrad.training.progress import reporting_rows
 from funcgrad.training.saving import own
 
 _MEBIBYTE = 1 << 20
@@ -84,7 +85,7 @@ def run(options: argparse.Namespace) -> str | None:
         options.data,
         options.target,
         features=names_in(options.features),
-        weights=options.weights if options.optimizer is not None else None,
+        weights=None if whole.wanted(options) else options.weights,
         categorical=names_in(options.categorical) or (),
         dtype=np.float64,
         missing=options.missing,
@@ -157,21 +158,20 @@ def _fitted(
     """Return the model, and how many rows were dropped for missing values."""
     first = jax.process_index() == 0
     progress = first and not options.quiet and sys.stderr.isatty() and _has_tqdm()
+    common: dict[str, Any] = {"mesh": mesh, "resume": options.resume}
     rows = 0
-
-    def counted(reached: StreamProgress) -> None:
-        nonlocal rows
-        rows = reached.rows
-
-    common = {"mesh": mesh, "resume": options.resume, "progress": progress}
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), reporting_rows(progress, stream.expected_rows) as bar:
             # An error follows, which says what to do.
             warnings.filterwarnings("ignore", "the sums are not finite", RuntimeWarning)
-            if options.weights is not None:
-                common["progress"] = counted
-            sums = moments_of_batches(stream, checkpoint=checkpoints[0], **common)
-            common["progress"] = progress
+
+            def count(reached: StreamProgress) -> None:
+                nonlocal rows
+                rows = reached.rows
+                if bar is not None:
+                    bar(reached)
+
+            sums = moments_of_batches(stream, checkpoint=checkpoints[0], progress=count, **common)
     except DataError:
         raise
     except ValueError as error:
@@ -180,21 +180,23 @@ def _fitted(
         raise DataError(f"{options.data}: no rows are left to fit") from None
     # In NumPy, float64 stays float64 whatever JAX's default.
     sums = jax.tree.map(np.asarray, sums)
-    _check_sums(sums, stream)
+    with jax.enable_x64(True):
+        counts = multihost_utils.process_allgather(np.asarray([rows, stream.dropped]))
+    rows, dropped = np.reshape(counts, (-1, 2)).sum(axis=0).tolist()
+    _check_sums(sums, rows)
     everything = partial(open_stream, share=(0, 1))
     if batches is None:
         answer = exact_answer(sums, options.ridge, everything, options.memory * _MEBIBYTE)
     else:
+        common["progress"] = progress
         answer = Answer(_train(sums, batches, options, checkpoints[1], common))
-    model = _model(answer, sums, stream, everything)
-    if options.weights is not None:
-        model = model._replace(rows=rows)  # the sums hold the sum of the weights
+    model = _model(answer, sums, rows, stream, everything)
     if batches is not None and not model.r_squared >= 1 - _WORSE and float(sums.yy) > 0:
         raise Divergence(
             f"the training diverged: its mean squared error is {model.loss:.4g}, where that of the mean is "
             f"{float(sums.yy) / float(sums.rows):.4g}; no model was saved. {_ADVICE}"
         )
-    return model, int(np.sum(multihost_utils.process_allgather(np.asarray(stream.dropped))))
+    return model, dropped
 
 
 def _checkpoints(options: argparse.Namespace) -> list[Checkpoint | None]:
@@ -257,7 +259,16 @@ def _check_width(stream: Stream, memory: int) -> None:
 
 def _check_agreement(options: argparse.Namespace, stream: Stream) -> None:
     """Refuse processes that would each fit something else."""
-    same = ("missing", "ridge", "optimizer", "learning_rate", "epochs", "batch_size", "seed")
+    same = (
+        "weights",
+        "missing",
+        "ridge",
+        "optimizer",
+        "learning_rate",
+        "epochs",
+        "batch_size",
+        "seed",
+    )
     files = [[path.name, path.stat().st_size] for path in stream.files]
     told = [files, stream.feature_names, stream.target_name, [vars(options)[name] for name in same]]
     digest = hashlib.sha256(json.dumps(told).encode()).digest()
@@ -267,10 +278,11 @@ def _check_agreement(options: argparse.Namespace, stream: Stream) -> None:
         raise OptionError("the processes were given different data, or different options") from None
 
 
-def _check_sums(sums: Moments, stream: Stream) -> None:
-    rows = float(sums.rows)
+def _check_sums(sums: Moments, rows: int) -> None:
     if rows < 2:
-        raise DataError(f"a regression needs at least two rows, and there is {rows:.0f}")
+        raise DataError(f"a regression needs at least two rows, and there is {rows}")
+    if not float(sums.rows) > 0:
+        raise DataError("all --weights are zero: no row counts")
     if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(sums)):
         raise DataError("the data is too large to square in float64: scale it down")
 
@@ -325,7 +337,7 @@ def _train(
 
 
 def _model(
-    answer: Answer, sums: Moments, stream: Stream, everything: Callable[[], Stream]
+    answer: Answer, sums: Moments, rows: int, stream: Stream, everything: Callable[[], Stream]
 ) -> Model:
     weights, bias = np.asarray(answer.params.weights), float(np.asarray(answer.params.bias))
     loss = answer.loss
@@ -339,7 +351,7 @@ def _model(
         feature_names=stream.feature_names,
         target_name=stream.target_name,
         levels=stream.levels,
-        rows=round(float(sums.rows)),
+        rows=rows,
         loss=loss,
         r_squared=1 - loss / variance if variance else float("nan"),
     )

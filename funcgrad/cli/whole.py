@@ -35,7 +35,6 @@ def wanted(options: argparse.Namespace) -> list[str]:
         "--quantile": options.quantile is not None,
         "--link": options.link is not None,
         "--exposure": options.exposure is not None,
-        "--weights": options.weights is not None and options.optimizer is None,
         "--errors": options.errors is not None,
         "--cluster": options.cluster is not None,
     }
@@ -48,9 +47,9 @@ def problem(options: argparse.Namespace) -> str | None:
     spelled = ", ".join(names)
     if names and options.optimizer is not None:
         return f"{spelled}: for the exact answer, so leave out --optimizer"
-    if cluster.wanted(options) and (names or options.weights is not None):
-        return f"{spelled or '--weights'}: the rows are read by one process"
-    if options.ridge is not None and [name for name in names if name not in ("--weights",)]:
+    if cluster.wanted(options) and names:
+        return f"{spelled}: the rows are read by one process"
+    if options.ridge is not None and names:
         return f"{spelled}: there are no standard errors of --ridge, nor families with it"
     if (options.errors or options.cluster) and not options.summary:
         return f"{spelled}: for the table that --summary prints"

@@ -404,6 +404,8 @@ def _choose(
             raise DataError(f"{table.path}: there is no column {name!r}; the columns are: {listed}")
     if features is None:
         features = list(dict.fromkeys(name for name in table.names if name not in others))
+    if target is not None and target == weights:
+        raise DataError(f"the target {target!r} is also the weights")
     for name in features:
         if name == target:
             raise DataError(f"the target {target!r} is also among the features")

@@ -178,7 +178,7 @@ def fit_batches(
     unweighted = called = as_set_by_user(loss)
     weighted = getattr(batches, "weights_name", None) is not None
     if weighted:
-        called = _of_weighted_rows(called, mesh)
+        called = _of_weighted_rows(called)
     with own_work(float64=float64), held(checkpoint) as checkpoint:
         run = _Run(called, starting(params, float64=float64), optimizer, learning_rate, mesh)
         run.weighted, run.tolerance, run.every = weighted, watched.tolerance, watched.every
@@ -224,14 +224,12 @@ def fit_batches(
         return run.result()
 
 
-def _of_weighted_rows(loss: Loss, mesh: Mesh | None) -> Loss:
+def _of_weighted_rows(loss: Loss) -> Loss:
     """Return a loss of batches (x, (y, weights)).
 
     Raises:
-        ValueError: it is not known to be a mean over rows, or there is a mesh, which has weights of its own.
+        ValueError: it is not known to be a mean over rows.
     """
-    if mesh is not None:
-        raise ValueError("a stream's weights and a mesh do not go together")
     if not hasattr(loss, "by_row"):
         raise ValueError(
             "a stream's weights are for losses that say what a row adds: regression.loss, regression.mean_loss, or "

@@ -22,10 +22,12 @@ COLUMNS = {
     "bmi": X[:, 2],
     "count": RNG.integers(1, 4, 60),
     "town": RNG.integers(0, 9, 60),
+    "none": np.zeros(60),
     "y": Y,
     "many": RNG.poisson(3, 60),
     "ill": (np.median(Y) < Y).astype(int),
 }
+COLUMNS["share"] = COLUMNS["count"] / COLUMNS["count"].sum()
 
 
 @pytest.fixture
@@ -115,9 +117,12 @@ def test_a_family_is_kept_in_the_model_and_predicts_means(here, capsys):
     assert str(np.load("model")["format"]) == "funcgrad linear model 2"
 
 
-def test_weights_count_as_repeated_rows(here):
-    assert fit("--weights", "count", "--quiet") == 0
+@pytest.mark.parametrize("weights", ["count", "share"])
+def test_weights_count_as_repeated_rows(here, weights):
+    """Weights that add up to one are as good as any."""
+    assert fit("--weights", weights, "--quiet") == 0
     counts = COLUMNS["count"]
+    assert int(np.load("model")["rows"]) == 60
     repeated = np.column_stack([np.ones(60), X]).repeat(counts, axis=0)
     exact = np.linalg.lstsq(repeated, Y.repeat(counts))[0]
     model = np.load("model")
@@ -132,7 +137,10 @@ def test_weights_count_as_repeated_rows(here):
         (["--summary", "--optimizer", "sgd"], "leave out --optimizer"),
         (["--family", "poisson", "--link", "probit"], "the links of family 'poisson'"),
         (["--family", "binomial"], "0 or 1, or a share between them"),
-        (["--weights", "bmi"], "column 'bmi' is a feature or the target already"),
+        (["--weights", "bmi"], "the weights 'bmi' are also among the features"),
+        (["--weights", "y"], "the target 'y' is also the weights"),
+        (["--cluster", "bmi", "--summary"], "column 'bmi' is a feature or the target already"),
+        (["--weights", "none"], "all --weights are zero"),
         (["--weights", "weight"], "no column 'weight'"),
         (["--decimal", ";"], "--decimal must be one of"),
     ],

@@ -98,13 +98,16 @@ def slurm(count):
 
 
 @pytest.mark.parametrize(
-    ("count", "way"), [(2, []), (4, FULL_BATCHES)], ids=["exact-2", "training-4"]
+    ("count", "way"),
+    [(2, []), (4, FULL_BATCHES)],
+    ids=["exact-2", "training-4"],
 )
 def test_the_model_is_that_of_one_process(here, count, way):
+    """With weights, some of them zero; exact for the sums, and in each step of a training."""
     rows = np.load("data.npy")
     rows[[3, ROWS // 2, ROWS - 1], [0, 1, 4]] = np.nan
-    np.save("gaps.npy", rows)
-    way = [*way, "--missing", "drop"]
+    np.save("gaps.npy", np.column_stack([rows, np.arange(ROWS) % 4]))
+    way = [*way, "--missing", "drop", "--weights", "x5"]
     assert main(["fit", "gaps.npy", "--target", "x4", "--out", "alone", "--quiet", *way]) == 0
     results = ends(start(count, *way, data="gaps.npy"))
     assert [status for status, _, _ in results] == [0] * count, results

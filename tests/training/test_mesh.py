@@ -8,12 +8,14 @@ import pytest
 from jax.sharding import Mesh
 
 from funcgrad import fit, regression
+from funcgrad.datasets import Stream
 
 MESH = Mesh(jax.devices()[:1], ("rows",))
 RANDOM = np.random.default_rng(0)
 X = RANDOM.normal(size=(8, 2)).astype(np.float32)
 Y = RANDOM.normal(size=8).astype(np.float32)
 SAME = np.ones(8, np.float32)
+SGD = optax.sgd(0.1)
 
 
 def squares(w, x, y):
@@ -69,3 +71,20 @@ def test_weights_of_rows_count_on_a_mesh_as_repeated_rows_do(loss):
     )
     np.testing.assert_allclose(weighted.params, repeated.params, rtol=1e-5)
     np.testing.assert_allclose(weighted.losses, repeated.losses, rtol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore::funcgrad.training.ConvergenceWarning")
+def test_a_streams_weights_count_on_a_mesh_as_they_do_without(tmp_path):
+    """A batch of rows without weight is one all the same: it does not end the epoch."""
+    weights = np.array([0, 0, 2, 3, 1, 1, 0, 2])
+    np.savez(tmp_path / "t.npz", a=X[:, 0], b=X[:, 1], y=Y, w=weights)
+    stream = Stream(tmp_path / "t.npz", "y", weights="w", batch_rows=2)
+    alone, spread = (
+        fit(
+            regression.loss, np.zeros(2), stream, optimizer=SGD, epochs=3, tolerance=1e-9, mesh=mesh
+        )
+        for mesh in (None, MESH)
+    )
+    assert int(spread.steps) == 12
+    for name in ("params", "losses", "gradient_norm"):
+        np.testing.assert_allclose(getattr(spread, name), getattr(alone, name), rtol=1e-12)
