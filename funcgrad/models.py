@@ -20,6 +20,11 @@ A prediction is `x @ weights + bias`. Nothing in it is pickled: `numpy.load(path
     categories      text, shape (categories,): columns, of which "city" is features such as "city=Paris"
     level_counts    int64, shape (categories,): how many levels each has
     levels          text, shape (sum of level_counts,): those of each in turn; the first has no feature
+
+"funcgrad linear model 4" has these, and several classes. Weights have shape (features, classes), the bias (classes,), and
+a prediction is the probability of each class:
+
+    classes         text, shape (classes,)
 """
 
 from __future__ import annotations
@@ -41,6 +46,7 @@ from funcgrad.files import ArchiveError, open_regular, read_archive, replacing
 _FORMAT = "funcgrad linear model 1"
 _WITH_FAMILY = "funcgrad linear model 2"
 _WITH_CATEGORIES = "funcgrad linear model 3"
+_WITH_CLASSES = "funcgrad linear model 4"
 _LEAST_SQUARES = {"family": "gaussian", "link": "identity"}
 # A bound on a model file's unpacked size: a million features with short names.
 _LARGEST = 1 << 26
@@ -62,16 +68,24 @@ _CATEGORIES = {
     "level_counts": ("iu", 1, False),
     "levels": ("U", 1, False),
 }
+_CLASSES = {"weights": ("f", 2, True), "bias": ("f", 1, True), "classes": ("U", 1, False)}
+_OF_FORM = {
+    _FORMAT: _ARRAYS,
+    _WITH_FAMILY: _ARRAYS,
+    _WITH_CATEGORIES: _ARRAYS | _CATEGORIES,
+    _WITH_CLASSES: _ARRAYS | _CATEGORIES | _CLASSES,
+}
 
 
 class Model(NamedTuple):
     """A fitted linear model, or a generalised one.
 
-    `levels` has those of each column that is a category; the first of them has no feature.
+    `levels` has those of each column that is a category; the first of them has no feature. A model of several
+    `classes` has weights of shape (features, classes), and predicts the probability of each.
     """
 
-    weights: Float[np.ndarray, " features"]
-    bias: float
+    weights: Float[np.ndarray, features * classes]
+    bias: Any
     feature_names: tuple[str, ...]
     target_name: str
     rows: int
@@ -80,6 +94,7 @@ class Model(NamedTuple):
     family: str = "gaussian"
     link: str = "identity"
     levels: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    classes: tuple[str, ...] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -89,12 +104,18 @@ class Model(NamedTuple):
         }
         return tuple(dict.fromkeys(of.get(name, name) for name in self.feature_names))
 
+    @property
+    def class_columns(self) -> tuple[str, ...]:
+        """The names of the classes' probabilities, such as "species=setosa"."""
+        return tuple(f"{self.target_name}={each}" for each in self.classes)
+
     def predict(self, x: Any) -> Any:
-        """Return predictions, on the scale of the target.
+        """Return predictions, on the scale of the target; of several classes the probability of each.
 
         Args:
             x: features, shape (rows, features); or a data frame, whose columns are taken by their names. Predictions
-                for a frame of pandas are a series with its index, under the target's name.
+                for a frame of pandas are a series with its index, under the target's name; of several classes a frame
+                with a column for each.
 
         Raises:
             DataError: a frame lacks a column, or has a value that cannot be used, such as a level unknown to the model.
@@ -103,8 +124,14 @@ class Model(NamedTuple):
             predicted = self.predict(features_of(x, self.columns, self.levels))
             if not hasattr(x, "assign"):
                 return predicted
+            if self.classes:
+                columns = dict(zip(self.class_columns, predicted.T, strict=True))
+                return x.assign(**columns)[list(columns)]
             return x.assign(**{self.target_name: predicted})[self.target_name]
         linear = np.asarray(x, np.float64) @ self.weights + self.bias
+        if self.classes:
+            shares = np.exp(linear - linear.max(axis=1, keepdims=True))
+            return shares / shares.sum(axis=1, keepdims=True)
         return linear if self.link == "identity" else _means(self.family, self.link, linear)
 
 
@@ -134,7 +161,7 @@ def model_of(
         target_name: of the target.
 
     Raises:
-        ValueError: the model has several outputs, or not so many features.
+        ValueError: the model has several outputs that are no classes, or not so many features.
     """
     params = getattr(result, "params", result)
     weights = np.asarray(getattr(params, "weights", params), np.float64)
@@ -142,19 +169,25 @@ def model_of(
     if data is not None:
         feature_names, target_name = data.feature_names, data.target_name
     names = tuple(feature_names or (f"x{j}" for j in range(len(weights))))
-    if weights.ndim != 1 or len(names) != len(weights):
+    family, classes = getattr(result, "family", "gaussian"), tuple[str, ...]()
+    if family == "multinomial":
+        numbered = tuple(map(str, range(weights.shape[1])))
+        classes = numbered if data is None or not data.classes else data.classes
+        bias = np.broadcast_to(bias, len(classes))
+    if weights.ndim != 1 + bool(classes) or len(names) != len(weights):
         raise ValueError(f"{len(names)} names of features for weights of shape {weights.shape}")
     return Model(
         weights=weights,
-        bias=float(bias),
+        bias=bias if classes else float(bias),
         feature_names=names,
         target_name=target_name,
         rows=0 if data is None else len(data.y),
         loss=float(np.asarray(getattr(result, "loss", np.nan))),
         r_squared=float(np.asarray(getattr(result, "r_squared", np.nan))),
-        family=getattr(result, "family", "gaussian"),
+        family=family,
         link=getattr(result, "link", "identity"),
         levels={} if data is None else data.levels,
+        classes=classes,
     )
 
 
@@ -189,11 +222,15 @@ def save_model(path: str | Path, model: Any, **names: Any) -> None:
     form, more = _FORMAT, dict[str, Any]()
     if family != _LEAST_SQUARES or model.levels:
         form, more = _WITH_FAMILY, {name: np.asarray(value) for name, value in family.items()}
-    if model.levels:
-        form = _WITH_CATEGORIES
-        more["categories"] = np.asarray(list(model.levels))
+    if model.levels or model.classes:
+        form = _WITH_CLASSES if model.classes else _WITH_CATEGORIES
+        more["categories"] = np.asarray(list(model.levels), np.str_)
         more["level_counts"] = np.asarray([len(each) for each in model.levels.values()], np.int64)
-        more["levels"] = np.asarray([level for each in model.levels.values() for level in each])
+        more["levels"] = np.asarray(
+            [level for each in model.levels.values() for level in each], np.str_
+        )
+    if model.classes:
+        more["classes"] = np.asarray(model.classes)
     np.savez(
         content,
         format=np.asarray(form),
@@ -234,7 +271,9 @@ def load_model(path: str | Path) -> Model:
         raise DataError(f"{path} is not a model that funcgrad fit wrote: {error}") from None
     return Model(
         weights=arrays["weights"].astype(np.float64),
-        bias=float(arrays["bias"]),
+        bias=float(arrays["bias"])
+        if arrays["bias"].ndim == 0
+        else arrays["bias"].astype(np.float64),
         feature_names=tuple(arrays["feature_names"].tolist()),
         target_name=str(arrays["target_name"]),
         rows=int(arrays["rows"]),
@@ -242,6 +281,7 @@ def load_model(path: str | Path) -> Model:
         r_squared=float(arrays["r_squared"]),
         **_family(arrays),
         levels=_levels(arrays),
+        classes=tuple(arrays["classes"].tolist()) if "classes" in _due(arrays) else (),
     )
 
 
@@ -252,18 +292,22 @@ def _family(arrays: Mapping[str, np.ndarray]) -> dict[str, str]:
 
 
 def _levels(arrays: Mapping[str, np.ndarray]) -> Mapping[str, tuple[str, ...]]:
-    if str(arrays["format"]) != _WITH_CATEGORIES:
+    if "categories" not in _due(arrays):
         return MappingProxyType({})
     ends = np.cumsum(arrays["level_counts"])
-    parts = np.split(arrays["levels"], ends[:-1])
+    parts = np.split(arrays["levels"], ends)[:-1]
     names = arrays["categories"].tolist()
     return {name: tuple(part.tolist()) for name, part in zip(names, parts, strict=True)}
 
 
+def _due(arrays: Mapping[str, np.ndarray]) -> Mapping[str, tuple[str, int, bool]]:
+    """Return the arrays that a model of its format has."""
+    return _OF_FORM.get(str(arrays.get("format", "")), _ARRAYS)
+
+
 def _check(arrays: Mapping[str, np.ndarray]) -> None:
     """Raise an ArchiveError unless these are the arrays of a model."""
-    form = str(arrays.get("format", np.asarray("")))
-    due = _ARRAYS | (_CATEGORIES if form == _WITH_CATEGORIES else {})
+    due = _due(arrays)
     for name, (kinds, axes, finite) in due.items():
         array = arrays.get(name)
         if array is None:
@@ -274,9 +318,16 @@ def _check(arrays: Mapping[str, np.ndarray]) -> None:
             raise ArchiveError(f"its {name} holds values that are not finite")
         if array.dtype.kind == "U" and not _is_text(array):
             raise ArchiveError(f"its {name} holds no text")
-    if form not in (_FORMAT, _WITH_FAMILY, _WITH_CATEGORIES):
+    form = str(arrays["format"])
+    if form not in _OF_FORM:
         raise ArchiveError(f"its format is {form[:60]!r}")
-    if form != _FORMAT:
+    if form == _WITH_CLASSES:
+        classes = arrays["classes"].tolist()
+        if not 1 < len(set(classes)) == arrays["weights"].shape[1] == len(arrays["bias"]):
+            raise ArchiveError("its classes are not those of its weights")
+        if tuple(str(arrays.get(name)) for name in _LEAST_SQUARES) != ("multinomial", "softmax"):
+            raise ArchiveError("it has classes, and is not multinomial")
+    elif form != _FORMAT:
         from funcgrad.regression.families import family_of  # which loads JAX
 
         try:
@@ -288,7 +339,7 @@ def _check(arrays: Mapping[str, np.ndarray]) -> None:
         raise ArchiveError(f"it has {len(arrays['weights'])} weights for {len(names)} features")
     if len(set(names)) < len(names):
         raise ArchiveError("two of its features have the same name")
-    if form == _WITH_CATEGORIES:
+    if "categories" in due:
         counts, categories = arrays["level_counts"], arrays["categories"]
         if len(counts) != len(categories) or counts.min(initial=2) < 2:
             raise ArchiveError("its categories have no levels")

@@ -78,10 +78,11 @@ def add_command(commands: Commands) -> None:
     )
     parser.add_argument(
         "--family",
-        choices=("gaussian", "binomial", "poisson", "gamma", "huber", "quantile"),
+        choices=("gaussian", "binomial", "multinomial", "poisson", "gamma", "huber", "quantile"),
         default="gaussian",
-        help="the distribution of the target given its mean; predictions are means. Or huber, which outliers do not "
-        "move, or quantile (default: %(default)s)",
+        help="the distribution of the target given its mean; predictions are means. That of multinomial is of classes, "
+        "text or numbers: predictions are the likeliest class, and the probability of each. Or huber, which outliers "
+        "do not move, or quantile (default: %(default)s)",
     )
     parser.add_argument(
         "--quantile",
@@ -97,6 +98,11 @@ def add_command(commands: Commands) -> None:
         metavar="COLUMN",
         help="for how long or how many each row's target was counted, such as person-years; no feature then. For the "
         "link log; predictions are for an exposure of 1",
+    )
+    parser.add_argument(
+        "--offset",
+        metavar="COLUMN",
+        help="is added to the linear prediction of each row as it is; no feature then. Predictions are for an offset of 0",
     )
     parser.add_argument(
         "--memory",

@@ -80,13 +80,16 @@ def run(options: argparse.Namespace) -> str | None:
         csv = csv_options(options)
     except ValueError as error:
         raise OptionError(f"--{error}") from None
+    categorical = names_in(options.categorical) or []
+    if options.family == "multinomial" and options.target not in categorical:
+        categorical.append(options.target)
     open_stream = partial(
         Stream,
         options.data,
         options.target,
         features=names_in(options.features),
         weights=None if whole.wanted(options) else options.weights,
-        categorical=names_in(options.categorical) or (),
+        categorical=categorical,
         dtype=np.float64,
         missing=options.missing,
         memory=options.memory * _MEBIBYTE,
@@ -107,12 +110,14 @@ def run(options: argparse.Namespace) -> str | None:
         raise OptionError(f"--batch-size or --memory: {error}") from None
     if stream.detected and first and not options.quiet:
         note("fit", f"read with {stream.detected}")
-    if stream.classes and options.family != "binomial":
-        raise OptionError("a target in --categorical is for --family binomial")
-    if len(stream.classes) > 2:
+    if stream.classes and options.family not in ("binomial", "multinomial"):
+        raise OptionError(
+            "a target in --categorical is for --family binomial, of two classes, or multinomial"
+        )
+    if len(stream.classes) > 2 and options.family == "binomial":
         raise DataError(
             f"the target {options.target!r} has {len(stream.classes)} classes, and --family binomial is of two: "
-            f"{', '.join(stream.classes[:5])}"
+            f"{', '.join(stream.classes[:5])}; --family multinomial is of more"
         )
     if whole.wanted(options):
         refuse_overlap({"--out": options.out}, [options.data, *stream.files])
@@ -366,10 +371,18 @@ def _report(
 ) -> str:
     squares = f"root mean squared error {np.sqrt(model.loss):.6g}, R² {model.r_squared:.6f}"
     names = [*model.feature_names, "(intercept)"]
-    width = max(map(len, names))
-    values = [*model.weights.tolist(), model.bias]
+    values = [
+        [f"{value: .10g}" for value in row]
+        for row in np.vstack([_rows(model.weights), model.bias]).tolist()
+    ]
+    if model.classes:
+        names, values = ["", *names], [list(model.classes), *values]
+    widths = [max(map(len, column)) for column in (names, *zip(*values, strict=True))]
     coefficients = [
-        f"  {name:<{width}}  {value: .10g}" for name, value in zip(names, values, strict=True)
+        "  ".join(
+            ["", *(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True))]
+        ).rstrip()
+        for row in ([name, *more] for name, more in zip(names, values, strict=True))
     ]
     return "\n".join(
         [
@@ -379,6 +392,11 @@ def _report(
             f"saved to {path}",
         ]
     )
+
+
+def _rows(weights: np.ndarray) -> np.ndarray:
+    """Return weights as (features, classes), where one output is one class."""
+    return weights.reshape(len(weights), -1)
 
 
 def _has_tqdm() -> bool:

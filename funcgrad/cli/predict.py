@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from funcgrad.cli.common import Commands, add_csv_options, csv_options, note, printable, refuse
 
@@ -17,7 +17,8 @@ def add_command(commands: Commands) -> None:
         "predict",
         help="predict with a model that `funcgrad fit` saved",
         description=(
-            "Prints one prediction for each row of the data, as a CSV column under the target's name. "
+            "Prints one prediction for each row of the data, as a CSV column under the target's name; of a "
+            "multinomial model the likeliest class, and beside it the probability of each. "
             "The data needs the model's features, by name, and may have other columns."
         ),
     )
@@ -70,11 +71,17 @@ def _predict(options: argparse.Namespace) -> int:
             refuse_overlap({"--out": options.out}, [options.model, options.data, *stream.files])
         rows = 0
         with _output(options.out) as output:
-            header = _quoted(model.target_name)
+            header = ",".join(map(_quoted, (model.target_name, *model.class_columns)))
             output.write((printable(header) if output.isatty() else header) + "\n")
+            classes = np.asarray([_quoted(each) for each in model.classes])
             for x, _ in stream:
                 predicted = model.predict(x)
-                output.write("\n".join(map(repr, predicted.tolist())) + "\n")
+                cells = [predicted] if not model.classes else [*predicted.T]
+                lines: Any = zip(*(map(repr, each.tolist()) for each in cells), strict=True)
+                if model.classes:
+                    likeliest = classes[predicted.argmax(axis=1)].tolist()
+                    lines = ((name, *more) for name, more in zip(likeliest, lines, strict=True))
+                output.write("\n".join(map(",".join, lines)) + "\n")
                 rows += len(predicted)
             output.flush()
     except (DataError, OverlapError, ImportError) as error:

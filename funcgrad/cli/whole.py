@@ -15,6 +15,7 @@ from funcgrad.datasets import DataError, Stream
 from funcgrad.models import Model
 from funcgrad.regression import Linear
 from funcgrad.regression.families import Family, family_of
+from funcgrad.regression.generalised import mean_without_features
 
 # The solver and the summary hold about as many copies of the rows.
 _COPIES = 16
@@ -35,6 +36,7 @@ def wanted(options: argparse.Namespace) -> list[str]:
         "--quantile": options.quantile is not None,
         "--link": options.link is not None,
         "--exposure": options.exposure is not None,
+        "--offset": options.offset is not None,
         "--errors": options.errors is not None,
         "--cluster": options.cluster is not None,
     }
@@ -57,14 +59,17 @@ def problem(options: argparse.Namespace) -> str | None:
         return "--cluster is a kind of standard errors: leave out --errors"
     if options.quantile is not None and options.family != "quantile":
         return "--quantile: for --family quantile"
-    if options.exposure is not None and options.summary:
-        return "--exposure: a --summary knows none"
-    if options.family in _ROBUST:
-        if options.exposure is not None:
-            return f"--family {options.family}: it has no --exposure"
-        if options.summary or options.link is not None:
-            return f"--family {options.family}: it has neither a --summary nor a --link"
-        return None
+    if options.exposure is not None and options.offset is not None:
+        return "--exposure is an --offset, its logarithm: give one of the two"
+    if options.family in (*_ROBUST, "multinomial"):
+        has_none = {
+            "--summary": options.summary,
+            "--link": options.link is not None,
+            "--exposure": options.exposure is not None,
+            "--offset": options.offset is not None and options.family == "multinomial",
+        }
+        given = ", ".join(name for name, is_given in has_none.items() if is_given)
+        return f"--family {options.family}: it has no {given}" if given else None
     try:
         link = family_of(options.family, options.link).link
     except ValueError as error:
@@ -79,6 +84,7 @@ class _Rows(NamedTuple):
     y: np.ndarray
     weights: np.ndarray | None
     exposure: np.ndarray | None
+    offset: np.ndarray | None
     groups: np.ndarray | None
 
 
@@ -99,7 +105,7 @@ def fitted(
     Raises:
         DataError: the rows do not fit into the memory allowed, or not the family.
     """
-    beside = (options.weights, options.exposure, options.cluster)
+    beside = (options.weights, options.exposure, options.offset, options.cluster)
     others = list(dict.fromkeys(name for name in beside if name is not None))
     chosen = options.features is not None
     features = [name for name in stream.columns if chosen or name not in others]
@@ -114,11 +120,9 @@ def fitted(
     names = whole.feature_names[: len(whole.feature_names) - len(others)]
     rows = _read(whole, len(names), options, memory)
     try:
-        model, measures, text = _fit(rows, options, names)
-        model = model._replace(levels=whole.levels)
-        if whole.classes:  # as an indicator is named, since predictions are its mean
-            model = model._replace(target_name=f"{options.target}={whole.classes[1]}")
-        return Fitted(model, whole.dropped, measures, text)
+        fit = _fit_classes if options.family == "multinomial" else _fit
+        model, measures, text = fit(rows, options, names, whole.classes)
+        return Fitted(model._replace(levels=whole.levels), whole.dropped, measures, text)
     except ValueError as error:
         raise DataError(str(error)) from None
 
@@ -137,20 +141,57 @@ def _read(stream: Stream, features: int, options: argparse.Namespace, memory: in
         raise DataError(f"{options.data}: no rows are left to fit")
     x, y = (np.concatenate(each) for each in zip(*parts, strict=True))
     others = dict(zip(stream.columns[::-1], x.T[::-1], strict=False))
-    weights, exposure, groups = (
+    weights, exposure, offset, groups = (
         None if name is None else others[name]
-        for name in (options.weights, options.exposure, options.cluster)
+        for name in (options.weights, options.exposure, options.offset, options.cluster)
     )
-    return _Rows(np.ascontiguousarray(x[:, :features]), y, weights, exposure, groups)
+    return _Rows(np.ascontiguousarray(x[:, :features]), y, weights, exposure, offset, groups)
+
+
+def _fit_classes(
+    rows: _Rows, options: argparse.Namespace, names: tuple[str, ...], classes: tuple[str, ...]
+) -> tuple[Model, str, None]:
+    """Return the multinomial model of classes, which y numbers, and its measures."""
+    x, labels = rows.x, rows.y.astype(int)
+    y = np.eye(len(classes))[labels]
+    answer = regression.glm(x, y, "multinomial", intercept=True, weights=rows.weights)
+    assert isinstance(answer.params, Linear)
+    model = Model(
+        weights=np.asarray(answer.params.weights),
+        bias=np.asarray(answer.params.bias),
+        feature_names=names,
+        target_name=options.target,
+        rows=len(y),
+        loss=np.nan,
+        r_squared=np.nan,
+        family="multinomial",
+        link="softmax",
+        classes=classes,
+    )
+    counts = np.ones(len(y)) if rows.weights is None else rows.weights
+    shares, alone = model.predict(x), np.average(y, axis=0, weights=counts)
+    loss, variation = (
+        float(np.average(np.square(y - each).sum(axis=1), weights=counts))
+        for each in (shares, alone)
+    )
+    deviance, without = (
+        -2 * float(counts @ np.log(each))
+        for each in (shares[np.arange(len(y)), labels], alone[labels])
+    )
+    right = np.average(shares.argmax(axis=1) == labels, weights=counts)
+    measures = [*_deviances(deviance, without), *_of_classes(deviance, counts, right)]
+    return model._replace(loss=loss, r_squared=1 - loss / variation), ", ".join(measures), None
 
 
 def _fit(
-    rows: _Rows, options: argparse.Namespace, names: tuple[str, ...]
+    rows: _Rows, options: argparse.Namespace, names: tuple[str, ...], classes: tuple[str, ...]
 ) -> tuple[Model, str | None, str | None]:
-    x, y, weights, exposure, groups = rows
+    x, y, weights, exposure, offset, groups = rows
     robust = _ROBUST.get(options.family)
     family = family_of("gaussian" if robust else options.family, options.link)
     linear = (family.name, family.link) == ("gaussian", "identity")
+    if linear and offset is not None:  # its model is that of the rest
+        y, offset = y - offset, None
     if robust is not None:
         params = robust(options)(x, y, intercept=True, weights=weights).params
     elif not linear:
@@ -162,6 +203,7 @@ def _fit(
             intercept=True,
             weights=weights,
             exposure=exposure,
+            offset=offset,
         )
         params = result.params
     elif options.ridge is not None:
@@ -179,6 +221,8 @@ def _fit(
             y,
             intercept=True,
             weights=weights,
+            exposure=exposure,
+            offset=offset,
             family=family.name,
             link=family.link,
             errors="cluster" if groups is not None else options.errors or "classical",
@@ -188,11 +232,11 @@ def _fit(
         )
         text = str(summary)
     counts = np.ones(len(y)) if weights is None else weights
-    # The mean of each row's target in a model without the features.
-    spread = np.ones(len(y)) if exposure is None else exposure
-    centre = spread * (np.sum(counts * y) / np.sum(counts * spread))
+    added = offset if exposure is None else np.log(exposure)
+    centre = mean_without_features(family, y, counts, added)
     with jax.enable_x64(True):
-        mean = spread * np.asarray(family.to_mean(x @ params.weights + params.bias))
+        prediction = x @ params.weights + params.bias
+        mean = np.asarray(family.to_mean(prediction if added is None else prediction + added))
         loss, variation = (
             float(np.average(np.square(y - fitted), weights=counts)) for fitted in (mean, centre)
         )
@@ -201,8 +245,7 @@ def _fit(
         weights=params.weights,
         bias=float(params.bias),
         feature_names=names,
-        # Predictions are for an exposure of 1.
-        target_name=" per ".join(filter(None, (options.target, options.exposure))),
+        target_name=_said(options, classes),
         rows=len(y),
         loss=loss,
         r_squared=1 - loss / variation if variation else float("nan"),
@@ -217,12 +260,25 @@ def _measures(
 ) -> str:
     """How good the fit of a family is, in its own measures: squares say little about counts and classes."""
     deviance = family.deviance(mean, y, counts)
-    told = [
-        f"deviance {deviance:.6g}",
-        f"{family.deviance(alone, y, counts):.6g} without the features",
-    ]
+    told = _deviances(deviance, family.deviance(alone, y, counts))
     if family.name == "binomial" and np.isin(y, (0, 1)).all():
-        log_loss = deviance / (2 * np.sum(counts))  # a class as its own mean has no loss
         right = np.average((mean > 0.5) == (y == 1), weights=counts)
-        told += [f"log loss {log_loss:.6g}", f"accuracy {right:.4f}"]
+        told += _of_classes(deviance, counts, right)
     return ", ".join(told)
+
+
+def _deviances(deviance: float, without: float) -> list[str]:
+    return [f"deviance {deviance:.6g}", f"{without:.6g} without the features"]
+
+
+def _of_classes(deviance: float, counts: np.ndarray, right: Any) -> list[str]:
+    # A class as its own mean has no loss.
+    return [f"log loss {deviance / (2 * np.sum(counts)):.6g}", f"accuracy {right:.4f}"]
+
+
+def _said(options: argparse.Namespace, classes: tuple[str, ...]) -> str:
+    """Return the target's name as predictions have it: for an exposure of 1, an offset of 0, and the last of two classes."""
+    name = f"{options.target}={classes[1]}" if classes else str(options.target)
+    if options.exposure is not None:
+        return f"{name} per {options.exposure}"
+    return name if options.offset is None else f"{name} at {options.offset}=0"

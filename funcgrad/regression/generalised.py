@@ -138,7 +138,7 @@ def glm(
         counts = on_device(np.ones(len(targets))) if counts is None else counts
         chosen = None if family == "multinomial" else family_of(family, link)
         _check_targets(targets, chosen, link)
-        added = _added(offset, exposure, targets, "log" if chosen is None else chosen.link)
+        added = offset_of(offset, exposure, targets, "softmax" if chosen is None else chosen.link)
         problem = Problem(rows, targets, counts, added, jnp.asarray(penalty, jnp.float64))
         if _can_be_by_blocks(problem, chosen, intercept=intercept):
             fit = _fitted_by_blocks(
@@ -156,7 +156,23 @@ def glm(
         return Generalised(params, loss, fit.converged, fit.steps, name, link)
 
 
-def _added(offset: Any, exposure: Any, y: Array, link: str) -> Array | None:
+def mean_without_features(
+    family: Family, y: np.ndarray, counts: np.ndarray, offset: np.ndarray | None
+) -> Float[np.ndarray, " rows"]:
+    """Return the mean of each row's target in a model of an intercept alone, beside the offset if there is one."""
+    centre = np.average(y, weights=counts)
+    if offset is None:
+        return np.full(len(y), centre)
+    with own_work(), np.errstate(all="ignore"):
+        near = np.asarray(family.of_mean(centre)) - np.average(offset, weights=counts)
+        offset = offset + np.where(np.isfinite(near), near, 0)
+        ones = np.ones((len(y), 1))
+        answer = glm(ones, y, family.name, link=family.link, weights=counts, offset=offset)
+        shift = np.asarray(answer.params)
+        return np.asarray(family.to_mean(jnp.asarray(offset + shift)))
+
+
+def offset_of(offset: Any, exposure: Any, y: Array, link: str) -> Array | None:
     """Return the offset, or the exposure as one, in float64; None where there is neither."""
     if exposure is not None:
         if offset is not None:

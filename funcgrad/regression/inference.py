@@ -18,7 +18,7 @@ from scipy import linalg, special
 
 from funcgrad.regression.exact import least_squares, rows_and_targets
 from funcgrad.regression.families import Family, family_of
-from funcgrad.regression.generalised import glm
+from funcgrad.regression.generalised import glm, mean_without_features, offset_of
 from funcgrad.regression.model import Params, weights_and_bias
 from funcgrad.regression.precision import numbers, own_work
 from funcgrad.regression.report import Summary, student_p, student_quantile
@@ -38,6 +38,7 @@ class Fitted(NamedTuple):
         counts: the rows' weights, shape (rows,).
         params: shape (unknowns,).
         linear: the linear prediction, shape (rows,).
+        offset: the part of it that has no parameter, shape (rows,); or None.
         slopes, curvatures: of the error by the linear prediction, shape (rows,).
         intercept: whether there is one.
         classical: the classical standard errors where they are known to the last digit, or None.
@@ -48,6 +49,7 @@ class Fitted(NamedTuple):
     counts: np.ndarray
     params: np.ndarray
     linear: np.ndarray
+    offset: np.ndarray | None
     slopes: np.ndarray
     curvatures: np.ndarray
     intercept: bool
@@ -60,6 +62,8 @@ def summary(
     *,
     intercept: bool = False,
     weights: Any = None,
+    offset: Any = None,
+    exposure: Any = None,
     family: str = "gaussian",
     link: str | None = None,
     params: Any = None,
@@ -84,6 +88,7 @@ def summary(
         intercept: whether the model has a bias; with `params`, they tell.
         weights: how much each row counts, shape (rows,), 0 or more. The variance of a row is in proportion to one
             over its weight; rows of weight 0 are left out.
+        offset, exposure: as for `glm`. A linear model is that of y - offset.
         family, link: as for `glm`; "gaussian" with its usual link is least squares.
         params: a model that is fitted already, or a result that holds one, such as that of `fit`: nothing is fitted
             then.
@@ -123,13 +128,16 @@ def summary(
         feature_names = list(map(str, x.columns))
     if target_name is None:
         target_name = str(getattr(y, "name", None) or "y")
-    x, y, weights, groups = _counted_rows(x, y, weights, groups)
+    link = "that of a loss" if chosen is None else chosen.link
+    x, y, weights, groups, offset = _counted_rows(x, y, weights, groups, offset, exposure, link)
+    if linear_model and offset is not None:
+        y, offset = y - offset, None
     made = None
     if params is None:
-        made = _fit(x, y, intercept, weights, None if linear_model else chosen)
+        made = _fit(x, y, intercept, weights, offset, None if linear_model else chosen)
         params = made
     error = loss.error if chosen is None else chosen.error
-    fitted = _fitted(x, y, weights, getattr(params, "params", params), error, chosen)
+    fitted = _fitted(x, y, weights, offset, getattr(params, "params", params), error, chosen)
     if made is not None and linear_model:
         fitted = fitted._replace(classical=_flat(made.standard_errors))
     return _summary(
@@ -144,13 +152,18 @@ def summary(
     )
 
 
-def _counted_rows(x: Any, y: Any, weights: Any, groups: Any) -> tuple[Any, ...]:
+def _counted_rows(
+    x: Any, y: Any, weights: Any, groups: Any, offset: Any, exposure: Any, link: str
+) -> tuple[Any, ...]:
     """Return the data as NumPy's, without the rows that do not count."""
     with own_work():
         design, targets, _ = rows_and_targets(x, y)
         checked = row_weights(weights, len(targets))
     if targets.ndim != 1:
         raise ValueError(f"y must have shape ({len(targets)},), got {targets.shape}")
+    with own_work():
+        added = offset_of(offset, exposure, targets, link)
+    offset = None if added is None else np.asarray(added)
     x, y = np.asarray(design.high) + np.asarray(design.low), np.asarray(targets)
     counts = np.ones(len(y)) if checked is None else np.asarray(checked)
     if groups is not None:
@@ -164,23 +177,21 @@ def _counted_rows(x: Any, y: Any, weights: Any, groups: Any) -> tuple[Any, ...]:
             raise ValueError(f"groups must have shape {y.shape}, got {groups.shape}")
     kept = counts > 0
     if not kept.all():
-        x, y, counts, groups = (
-            x[kept],
-            y[kept],
-            counts[kept],
-            None if groups is None else groups[kept],
-        )
+        x, y, counts = x[kept], y[kept], counts[kept]
+        groups, offset = (None if each is None else each[kept] for each in (groups, offset))
     for name, values in (("x", x), ("y", y)):
         if not np.isfinite(values).all():
             raise ValueError(f"{name} holds values that are not finite")
-    return x, y, counts, groups
+    return x, y, counts, groups, offset
 
 
-def _fit(x: Any, y: Any, intercept: bool, weights: Any, family: Family | None) -> Any:
+def _fit(x: Any, y: Any, intercept: bool, weights: Any, offset: Any, family: Family | None) -> Any:
     counts = None if (weights == 1).all() else weights
     if family is None:
         return least_squares(x, y, intercept=intercept, weights=counts)
-    return glm(x, y, family.name, link=family.link, intercept=intercept, weights=counts)
+    return glm(
+        x, y, family.name, link=family.link, intercept=intercept, weights=counts, offset=offset
+    )
 
 
 def _flat(params: Params) -> np.ndarray:
@@ -197,7 +208,13 @@ def _parts(params: Params) -> tuple[Any, Any]:
 
 
 def _fitted(
-    x: np.ndarray, y: np.ndarray, counts: np.ndarray, params: Params, error: Any, family: Any
+    x: np.ndarray,
+    y: np.ndarray,
+    counts: np.ndarray,
+    offset: np.ndarray | None,
+    params: Params,
+    error: Any,
+    family: Any,
 ) -> Fitted:
     flat = _flat(params).astype(np.float64)
     intercept = len(flat) != x.shape[1]
@@ -208,12 +225,12 @@ def _fitted(
         raise ValueError(
             f"{len(y)} rows that count cannot tell how sure {len(flat)} parameters are: more are needed"
         )
-    linear = design @ flat
+    linear = design @ flat if offset is None else design @ flat + offset
     with own_work():
         slopes, curvatures = map(np.asarray, _derivatives(error, linear, y))
         if family is not None:
             curvatures = np.asarray(family.information(jnp.asarray(linear)))
-    return Fitted(design, y, counts, flat, linear, slopes, curvatures, intercept, None)
+    return Fitted(design, y, counts, flat, linear, offset, slopes, curvatures, intercept, None)
 
 
 def _derivatives(error: Any, linear: np.ndarray, y: np.ndarray) -> Any:
@@ -395,7 +412,7 @@ def _deviances(fitted: Fitted, family: Family, mean: np.ndarray) -> dict[str, fl
     distribution = family.distribution
     found = {"deviance": family.deviance(mean, y, counts)}
     if fitted.intercept:
-        alone = np.full_like(y, np.average(y, weights=counts))
+        alone = mean_without_features(family, y, counts, fitted.offset)
         found["null_deviance"] = family.deviance(alone, y, counts)
         if not distribution.has_dispersion:
             likelihoods = [

@@ -6,7 +6,7 @@ import pytest
 from funcgrad import regression
 from funcgrad.cli import main
 from funcgrad.datasets import DataError, Stream, load_file, load_frame
-from funcgrad.models import load_model
+from funcgrad.models import load_model, save_model
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
@@ -134,3 +134,51 @@ def test_a_target_can_be_a_category(tmp_path, capsys):
     np.testing.assert_allclose(found.weights, answer.params.weights, rtol=1e-10)
     assert main([*asked, "--quiet"]) == 2
     assert "a target in --categorical is for --family binomial" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("weights", [None, "w"])
+def test_a_multinomial_model_predicts_the_likeliest_class_and_all_probabilities(
+    tmp_path, monkeypatch, capsys, weights
+):
+    linear_model = pytest.importorskip("sklearn.linear_model")
+    metrics = pytest.importorskip("sklearn.metrics")
+    pandas = pytest.importorskip("pandas")
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(60, 2))
+    classes = np.array(['de "la" mer', "ours", "a,b"])
+    kinds = classes[(x @ [[0, 1, -1], [0, 0.5, 1]] + rng.gumbel(size=(60, 3))).argmax(axis=1)]
+    frame = pandas.DataFrame(
+        {"a": x[:, 0], "kind": kinds, "b": x[:, 1], "w": rng.integers(1, 4, 60)}
+    )
+    frame.to_csv("t.csv", index=False)
+    more = ["--features", "a,b"] if weights is None else ["--weights", "w"]
+    command = ["fit", "t.csv", "--target", "kind", "--family", "multinomial", "--out", "model"]
+    assert main([*command, *more]) == 0
+    told = capsys.readouterr().out
+    peer = linear_model.LogisticRegression(C=np.inf, tol=1e-10, max_iter=1000)
+    counts = None if weights is None else frame.w
+    peer.fit(x, kinds, sample_weight=counts)
+    assert (
+        f"log loss {metrics.log_loss(kinds, peer.predict_proba(x), sample_weight=counts):.6g}"
+        in told
+    )
+    assert f"accuracy {peer.score(x, kinds, sample_weight=counts):.4f}" in told
+
+    assert main(["predict", "t.csv", "--model", "model", "--out", "p.csv"]) == 0
+    found = pandas.read_csv("p.csv")
+    assert list(found) == ["kind", *(f"kind={each}" for each in peer.classes_)]
+    assert found.kind.tolist() == peer.predict(x).tolist()
+    np.testing.assert_allclose(found.iloc[:, 1:], peer.predict_proba(x), rtol=1e-5)
+    model = load_model("model")
+    pandas.testing.assert_frame_equal(model.predict(frame), found.iloc[:, 1:])
+    for name in ("--summary", "--offset=w", "--link=log", "--exposure=w", "--optimizer=sgd"):
+        assert main([*command, name]) == 2
+        assert name.split("=")[0] in capsys.readouterr().err
+
+    data = load_frame(frame[["a", "b", "kind"]], "kind", categorical=["kind"])
+    answer = regression.glm(data.x, np.eye(3)[data.y.astype(int)], "multinomial", intercept=True)
+    save_model("again", answer, data=data)
+    assert load_model("again").classes == model.classes
+    if weights is None:
+        np.testing.assert_allclose(load_model("again").weights, model.weights, rtol=1e-12)

@@ -26,6 +26,18 @@ ARRAYS = {
     "r_squared": np.asarray(0.75),
 }
 
+CLASSES = {
+    "format": np.asarray("funcgrad linear model 4"),
+    "weights": np.ones((2, 2)),
+    "bias": np.ones(2),
+    "classes": np.asarray(["x", "y"]),
+    "family": np.asarray("multinomial"),
+    "link": np.asarray("softmax"),
+    "categories": np.empty(0, "U1"),
+    "level_counts": np.empty(0, np.int64),
+    "levels": np.empty(0, "U1"),
+}
+
 
 def saved(save=np.savez, **changes):
     file = io.BytesIO()
@@ -74,6 +86,11 @@ BROKEN = {
     "a loss that is text": saved(loss=np.asarray("small")),
     "another format": saved(format=np.asarray("funcgrad linear model 2")),
     "a format that is a number": saved(format=np.asarray(1)),
+    "classes of other weights": saved(**CLASSES | {"classes": np.asarray(["x", "y", "z"])}),
+    "a class twice": saved(**CLASSES | {"classes": np.asarray(["x", "x"])}),
+    "classes of another family": saved(**CLASSES | {"family": np.asarray("poisson")}),
+    "classes without a family": saved(**CLASSES | {"family": None}),
+    "classes of one bias": saved(**CLASSES | {"bias": np.asarray(0.25)}),
     **{f"no {name}": saved(**{name: None}) for name in ARRAYS},
     "nothing": b"",
     "noise": bytes(range(256)) * 8,
@@ -107,6 +124,8 @@ def test_what_is_no_model_is_refused_in_one_line(tmp_path, monkeypatch, capsys, 
 def test_a_model_comes_back_however_numpy_packs_it(tmp_path, save):
     (tmp_path / "model").write_bytes(saved(save))
     assert str(load_model(tmp_path / "model")) == str(MODEL)
+    (tmp_path / "classes").write_bytes(saved(save, **CLASSES))
+    assert load_model(tmp_path / "classes").predict(np.ones((1, 2))).tolist() == [[0.5, 0.5]]
     save_model(tmp_path / "again", MODEL)
     assert str(load_model(tmp_path / "again")) == str(MODEL)
 

@@ -198,3 +198,44 @@ def test_exposure_is_the_librarys(here, capsys):
     assert model.loss == pytest.approx(np.square(COLUMNS["many"] - mean).mean(), rel=1e-9)
     assert fit("--exposure", "count", target="many") == 2
     assert "for the link log, such as that of --family poisson" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("family", "target", "beside"),
+    [
+        ("poisson", "many", "exposure"),
+        ("poisson", "many", "offset"),
+        ("binomial", "ill", "offset"),
+        ("gamma", "y", "exposure"),
+        ("gaussian", "y", "offset"),
+    ],
+)
+def test_offsets_and_exposures_are_those_of_the_librarys_summary(
+    here, capsys, family, target, beside
+):
+    assert fit("--family", family, f"--{beside}", "count", "--summary", target=target) == 0
+    told = capsys.readouterr().out
+    expected = regression.summary(
+        X,
+        COLUMNS[target],
+        family=family,
+        intercept=True,
+        **{beside: COLUMNS["count"]},
+        feature_names=["age", "sex, coded", "bmi"],
+        target_name=target,
+    )
+    assert str(expected) in told
+    model = load_model("model")
+    named = f"{target} per count" if beside == "exposure" else f"{target} at count=0"
+    assert (model.target_name, f"target {named}" in told) == (named, True)
+    np.testing.assert_allclose([model.bias, *model.weights], expected.params, rtol=1e-8)
+    if family != "gaussian":
+        deviances = [expected.fit[each] for each in ("deviance", "null_deviance")]
+        assert "deviance {:.6g}, {:.6g} without the features".format(*deviances) in told
+
+
+def test_an_offset_of_a_robust_fit_is_taken_from_the_target(here):
+    assert fit("--family", "huber", "--offset", "count") == 0
+    answer = regression.huber(X, Y - COLUMNS["count"], intercept=True)
+    np.testing.assert_allclose(load_model("model").weights, answer.params.weights, rtol=1e-9)
+    assert fit("--offset", "count", "--exposure", "many") == 2

@@ -21,6 +21,7 @@ X = _RNG.normal(size=(ROWS, 3)) * [1.0, 20.0, 0.1] + [0.0, 50.0, 1.0]
 LINEAR = 0.3 + X @ [0.5, -0.02, 2.0]
 Y = LINEAR + _RNG.normal(size=ROWS) * (0.5 + np.abs(X[:, 0]))
 WEIGHTS = _RNG.uniform(0.5, 2.0, ROWS)
+OFFSET = np.sin(np.arange(ROWS))
 GROUPS = _RNG.integers(0, 12, ROWS)
 CLASSES = (_RNG.uniform(size=ROWS) < 1 / (1 + np.exp(-(LINEAR - 1.5)))).astype(float)
 COUNTS = _RNG.poisson(np.exp(LINEAR / 2)).astype(float)
@@ -139,23 +140,28 @@ def test_generalised_models_of_dispersion_one(sm, family, errors):
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning:statsmodels.*")  # of its numerical derivatives
 @pytest.mark.parametrize(
-    ("family", "link", "y"),
+    ("family", "link", "y", "offset"),
     [
-        ("gamma", "log", SPANS),
-        ("gamma", "inverse", SPANS + 1),
-        ("binomial", "probit", CLASSES),
-        ("binomial", "cloglog", CLASSES),
-        ("poisson", "log", COUNTS),
+        ("gamma", "log", SPANS, OFFSET),
+        ("gamma", "inverse", SPANS + 1, None),
+        ("binomial", "probit", CLASSES, OFFSET),
+        ("binomial", "cloglog", CLASSES, None),
+        ("poisson", "log", COUNTS, OFFSET),
     ],
 )
-def test_links_weights_and_dispersion(sm, family, link, y):
+def test_links_weights_offsets_and_dispersion(sm, family, link, y, offset):
     links = {
         "log": sm.families.links.Log,
         "inverse": sm.families.links.InversePower,
         "probit": sm.families.links.Probit,
         "cloglog": sm.families.links.CLogLog,
     }
-    ours = regression.summary(X, y, family=family, link=link, intercept=True, weights=WEIGHTS)
+    added = {} if offset is None else {"offset": offset}
+    if (family, offset is None) == ("poisson", False):
+        added = {"exposure": np.exp(offset)}
+    ours = regression.summary(
+        X, y, family=family, link=link, intercept=True, weights=WEIGHTS, **added
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of links that allow means out of range
         model = sm.GLM(
@@ -163,6 +169,7 @@ def test_links_weights_and_dispersion(sm, family, link, y):
             sm.add_constant(X),
             family=getattr(sm.families, family.title())(links[link]()),
             var_weights=WEIGHTS,
+            offset=offset,
         )
         theirs = model.fit(tol=1e-14, maxiter=200, tol_criterion="params", use_t=family == "gamma")
     assert_as_statsmodels(ours, theirs)
@@ -234,6 +241,7 @@ def test_table_and_dictionary():
         ({"family": "binomial"}, "0 or 1, or a share between them; y"),
         ({"feature_names": ["a"]}, "there are 3 features"),
         ({"weights": -WEIGHTS}, "weights must be finite, 0 or more"),
+        ({"exposure": WEIGHTS}, "exposure is for the log link, and this is 'identity'"),
     ],
 )
 def test_wrong_use_says_what_to_do(options, said):
@@ -311,6 +319,14 @@ def test_rows_in_blocks_and_one_program_give_the_same(family, link, monkeypatch)
         if one.dtype == np.float64:
             np.testing.assert_allclose(one, other, rtol=1e-10)
     assert ours.converged
+
+
+def test_an_offset_of_a_linear_model_is_taken_from_the_target():
+    with_offset, without = (
+        regression.summary(X, y, intercept=True, weights=WEIGHTS, **more)
+        for y, more in ((Y, {"offset": OFFSET}), (Y - OFFSET, {}))
+    )
+    assert str(with_offset) == str(without)
 
 
 def test_exposure_is_an_offset(sm):
