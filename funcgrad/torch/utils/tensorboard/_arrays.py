@@ -17,7 +17,7 @@ def make_np(x: Any) -> np.ndarray:
         NotImplementedError: it is something else.
     """
     if isinstance(x, Tensor):
-        found: Any = x.to(float32) if x.dtype is bfloat16 else x  # type: ignore[attr-defined]
+        found: Any = x.to(float32) if x.dtype is bfloat16 else x
         return found.numpy(force=True)
     if isinstance(x, np.ndarray):
         return x
