@@ -97,8 +97,6 @@ if __name__ == "__main__":
     match sys.argv[1:]:
         case ["devices"]:
             report = over_devices()
-        case ["alone"]:
-            report = {"results": numbers(X, Y, None)}
         case [port, index, count]:
             report = over_processes(port, int(index), int(count))
     json.dump(report, sys.stdout)

@@ -98,9 +98,7 @@ def slurm(count):
 
 
 @pytest.mark.parametrize(
-    ("count", "way"),
-    [(2, []), (4, FULL_BATCHES)],
-    ids=["exact-2", "training-4"],
+    ("count", "way"), [(2, []), (3, FULL_BATCHES)], ids=["exact-2", "training-3"]
 )
 def test_the_model_is_that_of_one_process(here, count, way):
     """With weights, some of them zero; exact for the sums, and in each step of a training."""

@@ -109,8 +109,9 @@ def losses_of_full_matrices(torch, U, S, Vh):
 
 
 @pytest.mark.parametrize("loss", range(3))
-@pytest.mark.parametrize("shape", [(3, 2), (2, 4)])
-@pytest.mark.parametrize("dtype", ["float64", "complex128"])
+@pytest.mark.parametrize(
+    ("shape", "dtype"), [((3, 2), "float64"), ((3, 2), "complex128"), ((2, 4), "complex128")]
+)
 def test_full_matrices_have_the_gradient_of_the_thin_ones(shape, dtype, loss):
     def program(torch, see):
         numbers = np.random.default_rng(0)
