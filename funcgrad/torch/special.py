@@ -106,7 +106,7 @@ def log_softmax(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
     return FUNCTIONS["log_softmax"](input, dim, dtype=dtype)
 
 
-def softmax(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
+def softmax(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
     """The exponentials, divided by their sum along a dimension."""
     return FUNCTIONS["softmax"](input, dim, dtype=dtype)
 

@@ -68,8 +68,6 @@ def _check_not_empty(name: str, input: Tensor, dim: int | None, *_: Any) -> None
             f"{name}(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim with the "
             "'dim' argument."
         )
-    if name.startswith("arg"):
-        return
     raise IndexError(f"{name}(): Expected reduction dim {dim} to have non-zero size.")
 
 
@@ -225,7 +223,7 @@ def _soft(name: str, node: str, function: Callable[..., Any]) -> Row:
     complex_ = no_kernel("c", f"{name}_lastdim_kernel_impl")
 
     @op(name, node, saves="result", refuses=(kernel, complex_), out=EXACT)
-    def along(input: Array, dim: Dim, *, dtype: DType = None) -> Any:
+    def along(input: Array, dim: Dim, dtype: DType = None) -> Any:
         x = input.astype(dtype)
         soft = accumulating(partial(function, axis=dim if x.ndim else 0))
         return soft(x) if x.ndim else soft(x[None])[0]
@@ -350,7 +348,24 @@ def norm_along(input: Array, order: float, dim: Dims, keepdim: bool) -> Any:
     return jnp.where(total == 0, 0, jnp.where(total == 0, 1, total) ** (1 / order))
 
 
-_norm = op("norm.order", "LinalgVectorNormBackward0", saves="self result", accumulates=True, flat=True)(norm_along)  # fmt: skip
+def _check_norm(input: Tensor, order: float, dim: tuple[int, ...] | None, keepdim: bool) -> None:
+    """Check that a norm without an identity, such as a largest size, is of something.
+
+    Raises:
+        RuntimeError: it is not.
+    """
+    if input.numel() or not (order < 0 or order == np.inf):
+        return
+    empty = [k for k in dim or range(input.ndim) if input.shape[k] == 0]
+    if empty:
+        where = f"the dimension {empty[0]}because this dimension is empty and"
+        raise RuntimeError(
+            f"linalg.vector_norm cannot compute the {order:g} norm on "
+            f"{'an empty tensor because' if dim is None else where} the operation does not have an identity"
+        )
+
+
+_norm = op("norm.order", "LinalgVectorNormBackward0", saves="self result", accumulates=True, flat=True, prepare=_check_norm)(norm_along)  # fmt: skip
 
 
 def norm(

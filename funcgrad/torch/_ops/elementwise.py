@@ -87,6 +87,7 @@ def elementwise(
         facts: the row's other fields.
     """
     facts.setdefault("in_place", True)
+    facts.setdefault("accumulates", True)
     table = "part" if "." in name else ("unary", "binary")[operands - 1]
     facts.setdefault("kind", table if differentiable else "without derivative")
     row = Row(
@@ -167,7 +168,9 @@ class Elementwise:
         if known is None:
             row = self.row
             # Half precision is rounded once, at the end, as in PyTorch's kernels.
-            function, masked = accumulating(row.function), row.masked
+            function, masked = row.function, row.masked
+            if row.accumulates:
+                function = accumulating(function)
             exact = row.exact_numbers and compute is not None and compute.numpy_dtype in HALF
 
             def cast(*arrays: Any) -> Any:

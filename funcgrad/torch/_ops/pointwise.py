@@ -511,7 +511,10 @@ def _shift_left(x: Any, y: Any) -> Any:
 
 def _shift_right(x: Any, y: Any) -> Any:
     most = x.dtype.itemsize * 8 - 1
-    return jnp.right_shift(x, jnp.where((y < 0) | (y > most), most, y))
+    outside = (y < 0) | (y > most)
+    kept = jnp.right_shift(x, jnp.where(outside, most, y))
+    # Only the sign of a signed number is left of all its bits.
+    return jnp.where(outside, 0, kept) if x.dtype.kind == "u" else kept
 
 
 def _bits(

@@ -58,6 +58,12 @@ def _check_shape(name: str, input: Tensor, dims: int) -> None:
         )
 
 
+def _step(kernel_size: Any, stride: Any) -> Any:
+    """The stride: the kernel's size where none is given."""
+    empty = isinstance(stride, (tuple, list)) and not stride
+    return kernel_size if stride is None or empty else stride
+
+
 def _check_windows(
     kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int]
 ) -> None:
@@ -204,7 +210,7 @@ def _max_pooling(dims: int) -> tuple[Callable[..., Any], Callable[..., Any]]:
         ceil_mode: bool = False,
         return_indices: bool = False,
     ) -> tuple[Tensor, Tensor]:
-        stride = kernel_size if stride is None or stride in ((), []) else stride
+        stride = _step(kernel_size, stride)
         given = {"kernel_size": kernel_size, "stride": stride, "padding": padding, "dilation": dilation}  # fmt: skip
         numbers = [
             sizes_of(name, argument, k, value, dims)
@@ -308,7 +314,7 @@ def _mean_pooled(
     divisor_override: int | None,
 ) -> Tensor:
     name = f"avg_pool{dims}d"
-    stride = kernel_size if stride is None or stride in ((), []) else stride
+    stride = _step(kernel_size, stride)
     given = {"kernel_size": kernel_size, "stride": stride, "padding": padding}
     kernel, step, pads = (
         sizes_of(name, argument, k, value, dims)

@@ -27,7 +27,7 @@ from funcgrad.torch._ops.row import (
     op,
 )
 from funcgrad.torch._ops.views.views import diagonal, permute
-from funcgrad.torch._tensor.operands import check_broadcast, in_order
+from funcgrad.torch._tensor.operands import check_broadcast, check_factor, in_order, promoted
 from funcgrad.torch._tensor.registry import publish
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch._types.dtypes import from_numpy_dtype
@@ -172,6 +172,12 @@ def _whole(*values: Any) -> list[Any]:
     return [*tensors, beta, alpha]
 
 
+def _check_factors(*values: Any) -> None:
+    *tensors, beta, alpha = values
+    for name, factor in (("beta", beta), ("alpha", alpha)):
+        check_factor(name, factor, promoted(tuple(tensors)))
+
+
 def _sum(input: Any, product: Any, beta: Any, alpha: Any) -> Any:
     """`beta * input + alpha * product`. As in PyTorch, `input` counts for nothing where `beta` is zero, not even NaN."""
     kept = jnp.where(beta == 0, 0, input)
@@ -230,7 +236,7 @@ def addmv(input: Array, mat: Array, vec: Array, *, beta: Factor = 1, alpha: Fact
     return _added_product(input, mat, vec, beta, alpha)
 
 
-@_added("addr", "AddrBackward0", dtype=PROMOTED, check=_check_addr)
+@_added("addr", "AddrBackward0", dtype=PROMOTED, check=_check_addr, prepare=_check_factors)
 def addr(input: Array, vec1: Array, vec2: Array, *, beta: Factor = 1, alpha: Factor = 1) -> Any:
     """`beta * input + alpha * outer(vec1, vec2)`, for vectors; `input` broadcasts."""
     if input.dtype == bool:
@@ -321,7 +327,13 @@ def trace(input: Array) -> Any:
     return jnp.trace(input, dtype=np.int64 if whole else input.dtype)
 
 
-@op("kron", "UnsafeViewBackward0", dtype=PROMOTED, out=CASTS)
+def _with_dimensions(input: Tensor, other: Tensor) -> list[Tensor]:
+    """The operands with as many dimensions each, as PyTorch multiplies them: a 0-d one then decides the dtype as others do."""
+    ndim = max(input.ndim, other.ndim)
+    return [each[(None,) * (ndim - each.ndim)] for each in (input, other)]  # type: ignore[index]
+
+
+@op("kron", "UnsafeViewBackward0", dtype=PROMOTED, prepare=_with_dimensions, out=CASTS)
 def kron(input: Array, other: Array) -> Any:
     """The Kronecker product: each element of `input` times all of `other`."""
     if input.dtype == bool:

@@ -152,6 +152,8 @@ def scatter_reduce(
         reduce: "sum", "prod", "mean", "amax" or "amin".
         include_self: whether the tensor's own elements take part.
     """
+    if not index.size:
+        return input
     if not input.ndim:
         made = reduced(input[None], (jnp.zeros(1, int),), src.reshape(1), reduce, include_self)
         return made[0]
@@ -236,29 +238,31 @@ def put(input: Array, index: Index, source: Array, accumulate: bool = False) -> 
 # ------------------------------------------------------------------------------------------- in place of a view
 
 
-def _check_written(name: str, place: Tensor, src: Tensor) -> None:
+def _written(place: Tensor, src: Tensor) -> Tensor:
+    """A tensor that is put in another's place, in that one's dtype."""
     if tuple(place.shape) != tuple(src.shape):
         raise RuntimeError(
-            f"expected src to have a size equal to the {name} of self. src size = {list(src.shape)}, {name} size = "
+            f"expected src to have a size equal to the slice of self. src size = {list(src.shape)}, slice size = "
             f"{list(place.shape)}"
         )
+    return src if src.dtype is place.dtype else METHODS["to"](src, place.dtype)
 
 
 @op("select_scatter.at", "SelectScatterBackward0")
 def _selected(input: Array, src: Array, dim: int, index: int) -> Any:
-    return input.at[(*[slice(None)] * dim, index)].set(src.astype(input.dtype))
+    return input.at[(*[slice(None)] * dim, index)].set(src)
 
 
 def select_scatter(input: Tensor, src: Tensor, dim: int, index: int) -> Tensor:
     """A copy of the tensor with `src` in place of one slice."""
-    _check_written("slice", METHODS["select"](input, dim, index), src)
+    src = _written(METHODS["select"](input, dim, index), src)
     return _selected(input, src, wrap_dim(dim, input.ndim), int(index))
 
 
 @op("slice_scatter.at", "SliceScatterBackward0")
 def _sliced(input: Array, src: Array, dim: int, start: int, end: int, step: int) -> Any:
     places = (*[slice(None)] * dim, slice(start, end, step))
-    return input.at[places].set(src.astype(input.dtype))
+    return input.at[places].set(src)
 
 
 def slice_scatter(
@@ -275,7 +279,7 @@ def slice_scatter(
     dim = wrap_dim(dim, input.ndim)
     bounds = slice(start, end, step).indices(input.shape[dim])
     key: Any = (*[slice(None)] * dim, slice(*bounds))
-    _check_written("slice", input[key], src)
+    src = _written(input[key], src)
     return _sliced(input, src, dim, *bounds)
 
 
@@ -284,7 +288,7 @@ def _diagonal(input: Array, src: Array, offset: int, dim1: int, dim2: int) -> An
     moved = jnp.moveaxis(input, (dim1, dim2), (-2, -1))
     along = jnp.arange(src.shape[-1])
     rows, columns = along + max(-offset, 0), along + max(offset, 0)
-    moved = moved.at[..., rows, columns].set(src.astype(input.dtype))
+    moved = moved.at[..., rows, columns].set(src)
     return jnp.moveaxis(moved, (-2, -1), (dim1, dim2))
 
 
@@ -292,7 +296,7 @@ def diagonal_scatter(
     input: Tensor, src: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1
 ) -> Tensor:
     """A copy of the tensor with `src` in place of a diagonal."""
-    _check_written("slice", METHODS["diagonal"](input, offset, dim1, dim2), src)
+    src = _written(METHODS["diagonal"](input, offset, dim1, dim2), src)
     return _diagonal(input, src, offset, wrap_dim(dim1, input.ndim), wrap_dim(dim2, input.ndim))
 
 
@@ -302,8 +306,7 @@ def as_strided_scatter(
     """A copy of the tensor with `src` in place of the elements that a size and strides name."""
     made: Any = input.clone()
     place = METHODS["as_strided"](made, size, stride, storage_offset)
-    _check_written("slice", place, src)
-    place.copy_(src)
+    place.copy_(_written(place, src))
     return made
 
 
@@ -322,6 +325,11 @@ def _check_renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Any:
     if input.ndim < 2:
         raise RuntimeError(
             f"renorm: input needs at least 2 dimensions, got {input.ndim} dimensions"
+        )
+    if not (input.dtype.is_floating_point or input.dtype.is_complex):
+        raise RuntimeError(
+            "linalg.vector_norm: Expected a floating point or complex tensor as input. Got "
+            f"{input.dtype.scalar_type}"
         )
     return [input, float(p), dim, float(maxnorm)]
 

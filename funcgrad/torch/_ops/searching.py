@@ -31,7 +31,9 @@ def _searched(sorted_sequence: Index, input: Index, right: bool, small: bool) ->
     def one(row: Any, values: Any) -> Any:
         return jnp.searchsorted(row, values, side=side)
 
-    if sorted_sequence.ndim == 1:
+    if not input.size:
+        found = jnp.zeros(input.shape)
+    elif sorted_sequence.ndim == 1:
         found = one(sorted_sequence, input)
     else:
         rows = sorted_sequence.reshape(-1, sorted_sequence.shape[-1])
@@ -182,11 +184,19 @@ def unique(
         return_counts: whether to return how often each occurs, too.
         dim: the dimension; None for the elements.
     """
+    if input.dtype.is_complex:
+        kind = input.dtype.scalar_type
+        raise NotImplementedError(
+            f"\"{'unique' if dim is None else 'unique_dim'}\" not implemented for '{kind}'"
+        )
     array = np.asarray(concrete(input.detach()._array(), DYNAMIC_SHAPE.format("unique")))
     if dim is None:
+        # NumPy does not order NaN among bfloat16.
+        ordered = array.astype(np.float32) if array.dtype.kind == "V" else array
         values, inverse, counts = np.unique(
-            array, return_inverse=True, return_counts=True, equal_nan=False
+            ordered, return_inverse=True, return_counts=True, equal_nan=False
         )
+        values = values.astype(array.dtype)
         return _results(
             "_unique2",
             input,
@@ -231,9 +241,7 @@ def unique_consecutive(
     )
     along = 0 if dim is None else wrap_dim(dim, input.ndim)
     rows = array.reshape(-1) if dim is None else np.moveaxis(array, along, 0)
-    flat = (
-        rows.reshape(len(rows), -1) if rows.size or not rows.shape[0] else np.zeros((len(rows), 0))
-    )
+    flat = rows.reshape(len(rows), -1) if rows.size else np.zeros((len(rows), 0))
     if dim is not None and not array.size and array.shape[along]:
         raise RuntimeError(
             "There are 0 sized dimensions, and they aren't selected, so unique cannot be applied"

@@ -246,7 +246,7 @@ def _out_of_bounds(error: type[Exception], dim: int, length: int, called: str = 
 
 
 def check_index(name: str, input: Tensor, dim: int, index: Tensor) -> None:
-    if index.dtype.name not in ("int32", "int64"):
+    if index.dtype.name not in ("int32", "int64") and index.numel():
         raise RuntimeError(f"{name}(): Expected dtype int32/int64 for index")
 
 
@@ -270,6 +270,8 @@ def mesh(index: Any, dim: int) -> tuple[Any, ...]:
 
 def _check_gather(input: Tensor, dim: int, index: Tensor, sparse_grad: bool) -> None:
     check_index("gather", input, dim, index)
+    if not index.numel():
+        return
     if max(index.ndim, 1) != max(input.ndim, 1):
         raise RuntimeError("Index tensor must have the same number of dimensions as input tensor")
     for k, (n, m) in enumerate(zip(index.shape, input.shape, strict=False)):
@@ -284,6 +286,8 @@ def _check_gather(input: Tensor, dim: int, index: Tensor, sparse_grad: bool) -> 
 @op("gather", "GatherBackward0", keeps=(0,), prepare=_check_gather, out=EXACT)
 def gather(input: Array, dim: Dim, index: Index, *, sparse_grad: bool = False) -> Any:
     """The elements that an index tensor names along a dimension."""
+    if not index.size:
+        return jnp.zeros(index.shape, input.dtype)
     if not index.ndim:
         return input.reshape(-1)[index]
     return input[mesh(index, dim)] if input.ndim else input.reshape(1)[index]
@@ -403,7 +407,9 @@ def check_scatter(input: Tensor, dim: int, index: Tensor, src: Any) -> None:
     check_index("scatter", input, dim, index)
     if isinstance(src, Tensor) and src.dtype is not input.dtype:
         raise RuntimeError("scatter(): Expected self.dtype to be equal to src.dtype")
-    if not isinstance(src, Tensor) and index.numel():
+    if not index.numel():
+        return
+    if not isinstance(src, Tensor):
         if max(index.ndim, 1) != max(input.ndim, 1):
             raise RuntimeError(
                 "Index tensor must have the same number of dimensions as self tensor"
@@ -413,7 +419,7 @@ def check_scatter(input: Tensor, dim: int, index: Tensor, src: Any) -> None:
             raise RuntimeError(
                 f"Expected index {list(index.shape)} to be no larger than self {list(input.shape)} apart from dimension {dim}"
             )
-    elif isinstance(src, Tensor):
+    else:
         for other, name in ((input, "self"), (src, "src")):
             if max(index.ndim, 1) != max(other.ndim, 1):
                 raise RuntimeError(
@@ -445,6 +451,8 @@ def corner(source: Any, index: Any) -> Any:
     out=EXACT,
 )
 def _scatter(input: Array, dim: Dim, index: Index, src: Operand) -> Any:
+    if not index.size:
+        return input
     if not input.ndim:
         return src.reshape(()).astype(input.dtype)
     src = jnp.broadcast_to(src, index.shape) if not src.ndim else corner(src, index)
@@ -461,6 +469,8 @@ def _scatter(input: Array, dim: Dim, index: Index, src: Operand) -> Any:
     out=EXACT,
 )
 def _scatter_reduced(input: Array, dim: Dim, index: Index, src: Operand, reduce: str) -> Any:
+    if not index.size:
+        return input
     src = jnp.broadcast_to(src, index.shape) if not src.ndim else corner(src, index)
     places = input.reshape(1) if not input.ndim else input
     at = mesh(index.reshape(src.shape), dim) if input.ndim else index.reshape(1)
@@ -557,6 +567,8 @@ publish(scatter_, function=False)
 )
 def scatter_add(input: Array, dim: Dim, index: Index, src: Array) -> Any:
     """A copy of the tensor with the elements of `src` added at the places that `index` names along a dimension."""
+    if not index.size:
+        return input
     if not input.ndim:
         return input + src.reshape(())
     return added(input, mesh(index, dim), corner(src, index))
@@ -679,6 +691,10 @@ def _check_index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Any
     index, length = vector("index_fill_", index), _length(input, dim)
     # Unlike the other ops, `index_fill` counts negative indices from the end.
     check_bounds(index, length, _out_of_bounds(IndexError, dim, length), -length)
+    if isinstance(value, Tensor) and value.dtype.is_complex and not input.dtype.is_complex:
+        raise RuntimeError(
+            "index_fill_(): Converting complex Scalar to non-complex type is not supported"
+        )
     return [input, dim, index, value]
 
 

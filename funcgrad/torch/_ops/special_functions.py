@@ -179,7 +179,9 @@ def derivative_of_digamma(n: int, x: Any) -> Any:
     found = (
         jnp.where(x == jnp.inf, 0, jnp.where(x == -jnp.inf, jnp.nan, found)) if n == 1 else found
     )
-    return (1 if n % 2 else -1) * math.factorial(n) * found
+    # Beyond 170! it is infinite, as in PyTorch.
+    scale = jnp.asarray(math.factorial(n) if n <= 170 else math.inf, np.float64).astype(x.dtype)
+    return (1 if n % 2 else -1) * scale * found
 
 
 @derivative_of_digamma.defjvp
@@ -359,8 +361,7 @@ def _but_nan(extreme: Any, before: Any) -> Any:
 def _heaviside(x: Any, values: Any) -> Any:
     if x.dtype == bool:
         return jnp.where(x, x, values)
-    step = jnp.where(x < 0, 0, 1).astype(x.dtype)
-    return jnp.where(x == 0, values, jnp.where(jnp.isnan(x), x, step))
+    return jnp.where(x == 0, values, (x > 0).astype(x.dtype))  # 0 at NaN, as in PyTorch
 
 
 def _check_heaviside(a: Any, b: Any) -> None:
@@ -420,9 +421,39 @@ def times_logarithm(log: Any, pole: float) -> Any:
     return sloped(of, along_x, lambda x, y, _: x / (y - pole))
 
 
+def _divisor(x: Any, y: Any) -> Any:
+    """The greatest common divisor. JAX's never ends at the smallest integer, which has no absolute value."""
+
+    def step(state: Any) -> Any:
+        a, b = state
+        rest = jax.lax.rem(b, jnp.where(a == 0, 1, a))
+        return jnp.where(a == 0, 0, rest), jnp.where(a == 0, b, a)
+
+    both = jnp.broadcast_arrays(jnp.abs(x), jnp.abs(y))
+    return jax.lax.while_loop(lambda state: (state[0] != 0).any(), step, tuple(both))[1]
+
+
+def _multiple(x: Any, y: Any) -> Any:
+    """The least common multiple."""
+    x, y = jnp.broadcast_arrays(x, y)
+    divisor = _divisor(x, y)
+    found = jax.lax.div(x, jnp.where(divisor == 0, 1, divisor)) * y
+    return jnp.where(divisor == 0, 0, jnp.abs(found))
+
+
 @jax.custom_jvp
 def _nextafter(x: Any, y: Any) -> Any:
-    return jnp.nextafter(x, y)
+    if x.dtype.itemsize > 2:
+        return jnp.nextafter(x, y)
+    # JAX steps in float32. The bits of half precision, in the order of the numbers, are whole numbers one apart.
+    most = jnp.int16(0x7FFF)
+    bits = jax.lax.bitcast_convert_type(x, jnp.int16)
+    place = jnp.where(bits < 0, -(bits & most), bits)
+    place = place + jnp.where(x < y, 1, -1).astype(jnp.int16)
+    stepped = jnp.where(place < 0, -place | ~most, place)
+    stepped = jax.lax.bitcast_convert_type(stepped, x.dtype)
+    stepped = jnp.where(place == 0, jnp.copysign(jnp.zeros_like(x), x), stepped)
+    return jnp.where(x == y, y, jnp.where(jnp.isnan(x) | jnp.isnan(y), x + y, stepped))
 
 
 @_nextafter.defjvp
@@ -513,7 +544,12 @@ two(
     refuses=no_kernels("logaddexp2_cpu", "biuc"),
 )
 two(
-    "nextafter", _nextafter, "NextafterBackward0", SAME, refuses=no_kernels("nextafter_cpu", "biuc")
+    "nextafter",
+    _nextafter,
+    "NextafterBackward0",
+    SAME,
+    accumulates=False,
+    refuses=no_kernels("nextafter_cpu", "biuc"),
 )
 two(
     "xlogy",
@@ -524,8 +560,10 @@ two(
     saves="self other",
     refuses=no_kernels("xlogy_cpu"),
 )
-two("gcd", jnp.gcd, "NotImplemented", SAME, kind="integers", refuses=no_kernels("gcd_cpu", "bfVc"))
-two("lcm", jnp.lcm, "NotImplemented", SAME, kind="integers", refuses=no_kernels("lcm_cpu", "bfVc"))
+two("gcd", _divisor, "NotImplemented", SAME, kind="integers", refuses=no_kernels("gcd_cpu", "bfVc"))
+two(
+    "lcm", _multiple, "NotImplemented", SAME, kind="integers", refuses=no_kernels("lcm_cpu", "bfVc")
+)
 
 
 def _wide(thing: Any, wanted: Any) -> Any:

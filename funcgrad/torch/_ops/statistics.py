@@ -411,8 +411,8 @@ def _bins_of(x: Any, low: Any, high: Any, bins: int) -> Any:
 
 def _range_of(x: Any, low: Any, high: Any, widened: float) -> tuple[Any, Any]:
     """The range of a histogram: the data's if `low` equals `high`; an empty one is widened on both sides."""
-    if low == high and x.size:
-        low, high = x.min(), x.max()
+    if low == high:
+        low, high = (x.min(), x.max()) if x.size else (low, low + 1)
     low, high = jnp.asarray(low, x.dtype), jnp.asarray(high, x.dtype)
     same = low == high
     return jnp.where(same, low - widened, low), jnp.where(same, high + widened, high)
@@ -436,6 +436,8 @@ def _check_histc(input: Tensor, bins: int, low: float, high: float) -> Any:
     if bins <= 0:
         raise RuntimeError("bins must be > 0")
     _check_range("histc", low, high)
+    if low == high:
+        _check_finite("histc: range of", input)
     return [input.detach(), bins, low, high]  # as in PyTorch, counts have no gradient
 
 
@@ -444,6 +446,18 @@ def _check_range(name: str, low: float, high: float) -> None:
         raise RuntimeError(f"torch.{name}: range of [{low:g}, {high:g}] is not finite")
     if low > high:
         raise RuntimeError(f"torch.{name}: max must be larger than min")
+
+
+def _check_finite(what: str, input: Tensor) -> None:
+    """Check that the elements, from which a histogram takes its range, have one.
+
+    Raises:
+        RuntimeError: one is infinite or NaN.
+    """
+    array = elements(input)
+    if array is not None and array.size and not np.isfinite(array).all():
+        low, high = array.min(), array.max()
+        raise RuntimeError(f"torch.{what} [{low:g}, {high:g}] is not finite")
 
 
 _HISTOGRAM = return_type("histogram", ("hist", "bin_edges"))
@@ -506,6 +520,8 @@ def histogram(
                 f"torch.histogramdd(): bins must be > 0, but got {bins} for dimension 0"
             )
         low, high = (0.0, 0.0) if range is None else map(float, range)
+        if low == high:
+            _check_finite("histogramdd: dimension 0's range", input)
         if low > high:
             raise RuntimeError(
                 "torch.histogramdd(): min should not exceed max, but got min "

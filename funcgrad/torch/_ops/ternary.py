@@ -19,7 +19,7 @@ from funcgrad.torch._ops.row import (
     no_kernel,
     op,
 )
-from funcgrad.torch._tensor.operands import check_broadcast, promoted
+from funcgrad.torch._tensor.operands import NUMBERS, check_broadcast, check_factor, promoted
 from funcgrad.torch._tensor.registry import publish
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch._types.dtypes import kernel_name
@@ -32,13 +32,7 @@ _NO_COMPLEX = Refusal("c", NotImplementedError, "clamp is not supported for comp
 
 
 def _check_alpha(input: Any, other: Any, alpha: Any) -> None:
-    computed = promoted((input, other))
-    if isinstance(alpha, (float, complex)) and not (
-        computed.is_floating_point or computed.is_complex
-    ):
-        raise RuntimeError(
-            "For integral input tensors, argument alpha must not be a floating point number."
-        )
+    check_factor("alpha", alpha, promoted((input, other)))
 
 
 @op(
@@ -82,7 +76,12 @@ def _publish_scaled(
     def function(input: Tensor, other: Any, *, alpha: Any = 1, out: Tensor | None = None) -> Tensor:
         if out is not None:
             return store(name, out, (input, other), lambda: function(input, other, alpha=alpha))
-        return binary(input, other) if _is_one(alpha) else scaled(input, other, alpha=alpha)
+        if _is_one(alpha):
+            return binary(input, other)
+        if isinstance(input, NUMBERS) and isinstance(other, Tensor):
+            _check_alpha(other, input, alpha)
+            return binary(input, other * alpha)
+        return scaled(input, other, alpha=alpha)
 
     def stored(self: Tensor, other: Any, *, alpha: Any = 1) -> Tensor:
         return (
@@ -118,7 +117,7 @@ def _rsub(input: Array, other: Operand, *, alpha: Factor) -> Any:
 
 def rsub(input: Tensor, other: Any, *, alpha: Any = 1) -> Tensor:
     """`other - alpha * input`, element by element."""
-    if alpha == 1 and not isinstance(other, Tensor):
+    if _is_one(alpha) and not isinstance(other, Tensor):
         return _RSUB(input, other)
     return _rsub(input, other, alpha=alpha)
 

@@ -128,6 +128,26 @@ def promoted(operands: tuple[Any, ...]) -> dtype:
     )
 
 
+def check_factor(name: str, factor: Any, computed: dtype) -> None:
+    """Check that a factor, a number or a tensor of one, is of a kind that the dtype of the result holds.
+
+    Raises:
+        RuntimeError: it is not.
+    """
+    kind = promoted((factor,))
+    if kind is bool_ and computed is not bool_:
+        raise RuntimeError(f"Boolean {name} only supported for Boolean results.")
+    inexact = computed.is_floating_point or computed.is_complex
+    if not inexact and (kind.is_floating_point or kind.is_complex):
+        raise RuntimeError(
+            f"For integral input tensors, argument {name} must not be a floating point number."
+        )
+    if kind.is_complex and not computed.is_complex:
+        raise RuntimeError(
+            f"For non-complex input tensors, argument {name} must not be a complex number."
+        )
+
+
 def laid_out(result: Tensor, *operands: Variable) -> Tensor:
     """Lay out the result of an elementwise op in memory as PyTorch does, in the order of the operands' elements.
 

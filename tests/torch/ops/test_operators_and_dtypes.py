@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from math import inf, nan
 
 import pytest
 
@@ -166,6 +167,67 @@ torch.tril(torch.ones(2, 2), out=wide(2, 2))
 torch.diag(torch.ones(2), out=wide(2, 2))
 torch.all(b, out=torch.zeros(()))
 torch.eq(b, b, out=torch.zeros(2))
+u >> 8
+u >> torch.tensor(40)
+torch.gcd(e, e * 2 + 6)
+torch.lcm(e, e + 1)
+torch.gcd(i[:, None], torch.tensor([8, 0, 27], dtype=torch.int32))
+torch.heaviside(torch.tensor([nan, -1.0, 0.0, -0.0, 2.0, inf]), torch.tensor(0.5))
+torch.heaviside(h, h.flip(0))
+torch.nextafter(h, h.new_tensor(inf))
+torch.nextafter(h, h.new_tensor(-inf))
+torch.nextafter(h.bfloat16(), h.bfloat16() * 0)
+torch.nextafter(h[:2], h.new_tensor(nan))
+h.bfloat16().unique(return_inverse=True, return_counts=True)
+c.unique()
+c.unique(dim=0)
+torch.histogram(torch.zeros(0), 2)
+torch.histogram(torch.tensor([1.0, inf]), 2)
+torch.histc(torch.tensor([1.0, inf]), 2)
+torch.histc(torch.tensor([1.0, nan]), 2, 0, 3)
+torch.zeros(0).argmax(0)
+torch.zeros(0, 3).argmin(0)
+torch.zeros(0, 3).argmax(1)
+torch.zeros(0).norm(inf)
+torch.zeros(0, 3).norm(inf, dim=1)
+torch.linalg.vector_norm(torch.zeros(0, 3), -1, dim=(0, 1))
+torch.linalg.vector_norm(torch.zeros(0, 3), -inf)
+torch.searchsorted(torch.zeros(0, 3), torch.zeros(0, 3))
+torch.unique_consecutive(torch.zeros(0), return_inverse=True, return_counts=True)
+torch.renorm(i[None], 2, 0, 1)
+torch.add(1.5, x, alpha=2)
+torch.sub(1, i, alpha=2)
+torch.add(1, i, alpha=2.5)
+torch.add(x, x, alpha=True)
+torch.add(b, b, alpha=True)
+torch.add(i, 1, alpha=torch.tensor(2.5))
+torch.sub(x, 1, alpha=torch.tensor(2j))
+torch.add(x, x, alpha=torch.tensor(2))
+i.add_(1, alpha=torch.tensor(2.5))
+torch.rsub(x, 1, alpha=True)
+torch.addr(torch.tensor(1), torch.arange(2.0), torch.arange(3.0), beta=0.6, alpha=0.2)
+torch.addr(torch.tensor(1), i, i, beta=2.6)
+torch.diff(y.detach(), 0, -1, x, x)
+torch.polygamma(100, y.detach())
+torch.unravel_index(u, (4, 500))
+torch.diagonal_scatter(m, torch.tensor([-1.5, -3.0]))
+torch.select_scatter(m, torch.tensor([-1.5, 300.0]), 0, 0)
+torch.slice_scatter(m, torch.tensor([[-1.5, -3.0]]), 0, 0, 1)
+torch.index_fill(x, 0, torch.tensor([0]), torch.tensor(2j))
+torch.kron(h, torch.tensor(2.0))
+torch.kron(m, torch.tensor(2))
+torch.softmax(x, 0, torch.float64)
+torch.special.softmax(x, 0, torch.float64)
+torch.zeros(2, 3).gather(0, torch.tensor([]))
+torch.zeros(2, 3).scatter(0, torch.tensor([]), torch.ones(2, 3))
+torch.zeros(2, 3).scatter(0, torch.tensor([]), 1.0, reduce="add")
+torch.zeros(2, 3).scatter_add(0, torch.tensor([]), torch.ones(2, 3))
+torch.zeros(2, 3).scatter_reduce(0, torch.tensor([]), torch.ones(2, 3), "sum", include_self=False)
+torch.linalg.lstsq(torch.tensor([[2.0, 0.0], [0.0, 1.0], [0.0, 0.0]]), torch.ones(3, 1), 2, driver="gels")[:2]
+torch.nn.functional.avg_pool1d(torch.arange(9.0)[None], 3, stride=i.numpy()[0])
+torch.nn.functional.max_pool2d(m.float()[None], 2, i.abs().numpy()[1])
+torch.tensor_split(y.detach(), i.abs().numpy()[1])
+torch.hsplit(i, i.abs().numpy()[1])
 """.strip().split("\n")
 
 
@@ -189,6 +251,10 @@ def outcome(torch, expression):
         "c": torch.tensor([1 + 2j]),
         "u": torch.tensor([200, 100], dtype=torch.uint8),
         "m": torch.tensor([[1, 0], [1, 1]], dtype=torch.uint8),
+        "e": torch.tensor([0, 1, 3, 7, 127, -128], dtype=torch.int8),
+        "h": torch.tensor([1, -1, 0, -0.0, 65504, inf, nan, 6e-8, -6e-8], dtype=torch.float16),
+        "nan": nan,
+        "inf": inf,
         "wide": lambda *size: torch.zeros(size, dtype=torch.float64),
     }
     if "out=" in expression:

@@ -15,7 +15,6 @@ from funcgrad.torch._ops.linalg.solving import (
     inv_ex,
 )
 from funcgrad.torch._ops.out import EXACT, store
-from funcgrad.torch._ops.row import wrapped_dims
 from funcgrad.torch._ops.views import views
 from funcgrad.torch._tensor.operands import plain_number
 from funcgrad.torch._tensor.registry import FUNCTIONS, publish
@@ -51,18 +50,6 @@ def vector_norm(
 
 
 def _real_norm(x: Tensor, order: float, dim: Any, keepdim: bool) -> Tensor:
-    dims = range(x.ndim) if dim is None else wrapped_dims(dim, x.ndim) or range(x.ndim)
-    empty = [k for k in dims if x.ndim and x.shape[k] == 0]
-    if empty and (order < 0 or order == math.inf):
-        if dim is None or len(list(dims)) == x.ndim:
-            raise RuntimeError(
-                f"linalg.vector_norm cannot compute the {_number(order)} norm on an empty tensor because the operation does not "
-                "have an identity"
-            )
-        raise IndexError(
-            f"linalg.vector_norm cannot compute the {_number(order)} norm on the dimension {empty[0]}because this dimension is "
-            "empty and the operation does not have an identity"
-        )
     return vector_norm_of(x, order, dim, keepdim)
 
 

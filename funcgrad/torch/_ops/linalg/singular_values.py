@@ -331,7 +331,7 @@ def lstsq(A: Tensor, B: Tensor, rcond: float | None = None, *, driver: str | Non
     driver = driver or "gelsy"
     m, n = A.shape[-2:]
     vector = A.ndim - 1 == B.ndim and tuple(A.shape[:-1]) == tuple(B.shape)
-    if rcond is None:
+    if rcond is None or driver == "gels":  # which takes every matrix to have full rank
         rcond = float(np.finfo(A.dtype.numpy_dtype).eps) * max(m, n)
     residual = m > n and driver != "gelsy"
     made = _lstsq(A, B, float(rcond), vector, residual)

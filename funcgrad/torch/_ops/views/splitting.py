@@ -5,6 +5,8 @@ from itertools import accumulate
 from operator import index
 from typing import Any
 
+import numpy as np
+
 from funcgrad.torch._memory import geometry as geometries
 from funcgrad.torch._memory.geometry import wrap_dim
 from funcgrad.torch._ops.views.complaining import complaining
@@ -122,7 +124,7 @@ def tensor_split(
     length = input.shape[dim]
     if isinstance(indices_or_sections, Tensor):
         indices_or_sections = indices_or_sections.tolist()
-    if isinstance(indices_or_sections, int):
+    if isinstance(indices_or_sections, (int, np.integer)):
         sections = indices_or_sections
         if sections <= 0:
             raise RuntimeError(f"number of sections must be larger than 0, got {sections}")
@@ -149,7 +151,7 @@ def _stacked(name: str, least: int, dim: int, dim_of_vector: int | None = None) 
                 f"tensor with {input.ndim} dimensions!"
             )
         along = dim if dim_of_vector is None or input.ndim > 1 else dim_of_vector
-        if isinstance(indices_or_sections, int):
+        if isinstance(indices_or_sections, (int, np.integer)):
             count, length = indices_or_sections, input.shape[along]
             if count == 0 or length % count:
                 raise RuntimeError(
