@@ -115,7 +115,8 @@ def _power_op(input: Tensor, exponent: Any) -> tuple[Op, tuple[Any, ...]]:
         return known, ()
     dtype = promoted((input, exponent)).numpy_dtype
     _check_integers(dtype, exponent if not isinstance(exponent, complex) else 0)
-    if exponent == 0.5 or (exponent == np.round(exponent) and abs(exponent) <= _LARGEST_STATIC):
+    whole = np.imag(exponent) == 0 and exponent == np.round(exponent)
+    if exponent == 0.5 or (whole and abs(exponent) <= _LARGEST_STATIC):
         found = _static_power.op(float(np.real(exponent)), dtype)
         found.flat = exponent == 1
         return remember(_static, key, found), ()

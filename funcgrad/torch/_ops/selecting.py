@@ -182,6 +182,8 @@ def _filling(input: Tensor, value: Any) -> Tensor:
 )
 def masked_fill(input: Array, mask: Index, value: Operand) -> Any:
     """A copy of the tensor with a number where a mask is set."""
+    if input.dtype == bool:
+        value = value != 0
     real = jnp.iscomplexobj(value) and not jnp.iscomplexobj(input)
     return jnp.where(mask, (value.real if real else value).astype(input.dtype), input)
 
