@@ -521,21 +521,17 @@ def _calling(closed: Any) -> Callable[..., tuple]:
 def _pull_back(
     function: Callable[..., Any], rule: Rule, given: tuple[bool, ...], *args: Any
 ) -> tuple:
-    inputs, cotangents = args[: len(rule.avals)], iter(args[len(rule.avals) :])
+    inputs, cotangents = args[: len(rule.avals)], args[len(rule.avals) :]
 
     def of_wanted(*wanted: Any) -> tuple:
         merged = list(inputs)
         for k, array in zip(rule.wants, wanted, strict=True):
             merged[k] = array
-        return as_tuple(function(*merged))
+        # An output without a cotangent is left out: zero in its place, times an infinite slope, would be NaN.
+        return tuple(compress(as_tuple(function(*merged)), given))
 
     wanted = [inputs[k] for k in rule.wants]
-    arrived = [
-        _conjugate(next(cotangents))
-        if have
-        else np.zeros(t.shape, t.dtype if t.inexact else jax.dtypes.float0)
-        for have, t in zip(given, rule.outputs, strict=True)
-    ]
+    arrived = [_conjugate(each) for each in cotangents]
     with _tracing(False):
         gradients = _transposed(of_wanted, wanted, arrived)
     return tuple(_conjugate(gradient) for gradient in gradients)
@@ -543,13 +539,12 @@ def _pull_back(
 
 def _transposed(function: Callable[..., tuple], inputs: list[Any], cotangents: list[Any]) -> Any:
     """`jax.vjp`, as the transpose of `jax.jvp`: traced in half of the time, to the same jaxpr."""
-    flowing = [jax.dtypes.issubdtype(each.dtype, np.inexact) for each in cotangents]
 
     def tangents(*given: Any) -> list[Any]:
-        return list(compress(jax.jvp(function, tuple(inputs), given)[1], flowing))
+        return list(jax.jvp(function, tuple(inputs), given)[1])
 
     try:
-        return jax.linear_transpose(tangents, *inputs)([*compress(cotangents, flowing)])
+        return jax.linear_transpose(tangents, *inputs)(cotangents)
     except Exception:  # a function without tangents, such as one with a derivative of its own
         return jax.vjp(function, *inputs)[1](tuple(cotangents))
 

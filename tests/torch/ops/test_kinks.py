@@ -53,6 +53,15 @@ OPS = {
         f"renorm {order}": (lambda torch, x, order=order: x.renorm(order, 0, 1.5), [TIES])
         for order in (0.5, 1, 2, 3, float("inf"))
     },
+    # Vectors of equal values have no derivative, and nobody asks for it.
+    **{
+        f"{name} of equal values": (lambda torch, x, f=f: f(torch.linalg, x), [[[2.0, 0], [0, 2]]])
+        for name, f in {
+            "singular values": lambda linalg, x: linalg.svd(x).S,
+            "singular values of a wide matrix": lambda linalg, x: linalg.svd(x[:1]).S,
+            "eigenvalues": lambda linalg, x: linalg.eigh(x).eigenvalues,
+        }.items()
+    },
     **{
         f"{row.name} at infinity": (
             lambda torch, x, name=row.name: called(torch, name)(x),
