@@ -38,6 +38,27 @@ CASES = {
     "softmax": (lambda x: jax.nn.softmax(x, axis=1), F),
     "gradient of log_softmax": (jax.grad(lambda x: jax.nn.log_softmax(x, axis=1)[0, 1]), F),
     "gradient of the largest": (jax.grad(lambda x: x.max(1).sum()), F),
+    "sums and extremes of one element": (
+        lambda x: (x[:, :, None].sum(2), x[None, :, 1:2].sum((0, 2)), x[:1].max(0), x[:1].prod(0)),
+        np.where(F > 0.5, np.float32(-0.0), F),
+    ),
+    "a result written into an array that nothing else reads": (
+        lambda x: (y := x * 2, z := y + 1, (z - x).T.reshape(-1), jnp.exp(y - z) * y),
+        F,
+    ),
+    "a view of an array that could be written into": (
+        lambda x: (lambda y: (y.T, (y.reshape(-1) + 1).reshape(y.shape) * y))(x + 1),
+        F,
+    ),
+    "chosen by rows": (
+        lambda x, b: (jnp.where(b[:, None, None], 0.0, x), jnp.where(b[:, None, None], x, 0.0)),
+        np.zeros((3, 64, 64), np.float32) + EDGES[:1],
+        B,
+    ),
+    "made of constants": (
+        lambda x: (jnp.arange(4)[:, None] >= jnp.arange(3), x * (jnp.arange(3) + 1).T),
+        F,
+    ),
     "sums of nothing": (lambda x: (x[:0].sum(0), x[:0].prod(0)), F),
     "largest of nothing, with a start": (lambda x: x[:0].max(0, initial=-jnp.inf), F),
     "sum along the first of many": (lambda x: x.sum(0), np.full((3001, 2), 0.1, np.float32)),
@@ -198,6 +219,14 @@ def test_a_kernel_gives_what_xla_gives(case):
 )
 def test_what_numpy_does_not_compute_as_xla_does_is_left_to_xla(function, array):
     assert numpy_kernel(with_wide_types(jax.make_jaxpr(function), array)) is None
+
+
+def test_a_result_that_follows_from_constants_is_made_for_each_call():
+    closed = jax.make_jaxpr(lambda x: (jnp.arange(4)[:, None] >= jnp.arange(3), x))(F)
+    kernel = numpy_kernel(closed)
+    first, _ = kernel(F)
+    first[...] = False
+    assert kernel(F)[0].any()
 
 
 def test_infinity_beside_a_window_is_not_met():

@@ -122,7 +122,7 @@ def _(source: Any, equation: Any) -> None:
     source.scope.setdefault("ones_like", np.ones_like)
     if exponent < 0:
         product = f"{source.constant(np.ones((), equation.outvars[0].aval.dtype)[()])}/({product})"
-    source.assign(equation, product, like=equation.invars)
+    source.assign(equation, product, like=equation.invars, new=abs(exponent) > 1)
 
 
 @rule("log1p")
@@ -150,7 +150,8 @@ def log1p(x: Any) -> Any:
 def _(source: Any, equation: Any) -> None:
     (x,) = source.elements(equation.invars)
     exact = source.function(importlib.import_module("scipy.special").erf)
-    source.assign(equation, f"{source.function(erf)}({x}, {exact})", like=equation.invars)
+    text = f"{source.function(erf)}({x}, {exact})"
+    source.assign(equation, text, like=equation.invars, new=True)
 
 
 # The error function is near x * P(x * x) / Q(x * x), and from `_ERF_IS_ONE` on it rounds to 1. Coefficients of P and Q, the
@@ -265,27 +266,30 @@ def _(source: Any, equation: Any) -> None:
         raise NoRuleError
     taken = source.elements([which, cases[1], cases[0]])
     source.scope.setdefault("select", select)
-    source.assign(equation, f"select({', '.join(taken)})", like=equation.invars)
+    source.assign(equation, f"select({', '.join(taken)})", like=equation.invars, new=True)
 
 
 def select(which: Any, chosen: Any, other: Any) -> Any:
     """`np.where`, which branches at each element: where these go either way, masks of bits take a tenth of the time."""
-    if which.size < MANY or not all(each.shape in ((), which.shape) for each in (chosen, other)):
+    if which.size < MANY and max(chosen.size, other.size) < MANY:
         return np.where(which, chosen, other)
     integers = _INTEGERS[other.dtype.itemsize]
     a, b = (np.asarray(each).view(integers) for each in (chosen, other))
-    mask = which.view(np.int8).astype(integers)
+    mask = which.view(np.int8)
     if a.ndim == 0 and a == 0:
-        mask -= integers(1)  # all bits where it is the other
-        mask &= b
+        mask = (mask - np.int8(1)).astype(integers)  # all bits where it is the other
+        made = _into(mask, b, np.bitwise_and)
+    elif b.ndim == 0 and b == 0:
+        made = _into(np.negative(mask).astype(integers), a, np.bitwise_and)
     else:
-        np.negative(mask, out=mask)
-        if b.ndim == 0 and b == 0:
-            mask &= a
-        else:
-            mask &= a ^ b
-            mask ^= b
-    return mask.view(other.dtype)
+        made = _into(np.negative(mask).astype(integers), a ^ b, np.bitwise_and)
+        made = _into(made, b, np.bitwise_xor)
+    return made.view(other.dtype)
+
+
+def _into(x: Any, y: Any, function: Any) -> Any:
+    """A function of two arrays, written into the first where the result has its shape."""
+    return function(x, y, out=x if y.shape in ((), x.shape) else None)
 
 
 @rule("clamp")
@@ -325,8 +329,9 @@ def _(source: Any, equation: Any) -> None:
         return
     (x,) = source.elements(equation.invars)
     known = source.scope.get(x)
-    if isinstance(known, np.generic) and given.kind in "biu":
-        source.compact(equation.outvars[0], source.constant(known.astype(wanted)), ())
+    if isinstance(known, np.generic) and (given.kind in "biu" or wanted.kind == "f"):
+        with np.errstate(all="ignore"):
+            source.compact(equation.outvars[0], source.constant(known.astype(wanted)), ())
         return
     name = source.constant(wanted)
     line = f"{x}.astype({name})"
@@ -335,7 +340,7 @@ def _(source: Any, equation: Any) -> None:
     elif given.kind == "f" and wanted.kind in "iu":
         source.scope.setdefault("to_integers", to_integers)
         line = f"to_integers({x}, {name})"
-    source.assign(equation, line, like=equation.invars)
+    source.assign(equation, line, like=equation.invars, new=True)
 
 
 def to_integers(x: Any, dtype: np.dtype) -> Any:

@@ -19,7 +19,7 @@ def _(source: Any, equation: Any) -> None:
         first = next((k for k, length in enumerate(lengths) if length != 1), len(lengths))
         short = tuple(lengths[first:])
         if short != given.aval.shape:
-            x = source.line(f"{x}.reshape({short})")
+            x = source.reshape(x, given.aval.shape, short)
         lengths = list(short)
     source.compact(equation.outvars[0], x, tuple(lengths))
 
@@ -29,8 +29,10 @@ def _(source: Any, equation: Any) -> None:
     (x,) = source.arrays(equation.invars)
     order = equation.params.get("dimensions")
     if order is not None and equation.primitive.name == "reshape":
-        x = f"{x}.transpose({order})"
-    source.assign(equation, f"{x}.reshape({equation.outvars[0].aval.shape})")
+        x = source.line(f"{x}.transpose({order})")
+        source.assign(equation, f"{x}.reshape({equation.outvars[0].aval.shape})")
+    else:
+        source.reshaped(equation, x, equation.invars[0].aval.shape)
 
 
 @rule("transpose")

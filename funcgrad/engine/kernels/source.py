@@ -9,7 +9,7 @@ import marshal
 import re
 from collections.abc import Callable, Iterator, Sequence
 from math import prod
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from jax.extend.core import Literal, jaxprs_in_params
@@ -33,7 +33,9 @@ class Kernel(Protocol):
         """One array, or a tuple of several."""
 
 
-_NAME, _LENGTH = re.compile(r"\bv\d+\b"), re.compile(r"\bd\d+\b")
+_NAME, _CONSTANT, _LENGTH = (re.compile(rf"\b{letter}\d+\b") for letter in "vcd")
+# The most elements of an array that is made once for all calls of a kernel.
+KEPT = 2**16
 
 _DTYPES = frozenset(
     map(
@@ -145,7 +147,8 @@ class Written:
     def kernel(self, lengths: Sequence[int] = ()) -> Kernel | None:
         """The function, where each symbol `dK` is `lengths[K]`; None where it would take too long with these."""
         try:
-            return self._make(lengths)
+            with np.errstate(all="ignore"):  # as where a kernel is called
+                return self._make(lengths)
         except NoRuleError:
             return None
 
@@ -156,6 +159,23 @@ def equations(jaxpr: Any) -> Iterator[Any]:
         yield equation
         for inner in jaxprs_in_params(equation.params):
             yield from equations(inner)
+
+
+class Line(NamedTuple):
+    """A line of a kernel.
+
+    Attributes:
+        name: the name that it makes or fills.
+        text: its source.
+        made: the shape and the dtype of the new array that it makes; None where the array may be a view of another, and of
+            no dimensions.
+        open: whether the text is a call of one of NumPy's functions without its last bracket: it takes the array to write to.
+    """
+
+    name: str
+    text: str
+    made: Any = None
+    open: bool = False
 
 
 class Source:
@@ -172,9 +192,9 @@ class Source:
         self.closed = closed
         # Lengths are printed with these functions.
         self.scope: dict[str, Any] = dict(DIMENSIONS)
-        # The lines that run once for each choice of lengths, before the kernel; and the kernel's, each with the name it makes or fills.
+        # The lines that run once for each choice of lengths, before the kernel; and the kernel's.
         self._once: list[str] = []
-        self._lines: list[tuple[str, str]] = []
+        self._lines: list[Line] = []
         self._names: dict[Any, str] = {}
         self._compact: dict[Any, tuple[int, ...]] = {}
         self._count = 0
@@ -182,6 +202,10 @@ class Source:
         # The names of numbers and dtypes, and of what expressions give: a derivative repeats much of the function.
         self._constants: dict[Any, str] = {}
         self._given: dict[str, str] = {}
+        # The names that lines before the kernel made; and of names that are another's array in another shape, that name and
+        # its shape.
+        self._fixed: set[str] = set()
+        self._reshaped: dict[str, tuple[str, Any]] = {}
 
     def text(self) -> str:
         """The source of the function `kernel`."""
@@ -192,22 +216,35 @@ class Source:
         for variable in (*jaxpr.invars, *jaxpr.constvars):
             self._check(variable)
         self._write(jaxpr.eqns)
-        returned = ", ".join(self.arrays(jaxpr.outvars))
-        lines = "".join(f"    {line}\n" for line in self._needed(returned))
+        names = self.arrays(jaxpr.outvars)
+        lines = "".join(f"    {line}\n" for line in self._needed(names))
         once = "".join(f"{line}\n" for line in self._once)
+        # Somebody may change a result in place.
+        returned = ", ".join(f"{name}.copy()" if name in self._fixed else name for name in names)
         return python(f"{once}def kernel({', '.join(arguments)}):\n{lines}    return {returned}\n")
 
-    def _needed(self, returned: str) -> list[str]:
-        """The lines that the result depends on. Each lets go of the arrays that it is the last to read: memory is used again."""
-        needed = set(_NAME.findall(returned))
-        lines = []
-        for name, text in reversed(self._lines):
-            if name in needed:
-                read = set(_NAME.findall(text))
-                last = ", ".join(sorted(read - needed))
+    def _needed(self, returned: Sequence[str]) -> list[str]:
+        """The lines that the results depend on. Each lets go of the arrays that it is the last to read: memory is used again.
+
+        Where one of these is of its result's type, and no view of it is left, the result is written into it.
+        """
+        needed, viewed = set(returned), set(returned)
+        found: list[tuple[Line, set[str]]] = []
+        for line in reversed(self._lines):
+            if line.name in needed:
+                read = set(_NAME.findall(line.text))
+                found.append((line, read - needed))
                 needed |= read
-                lines.append(f"{text}; del {last}" if last else text)
-        return lines[::-1]
+                if line.made is None:
+                    viewed |= read
+        lines, made = [], {line.name: line.made for line, _ in found}
+        for line, last in reversed(found):
+            text = line.text
+            if line.open:
+                into = [name for name in last - viewed if made.get(name) == line.made]
+                text += f", out={min(into)})" if into else ")"
+            lines.append(f"{text}; del {', '.join(sorted(last))}" if last else text)
+        return lines
 
     def _write(self, equations: Sequence[Any]) -> None:
         for equation in equations:
@@ -278,6 +315,7 @@ class Source:
         """The name of an object that an expression of the lengths gives, before the kernel is first called."""
         name = self._new_constant()
         self._once.append(f"{name} = {text}")
+        self._fixed.add(name)
         return name
 
     def _new_constant(self) -> str:
@@ -311,36 +349,77 @@ class Source:
     def line(self, text: str) -> str:
         """Add a line that gives a new name to an expression; returns the name."""
         made = self._new_name()
-        self._lines.append((made, f"{made} = {text}"))
+        self._lines.append(Line(made, f"{made} = {text}"))
         return made
 
     def fill(self, name: str, text: str) -> None:
         """Add a line that fills the array of a name: `text` is what follows the name."""
-        self._lines.append((name, f"{name}{text}"))
+        self._lines.append(Line(name, f"{name}{text}"))
 
-    def assign(self, equation: Any, text: str, like: Sequence[Any] | None = None) -> None:
-        """Let an equation's one output be an expression; with `like`, elementwise of these."""
+    def assign(
+        self,
+        equation: Any,
+        text: str,
+        like: Sequence[Any] | None = None,
+        *,
+        new: bool = False,
+        function: Any = None,
+    ) -> None:
+        """Let an equation's one output be an expression.
+
+        Args:
+            equation, text: these.
+            like: it is elementwise of these.
+            new: whether it gives an array of its own, never a view.
+            function: the function that the expression calls, if it is no more than one call.
+        """
         (variable,) = equation.outvars
-        shape = None
+        shape = variable.aval.shape
         if like is not None:
             shape = _broadcast(*[self._shape(atom) for atom in like])
-        self.assign_one(variable, text)
-        if shape is not None and shape != variable.aval.shape:
+        opened = isinstance(function, np.ufunc)
+        made = (shape, variable.aval.dtype) if shape and (new or opened) else None
+        self.assign_one(variable, text, made, opened and made is not None)
+        if shape != variable.aval.shape:
             self._compact[variable] = shape
 
-    def assign_one(self, variable: Any, text: str) -> None:
-        """Let a variable be an expression, whose array nothing changes."""
+    def assign_one(self, variable: Any, text: str, made: Any = None, opened: bool = False) -> None:
+        """Let a variable be an expression, whose array nothing changes. See `Line` for the rest."""
         known = self._given.get(text)
+        if known is None and self._stays(text, made is not None, variable.aval.shape):
+            known = self._given[text] = self.once(text)
         if known is not None:
             self.alias_name(variable, known)
             return
         name = self._given[text] = self._new_name(variable)
-        self._lines.append((name, f"{name} = {text}"))
+        self._lines.append(Line(name, f"{name} = {text[:-1] if opened else text}", made, opened))
+
+    def _stays(self, text: str, new: bool, shape: tuple[Any, ...]) -> bool:
+        """Whether an expression is a small array that follows from constants, or a view of one."""
+        if _NAME.search(text) or not _few(shape):
+            return False
+        return new or not self._fixed.isdisjoint(_CONSTANT.findall(text))
 
     def elementwise(self, equation: Any, function: Callable[..., Any]) -> None:
         """Let an equation's output be a function of its arguments, element by element."""
         given = ", ".join(self.elements(equation.invars))
-        self.assign(equation, f"{self.function(function)}({given})", like=equation.invars)
+        text = f"{self.function(function)}({given})"
+        self.assign(equation, text, like=equation.invars, new=True, function=function)
+
+    def reshaped(self, equation: Any, name: str, given: tuple[Any, ...]) -> None:
+        """Let an equation's output be the array of a name, whose shape is `given`, in another shape."""
+        (variable,) = equation.outvars
+        first, given = self._reshaped.get(name, (name, given))
+        if variable.aval.shape == given:
+            self.alias_name(variable, first)
+            return
+        self.assign(equation, f"{first}.reshape({variable.aval.shape})")
+        self._reshaped[self._names[variable]] = first, given
+
+    def reshape(self, name: str, given: tuple[Any, ...], shape: tuple[Any, ...]) -> str:
+        """The name of the array of a name, whose shape is `given`, in another shape."""
+        first, given = self._reshaped.get(name, (name, given))
+        return first if shape == given else self.line(f"{first}.reshape({shape})")
 
     # Values that are the same along an axis.
 
@@ -375,6 +454,11 @@ class Source:
             self.fill(made, f"[...] = {name}")
             known = self._full[atom] = made
         return known
+
+
+def _few(shape: tuple[Any, ...]) -> bool:
+    """Whether an array of this shape, of no symbols, is small."""
+    return all(isinstance(length, int) for length in shape) and prod(shape) <= KEPT
 
 
 def _broadcast(*shapes: tuple[Any, ...]) -> tuple[Any, ...]:

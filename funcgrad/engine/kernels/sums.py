@@ -18,6 +18,13 @@ def _reduced(function: Any, name: str, identity: Callable[[np.dtype], Any] | Non
         if not axes:
             source.alias(equation.outvars[0], equation.invars[0])
             return
+        if all(given.shape[axis] == 1 for axis in axes):
+            if function is np.add:  # the sum of -0 is 0
+                x = source.line(
+                    f"{source.function(np.add)}({x}, {source.constant(given.dtype.type(0))})"
+                )
+            source.reshaped(equation, x, given.shape)
+            return
         options = f"axis={axes}"
         if len(axes) == 1:
             options = f"axis={axes[0]}"
@@ -33,7 +40,7 @@ def _reduced(function: Any, name: str, identity: Callable[[np.dtype], Any] | Non
                 called = source.function(sum_in_pieces)
             elif axes == (given.ndim - 1,) and given.ndim > 1:
                 called = source.function(sum_of_rows)
-        source.assign(equation, f"{called}({x}, {options})")
+        source.assign(equation, f"{called}({x}, {options})", new=True)
 
 
 LENGTH = 128
@@ -128,7 +135,7 @@ def _(source: Any, equation: Any) -> None:
             a = f"{a}.T"
         if dims_y == 2 and along_y[0] == 1:
             b = f"{b}.T"
-        source.assign(equation, f"{source.function(np.dot)}({a}, {b})")
+        source.assign(equation, f"{source.function(np.dot)}({a}, {b})", new=True)
         return
     free_x = [k for k in range(dims_x) if k not in (*along_x, *batch_x)]
     free_y = [k for k in range(dims_y) if k not in (*along_y, *batch_y)]
@@ -141,9 +148,8 @@ def _(source: Any, equation: Any) -> None:
     b = _arranged(b, (*batch_y, *along_y, *free_y), (*batch, inner, columns), shape[1])
     product = f"{source.function(np.matmul)}({a}, {b})"
     made = equation.outvars[0].aval.shape
-    source.assign(
-        equation, product if made == (*batch, rows, columns) else f"{product}.reshape({made})"
-    )
+    whole = product if made == (*batch, rows, columns) else f"{product}.reshape({made})"
+    source.assign(equation, whole, new=True)
 
 
 def _arranged(
