@@ -35,7 +35,11 @@ from funcgrad.torch._memory.formats import (
     contiguous_format,
     memory_format,
     preserve_format,
+    sparse_bsc,
+    sparse_bsr,
     sparse_coo,
+    sparse_csc,
+    sparse_csr,
     strided,
 )
 from funcgrad.torch._memory.formats import layout as _layout

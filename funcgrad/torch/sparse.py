@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from funcgrad.torch._sparse import ops as _ops
-from funcgrad.torch._sparse.ops import log_softmax, mm, softmax
+from funcgrad.torch._sparse.compressed import of_stored as _of_stored
+from funcgrad.torch._sparse.ops import log_softmax, softmax
 from funcgrad.torch._sparse.ops import sum_ as sum
 from funcgrad.torch._sparse.tensor import SparseTensor as _SparseTensor
 from funcgrad.torch._sparse.tensor import sparse_coo_tensor as _sparse_coo_tensor
@@ -25,7 +25,18 @@ def addmm(mat: Any, mat1: Any, mat2: Any, *, beta: Any = 1, alpha: Any = 1) -> A
     tensor([[2., 2.],
             [2., 2.]])
     """
-    return _ops.addmm(mat, mat1, mat2, beta=beta, alpha=alpha)
+    return _of_stored("addmm")(mat, mat1, mat2, beta=beta, alpha=alpha)
+
+
+def mm(mat1: Any, mat2: Any) -> Any:
+    """The product of two matrices; sparse if both are. Only stored elements of a sparse one have a gradient.
+
+    >>> import funcgrad.torch as torch
+    >>> torch.sparse.mm(torch.eye(2).to_sparse_csr(), torch.ones(2, 2))
+    tensor([[1., 1.],
+            [1., 1.]])
+    """
+    return _of_stored("mm")(mat1, mat2)
 
 
 def _legacy(name: str, dtype: Any) -> Any:

@@ -23,7 +23,7 @@ class _Name:
 
 
 class layout(_Name):
-    """The kind of a tensor's storage. Here it is always `strided`, because JAX's arrays are dense."""
+    """The kind of a tensor's storage. A sparse tensor has dense ones for its parts."""
 
     __slots__ = ()
 
@@ -39,6 +39,10 @@ class memory_format(_Name):
 
 strided = layout("strided")
 sparse_coo = layout("sparse_coo")
+sparse_csr = layout("sparse_csr")
+sparse_csc = layout("sparse_csc")
+sparse_bsr = layout("sparse_bsr")
+sparse_bsc = layout("sparse_bsc")
 preserve_format = memory_format("preserve_format")
 contiguous_format = memory_format("contiguous_format")
 channels_last = memory_format("channels_last")

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad.torch._memory.formats import sparse_coo
 from funcgrad.torch._memory.geometry import wrap_dim
 from funcgrad.torch._ops.creation import tensor
 from funcgrad.torch._ops.joining import cat
@@ -77,6 +78,8 @@ def sum_(input: SparseTensor, dim: Any = None, keepdim: bool = False, *, dtype: 
     """
     if keepdim:
         raise NotImplementedError("sum(keepdim=True) of a sparse tensor")
+    if input.layout is not sparse_coo:
+        raise NotImplementedError("torch.sparse.sum of compressed indices. Use x.to_sparse_coo()")
     if dtype is not None:
         input = convert(input, dtype)
     dims = wrapped_dims(dim, input.ndim) or tuple(range(input.ndim))

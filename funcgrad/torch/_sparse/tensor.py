@@ -53,9 +53,27 @@ def product(values: Array, dense: Array, indices: Index, rows: int) -> Any:
     return found.at[indices[0]].add(values[:, None] * dense[indices[1]])
 
 
+def compressed(values: Array) -> Any:
+    """The values of a new compressed matrix."""
+    return values
+
+
+def gathered_in_rows(input: Array, indices: Index) -> Any:
+    """The elements of a dense array at these indices, row by row."""
+    return gathered(input, indices)
+
+
+def gathered_in_columns(input: Array, indices: Index) -> Any:
+    """The elements of a dense array at these indices, column by column."""
+    return gathered(input, indices)
+
+
 TAKEN = _row("SparseCooTensorWithDimsAndTensorsBackward0", taken)
 SCATTERED = _row("ToDenseBackward0", scattered)
 GATHERED = _row("ToSparseBackward1", gathered)
+OF_COMPRESSED = _row("SparseCompressedTensorBackward0", compressed)
+GATHERED_IN_ROWS = _row("ToSparseCsrBackward0", gathered_in_rows)
+GATHERED_IN_COLUMNS = _row("ToSparseCscBackward0", gathered_in_columns)
 JOINED = _row("CoalesceBackward0", joined)
 PRODUCT = _row("SparseAddmmBackward0", product)
 
@@ -70,6 +88,9 @@ class SparseTensor(Tensor):
     """
 
     __torch_function__ = disabled
+    # Whether PyTorch may give it a dense gradient, also of elements that are not stored: it came of a dense tensor that requires
+    # grad, or was asked for one itself. See `_sparse/dispatch.py`.
+    _whole = False
 
     def __init__(self, indices: Tensor, values: Tensor, size: Sequence[int], coalesced: bool) -> None:  # fmt: skip
         self._pattern, self._entries = indices, values
@@ -89,7 +110,13 @@ class SparseTensor(Tensor):
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         """Copy and pickle by its parts."""
-        return _rebuilt, (self._pattern, self._entries, tuple(self._size), self._coalesced)
+        return _rebuilt, (
+            type(self),
+            self._pattern,
+            self._entries,
+            tuple(self._size),
+            self._coalesced,
+        )
 
     @property  # type: ignore[misc]
     def __class__(self) -> type:
@@ -115,12 +142,14 @@ class SparseTensor(Tensor):
     @requires_grad.setter
     def requires_grad(self, wanted: bool) -> None:
         self._entries.requires_grad = wanted
+        self._whole = wanted
 
     def _current_node(self) -> Any:
         return self._entries._current_node()
 
     def _ask(self, wanted: bool) -> None:
         self._entries._ask(wanted)
+        self._whole = wanted
 
     @property
     def grad(self) -> Any:
@@ -129,7 +158,7 @@ class SparseTensor(Tensor):
         if found is None:
             return None
         if self._coalesced:
-            return SparseTensor(self._pattern, found, self._size, True)
+            return self.with_values(found)
         unique, first, _ = _sorted_pattern(self)
         return SparseTensor(unique, GATHERED(found, tensor(first[None])), self._size, True)
 
@@ -143,7 +172,7 @@ class SparseTensor(Tensor):
 
     def with_values(self, values: Tensor) -> "SparseTensor":
         """Other values at the same indices."""
-        return SparseTensor(self._pattern, values, self._size, self._coalesced)
+        return type(self)(self._pattern, values, self._size, self._coalesced)
 
     def become(self, other: "SparseTensor") -> "SparseTensor":
         """Take the elements of another sparse tensor, for an op in place.
@@ -266,10 +295,10 @@ class SparseTensor(Tensor):
         """PyTorch's printed form."""
         indent = len("tensor(")
         text = (
-            f"tensor(indices={_dense_text(self._pattern, indent + len('indices='))},\n"
+            f"tensor(indices={dense_text(self._pattern, indent + len('indices='))},\n"
             + " " * indent
         )
-        text += f"values={_dense_text(self._entries, indent + len('values='))}"
+        text += f"values={dense_text(self._entries, indent + len('values='))}"
         node = self.grad_fn
         suffixes = [f"size={tuple(self._size)}", f"nnz={self._nnz()}"]
         if self.device.type != "cpu":
@@ -312,11 +341,11 @@ class SparseTensor(Tensor):
 SparseTensor.__name__ = SparseTensor.__qualname__ = "Tensor"
 
 
-def _rebuilt(*parts: Any) -> SparseTensor:
-    return SparseTensor(*parts)
+def _rebuilt(kind: type[SparseTensor], *parts: Any) -> SparseTensor:
+    return kind(*parts)
 
 
-def _dense_text(part: Tensor, indent: int) -> str:
+def dense_text(part: Tensor, indent: int) -> str:
     """The elements of a part, as the printed form of a sparse tensor shows them."""
     elements = part.numpy(force=True)
     if not elements.size:
@@ -421,7 +450,6 @@ def to_sparse(
     input: Tensor,
     sparse_dim: int | None = None,
     *,
-    layout: Any = None,
     blocksize: Any = None,
     dense_dim: int | None = None,
 ) -> SparseTensor:
@@ -430,12 +458,10 @@ def to_sparse(
     Args:
         input: a dense tensor.
         sparse_dim: how many dimensions the indices choose from, counted from the first; all if None.
-        layout: `torch.sparse_coo`.
-        blocksize: of other layouts.
+        blocksize: refused: of other layouts.
         dense_dim: instead of `sparse_dim`, how many dimensions each value keeps.
 
     Raises:
-        NotImplementedError: another layout is asked for.
         RuntimeError: a block size is given, or the tensor has not so many dimensions.
     """
     if blocksize is not None:
@@ -448,12 +474,10 @@ def to_sparse(
         raise RuntimeError(
             f"dense_to_sparse: sparse_dim argument must be in [0,{input.ndim}] range, but {sparse_dim} is given"
         )
-    if layout not in (None, sparse_coo):
-        raise NotImplementedError(
-            f"to_sparse(): {layout} tensors; only torch.sparse_coo ones exist here"
-        )
     chosen = input.ndim if sparse_dim is None else sparse_dim
     elements = input.detach().numpy() != 0
     found = np.stack(np.nonzero(elements.any(tuple(range(chosen, input.ndim)))))
     indices = tensor(found.astype(np.int64))
-    return SparseTensor(indices, GATHERED(input, indices), input.shape, True)
+    made = SparseTensor(indices, GATHERED(input, indices), input.shape, True)
+    made._whole = made.requires_grad
+    return made

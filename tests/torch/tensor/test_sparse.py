@@ -1,4 +1,4 @@
-"""Sparse tensors in coordinate format: each expression prints the same on both sides, and gradients are PyTorch's."""
+"""Sparse tensors, in coordinate format or compressed: each expression prints the same on both sides, and gradients are PyTorch's."""
 
 import copy
 import warnings
@@ -14,7 +14,7 @@ from tests.both_sides import SIDES, assert_same, attempt, ours, theirs
 pytestmark = pytest.mark.filterwarnings(
     "ignore:Sparse invariant checks"
 )  # PyTorch's, once a process
-# `s` has an index twice, `c` is coalesced, `g` comes of values that require grad, `d` is dense, `h` has dense dimensions.
+# `s` has an index twice, `c` is coalesced, `k` and `q` are compressed, `g` comes of values that require grad, `d` is dense, `h` has dense dimensions.
 EXPRESSIONS = """
     s, c, g, g.coalesce(), h, h.to_dense(), s * 2, 2 * c, s / 2, -c, (s + c).to_dense(), (c + c).is_coalesced(), s - s, c * c, s * d
     d + s, d - c, d.t() @ s, s @ d.t(), s @ torch.ones(3), torch.mm(s, d.t()), torch.mm(d.t(), c), torch.spmm(s, d.t())
@@ -30,11 +30,26 @@ EXPRESSIONS = """
     torch.sparse_coo_tensor([[0, 1], [1, 2]], [1, 2]), torch.sparse_coo_tensor((2, 3)), torch.is_tensor(s)
     torch.sparse_coo_tensor([[0], [1]], [1.0], (2, 3), requires_grad=True), torch.sparse.FloatTensor(2, 3)
     torch.sparse.FloatTensor(c.indices(), c.values(), torch.Size([2, 3])), s.clone().add_(c).to_dense(), s.clone().mul_(3)
+    k, q, k.layout, k.crow_indices(), k.col_indices(), q.ccol_indices(), q.row_indices(), k.values(), k.is_sparse, k.is_sparse_csr, q.is_sparse_csr
+    k._nnz(), k.shape, k.sparse_dim(), k.dense_dim(), len(k), k.dtype, k.double(), k.to(torch.float64), k.clone(), k.detach(), k.relu(), k.sin(), -k
+    k.to_dense(), k.to_sparse(), k.to_sparse_coo(), k.to_sparse_csr() is k, q.to_sparse_csr(), k.to_sparse(layout=torch.sparse_csc), s.to_sparse_csr()
+    k @ d.t(), torch.mm(k, d.t()), d.t() @ k, d.t() @ q, k.mv(torch.ones(3)), k @ torch.ones(3), torch.sparse.mm(k, d.t()), (k @ k.t().to_sparse_csr()).to_dense()
+    torch.addmm(torch.ones(2, 2), k, d.t()), torch.sparse.addmm(torch.ones(2, 2), k, d.t(), beta=2), k.t(), k.transpose(0, -1), q.t()
+    k * 2, 2 * k, k * d, k * k, k + k, k + d, d + k, k.sum(), k.sum(1, keepdim=True), k[0], k[1, 0], torch.zeros_like(k), k.clone().mul_(3)
+    d.to_sparse_csr(), d.to_sparse_csc(), d.to_sparse(layout=torch.sparse_csr), d.sparse_mask(k), torch.is_tensor(k)
+    torch.sparse_csr_tensor([0, 1, 3], [2, 0, 2], [3.0, 4.0, 5.0]), torch.sparse_csc_tensor([0, 1, 1], [1], [4.0], (2, 2), dtype=torch.float64)
+    torch.sparse_compressed_tensor([0, 0], [], [], (1, 2), layout=torch.sparse_csr), torch.sparse_csr_tensor([0, 1], [1], [1.0], (1, 2), requires_grad=True)
+    torch.sparse_csr_tensor(k.crow_indices(), k.col_indices(), g.coalesce().values() * 2, (2, 3)), d.clone().requires_grad_().to_sparse_csr()
     isinstance(s, torch.Tensor), copy.deepcopy(c), s.requires_grad, g.is_leaf, type(g.grad_fn).__name__, s.is_contiguous()
 """
 REFUSED = """
     s + d; s + 1; s.indices(); s.values(); d.coalesce(); d.indices(); d.values(); s.numpy(); s.item(); s.exp(); s.view(3, 2)
     s == s; s.mean(); s[:, [0]]; torch.spmm(s, d); torch.sparse_coo_tensor([0, 1], [1.0, 2.0]); s.abs_(); d.to_sparse(3); d.to_sparse(0); d.to_sparse(blocksize=(1, 1)); s @ torch.ones(2)
+    k / 2; k ** 2; k.coalesce(); k.indices(); k.numpy(); k.item(); k.is_contiguous(); k.sum(0); s.crow_indices(); d.col_indices(); q.crow_indices()
+    k.view(3, 2); torch.sparse_csr_tensor([0, 1], [5], [1.0], (1, 2), check_invariants=True); k.T
+    torch.sparse_csr_tensor([1, 1, 2], [0, 1], [1.0, 2.0], (2, 2), check_invariants=True)
+    torch.sparse_csr_tensor([0, 1, 3], [0, 1], [1.0, 2.0], (2, 2), check_invariants=True)
+    torch.sparse_csr_tensor([0, 2, 2], [1, 0], [1.0, 2.0], (2, 2), check_invariants=True); torch.sparse_csr_tensor([0, 1], [0, 1], [1.0, 2.0], (2, 2), check_invariants=True)
     torch.sparse_coo_tensor([[0, 1]], [3.0]); torch.sparse_coo_tensor([[0, -1]], [1.0, 2.0])
     torch.sparse_coo_tensor([[0, 1]], [1.0, 2.0], (2, 2)); torch.sparse_coo_tensor([[0, 5]], [1.0, 2.0], (2,), check_invariants=True)
 """
@@ -49,6 +64,8 @@ def _names(torch):
         "copy": copy,
         "s": s,
         "c": s.coalesce(),
+        "k": s.coalesce().to_sparse_csr(),
+        "q": s.coalesce().to_sparse_csc(),
         "g": torch.sparse_coo_tensor(indices, weights, (2, 3)),
         "d": torch.arange(6.0).reshape(2, 3),
         "h": torch.sparse_coo_tensor(torch.tensor([[1, 1]]), torch.ones(2, 2, 2), (3, 2, 2)),
@@ -94,6 +111,43 @@ def test_gradients_reach_values_and_dense_operands(name):
         found.append((w.grad.tolist(), x.grad.tolist()))
     for mine, other in zip(*found, strict=True):
         np.testing.assert_allclose(mine, other, rtol=1e-5, atol=1e-6)
+
+
+WHOLE = {
+    "@": lambda torch, s, x: s @ x,
+    "mm": lambda torch, s, x: torch.mm(s * 2, x),
+    "addmm": lambda torch, s, x: torch.addmm(torch.ones(2, 2), s, x),
+    "mv": lambda torch, s, x: s.mv(x[:, 0]),
+    "dense first": lambda torch, s, x: x.t() @ s.t(),
+    "sum": lambda torch, s, x: s.sum(),
+    "add": lambda torch, s, x: x.t() + s,
+    "sparse.mm": lambda torch, s, x: torch.sparse.mm(s, x),
+    "sparse.addmm": lambda torch, s, x: torch.sparse.addmm(torch.ones(2, 2), s, x),
+    "mul": lambda torch, s, x: (s * x.t() + s).to_dense(),
+}
+
+
+@pytest.mark.parametrize("leaf", [False, True])
+@pytest.mark.parametrize("layout", ["sparse_coo", "sparse_csr"])
+@pytest.mark.parametrize("name", WHOLE)
+def test_a_gradient_is_pytorchs_or_is_refused(name, layout, leaf):
+    """PyTorch gives some sparse tensors a gradient of all their elements, and here only stored ones have one."""
+    found = []
+    for torch in SIDES:
+        dense = torch.tensor([[0.0, 0.0, 3.0], [4.0, 0.0, 5.0]], requires_grad=not leaf)
+        s = dense.to_sparse(layout=getattr(torch, layout))
+        root = s.requires_grad_() if leaf else dense
+        made = attempt(WHOLE[name], torch, s, torch.arange(1.0, 7.0).reshape(3, 2))
+        if isinstance(made, NotImplementedError):
+            assert torch is ours
+            assert "torch.sparse.mm" in str(made)
+            continue
+        made.sum().backward()
+        found.append((str(root.grad.layout), root.grad.to_dense().tolist()))
+    if len(found) == 1:
+        assert all(all(row) for row in found[0][1][:1])  # also of an element that is zero
+    else:
+        assert found[0] == found[1]
 
 
 def test_a_sparse_leaf_gathers_a_sparse_gradient():
