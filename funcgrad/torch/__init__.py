@@ -93,6 +93,7 @@ _LATER = (
     "fft",
     "functional",
     "futures",
+    "fx",
     "hub",
     "jit",
     "linalg",

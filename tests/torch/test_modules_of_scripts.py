@@ -106,6 +106,66 @@ see(attend(q, k, k, bias.causal_lower_right(10, 12)), attend(q, k, k, attn_mask=
 see(repr(bias.causal_lower_right(2, 3)), str(bias.causal_upper_left(3, 2).variant), attempt(bias.causal_lower_right, 2))
 see(attempt(bias.CausalBias, 1, 2, 3), repr(bias.causal_lower_right(3, 2)), attempt(attend, q, k, k, bias.causal_upper_left(10, 12), 0.0, True))
 """,
+    "graphs of modules": """
+import copy, math, operator
+from importlib import import_module
+nn, fx = torch.nn, import_module(torch.__name__ + ".fx")
+F = nn.functional
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.param = nn.Parameter(torch.arange(12.0).reshape(3, 4))
+        self.linear, self.layers = nn.Linear(4, 5), nn.Sequential(nn.Linear(5, 2), nn.ReLU())
+        self.register_buffer("of_buffer", torch.ones(2))
+        self.constant = torch.ones(2) * 3
+    def forward(self, x, k=2.0):
+        y = self.linear(x + self.param).clamp(min=0.0, max=1.0)
+        y = self.layers(y) + self.of_buffer * self.constant
+        a, b = torch.cat([y, -y], dim=1)[:, 1:3].split(1, 1)
+        z = F.relu(a, inplace=False) * k + b.shape[0] + math.sqrt(4.0) + 2 / (a.T.sum() ** 2 + 1)
+        return z, {"y": torch.tanh(y), "d": z.float().to(torch.float64)}
+torch.manual_seed(0)
+net, x = Net(), torch.randn(3, 4)
+traced = fx.symbolic_trace(net)
+see(str(traced.graph), traced.code, str(traced), list(traced.state_dict()), traced(x)[0].detach(), net(x)[1]["d"].detach())
+see(fx.Interpreter(traced).run(x)[0].detach(), str(copy.deepcopy(traced).graph), copy.deepcopy(traced)(x)[0].detach())
+for node in traced.graph.nodes:
+    if node.op == "call_function" and node.target is operator.add:
+        node.target = operator.mul
+    if node.target is F.relu:
+        with traced.graph.inserting_after(node):
+            other = traced.graph.call_function(torch.sigmoid, (node.args[0],))
+            node.replace_all_uses_with(other)
+        traced.graph.erase_node(node)
+traced.graph.lint()
+traced.recompile()
+see(traced.code, traced(x)[0].detach(), attempt(traced.graph.erase_node, other).__class__.__name__)
+shapes = import_module(torch.__name__ + ".fx.passes.shape_prop")
+layers = fx.symbolic_trace(nn.Sequential(nn.Linear(2, 3), nn.ReLU()))
+shapes.ShapeProp(layers).propagate(torch.ones(4, 2))
+see([(n.name, *(str(part) for part in n.meta["tensor_meta"][:4])) for n in layers.graph.nodes])
+class Whole(fx.Tracer):
+    def is_leaf_module(self, module, name):
+        return isinstance(module, nn.Sequential) or super().is_leaf_module(module, name)
+see(str(Whole().trace(net)))
+def double(x, w, *, scale=1):
+    return torch.relu(x @ w) * scale + torch.relu(w @ x)
+both = fx.symbolic_trace(double, {"scale": 3})
+see(len(fx.replace_pattern(both, lambda a: torch.relu(a), lambda a: torch.tanh(a) * 2)))
+see(both(x @ x.T, x @ x.T), [n.target.__name__ for n in both.graph.nodes if n.op == "call_function"].count("tanh"))
+class Turned(fx.Transformer):
+    def call_function(self, target, args, kwargs):
+        return super().call_function(torch.sin if target is torch.tanh else target, args, kwargs)
+see(Turned(both).transform()(x @ x.T, x @ x.T))
+graph = fx.Graph()
+graph.output((fx.Proxy(graph.placeholder("x")).relu() + 1).node)
+graph.call_function(torch.exp, (next(iter(graph.nodes)),))
+see(str(graph), graph.eliminate_dead_code(), str(graph), fx.GraphModule({}, graph).code, fx.GraphModule({}, graph)(x))
+for refused in (lambda x: x if x > 0 else -x, lambda x: [each for each in x], lambda x: len(x), lambda x: bool(x)):
+    see(attempt(fx.symbolic_trace, refused))
+see(fx.symbolic_trace(lambda x: x.view(x.shape[0], -1).permute(1, 0) @ x[..., None]).code)
+see(fx.symbolic_trace(torch.nn.Linear(2, 1)).code, attempt(fx.Interpreter(layers).run), attempt(fx.wrap, 3))
+""",
     "windows of one element along a dimension": """
 x = torch.tensor([[3.0, 1.0, 4.0, 1.0], [5.0, 9.0, 2.0, 6.0]]).reshape(1, 1, 4, 2).requires_grad_()
 for kernel in ((4, 1), (2, 1), (1, 2), (1, 1), 1):
