@@ -3,6 +3,7 @@
 import builtins
 import inspect
 import math
+import operator
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from functools import partial, wraps
 from typing import Any
 
 from funcgrad.torch._tensor import overriding
+from funcgrad.torch._tensor.registry import FUNCTIONS
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch.fx.graph import Graph
 from funcgrad.torch.fx.graph_module import GraphModule
@@ -178,17 +180,30 @@ class Tracer(TracerBase):
         for each in named:
             if each.kind in (each.VAR_POSITIONAL, each.VAR_KEYWORD):
                 raise NotImplementedError(f"tracing a function of any number of arguments ({each})")
+            default = () if each.default is each.empty else (each.default,)
+            kind = None if own or each.annotation is each.empty else each.annotation
+            value: Any = self.create_proxy("placeholder", each.name, default, {}, type_expr=kind)
             if given and each.name in given:
-                value = given[each.name]
-            else:
-                default = () if each.default is each.empty else (each.default,)
-                kind = None if own or each.annotation is each.empty else each.annotation
-                value = self.create_proxy("placeholder", each.name, default, {}, type_expr=kind)
+                value = self._fixed(each.name, value, given[each.name])
             if each.kind is each.KEYWORD_ONLY:
                 kwargs[each.name] = value
             else:
                 args.append(value)
         return args, kwargs
+
+    def _fixed(self, name: str, proxy: Proxy, value: Any) -> Any:
+        """The value of an argument that is not traced; the graph checks that it is given.
+
+        Raises:
+            NotImplementedError: it is no number, text or None.
+        """
+        if value is not None and not isinstance(value, (bool, int, float, complex, str)):
+            raise NotImplementedError(f"concrete_args: {name} is of {type(value)}; numbers, texts and None are fixed here")  # fmt: skip
+        told = f"{name} has been specialized to have value {value} but got another value"
+        same = operator.is_ if value is None else operator.eq
+        is_so = self.create_proxy("call_function", same, (proxy, value), {})
+        self.create_proxy("call_function", FUNCTIONS["_assert"], (is_so, told), {})
+        return value
 
     def trace(self, root: Any, concrete_args: dict[str, Any] | tuple[Any, ...] | None = None) -> Graph:  # fmt: skip
         """The graph of a module's forward, or of a function.

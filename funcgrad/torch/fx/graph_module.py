@@ -5,9 +5,11 @@ import itertools
 import linecache
 from typing import Any
 
+from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch._types.missing import no_attribute as _no_attribute
 from funcgrad.torch.fx.graph import Graph
 from funcgrad.torch.nn.modules.module import Module
+from funcgrad.torch.nn.parameter import Parameter
 
 __all__ = ["GraphModule"]
 
@@ -84,9 +86,8 @@ class GraphModule(Module):
             place = getattr(place, each)
         if hasattr(place, name):
             return
-        of = root if parts else root.get_submodule(".".join(way))
-        if not parts and name in of._buffers:
-            place.register_buffer(name, found, name not in of._non_persistent_buffers_set)
+        if isinstance(found, Tensor) and not isinstance(found, Parameter):
+            place.register_buffer(name, found)
         else:
             setattr(place, name, found)
 
