@@ -18,6 +18,7 @@ from jaxtyping import ArrayLike, Float
 from funcgrad import regression
 from funcgrad.regression import Linear
 from funcgrad.regression.penalised import sparse
+from funcgrad.regression.precision import by_values
 
 try:
     from sklearn.base import BaseEstimator, ClassifierMixin, MultiOutputMixin, RegressorMixin
@@ -77,7 +78,7 @@ class _Regressor(RegressorMixin, BaseEstimator):
             ensure_min_samples=2,
         )
         weights = _checked_weights(sample_weight, x)
-        params = self._params(x, np.asarray(y, np.float64), weights)
+        params = by_values("fit", self._params, x, np.asarray(y, np.float64), weights)
         outputs = np.shape(y)[1:]
         pair = params if isinstance(params, Linear) else Linear(params, np.zeros(outputs))
         self.coef_ = np.asarray(pair.weights).T
@@ -106,7 +107,7 @@ def _said_as_scikit_learn_does(caught: list[warnings.WarningMessage]) -> None:
     for each in caught:
         plain = each.category is RuntimeWarning and "converged" in str(each.message)
         category = ConvergenceWarning if plain else each.category
-        warnings.warn(str(each.message), category, stacklevel=5)
+        warnings.warn(str(each.message), category, stacklevel=6)
 
 
 class LinearRegression(MultiOutputMixin, _Regressor):
@@ -192,7 +193,7 @@ class LinearRegression(MultiOutputMixin, _Regressor):
                 f"after max_iter={self.max_iter} steps the gradient's norm is "
                 f"{float(result.gradient_norm):.3g}, above tol={self.tol:g}",
                 ConvergenceWarning,
-                stacklevel=4,
+                stacklevel=5,
             )
         self.n_iter_ = int(result.steps)
         return result.params
@@ -466,7 +467,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         weights = _checked_weights(sample_weight, x)
         targets = labels.astype(np.float64) if count == 2 else np.eye(count)[labels]
         family = "binomial" if count == 2 else "multinomial"
-        params = _fitted_glm(self, x, targets, weights, family, 1 / self.C)
+        params = by_values("fit", _fitted_glm, self, x, targets, weights, family, 1 / self.C)
         pair = params if isinstance(params, Linear) else Linear(params, np.zeros(targets.shape[1:]))
         self.coef_ = np.atleast_2d(np.asarray(pair.weights).T)
         self.intercept_ = np.atleast_1d(np.asarray(pair.bias))

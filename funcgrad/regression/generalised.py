@@ -22,6 +22,7 @@ from funcgrad.regression.namespaces import namespace
 from funcgrad.regression.newton import State, Value, minimised
 from funcgrad.regression.precision import (
     are_readable,
+    is_tracing,
     lie_on_one_cpu,
     numbers,
     on_device,
@@ -199,8 +200,7 @@ def _is_finite(x: Array) -> Any:
 
 def _kept_in_place(array: Any) -> Any:
     """Return NumPy's array as it is, unless a function is traced: copied to a device where it is needed there."""
-    traced = isinstance(on_device(np.zeros(())), jax.core.Tracer)
-    return array if isinstance(array, np.ndarray) and not traced else on_device(array)
+    return array if isinstance(array, np.ndarray) and not is_tracing() else on_device(array)
 
 
 def _is_whole(x: Array) -> bool:

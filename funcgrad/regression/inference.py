@@ -20,7 +20,7 @@ from funcgrad.regression.exact import least_squares, rows_and_targets
 from funcgrad.regression.families import Family, family_of
 from funcgrad.regression.generalised import glm, mean_without_features, offset_of
 from funcgrad.regression.model import Params, weights_and_bias
-from funcgrad.regression.precision import numbers, own_work
+from funcgrad.regression.precision import by_values, numbers, own_work
 from funcgrad.regression.report import Summary, student_p, student_quantile
 from funcgrad.regression.weights import row_weights
 
@@ -101,7 +101,7 @@ def summary(
 
     Raises:
         ValueError: if the shapes do not fit, options do not go together, or there are no more rows than parameters.
-        TypeError: if an array is complex, or the loss is no `mean_loss`.
+        TypeError: if an array is complex, or traced by JAX, or the loss is no `mean_loss`.
 
     Sources: J. G. MacKinnon, H. White, "Some heteroskedasticity-consistent covariance matrix estimators with improved
     finite sample properties", J. Econometrics 29 (1985); A. C. Cameron, D. L. Miller, "A practitioner's guide to
@@ -123,13 +123,50 @@ def summary(
     if loss is not None and (params is None or not hasattr(loss, "error")):
         raise TypeError("loss is a regression.mean_loss, and needs the params that minimise it")
     chosen = None if loss is not None else family_of(family, link)
-    linear_model = chosen is not None and (chosen.name, chosen.link) == ("gaussian", "identity")
     if feature_names is None and hasattr(x, "columns"):
         feature_names = list(map(str, x.columns))
     if target_name is None:
         target_name = str(getattr(y, "name", None) or "y")
+    return by_values(
+        "summary",
+        _fitted_summary,
+        _Data(x, y, weights, groups, offset, exposure),
+        chosen,
+        params,
+        loss,
+        errors,
+        level,
+        intercept,
+        feature_names,
+        target_name,
+    )
+
+
+class _Data(NamedTuple):
+    """The data as it was given."""
+
+    x: Any
+    y: Any
+    weights: Any
+    groups: Any
+    offset: Any
+    exposure: Any
+
+
+def _fitted_summary(
+    data: _Data,
+    chosen: Family | None,
+    params: Any,
+    loss: Any,
+    errors: str,
+    level: float,
+    intercept: bool,
+    feature_names: Sequence[str] | None,
+    target_name: str,
+) -> Summary:
+    linear_model = chosen is not None and (chosen.name, chosen.link) == ("gaussian", "identity")
     link = "that of a loss" if chosen is None else chosen.link
-    x, y, weights, groups, offset = _counted_rows(x, y, weights, groups, offset, exposure, link)
+    x, y, weights, groups, offset = _counted_rows(*data, link)
     if linear_model and offset is not None:
         y, offset = y - offset, None
     made = None

@@ -12,6 +12,7 @@ from jaxtyping import Array, ArrayLike, Float, Num
 from funcgrad.regression.one_pass import RowError, mean_over_rows, row_errors
 from funcgrad.regression.precision import (
     as_set_by_user,
+    by_values,
     computing_in,
     numbers,
     on_device,
@@ -228,6 +229,10 @@ def rounding(params: Params, sums: Moments) -> float:
     >>> regression.rounding(np.array([1e8]), regression.moments(x, y)) > 1
     True
     """
+    return by_values("rounding", _rounding, params, sums)
+
+
+def _rounding(params: Params, sums: Moments) -> float:
     with computing_in(params, sums):
         return rounding_of(*weights_and_bias(params), sums)
 

@@ -10,9 +10,10 @@ The rule: the dtype of the arrays given, NumPy's or JAX's, is the dtype computed
 """
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from functools import lru_cache, wraps
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +22,9 @@ from jax.sharding import SingleDeviceSharding
 from jaxtyping import PyTree
 
 from funcgrad.strictness import SETTINGS, changes, together
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 _WIDE = frozenset(map(np.dtype, (np.float64, np.complex128, np.int64, np.uint64)))
 _LARGEST_INTEGER = 1 << 53
@@ -35,6 +39,28 @@ def own_work(*, float64: bool = True) -> AbstractContextManager[Any]:
     if float64 and not float64_is_on():
         found.append(jax.enable_x64(True))
     return together(found)
+
+
+def by_values(name: str, function: Callable[P, R], *args: P.args, **options: P.kwargs) -> R:
+    """Call a function whose way depends on values, also where JAX traces another one: in a thread of its own then.
+
+    Raises:
+        TypeError: an argument is traced; the message names the function.
+    """
+    if any(map(_is_traced, jax.tree.leaves((args, options)))):
+        raise TypeError(
+            f"{name} decides by values, which jax.jit, grad and vmap do not tell: call it outside of them, and give "
+            "them its answer"
+        )
+    if not is_tracing():
+        return function(*args, **options)
+    with ThreadPoolExecutor(1) as untraced:
+        return untraced.submit(function, *args, **options).result()
+
+
+def is_tracing() -> bool:
+    """Return whether JAX traces a function now: an array made of a constant is a tracer then."""
+    return _is_traced(on_device(np.zeros(())))
 
 
 def float64_is_on() -> bool:

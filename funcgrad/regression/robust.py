@@ -8,7 +8,6 @@ from __future__ import annotations
 import warnings
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Num
@@ -16,7 +15,7 @@ from scipy import optimize
 
 from funcgrad.regression.exact import rows_and_targets
 from funcgrad.regression.model import Linear, Params
-from funcgrad.regression.precision import own_work
+from funcgrad.regression.precision import by_values, own_work
 from funcgrad.regression.weights import row_weights
 
 _MOST_STEPS = 1000
@@ -82,8 +81,6 @@ class _Rows(NamedTuple):
 
 
 def _rows(x: Any, y: Any, weights: Any, penalty: float, *, intercept: bool) -> _Rows:
-    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((x, y, weights))):
-        raise TypeError("this regression works on NumPy's arrays: not inside jax.jit, grad or vmap")
     if not 0 <= penalty < np.inf:
         raise ValueError(f"the penalty must be 0 or more, got {penalty}")
     design, targets, dtype = rows_and_targets(x, y)
@@ -141,6 +138,10 @@ def huber(
     """
     if not 1 < epsilon < np.inf:
         raise ValueError(f"epsilon must be greater than 1, got {epsilon}")
+    return by_values("huber", _huber, x, y, weights, epsilon, penalty, intercept)
+
+
+def _huber(x: Any, y: Any, weights: Any, epsilon: float, penalty: float, intercept: bool) -> Huber:
     with own_work():
         rows = _rows(x, y, weights, penalty, intercept=intercept)
         problem, size = _scaled(rows, epsilon, penalty)
@@ -149,7 +150,7 @@ def huber(
             warnings.warn(
                 f"the regression has not converged after {steps} steps: columns may depend on one another",
                 RuntimeWarning,
-                stacklevel=2,
+                stacklevel=4,
             )
         value = problem.objective(at) - float(problem.pull @ np.square(at[:-1]))
         return Huber(
@@ -301,6 +302,12 @@ def quantile(
     """
     if not 0 < level < 1:
         raise ValueError(f"level must be between 0 and 1, got {level}")
+    return by_values("quantile", _quantile, x, y, weights, level, penalty, intercept)
+
+
+def _quantile(
+    x: Any, y: Any, weights: Any, level: float, penalty: float, intercept: bool
+) -> Quantile:
     with own_work():
         rows = _rows(x, y, weights, penalty, intercept=intercept)
         flat = _vertex(rows, level, penalty)

@@ -1,5 +1,6 @@
 """Wrong use says what to do instead; results and data frames are taken as they are."""
 
+import jax
 import numpy as np
 import optax
 import pandas
@@ -9,6 +10,7 @@ import funcgrad
 from funcgrad import fit, regression
 from funcgrad.datasets import DataError, Stream, load_frame
 from funcgrad.regression import Linear
+from funcgrad.sklearn import LinearRegression
 
 X, Y = np.arange(8.0).reshape(4, 2) ** 2, np.array([1.0, 2.0, 4.0, 9.0])
 
@@ -133,3 +135,32 @@ def test_a_frame_with_a_column_twice_says_so():
     frame = pandas.DataFrame(np.column_stack([X, Y]), columns=["a", "a", "y"])
     with pytest.raises(DataError, match="there are 2 columns 'a'"):
         load_frame(frame, "y")
+
+
+BY_VALUES = {
+    "huber": lambda x: regression.huber(x, Y).loss,
+    "quantile": lambda x: regression.quantile(x, Y).loss,
+    "summary": lambda x: regression.summary(x[:, 0], Y).standard_errors[0],
+    "summary of classes": lambda x: regression.summary(x[:, 0], Y > 2, family="binomial").params[0],
+    "rounding": lambda x: regression.rounding(np.ones(2), regression.moments(x, Y)),
+    "an estimator": lambda x: LinearRegression().fit(np.asarray(x), Y).coef_[0],
+}
+
+
+@pytest.mark.parametrize("name", BY_VALUES)
+def test_answers_that_values_decide_are_had_inside_jit_from_data_that_is_not_traced(name):
+    call = BY_VALUES[name]
+    if name == "rounding":
+        sums = regression.moments(X, Y)
+        call = lambda _: regression.rounding(np.ones(2), sums)  # noqa: E731
+    x = X if "summary" not in name else X[:, :, None]
+    inside = jax.jit(lambda start: start + float(call(x)))(0.0)
+    assert float(inside) == pytest.approx(float(call(x)), rel=1e-6)
+
+
+@pytest.mark.parametrize("name", [name for name in BY_VALUES if name != "an estimator"])
+def test_traced_data_is_refused_where_values_decide(name):
+    said = f"{name.split()[0]} decides by values, .* call it outside of them"
+    x = X if "summary" not in name else X[:, :, None]
+    with pytest.raises(TypeError, match=said):
+        jax.eval_shape(BY_VALUES[name], x)
