@@ -24,6 +24,11 @@ TO_CATEGORY = (
     "; to make a category of it, name it in categorical= (--categorical); to leave it out, name the "
     "features (features=, --features)"
 )
+# A line by which Excel is told the delimiter, and the names that pandas gives to columns without one.
+_EXCELS_OWN = re.compile(r'"?sep=(.)"?[\r\n]*', re.IGNORECASE)
+_OF_PANDAS = re.compile(r"^Unnamed: \d+$")
+# Digits between separators of thousands, of which the first is no zero.
+_GROUPED = r"[1-9]\d{{0,2}}(?:{mark}\d{{3}})+"
 _SAMPLED = 50
 _SHOWN = 60
 # Integers beyond this are rounded by float64.
@@ -154,11 +159,12 @@ def dialect_of(content: bytes, options: CsvOptions, *, whole: bool) -> Dialect:
         not lines[first].strip() or (comment and lines[first].lstrip().startswith(comment))
     ):
         first += 1
-    sample = lines[first:]
+    told = _EXCELS_OWN.fullmatch(lines[first]) if first < len(lines) else None
+    sample = lines[first + bool(told) :]
     if not sample:
         raise DataError("the file is empty")
-    skipped = sum(map(len, lines[:first]))
-    delimiter = options.delimiter or _delimiter_of(sample)
+    skipped = sum(map(len, lines[: len(lines) - len(sample)]))
+    delimiter = options.delimiter or (told[1] if told else _delimiter_of(sample))
     records = _readable(sample, delimiter)
     if not whole and len(records) > 1:
         records.pop()  # which may go on beyond what was read
@@ -166,7 +172,7 @@ def dialect_of(content: bytes, options: CsvOptions, *, whole: bool) -> Dialect:
     rows = records[1:] if header else records
     width = max(map(len, rows), default=0)
     if header:
-        names = [name.strip() for name in records[0]]
+        names = [_OF_PANDAS.sub("", name.strip()) for name in records[0]]
         skipped += _length_of_first(sample, delimiter)
         if rows and all(len(row) == len(names) + 1 for row in rows):
             # A trailing delimiter may stand below the header alone, and R leaves out the name of its row names.
@@ -245,7 +251,9 @@ def _numbers_in(cells: Sequence[str], delimiter: str, options: CsvOptions) -> tu
         points = any(
             re.fullmatch(r"[+-]?[\d,]*\.\d+(e[+-]?\d+)?", cell, re.IGNORECASE) for cell in cells
         )
-        grouped = [cell for cell in commas if re.fullmatch(r"[+-]?\d{1,3}(,\d{3})+", cell)]
+        grouped = [
+            cell for cell in commas if re.fullmatch("[+-]?" + _GROUPED.format(mark=","), cell)
+        ]
         decimal = "."
         if commas and thousands != ",":
             if len(grouped) < len(commas) or (delimiter == ";" and not points):
@@ -256,15 +264,22 @@ def _numbers_in(cells: Sequence[str], delimiter: str, options: CsvOptions) -> tu
                     "decimal=',' or thousands=',' (--decimal, --thousands)"
                 )
     if thousands is None:
-        groups = [mark for mark in THOUSANDS if mark != decimal]
         thousands = ""
-        for mark in groups:
-            pattern = re.compile(
-                rf"[+-]?\d{{1,3}}({re.escape(mark)}\d{{3}})+({re.escape(decimal)}\d*)?"
-            )
-            if any(pattern.fullmatch(cell) for cell in cells):
-                thousands = mark
-                break
+        for mark in [mark for mark in THOUSANDS if mark != decimal]:
+            groups = _GROUPED.format(mark=re.escape(mark))
+            pattern = re.compile(rf"[+-]?{groups}({re.escape(decimal)}\d*)?")
+            found = [cell for cell in cells if pattern.fullmatch(cell)]
+            if not found:
+                continue
+            # A text with a comma is no reason to take the decimals of other columns for thousands.
+            unsure = (delimiter, decimal, mark) == (",", ",", ".") and options.decimal is None
+            if unsure and not any("," in cell or cell.count(".") > 1 for cell in found):
+                raise DataError(
+                    f"{found[0]!r} could be a number with decimals or one with thousands: say which by "
+                    "decimal='.' or thousands='.' (--decimal, --thousands)"
+                )
+            thousands = mark
+            break
     return decimal, thousands
 
 
@@ -272,7 +287,7 @@ def pattern_of(dialect: Dialect) -> str:
     """Return the regular expression of a number in a dialect, but for those that Python reads besides."""
     whole = r"\d+"
     if dialect.thousands:
-        whole = rf"\d{{1,3}}(?:[{re.escape(dialect.grouping)}]\d{{3}})+|\d+"
+        whole = _GROUPED.format(mark=f"[{re.escape(dialect.grouping)}]") + r"|\d+"
     decimal = re.escape(dialect.decimal)
     finite = rf"(?:(?:{whole})(?:{decimal}\d*)?|{decimal}\d+)(?:[eE][+-]?\d+)?"
     return rf"[+-]?(?:{finite}|(?i:inf|infinity))"
@@ -323,7 +338,7 @@ def _hint(text: str, dialect: Dialect) -> str:
         return "; write the share itself, such as 0.05 for 5%, or leave out the sign"
     if re.fullmatch(rf"[+-]?\d*{re.escape(other)}\d+", text):
         return f"; are decimals after {other!r}? Say decimal={other!r} (--decimal {other!r})"
-    if re.fullmatch(rf"[+-]?\d{{1,3}}([{re.escape(THOUSANDS)}]\d{{3}})+.*", text):
+    if re.fullmatch("[+-]?" + _GROUPED.format(mark=f"[{re.escape(THOUSANDS)}]") + ".*", text):
         return "; does it group thousands? Say by which character: thousands= (--thousands)"
     is_date = re.match(r"\d{1,4}([-/.])\d{1,2}\1\d", text)
     return TO_CATEGORY if is_date or any(map(str.isalpha, text)) else ""
