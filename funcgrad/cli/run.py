@@ -41,8 +41,11 @@ class InPlaceOfPyTorch(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         """The shim's module."""
         module = importlib.import_module(f"funcgrad.{spec.name}")
-        # Python gives the module the new name's specification; `exec_module` gives it its own back.
-        spec.loader_state = {name: getattr(module, name) for name in _NAMES if hasattr(module, name)}  # fmt: skip
+        # Python gives the module the new name and its specification; `exec_module` gives it its own back.
+        kept = {name: getattr(module, name) for name in _NAMES if hasattr(module, name)}
+        if spec.name == "torch":  # libraries look at `torch.__name__`
+            kept["__name__"] = "torch"
+        spec.loader_state = kept
         return module
 
     def exec_module(self, module: ModuleType) -> None:

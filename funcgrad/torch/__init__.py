@@ -80,6 +80,7 @@ from funcgrad.torch.torch_version import __version__ as _VERSION
 if _TYPE_CHECKING:
     from funcgrad.torch._functions import *  # noqa: F403
 
+_HERE = __name__  # `funcgrad run` calls the module by the name that scripts know
 # Loaded when they are first used, because a program that does not use them should not wait.
 _LATER = (
     "accelerator",
@@ -100,22 +101,31 @@ _LATER = (
     "mps",
     "multiprocessing",
     "nn",
+    "onnx",
+    "ops",
     "overrides",
     "profiler",
     "random",
     "signal",
     "sparse",
     "special",
+    "storage",
     "testing",
     "torch_version",
     "types",
     "version",
     "xpu",
+    "_C",
+    "_dynamo",
+    "_tensor_str",
     "__config__",
 )
 # Names of these modules that `torch` has, too.
 _ELSEWHERE = {
     **dict.fromkeys(("GradScaler", "autocast"), "amp"),
+    **dict.fromkeys(("TypedStorage", "UntypedStorage"), "storage"),
+    "Future": "futures",
+    "ScriptModule": "jit",
     **dict.fromkeys(
         (
             "binary_cross_entropy_with_logits",
@@ -135,14 +145,14 @@ _ELSEWHERE = {
 
 def __getattr__(name: str) -> _Any:
     if name in _LATER:
-        return _import_module(f"{__name__}.{name}")
+        return _import_module(f"{_HERE}.{name}")
     if name == "torch":  # a name in PyTorch's own namespace, which some code finds itself by
-        return _import_module(__name__)
+        return _import_module(_HERE)
     if name in _ELSEWHERE:
-        return getattr(_import_module(f"{__name__}.{_ELSEWHERE[name]}"), name)
+        return getattr(_import_module(f"{_HERE}.{_ELSEWHERE[name]}"), name)
     if name.startswith("__"):
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    raise _no_attribute(__name__, name)
+        raise AttributeError(f"module {_HERE!r} has no attribute {name!r}")
+    raise _no_attribute(_HERE, name)
 
 
 def __dir__() -> list[str]:

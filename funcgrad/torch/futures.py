@@ -4,6 +4,7 @@ from collections.abc import Callable
 from concurrent.futures import Future as _Future
 from concurrent.futures import InvalidStateError
 from threading import Lock
+from types import GenericAlias
 from typing import Any
 
 __all__ = ["Future", "collect_all", "wait_all"]
@@ -25,6 +26,8 @@ class Future:
     >>> twice.wait()
     42
     """
+
+    __class_getitem__ = classmethod(GenericAlias)
 
     def __init__(self, *, devices: Any = None) -> None:
         self._of: _Future[Any] = _Future()

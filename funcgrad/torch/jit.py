@@ -25,6 +25,7 @@ __all__ = [
     "Final",
     "Future",
     "ScriptModule",
+    "TracerWarning",
     "annotate",
     "enable_onednn_fusion",
     "export",
@@ -58,6 +59,10 @@ def __dir__() -> list[str]:
 
 def __getattr__(name: str) -> Any:
     raise _no_attribute(__name__, name)
+
+
+class TracerWarning(Warning):
+    """A trace depends on elements. Here it is refused, so nothing warns."""
 
 
 class ScriptModule:
@@ -217,6 +222,9 @@ def unused(fn: Callable[..., Any]) -> Callable[..., Any]:
 def export(fn: Callable[..., Any]) -> Callable[..., Any]:
     """Mark a method that is an entry of a script: nothing changes."""
     return fn
+
+
+_overload = _overload_method = unused  # marks of a script's other signatures
 
 
 def is_scripting() -> bool:

@@ -1,7 +1,8 @@
 """Copies of tensors: `copy`, `deepcopy` and pickling, and files: `save` and `load`, as in PyTorch."""
 
 import copy
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from funcgrad.torch._saving.writing import save
 from funcgrad.torch._tensor.registry import publish_all
 from funcgrad.torch._tensor.tensor import Tensor, apart, place, tensor_of, without_history
 from funcgrad.torch._tensor.view import attributes
+from funcgrad.torch._types.devices import device
 from funcgrad.torch._types.missing import no_attribute as _no_attribute
 from funcgrad.torch.utils.hooks import warn_if_has_hooks
 
@@ -36,6 +38,10 @@ __all__ = [
 
 def __dir__() -> list[str]:
     return __all__
+
+
+# PyTorch's annotation of `map_location`.
+MAP_LOCATION: TypeAlias = Callable[[Any, str], Any] | device | str | dict[str, str] | None
 
 
 def _copy(self: Tensor) -> Tensor:

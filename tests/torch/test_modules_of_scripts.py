@@ -9,9 +9,7 @@ import pytest
 from tests.both_sides import assert_same, attempt, every_warning, ours
 
 
-@pytest.mark.parametrize(
-    "name", ["onnx", "export", "package", "nn.quantized", "utils._python_dispatch"]
-)
+@pytest.mark.parametrize("name", ["export", "package", "nn.quantized", "utils._python_dispatch"])
 def test_a_module_that_only_pytorch_has_is_missing_in_words(name):
     with pytest.raises(
         ModuleNotFoundError, match=f"PyTorch has torch.{name}, .*Leave out"
@@ -237,6 +235,26 @@ for pair, more in (
 with torch.device("cpu") as where:
     see(str(where), str(torch.get_default_device()), torch.zeros(2))
 see(str(torch.get_default_device()))
+""",
+    "modules that libraries import": """
+from importlib import import_module
+def module(name):
+    return import_module(torch.__name__ + "." + name)
+private, printing = module("_C"), module("_tensor_str")
+see(module("onnx").is_in_onnx_export(), private._get_tracing_state(), private._log_api_usage_once("a"))
+see(module("_dynamo").is_compiling(), isinstance(torch.nn.ReLU(), module("_dynamo").OptimizedModule))
+x = torch.arange(30.0).reshape(2, 15)
+see(isinstance(x.untyped_storage(), torch.UntypedStorage), isinstance(x.untyped_storage(), module("storage").TypedStorage))
+for each in (x, x.int(), x[:0], x > 3, x[0, 0], torch.complex(x, x), torch.ones(2000), x.bfloat16()):
+    see(printing._tensor_str(each, 4))
+for more in ([], ["a=1"], ["a=1", "b" * 80]):
+    see(printing._add_suffixes("x(", more, 2, False), printing._add_suffixes("x(", more, 2, True))
+see(printing.PRINT_OPTS.threshold, printing.PRINT_OPTS.linewidth)
+see(torch.ops.aten.add.Tensor(x, x), torch.ops.aten.sum.dim_IntList(x, [0], True), torch.ops.aten.mul(x, 2))
+see(repr(torch.ops.aten.add.Tensor), repr(torch.ops.aten.add), torch.ops.aten.add is torch.ops.aten.add)
+see(torch.ops.aten.add.Tensor is torch.ops.aten.add.Tensor, attempt(lambda: torch.ops.mine.op))
+see(issubclass(torch.jit.TracerWarning, Warning), str(module("futures").Future[int]).endswith("Future[int]"))
+see(module("nn.modules.module")._IncompatibleKeys([], ["a"]))
 """,
     "marks of TorchScript": """
 @torch.jit.ignore

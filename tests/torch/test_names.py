@@ -46,11 +46,10 @@ def test_a_name_that_pytorch_has_is_refused_with_a_way_out(place, name):
 @pytest.mark.parametrize(
     ("name", "way_out"),
     [
-        ("onnx", "jax.export"),
         ("export.export", "jax.export"),
         ("package", "state_dict"),
         ("ao.quantization", "bfloat16"),
-        ("ops", "custom_op"),
+        ("classes", "custom_op"),
         ("cuda.CUDAGraph", "jax.jit"),
         ("utils.cpp_extension", "from_jax"),
         ("monitor", "Leave out"),
@@ -64,8 +63,11 @@ def test_a_part_that_makes_no_sense_on_jax_says_why(name, way_out):
 
 
 def test_a_class_that_would_answer_aten_ops_is_refused():
-    with pytest.raises(NotImplementedError, match="__torch_function__"):
-        type("Answering", (ours.Tensor,), {"__torch_dispatch__": classmethod(print)})
+    kind = type("Answering", (ours.Tensor,), {"__torch_dispatch__": classmethod(print)})
+    x = ours.ones(2, 2)
+    for make in (lambda: kind(2), lambda: x[0].as_subclass(kind), lambda: ours.Tensor._make_subclass(kind, x)):  # fmt: skip
+        with pytest.raises(NotImplementedError, match="__torch_function__"):
+            make()
 
 
 @pytest.mark.parametrize("place", ["", "linalg", "fft", "optim", "utils", "Tensor"])

@@ -104,15 +104,29 @@ def _new(cls: type, *args: Any, **more: Any) -> Any:
     return as_kind(constructed(get_default_dtype(), args, more), cls)
 
 
+def _empty_of(cls: type) -> Any:
+    """An object of a class of tensors, with nothing in it.
+
+    Raises:
+        NotImplementedError: the class would answer aten ops. Libraries may define such classes, and not use them.
+    """
+    if hasattr(cls, "__torch_dispatch__"):
+        raise NotImplementedError(
+            f"{cls.__name__}.__torch_dispatch__ would never be called: there are no aten ops here. __torch_function__ answers "
+            "the functions and methods that are called"
+        )
+    return object.__new__(cls)
+
+
 def as_kind(of: Tensor, cls: type) -> Any:
     """A tensor of a subclass that shares another tensor's storage and node; of a view, a view."""
     if cls is Tensor:
         return of
     if isinstance(of, ViewTensor):
-        found: Any = object.__new__(view_class(cls))
+        found = _empty_of(view_class(cls))
         vars(found).update(vars(of))
     else:
-        found = object.__new__(cls)
+        found = _empty_of(cls)
     found._storage = of._storage
     found._set_edge(*of._edge())
     return found
@@ -139,7 +153,7 @@ def _make_subclass(cls: type, data: Tensor, require_grad: bool = False) -> Any:
 
 
 def _leaf(cls: type, storage: Any, requires_grad: bool) -> Any:
-    found: Any = object.__new__(cls)
+    found = _empty_of(cls)
     found._storage = storage
     found._set_edge(None)
     found.requires_grad = requires_grad
@@ -167,17 +181,8 @@ def rebuilt(cls: type, made: Tensor, state: Any) -> Any:
 
 
 def _init_subclass(cls: Any, **more: Any) -> None:
-    """Let calls look at their arguments, if the class answers them.
-
-    Raises:
-        NotImplementedError: the class would answer aten ops.
-    """
+    """Let calls look at their arguments, if the class answers them."""
     super(Tensor, cls).__init_subclass__(**more)
-    if "__torch_dispatch__" in vars(cls):
-        raise NotImplementedError(
-            f"{cls.__name__}.__torch_dispatch__ would never be called: there are no aten ops here. __torch_function__ answers "
-            "the functions and methods that are called"
-        )
     if overrides(cls):
         begin()
 

@@ -28,7 +28,7 @@ _REASONS = {
         "XLA has no kernels of quantized tensors. bfloat16 and float16 compute in half the memory",
     ),
     **dict.fromkeys(
-        ("ops", "classes", "utils._python_dispatch", "utils.cpp_extension"),
+        ("classes", "utils._python_dispatch", "utils.cpp_extension"),
         "there are no aten ops and no dispatcher here. torch.library.custom_op and torch.from_jax make ops, and "
         "torch.overrides.TorchFunctionMode sees the calls of functions",
     ),
@@ -96,6 +96,15 @@ def _missing_module(name: str) -> str:
         f"import it from PyTorch itself ({full}) for work apart from these tensors; tensors go there and back by "
         "torch.from_dlpack"
     )
+
+
+def refused_class(place: str, name: str, why: str) -> type:
+    """A class of PyTorch's that nothing is an instance of here, for `isinstance` and annotations; to make one raises `why`."""
+
+    def refuse(self: object, *args: object, **kwargs: object) -> None:
+        raise NotImplementedError(why)
+
+    return type(name, (), {"__module__": place, "__init__": refuse, "__doc__": f"Nothing: {why}."})
 
 
 class _ModulesOfPyTorch(MetaPathFinder):

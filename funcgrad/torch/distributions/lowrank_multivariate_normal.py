@@ -8,6 +8,7 @@ import funcgrad.torch as torch
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch.distributions import constraints
 from funcgrad.torch.distributions.distribution import Distribution
+from funcgrad.torch.distributions.utils import _standard_normal
 
 __all__ = ["LowRankMultivariateNormal"]
 
@@ -101,9 +102,8 @@ class LowRankMultivariateNormal(Distribution):
     def rsample(self, sample_shape: Any = ()) -> Tensor:
         """Draws `loc + W @ a + sqrt(d) * b` of standard normal `a` and `b`."""
         shape = self._extended_shape(sample_shape)
-        dtype = self.loc.dtype
         a, b = (
-            torch.empty(each, dtype=dtype).normal_()
+            _standard_normal(each, self.loc.dtype, self.loc.device)
             for each in ((*shape[:-1], self.cov_factor.shape[-1]), shape)
         )
         return self.loc + (self.cov_factor @ a.unsqueeze(-1)).squeeze(-1) + self.cov_diag.sqrt() * b

@@ -9,6 +9,7 @@ from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch._types.size import Size
 from funcgrad.torch.distributions import constraints
 from funcgrad.torch.distributions.distribution import Distribution
+from funcgrad.torch.distributions.utils import _standard_normal
 
 __all__ = ["MultivariateNormal"]
 
@@ -23,10 +24,14 @@ def _factor_of(name: str, matrix: Tensor) -> Tensor:
         return matrix
     if name == "covariance_matrix":
         return torch.linalg.cholesky(matrix)
-    # The Cholesky factor of an inverse, by the factor of the flipped matrix.
-    flipped = torch.linalg.cholesky(torch.flip(matrix, (-2, -1)))
+    return _precision_to_scale_tril(matrix)
+
+
+def _precision_to_scale_tril(P: Tensor) -> Tensor:
+    """The Cholesky factor of an inverse, by the factor of the flipped matrix."""
+    flipped = torch.linalg.cholesky(torch.flip(P, (-2, -1)))
     factor = torch.flip(flipped, (-2, -1)).mT
-    eye = torch.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device)
+    eye = torch.eye(P.shape[-1], dtype=P.dtype, device=P.device)
     return torch.linalg.solve_triangular(factor, eye, upper=False)
 
 
@@ -82,15 +87,15 @@ class MultivariateNormal(Distribution):
         self.loc = loc.expand((*batch, -1))
         setattr(self, name, matrix.expand((*batch, -1, -1)))
         super().__init__(batch, self.loc.shape[-1:], validate_args=validate_args)
-        self._factor = _factor_of(name, matrix)
+        self._unbroadcasted_scale_tril = _factor_of(name, matrix)
 
-    _factor: Tensor
+    _unbroadcasted_scale_tril: Tensor
 
     @cached_property
     def scale_tril(self) -> Tensor:
         """The lower Cholesky factor of the covariance matrix."""
         events = self._event_shape
-        return self._factor.expand(self._batch_shape + events + events)
+        return self._unbroadcasted_scale_tril.expand(self._batch_shape + events + events)
 
     @cached_property
     def covariance_matrix(self) -> Tensor:
@@ -103,19 +108,23 @@ class MultivariateNormal(Distribution):
         return torch.cholesky_inverse(self.scale_tril)
 
     mean = mode = property(lambda self: self.loc)
-    variance = property(lambda self: (self._factor**2).sum(-1).expand(self._extended_shape()))
+    variance = property(
+        lambda self: (self._unbroadcasted_scale_tril**2).sum(-1).expand(self._extended_shape())
+    )
 
     def rsample(self, sample_shape: Any = ()) -> Tensor:
         """Draws `loc + scale_tril @ eps` of standard normal `eps`."""
-        eps = torch.empty(self._extended_shape(sample_shape), dtype=self.loc.dtype).normal_()
-        return self.loc + (self._factor @ eps.unsqueeze(-1)).squeeze(-1)
+        eps = _standard_normal(self._extended_shape(sample_shape), self.loc.dtype, self.loc.device)
+        return self.loc + (self._unbroadcasted_scale_tril @ eps.unsqueeze(-1)).squeeze(-1)
 
     def log_prob(self, value: Tensor) -> Tensor:
         """The logarithm of the density."""
         if self._validate_args:
             self._validate_sample(value)
         away = (value - self.loc).unsqueeze(-1)
-        factor = self._factor.expand(*away.shape[:-2], *self._factor.shape[-2:])
+        factor = self._unbroadcasted_scale_tril.expand(
+            *away.shape[:-2], *self._unbroadcasted_scale_tril.shape[-2:]
+        )
         white = torch.linalg.solve_triangular(factor, away, upper=False)
         squares = white.pow(2).sum((-2, -1))
         constant = self._event_shape[0] * math.log(2 * math.pi)
@@ -127,11 +136,11 @@ class MultivariateNormal(Distribution):
         return whole.expand(self._batch_shape) if self._batch_shape else whole
 
     def _half_log_det(self) -> Tensor:
-        return self._factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+        return self._unbroadcasted_scale_tril.diagonal(dim1=-2, dim2=-1).log().sum(-1)
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> Self:
         """The same distribution with its batch shape expanded."""
         shape = Size(batch_shape)
         loc = self.loc.expand(shape + self._event_shape)
-        factor = self._factor.expand(shape + self._event_shape * 2)
+        factor = self._unbroadcasted_scale_tril.expand(shape + self._event_shape * 2)
         return self._remade(_instance, loc, scale_tril=factor)

@@ -7,6 +7,7 @@ import funcgrad.torch as torch
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch.distributions._bases import _Located
 from funcgrad.torch.distributions.exp_family import ExponentialFamily
+from funcgrad.torch.distributions.utils import _standard_normal
 
 __all__ = ["Normal"]
 
@@ -39,7 +40,7 @@ class Normal(_Located, ExponentialFamily):
 
     def rsample(self, sample_shape: Any = ()) -> Tensor:
         """Draws `loc + eps * scale` of standard normal `eps`."""
-        eps = torch.empty(self._extended_shape(sample_shape), dtype=self.loc.dtype).normal_()
+        eps = _standard_normal(self._extended_shape(sample_shape), self.loc.dtype, self.loc.device)
         return self.loc + eps * self.scale
 
     def log_prob(self, value: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch.distributions import constraints
 from funcgrad.torch.distributions.chi2 import Chi2
 from funcgrad.torch.distributions.distribution import Distribution
-from funcgrad.torch.distributions.utils import broadcast_all
+from funcgrad.torch.distributions.utils import _standard_normal, broadcast_all
 
 __all__ = ["StudentT"]
 
@@ -59,7 +59,7 @@ class StudentT(Distribution):
 
     def rsample(self, sample_shape: Any = ()) -> Tensor:
         """A normal over the root of a chi-squared draw."""
-        normal = torch.empty(self._extended_shape(sample_shape), dtype=self.df.dtype).normal_()
+        normal = _standard_normal(self._extended_shape(sample_shape), self.df.dtype, self.df.device)
         ratio = normal * torch.rsqrt(self._chi2.rsample(sample_shape) / self.df)
         return self.loc + self.scale * ratio
 

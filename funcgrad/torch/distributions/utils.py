@@ -48,6 +48,11 @@ def broadcast_all(*values: Any) -> tuple[Tensor, ...]:
     return tuple(torch.broadcast_tensors(*tensors))
 
 
+def _standard_normal(shape: Any, dtype: Any, device: Any) -> Tensor:
+    """Draws from the standard normal distribution."""
+    return torch.empty(shape, dtype=dtype, device=device).normal_()
+
+
 def _sum_rightmost(value: Tensor, dim: int) -> Tensor:
     """The sum over the last `dim` dimensions."""
     return value if dim == 0 else value.reshape(*value.shape[:-dim], -1).sum(-1)

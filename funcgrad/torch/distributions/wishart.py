@@ -82,7 +82,7 @@ class Wishart(ExponentialFamily):
                 stacklevel=2,
             )
         super().__init__(batch, matrix.shape[-2:], validate_args=validate_args)
-        self._factor = _factor_of(name, matrix)
+        self._unbroadcasted_scale_tril = _factor_of(name, matrix)
         rows = torch.arange(size, dtype=matrix.dtype, device=matrix.device)
         self._chi2 = Chi2(self.df.unsqueeze(-1) - rows)
 
@@ -99,13 +99,13 @@ class Wishart(ExponentialFamily):
     def expand(self, batch_shape: Any, _instance: Any = None) -> Self:
         """The same distribution with its batch shape expanded."""
         shape = Size(batch_shape)
-        factor = self._factor.expand(shape + self._event_shape)
+        factor = self._unbroadcasted_scale_tril.expand(shape + self._event_shape)
         return self._remade(_instance, self.df.expand(shape), scale_tril=factor)
 
     @cached_property
     def scale_tril(self) -> Tensor:
         """The lower Cholesky factor of the covariance matrix."""
-        return self._factor.expand(self._batch_shape + self._event_shape)
+        return self._unbroadcasted_scale_tril.expand(self._batch_shape + self._event_shape)
 
     @cached_property
     def covariance_matrix(self) -> Tensor:
@@ -146,7 +146,7 @@ class Wishart(ExponentialFamily):
         shape = (*sample_shape, *self._batch_shape, size * (size - 1) // 2)
         below = torch.randn(shape, dtype=noise.dtype, device=noise.device)
         noise[..., row, column] = below
-        factor = self._factor @ noise
+        factor = self._unbroadcasted_scale_tril @ noise
         return factor @ factor.mT
 
     def rsample(self, sample_shape: Any = (), max_try_correction: int | None = None) -> Tensor:
@@ -179,7 +179,7 @@ class Wishart(ExponentialFamily):
         if self._validate_args:
             self._validate_sample(value)
         half, size = self.df / 2, self._event_shape[-1]
-        scaled = torch.cholesky_solve(value, self._factor)
+        scaled = torch.cholesky_solve(value, self._unbroadcasted_scale_tril)
         trace = scaled.diagonal(dim1=-2, dim2=-1).sum(-1)
         volume = torch.linalg.slogdet(value).logabsdet
         found = (self.df - size - 1) / 2 * volume - trace / 2
@@ -187,7 +187,7 @@ class Wishart(ExponentialFamily):
 
     def _half_log_det(self) -> Tensor:
         """Half the logarithm of the determinant of twice the covariance matrix."""
-        diagonal = self._factor.diagonal(dim1=-2, dim2=-1)
+        diagonal = self._unbroadcasted_scale_tril.diagonal(dim1=-2, dim2=-1)
         return self._event_shape[-1] * math.log(2) / 2 + diagonal.log().sum(-1)
 
     def entropy(self) -> Tensor:

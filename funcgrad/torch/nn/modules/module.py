@@ -16,6 +16,7 @@ from funcgrad.torch._tensor.typename import typename
 from funcgrad.torch.nn.modules import _hooks, _state
 from funcgrad.torch.nn.modules._hooks import ALL, registered
 from funcgrad.torch.nn.modules._printing import indented, on_lines
+from funcgrad.torch.nn.modules._state import _IncompatibleKeys  # noqa: F401 -- found here in PyTorch
 from funcgrad.torch.nn.parameter import Buffer, Parameter
 
 __all__ = [

@@ -1,0 +1,35 @@
+"""`torch.onnx`, as far as it goes without ONNX: libraries ask whether an export runs."""
+
+from typing import Any
+
+from funcgrad.torch._types.missing import no_attribute as _no_attribute
+from funcgrad.torch._types.missing import refused_class as _refused_class
+
+__all__ = ["ONNXProgram", "export", "is_in_onnx_export"]
+
+_WHY = "funcgrad writes no ONNX: torch.save(module.state_dict(), file) keeps a module for PyTorch, which can export it"
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+def __getattr__(name: str) -> Any:
+    raise _no_attribute(__name__, name)
+
+
+ONNXProgram = _refused_class(__name__, "ONNXProgram", _WHY)
+
+
+def is_in_onnx_export() -> bool:
+    """Whether a module is being exported: never."""
+    return False
+
+
+def export(*args: Any, **kwargs: Any) -> Any:
+    """Refuse.
+
+    Raises:
+        NotImplementedError: always.
+    """
+    raise NotImplementedError(_WHY)
