@@ -27,7 +27,7 @@ class Future:
     42
     """
 
-    __class_getitem__ = classmethod(GenericAlias)
+    __class_getitem__: Any = classmethod(GenericAlias)
 
     def __init__(self, *, devices: Any = None) -> None:
         self._of: _Future[Any] = _Future()

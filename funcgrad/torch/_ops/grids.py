@@ -252,7 +252,7 @@ def unravel_index(indices: Tensor, shape: Any) -> tuple[Tensor, ...]:
             (index(shape),) if isinstance(shape, int) or not shape.ndim else tuple(shape.tolist())
         )
     sizes = tuple(map(index, shape))
-    found, rest = [], indices.to(int64)  # type: ignore[attr-defined]
+    found, rest = [], indices.to(int64)
     for n in reversed(sizes):
         found.append(FUNCTIONS["remainder"](rest, n))
         rest = FUNCTIONS["floor_divide"](rest, n)

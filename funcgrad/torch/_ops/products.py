@@ -330,7 +330,7 @@ def trace(input: Array) -> Any:
 def _with_dimensions(input: Tensor, other: Tensor) -> list[Tensor]:
     """The operands with as many dimensions each, as PyTorch multiplies them: a 0-d one then decides the dtype as others do."""
     ndim = max(input.ndim, other.ndim)
-    return [each[(None,) * (ndim - each.ndim)] for each in (input, other)]  # type: ignore[index]
+    return [each[(None,) * (ndim - each.ndim)] for each in (input, other)]
 
 
 @op("kron", "UnsafeViewBackward0", dtype=PROMOTED, prepare=_with_dimensions, out=CASTS)

@@ -88,7 +88,7 @@ def diff(
     if n < 0:
         raise RuntimeError(f"order must be non-negative but got {n}")
     if not n:
-        return input.clone()  # type: ignore[attr-defined]  # nothing is put before or after it
+        return input.clone()  # nothing is put before or after it
     parts = [each for each in (prepend, input, append) if each is not None]
     made: Any = cat(parts, dim) if len(parts) > 1 else input
     for _ in range(min(n, made.shape[dim])):

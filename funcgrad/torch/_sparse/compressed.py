@@ -87,11 +87,13 @@ class CompressedTensor(SparseTensor):
 
     __str__ = __repr__
 
-    def to_sparse(self, sparse_dim: int | None = None, *, layout: Any = None) -> SparseTensor:
+    def to_sparse(  # type: ignore[override]
+        self, sparse_dim: int | None = None, *, layout: Any = None
+    ) -> SparseTensor:
         """The same elements in coordinate format, or in another layout."""
         return in_layout(self, sparse_coo if layout is None else layout)
 
-    def to_sparse_coo(self) -> SparseTensor:
+    def to_sparse_coo(self) -> SparseTensor:  # type: ignore[override]
         """The same elements in coordinate format."""
         return in_layout(self, sparse_coo)
 
