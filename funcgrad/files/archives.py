@@ -11,6 +11,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import IO, BinaryIO, NamedTuple
 
 import numpy as np
@@ -75,16 +76,19 @@ def read_header(file: IO[bytes]) -> Header:
         length = int.from_bytes(counted, "little")
         if len(counted) < size or length > _LONGEST_HEADER:
             raise ArchiveError(f"a header of {length} bytes")
-        header = io.BytesIO(counted + file.read(length))
-        if size == 2:
-            found = Header(*np.lib.format.read_array_header_1_0(header))
-        else:
-            found = Header(*np.lib.format.read_array_header_2_0(header))
+        found = _described(size, counted + file.read(length))
         if found.dtype.hasobject or not found.dtype.itemsize:
             raise ArchiveError(f"an array of {found.dtype}, which holds no plain values")
         if any(not isinstance(length, int) or length < 0 for length in found.shape):
             raise ArchiveError(f"an array of shape {found.shape}")
         return found
+
+
+@lru_cache(maxsize=256)
+def _described(size: int, header: bytes) -> Header:
+    """The array that a header of a version describes. An archive may have many members with one header."""
+    read = {2: np.lib.format.read_array_header_1_0, 4: np.lib.format.read_array_header_2_0}[size]
+    return Header(*read(io.BytesIO(header)))
 
 
 def members_of(file: BinaryIO, *, memory: int) -> list[zipfile.ZipInfo]:
