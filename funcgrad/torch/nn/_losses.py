@@ -328,7 +328,7 @@ def _expanded(weight: Any, shape: Any) -> Any:
 
 def _check_unit(name: str, tensor: Tensor) -> None:
     elements = elements_to_check(tensor)
-    if elements is not None and not np.all((elements >= 0) & (elements <= 1)):
+    if elements is not None and not ((elements >= 0) & (elements <= 1)).all():
         raise RuntimeError(f"all elements of {name} should be between 0 and 1")
 
 

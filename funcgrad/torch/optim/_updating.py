@@ -104,6 +104,7 @@ class OneByOne(Optimizer):
         with grad_mode(self.defaults.get("differentiable", False)):
             for group in self.param_groups:
                 options = _numeric(group)
+                self._planned: dict[Any, Any] = {}
                 for parameter in group["params"]:
                     grad = parameter.grad
                     if grad is not None:
@@ -179,10 +180,19 @@ class Updating(OneByOne):
         if fresh:
             self._begin(parameter, group, state)
         held = {name: _read(state[name]) for name in self._held}
-        plan = self._plan
+        scalar = _scalar_of(parameter)
         if isinstance(group["lr"], jax.Array) or any(map(is_tracer, held.values())):
-            plan = partial(with_wide_types, plan)  # inside `funcgrad.pure`
-        op, numbers = plan(group, held, fresh)
+            # Inside `funcgrad.pure`.
+            op, numbers = with_wide_types(self._plan, group, held, fresh)
+        else:
+            # Parameters of a group mostly have one plan.
+            key = (fresh, scalar, *held.values())
+            known = self._planned.get(key)
+            if known is None:
+                op, numbers = self._plan(group, held, fresh)
+                numbers = [_number(each, scalar) for each in numbers]
+                known = self._planned[key] = op, numbers, held
+            op, numbers, held = known
         for name, value in held.items():
             _write(state[name], value)
         change(op, parameter, grad, [state[name] for name in names], numbers)
@@ -300,8 +310,7 @@ _NUMBER_DTYPES: dict[dtype, dtype] = {
 def change(op: Op, parameter: Tensor, grad: Tensor, buffers: list[Tensor], numbers: list) -> None:
     """Record one op on a parameter, its gradient and its state, and write its results in place."""
     writable(parameter)
-    kind = parameter.dtype
-    scalar = Aval((), _NUMBER_DTYPES.get(kind, kind).numpy_dtype)
+    scalar = _scalar_of(parameter)
     constants = [_number(each, scalar) for each in numbers]
     while True:
         given: list[Variable] = [parameter, grad, *buffers]
@@ -318,8 +327,16 @@ def change(op: Op, parameter: Tensor, grad: Tensor, buffers: list[Tensor], numbe
         write(target, result)
 
 
+def _scalar_of(parameter: Tensor) -> Aval:
+    """The type in which numbers meet a parameter."""
+    kind = parameter.dtype
+    return Aval((), _NUMBER_DTYPES.get(kind, kind).numpy_dtype)
+
+
 def _number(value: Any, scalar: Aval) -> Variable:
     """A number as an input of the op; inside `funcgrad.pure` it can be an array."""
+    if isinstance(value, Variable):
+        return value
     if isinstance(value, jax.Array):
         return Variable(Storage(Value.of(with_wide_types(value.astype, scalar.dtype))))
     return number(float(value), scalar)
