@@ -42,7 +42,7 @@ CASES = {
         lambda x: (x[:, :, None].sum(2), x[None, :, 1:2].sum((0, 2)), x[:1].max(0), x[:1].prod(0)),
         np.where(F > 0.5, np.float32(-0.0), F),
     ),
-    "a result written into an array that nothing else reads": (
+    "a result that is written into an array that nothing else reads": (
         lambda x: (y := x * 2, z := y + 1, (z - x).T.reshape(-1), jnp.exp(y - z) * y),
         F,
     ),
@@ -54,6 +54,11 @@ CASES = {
         lambda x, b: (jnp.where(b[:, None, None], 0.0, x), jnp.where(b[:, None, None], x, 0.0)),
         np.zeros((3, 64, 64), np.float32) + EDGES[:1],
         B,
+    ),
+    "sums of negative terms": (
+        lambda x, n: ((-x).sum(1), (-(x * 0)).sum(0), (-n).sum(), -x, (-x[:, :1]).sum(1)),
+        F,
+        N,
     ),
     "made of constants": (
         lambda x: (jnp.arange(4)[:, None] >= jnp.arange(3), x * (jnp.arange(3) + 1).T),

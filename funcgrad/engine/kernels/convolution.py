@@ -262,5 +262,15 @@ def _over_rows(rows: _Rows, w: Any, into: Any) -> None:
         numbers = range(first, min(first + together, places))
         parts = [rows.part(number).transpose(2, 1, 0, 3) for number in numbers]
         part = parts[0] if len(parts) == 1 else np.concatenate(parts, 2)
-        made = (part @ weights).sum(0).reshape(groups, len(parts), samples, results)
+        made = _sum_of_products(part, weights).reshape(groups, len(parts), samples, results)
         into[..., numbers.start : numbers.stop] = made.transpose(2, 0, 3, 1)
+
+
+def _sum_of_products(x: Any, y: Any) -> Any:
+    """`(x @ y).sum(0)`; large products are added one by one, so that they stay in a core's cache."""
+    if x.shape[-2] * y.shape[-1] < 2**12:
+        return (x @ y).sum(0)
+    made = x[0] @ y[0]
+    for a, b in zip(x[1:], y[1:], strict=True):
+        made += a @ b
+    return made

@@ -223,7 +223,12 @@ def _(source: Any, equation: Any) -> None:
 def logistic(x: Any) -> Any:
     """The logistic function."""
     one = x.dtype.type(1)
-    return one / (one + np.exp(-x))
+    if x.size < MANY:
+        return one / (one + np.exp(-x))
+    made = np.negative(x)
+    np.exp(made, out=made)
+    made += one
+    return np.divide(one, made, out=made)
 
 
 @rule("one_minus_square")

@@ -186,6 +186,7 @@ class Source:
 
     Attributes:
         scope: the globals of the source.
+        negated: for names of negative arrays, the name of the array without the sign.
     """
 
     def __init__(self, closed: Any) -> None:
@@ -205,6 +206,7 @@ class Source:
         # The names that lines before the kernel made; and of names that are another's array in another shape, that name and
         # its shape.
         self._fixed: set[str] = set()
+        self.negated: dict[str, str] = {}
         self._reshaped: dict[str, tuple[str, Any]] = {}
 
     def text(self) -> str:
@@ -405,6 +407,8 @@ class Source:
         given = ", ".join(self.elements(equation.invars))
         text = f"{self.function(function)}({given})"
         self.assign(equation, text, like=equation.invars, new=True, function=function)
+        if function is np.negative:
+            self.negated[self._names[equation.outvars[0]]] = given
 
     def reshaped(self, equation: Any, name: str, given: tuple[Any, ...]) -> None:
         """Let an equation's output be the array of a name, whose shape is `given`, in another shape."""

@@ -40,7 +40,12 @@ def _reduced(function: Any, name: str, identity: Callable[[np.dtype], Any] | Non
                 called = source.function(sum_in_pieces)
             elif axes == (given.ndim - 1,) and given.ndim > 1:
                 called = source.function(sum_of_rows)
-        source.assign(equation, f"{called}({x}, {options})", new=True)
+        text = f"{called}({source.negated.get(x, x) if function is np.add else x}, {options})"
+        if function is np.add and x in source.negated:
+            # The sign of the sum, in place of the signs of its terms.
+            zero = source.constant(given.dtype.type(0))
+            text = f"{source.function(np.subtract)}({zero}, {text})"
+        source.assign(equation, text, new=True)
 
 
 LENGTH = 128
