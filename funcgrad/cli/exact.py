@@ -67,6 +67,14 @@ def exact_answer(
     return Answer(Linear(weights, np.asarray(sums.y_mean) - np.asarray(sums.x_mean) @ weights))
 
 
+def least_loss(sums: Moments) -> float:
+    """Return the mean squared error of the exact answer, to the digits that sums hold."""
+    scale = scale_of(sums)
+    gram, right = np.asarray(sums.xx) / np.outer(scale, scale), np.asarray(sums.xy) / scale
+    weights = np.linalg.lstsq(gram, right)[0]
+    return max(0.0, float(sums.yy - right @ weights)) / float(sums.rows)
+
+
 def scale_of(sums: Moments) -> np.ndarray:
     """Return the root of each feature's sum of squares about its mean, 1 where that is rounding."""
     squares, mean = np.diag(np.asarray(sums.xx)), np.asarray(sums.x_mean)

@@ -71,7 +71,8 @@ def add_command(commands: Commands) -> None:
         "--ridge",
         type=float,
         metavar="PENALTY",
-        help="add PENALTY times the sum of the squared weights to the sum of squared errors",
+        help="add PENALTY times the sum of the squared weights to the sum of squared errors, or to the deviance of a "
+        "family",
     )
     parser.add_argument(
         "--weights", metavar="COLUMN", help="how much each row counts, 0 or more; no feature then"

@@ -21,7 +21,7 @@ from jaxtyping import Array, Float
 from funcgrad import regression
 from funcgrad.cli import cluster, whole
 from funcgrad.cli.common import csv_options, names_in, note
-from funcgrad.cli.exact import Answer, exact_answer, mean_squared_error, scale_of
+from funcgrad.cli.exact import Answer, exact_answer, least_loss, mean_squared_error, scale_of
 from funcgrad.datasets import DataError, Stream
 from funcgrad.files import is_special, refuse_overlap, target_of
 from funcgrad.models import Model, save_model
@@ -42,6 +42,8 @@ _MEBIBYTE = 1 << 20
 _SUMS = 16
 # A training that ends at more than this many times the loss that it began with has not learned slowly.
 _WORSE = 2.0
+# One that ends at more than so many times the exact answer's loss, and so large a share of the variance, has not converged.
+_NEAR, _FAR = 1.01, 1e-4
 _ADVICE = "A smaller --learning-rate may help."
 _CHECKPOINTS = ("the checkpoint of the sums", "--checkpoint")
 _OPTIMIZERS = {
@@ -201,7 +203,21 @@ def _fitted(
             f"the training diverged: its mean squared error is {model.loss:.4g}, where that of the mean is "
             f"{float(sums.yy) / float(sums.rows):.4g}; no model was saved. {_ADVICE}"
         )
+    if batches is not None:
+        _warn_of_an_early_end(model.loss, sums)
     return model, dropped
+
+
+def _warn_of_an_early_end(loss: float, sums: Moments) -> None:
+    """Say where a training ended far from the answer, which the sums tell."""
+    best, variance = least_loss(sums), float(sums.yy) / float(sums.rows)
+    if loss > _NEAR * best + _FAR * variance:
+        warnings.warn(
+            f"the training has not converged: its mean squared error is {loss:.6g}, and that of the exact answer "
+            f"{best:.6g}. More --epochs, a smaller --batch-size or another --learning-rate may help",
+            RuntimeWarning,
+            stacklevel=2,
+        )
 
 
 def _checkpoints(options: argparse.Namespace) -> list[Checkpoint | None]:

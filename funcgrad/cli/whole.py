@@ -51,8 +51,10 @@ def problem(options: argparse.Namespace) -> str | None:
         return f"{spelled}: for the exact answer, so leave out --optimizer"
     if cluster.wanted(options) and names:
         return f"{spelled}: the rows are read by one process"
-    if options.ridge is not None and names:
-        return f"{spelled}: there are no standard errors of --ridge, nor families with it"
+    if options.ridge is not None and options.summary:
+        return "--summary: there are no standard errors of --ridge"
+    if options.ridge is not None and options.family in _ROBUST:
+        return f"--family {options.family}: it has no --ridge"
     if (options.errors or options.cluster) and not options.summary:
         return f"{spelled}: for the table that --summary prints"
     if options.errors and options.cluster:
@@ -154,7 +156,9 @@ def _fit_classes(
     """Return the multinomial model of classes, which y numbers, and its measures."""
     x, labels = rows.x, rows.y.astype(int)
     y = np.eye(len(classes))[labels]
-    answer = regression.glm(x, y, "multinomial", intercept=True, weights=rows.weights)
+    answer = regression.glm(
+        x, y, "multinomial", intercept=True, weights=rows.weights, penalty=options.ridge or 0.0
+    )
     assert isinstance(answer.params, Linear)
     model = Model(
         weights=np.asarray(answer.params.weights),
@@ -202,6 +206,7 @@ def _fit(
             link=family.link,
             intercept=True,
             weights=weights,
+            penalty=options.ridge or 0.0,
             exposure=exposure,
             offset=offset,
         )

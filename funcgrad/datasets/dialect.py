@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from funcgrad.datasets.table import DataError, listing
 
-MISSING = {"", "na", "n/a", "nan", "null", "none", "?", "."}
+MISSING = {"", "na", "n/a", "#n/a", "#na", "<na>", "nan", "null", "none", "?", "."}
 DELIMITERS = "\t;|, "
 _TRUTH = {"true": 1.0, "false": 0.0}
 _SPACES = "\u00a0\u202f"

@@ -70,7 +70,8 @@ def ridge(
     Array([[2.],
            [1.]], dtype=float64)
     """
-    if jnp.shape(penalty) != () or (_is_known(penalty) and not 0 <= penalty < math.inf):
+    _refuse_several("ridge", penalty)
+    if _is_known(penalty) and not 0 <= penalty < math.inf:
         raise ValueError(f"the penalty must be one number, 0 or more, got {penalty}")
     _check_data("ridge", data, weights)
     if not isinstance(data, Moments):
@@ -210,11 +211,21 @@ def elastic_net(
     return sparse(sums, penalty, l1_ratio, intercept=intercept, tolerance=tolerance, steps=steps)[0]
 
 
+def _refuse_several(name: str, penalty: Any) -> None:
+    """Refuse several penalties in place of one, with how a path of them is had."""
+    if jnp.shape(penalty) != ():
+        raise ValueError(
+            f"the penalty must be one number, got shape {jnp.shape(penalty)}. A path of penalties is one jax.vmap "
+            f"over them: jax.vmap(lambda penalty: {name}(sums, penalty))(penalties)"
+        )
+
+
 def sparse(
     sums: Moments, penalty: Any, l1_ratio: Any, *, intercept: bool, tolerance: float, steps: int
 ) -> tuple[Params, Array]:
     """Return the params of `elastic_net`, and how many sweeps were taken."""
-    if jnp.shape(penalty) != () or (_is_known(penalty) and not 0 < penalty < math.inf):
+    _refuse_several("lasso", penalty)
+    if _is_known(penalty) and not 0 < penalty < math.inf:
         raise ValueError(f"the penalty must be one number greater than 0, got {penalty}")
     with own_work():
         penalty = jnp.asarray(penalty, jnp.float64)

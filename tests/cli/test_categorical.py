@@ -176,6 +176,12 @@ def test_a_multinomial_model_predicts_the_likeliest_class_and_all_probabilities(
         assert main([*command, name]) == 2
         assert name.split("=")[0] in capsys.readouterr().err
 
+    assert main([*command, *more, "--ridge", "2", "--quiet"]) == 0
+    peer = linear_model.LogisticRegression(C=0.5, tol=1e-10, max_iter=1000)
+    peer.fit(x, kinds, sample_weight=counts)
+    found = load_model("model").predict(x)
+    np.testing.assert_allclose(found, peer.predict_proba(x), rtol=1e-5)
+
     data = load_frame(frame[["a", "b", "kind"]], "kind", categorical=["kind"])
     answer = regression.glm(data.x, np.eye(3)[data.y.astype(int)], "multinomial", intercept=True)
     save_model("again", answer, data=data)

@@ -90,10 +90,18 @@ def test_features_may_be_chosen(here):
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam"])
-def test_training_on_batches_comes_to_the_same_fit(here, optimizer):
+def test_training_on_batches_comes_to_the_same_fit(here, capsys, optimizer):
     arguments = ["--optimizer", optimizer, "--epochs", "60", "--batch-size", "64", "--quiet"]
     assert fit("study.csv", *arguments) == 0
     assert float(np.load("model")["r_squared"]) > 0.517748 - 0.005
+    assert not capsys.readouterr().err
+
+
+def test_a_training_that_ends_far_from_the_answer_says_so(here, capsys):
+    assert fit("study.csv", "--optimizer", "adam", "--epochs", "2", "--quiet") == 0
+    told = capsys.readouterr().err
+    assert "the training has not converged: its mean squared error is" in told
+    assert "that of the exact answer 2859.7. More --epochs" in told
 
 
 def test_ridge_is_that_of_scikit_learn(here):

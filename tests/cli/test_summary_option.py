@@ -134,6 +134,7 @@ def test_weights_count_as_repeated_rows(here, weights):
     [
         (["--errors", "HC3"], "for the table that --summary prints"),
         (["--summary", "--ridge", "1"], "no standard errors of --ridge"),
+        (["--family", "huber", "--ridge", "1"], "it has no --ridge"),
         (["--summary", "--optimizer", "sgd"], "leave out --optimizer"),
         (["--family", "poisson", "--link", "probit"], "the links of family 'poisson'"),
         (["--family", "binomial"], "0 or 1, or a share between them"),

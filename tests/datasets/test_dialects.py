@@ -52,6 +52,7 @@ FILES = {
     "a quote within text": ('a,b,y\n1,a 5" pipe,2\n3,b,4\n', {"features": ["a"]}, [[1, 2], [3, 4]]),
     "blank lines": ("\n\na,y\n\n1,2\n\n3,4\n\n", {}, [[1, 2], [3, 4]]),
     "truth": ("a,y\nTRUE,2\nfalse,4\n", {}, [[1, 2], [0, 4]]),
+    "truth and Excel's missing": ("a,y\nTRUE,2\n#N/A,3\n<NA>,3\n0,4\n", {"missing": "drop"}, [[1, 2], [0, 4]]),
     "no header": ("1,2\n3,4\n", {"csv": {"header": False}, "target": "x1"}, [[1, 2], [3, 4]]),
     "UTF-16": ("a;y\r\n1,5;2\r\n3;4\r\n".encode("utf-16"), {}, [[1.5, 2], [3, 4]]),
     "told otherwise": ("a\ty\n1,234\t2\n", {"csv": {"thousands": ","}}, [[1234, 2]]),
@@ -76,7 +77,9 @@ def test_a_stream_reads_what_is_meant(tmp_path, name):
     np.testing.assert_array_equal(np.column_stack([x, y]), rows)
 
 
-@pytest.mark.parametrize("name", [n for n in FILES if "features" not in FILES[n][1]])
+@pytest.mark.parametrize(
+    "name", [n for n in FILES if not {"features", "missing"} & set(FILES[n][1])]
+)
 def test_load_file_reads_the_same(tmp_path, name):
     content, options, rows = FILES[name]
     target, csv, _ = options_of(options)

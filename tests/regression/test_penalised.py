@@ -208,6 +208,7 @@ def test_a_path_of_penalties_is_one_vmap(solve):
         (regression.ridge, np.nan),
         (regression.ridge, np.ones(2)),
         (regression.lasso, 0.0),
+        (regression.lasso, np.ones(2)),
         (regression.lasso, -1.0),
         (regression.lasso, np.nan),
     ],
