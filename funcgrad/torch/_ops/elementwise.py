@@ -143,7 +143,8 @@ class Elementwise:
         function = named(self.unary() if unary else self.binary(), row.name, doc)
         publish(function, *names, checks_input=True)
         for each in row.operators:
-            publish(function if unary else self.operator(), each, function=False)
+            operator = named(self.unary(), each, doc) if unary else self.operator()
+            publish(operator, each, function=False)
         for each in reflected:
             publish(self.reflected(), each, function=False)
         if row.in_place:

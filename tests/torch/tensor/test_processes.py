@@ -110,5 +110,5 @@ def test_functions_methods_and_classes_pickle():
     methods = [m for name in vars(torch.Tensor) if callable(m := getattr(torch.Tensor, name))]
     things = [*functions(), *(m for m in methods if not m.__name__.startswith("_"))]
     assert len(things) > 400
-    for thing in [*things, torch.Tensor.__add__, torch.Tensor.__iadd__]:
+    for thing in [*things, torch.Tensor.__add__, torch.Tensor.__iadd__, torch.Tensor.__neg__]:
         assert pickle.loads(pickle.dumps(thing)) is thing
