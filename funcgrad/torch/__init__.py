@@ -97,6 +97,7 @@ _LATER = (
     "fx",
     "hub",
     "jit",
+    "library",
     "linalg",
     "mps",
     "multiprocessing",
@@ -122,6 +123,7 @@ _LATER = (
 )
 # Names of these modules that `torch` has, too.
 _ELSEWHERE = {
+    "ops": "_custom_ops",
     **dict.fromkeys(("GradScaler", "autocast"), "amp"),
     **dict.fromkeys(("TypedStorage", "UntypedStorage"), "storage"),
     "Future": "futures",

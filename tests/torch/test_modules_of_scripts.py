@@ -164,6 +164,58 @@ for refused in (lambda x: x if x > 0 else -x, lambda x: [each for each in x], la
 see(fx.symbolic_trace(lambda x: x.view(x.shape[0], -1).permute(1, 0) @ x[..., None]).code)
 see(type(attempt(fx.Interpreter(layers).run)).__name__, attempt(fx.wrap, 3))
 """,
+    "ops of the user's": """
+import numpy as np
+from importlib import import_module
+from typing import List, Optional, Tuple
+library = import_module(torch.__name__ + ".library")
+Tensor = torch.Tensor
+# Each side has its own register of names.
+@library.custom_op("mylib::sine", mutates_args=())
+def sine(x: Tensor) -> Tensor:
+    return torch.from_numpy(np.sin(x.numpy()))
+x = torch.tensor([0.5, 1.0], requires_grad=True)
+see(repr(sine), sine(x), attempt(sine(x).sum().backward))
+sine.register_autograd(
+    lambda ctx, g: g * ctx.saved_tensors[0].cos(),
+    setup_context=lambda ctx, inputs, output: ctx.save_for_backward(inputs[0]),
+)
+sine(x).pow(2).sum().backward()
+see(x.grad, torch.ops.mylib.sine(x), str(torch.ops.mylib.sine), attempt(sine, torch.ones(2, device="meta")))
+library.register_fake("mylib::sine", lambda x: torch.empty_like(x))
+see(sine(torch.ones(2, device="meta")).shape, library.opcheck(sine, (x,), test_utils=("test_schema", "test_faketensor")))
+for wrong in ((3,), (), (x, x)):
+    see(attempt(sine, *wrong))
+@library.custom_op("mylib::two", mutates_args=())
+def two(x: Tensor, k: float, n: int = 2, w: Optional[Tensor] = None, *, s: str = "a") -> Tuple[Tensor, Tensor]:
+    return x * k, x + n
+def setup(ctx, inputs, keyword_only_inputs, output):
+    see(len(inputs), inputs[1:], keyword_only_inputs, type(output).__name__)
+    ctx.k = inputs[1]
+library.register_autograd("mylib::two", lambda ctx, a, b: (a * ctx.k + b, None, None, None), setup_context=setup)
+a, b = two(x, 2.0, s="q")
+(a + b).sum().backward()
+see(a, b, x.grad, two._schema if isinstance(two._schema, str) else str(two._schema))
+@library.custom_op("mylib::many", mutates_args=())
+def many(xs: List[Tensor], d: torch.dtype, i: List[int]) -> List[Tensor]:
+    return [each * 2 for each in xs]
+see(many([x.detach(), x.detach()], torch.float32, [1, 2]), library.infer_schema(many._init_fn, mutates_args=()))
+@library.custom_op("mylib::grow", mutates_args={"x"})
+def grow(x: Tensor) -> None:
+    x.add_(1)
+z = torch.zeros(2)
+see(grow(z), z, z._version)
+see(type(attempt(getattr, torch.ops.mylib, "nothing")).__name__)
+def bare(x) -> Tensor: ...
+def unreturned(x: Tensor): ...
+for function in (bare, unreturned):
+    see(attempt(library.infer_schema, function, mutates_args=()))
+see(torch.vmap(sine)(torch.ones(3, 2)))
+sine.register_vmap(lambda info, in_dims, x: (sine(x) * 2, in_dims[0]))
+see(torch.vmap(sine)(torch.ones(3, 2)))
+with torch.no_grad():
+    see(sine(x).requires_grad)
+""",
     "windows of one element along a dimension": """
 x = torch.tensor([[3.0, 1.0, 4.0, 1.0], [5.0, 9.0, 2.0, 6.0]]).reshape(1, 1, 4, 2).requires_grad_()
 for kernel in ((4, 1), (2, 1), (1, 2), (1, 1), 1):
