@@ -123,7 +123,6 @@ _LATER = (
 )
 # Names of these modules that `torch` has, too.
 _ELSEWHERE = {
-    "ops": "_custom_ops",
     **dict.fromkeys(("GradScaler", "autocast"), "amp"),
     **dict.fromkeys(("TypedStorage", "UntypedStorage"), "storage"),
     "Future": "futures",

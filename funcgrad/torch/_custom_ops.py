@@ -365,58 +365,9 @@ def found_op(op: Any) -> CustomOpDef:
     """
     if isinstance(op, CustomOpDef):
         return op
-    if isinstance(op, _Named):
-        return op._op
-    if op not in OPS:
+    name = getattr(op, "_qualified_op_name", op)
+    if name not in OPS:
         raise RuntimeError(
-            f"there is no op {op!r}: ops of torch.library.custom_op are known by name"
+            f"there is no op {name!r}: ops of torch.library.custom_op are known by name"
         )
-    return OPS[op]
-
-
-# ------------------------------------------------------------------------------------------- torch.ops
-
-
-class _Named:
-    """An op as `torch.ops` gives it."""
-
-    def __init__(self, op: CustomOpDef) -> None:
-        self._op = op
-        self.__name__ = op.__name__
-        self.default = self
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self._op(*args, **kwargs)
-
-    def __repr__(self) -> str:
-        return self._op._qualname.replace("::", ".")
-
-
-class _Namespace:
-    """The ops whose names begin alike."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def __getattr__(self, name: str) -> _Named:
-        op = OPS.get(f"{self._name}::{name}")
-        if op is None:
-            why = " (there are no aten ops here)" if self._name in ("aten", "prims") else ""
-            raise AttributeError(f"'_OpNamespace' '{self._name}' object has no attribute '{name}'{why}")  # fmt: skip
-        made = _Named(op)
-        setattr(self, name, made)
-        return made
-
-
-class _Ops:
-    """`torch.ops`: the user's ops by namespace and name."""
-
-    def __getattr__(self, name: str) -> _Namespace:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        made = _Namespace(name)
-        setattr(self, name, made)
-        return made
-
-
-ops = _Ops()
+    return OPS[name]

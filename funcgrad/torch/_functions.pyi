@@ -32,6 +32,7 @@ from funcgrad.torch import futures as futures
 from funcgrad.torch import fx as fx
 from funcgrad.torch import hub as hub
 from funcgrad.torch import jit as jit
+from funcgrad.torch import library as library
 from funcgrad.torch import linalg as linalg
 from funcgrad.torch import mps as mps
 from funcgrad.torch import multiprocessing as multiprocessing

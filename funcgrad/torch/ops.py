@@ -1,7 +1,10 @@
-"""PyTorch's `torch.ops`: `torch.ops.aten.add.Tensor(x, y)` calls the function `torch.add`. No other library has ops here."""
+"""PyTorch's `torch.ops`: ops by library and name. `torch.ops.aten.add.Tensor(x, y)` calls the function `torch.add`; other libraries
+are the user's, by `torch.library.custom_op`.
+"""
 
 from typing import Any
 
+from funcgrad.torch._custom_ops import OPS as _OPS
 from funcgrad.torch._tensor.registry import FUNCTIONS as _FUNCTIONS
 from funcgrad.torch._tensor.tensor import Tensor as _Tensor
 
@@ -13,35 +16,40 @@ def __dir__() -> list[str]:
 
 
 class _Op:
-    """An op by name, and its forms: `aten.add`, `aten.add.Tensor`. A call calls the function of `torch`, or else the method.
+    """An op by name, and its forms: `aten.add`, `aten.add.Tensor`. A call calls the user's op, or `torch`'s function or method.
 
     Raises:
         NotImplementedError: called, and neither exists.
     """
 
-    def __init__(self, name: str, form: str = "") -> None:
-        self.__name__ = name
-        self._form = form
+    def __init__(self, library: str, name: str, form: str = "") -> None:
+        self.__name__, self._library, self._form = name, library, form
+        self._qualified_op_name = f"{library}::{name}"
 
     def __getattr__(self, form: str) -> "_Op":
         if self._form or form.startswith("__"):
             raise AttributeError(f"'{type(self).__name__}' object has no attribute '{form}'", name=form)  # fmt: skip
-        made = _Op(self.__name__, form)
-        vars(self)[form] = made
+        made = vars(self)[form] = _Op(self._library, self.__name__, form)
         return made
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        called = _FUNCTIONS.get(self.__name__) or getattr(_Tensor, self.__name__, None)
+        called = _OPS.get(self._qualified_op_name)
+        if called is None and self._library == "aten":
+            called = _FUNCTIONS.get(self.__name__) or getattr(_Tensor, self.__name__, None)
         if called is None:
             raise NotImplementedError(
-                f"funcgrad has no function for aten::{self.__name__}; torch.from_jax(function) makes an op of a JAX function"
+                f"funcgrad has no function for {self._qualified_op_name}; torch.from_jax(function) makes an op of a JAX function"
             )
         return called(*args, **kwargs)
 
+    def __str__(self) -> str:
+        return ".".join(filter(None, (self._library, self.__name__, self._form)))
+
     def __repr__(self) -> str:
+        named = f"op='{self._library}.{self.__name__}'"
         if self._form:
-            return f"<OpOverload(op='aten.{self.__name__}', overload='{self._form}')>"
-        return f"<OpOverloadPacket(op='aten.{self.__name__}')>"
+            return f"<OpOverload({named}, overload='{self._form}')>"
+        return f"<OpOverloadPacket({named})>"
 
 
 class _Namespace:
@@ -51,11 +59,12 @@ class _Namespace:
         self._library = library
 
     def __getattr__(self, name: str) -> _Op:
-        if self._library != "aten" or name.startswith("__"):
+        known = self._library == "aten" or f"{self._library}::{name}" in _OPS
+        if not known or name.startswith("__"):
             raise AttributeError(
                 f"'_OpNamespace' '{self._library}' object has no attribute '{name}'", name=name
             )
-        made = vars(self)[name] = _Op(name)
+        made = vars(self)[name] = _Op(self._library, name)
         return made
 
 
@@ -63,6 +72,7 @@ aten = _Namespace("aten")
 
 
 def __getattr__(name: str) -> Any:
-    if name.startswith("__"):
+    if name.startswith(("__", "pytest")):  # Python and pytest ask modules for such names
         raise AttributeError(f"module '{__name__}' has no attribute '{name}'", name=name)
-    return _Namespace(name)
+    made = globals()[name] = _Namespace(name)
+    return made
