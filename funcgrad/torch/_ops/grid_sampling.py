@@ -1,6 +1,7 @@
 """Images read at points between their elements: grids of an affine map, and samples at a grid's points."""
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -57,31 +58,55 @@ def _padded(place: Any, length: int, padding: str, align: bool) -> Any:
     return place if padding == "zeros" else _kept_inside(place, length)
 
 
-def _elements(x: Any, places: Sequence[Any]) -> Any:
+def _along(place: Any, length: int) -> tuple[Any, Any]:
+    """The indices of whole places along a dimension, and whether they are inside."""
+    index = jnp.nan_to_num(jnp.clip(place, 0, length - 1)).astype(np.int64)  # type: ignore[union-attr]
+    return index, (place >= 0) & (place < length)
+
+
+def _elements(x: Any, places: Sequence[tuple[Any, Any]]) -> Any:
     """The elements at whole places, (batches, channels, points); zero outside.
 
     Args:
         x: (batches, channels, ...).
-        places: for each further dimension the places, (batches, points).
+        places: for each further dimension the places as `_along` gives them, (batches, points).
     """
     flat, inside, at = x.reshape(*x.shape[:2], -1), True, 0
-    for place, length in zip(places, x.shape[2:], strict=True):
-        inside &= (place >= 0) & (place < length)
-        at = at * length + jnp.nan_to_num(jnp.clip(place, 0, length - 1)).astype(np.int64)
+    for (index, within), length in zip(places, x.shape[2:], strict=True):
+        inside &= within
+        at = at * length + index
     found = jnp.take_along_axis(flat, at[:, None], 2)  # type: ignore[index]
     return jnp.where(inside[:, None], found, 0)  # type: ignore[index]
 
 
+def _mixed(x: Any, neighbours: Sequence[Sequence[tuple[Any, Any]]]) -> Any:
+    """The sum of the elements at all combinations of neighbours, times the products of their weights.
+
+    Args:
+        x: (batches, channels, ...).
+        neighbours: for each further dimension the neighbours of the points: whole places, and weights.
+    """
+    # Once for each neighbour along a dimension, since a combination is of several.
+    known = [
+        [(_along(place, length), weight) for place, weight in each]
+        for each, length in zip(neighbours, x.shape[2:], strict=True)
+    ]
+    total: Any = 0
+    for several in itertools.product(*known):
+        places, weights = zip(*several, strict=True)
+        total = total + _elements(x, places) * math.prod(weights)[:, None]
+    return total
+
+
 def _linear(x: Any, places: Sequence[Any]) -> Any:
     first = [jax.lax.stop_gradient(jnp.floor(place)) for place in places]
-    total: Any = 0
-    for corner in itertools.product((0, 1), repeat=len(places)):
-        weight: Any = 1
-        for step, start, place in zip(corner, first, places, strict=True):
-            weight = weight * ((place - start) if step else (start + 1 - place))
-        at = [start + step for start, step in zip(first, corner, strict=True)]
-        total = total + _elements(x, at) * weight[:, None]
-    return total
+    return _mixed(
+        x,
+        [
+            [(start, start + 1 - place), (start + 1, place - start)]
+            for start, place in zip(first, places, strict=True)
+        ],
+    )
 
 
 def _cubic_weights(t: Any) -> list[Any]:
@@ -98,17 +123,12 @@ def _cubic_weights(t: Any) -> list[Any]:
 
 
 def _cubic(x: Any, places: Sequence[Any], padding: str, align: bool) -> Any:
-    first = [jax.lax.stop_gradient(jnp.floor(place)) for place in places]
-    weights = [_cubic_weights(p - start) for p, start in zip(places, first, strict=True)]
-    total: Any = 0
-    for row, column in itertools.product(range(4), repeat=2):
-        at = [
-            _padded(start + step - 1, length, padding, align)
-            for start, step, length in zip(first, (row, column), x.shape[2:], strict=True)
-        ]
-        weight = weights[0][row] * weights[1][column]
-        total = total + _elements(x, [jnp.round(each) for each in at]) * weight[:, None]
-    return total
+    neighbours = []
+    for place, length in zip(places, x.shape[2:], strict=True):
+        first = jax.lax.stop_gradient(jnp.floor(place))
+        at = [jnp.round(_padded(first + step, length, padding, align)) for step in range(-1, 3)]
+        neighbours.append([*zip(at, _cubic_weights(place - first), strict=True)])
+    return _mixed(x, neighbours)
 
 
 # ------------------------------------------------------------------------------------------- samples
@@ -174,8 +194,11 @@ def _sampler(dims: int) -> Row:
                 _padded(each, length, padding, align_corners)
                 for each, length in zip(places, lengths, strict=True)
             ]
-            whole = [jnp.round(jax.lax.stop_gradient(each)) for each in places]
-            made = _elements(input, whole) if mode == "nearest" else _linear(input, places)
+            if mode == "nearest":
+                whole = [jnp.round(jax.lax.stop_gradient(each)) for each in places]
+                made = _elements(input, [*map(_along, whole, lengths)])
+            else:
+                made = _linear(input, places)
         return made.reshape(*input.shape[:2], *grid.shape[1:-1])
 
     return sample
