@@ -69,54 +69,73 @@ def test_a_public_module_is_one_of_pytorch_and_shows_no_other_names(torch, name)
         assert defined(Path(module.__file__)) <= known
 
 
-def test_no_room_was_forgotten_when_names_are_published():
-    code = (
-        "import importlib.util, pkgutil, funcgrad.torch as torch\n"
-        "from funcgrad.torch._tensor.registry import FUNCTIONS, METHODS\n"
-        "before = set(FUNCTIONS), set(METHODS)\n"
-        "for each in pkgutil.walk_packages(torch.__path__, 'funcgrad.torch.'):\n"
-        "    if '.tensorboard' not in each.name or importlib.util.find_spec('tensorboard'):\n"
-        "        importlib.import_module(each.name)\n"
-        "assert before == (set(FUNCTIONS), set(METHODS))\n"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
-
-
 # -- imports ----------------------------------------------------------------------------------------------------------
 
+# A new interpreter runs these one after the other, and says after each which modules are loaded.
+STAGES = {
+    "the package": "import funcgrad",
+    "the shim": """
+import jax
+from jax import monitoring
+events, settings = [], dict(jax.config.values)
+monitoring.register_event_duration_secs_listener(lambda event, *_, **__: events.append(event))
+import funcgrad.torch as torch
+assert not [event for event in events if "compile" in event], events
+""",
+    "an optimizer": """
+from funcgrad.torch._tensor.registry import FUNCTIONS, METHODS
+published = set(FUNCTIONS), set(METHODS)
+torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1)
+""",
+    "a gradient": """
+w = torch.ones(2, dtype=torch.float64, requires_grad=True)
+(w * w).sum().backward()
+w.grad.tolist()
+assert dict(jax.config.values) == settings
+assert jax.numpy.ones(2).dtype == "float32"
+""",
+    "both halves": "from funcgrad import datasets, engine, regression, training",
+    "the comparison": "from funcgrad import compare; import funcgrad.cli.compare",
+    "all rooms of the shim": """
+import importlib.util, pkgutil
+for each in pkgutil.walk_packages(torch.__path__, "funcgrad.torch."):
+    if ".tensorboard" not in each.name or importlib.util.find_spec("tensorboard"):
+        importlib.import_module(each.name)
+assert published == (set(FUNCTIONS), set(METHODS)), "a room was forgotten when names were published"
+""",
+}
 
-def loaded_by(code):
-    """The modules that a new interpreter has loaded after running `code`."""
-    code += "\nimport sys; print(*sys.modules)"
-    run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    return set(run.stdout.split())
+
+@pytest.fixture(scope="module")
+def loaded():
+    """The modules that are loaded after each stage; where one raises, its error is the last words."""
+    script = "import sys, warnings\nwarnings.simplefilter('ignore')\n"
+    for code in STAGES.values():
+        script += f"{code}\nprint(*sys.modules, flush=True)\n"
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    found = dict(zip(STAGES, map(set, map(str.split, run.stdout.splitlines())), strict=False))
+    return found, run.stderr
 
 
-def test_importing_the_package_loads_nothing_else():
-    loaded = loaded_by("import funcgrad")
-    assert not loaded & {"jax", "numpy", "optax", "torch"}
-    assert {name for name in loaded if name.startswith("funcgrad")} == {"funcgrad"}
-
-
-def test_neither_half_loads_pytorch_or_an_optional_dependency():
-    loaded = loaded_by("from funcgrad import datasets, engine, regression, torch, training")
-    assert not loaded & {"torch", "matplotlib", "pyarrow", "sklearn", "tqdm"}
-
-
-def test_the_comparison_loads_an_extra_only_where_it_is_asked_for():
-    loaded = loaded_by("from funcgrad import compare; import funcgrad.cli.compare")
-    assert not loaded & {"torch", "matplotlib", "jinja2", "fast_sugiyama"}
-
-
-def test_importing_the_shim_loads_no_optax_and_compiles_nothing():
-    loaded = loaded_by(
-        "import jax\n"
-        "events = []\n"
-        "jax.monitoring.register_event_duration_secs_listener(lambda event, *_, **__: events.append(event))\n"
-        "import funcgrad.torch\n"
-        "assert not [event for event in events if 'compile' in event], events\n"
-    )
-    assert "optax" not in loaded
+@pytest.mark.parametrize(
+    ("stage", "unwanted"),
+    [
+        ("the package", {"jax", "numpy", "optax", "torch"}),
+        ("the shim", {"optax", "torch"}),
+        ("an optimizer", {f"funcgrad.torch.{name}" for name in ("jit", "functional", "nn", "optim.swa_utils")}),
+        ("a gradient", {"optax", "torch"}),
+        ("both halves", {"torch", "matplotlib", "pyarrow", "sklearn", "tqdm"}),
+        ("the comparison", {"torch", "matplotlib", "jinja2", "fast_sugiyama"}),
+        ("all rooms of the shim", set()),
+    ],
+    ids=list(STAGES),
+)  # fmt: skip
+def test_an_import_changes_no_setting_compiles_nothing_and_loads_no_more_than_it_needs(loaded, stage, unwanted):  # fmt: skip
+    found, error = loaded
+    assert stage in found, error
+    assert not found[stage] & unwanted
+    if stage == "the package":
+        assert {name for name in found[stage] if name.startswith("funcgrad")} == {"funcgrad"}
 
 
 # -- views ------------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.usefixtures("torch")
 
 # Compiling takes its time, so there are fewer of those.
 SEEDS = {
-    "eager": range(12),
+    "eager": range(8),
     "auto": range(12, 14),
     "switching": range(14, 18),
     "op_by_op": range(18, 20),

@@ -90,8 +90,8 @@ def work(number, queue, fails):
 
 if __name__ == "__main__":
     queue = mp.get_context("spawn").SimpleQueue()
-    print(mp.spawn(work, args=(queue, False), nprocs=2))
-    print(sorted(queue.get() for _ in range(2)))
+    print(mp.spawn(work, args=(queue, False), nprocs=1))
+    print(queue.get())
     try:
         mp.spawn(work, args=(queue, True), nprocs=2)
     except mp.ProcessRaisedException as error:
@@ -112,7 +112,7 @@ def test_spawned_processes_work_and_pass_errors_on(tmp_path):
     )
     assert done.stdout.splitlines() == [
         "None",
-        "[(0, [0.0, 0.0]), (1, [1.0, 1.0])]",
+        "(0, [0.0, 0.0])",
         "-- Process 1 terminated with the following error: ValueError: no 1",
     ]
 

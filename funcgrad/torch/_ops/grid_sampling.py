@@ -60,7 +60,7 @@ def _padded(place: Any, length: int, padding: str, align: bool) -> Any:
 
 def _along(place: Any, length: int) -> tuple[Any, Any]:
     """The indices of whole places along a dimension, and whether they are inside."""
-    index = jnp.nan_to_num(jnp.clip(place, 0, length - 1)).astype(np.int64)  # type: ignore[union-attr]
+    index = jnp.nan_to_num(jnp.clip(place, 0, length - 1)).astype(np.int64)
     return index, (place >= 0) & (place < length)
 
 
