@@ -240,7 +240,7 @@ KNOWN = {
         Known(_IN_ORDER_OF_MEMORY + "|nn|Linear", _NUMBERS, before="bernoulli"),
     ),
     "the gradient of a sum is an expanded tensor in PyTorch": (
-        Known(r"\] = |_\(", _FEWER, before=r"hessian|jacrev|func\.grad"),
+        Known(r"\] = |_\(|\.view\(", _FEWER, before=r"hessian|jacrev|func\.grad"),
     ),
     "PyTorch's derivative of a norm writes to a tensor that it saved": (
         Known("", _FEWER, before=r"(hessian|hvp|create_graph).*norm\("),
