@@ -147,6 +147,7 @@ def relu6(input: Array) -> Any:
 @_activation(
     "leaky_relu",
     "LeakyReluBackward0",
+    accumulates=True,
     node_in_place="LeakyReluBackward1",
     saves_in_place="result",
     refuses=_no("leaky_relu_cpu"),
@@ -170,13 +171,21 @@ def threshold(input: Array, threshold: float, value: float) -> Any:
     return jnp.where(input <= threshold, np.asarray(value).astype(input.dtype), input)
 
 
-@_activation("hardsigmoid", "HardsigmoidBackward0", refuses=_no("hardsigmoid_cpu"), **_STRAIGHT)
+@_activation(
+    "hardsigmoid",
+    "HardsigmoidBackward0",
+    accumulates=True,
+    refuses=_no("hardsigmoid_cpu"),
+    **_STRAIGHT,
+)
 def hardsigmoid(input: Array) -> Any:
     """`x / 6 + 1 / 2`, between 0 and 1."""
     return jnp.where((input > -3) & (input < 3), input + 3, _stop(jnp.clip(input + 3, 0, 6))) / 6
 
 
-@_activation("hardswish", "HardswishBackward0", refuses=_no("hardswish_cpu"), laid_out=True)
+@_activation(
+    "hardswish", "HardswishBackward0", accumulates=True, refuses=_no("hardswish_cpu"), laid_out=True
+)
 def hardswish(input: Array) -> Any:
     """`x * hardsigmoid(x)`."""
     outside = (input <= -3) | (input >= 3)

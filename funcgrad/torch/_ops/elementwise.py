@@ -225,7 +225,8 @@ class Elementwise:
             self.row.check(a._storage.aval, Aval((), promoted((value,)).numpy_dtype))
         dtype = self.computed_in((a, value)).numpy_dtype
         # Beside a 0-d tensor a wider number would decide the dtype.
-        if self.row.exact_numbers and dtype in HALF and a._storage.aval.shape:
+        mine = a._storage.aval
+        if self.row.exact_numbers and dtype in HALF and mine.dtype in HALF and mine.shape:
             dtype = np.dtype(np.float32)
         aval = Aval((), dtype)
         return remember(self.numbers, (a._storage.aval, type(value)), aval)

@@ -607,6 +607,7 @@ publish(float_power_, function=False)
     "frexp",
     "FrexpBackward0",
     saves="exponent",
+    accumulates=True,
     returns=("mantissa", "exponent"),
     out=CASTS,
     refuses=(Refusal("biuc", RuntimeError, "torch.frexp() only supports floating-point dtypes"),),

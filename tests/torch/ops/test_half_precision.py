@@ -49,11 +49,28 @@ def program(expression):
         "torch.nn.functional.linear(x.reshape(24, 8), y.reshape(24, 8), z[:24])",
         "torch.nn.functional.linear(x.reshape(2, 12, 8), y.reshape(24, 8), z[:24])",
         "y.abs() ** 1.7",
+        "torch.nn.functional.hardswish(x)",
+        "torch.nn.functional.hardsigmoid(x)",
+        "torch.nn.functional.leaky_relu(x)",
+        "torch.frexp(x)",
         "torch.autograd.grad((x.requires_grad_() * 3.14), x, y)[0]",
     ],
 )
 def test_half_precision_is_rounded_as_in_pytorch(expression):
     assert_same(program(expression), rtol=0)
+
+
+@pytest.mark.parametrize("expression", ["i / 2", "i * 0.5", "i.div(3)", "(i > 1) / 2", "i ** 0.5"])
+def test_integers_take_a_default_dtype_of_half_precision(expression):
+    def run(torch, see):
+        i = torch.tensor([1, 2, 3])
+        torch.set_default_dtype(torch.bfloat16)
+        try:
+            see(eval(expression, {"i": i}))
+        finally:
+            torch.set_default_dtype(torch.float32)
+
+    assert_same(run, rtol=0)
 
 
 def test_a_number_beside_a_0d_tensor_does_not_widen_it():
