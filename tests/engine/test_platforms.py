@@ -1,10 +1,11 @@
-"""JAX is asked for its default device only where another than the CPU may be there."""
+"""JAX is asked for its default device only where another than the CPU may be there. And NumPy's threads are the user's choice."""
 
 import sys
 
 import jax
 import pytest
 
+import funcgrad.torch
 from funcgrad.engine import platforms
 from tests.processes import Program
 
@@ -92,3 +93,25 @@ def test_a_platform_that_was_chosen_counts(name, value, chosen):
 def test_a_small_training_loop_starts_no_backend_of_jax():
     printed, told = Program("-c", STEP).communicate(timeout=600)
     assert printed == "False\n", told
+
+
+def test_products_of_matrices_take_as_many_threads_as_torch_is_told():
+    pools = pytest.importorskip(
+        "threadpoolctl", reason="it tells how many threads NumPy's library has"
+    )
+    numpys = pools.ThreadpoolController().select(filepath=numpys_library(pools)).lib_controllers
+    if not numpys:
+        pytest.skip("NumPy has another library than OpenBLAS")
+    before = funcgrad.torch.get_num_threads()
+    try:
+        for number in (2, 1):
+            funcgrad.torch.set_num_threads(number)
+            assert numpys[0].num_threads == funcgrad.torch.get_num_threads() == number
+    finally:
+        funcgrad.torch.set_num_threads(before)
+
+
+def numpys_library(pools):
+    """The path of the OpenBLAS that NumPy brought: SciPy brings one of its own."""
+    found = [each["filepath"] for each in pools.threadpool_info() if "openblas" in each["filepath"]]
+    return [each for each in found if "numpy" in each]

@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 
+from funcgrad.engine.kernels.blas import get_threads, set_threads
 from funcgrad.torch._ops.conversions import TYPES
 from funcgrad.torch._tensor.registry import publish_all
 from funcgrad.torch._tensor.typename import typename
@@ -19,8 +20,11 @@ from funcgrad.torch._types.warning import warn
 class _Settings:
     """The settings that programs made. JAX's own settings decide; these only answer the questions."""
 
-    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    interop_threads = threads
+    processors = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    )
+    threads: int | None = None
+    interop_threads = processors
     deterministic = False
     warn_only = False
     precision = "highest"
@@ -39,13 +43,14 @@ def _threads(name: str, number: Any) -> int:
 
 
 def get_num_threads() -> int:
-    """How many threads an op may use: the processors, or what `set_num_threads` was told."""
-    return _Settings.threads or 1
+    """How many threads an op may use: what `set_num_threads` was told, or else as many as NumPy's products take."""
+    return _Settings.threads or get_threads() or _Settings.processors or 1
 
 
 def set_num_threads(int: int) -> None:
-    """Note a number of threads. XLA's threads are as many as it started with."""
+    """Let NumPy's products of matrices take so many threads. XLA's threads are as many as it started with."""
     _Settings.threads = _threads("set_num_threads", int)
+    set_threads(int)
 
 
 def get_num_interop_threads() -> int:
