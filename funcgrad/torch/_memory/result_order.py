@@ -69,10 +69,13 @@ def result_storage(value: Value, operands: Sequence[Any]) -> Storage | None:
     if len(shape) < 2 or 0 in shape:
         return None
     given = [geometry_of(each._storage) for each in operands]
-    made = _result_strides(shape, tuple([each[:2] for each in given if each.size]))
-    if made is None:
-        return None
-    return in_geometry(value, made)
+    return stored_like(value, [each[:2] for each in given if each.size])
+
+
+def stored_like(value: Value, operands: Sequence[tuple[Sizes, Sizes]]) -> Storage | None:
+    """As `result_storage`, with the operands' sizes and strides."""
+    made = _result_strides(value.aval.shape, tuple(operands))
+    return None if made is None else in_geometry(value, made)
 
 
 def in_geometry(value: Value, made: Geometry) -> Storage:

@@ -340,6 +340,7 @@ def _check_halves(input: Tensor, dim: int) -> None:
     prepare=_check_halves,
     refuses=_no("glu_cpu"),
     accumulates=True,
+    laid_out=True,
 )
 def glu(input: Array, dim: Dim = -1) -> Any:
     """The first half along a dimension, times the sigmoid of the second half."""

@@ -15,6 +15,7 @@ from funcgrad.engine.nodes import behind
 from funcgrad.engine.values import unknown
 from funcgrad.torch._levels.refusals import MASK, check_transformed
 from funcgrad.torch._memory.geometry import Geometry
+from funcgrad.torch._memory.result_order import stored_like
 from funcgrad.torch._ops.conversions import clone
 from funcgrad.torch._tensor.in_place import check_no_overlap, in_place, writable
 from funcgrad.torch._tensor.tensor import Tensor, concrete, place, tensor_of, without_history
@@ -191,7 +192,36 @@ def read_at(input: Tensor, arrays: Sequence[Any]) -> Tensor:
     """The elements at the places that index tensors name, one for each dimension or None."""
     dims, tensors = _checked(geometry(input), arrays)
     _check_ranges(geometry(input), dims, tensors)
-    return tensor_of(*record(_reading(dims), (input, *tensors)))
+    result = tensor_of(*record(_reading(dims), (input, *tensors)))
+    if input._storage.is_part:
+        _lay_out(result, geometry(input), dims, tensors)
+    return result
+
+
+def _lay_out(result: Tensor, of: Geometry, dims: tuple[int, ...], tensors: Sequence[Any]) -> None:
+    """Lay out gathered elements as PyTorch does: in the order of the input, whose indexed dimensions count for nothing.
+
+    Algorithm: `restride_src` and `reshape_indexer` in PyTorch's `TensorAdvancedIndexing.cpp`.
+    """
+    storage = result._storage
+    shape = storage.aval.shape
+    if not storage.is_plain or type(storage.read()) is not Value or len(shape) < 2 or 0 in shape:
+        return
+    first = dims[0] if dims[-1] - dims[0] == len(dims) - 1 else 0
+    sizes = enumerate(zip(of.size, of.stride, strict=True))
+    rest = [0 if n == 1 else step for k, (n, step) in sizes if k not in dims]
+    own = len(shape) - len(rest)
+    after = len(rest) - first
+    source = (shape, (*rest[:first], *[0] * own, *rest[first:]))
+    indices = []
+    for each in tensors:
+        at = geometry(each)
+        flat = each._storage.aval.dtype == bool
+        size, stride = (shape[first : first + 1], (1,)) if flat else (at.size, at.stride)
+        indices.append(((*size, *[1] * after), (*stride, *[0] * after)))
+    made = stored_like(storage.read(), [source, *indices])
+    if made is not None:
+        result._storage = made
 
 
 def put(dims: tuple[int, ...], x: Any, value: Any, *arrays: Any) -> Any:

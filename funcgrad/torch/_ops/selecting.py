@@ -711,6 +711,7 @@ def _fill_places_repeated(input: Tensor, dim: int, index: Tensor, value: Any) ->
     "IndexFillBackward1",
     node_of_number="IndexFillBackward0",
     prepare=_check_index_fill,
+    laid_out=True,
     in_place=True,
     repeated=_fill_places_repeated,
 )

@@ -129,3 +129,27 @@ def test_results_of_images_lie_in_memory_as_pytorchs_do(source):
     with engine.mode("eager"):
         mine = program(ours)
     assert mine == program(theirs)
+
+
+# Of `t`, which lies in another order than its indices, of images `c` in channels_last, and of index tensors and a mask.
+LAID_OUT = """t[i]; t[:, i]; t[:, :, i]; t[..., i]; t[i, i]; t[i, :, i]; t[:, i, i]; x.mT[i]; x.mT[:, i]; x[0].t()[:, i]; t[None, i]; t[1:, i]
+t[:, torch.tensor([[0, 1, 1], [1, 0, 1]]).t()]; t[m]; t[:, m[0, :2]]; t[:1][:, i]; t[:, :1][i]; t[:, None, i]; t[i, None]; t[i[:0]]
+c[i]; c[:, i]; c[:, :, i]; c[i, i]; c[:, :, i[:, None], i]; c[:, :, i, i[:, None]]; c[:, 0][:, i]; x.expand(3, 2, 3, 4)[:, i]
+F.glu(c, 1); F.glu(t, 0); F.glu(x.mT, 1); F.glu(c, 3); t.index_fill(0, i, 0.0); t.index_select(0, i)"""
+
+
+@pytest.mark.parametrize("line", LAID_OUT.splitlines())
+def test_results_lie_in_pytorchs_order(line):
+    """But for the strides of dimensions of length one, which say nothing."""
+
+    def program(torch, see):
+        x, i = torch.arange(24.0).reshape(2, 3, 4), torch.tensor([1, 0])
+        scope = {"torch": torch, "F": torch.nn.functional, "x": x, "i": i, "t": x.permute(2, 0, 1)}
+        scope["c"] = torch.arange(48.0).reshape(2, 2, 3, 4).to(memory_format=torch.channels_last)
+        scope["m"] = torch.arange(8).reshape(4, 2) % 3 > 0
+        for text in line.split("; "):
+            made = eval(text, scope)
+            strides = zip(made.stride(), made.shape, strict=True)
+            see(text, made, [step for step, length in strides if length != 1])
+
+    assert_same(program)
