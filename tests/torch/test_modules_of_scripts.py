@@ -214,6 +214,42 @@ see(torch.vmap(sine)(torch.ones(3, 2)))
 with torch.no_grad():
     see(sine(x).requires_grad)
 """,
+    "nested tensors": """
+from importlib import import_module
+import warnings
+warnings.filterwarnings("ignore", message="The PyTorch API of nested tensors is in prototype stage")
+nested, F = import_module(torch.__name__ + ".nested"), torch.nn.functional
+a, b = torch.arange(6.0).reshape(2, 3), torch.arange(3.0).reshape(1, 3) + 10
+n, j = nested.nested_tensor([a, b]), nested.nested_tensor([a, b], layout=torch.jagged)
+w = torch.arange(12.0).reshape(4, 3)
+for made in (
+    n, n * 2, n + n, n / 2, -n, F.relu(n), n.sin(), F.linear(n, w), torch.matmul(n, n.transpose(1, 2)), F.softmax(n, -1), n.transpose(-1, -2),
+    n.to(torch.float64), n.clone(), n.unsqueeze(-1), torch.cat([n, n]), n.masked_fill(n > 1, 0), nested.as_nested_tensor([a, b]),
+    nested.nested_tensor([[1, 2], [3]]), nested.nested_tensor([a, b], dtype=torch.float64), nested.as_nested_tensor(torch.ones(2, 2, 3)), nested.nested_tensor([]),
+    F.scaled_dot_product_attention(*[nested.nested_tensor([torch.ones(2, 2, 4), torch.ones(2, 3, 4)])] * 3), nested.nested_tensor([a, b], requires_grad=True),
+):
+    see(str(made))
+torch.manual_seed(0)
+see(str(F.dropout(n, 0.5)), F.dropout(j, 0.5).values(), F.dropout(n, 0.5, False)[0])
+see(n.is_nested, n.dim(), n.size(0), n.size(2), n.size(-1), n.numel(), n.unbind(), n[1], n.values(), n.dtype, str(n.layout), n.is_contiguous(), isinstance(n, torch.Tensor))
+see(j.values(), j.offsets(), j.unbind(), j.size(0), j.dim(), str(j.layout), (j * 2).values(), F.linear(j, w).values(), j.sum(-1).values(), j.softmax(-1).values())
+see(nested.to_padded_tensor(n, 0.5), n.to_padded_tensor(-1.0, (2, 3, 4)), nested.to_padded_tensor(j, 0.0))
+see(nested.nested_tensor_from_jagged(torch.arange(10.0).reshape(5, 2), torch.tensor([0, 2, 5])).unbind())
+words = nested.nested_tensor([torch.tensor([1, 2]), torch.tensor([0])], layout=torch.jagged)
+see(F.embedding(words, torch.eye(3)).values(), torch.nn.Linear(3, 2, dtype=torch.float64)(n.double())[0].shape)
+for wrong in (
+    lambda: n.size(1), lambda: n.shape, lambda: n.size(), lambda: len(n), lambda: n * a, lambda: n @ w.t(), lambda: n.sum(-1), lambda: n.sum(1), lambda: n.item(),
+    lambda: nested.nested_tensor([torch.ones(2, 2), torch.ones(2)]), lambda: nested.nested_tensor_from_jagged(a),
+):
+    see(attempt(wrong))
+for refused in (lambda: torch.stack([n, n]), lambda: n.numpy(), lambda: n.sum(), lambda: nested.to_padded_tensor(n, 0.0, (2, 1, 3))):
+    see(isinstance(attempt(refused), RuntimeError))
+p, q = a.clone().requires_grad_(), b.clone().requires_grad_()
+nested.to_padded_tensor(F.relu(nested.as_nested_tensor([p, q]) * 2), 0.0).pow(2).sum().backward()
+leaf = nested.nested_tensor([a, b], requires_grad=True)
+nested.to_padded_tensor(leaf * 3, 0.0).sum().backward()
+see(p.grad, q.grad, str(leaf.grad), leaf.is_leaf, leaf.requires_grad)
+""",
     "windows of one element along a dimension": """
 x = torch.tensor([[3.0, 1.0, 4.0, 1.0], [5.0, 9.0, 2.0, 6.0]]).reshape(1, 1, 4, 2).requires_grad_()
 for kernel in ((4, 1), (2, 1), (1, 2), (1, 1), 1):
