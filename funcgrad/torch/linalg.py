@@ -6,6 +6,7 @@ from funcgrad.torch._ops.linalg.checks import _LinAlgError
 from funcgrad.torch._ops.linalg.cholesky import cholesky, cholesky_ex
 from funcgrad.torch._ops.linalg.determinants import det, slogdet
 from funcgrad.torch._ops.linalg.eigenvalues import eig, eigh, eigvals, eigvalsh
+from funcgrad.torch._ops.linalg.ldl import ldl_factor, ldl_factor_ex, ldl_solve
 from funcgrad.torch._ops.linalg.lu import lu, lu_factor, lu_factor_ex, lu_solve
 from funcgrad.torch._ops.linalg.matrix_products import (
     diagonal,
@@ -42,6 +43,9 @@ __all__ = [
     "householder_product",
     "inv",
     "inv_ex",
+    "ldl_factor",
+    "ldl_factor_ex",
+    "ldl_solve",
     "lstsq",
     "lu",
     "lu_factor",

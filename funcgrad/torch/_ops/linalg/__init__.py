@@ -4,6 +4,7 @@ from funcgrad.torch._ops.linalg import (
     cholesky,
     determinants,
     eigenvalues,
+    ldl,
     low_rank,
     lu,
     matrix_products,
