@@ -1,9 +1,9 @@
-"""Prints the regression beside its peers: `python -m tests.benchmarks.regression_peers`.
+"""Prints the regression beside its peers: `pip install -e ".[peers]" && python -m tests.benchmarks.regression_peers`.
 
 Each row is one model on the same numbers: the seconds of ours and of the peer's, in turns within one run, their ratio
 with its 95 % interval, to how many digits the parameters agree, and what our first call takes beyond the others. The last rows
-are whole processes, with imports; `--fresh` prints these alone, and `--only` chooses rows. scikit-learn and statsmodels are
-needed; a row whose peer is not installed is named.
+are whole processes, with imports; `--fresh` prints these alone, and `--only` chooses rows. A row whose peer is not
+installed names it.
 """
 
 import argparse
@@ -279,7 +279,8 @@ def fresh(name: str) -> Case:
 
     def run(source: str) -> None:
         root = str(Path(__file__).parents[2])
-        environment = os.environ | {"PYTHONPATH": root}
+        path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
+        environment = os.environ | {"PYTHONPATH": path}
         subprocess.run(
             [sys.executable, "-c", source], check=True, capture_output=True, env=environment
         )
