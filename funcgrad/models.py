@@ -128,7 +128,13 @@ class Model(NamedTuple):
                 columns = dict(zip(self.class_columns, predicted.T, strict=True))
                 return x.assign(**columns)[list(columns)]
             return x.assign(**{self.target_name: predicted})[self.target_name]
-        linear = np.asarray(x, np.float64) @ self.weights + self.bias
+        x = np.asarray(x, np.float64)
+        if x.shape[-1:] != self.weights.shape[:1]:
+            raise DataError(
+                f"x of shape {x.shape} does not fit the model's {len(self.weights)} features, "
+                f"{', '.join(self.feature_names[:5])}"
+            )
+        linear = x @ self.weights + self.bias
         if self.classes:
             shares = np.exp(linear - linear.max(axis=1, keepdims=True))
             return shares / shares.sum(axis=1, keepdims=True)

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Num
 
 from funcgrad.regression.model import loss
-from funcgrad.regression.precision import computing_in, numbers
+from funcgrad.regression.precision import check_indices, computing_in, numbers
 from funcgrad.regression.sums import Moments
 
 ParamsT = TypeVar("ParamsT")
@@ -41,6 +41,7 @@ def _as_data(x: Any, y: Any) -> tuple[Any, Any]:
     """Return x and y as arrays; sums, and the targets that they hold, as they are."""
     if isinstance(x, Moments):
         return x, y
+    check_indices(x=x, y=y)
     return numbers("x", x), None if y is None else numbers("y", y)
 
 

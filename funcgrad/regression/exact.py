@@ -140,6 +140,7 @@ def least_squares(
     """
     if accuracy not in ("full", "fast"):
         raise ValueError(f"accuracy must be 'full' or 'fast', got {accuracy!r}")
+    check_indices(x=x, y=y, weights=weights)
     with own_work():
         if accuracy == "fast":
             return _fast(x, y, weights, intercept=intercept)
@@ -223,7 +224,7 @@ def _checked(x: Any, y: Any, place: Callable[[Any], Any] = on_device) -> tuple[A
         raise TypeError(
             f"x is a {type(x).__name__}, which is read in parts: fit, ridge and lasso take its sums, moments(x)"
         )
-    check_indices(x, y)
+    check_indices(x=x, y=y)
     x, y = place(numbers("x", x)), place(numbers("y", y))
     if x.ndim != 2 or x.size == 0:
         raise ValueError(f"x must have shape (rows, features), none of them 0, got {x.shape}")

@@ -22,6 +22,7 @@ from funcgrad.regression.namespaces import namespace
 from funcgrad.regression.newton import State, Value, minimised
 from funcgrad.regression.precision import (
     are_readable,
+    check_indices,
     is_tracing,
     lie_on_one_cpu,
     numbers,
@@ -131,6 +132,7 @@ def glm(
     >>> np.asarray(regression.predict(logistic, x[3:5])).round(6)
     array([0.25, 0.75])
     """
+    check_indices(x=x, y=y, weights=weights, offset=offset, exposure=exposure)
     with own_work():
         rows, targets, dtype = real_rows(x, y, place=_kept_in_place)
         if not isinstance(rows, jax.core.Tracer) and not _is_finite(rows):

@@ -20,7 +20,7 @@ from funcgrad.regression.exact import least_squares, rows_and_targets
 from funcgrad.regression.families import Family, family_of
 from funcgrad.regression.generalised import glm, mean_without_features, offset_of
 from funcgrad.regression.model import Params, weights_and_bias
-from funcgrad.regression.precision import by_values, numbers, own_work
+from funcgrad.regression.precision import by_values, check_indices, numbers, own_work
 from funcgrad.regression.report import Summary, student_p, student_quantile
 from funcgrad.regression.weights import row_weights
 
@@ -127,6 +127,7 @@ def summary(
         feature_names = list(map(str, x.columns))
     if target_name is None:
         target_name = str(getattr(y, "name", None) or "y")
+    check_indices(x=x, y=y, weights=weights, groups=groups, offset=offset, exposure=exposure)
     return by_values(
         "summary",
         _fitted_summary,

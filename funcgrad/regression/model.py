@@ -13,6 +13,7 @@ from funcgrad.regression.one_pass import RowError, mean_over_rows, row_errors
 from funcgrad.regression.precision import (
     as_set_by_user,
     by_values,
+    check_indices,
     computing_in,
     numbers,
     on_device,
@@ -153,6 +154,7 @@ def squared_error(
     ... )
     Array([1., 4.], dtype=float32)
     """
+    check_indices(x=x, y=y)
     x, y = numbers("x", x), numbers("y", y)
     with computing_in(params, x, y):
         weights, bias, x, y = _fitting(params, x, y)
@@ -276,6 +278,7 @@ def _mean_of(error: RowError, prepared: Callable[[RowError], RowError]) -> Any:
     def loss(params: Params, x: ArrayLike, y: ArrayLike, weights: Any = None) -> Array:
         if weights is not None:
             return weighted(params, x, y, weights)
+        check_indices(x=x, y=y)
         x, y, called = numbers("x", x), numbers("y", y), prepared(error)
         with computing_in(params, x, y):
             weights, bias, x, y = _fitting(params, x, y)
@@ -290,6 +293,7 @@ def _mean_of(error: RowError, prepared: Callable[[RowError], RowError]) -> Any:
             return row_errors(called, weights, bias, x, y)
 
     def weighted(params: Params, x: ArrayLike, y: ArrayLike, weights: Any) -> Array:
+        check_indices(x=x, y=y, weights=weights)
         x, y = numbers("x", x), numbers("y", y)
         with own_work():
             checked = row_weights(weights, jnp.shape(y)[0])

@@ -14,7 +14,7 @@ from jaxtyping import Array, ArrayLike, Float, Int, Num
 
 from funcgrad.regression.exact import Problem, rows_and_targets, solve
 from funcgrad.regression.model import Linear, Params
-from funcgrad.regression.precision import numbers, on_device, own_work
+from funcgrad.regression.precision import check_indices, numbers, on_device, own_work
 from funcgrad.regression.products import dot
 from funcgrad.regression.sharding import replicating
 from funcgrad.regression.sums import Moments, about_zero, moments
@@ -102,6 +102,8 @@ def _check_data(name: str, data: Any, weights: Any) -> None:
             f"the data is a pair of rows, {name}((x, y), penalty), or their sums, "
             f"{name}(moments(x, y), penalty), and this is {type(data).__name__}"
         )
+    else:
+        check_indices(x=data[0], y=data[1], weights=weights)
 
 
 def _ridge_of_rows(x: Any, y: Any, penalty: Any, weights: Any, *, intercept: bool) -> Params:

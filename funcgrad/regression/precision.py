@@ -13,6 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from functools import lru_cache, wraps
+from itertools import pairwise
 from typing import Any, ParamSpec, TypeVar
 
 import jax
@@ -151,23 +152,24 @@ def numbers(name: str, value: Any) -> Any:
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
 
-def check_indices(x: Any, y: Any) -> None:
-    """Refuse a frame and a series whose rows have the same labels in another order, or others.
+def check_indices(**data: Any) -> None:
+    """Refuse frames and series, each by its name, whose rows have the same labels in another order, or others.
 
     Raises:
         ValueError: their indices differ. Rows are paired by their places, so some would be paired wrongly.
     """
-    first: Any = getattr(x, "index", None)
-    second: Any = getattr(y, "index", None)
-    if not hasattr(first, "equals") or not hasattr(
-        second, "equals"
-    ):  # a list has a method of that name
-        return
-    if len(first) == len(second) and not first.equals(second):
-        raise ValueError(
-            "the rows of x and y have different labels: y.loc[x.index] puts them in one order, and .to_numpy() of "
-            "both pairs them as they are"
-        )
+    indices = {name: getattr(each, "index", None) for name, each in data.items()}
+    labelled: dict[str, Any] = {
+        name: index
+        for name, index in indices.items()
+        if hasattr(index, "equals")  # a list has a method of the name `index`
+    }
+    for (first, labels), (name, others) in pairwise(labelled.items()):
+        if len(labels) == len(others) and not labels.equals(others):
+            raise ValueError(
+                f"the rows of {first} and {name} have different labels: {name}.loc[{first}.index] puts them in one "
+                "order, and .to_numpy() of both pairs them as they are"
+            )
 
 
 def on_device(array: Any) -> jax.Array:

@@ -15,7 +15,7 @@ from scipy import optimize
 
 from funcgrad.regression.exact import rows_and_targets
 from funcgrad.regression.model import Linear, Params
-from funcgrad.regression.precision import by_values, own_work
+from funcgrad.regression.precision import by_values, check_indices, own_work
 from funcgrad.regression.weights import row_weights
 
 _MOST_STEPS = 1000
@@ -81,6 +81,7 @@ class _Rows(NamedTuple):
 
 
 def _rows(x: Any, y: Any, weights: Any, penalty: float, *, intercept: bool) -> _Rows:
+    check_indices(x=x, y=y, weights=weights)
     if not 0 <= penalty < np.inf:
         raise ValueError(f"the penalty must be 0 or more, got {penalty}")
     design, targets, dtype = rows_and_targets(x, y)

@@ -129,7 +129,7 @@ def moments(
         if weights is not None:
             raise ValueError("weights are for rows, and y was left out, so that x is batches")
         return _of_batches(x)
-    check_indices(x, y)
+    check_indices(x=x, y=y, weights=weights)
     x, y = numbers("x", x), numbers("y", y)
     weights = None if weights is None else numbers("weights", weights)
     with own_work():

@@ -17,6 +17,7 @@ from funcgrad import regression
 from funcgrad.regression.model import weights_and_bias
 from funcgrad.regression.precision import (
     as_set_by_user,
+    check_indices,
     needs_float64,
     on_device,
     on_device_as,
@@ -88,6 +89,7 @@ def fit_rows(
     if sample_weight is not None and sums:
         raise ValueError("sample_weight: sums take theirs in moments(x, y, weights)")
     if not sums:
+        check_indices(x=x, y=y, sample_weight=sample_weight)
         x, y = for_loss(loss, x, y)
     # Sums are in float64 whatever the rows were, so the parameters decide.
     float64 = needs_float64(params if sums else (params, x, y))

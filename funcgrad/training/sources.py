@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from jaxtyping import PyTree
 
-from funcgrad.regression.precision import integers_kept, needs_float64, numbers
+from funcgrad.regression.precision import check_indices, integers_kept, needs_float64, numbers
 from funcgrad.regression.sums import pair_of
 from funcgrad.training.loop import Loss
 
@@ -92,6 +92,7 @@ def peek(source: Any) -> tuple[Any, Any]:
 
 def for_loss(loss: Loss, x: PyTree, y: PyTree) -> tuple[PyTree, PyTree]:
     """Return x and y by the rule of dtypes; for a loss of our own, integers are numbers like others."""
+    check_indices(x=x, y=y)
     if hasattr(loss, "by_row"):
         return numbers("x", x), numbers("y", y)
     return jax.tree.map(integers_kept, (x, y))

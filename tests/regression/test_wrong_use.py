@@ -71,6 +71,11 @@ def test_a_result_is_saved_and_loaded(tmp_path):
 
 NOTHING = regression.moments(X, Y, np.zeros(4))
 LABELLED = pandas.DataFrame(X, columns=["a", "b"]), pandas.Series(Y)[::-1]
+FRAME, SERIES = LABELLED
+
+
+def trained(x, y, **options):
+    return fit(regression.loss, np.zeros(2), x, y, optimizer=optax.sgd(0.1), steps=1, **options)
 
 
 @pytest.mark.parametrize(
@@ -109,6 +114,31 @@ LABELLED = pandas.DataFrame(X, columns=["a", "b"]), pandas.Series(Y)[::-1]
         (lambda: regression.moments(*LABELLED), "different labels"),
         (lambda: regression.glm(*LABELLED), "different labels"),
         (lambda: regression.huber(*LABELLED), "different labels"),
+        (lambda: regression.loss(np.zeros(2), *LABELLED), "x and y have different labels"),
+        (lambda: regression.squared_error(np.zeros(2), *LABELLED), "different labels"),
+        (lambda: regression.value_and_grad(np.zeros(2), *LABELLED), "different labels"),
+        (lambda: trained(*LABELLED), "x and y have different labels"),
+        (
+            lambda: trained(FRAME, Y, sample_weight=SERIES),
+            "x and sample_weight have different labels",
+        ),
+        (
+            lambda: regression.least_squares(FRAME, Y, weights=SERIES),
+            "x and weights have different",
+        ),
+        (lambda: regression.moments(FRAME, Y, SERIES), "x and weights have different labels"),
+        (lambda: regression.huber(FRAME, Y, weights=SERIES), "x and weights have different labels"),
+        (lambda: regression.lasso((FRAME, Y), 1.0, weights=SERIES), "x and weights have different"),
+        (lambda: regression.ridge(LABELLED, 1.0), "x and y have different labels"),
+        (lambda: regression.glm(X, FRAME["a"], weights=SERIES), "y and weights have different"),
+        (
+            lambda: regression.glm(FRAME, Y, "poisson", exposure=SERIES),
+            "x and exposure have different labels: exposure.loc.x.index. puts them in one order",
+        ),
+        (
+            lambda: regression.summary(FRAME, Y, errors="cluster", groups=SERIES),
+            "x and groups have different labels",
+        ),
     ],
 )
 def test_data_that_would_be_wrong_in_silence_is_refused(call, said):
