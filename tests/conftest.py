@@ -62,6 +62,8 @@ def pytest_collection():
         return (yield)
     finally:
         gc.enable()
+        # JAX's traces make many objects that live on: at Python's threshold of 700 a twentieth of the time is the search.
+        gc.set_threshold(50_000, 10, 20)
         gc.collect()
         gc.freeze()
 
