@@ -39,6 +39,9 @@ os.environ.setdefault("FUNCGRAD_CACHE", "off")
 # Reports are not folded, whatever terminal the tests run in.
 os.environ["COLUMNS"] = "200"
 
+# mypy reads it, mistakes included; to look for examples in it pytest would run it.
+collect_ignore = ["typed_script.py"]
+
 # No example may fail because the machine is busy.
 hypothesis.settings.register_profile("funcgrad", deadline=None)
 hypothesis.settings.load_profile("funcgrad")
