@@ -246,5 +246,12 @@ def _operator(self: Tensor, other: Any) -> Any:
     return tensor_of(*record_two(found, self, other))
 
 
+def _turned(self: Tensor, other: Any) -> Any:
+    """`other @ self`."""
+    given = other if isinstance(other, Tensor) else of_array(other)
+    return NotImplemented if given is None else _operator(given, self)
+
+
 publish(matmul)
+publish(_turned, "__rmatmul__", function=False)
 publish(_operator, "__matmul__", function=False)

@@ -459,7 +459,7 @@ def _divided(self: Tensor, other: Any) -> Any:
         return NotImplemented
 
 
-publish(_divided, "__rtruediv__", function=False)
+publish(_divided, "__rtruediv__", "__rdiv__", function=False)
 _division(
     "floor_divide",
     _floor,
