@@ -134,7 +134,10 @@ def _argument(name: str, argument: Callable[..., Any]) -> None:
     @op(
         name,
         f"{name.capitalize()}Backward0",
-        refuses=(_no_complex(name),),
+        refuses=(
+            _no_complex(name),
+            Refusal("b", RuntimeError, f"{name}(): does not support bool input"),
+        ),
         prepare=partial(_check_not_empty, name),
         out=EXACT,
     )

@@ -320,7 +320,7 @@ def _check_matrix(aval: Aval) -> None:
         raise RuntimeError(f"trace: expected a matrix, but got tensor with dim {len(aval.shape)}")
 
 
-@op("trace", "TraceBackward0", check=_check_matrix)
+@op("trace", "TraceBackward0", check=_check_matrix, refuses=(no_kernel("b", "trace"),))
 def trace(input: Array) -> Any:
     """The sum of a matrix's diagonal."""
     whole = input.dtype.kind in "iub"

@@ -11,7 +11,7 @@ c < d; c <= 1; d > 1j; c >= c; c.lt_(c); torch.maximum(c, c); torch.minimum(d, c
 c.clamp_min(0); c.clip(0, 1); c.relu(); c.relu_(); c.floor(); c.ceil(); c.round(); c.trunc(); c.sign(); c.erf()
 torch.atan2(c, c); c.max(); c.min(0); c.amax(); c.amin(0); c.argmax(); c.sort(); c.topk(1); c.softmax(0); c.abs_()
 c.log_softmax(0); b.floor(); b.round(); b.abs(); b.relu(); -b; b.neg_(); b ** b; torch.addcmul(b, b, b); b.sub_(d)
-b.lerp(b, 0.5); i.lerp(i, 0.5); d.lerp(d.float(), 0.5); d.lerp(d, torch.ones(2)); torch.addcdiv(d, i, i)
+b.argmax(); b.argmin(0); b[None].trace(); b.lerp(b, 0.5); i.lerp(i, 0.5); d.lerp(d.float(), 0.5); d.lerp(d, torch.ones(2)); torch.addcdiv(d, i, i)
 d.index_add_(0, i, c); i.lerp_(d, 0.5); b @ b; b[None] @ b; b @ b[:, None]; b[None] @ b[:, None]; b.topk(1)
 """
 
