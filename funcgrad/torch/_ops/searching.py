@@ -16,7 +16,8 @@ from funcgrad.torch._ops.row import Array, Index, op
 from funcgrad.torch._ops.selecting import gather, index_select
 from funcgrad.torch._ops.undifferentiable import without_derivative
 from funcgrad.torch._ops.views.views import reshape
-from funcgrad.torch._tensor.kinds import Ints
+from funcgrad.torch._tensor.kinds import Ints, refusal
+from funcgrad.torch._tensor.operands import NUMBERS
 from funcgrad.torch._tensor.registry import publish
 from funcgrad.torch._tensor.tensor import Tensor, concrete, place, tensor_of
 from funcgrad.torch._types.dtypes import int32, int64, promote_types
@@ -81,6 +82,8 @@ def searchsorted(
             "torch.searchsorted(): side and right can't be set to opposites, got side of left while right was True"
         )
     if not isinstance(input, Tensor):
+        if not isinstance(input, NUMBERS):
+            raise refusal("searchsorted", "input", 2, "Tensor", input)
         if sorted_sequence.ndim != 1:
             raise RuntimeError(
                 "torch.searchsorted(): input value can be a scalar only when boundaries tensor dimension is 1, but we got boundaries tensor dim("

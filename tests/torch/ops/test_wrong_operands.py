@@ -101,6 +101,8 @@ def test_a_function_refuses_other_arguments_that_are_no_tensors(name):
 
 # One call of each kind that PyTorch's parser of arguments refuses.
 OF_ANOTHER_KIND = [
+    "torch.searchsorted(x[0], [1.0, 2.0])",
+    "torch.bucketize([1.0], x[0])",
     "x.sum(0, 1)",
     "x.sum(0, keepdim=None)",
     "x.sum(True)",
