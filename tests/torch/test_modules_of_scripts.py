@@ -342,6 +342,26 @@ see(torch.ops.aten.add.Tensor is torch.ops.aten.add.Tensor, attempt(lambda: torc
 see(issubclass(torch.jit.TracerWarning, Warning), str(module("futures").Future[int]).endswith("Future[int]"))
 see(module("nn.modules.module")._IncompatibleKeys([], ["a"]))
 """,
+    "sizes that are no integers": """
+x = torch.ones(1, 1)
+for method in ("repeat", "tile", "expand", "permute", "reshape"):
+    for wrong in ((0.5,), (1, 0.5), ([0.5],), ([1, 0.5],), (True,), ([True],), ("a",), (None,), (1, None), (torch.tensor(2.0),)):
+        see(attempt(getattr(x, method), *wrong))
+see(x.repeat(1, True).shape, attempt(x.view, 1, 0.5), attempt(x.view, [1, None]))
+""",
+    "what is not pickled or converted": """
+import io, re
+import numpy as np
+def outer():
+    class Local:
+        pass
+    return Local
+for wrong in (outer(), outer()(), outer, [lambda x: x], {"a": outer}):
+    error, words = attempt(torch.save, wrong, io.BytesIO())
+    see(error, re.sub("0x[0-9a-f]+", "0x", words))
+for kind in (np.array(["a"]), np.array([None]), np.array([1], dtype="M8[s]")):
+    see(attempt(torch.from_numpy, kind), attempt(torch.tensor, kind))
+""",
     "marks of TorchScript": """
 @torch.jit.ignore
 def first(x):

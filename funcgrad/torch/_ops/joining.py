@@ -290,7 +290,7 @@ def _repeated(input: Array, repeats: tuple[int, ...]) -> Any:
 @variadic("repeats")
 def repeat(input: Tensor, *repeats: Any) -> Tensor:
     """`repeats` copies along each dimension; extra dimensions come in front."""
-    times = views.ints(repeats)
+    times = views.ints(repeats, "repeat(): argument 'repeats'")
     if len(times) < input.ndim:
         raise RuntimeError(
             "Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor"
@@ -304,7 +304,7 @@ publish(repeat, function=False)
 @variadic("dims")
 def tile(input: Tensor, *dims: Any) -> Tensor:
     """As `repeat`, with 1 for each missing dimension in front."""
-    times = views.ints(dims)
+    times = views.ints(dims, "tile(): argument 'dims'")
     return repeat(input, (1,) * (input.ndim - len(times)) + times)
 
 

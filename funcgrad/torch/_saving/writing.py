@@ -134,7 +134,11 @@ class _Pickler(_PythonPickler):
             return
         module = getattr(obj, "__module__", None) or ""
         if theirs(module) == module:
-            super().save_global(obj, name)
+            try:
+                super().save_global(obj, name)
+            except (AttributeError, pickle.PicklingError):
+                pickle.dumps(obj)  # raises in the words of Python's C pickler, which PyTorch uses
+                raise
         else:
             self._name(theirs(module), name or obj.__qualname__, obj)
 

@@ -83,10 +83,34 @@ def _size(lengths: tuple[int, ...]) -> Size:
     return tuple.__new__(Size, lengths)
 
 
-def ints(given: Sequence[Any]) -> tuple[int, ...]:
-    """Integers given one by one or as one sequence."""
-    if len(given) == 1 and isinstance(given[0], (tuple, list)):
+def ints(given: Sequence[Any], of: str = "view(): argument 'size'") -> tuple[int, ...]:
+    """Integers given one by one or as one sequence; a bool counts as one after the first.
+
+    Args:
+        given: the integers, or a sequence of them alone.
+        of: the method and the argument, for the error.
+
+    Raises:
+        TypeError: an element is no integer.
+    """
+    listed = len(given) == 1 and isinstance(given[0], (tuple, list))
+    if listed:
         given = given[0]
-    if any(isinstance(each, bool) for each in given):
-        raise TypeError("sizes must be tuple of ints, but found element of type bool")
-    return tuple([index(each) for each in given])
+    found = []
+    for place, each in enumerate(given):
+        try:
+            if place == 0 and isinstance(each, bool):
+                raise TypeError
+            found.append(int(index(each)))
+        except TypeError:
+            kind = type(each).__name__.removesuffix("View")
+            if place:
+                words = f'failed to unpack the object at pos {place + 1} with error "type must be tuple of ints,but got {kind}"'
+            elif listed:
+                words = (
+                    f"(position 1) must be tuple of ints, but found element of type {kind} at pos 0"
+                )
+            else:
+                words = f"(position 1) must be tuple of ints, not {kind}"
+            raise TypeError(f"{of} {words}") from None
+    return tuple(found)

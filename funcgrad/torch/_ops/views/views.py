@@ -66,7 +66,7 @@ def view(input: Tensor, *shape: Any, dtype: Any = None) -> Tensor:
 @variadic("shape")
 def reshape(input: Tensor, *shape: Any) -> Tensor:
     """The same elements under another shape: a view if the strides allow it, else a copy."""
-    size = infer_size(ints(shape), input.numel())
+    size = infer_size(ints(shape, "reshape(): argument 'shape'"), input.numel())
     of = geometry(input)
     made = geometries.view(of, size)
     if made is not None:
@@ -107,7 +107,7 @@ def ravel(input: Tensor) -> Tensor:
 def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
     """One dimension as several."""
     size = tuple(input.shape)
-    dim, wanted = wrap_dim(dim, len(size)), ints(sizes)
+    dim, wanted = wrap_dim(dim, len(size)), ints(sizes, "unflatten(): argument 'sizes'")
     try:
         parts = infer_size(wanted, size[dim])
     except RuntimeError:
@@ -148,7 +148,7 @@ def expand(input: Tensor, *sizes: Any, implicit: bool = False) -> Tensor:
     Raises:
         RuntimeError: a dimension has another length.
     """
-    size = ints(sizes)
+    size = ints(sizes, "expand(): argument 'size'")
     if len(size) < input.ndim:
         raise RuntimeError(
             f"expand(torch.{input.dtype.scalar_type}Tensor{{{list(input.shape)}}}, size={list(size)}): the number of "
@@ -170,7 +170,7 @@ def expand_as(input: Tensor, other: Tensor) -> Tensor:
 @variadic("dims")
 def permute(input: Tensor, *dims: Any) -> Tensor:
     """The dimensions in another order."""
-    wanted = ints(dims)
+    wanted = ints(dims, "permute(): argument 'dims'")
     if len(wanted) != input.ndim:
         raise RuntimeError(
             "permute(sparse_coo): number of dimensions in the tensor input does not match the length of the desired "
