@@ -327,7 +327,7 @@ from importlib import import_module
 def module(name):
     return import_module(torch.__name__ + "." + name)
 private, printing = module("_C"), module("_tensor_str")
-see(module("onnx").is_in_onnx_export(), private._get_tracing_state(), private._log_api_usage_once("a"))
+see(module("onnx").is_in_onnx_export(), private._get_tracing_state(), private._log_api_usage_once("a"), isinstance(1, private.Value))
 see(module("_dynamo").is_compiling(), isinstance(torch.nn.ReLU(), module("_dynamo").OptimizedModule))
 x = torch.arange(30.0).reshape(2, 15)
 see(isinstance(x.untyped_storage(), torch.UntypedStorage), isinstance(x.untyped_storage(), module("storage").TypedStorage))
