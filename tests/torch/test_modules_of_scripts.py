@@ -362,6 +362,17 @@ for wrong in (outer(), outer()(), outer, [lambda x: x], {"a": outer}):
 for kind in (np.array(["a"]), np.array([None]), np.array([1], dtype="M8[s]")):
     see(attempt(torch.from_numpy, kind), attempt(torch.tensor, kind))
 """,
+    "printed parameters of other classes": """
+class Mine(torch.nn.Parameter):
+    pass
+class Plain(torch.nn.Parameter):
+    __repr__ = torch.Tensor.__repr__
+class Kind(torch.Tensor):
+    pass
+for each in (Mine(torch.ones(2)), Mine(torch.ones(2), requires_grad=False), Plain(torch.ones(30)), Kind([1.0])):
+    see(repr(each))
+see(repr(torch.nn.Parameter(Kind([1.0]))), str(Mine(torch.ones(1)) * 2), repr(torch.nn.Parameter(torch.ones(1))))
+""",
     "marks of TorchScript": """
 @torch.jit.ignore
 def first(x):

@@ -558,15 +558,19 @@ class Tensor(Variable, Methods):
             name = None if grad_fn is None else type(grad_fn).__name__
         except RuntimeError:
             name = "Invalid"  # a view that must not be used any more
-        return printing.format_tensor(
+        plain = kind.__module__.startswith("funcgrad.torch")
+        printed = printing.format_tensor(
             None if bound is META else np.asarray(array),
             self.dtype,
             shape=tuple(self.shape),
             requires_grad=self.requires_grad,
             grad_fn_name=name,
-            class_name="tensor" if kind.__module__.startswith("funcgrad.torch") else kind.__name__,
+            class_name="tensor" if plain else kind.__name__,
             device_suffix=None if bound is None or self.device.type == "cpu" else str(self.device),
             tangent=tangent,
+        )
+        return (
+            printed if plain or not getattr(self, "_is_param", False) else f"Parameter({printed})"
         )
 
 
