@@ -3,6 +3,7 @@
 They compute as tensors in coordinate format do. PyTorch has fewer ops of them, and the same are here.
 """
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
@@ -246,6 +247,18 @@ def sparse_csc_tensor(
     return sparse_compressed_tensor(
         ccol_indices, row_indices, values, size, **{"layout": sparse_csc, **options}
     )
+
+
+def _with_all_names(function: Any) -> None:
+    """Let the signature show the names of its `**options`."""
+    own = [*inspect.signature(function).parameters.values()][:-1]
+    common = inspect.signature(sparse_compressed_tensor).parameters.values()
+    named = [each for each in common if each.kind is each.KEYWORD_ONLY]
+    function.__signature__ = inspect.Signature([*own, *named], return_annotation=CompressedTensor)
+
+
+_with_all_names(sparse_csr_tensor)
+_with_all_names(sparse_csc_tensor)
 
 
 # ------------------------------------------------------------------------------------------- the ops
