@@ -50,6 +50,7 @@ from funcgrad.torch._types.dtypes import (
     int64,
     promote_types,
 )
+from funcgrad.torch._types.warning import warn
 
 # ------------------------------------------------------------------------------------------- arguments
 
@@ -394,11 +395,15 @@ class Row:
         count = len(args)
         if count > self.positional:
             last = self.arguments[self.positional - 1]
-            if last.role is not Role.DIMS:
+            if last.role is Role.DIMS:
+                args = (*args[: self.positional - 1], tuple(args[self.positional - 1 :]))
+            elif (old := self._in_old_form(args)) is not None:
+                args, kwargs = old[0], old[1] | kwargs
+            else:
                 raise TypeError(
                     f"{self.title}() takes {self.positional} positional arguments but {count} were given"
                 )
-            args, count = (*args[: self.positional - 1], tuple(args[self.positional - 1 :])), self.positional  # fmt: skip
+            count = self.positional
         values = [*args, *[each.default for each in self.arguments[count:]]]
         for name, value in kwargs.items():
             k = self.place.get(name)
@@ -414,6 +419,23 @@ class Row:
                 f"{self.title}() missing {len(missing)} required positional arguments: {listed}"
             )
         return values
+
+    def _in_old_form(self, args: Sequence[Any]) -> tuple[list[Any], dict[str, Any]] | None:
+        """The arguments of PyTorch's deprecated form, in which a factor comes before the tensor that it multiplies.
+
+        They are `addcmul(input, value, tensor1, tensor2)` and `addmm(beta, input, alpha, mat1, mat2)`, where `alpha` may be left
+        out. None if these are no such arguments.
+        """
+        factors = [a.name for a in self.arguments if a.keyword_only and a.role is Role.FACTOR]
+        places = [k for k, each in enumerate(args) if is_number(each)]
+        rest = [each for k, each in enumerate(args) if k not in places]
+        # A method has its tensor first, and `beta` then.
+        forms = {1: ([1],), 2: ([0], [1], [0, 2], [1, 2])}.get(len(factors), ())
+        if places not in forms or len(rest) != self.positional:
+            return None
+        given = dict(zip(factors, [args[k] for k in places], strict=False))
+        tell_of_old_form(self.title, list(given))
+        return rest, given
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """The op as a function."""
@@ -623,6 +645,18 @@ def _saved_places(saved: Sequence[str], names: Sequence[str]) -> dict[str, int]:
 
 def _same(of: Tensor) -> Tensor:
     return of
+
+
+# Ops whose deprecated form was met.
+OLD_FORMS: set[str] = set()
+
+
+def tell_of_old_form(name: str, factors: Sequence[str]) -> None:
+    """Warn, once for an op, of a form that PyTorch deprecates: factors among the tensors."""
+    if name not in OLD_FORMS:
+        OLD_FORMS.add(name)
+        given = " and ".join(f"{each}=" for each in factors)
+        warn(f"This overload of {name} is deprecated: give {given} by name, after the tensors")
 
 
 def return_type(name: str, fields: tuple[str, ...]) -> Any:

@@ -1,5 +1,6 @@
 """Elementwise ops of three operands, or with a factor: `add` with `alpha`, `clamp`, `addcmul`, `lerp`."""
 
+import inspect
 from typing import Any
 
 import jax
@@ -18,7 +19,9 @@ from funcgrad.torch._ops.row import (
     named,
     no_kernel,
     op,
+    tell_of_old_form,
 )
+from funcgrad.torch._tensor.kinds import is_number
 from funcgrad.torch._tensor.operands import NUMBERS, check_broadcast, check_factor, promoted
 from funcgrad.torch._tensor.registry import publish
 from funcgrad.torch._tensor.tensor import Tensor
@@ -67,13 +70,37 @@ def _is_one(alpha: Any) -> bool:
     return type(alpha) is int and alpha == 1
 
 
+def _in_old_form(name: str, alpha: Any, old: tuple[Any, ...], named_alpha: Any) -> tuple[Any, Any]:
+    """`other` and `alpha` of the deprecated form `x.add(alpha, other)`.
+
+    Raises:
+        TypeError: it is not that form.
+    """
+    if len(old) > 1 or not is_number(alpha) or not _is_one(named_alpha):
+        given = 2 + len(old)
+        raise TypeError(f"{name}() takes 2 positional arguments but {given} were given")
+    tell_of_old_form(name, ("alpha",))
+    return old[0], alpha
+
+
+def _without_star(function: Any) -> None:
+    """Let the signature show PyTorch's present form alone."""
+    shown = inspect.signature(function)
+    kept = [each for each in shown.parameters.values() if each.kind is not each.VAR_POSITIONAL]
+    function.__signature__ = shown.replace(parameters=kept)
+
+
 def _publish_scaled(
     plain: Elementwise, scaled: Row, operators: tuple[str, ...], reflected: tuple[str, ...]
 ) -> None:
     """Publish `add` or `sub`. Without `alpha` the call takes the shorter path."""
     name, binary = plain.row.name, plain.binary()
 
-    def function(input: Tensor, other: Any, *, alpha: Any = 1, out: Tensor | None = None) -> Tensor:
+    def function(
+        input: Tensor, other: Any, *old: Any, alpha: Any = 1, out: Tensor | None = None
+    ) -> Tensor:
+        if old:
+            other, alpha = _in_old_form(name, other, old, alpha)
         if out is not None:
             return store(name, out, (input, other), lambda: function(input, other, alpha=alpha))
         if _is_one(alpha):
@@ -83,13 +110,17 @@ def _publish_scaled(
             return binary(input, other * alpha)
         return scaled(input, other, alpha=alpha)
 
-    def stored(self: Tensor, other: Any, *, alpha: Any = 1) -> Tensor:
+    def stored(self: Tensor, other: Any, *old: Any, alpha: Any = 1) -> Tensor:
+        if old:
+            other, alpha = _in_old_form(f"{name}_", other, old, alpha)
         return (
             plain.in_place(self, other)
             if _is_one(alpha)
             else scaled.stored(self, other, alpha=alpha)
         )
 
+    _without_star(function)
+    _without_star(stored)
     names = (name, {"add": "add", "sub": "subtract"}[name])
     publish(named(function, name), *dict.fromkeys(names), checks_input=True)
     plain.publish_in_place(stored, tuple(dict.fromkeys(names)))

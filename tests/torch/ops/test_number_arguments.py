@@ -1,7 +1,10 @@
 """A 0-d tensor where a number is due: its element is taken, and it is refused if it requires grad, whose gradient would be lost."""
 
+import warnings
+
 import pytest
 
+from funcgrad.torch._ops.row import OLD_FORMS as OLD_FORMS_MET
 from tests.both_sides import assert_same, attempt, ours, outcome, theirs
 
 CALLS = """
@@ -96,3 +99,64 @@ def test_a_tolerance_of_pinv_has_no_gradient(name):
         see(torch.linalg.pinv(torch.eye(2), **{name: tolerance[name].detach()}))
 
     assert_same(program)
+
+
+# PyTorch's deprecated forms, as older optimizers have them: a factor before the tensor that it multiplies.
+OLD_FORMS = """
+x.clone().add_(-0.5, y)
+x.add(3, y)
+torch.add(x, 3, y)
+torch.add(2, 3, y)
+x.add(torch.tensor(0.5), y)
+x.add(1, 2)
+x.clone().sub_(0.5, y)
+torch.sub(x, 0.5, y)
+x.clone().addcmul_(0.5, y, y)
+torch.addcmul(x, 0.5, y, y)
+x.clone().addcdiv_(0.5, x, y)
+torch.addcdiv(x, 2, x, y)
+torch.addmm(0.5, m, 2, m, m)
+torch.addmm(0.5, m, m, m)
+m.addmm(0.5, 2, m, m)
+m.clone().addmm_(0.5, m, m)
+torch.addmv(0.5, x, 2, m, y)
+torch.addr(0.5, m, 2, x, y)
+torch.addbmm(0.5, m, 2, m[None], m[None])
+torch.baddbmm(0.5, m[None], m[None], m[None])
+torch.arange(2).add_(2, torch.arange(2))
+torch.arange(2).add_(1.5, torch.arange(2))
+torch.arange(2).add_(2, torch.arange(2), alpha=3)
+x.add(y, 2)
+x.add(1, y, 2)
+x.addcmul(y, 2, y)
+torch.addmm(m, m, m, m)
+torch.addmm(1, 2, 3, m)
+""".strip().split("\n")
+
+
+@pytest.mark.parametrize("call", OLD_FORMS)
+def test_forms_with_a_factor_among_the_tensors_are_pytorchs(call):
+    def value(torch):
+        x, y, m = (torch.tensor(each, requires_grad=True) for each in ([0.5, 2.0], [3.0, 1.0], [[1.0, 2.0], [0.3, 4.0]]))  # fmt: skip
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "This overload of ", UserWarning)
+            found = eval(call, {"torch": torch, "x": x, "y": y, "m": m})
+        if not found.requires_grad:
+            return found.tolist()
+        found.sum().backward()
+        return found.tolist(), [None if a.grad is None else a.grad.tolist() for a in (x, y, m)]
+
+    found, right = (outcome(value, torch) for torch in (ours, theirs))
+    assert found[0] == right[0], (found, right)
+    if not isinstance(right[0], type):
+        assert found == right
+
+
+def test_a_form_with_a_factor_among_the_tensors_warns_once():
+    OLD_FORMS_MET.discard("add_")
+    with pytest.warns(
+        UserWarning, match="This overload of add_ is deprecated: give alpha="
+    ) as told:
+        ours.ones(2).add_(2, ours.ones(2))
+    assert told[0].filename == __file__
+    assert ours.ones(2).add_(2, ours.ones(2)).tolist() == [3.0, 3.0]
