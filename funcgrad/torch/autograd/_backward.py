@@ -1,6 +1,5 @@
 """`torch.autograd.backward` and `grad`, and `Tensor.backward`."""
 
-import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -31,6 +30,7 @@ from funcgrad.torch._memory.inference import enabled as inferring
 from funcgrad.torch._ops.creation import FUNCTIONS as CREATION
 from funcgrad.torch._tensor.registry import publish_all
 from funcgrad.torch._tensor.tensor import Tensor
+from funcgrad.torch._types.warning import warn
 
 _CYCLE = (
     "Using backward() with create_graph=True will create a reference cycle between the parameter and its gradient "
@@ -66,10 +66,9 @@ def backward(
     """
     refuse_inside(BACKWARD)
     if grad_variables is not None:
-        warnings.warn(
+        warn(
             "`grad_variables` is deprecated. Use `grad_tensors` instead.",
             FutureWarning,
-            stacklevel=2,
         )
         if grad_tensors is not None:
             raise RuntimeError(
@@ -91,7 +90,7 @@ def backward(
         edges = edges_of(wanted, gather=True)
         towards = [node for edge in edges for node, _ in (edge, *aside.edges_of(edge))]
     if cyclic:
-        warnings.warn(_CYCLE, stacklevel=2)
+        warn(_CYCLE)
     try:
         engine.walk(
             pairs,
@@ -158,11 +157,10 @@ def grad(
     roots = roots_of(outputs)
     wanted = inputs_of(inputs, "grad")
     if not only_inputs:
-        warnings.warn(
+        warn(
             "only_inputs argument is deprecated and is ignored now (defaults to True). To accumulate gradient for "
             "other parts of the graph, please use torch.autograd.backward.",
             FutureWarning,
-            stacklevel=2,
         )
     create_graph = as_flag(create_graph)
     retain_graph = create_graph if retain_graph is None else as_flag(retain_graph)
