@@ -286,11 +286,11 @@ def write_large(path, rows):
 @pytest.mark.parametrize("kind", ["npy", "csv", "parquet"])
 def test_memory_stays_within_the_bound_whatever_the_size_of_the_file(tmp_path, kind, seed):
     """Beyond what reading a small file takes; for Parquet, also what its decoder holds per column."""
-    memory = 16 << 20
+    memory = 32 << 20
     small, large = (tmp_path / f"{size}.{kind}" for size in ("small", "large"))
     write_large(small, 2 * ROWS)
-    write_large(large, 2_250_000)
+    write_large(large, 4_500_000)
     assert large.stat().st_size > 4 * memory
     rows, growth = map(int, output_of("-c", READ_ALL, small, large, seed, memory).split())
-    assert rows == 2_250_000 // ROWS * ROWS
+    assert rows == 4_500_000 // ROWS * ROWS
     assert growth < memory + (kind == "parquet") * COLUMNS * (4 << 20)

@@ -14,8 +14,8 @@ pytest.importorskip("tensorboard", reason="SummaryWriter needs the package tenso
 
 
 def write(torch, folder):
-    writer_of = import_module(f"{torch.__name__}.utils.tensorboard").SummaryWriter
     x = torch.arange(12.0).reshape(3, 4) / 12
+    writer_of = import_module(f"{torch.__name__}.utils.tensorboard").SummaryWriter
     with writer_of(folder, purge_step=1) as writer:
         writer.add_scalar("loss", torch.tensor([0.5]), 1, 10.0)
         writer.add_scalar("loss", 2, torch.tensor(3), 10.0, new_style=True)
@@ -75,9 +75,10 @@ def contents(folder):
 
 def test_files_are_pytorchs(tmp_path):
     pytest.importorskip("PIL", reason="images need pillow")
-    failures = [write(torch, tmp_path / torch.__name__) for torch in SIDES]
+    folders = tmp_path / "ours", tmp_path / "theirs"
+    failures = [write(*each) for each in zip(SIDES, folders, strict=True)]
     assert failures[0] == failures[1]
-    mine, expected = (contents(tmp_path / torch.__name__) for torch in SIDES)
+    mine, expected = map(contents, folders)
     assert list(mine) == list(expected)
     for place in expected:
         assert mine[place] == expected[place], place
