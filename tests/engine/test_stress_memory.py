@@ -44,10 +44,10 @@ def train(iterations):
 
 train(4_096)  # the loop has found its tier; a multiple of the length at which the cache of numbers starts anew
 start, count, states = kilobytes(), objects(), recording.tree.size
-compiled = engine.stats().programs_compiled
+compiled, kernels = engine.stats().programs_compiled, engine.stats().kernels_compiled
 train(12_288 * {scale})
 print(kilobytes() - start, objects() - count, recording.tree.size - states)
-print(engine.stats().programs_compiled - compiled, engine.stats().kernels_compiled)
+print(engine.stats().programs_compiled - compiled, engine.stats().kernels_compiled - kernels)
 """
 
 CHANGING_GRAPHS = """
@@ -88,13 +88,15 @@ def measured(script: str) -> list[list[int]]:
 
 
 def test_a_training_loop_holds_memory_flat():
-    (kilobytes, objects, states), (programs, _) = measured(TRAINING_LOOP)
+    (kilobytes, objects, states), (programs, kernels) = measured(TRAINING_LOOP)
     # A kilobyte lost in every iteration would be 12,000.
     assert kilobytes < 4_000
     # The cache of Python numbers, a new one every iteration here, holds 1,024 and starts anew when it is full.
     assert abs(objects) < 5_000
     assert states == 0
-    assert programs == 0
+    # Measured seconds decide when the loop is compiled, so its program may come late. One an iteration would be 12,288.
+    assert programs < 10
+    assert kernels < 10
 
 
 def test_2_000_graphs_that_all_differ_hold_memory_flat():
