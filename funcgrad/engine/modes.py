@@ -10,9 +10,12 @@ from funcgrad.engine.trace import flush
 
 @contextmanager
 def mode(name: str) -> Iterator[None]:
-    """Run pending ops in this mode inside the block: "auto", "op_by_op" or "compiled".
+    """Run ops in this mode inside the block.
 
     Pending ops run at both ends of the block, so that exactly the block's own ops run in the mode.
+
+    Args:
+        name: a mode as `engine.settings.mode` explains it: "auto", "eager", "recorded", "op_by_op" or "compiled".
 
     Raises:
         ValueError: there is no such mode.
