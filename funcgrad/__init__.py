@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from funcgrad import compare, datasets, engine, regression, sklearn, torch, training
+    from funcgrad.as_torch import install_as_torch
     from funcgrad.models import load_model, save_model
     from funcgrad.torch._compile.pure import pure
     from funcgrad.training import fit
@@ -19,6 +20,7 @@ __all__ = [
     "datasets",
     "engine",
     "fit",
+    "install_as_torch",
     "load_model",
     "pure",
     "regression",
@@ -32,6 +34,7 @@ _SUBMODULES = {"compare", "datasets", "engine", "regression", "sklearn", "torch"
 _ATTRIBUTES = {
     "__version__": "funcgrad.version",
     "fit": "funcgrad.training",
+    "install_as_torch": "funcgrad.as_torch",
     "load_model": "funcgrad.models",
     "save_model": "funcgrad.models",
     "pure": "funcgrad.torch._compile.pure",
@@ -44,6 +47,11 @@ def __getattr__(name: str) -> Any:
     if name in _ATTRIBUTES:
         return getattr(import_module(_ATTRIBUTES[name]), name)
     raise AttributeError(f"module 'funcgrad' has no attribute {name!r}")
+
+
+def load_ipython_extension(_: Any) -> None:
+    """Let `import torch` mean `import funcgrad.torch` in a notebook: `%load_ext funcgrad` calls it."""
+    import_module("funcgrad.as_torch").install_as_torch()
 
 
 def __dir__() -> list[str]:

@@ -1,16 +1,13 @@
-"""`funcgrad run script.py`: a PyTorch script as it is, on JAX. The libraries that it imports find `torch` there too."""
+"""`funcgrad run script.py`: a PyTorch program as it is, on JAX. The libraries that it imports find `torch` there too."""
 
 import argparse
-import importlib
-import importlib.abc
-import importlib.util
 import runpy
 import sys
-from importlib.machinery import ModuleSpec
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
+from funcgrad.as_torch import install_as_torch
 from funcgrad.cli.common import Commands, refuse
 
 
@@ -18,52 +15,40 @@ def add_command(commands: Commands) -> None:
     """Add `run` to the command line."""
     parser = commands.add_parser(
         "run",
-        help="run a PyTorch script as it is: whatever imports torch gets funcgrad.torch",
+        help="run a PyTorch script or notebook as it is: whatever imports torch gets funcgrad.torch",
         description=(
-            "Runs a Python script in which `import torch` means `import funcgrad.torch`, also in the libraries that "
-            "the script imports. PyTorch is not needed and not used. Processes that the script starts are not told."
+            "Runs a Python script, a notebook or a module in which `import torch` means `import funcgrad.torch`, also in "
+            "the libraries that it imports and in the Python processes that it starts. PyTorch is not needed and not used. "
+            "`funcgrad run -m pytest tests` runs the tests of a project."
         ),
     )
     parser.set_defaults(run=_run)
-    parser.add_argument("script", metavar="SCRIPT.py", help="the script")
+    parser.add_argument("-m", action="store_true", dest="module", help="PROGRAM is a module")
+    parser.add_argument("program", metavar="PROGRAM", help="a script, or a notebook (.ipynb)")
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help="its own arguments")
 
 
-class InPlaceOfPyTorch(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Finds `torch` and its modules in `funcgrad.torch`. Under both names they are the same modules."""
-
-    def find_spec(self, fullname: str, path: Any, target: Any = None) -> ModuleSpec | None:
-        """The module of the shim's, for a name of PyTorch's."""
-        if fullname.split(".")[0] != "torch":
-            return None
-        return importlib.util.spec_from_loader(fullname, self)
-
-    def create_module(self, spec: ModuleSpec) -> ModuleType:
-        """The shim's module."""
-        module = importlib.import_module(f"funcgrad.{spec.name}")
-        # Python gives the module the new name and its specification; `exec_module` gives it its own back.
-        kept = {name: getattr(module, name) for name in _NAMES if hasattr(module, name)}
-        if spec.name == "torch":  # libraries look at `torch.__name__`
-            kept["__name__"] = "torch"
-        spec.loader_state = kept
-        return module
-
-    def exec_module(self, module: ModuleType) -> None:
-        """Do nothing more: the module is made."""
-        assert module.__spec__ is not None
-        vars(module).update(module.__spec__.loader_state)
-
-
-_NAMES = ("__name__", "__spec__", "__loader__", "__package__", "__path__", "__file__", "__cached__")
-
-
 def _run(options: argparse.Namespace) -> int:
-    script = Path(options.script)
-    if not script.is_file():
-        return refuse("run", f"there is no file {options.script}")
-    sys.meta_path.insert(0, InPlaceOfPyTorch())
-    sys.argv = [options.script, *options.arguments]
-    # As Python does for a script: the modules beside it can be imported.
-    sys.path.insert(0, str(script.resolve().parent))
-    runpy.run_path(options.script, run_name="__main__")
+    name, path = options.program, Path(options.program)
+    notebook = not options.module and path.suffix == ".ipynb"
+    if options.module:
+        if find_spec(name.partition(".")[0]) is None:
+            return refuse("run", f"there is no module {name}")
+    elif not path.is_file():
+        return refuse("run", f"there is no file {name}")
+    if notebook and (missing := [each for each in ("IPython", "nbformat") if not find_spec(each)]):
+        return refuse(
+            "run",
+            f"a notebook needs {' and '.join(missing)} (pip install 'funcgrad[notebook]')",
+        )
+    sys.argv = [name, *options.arguments]
+    # As Python does: the modules beside a script, or in the working directory, can be imported.
+    sys.path.insert(0, "" if options.module else str(path.resolve().parent))
+    install_as_torch()
+    if notebook:
+        return 0 if import_module("funcgrad.cli.notebooks").run(path) else 1
+    if options.module:
+        runpy.run_module(name, run_name="__main__", alter_sys=True)
+    else:
+        runpy.run_path(name, run_name="__main__")
     return 0

@@ -1,10 +1,15 @@
-"""`funcgrad run` runs a PyTorch script as it is, with the modules and libraries that it imports."""
+"""`funcgrad run` runs a PyTorch program as it is, with the modules and libraries that it imports."""
 
+import json
+import os
 import runpy
+import subprocess
 import sys
 
 import pytest
 
+import funcgrad
+from funcgrad.cli import main, run
 from tests.processes import Program, output_of
 
 LIBRARY = """
@@ -79,3 +84,96 @@ def test_the_status_and_the_errors_are_the_scripts(tmp_path):
     assert "RuntimeError: " in fails.communicate()[1]
     assert missing.wait(60) == 2
     assert "there is no file" in missing.communicate()[1]
+
+
+CHILDREN = """
+import subprocess
+import sys
+
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+
+class Modules(Dataset):
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, index):
+        return index, torch.nn.Linear.__module__
+
+
+if __name__ == "__main__":
+    print(list(DataLoader(Modules(), batch_size=2, num_workers=1, multiprocessing_context="spawn")))
+    command = "from importlib.util import find_spec; print('funcgrad' in find_spec('torch').origin)"
+    print(subprocess.check_output([sys.executable, "-c", command], text=True))
+"""
+CELLS = (
+    ("markdown", ["# A notebook"]),
+    ("code", ["%matplotlib inline\n", "import torch\n", "x = torch.ones(2, requires_grad=True)"]),
+    ("code", ["(x * x).sum().backward()\n", "x.grad"]),
+    ("code", ["x @ torch.ones(3)"]),
+    ("code", ["print('after the error')"]),
+)
+
+
+def notebook(path, tags=()):
+    cells = [
+        {"cell_type": kind, "id": str(k), "metadata": {}, "source": source}
+        | ({"outputs": [], "execution_count": None} if kind == "code" else {})
+        for k, (kind, source) in enumerate(CELLS)
+    ]
+    cells[3]["metadata"]["tags"] = list(tags)
+    path.write_text(
+        json.dumps({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
+    )
+    return path
+
+
+def test_processes_that_a_script_starts_are_told(tmp_path):
+    (tmp_path / "children.py").write_text(CHILDREN)
+    (tmp_path / "test_project.py").write_text(
+        "import torch\n\ndef test_it():\n    assert 'funcgrad' in torch.__file__\n"
+    )
+    options = ("-q", "-p", "no:cacheprovider", tmp_path / "test_project.py")
+    module = Program("-m", "funcgrad", "run", "-m", "pytest", *options)
+    # A program of `Program` may have no children that `multiprocessing` starts.
+    command = [sys.executable, "-m", "funcgrad", "run", str(tmp_path / "children.py")]
+    assert subprocess.check_output(command, text=True).splitlines()[:2] == [
+        "[[tensor([0, 1]), ('funcgrad.torch.nn.modules.linear', 'funcgrad.torch.nn.modules.linear')]]",
+        "True",
+    ]
+    assert module.wait(60) == 0
+    assert "1 passed" in module.communicate()[0]
+
+
+def test_a_notebook_runs_to_its_first_error(tmp_path):
+    stops = Program("-m", "funcgrad", "run", notebook(tmp_path / "stops.ipynb"))
+    tagged = notebook(tmp_path / "goes_on.ipynb", ["raises-exception"])
+    goes_on = Program("-m", "funcgrad", "run", tagged)
+    assert (stops.wait(60), goes_on.wait(60)) == (1, 0)
+    shown = stops.communicate()[0]
+    assert "Out[2]: tensor([2., 2.])" in shown
+    assert "RuntimeError: inconsistent tensor size" in shown
+    assert "after the error" not in shown
+    assert "after the error" in goes_on.communicate()[0]
+
+
+def test_without_a_program_or_ipython_nothing_runs(tmp_path, monkeypatch, capsys):
+    before = list(sys.meta_path), list(sys.path), list(sys.argv)
+    assert main(["run", "-m", "no_module_of_this_name"]) == 2
+    assert "there is no module no_module_of_this_name" in capsys.readouterr().err
+    monkeypatch.setattr(run, "find_spec", lambda name: None)
+    assert main(["run", str(notebook(tmp_path / "a.ipynb"))]) == 2
+    assert (
+        "needs IPython and nbformat (pip install 'funcgrad[notebook]')" in capsys.readouterr().err
+    )
+    assert (sys.meta_path, sys.path, sys.argv) == before
+
+
+def test_beside_pytorch_the_name_is_not_taken(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", pytest)  # any module that is there
+    before = list(sys.meta_path), list(sys.path), os.environ.get("PYTHONPATH")
+    for install in (funcgrad.install_as_torch, lambda: funcgrad.load_ipython_extension(None)):
+        with pytest.raises(RuntimeError, match="PyTorch is imported already"):
+            install()
+    assert (sys.meta_path, sys.path, os.environ.get("PYTHONPATH")) == before
