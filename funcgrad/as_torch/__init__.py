@@ -10,7 +10,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-# A folder whose `torch` calls `install_as_torch`. It is how other processes are told.
+# A folder whose `torch` calls `install_as_torch`, so other processes are told. Its metadata say which PyTorch this is to libraries
+# that ask `importlib.metadata` before they import it.
 _PATH = str(Path(__file__).parent / "on_path")
 _NAMES = ("__name__", "__spec__", "__loader__", "__package__", "__path__", "__file__", "__cached__")
 
