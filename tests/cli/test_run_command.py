@@ -26,9 +26,12 @@ class Net(nn.Module):
 """
 SCRIPT = """
 import sys
+import tempfile
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
 from torch import nn, optim
 from torch.distributions.normal import Normal
 from torch.utils.data import DataLoader, TensorDataset
@@ -45,6 +48,10 @@ if __name__ == "__main__":
         loss.backward()
         optimizer.step()
     print(sys.argv[1:], f"{loss.item():.5f}", isinstance(net.layer, torch.nn.modules.linear.Linear))
+    # It reads the elements at an address, and maps the file.
+    file = Path(tempfile.mkdtemp(), "net.safetensors")
+    save_file(net.state_dict(), file)
+    print(all(torch.equal(x, net.state_dict()[name]) for name, x in load_file(file).items()))
     print(nn is torch.nn, sys.modules["torch.nn"] is nn, Normal(0.0, 1.0), torch.__version__)
 """
 
@@ -66,8 +73,9 @@ def test_a_script_prints_what_it_prints_on_pytorch(script, monkeypatch, capsys):
 
 
 def test_a_script_needs_no_pytorch(script):
-    first, second = output_of("-m", "funcgrad", "run", script, "x").splitlines()
+    first, equal, second = output_of("-m", "funcgrad", "run", script, "x").splitlines()
     assert first.startswith("['x'] 0.")
+    assert equal == "True"
     assert second == "True True Normal(loc: 0.0, scale: 1.0) 2.13.0"
 
 

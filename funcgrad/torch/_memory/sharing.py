@@ -7,6 +7,7 @@ what is there now, and writes in place go there. Once nobody holds it, the stora
 import sys
 import threading
 from typing import Any
+from weakref import WeakKeyDictionary, ref
 
 import numpy as np
 
@@ -14,15 +15,17 @@ from funcgrad.engine import Aval, Storage, Value
 from funcgrad.engine.platforms import on_cpu
 from funcgrad.engine.recording import local
 from funcgrad.engine.trace import compute
-from funcgrad.engine.values import Indirect, Live, Wrapped, is_tracer
+from funcgrad.engine.values import Absent, Indirect, Live, Wrapped, is_tracer
 from funcgrad.torch._memory.geometry import Geometry
 from funcgrad.torch._memory.inference import InferenceStorage
-from funcgrad.torch._memory.storages import ViewStorage
+from funcgrad.torch._memory.storages import ViewStorage, geometry_of
 
 # `Indirect` hides the place where a plain storage has its value. A shared storage uses it, and so turns plain in place.
 _value: Any = Storage.__dict__["value"]
 # Held while a storage is read, written or turned, since another thread may turn it meanwhile.
 _turning = threading.RLock()
+# By memory: the elements at the address that `address` told, and the value that they are of.
+_addressed: WeakKeyDictionary[Storage, tuple[np.ndarray, ref[Value]]] = WeakKeyDictionary()
 
 
 class SharedStorage(Indirect):
@@ -37,7 +40,8 @@ class SharedStorage(Indirect):
         with _turning:
             held: Value = _value.__get__(self)
             if isinstance(held, Live) and _holders(held.array) <= _ALONE:
-                held = Value(held.array, held.aval)
+                array = held.array.copy() if self in _addressed else held.array
+                held = Value(array, held.aval)
                 _value.__set__(self, held)
                 self.__class__ = _PLAIN[type(self)]  # type: ignore[assignment]
             return held
@@ -77,7 +81,11 @@ def share(storage: Storage) -> np.ndarray | None:
             array = compute(value)
             if value.aval.device is not None or isinstance(value, Wrapped) or is_tracer(array):
                 return None
-            value = _value.__get__(_let_share(memory, np.array(array, order="C")))
+            told = memory in _addressed
+            array = _own(memory, value, array) if told else np.array(array, order="C")
+            value = _value.__get__(_let_share(memory, array))
+            if told:
+                _addressed[memory] = value.array, ref(value)
     if not isinstance(value, Live):
         return None
     if storage.geometry is None:
@@ -88,6 +96,42 @@ def share(storage: Storage) -> np.ndarray | None:
     place: Any = value.array.reshape(-1).view(np.uint8)
     strides = [step * dtype.itemsize for step in stride]
     return np.ndarray(size, dtype, place, offset * dtype.itemsize, strides)
+
+
+def address(storage: Storage) -> int:
+    """The address of a tensor's first element; 0 if there are no elements.
+
+    It stays the same. In memory that NumPy shares it is the elements' own. Elsewhere a copy of the elements is there, made when
+    this is called after a write. Where there are no elements in the CPU's memory it is just a number that tells memories apart.
+    """
+    (size, _, offset), memory = geometry_of(storage), storage.memory
+    if 0 in size:
+        return 0
+    place = offset * storage.aval.dtype.itemsize
+    if not _possible():
+        return (id(memory) << 32) + place
+    with _turning:
+        value = memory.read()
+        if isinstance(value, Live):
+            _addressed[memory] = value.array, ref(value)
+            return value.array.ctypes.data + place
+        array = compute(value)
+        if isinstance(array, Absent):
+            return 0
+        if value.aval.device is not None or isinstance(value, Wrapped) or is_tracer(array):
+            return (id(memory) << 32) + place
+        return _own(memory, value, array).ctypes.data + place
+
+
+def _own(memory: Storage, value: Value, array: Any) -> np.ndarray:
+    """A copy of a memory's elements that nobody else has, at the address that was told if one was."""
+    own, copied = _addressed.get(memory, (None, None))
+    if own is None:
+        own = np.empty(value.aval.shape, value.aval.dtype).view()  # `_holders` counts views of it
+    if copied is None or copied() is not value:
+        np.copyto(own, np.asarray(array))
+        _addressed[memory] = own, ref(value)
+    return own
 
 
 def memory_of(array: np.ndarray) -> Storage | None:

@@ -364,11 +364,3 @@ def data_of(storage: Storage) -> Storage:
     if not storage.is_part:
         return DataStorage(storage)
     return ViewStorage(storage.viewed, DataStorage(storage), storage.geometry)
-
-
-def data_pointer(storage: Storage, itemsize: int) -> int:
-    """A number for the memory and the first element's place in it; 0 if there are no elements."""
-    geometry: Any = geometry_of(storage)
-    if 0 in geometry.size:
-        return 0
-    return (id(storage.memory) << 32) + geometry.offset * itemsize

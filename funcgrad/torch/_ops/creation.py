@@ -16,6 +16,7 @@ from funcgrad.torch._levels.batches import as_batched, drawn_for_batches, lifted
 from funcgrad.torch._memory.formats import check_format, layout, memory_format, strided
 from funcgrad.torch._memory.geometry import Geometry
 from funcgrad.torch._memory.inference import enabled as inferring
+from funcgrad.torch._memory.mapped_files import mapped
 from funcgrad.torch._memory.sharing import memory_of
 from funcgrad.torch._memory.storages import view_of
 from funcgrad.torch._ops.conversions import to
@@ -25,6 +26,7 @@ from funcgrad.torch._random import distributions
 from funcgrad.torch._random.generator import Generator, apart, default_generator
 from funcgrad.torch._random.keys import drawn_from_key
 from funcgrad.torch._tensor.kinds import is_int, refusal
+from funcgrad.torch._tensor.layout import UntypedStorage
 from funcgrad.torch._tensor.operands import NUMBERS, in_format, is_pytorchs, plain_number
 from funcgrad.torch._tensor.registry import publish_all, without_out
 from funcgrad.torch._tensor.tensor import Tensor, place, tensor_of, without_history
@@ -38,6 +40,7 @@ from funcgrad.torch._types.dtypes import (
     get_default_dtype,
     int64,
     scalar_category_dtype,
+    uint8,
 )
 from funcgrad.torch._types.numbers import fitting, kind_of
 from funcgrad.torch._types.warning import warn
@@ -441,7 +444,9 @@ def _check_array(array: np.ndarray) -> None:
 
 
 def _sharing(data: Any, wanted: Any, where: Where) -> Tensor | None:
-    """A tensor in the memory of a NumPy array; None where only a copy gives the dtype and device asked for."""
+    """A tensor in the memory of a NumPy array or a storage; None where only a copy gives the dtype and device asked for."""
+    if isinstance(data, UntypedStorage) and not inferring():
+        return data.elements().view(uint8).view(wanted or int64)
     if not isinstance(data, np.ndarray) or inferring():
         return None
     kind = from_numpy_dtype(data.dtype)
@@ -527,6 +532,31 @@ def from_numpy(ndarray: np.ndarray, /) -> Tensor:
         raise TypeError(f"expected np.ndarray (got {kind_of(ndarray)})")
     made = _sharing(ndarray, None, None)
     return tensor(ndarray) if made is None else made
+
+
+def from_file(
+    filename: Any,
+    shared: bool | None = None,
+    size: int = 0,
+    *,
+    dtype: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """A tensor in the memory of a file, which is read when it is asked for.
+
+    Args:
+        filename: its path.
+        shared: whether what is written to the tensor goes to the file, too. A shorter file grows.
+        size: how many elements.
+        dtype: of the elements; None for the default dtype.
+        requires_grad: whether it requires grad.
+
+    Raises:
+        RuntimeError: the file cannot be opened, or is too short and not shared.
+    """
+    kind = get_default_dtype() if dtype is None else as_dtype(dtype, "from_file")
+    array = mapped(filename, bool(shared), size * kind.itemsize).view(kind.numpy_dtype)
+    return from_numpy(array).requires_grad_(requires_grad)
 
 
 def frombuffer(
@@ -624,7 +654,7 @@ def _array_wrap(
 
 FUNCTIONS |= {
     each.__name__: each
-    for each in (tensor, as_tensor, asarray, from_numpy, frombuffer, from_dlpack)
+    for each in (tensor, as_tensor, asarray, from_file, from_numpy, frombuffer, from_dlpack)
 }
 METHODS["new_tensor"] = _new("tensor")
 

@@ -2,12 +2,16 @@
 
 from typing import Any
 
+import numpy as np
+
+from funcgrad.engine import Aval, Value
 from funcgrad.torch._levels.refusals import NO_STORAGE, check_storage
 from funcgrad.torch._levels.storages import is_transformed
 from funcgrad.torch._memory.geometry import wrap_dim
-from funcgrad.torch._memory.storages import data_pointer
+from funcgrad.torch._memory.mapped_files import mapped
+from funcgrad.torch._memory.sharing import address, memory_of
 from funcgrad.torch._tensor.registry import publish_all
-from funcgrad.torch._tensor.tensor import Tensor
+from funcgrad.torch._tensor.tensor import Tensor, tensor_of, without_history
 from funcgrad.torch._tensor.view import geometry
 from funcgrad.torch._types import dtypes
 from funcgrad.torch._types.size import Size
@@ -30,25 +34,51 @@ def is_set_to(self: Tensor, tensor: Tensor) -> bool:
 
 
 def data_ptr(self: Tensor) -> int:
-    """A number for the first element's place in memory; tensors that share this place have the same number."""
+    """The address of the first element; tensors that share this place have the same.
+
+    A library may read the elements there. Where the tensor shares no memory with NumPy it is a copy of them, made by this call.
+    """
     if is_transformed(self._storage.read()):
         raise RuntimeError(NO_STORAGE)
-    return data_pointer(self._storage, self.dtype.itemsize)
+    return address(self._storage)
 
 
 class UntypedStorage:
     """The memory of a tensor as a read-only sequence of bytes."""
 
+    # The bytes of a file that nothing is written to, if it is one's memory.
+    _file: np.ndarray | None = None
+
     def __init__(self, of: Tensor) -> None:
-        self._of: Any = (
-            of.data
-        )  # has its own version counter: a write through a storage is not counted
+        # `data` has its own version counter: a write through a storage is not counted.
+        self._of: Any = of.data
         self._memory = of._storage.memory
         self.device = of.device
 
+    @classmethod
+    def from_file(cls, filename: Any, shared: bool = False, nbytes: int = 0) -> "UntypedStorage":
+        """The bytes of a file, which are read when they are asked for.
+
+        Args:
+            filename: its path.
+            shared: whether what is written to a tensor of this memory goes to the file, too. A shorter file grows.
+            nbytes: how many bytes.
+
+        Raises:
+            RuntimeError: the file cannot be opened, or is too short and not shared.
+        """
+        file = mapped(filename, shared, nbytes)
+        storage = cls(_of_bytes(file))
+        storage._file = None if shared else file
+        return storage
+
     def data_ptr(self) -> int:
-        """A number for the memory; storages of one memory have the same number."""
-        return data_pointer(self._memory, self._of.dtype.itemsize)
+        """The address of the memory, as `Tensor.data_ptr` tells it; storages of one memory have the same."""
+        return address(self._memory)
+
+    def untyped(self) -> "UntypedStorage":
+        """Itself; a `TypedStorage` has the same method."""
+        return self
 
     def nbytes(self) -> int:
         """The number of bytes."""
@@ -68,18 +98,37 @@ class UntypedStorage:
         """The bytes, as numbers."""
         return self.elements().view(dtypes.uint8).tolist()
 
-    def __getitem__(self, place: int) -> int:
-        """The byte at a place.
+    def __getitem__(self, place: int | slice) -> Any:
+        """The byte at a place. A slice of a file that is not shared is a storage of its own.
 
         Raises:
-            TypeError: `place` is a slice; `storage.tolist()[1:3]` has its bytes.
+            TypeError: `place` is a slice of another storage; `storage.tolist()[1:3]` has its bytes.
+            RuntimeError: a slice leaves bytes out.
         """
-        if isinstance(place, slice):
+        if not isinstance(place, slice):
+            return self.tolist()[place]
+        if self._file is None:
             raise TypeError("a storage has no slices here: take them of storage.tolist()")
-        return self.tolist()[place]
+        if place.step not in (None, 1):
+            raise RuntimeError(
+                f"Trying to slice with a step of {place.step}, but only a step of 1 is supported"
+            )
+        part = self._file[place].copy()
+        storage = UntypedStorage(_of_bytes(part))
+        storage._file = part
+        return storage
 
     def __repr__(self) -> str:
         return _listed(self, f"device={self.device}")
+
+
+def _of_bytes(array: np.ndarray) -> Tensor:
+    memory = memory_of(array)
+    return (
+        tensor_of(Value(array, Aval(array.shape, array.dtype)))
+        if memory is None
+        else without_history(memory)
+    )
 
 
 def _listed(storage: Any, facts: str) -> str:
