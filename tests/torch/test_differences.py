@@ -73,10 +73,6 @@ def unlike_an_array(torch):
     return np.array(torch.ones(2) != np.array([1.0, 2.0])).tolist()
 
 
-def two_numbers_added(torch):
-    return torch.add(2, 3).item()
-
-
 def set_to_more(torch):
     return torch.zeros(0).set_(torch.ones(2), 0, (3,)).shape
 
@@ -425,7 +421,6 @@ TABLE = {
     sum_of_minus_zero: ("-0.0", "0.0"),
     array_written: ([1.0, 1.0], [5.0, 1.0]),
     unlike_an_array: ([False, True], True),
-    two_numbers_added: ("must be Tensor, not int", 5),
     set_to_more: (GROWS, (3,)),
     numbers_in_another_order_written: ("read-only", [5.0, 1.0]),
     compared_with_a_large_number: ("without overflow", [False]),

@@ -540,6 +540,7 @@ def from_file(
     size: int = 0,
     *,
     dtype: Any = None,
+    device: Where = None,
     requires_grad: bool = False,
 ) -> Tensor:
     """A tensor in the memory of a file, which is read when it is asked for.
@@ -549,6 +550,7 @@ def from_file(
         shared: whether what is written to the tensor goes to the file, too. A shorter file grows.
         size: how many elements.
         dtype: of the elements; None for the default dtype.
+        device: where the elements go; on another device than the CPU they are a copy.
         requires_grad: whether it requires grad.
 
     Raises:
@@ -556,7 +558,7 @@ def from_file(
     """
     kind = get_default_dtype() if dtype is None else as_dtype(dtype, "from_file")
     array = mapped(filename, bool(shared), size * kind.itemsize).view(kind.numpy_dtype)
-    return from_numpy(array).requires_grad_(requires_grad)
+    return to(from_numpy(array), device=device).requires_grad_(requires_grad)
 
 
 def frombuffer(

@@ -77,7 +77,7 @@ def elementwise(
         operands: one or two.
         other: the second operand's name.
         public: whether to publish the op; if not, a function written by hand calls it.
-        numbers: the operand that may be a Python number: "either", "second" or "neither".
+        numbers: the operand that may be a Python number: "both" at once, "either", "second" or "neither".
         aliases: PyTorch's other names.
         reflected: the operators for a number on the left.
         in_place_operator: the augmented assignment.
@@ -296,16 +296,25 @@ class Elementwise:
         )
 
     def of_number(self, input: Any, other: Any) -> Tensor:
-        """The op of a Python number and a tensor.
+        """The op of a Python number and a tensor, or of two numbers, which then make a tensor.
 
         Raises:
             TypeError: PyTorch's function takes no number first, or the second operand is not a tensor.
         """
-        if self.takes_numbers != "either" or not isinstance(input, NUMBERS):
+        if self.takes_numbers not in ("both", "either") or not isinstance(input, NUMBERS):
             raise self.must_be_tensor("input", 1, input)
-        if not isinstance(other, Tensor):
+        first = self.first_number(input, other)
+        if isinstance(other, Tensor):
+            return self.computed(first, other)
+        if self.takes_numbers == "either" or not isinstance(other, NUMBERS):
             raise self.must_be_tensor("other", 2, other)
-        return self.computed(self.number_beside(other, input), other)
+        return self.computed(first, self.first_number(other, input))
+
+    def first_number(self, value: Any, other: Any) -> Variable:
+        """A Python number as a 0-d variable before `other`."""
+        if isinstance(other, Tensor):
+            return self.number_beside(other, value)
+        return self.number(value, Aval((), promoted((value,)).numpy_dtype))
 
     def computed(self, first: Variable, second: Variable) -> Tensor:
         """The op of two variables."""

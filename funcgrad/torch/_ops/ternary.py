@@ -24,7 +24,7 @@ from funcgrad.torch._ops.row import (
 from funcgrad.torch._tensor.kinds import is_number
 from funcgrad.torch._tensor.operands import NUMBERS, check_broadcast, check_factor, promoted
 from funcgrad.torch._tensor.registry import publish
-from funcgrad.torch._tensor.tensor import Tensor
+from funcgrad.torch._tensor.tensor import Tensor, without_history
 from funcgrad.torch._types.dtypes import kernel_name
 
 _CLAMP_OUT = "Found dtype {Given} but expected {Wanted}"
@@ -105,9 +105,8 @@ def _publish_scaled(
             return store(name, out, (input, other), lambda: function(input, other, alpha=alpha))
         if _is_one(alpha):
             return binary(input, other)
-        if isinstance(input, NUMBERS) and isinstance(other, Tensor):
-            _check_alpha(other, input, alpha)
-            return binary(input, other * alpha)
+        if isinstance(input, NUMBERS) and isinstance(other, (Tensor, *NUMBERS)):
+            input = without_history(plain.first_number(input, other)._storage)
         return scaled(input, other, alpha=alpha)
 
     def stored(self: Tensor, other: Any, *old: Any, alpha: Any = 1) -> Tensor:

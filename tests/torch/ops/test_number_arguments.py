@@ -160,3 +160,24 @@ def test_a_form_with_a_factor_among_the_tensors_warns_once():
         ours.ones(2).add_(2, ours.ones(2))
     assert told[0].filename == __file__
     assert ours.ones(2).add_(2, ours.ones(2)).tolist() == [3.0, 3.0]
+
+
+@pytest.mark.parametrize("numbers", [(7, 2), (-7.5, 2), (True, False), (1j, 2), (2, 1.5)])
+@pytest.mark.parametrize(
+    "call",
+    [
+        "add(a, b)",
+        "add(a, b, alpha=2)",
+        "sub(a, b)",
+        "subtract(a, b, alpha=2)",
+        "mul(a, b)",
+        "div(a, b)",
+        "div(a, b, rounding_mode='trunc')",
+        "div(a, b, rounding_mode='floor')",
+        "floor_divide(a, b)",
+        "add(a, b, out=torch.zeros(()))",
+    ],
+)
+def test_two_numbers_make_a_tensor(call, numbers):
+    scope = dict(zip("ab", numbers, strict=True))
+    assert_same(lambda torch, see: see(attempt(eval, f"torch.{call}", {"torch": torch, **scope})))
