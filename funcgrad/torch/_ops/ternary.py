@@ -57,7 +57,7 @@ def _add(input: Array, other: Operand, *, alpha: Factor) -> Any:
     "SubBackward0",
     dtype=PROMOTED,
     accumulates=True,
-    check=check_broadcast,
+    check=check_subtraction,
     prepare=_check_alpha,
     laid_out=CASTS,
     in_place=True,
