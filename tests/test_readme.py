@@ -1,11 +1,11 @@
 """The pages that explain the project: their examples run, and the files they name are there."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests.processes import output_of
 
 ROOT = Path(__file__).parent.parent
 # Each page, and the folder that the files it names in backquotes lie in.
@@ -29,10 +29,10 @@ def test_code_of_the_front_page_runs(block):
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if BLOCKS[page] and page != "README.md"])
-def test_code_of_a_page_runs_from_top_to_bottom(page):
+def test_code_of_a_page_runs_from_top_to_bottom(page, monkeypatch):
     # In a process of its own, since examples declare ops.
-    code = "\n".join(BLOCKS[page])
-    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, cwd=ROOT)
+    monkeypatch.chdir(ROOT)
+    output_of("-c", "\n".join(BLOCKS[page]))
 
 
 @pytest.mark.parametrize("page", PAGES)

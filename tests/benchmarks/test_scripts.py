@@ -12,13 +12,16 @@ from tests.benchmarks.scripts import SCRIPTS, on
 from tests.both_sides import theirs
 
 NUMBER = re.compile(r"-?\d+\.\d+(?:e[-+]\d+)?")
+# Steps of the long trainings, and as many as end after a line is printed.
+STEPS = {"range(2000)": "range(500)", "range(1000)": "range(500)", "range(500)": "range(200)"}
 
 
 def printed(side, script):
     """The output of a script; in this process, since an import takes longer than most of them."""
+    source = re.sub(r"range\(\d+\)", lambda found: STEPS.get(found[0], found[0]), on(side, script))
     output = io.StringIO()
     with contextlib.redirect_stdout(output):
-        exec(compile(on(side, script), script.name, "exec"), {"__name__": "__main__"})
+        exec(compile(source, script.name, "exec"), {"__name__": "__main__"})
     return output.getvalue()
 
 

@@ -1,11 +1,12 @@
 """The pytest fixtures: a migration's test is one line, fails with the printed report, and the reports can be written."""
 
 import json
-import os
 import subprocess
 import sys
 
 import pytest
+
+from tests.processes import Program
 
 TESTS = """
 import jax.numpy as jnp
@@ -41,16 +42,12 @@ def test_shapes():
 def session(tmp_path_factory):
     folder = tmp_path_factory.mktemp("migration")
     (folder / "test_migration.py").write_text(TESTS)
-    command = [sys.executable, "-m", "pytest", "-p", "funcgrad.pytest_plugin", "-p", "no:cacheprovider"]  # fmt: skip
-    done = subprocess.run(
-        [*command, f"--rootdir={folder}", str(folder), "--funcgrad-report", str(folder / "all.json")],
-        # Where funcgrad is installed pytest would load the plugin by itself, and then a second time.
-        env=os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )  # fmt: skip
-    return done.stdout, folder
+    command = ["-m", "pytest", "-p", "funcgrad.pytest_plugin", "-p", "no:cacheprovider"]
+    options = [f"--rootdir={folder}", folder, "--funcgrad-report", folder / "all.json"]
+    # Where funcgrad is installed pytest would load the plugin by itself, and then a second time.
+    done = Program(*command, *options, PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
+    printed, _ = done.communicate(timeout=600)
+    return printed, folder
 
 
 def test_a_difference_fails_with_the_printed_report(session):

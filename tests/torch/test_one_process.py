@@ -1,10 +1,7 @@
-"""Programs for many processes, run in one: `torch.distributed`, `torch.multiprocessing`, and files from `torch.hub`."""
+"""Programs for many processes, run in one: `torch.distributed`, and files from `torch.hub`."""
 
 import importlib
 import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
@@ -77,44 +74,6 @@ def test_a_group_of_several_processes_is_refused_with_jaxs_way(monkeypatch):
     with pytest.raises(NotImplementedError, match="4 processes"):
         distributed.init_process_group()
     assert not distributed.is_initialized()
-
-
-SPAWNED = """
-import {name} as torch
-import {name}.multiprocessing as mp
-
-def work(number, queue, fails):
-    if fails and number:
-        raise ValueError("no " + str(number))
-    queue.put((number, torch.full((2,), float(number)).tolist()))
-
-if __name__ == "__main__":
-    queue = mp.get_context("spawn").SimpleQueue()
-    print(mp.spawn(work, args=(queue, False), nprocs=1))
-    print(queue.get())
-    try:
-        mp.spawn(work, args=(queue, True), nprocs=2)
-    except mp.ProcessRaisedException as error:
-        print(str(error).splitlines()[2], str(error).splitlines()[-1])
-"""
-
-
-def test_spawned_processes_work_and_pass_errors_on(tmp_path):
-    script = tmp_path / "spawned.py"
-    script.write_text(SPAWNED.format(name="funcgrad.torch"))
-    root = str(Path(__file__).parents[2])
-    done = subprocess.run(
-        [sys.executable, script],
-        env={**os.environ, "PYTHONPATH": root},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout.splitlines() == [
-        "None",
-        "(0, [0.0, 0.0])",
-        "-- Process 1 terminated with the following error: ValueError: no 1",
-    ]
 
 
 def test_a_state_dict_from_a_url(tmp_path):

@@ -10,8 +10,8 @@ import pytest
 
 import funcgrad.torch as torch
 
-SCRIPT = """
-import multiprocessing, sys
+FORKED = """
+import multiprocessing
 import funcgrad.torch as torch
 
 def double(k):
@@ -24,25 +24,49 @@ def attempt(call, *arguments):
         return f"{type(error).__name__}: {error}"
 
 if __name__ == "__main__":
-    method, *used = sys.argv[1:]
-    for what in used:
+    for what in ("nothing", "NumPy", "JAX"):
         if what != "nothing":
             assert double(1) == 2
         if what == "JAX":  # by an op that only XLA computes
             assert torch.ones(2, dtype=torch.float16).exp().sum().item() > 5
-        with multiprocessing.get_context(method).Pool(1 if method == "spawn" else 2) as pool:
+        with multiprocessing.get_context("fork").Pool(2) as pool:
             print(attempt(pool.map_async, double, [1, 2, 3]))
             if what == "JAX":
                 print(attempt(pool.map_async, torch.exp, [torch.zeros(2, requires_grad=True).detach()]))
 """
 
 
-def run(tmp_path, *arguments):
-    """The lines that the script prints."""
+# A new Python takes a second or two, so there are four in all.
+SPAWNED = """
+import funcgrad.torch as torch
+import funcgrad.torch.multiprocessing as mp
+
+def work(number, queue, function, x):
+    queue.put((number, function(x)))
+
+def fail(number):
+    if number:
+        raise ValueError("no " + str(number))
+
+if __name__ == "__main__":
+    assert torch.ones(2, dtype=torch.float16).exp().sum().item() > 5  # XLA computes it
+    queue = mp.get_context("spawn").SimpleQueue()
+    x = torch.zeros(2, requires_grad=True).detach()
+    print(mp.spawn(work, args=(queue, torch.exp, x), nprocs=1))
+    print(queue.get())
+    try:
+        mp.spawn(fail, nprocs=2)
+    except mp.ProcessRaisedException as error:
+        print(str(error).splitlines()[2], str(error).splitlines()[-1])
+"""
+
+
+def run(tmp_path, text):
+    """The lines that a script prints."""
     script = tmp_path / "script.py"
-    script.write_text(SCRIPT)
+    script.write_text(text)
     result = subprocess.run(
-        [sys.executable, "-W", "ignore", str(script), *arguments],
+        [sys.executable, "-W", "ignore", str(script)],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,
@@ -52,8 +76,12 @@ def run(tmp_path, *arguments):
     return result.stdout.splitlines()
 
 
-def test_spawned_processes_compute(tmp_path):
-    assert run(tmp_path, "spawn", "JAX") == ["[2.0, 4.0, 6.0]", "[tensor([1., 1.])]"]
+def test_spawned_processes_compute_and_pass_errors_on(tmp_path):
+    assert run(tmp_path, SPAWNED) == [
+        "None",
+        "(0, tensor([1., 1.]))",
+        "-- Process 1 terminated with the following error: ValueError: no 1",
+    ]
 
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
@@ -61,7 +89,7 @@ needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no for
 
 @needs_fork
 def test_forked_processes_compute_before_jax_was_used_and_then_say_at_once_what_to_do(tmp_path):
-    unused, only_numpy, *later = run(tmp_path, "fork", "nothing", "NumPy", "JAX")
+    unused, only_numpy, *later = run(tmp_path, FORKED)
     assert unused == only_numpy == "[2.0, 4.0, 6.0]"
     assert len(later) == 2
     for line in later:
@@ -107,8 +135,9 @@ def functions():
 
 
 def test_functions_methods_and_classes_pickle():
+    things = [*functions()]  # first, since it loads `torch.nested`, which puts other methods in
     methods = [m for name in vars(torch.Tensor) if callable(m := getattr(torch.Tensor, name))]
-    things = [*functions(), *(m for m in methods if not m.__name__.startswith("_"))]
+    things += [m for m in methods if not m.__name__.startswith("_")]
     assert len(things) > 400
     for thing in [*things, torch.Tensor.__add__, torch.Tensor.__iadd__, torch.Tensor.__neg__]:
         assert pickle.loads(pickle.dumps(thing)) is thing
