@@ -17,13 +17,15 @@ import jax
 import numpy as np
 
 from funcgrad.regression.families import Family
-from funcgrad.regression.likelihood import Problem, of_rows
+from funcgrad.regression.likelihood import OfRows, Problem, of_rows
 from funcgrad.regression.newton import Value
 from funcgrad.regression.precision import own_work
 from funcgrad.regression.products import ONE_THREAD, ONE_THREAD_FOR_A_VECTOR
 
 # Elements of the rows' information at a time.
 _CHUNK = 1 << 16
+# Fewer rows are filled up to a power of two, so that data of about as many rows shares a program.
+_FEW = 1 << 10
 # With more columns, a block that OpenBLAS multiplies in one thread has too few rows.
 MOST_COLUMNS, MOST_CLASSES = 64, 16
 
@@ -85,8 +87,7 @@ def _of_chunk(
         linear += weights[0]
     if cut.offset is not None:
         linear += cut.offset
-    with own_work(), np.errstate(all="ignore"):  # settings of each thread
-        found = jax.tree.map(np.asarray, _of_rows(family, linear, cut.y, counts))
+    found = _found(family, linear, cut.y, counts)
     slopes = found.slopes.reshape(chunk, -1)
     information = found.information.reshape(chunk, -1)
     pairs = [(a, b) for a in range(slopes.shape[1]) for b in range(a + 1)]
@@ -115,6 +116,20 @@ def _of_chunk(
     return Value(
         found.total, gradient.reshape(weights.shape), hessian.reshape(parameters, parameters)
     )
+
+
+def _found(family: Family | None, linear: np.ndarray, y: Any, counts: Any) -> OfRows:
+    """Return `likelihood.of_rows`."""
+    rows = len(linear)
+    if missing := (1 << (rows - 1).bit_length()) - rows if rows < _FEW else 0:
+        # The last row again, which does not count.
+        linear, y = (
+            np.concatenate([leaf, np.repeat(leaf[-1:], missing, axis=0)]) for leaf in (linear, y)
+        )
+        counts = np.concatenate([counts, np.zeros(missing)])
+    with own_work(), np.errstate(all="ignore"):  # settings of each thread
+        found = jax.tree.map(np.asarray, _of_rows(family, linear, y, counts))
+    return OfRows(found.total, found.slopes[:rows], found.information[:rows])
 
 
 def _rows_of_block(features: int) -> int:

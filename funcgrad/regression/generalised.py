@@ -143,11 +143,10 @@ def glm(
         _check_targets(targets, chosen, link)
         added = offset_of(offset, exposure, targets, "softmax" if chosen is None else chosen.link)
         problem = Problem(rows, targets, counts, added, jnp.asarray(penalty, jnp.float64))
-        if _can_be_by_blocks(problem, chosen, intercept=intercept):
+        if by_numpy := _can_be_by_blocks(problem, chosen, intercept=intercept):
             fit = _fitted_by_blocks(
                 jax.tree.map(np.asarray, problem), family=chosen, intercept=intercept
             )
-            fit = put_beside([leaf for leaf in (rows, targets) if isinstance(leaf, jax.Array)], fit)
         else:
             problem = jax.tree.map(on_device, problem)
             block = _BLOCK if len(targets) > _BLOCK and _is_whole(problem.x) else None
@@ -155,8 +154,12 @@ def glm(
         _warn(fit, family)
         found, loss = jax.tree.map(lambda leaf: leaf.astype(dtype), (fit.weights, fit.loss))
         params = Linear(found[1:], found[0]) if intercept else found
+        numbers_of_fit = params, loss, fit.converged, fit.steps
+        if by_numpy:
+            theirs = [leaf for leaf in (rows, targets) if isinstance(leaf, jax.Array)]
+            numbers_of_fit = put_beside(theirs, numbers_of_fit)
         name, link = (family, "softmax") if chosen is None else (chosen.name, chosen.link)
-        return Generalised(params, loss, fit.converged, fit.steps, name, link)
+        return Generalised(*numbers_of_fit, name, link)
 
 
 def mean_without_features(
@@ -225,20 +228,25 @@ def _check_targets(y: Array, family: Family | None, link: str | None) -> None:
         domain = family.distribution.domain
     if isinstance(y, jax.core.Tracer):
         return
-    row = int(_first_not_allowed(y, family))
+    if are_readable([y]):
+        row = int(_first_not_allowed(np.asarray(y), family))
+    else:
+        row = int(_compiled_first_not_allowed(y, family))
     if row < len(y):
         name = "multinomial" if family is None else family.name
         raise ValueError(f"the targets of family {name!r} are {domain}; y[{row}] is {y[row]}")
 
 
-@partial(jax.jit, static_argnames="family")
-def _first_not_allowed(y: Array, family: Family | None) -> Int[Array, ""]:
+def _first_not_allowed(y: Any, family: Family | None) -> Any:
     """Return the first row whose targets are none of the family's, the number of rows where there is none."""
     if family is None:
-        allowed = (y >= 0).all(axis=1) & (jnp.abs(y.sum(axis=1) - 1) < 1e-6)
+        allowed = (y >= 0).all(axis=1) & (abs(y.sum(axis=1) - 1) < 1e-6)
     else:
         allowed = family.distribution.allowed(y)
-    return jnp.where(allowed.all(), len(y), jnp.argmin(allowed))
+    return namespace(y).where(allowed.all(), len(y), allowed.argmin())
+
+
+_compiled_first_not_allowed = jax.jit(_first_not_allowed, static_argnames="family")
 
 
 def _is_separated(fit: _Fit, family: str) -> bool:
@@ -359,7 +367,7 @@ def _fitted_by_blocks(problem: Problem, *, family: Family | None, intercept: boo
     for part in (few, problem) if few is not problem else (problem,):
         scaled = _scaled(size, part, intercept=intercept)
         if start is None:
-            start = np.asarray(_compiled_start(few, scaled.size, family, intercept=intercept))
+            start = np.asarray(_start(few, scaled.size, family, intercept=intercept))
         with by_blocks.summing(part, family, chunk) as summed, np.errstate(all="ignore"):
             valued = partial(scaled.value, summed)
             end = minimised(valued, start, exact=likelihood.is_canonical(family))
@@ -388,17 +396,15 @@ def _start(
     problem: Problem, size: Array, family: Family | None, *, intercept: bool
 ) -> Float[Array, unknowns * classes]:
     """Return the weights of scaled columns to begin with."""
-    unknowns = len(size)
+    unknowns, xp = len(size), namespace(size)
     if family is None:
-        return jnp.zeros((unknowns, problem.y.shape[1]))
-    offset = jnp.zeros(()) if problem.offset is None else problem.offset
+        return xp.zeros((unknowns, problem.y.shape[1]))
+    offset = xp.zeros(()) if problem.offset is None else problem.offset
     if _starts_at_targets(family, intercept=intercept):
         return jnp.linalg.lstsq(problem.x / size, family.of_mean(problem.y) - offset)[0]
     share = problem.counts / problem.counts.sum()
-    mean = jnp.sum(share * problem.y)
-    centre = jnp.clip(mean, 1e-6, 1 - 1e-6) if family.name == "binomial" else mean
-    first = family.of_mean(centre) - jnp.sum(share * offset) if intercept else jnp.zeros(())
-    return jnp.where(jnp.isfinite(first), first, 0) * (jnp.arange(unknowns) < intercept)
-
-
-_compiled_start = jax.jit(_start, static_argnums=2, static_argnames="intercept")
+    mean = (share * problem.y).sum()
+    centre = mean.clip(1e-6, 1 - 1e-6) if family.name == "binomial" else mean
+    first = family.of_mean(centre) - (share * offset).sum() if intercept else xp.zeros(())
+    first = xp.asarray(first)
+    return xp.where(xp.isfinite(first), first, 0) * (xp.arange(unknowns) < intercept)

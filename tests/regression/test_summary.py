@@ -355,3 +355,18 @@ def test_exposure_is_an_offset(sm):
 def test_wrong_offsets_are_refused(options, said):
     with pytest.raises(ValueError, match=said):
         regression.glm(X[:4, :1], np.ones(4), "poisson", intercept=True, **options)
+
+
+def test_data_of_about_as_many_rows_shares_a_program():
+    """Folds of a cross-validation, for example. Their answers are those of as many rows as they have."""
+    rows = np.arange(70)
+    x, y = np.sin(rows)[:, None], (rows % 3 == 0) * 1.0
+    regression.glm(x, y, "binomial")
+    compiled = by_blocks._of_rows._cache_size()
+    for count in (65, 69):
+        part = regression.glm(x[:count], y[:count], "binomial")
+        wide = np.append(x, np.ones((1, 1)), axis=0)
+        weights = np.append(np.arange(70) < count, 0.0)
+        whole = regression.glm(wide, np.append(y, 1), "binomial", weights=weights)
+        np.testing.assert_allclose(part.params, whole.params, rtol=1e-12)
+    assert by_blocks._of_rows._cache_size() == compiled
