@@ -144,13 +144,29 @@ def _sin_and_cos(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return sin.view(np.float32), cos.view(np.float32)
 
 
+def _radii(uniforms: np.ndarray) -> np.ndarray:
+    return np.sqrt(np.float32(-2) * _log(1 - uniforms))
+
+
+def polar(uniforms: np.ndarray) -> np.ndarray:
+    """The radius that each float32 uniform stands for in normals, and the sine and cosine of its angle, as three rows."""
+    return np.array([_radii(uniforms), *_sin_and_cos(_2_PI * uniforms)])
+
+
+def of_polar(rows: np.ndarray, mean: float, std: float) -> np.ndarray:
+    """Normals from the rows that `polar` gives for whole blocks of 16 uniforms."""
+    radius, sin, cos = rows.reshape(3, -1, 2, 8).transpose(0, 2, 1, 3)
+    normals = np.stack([radius[0] * cos[1], radius[0] * sin[1]], axis=1)
+    return multiply_add(normals.ravel(), std, mean)
+
+
 def box_muller(blocks: np.ndarray, mean: float, std: float) -> np.ndarray:
     """Normals from uniforms, in blocks of 16: the first 8 give radii, the last 8 angles."""
-    radial, angular = 1 - blocks[:, :8], blocks[:, 8:]
     if blocks.dtype == np.float32:
-        radius = np.sqrt(np.float32(-2) * _log(radial))
-        sin, cos = _sin_and_cos(_2_PI * angular)
+        radius = _radii(blocks[:, :8])
+        sin, cos = _sin_and_cos(_2_PI * blocks[:, 8:])
     else:
+        radial, angular = 1 - blocks[:, :8], blocks[:, 8:]
         log = map_libm(math.log, radial.ravel()).reshape(radial.shape)
         theta = (2 * math.pi * angular).ravel()
         radius = np.sqrt(-2 * log)

@@ -16,8 +16,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from funcgrad.torch._random.box_muller import box_muller, map_libm, multiply_add
-from funcgrad.torch._random.generator import Generator, default_generator
+from funcgrad.torch._random.box_muller import box_muller, map_libm, multiply_add, of_polar
+from funcgrad.torch._random.generator import BLOCK, Generator, default_generator
 from funcgrad.torch._types.dtypes import (
     bfloat16,
     bool_,
@@ -153,23 +153,29 @@ def normal(
     with generator.lock:
         if count < 16 or one_by_one:
             return _stored(generator.normals(count, mean, std), shape, dtype)
-        draw = generator.double_uniforms if dtype is float64 else generator.uniforms
         whole = count - count % 16
+        # Beyond half a block, a whole block's radii, sines and cosines take longer than the halves that are needed.
+        few = count <= BLOCK // 2 and dtype is not float64
+        draw = generator.polar if few else generator.uniforms
+        if dtype is float64:
+            draw = generator.double_uniforms
         # PyTorch draws for every element of a float32 or float64 result. If the last block of 16 is not
         # full, it draws the last 16 elements again. In half precision it draws for whole blocks only.
-        uniforms = draw(count if dtype in (float32, float64) else whole)[:whole]
-        tail = draw(16) if count > whole else uniforms[:0]
-    values = np.empty(count, uniforms.dtype)
-    if tail.size:
-        uniforms = np.concatenate([uniforms, tail])
-    # Pieces that stay in the cache are several times faster than whole arrays.
-    for start in range(0, uniforms.size, 2**15):
-        piece = slice(start, min(start + 2**15, uniforms.size))
-        made = box_muller(uniforms[piece].reshape(-1, 16), mean, std).ravel()
-        values[start : min(start + 2**15, whole)] = made[: whole - start]
-    if tail.size:
+        drawn = draw(count if dtype in (float32, float64) else whole)[..., :whole]
+        if count > whole:
+            drawn = np.concatenate([drawn, draw(16)], axis=-1)
+    made = of_polar(drawn, mean, std) if few else _normals(drawn, mean, std)
+    values = made[:count]
+    if count > whole:
         values[-16:] = made[-16:]
     return _stored(values, shape, dtype)
+
+
+def _normals(uniforms: np.ndarray, mean: float, std: float) -> np.ndarray:
+    # Pieces that stay in the cache are several times faster than whole arrays.
+    pieces = [uniforms[start : start + 2**15] for start in range(0, uniforms.size, 2**15)]
+    made = [box_muller(piece.reshape(-1, 16), mean, std).ravel() for piece in pieces]
+    return made[0] if len(made) == 1 else np.concatenate(made)
 
 
 def random(shape: Shape, *, dtype: dtype = int64, generator: Generator | None = None) -> np.ndarray:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from funcgrad.torch._random.box_muller import multiply_add
+from funcgrad.torch._random.box_muller import multiply_add, polar
 from funcgrad.torch._types import devices
 
 # PyTorch's seed for a new generator.
@@ -58,24 +58,85 @@ def check_may_draw() -> None:
         raise RuntimeError(refusal.reason)
 
 
+# mt19937 makes so many words at a time.
+BLOCK = 624
+
+
 class _Stream:
-    """A position among the words of mt19937.
+    """A position among the words of mt19937, which come in blocks.
 
     Attributes:
-        bits: the source of the words.
-        seeder: sets its seed.
         seed: the seed.
         spare: the second of a pair of normal numbers, until it is drawn.
+        left: how many words of the block are not drawn yet.
     """
 
-    __slots__ = ("bits", "seed", "seeder", "spare")
+    __slots__ = ("_bits", "_block", "_polar", "_seeder", "left", "seed", "spare")
 
     def __init__(self) -> None:
         # The old RandomState seeds mt19937 as PyTorch does; only its words are used.
-        self.bits = np.random.MT19937(0)
-        self.seeder = np.random.RandomState(self.bits)
-        self.seed = 0
+        self._bits = np.random.MT19937(0)
+        self._seeder = np.random.RandomState(self._bits)
+        self.begin(0)
+
+    def begin(self, seed: int) -> None:
+        """Go to the first word of a seed."""
+        self.seed, self.left = seed, 0
         self.spare: float | None = None
+        self._seeder.seed(seed % 2**32)
+
+    @property
+    def key(self) -> np.ndarray:
+        """The state of mt19937 that the block was made from."""
+        return self._bits.state["state"]["key"]
+
+    def go_to(self, key: np.ndarray, position: int) -> None:
+        """Go to a word of the block that is made from `key`."""
+        self._bits.state = {
+            "bit_generator": "MT19937",
+            "state": {"key": key, "pos": position},
+        }
+        self._next_block(BLOCK - position)
+
+    def _next_block(self, count: int = BLOCK) -> None:
+        self._block: np.ndarray = self._bits.random_raw(count)
+        self._block.flags.writeable = False
+        self._polar: np.ndarray | None = None
+        self.left = count
+
+    def _pieces(self, count: int) -> Iterator[slice]:
+        """The places of the next words, each in the block that is there when it is asked for."""
+        while count:
+            if not self.left:
+                self._next_block()
+            start = len(self._block) - self.left
+            taken = min(count, self.left)
+            self.left -= taken
+            count -= taken
+            yield slice(start, start + taken)
+
+    def words(self, count: int) -> np.ndarray:
+        """The next words, not to be changed."""
+        rest = min(count, self.left)
+        whole = (count - rest) // BLOCK * BLOCK
+        parts = [self._block[piece] for piece in self._pieces(rest)]
+        if whole:
+            parts.append(self._bits.random_raw(whole))
+        parts += [self._block[piece] for piece in self._pieces(count - rest - whole)]
+        return parts[0] if len(parts) == 1 else np.concatenate([np.empty(0, np.uint64), *parts])
+
+    def polar(self, count: int) -> np.ndarray:
+        """See `Generator.polar`."""
+        parts = []
+        for piece in self._pieces(count):
+            if self._polar is None:
+                self._polar = polar(_uniforms(self._block))
+            parts.append(self._polar[:, piece])
+        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+
+
+def _uniforms(words: np.ndarray) -> np.ndarray:
+    return (words & np.uint64(2**24 - 1)).astype(np.float32) * np.float32(2**-24)
 
 
 class Generator:
@@ -114,9 +175,7 @@ class Generator:
         if not -(2**63) <= seed < 2**64:
             raise ValueError("Overflow when unpacking long long")
         with self.lock:
-            stream = self._stream
-            stream.seed, stream.spare = int(seed) % 2**64, None
-            stream.seeder.seed(stream.seed % 2**32)
+            self._stream.begin(int(seed) % 2**64)
         return self
 
     def seed(self) -> int:
@@ -133,11 +192,10 @@ class Generator:
         """The stream's position as bytes, uint8 of shape (5056,), in PyTorch's own format."""
         with self.lock:
             stream = self._stream
-            state = stream.bits.state["state"]
-            key, position = state["key"], int(state["pos"])
+            key, position = stream.key, BLOCK - stream.left
             record = np.zeros((), _STATE)
             # After seeding, PyTorch sets the position to 0 and NumPy to 624. Drawing changes the key.
-            fresh = position == 624 and int(key[0]) == stream.seed % 2**32
+            fresh = position == BLOCK and int(key[0]) == stream.seed % 2**32
             record["seed"] = stream.seed
             record["left"] = 625 - position
             record["seeded"] = 1
@@ -168,10 +226,7 @@ class Generator:
         with self.lock:
             key = record["key"].astype(np.uint32)
             stream = self._stream
-            stream.bits.state = {
-                "bit_generator": "MT19937",
-                "state": {"key": key, "pos": 624 if left == 1 else position},
-            }
+            stream.go_to(key, BLOCK if left == 1 else position)
             stream.seed = int(record["seed"])
             stream.spare = float(record["normal"]) if record["has_normal"] else None
 
@@ -195,7 +250,7 @@ class Generator:
 
     def _raw(self, count: int) -> np.ndarray:
         check_may_draw()
-        return self._stream.bits.random_raw(count)
+        return self._stream.words(count)
 
     def words(self, count: int) -> np.ndarray:
         """The next `count` 32-bit words, as uint64."""
@@ -208,7 +263,15 @@ class Generator:
 
     def uniforms(self, count: int) -> np.ndarray:
         """Float32 numbers in [0, 1), each from 24 bits of one word."""
-        return (self.words(count) & np.uint64(2**24 - 1)).astype(np.float32) * np.float32(2**-24)
+        return _uniforms(self.words(count))
+
+    def polar(self, count: int) -> np.ndarray:
+        """The radii, sines and cosines that the next `count` words stand for in float32 normals, as three rows.
+
+        They are computed for a whole block of words, since NumPy takes as long for a few.
+        """
+        check_may_draw()
+        return self._stream.polar(count)
 
     def double_uniforms(self, count: int) -> np.ndarray:
         """Float64 numbers in [0, 1), each from 53 bits of two words."""

@@ -401,8 +401,14 @@ def test_a_state_moves_between_the_two_libraries(torch, both, drawn):
     assert_same_place(mine, theirs)
     returned = Generator()
     returned.set_state(theirs.get_state().numpy())
-    expected = torch.randn(9, generator=theirs)
-    assert_same_numbers(torch, distributions.normal(9, generator=returned), expected)
+    for count in (
+        9,
+        40,
+        300,
+        700,
+    ):  # one by one, of the block at hand, across two blocks, of many words
+        expected = torch.randn(count, generator=theirs)
+        assert_same_numbers(torch, distributions.normal(count, generator=returned), expected)
     assert returned.initial_seed() == 11
 
 
