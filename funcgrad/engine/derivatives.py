@@ -14,12 +14,12 @@ from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
-from jax.extend.core import jaxpr_as_fun
+from jax.extend.core import Literal, jaxpr_as_fun
 from jax.interpreters import partial_eval
 
 from funcgrad.engine.fingerprints import NoFingerprintError
 from funcgrad.engine.kernels import Kernel
-from funcgrad.engine.nodes import GraphNode, Saved, Variable, fixed, sequence
+from funcgrad.engine.nodes import GraphNode, Packed, Saved, Variable, fixed, sequence
 from funcgrad.engine.ops import Op, by_hand, common_device, remember
 from funcgrad.engine.templates import Pattern, Template, pattern_of, structs_of
 from funcgrad.engine.tracing import as_tuple, jaxpr_of
@@ -95,11 +95,17 @@ def jvp_of(op: Op, avals: tuple[Aval, ...], given: tuple[bool, ...]) -> "JvpOp |
 
 
 class Node(GraphNode):
-    """The node an op leaves behind. Each op has a subclass of its own, named as its label says."""
+    """The node an op leaves behind. Each op has a subclass of its own, named as its label says.
+
+    Attributes:
+        rule: how gradients flow through the op.
+        residuals: how the op was divided, and the residuals; None where it was not. See `residuals`.
+    """
 
     __slots__ = ("rule",)
 
     rule: "Rule"
+    residuals: Any = None
 
     def fix(self, modified: bool = False) -> None:
         """Go on with the very values that were saved."""
@@ -135,6 +141,25 @@ class KeepingNode(Node):
             self.kept = saved
 
 
+class ResidualNode(Node):
+    """The node of an op that keeps residuals. They go with the saved values, and where one of these is handed away."""
+
+    __slots__ = ("kept", "residuals")
+
+    kept: Saved | None
+
+    @property
+    def saved(self) -> Saved | None:
+        """As another node's."""
+        return self.kept
+
+    @saved.setter
+    def saved(self, saved: Saved | None) -> None:
+        self.kept = saved
+        if saved is None or any(isinstance(value, Packed) for value, *_ in saved):
+            self.residuals = None
+
+
 def node_type(label: str, base: type[Node] = Node) -> type[Node]:
     """A class of nodes named `label`."""
     return type(label, (base,), {"__slots__": (), "__module__": "builtins"})
@@ -158,11 +183,14 @@ def maker(rule: "Rule") -> Make:
     Making nodes is a good part of what recording costs, so there is one function for each pattern
     of arguments saved and arguments that want a gradient: `exec` unrolls the loops over both.
     """
-    return _maker(rule.saves, rule.wants)(rule, rule.node_type)
+    keeps = issubclass(rule.node_type, ResidualNode)
+    return _maker(rule.saves, rule.wants, keeps)(rule, rule.node_type)
 
 
 @cache
-def _maker(saves: tuple[int, ...], wants: tuple[int, ...]) -> Callable[[Any, Any], Make]:
+def _maker(
+    saves: tuple[int, ...], wants: tuple[int, ...], keeps: bool
+) -> Callable[[Any, Any], Make]:
     saved = ", ".join(f"(v{k} := values[{k}], s{k}, s{k}.version, v{k})" for k in saves)
     edges = ", ".join(f"(nodes[{k}], arguments[{k}]._nr)" for k in wants)
     storages = "".join(f"        s{k} = arguments[{k}]._storage\n" for k in saves)
@@ -172,6 +200,7 @@ def _maker(saves: tuple[int, ...], wants: tuple[int, ...]) -> Callable[[Any, Any
         "        node = new(kind)\n"
         f"{storages}"
         "        node.rule = rule\n"
+        f"{'        node.residuals = None' if keeps else ''}\n"
         f"        node.saved = ({saved}{',' if saved else ''})\n"
         f"        node.edges = ({edges}{',' if edges else ''})\n"
         "        node.sequence = next(sequence)\n"
@@ -194,6 +223,7 @@ class Rule:
         saves: the inputs whose values it needs.
         saved_edges: for each of these, which of the node's edges it came by; -1 for an input without.
         make: makes the graph node of one call of the op, from its arguments and its place.
+        split: how the op and a way back of it are divided, where they are; see `residuals`.
 
     Args:
         op, avals, needed: these.
@@ -214,6 +244,7 @@ class Rule:
         "outputs",
         "saved_edges",
         "saves",
+        "split",
         "wants",
     )
 
@@ -237,6 +268,7 @@ class Rule:
         self.outputs = op.types(avals)
         self._vjps: dict[tuple[bool, ...], VjpOp] = {}
         self._model = model
+        self.split: Any = None
         if model is not None:
             self.node_type, self.wants, self.count = model.node_type, model.wants, model.count
             self.saves, self.saved_edges = model.saves, model.saved_edges
@@ -283,31 +315,33 @@ class VjpOp(Op):
     Attributes:
         uses: which of the op's inputs it takes, before the cotangents.
         gives: for each input that wants a gradient, whether it gives one; the others' gradient is zero, whatever arrives.
+        again: whether it computes long steps of the op again.
         way, lengths: the template it is made of, and the lengths in it; none where the template is for these types alone.
         follows: it is called on what the op was given and gave.
 
     Args:
         rule: how gradients flow through the op.
-        given: for each output of the op, whether a cotangent of it is given.
+        given: for each output of the op, whether a cotangent of it is given. Both are attributes, too.
         model: the same for other lengths.
     """
 
-    __slots__ = ("_complete", "_given", "_rule", "gives", "lengths", "uses", "way")
+    __slots__ = ("_complete", "again", "given", "gives", "lengths", "rule", "uses", "way")
     follows: ClassVar[bool] = True
     way: Template
     lengths: tuple[int, ...]
     uses: tuple[int, ...]
     gives: tuple[bool, ...]
+    again: bool
 
     def __init__(self, rule: Rule, given: tuple[bool, ...], model: "VjpOp | None" = None) -> None:
-        self._rule, self._given, self.calls = rule, given, {}
+        self.rule, self.given, self.calls = rule, given, {}
         self._complete = False
         if model is not None and model.lengths:
             self.way, self.lengths = model.way, pattern_of(rule.avals)[1]
-            self.uses, self.gives = model.uses, model.gives
+            self.uses, self.gives, self.again = model.uses, model.gives, model.again
             return
         self.way, self.lengths = self._found(rule, given, partial(self._of, rule, given))
-        self.uses, self.gives = self.way.notes
+        self.uses, self.gives, self.again = self.way.notes
         self._make_complete()
 
     def __getattr__(self, name: str) -> Any:
@@ -322,14 +356,12 @@ class VjpOp(Op):
                 self._complete = True
 
     def _make_rest(self) -> None:
-        of, way, calls = self._rule.op, self.way, self.calls
-        cotangents = list(compress(self._rule.outputs, self._given))
+        of, way, calls = self.rule.op, self.way, self.calls
+        cotangents = list(compress(self.rule.outputs, self.given))
         whole = way.closed is not None and not self.lengths
         super().__init__(
             f"{of.name}_vjp",
-            _calling(way.closed)
-            if whole
-            else partial(_of_uses, way.notes, self._rule, self._given),
+            calling(way.closed) if whole else partial(_of_uses, way.notes, self.rule, self.given),
             label=f"{of.label}Backward",
             check=partial(_check_cotangents, of.label, cotangents),
             flat=of.flat,
@@ -339,12 +371,12 @@ class VjpOp(Op):
         self.learn(avals, way, self.lengths, common_device(self.name, avals))
 
     def _taken(self) -> tuple[Aval, ...]:
-        avals = self._rule.avals
-        return (*[avals[k] for k in self.uses], *compress(self._rule.outputs, self._given))
+        avals = self.rule.avals
+        return (*[avals[k] for k in self.uses], *compress(self.rule.outputs, self.given))
 
     def fit(self, avals: tuple[Aval, ...]) -> tuple[tuple[Aval, ...], Kernel | None]:
         """See `Op.fit`. It is made for one choice of types."""
-        pattern = pattern_of(self._rule.avals)[0]
+        pattern = pattern_of(self.rule.avals)[0]
         if not self.lengths or pattern.devices or avals != self._taken():
             return self.types(avals), self.numpy_kernel(avals)
         return self.way.types(self.lengths, None), self.way.kernel(self.lengths)
@@ -372,7 +404,7 @@ class VjpOp(Op):
 
     def fingerprint(self) -> str:
         """That of the op, and which gradients it gives."""
-        found = self._of(self._rule, self._given, self._rule.avals)
+        found = self._of(self.rule, self.given, self.rule.avals)
         if found is None:
             raise NoFingerprintError
         return found
@@ -393,7 +425,7 @@ def _way_back(
 ) -> Template:
     """The way back of an op, whose jaxpr is `forward`, for types that may have symbols for lengths.
 
-    Its jaxpr is from the inputs used and the cotangents. Its notes are `uses` and `gives` of a `VjpOp`.
+    Its jaxpr is from the inputs used and the cotangents. Its notes are `uses`, `gives` and `again` of a `VjpOp`.
     """
     function = rule.op.function if by_hand(forward) else jaxpr_as_fun(forward)
     pull = partial(_pull_back, function, rule, given)
@@ -403,7 +435,8 @@ def _way_back(
         gives = _depending(closed.jaxpr, len(avals))
     kept = [k % len(avals) for k in rule.op.saves if k < 0 or rule.needed[k]]
     uses, closed = _of_used(closed, len(avals), gives, kept)
-    return Template(closed, symbols, (uses, gives))
+    again = not isinstance(rule.op, VjpOp) and _long_again(closed.jaxpr, len(uses))
+    return Template(closed, symbols, (uses, gives, again))
 
 
 def _of_one(rule: "Rule", given: tuple[bool, ...]) -> Template:
@@ -428,13 +461,13 @@ def _template(
 
 
 def _of_uses(
-    notes: tuple[tuple[int, ...], tuple[bool, ...]],
+    notes: tuple[tuple[int, ...], tuple[bool, ...], bool],
     rule: "Rule",
     given: tuple[bool, ...],
     *args: Any,
 ) -> Any:
     """The way back as a function that JAX traces, where its jaxpr is not there."""
-    uses, gives = notes
+    uses, gives, _ = notes
     inputs: list[Any] = [jnp.zeros(aval.shape, aval.dtype) for aval in rule.avals]
     count = len(uses)
     for k, array in zip(uses, args[:count], strict=True):
@@ -450,6 +483,36 @@ def _depending(jaxpr: Any, inputs: int) -> tuple[bool, ...]:
         any(partial_eval.dce_jaxpr(jaxpr, [j == k for j in range(count)])[1][inputs:])
         for k in range(count)
     )
+
+
+# Steps that take as long as reading and writing their arrays does, or no time at all.
+# fmt: off
+_SHORT = frozenset(
+    [
+        "abs", "add", "add_any", "and", "broadcast_in_dim", "ceil", "clamp", "concatenate",
+        "convert_element_type", "copy", "copy_p", "div", "eq", "expand_dims", "floor", "ge", "gt",
+        "integer_pow", "iota", "is_finite", "le", "lt", "max", "min", "mul", "ne", "neg", "not", "or", "pad",
+        "reduce_precision", "reshape", "rev", "round", "select_n", "sign", "slice", "split", "square",
+        "squeeze", "stop_gradient", "sub", "transpose", "xor",
+    ]
+)
+# fmt: on
+
+
+def is_long(equation: Any) -> bool:
+    """Whether a step takes longer than reading and writing its arrays."""
+    return equation.primitive.name not in _SHORT
+
+
+def _long_again(jaxpr: Any, inputs: int) -> bool:
+    """Whether there are long steps that need none of the cotangents."""
+    following = set(jaxpr.invars[inputs:])
+    for equation in jaxpr.eqns:
+        if any(each in following for each in equation.invars if not isinstance(each, Literal)):
+            following.update(equation.outvars)
+        elif is_long(equation):
+            return True
+    return False
 
 
 def _check_cotangents(label: str, wanted: Sequence[Aval], *avals: Aval) -> None:
@@ -493,7 +556,7 @@ class JvpOp(Op):
         tangents = [avals[k] for k in wants]
         closed = jaxpr_of(full, (*avals, *tangents))
         self.uses, closed = _of_used(closed, len(avals), [True] * len(closed.out_avals))
-        super().__init__(f"{op.name}_jvp", _calling(closed), label=op.label)
+        super().__init__(f"{op.name}_jvp", calling(closed), label=op.label)
         avals = (*[avals[k] for k in self.uses], *tangents)
         self.learn(avals, Template(closed), (), common_device(self.name, avals))
 
@@ -511,7 +574,7 @@ def _of_used(
     return uses, closed.replace(jaxpr=needed.replace(invars=invars, debug_info=debug_info))
 
 
-def _calling(closed: Any) -> Callable[..., tuple]:
+def calling(closed: Any) -> Callable[..., tuple]:
     """The function of a jaxpr."""
     run = jaxpr_as_fun(closed)
     return lambda *args: tuple(run(*args))
@@ -523,17 +586,43 @@ def _pull_back(
     inputs, cotangents = args[: len(rule.avals)], args[len(rule.avals) :]
 
     def of_wanted(*wanted: Any) -> tuple:
-        merged = list(inputs)
-        for k, array in zip(rule.wants, wanted, strict=True):
-            merged[k] = array
         # An output without a cotangent is left out: zero in its place, times an infinite slope, would be NaN.
-        return tuple(compress(as_tuple(function(*merged)), given))
+        return tuple(compress(_of_wanted(function, rule, inputs, wanted), given))
 
     wanted = [inputs[k] for k in rule.wants]
     arrived = [_conjugate(each) for each in cotangents]
     with _tracing(False):
         gradients = _transposed(of_wanted, wanted, arrived)
     return tuple(_conjugate(gradient) for gradient in gradients)
+
+
+def _of_wanted(
+    function: Callable[..., Any], rule: Rule, inputs: Sequence[Any], wanted: Sequence[Any]
+) -> tuple:
+    """An op's results, of the inputs with those that want a gradient replaced."""
+    merged = list(inputs)
+    for k, array in zip(rule.wants, wanted, strict=True):
+        merged[k] = array
+    return as_tuple(function(*merged))
+
+
+def forward_and_back(rule: Rule, given: tuple[bool, ...]) -> Callable[..., tuple]:
+    """The function from an op's inputs and the cotangents given to its results and the gradients."""
+
+    def both(*args: Any) -> tuple:
+        inputs, cotangents = args[: len(rule.avals)], args[len(rule.avals) :]
+
+        def of_wanted(*wanted: Any) -> tuple:
+            results = _of_wanted(rule.op.function, rule, inputs, wanted)
+            return tuple(compress(results, given)), results
+
+        with _tracing(False):
+            wanted = [inputs[k] for k in rule.wants]
+            made: Any = jax.vjp(of_wanted, *wanted, has_aux=True)
+            _, pull, results = made
+            return (*results, *pull(cotangents))
+
+    return both
 
 
 def _transposed(function: Callable[..., tuple], inputs: list[Any], cotangents: list[Any]) -> Any:

@@ -7,16 +7,18 @@ be. Code that repeats is recorded instead (`trace`) once `tiers` finds that this
 from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from functools import partial
+from itertools import count
 from typing import Any, Protocol
 
 import numpy as np
 
 from funcgrad.engine.alone import LARGE, Contest
 from funcgrad.engine.compiling import at_once
-from funcgrad.engine.derivatives import rule_of
+from funcgrad.engine.derivatives import Node, VjpOp, rule_of
 from funcgrad.engine.nodes import GraphNode, Variable
 from funcgrad.engine.ops import Op, remember
 from funcgrad.engine.platforms import on_cpu
+from funcgrad.engine.residuals import LEAST, OFTEN, split
 from funcgrad.engine.templates import pattern_of
 from funcgrad.engine.threads import PerThread
 from funcgrad.engine.tracing import as_tuple
@@ -77,11 +79,15 @@ class Call:
         of_numpy: whether it takes NumPy's arrays alone, and runs without NumPy's warnings.
         avals: the types of the results.
         rule: how its graph node is made; None where there is none.
+        split: how the op keeps residuals for its way back, where it does.
         gain: seconds that a compiled program around it may save.
         size: how many steps the op has.
     """
 
-    __slots__ = ("avals", "gain", "kernel", "of_numpy", "rule", "size")
+    __slots__ = ("avals", "gain", "kernel", "of_numpy", "rule", "size", "split")
+
+    rule: Any
+    split: Any
 
     def __init__(self, op: Op, avals: tuple[Aval, ...], wants: tuple[bool, ...]) -> None:
         absent = META in pattern_of(avals)[0].devices
@@ -89,6 +95,7 @@ class Call:
             raise NotHereError
         self.avals, kernel = op.fit(avals)
         self.rule = rule_of(op, avals, wants) if True in wants else None
+        self.split = None if self.rule is None else self.rule.split
         if absent:
             self.kernel: Callable[..., Any] = _nothing(self.avals)
             self.of_numpy, self.gain, self.size = False, 0.0, 0
@@ -101,7 +108,24 @@ class Call:
             op.size = kernel.size
             if kernel.gain > LARGE:
                 self.kernel = Contest(op, avals, kernel, partial(setattr, self, "kernel"))
+            if isinstance(op, VjpOp) and op.again and kernel.gain > LEAST:
+                self.kernel = _until_often(self.kernel, op, partial(setattr, self, "kernel"))
         self.size = op.size
+
+
+def _until_often(
+    kernel: Callable[..., Any], way: VjpOp, settle: Callable[[Callable[..., Any]], None]
+) -> Callable[..., Any]:
+    """The kernel of a way back. Once it was called often, its op keeps residuals."""
+    calls = count(1)
+
+    def counting(*arrays: Any) -> Any:
+        if next(calls) == OFTEN:
+            settle(kernel)
+            split(way)
+        return kernel(*arrays)
+
+    return counting
 
 
 def _nothing(avals: tuple[Aval, ...]) -> Callable[..., Any]:
@@ -149,6 +173,8 @@ def call_one(trail: Trail, op: Op, a: Variable, given: Value, node: Any) -> Resu
     found = op.calls.get(key)
     if found is None:
         found = _made(op, key, (given.aval,), (node is not None,))
+    if found.split is not None:
+        return call(trail, op, (a,), (given,), (node,))
     array = given.array
     if type(array) not in _NUMPY or type(given) is not Value:
         if isinstance(given, Live):
@@ -177,6 +203,8 @@ def call_two(
     if found is None:
         wants = (first_node is not None, second_node is not None)
         found = _made(op, key, (first.aval, second.aval), wants)
+    if found.split is not None:
+        return call(trail, op, (a, b), (first, second), (first_node, second_node))
     x, y = first.array, second.array
     if type(x) not in _NUMPY or type(first) is not Value:
         if isinstance(first, Live):
@@ -207,16 +235,51 @@ def call(
     wants = tuple([node is not None for node in nodes])
     found = op.calls.get((avals, wants)) or _made(op, (avals, wants), avals, wants)
     trail.append(found)
-    outputs = _run(found, values)
     made = None
-    if found.rule is not None:
+    if found.split is None:
+        outputs = _run(found, values)
+        if found.rule is not None:
+            made = found.rule.make(arguments, values, nodes, NOWHERE)
+    else:
+        outputs, residuals = _with_residuals(found, avals, values)
         made = found.rule.make(arguments, values, nodes, NOWHERE)
+        made.residuals = found.split, residuals
     if len(found.avals) == 1:
         return Value(outputs, found.avals[0]), made, 0
     return [
         (Value(array, aval), made if aval.inexact else None, number)
         for number, (array, aval) in enumerate(zip(outputs, found.avals, strict=True))
     ]
+
+
+def _with_residuals(
+    found: Call, avals: tuple[Aval, ...], values: Sequence[Value]
+) -> tuple[Any, list[Value]]:
+    """The results of a call as `_run` gives them, and the residuals."""
+    forward, own = found.split.forward, len(found.avals)
+    all_of_it = forward.calls.get(avals) or _made(forward, avals, avals, (False,) * len(avals))
+    outputs = _run(all_of_it, values)
+    residuals = map(Value, outputs[own:], all_of_it.avals[own:])
+    return outputs[:own] if own > 1 else outputs[0], list(residuals)
+
+
+def pull_back(trail: Trail, node: Node, cotangents: Sequence[Value | None]) -> list[Value]:
+    """The gradients of the inputs of a node that saved what it needs, in an order of its rule's `wants`.
+
+    Raises:
+        NotHereError: see there; also where an output has no cotangent.
+    """
+    saved: Any = node.saved
+    if node.residuals is not None:
+        parts, residuals = node.residuals
+        if parts.given == tuple([each is not None for each in cotangents]):
+            values = [saved[k][0] for k in parts.saved]
+            values += [*residuals, *[each for each in cotangents if each is not None]]
+            return call_values(trail, parts.backward, values)
+    if None in cotangents:
+        raise NotHereError
+    values = [entry[0] for entry in saved or ()]
+    return call_values(trail, node.rule.full, [*values, *cotangents])  # type: ignore[list-item]
 
 
 def call_values(trail: Trail, op: Op, values: Sequence[Value]) -> list[Value]:

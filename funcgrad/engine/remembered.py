@@ -401,13 +401,10 @@ def _straight(
 
 def _pull_in_core(trail: Any, node: Node, cotangents: list[Value | None]) -> Sequence[Value | None]:
     """`_pull_values` in the core, without asking at each node where it runs."""
-    if None in cotangents:
-        return _pull_values(node, cotangents)
-    values: list[Any] = [saved[0] for saved in node.saved or ()] + cotangents
     try:
-        return eager.call_values(trail, node.rule.full, values)
+        return eager.pull_back(trail, node, cotangents)
     except eager.NotHereError:
-        return record_values(node.rule.full, values)
+        return _pull_values(node, cotangents)
 
 
 def _pull_values(node: Node, cotangents: list[Value | None]) -> list[Value | None]:
