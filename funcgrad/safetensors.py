@@ -6,6 +6,7 @@ https://huggingface.co/docs/safetensors/api/torch
 
 from __future__ import annotations
 
+import json
 import os
 from typing import Any
 
@@ -60,13 +61,18 @@ def save_file(
 
 
 def load(data: bytes) -> dict[str, Any]:
-    """The tensors in the format's bytes, by name.
+    """The tensors in the format's bytes, by name, in the order of the file.
 
     Raises:
         safetensors.SafetensorError: the bytes are not in the format.
         TypeError: a tensor is of a dtype that is not here.
     """
-    return {name: _tensor(name, facts) for name, facts in safetensors.deserialize(data)}
+    found = {name: _tensor(name, facts) for name, facts in safetensors.deserialize(data)}
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    # As they lie in the file: the library has them in another order each time.
+    return {
+        name: found[name] for name in sorted(found, key=lambda name: header[name]["data_offsets"])
+    }
 
 
 def load_file(filename: str | os.PathLike[str], device: Any = "cpu") -> dict[str, Any]:

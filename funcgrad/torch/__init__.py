@@ -71,10 +71,11 @@ from funcgrad.torch._types.dtypes import (
 )
 from funcgrad.torch._types.dtypes import bool_ as _bool
 from funcgrad.torch._types.limits import finfo, iinfo
-from funcgrad.torch._types.missing import no_attribute as _no_attribute
 from funcgrad.torch._types.missing import tell_of_missing_modules as _tell_of_missing_modules
 from funcgrad.torch._types.public_names import name_as_found as _name_as_found
 from funcgrad.torch._types.size import Size
+from funcgrad.torch._types.stand_ins import find_stand_ins as _find_stand_ins
+from funcgrad.torch._types.stand_ins import stand_in as _stand_in
 from funcgrad.torch.func import vmap
 from funcgrad.torch.torch_version import __version__ as _VERSION
 
@@ -155,7 +156,7 @@ def __getattr__(name: str) -> _Any:
         return getattr(_import_module(f"{_HERE}.{_ELSEWHERE[name]}"), name)
     if name.startswith("__"):
         raise AttributeError(f"module {_HERE!r} has no attribute {name!r}")
-    raise _no_attribute(_HERE, name)
+    return _stand_in(_HERE, name)
 
 
 def __dir__() -> list[str]:
@@ -197,4 +198,5 @@ _name_as_found(__name__, [_name for _name in globals() if not _name.startswith("
 _methods = [_name for _name in vars(Tensor) if _name.endswith("__") or not _name.startswith("_")]
 _name_as_found(__name__, _methods, vars(Tensor), "Tensor.")
 _install()
+_find_stand_ins()
 _tell_of_missing_modules()

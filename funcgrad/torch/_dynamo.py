@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from funcgrad.torch._types.missing import no_attribute as _no_attribute
-from funcgrad.torch._types.missing import refused_class as _refused_class
+from funcgrad.torch._types.stand_ins import refused_class as _refused_class
+from funcgrad.torch._types.stand_ins import stand_in as _stand_in
 from funcgrad.torch.compiler import (
     allow_in_graph,
     assume_constant_result,
@@ -25,6 +25,7 @@ __all__ = [
     "maybe_mark_dynamic",
     "reset",
 ]
+__path__: list[str] = []  # its modules are stand-ins
 
 
 def __dir__() -> list[str]:
@@ -32,7 +33,7 @@ def __dir__() -> list[str]:
 
 
 def __getattr__(name: str) -> Any:
-    raise _no_attribute(__name__, name)
+    return _stand_in(__name__, name)
 
 
 OptimizedModule = _refused_class(

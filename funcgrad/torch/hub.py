@@ -1,6 +1,7 @@
 """PyTorch's `torch.hub`, as far as files go: a state dict from a URL. Models come as code of PyTorch's, so `load` is missing."""
 
 import os
+import re
 import urllib.request
 from hashlib import sha256
 from pathlib import Path
@@ -21,15 +22,23 @@ def __getattr__(name: str) -> Any:
     raise _no_attribute(__name__, name)
 
 
+# Names of files end in the first digits of their SHA-256: `net-bfd8deac.pth`.
+HASH_REGEX = re.compile(r"-([a-f0-9]*)\.")
+
+
 class _Kept:
     folder: str | None = None
 
 
 def get_dir() -> str:
     """The folder of downloaded files: `set_dir`'s, $TORCH_HOME/hub, or ~/.cache/torch/hub."""
+    return _Kept.folder or os.path.join(_get_torch_home(), "hub")
+
+
+def _get_torch_home() -> str:
+    """The folder of PyTorch's files: $TORCH_HOME, or ~/.cache/torch."""
     cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
-    home = os.path.expanduser(os.environ.get("TORCH_HOME", os.path.join(cache, "torch")))
-    return _Kept.folder or os.path.join(home, "hub")
+    return os.path.expanduser(os.environ.get("TORCH_HOME", os.path.join(cache, "torch")))
 
 
 def set_dir(d: str | os.PathLike[str]) -> None:

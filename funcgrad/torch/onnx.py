@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from funcgrad.torch._types.missing import no_attribute as _no_attribute
-from funcgrad.torch._types.missing import refused_class as _refused_class
+from funcgrad.torch._types.stand_ins import refused_class as _refused_class
+from funcgrad.torch._types.stand_ins import stand_in as _stand_in
 
 __all__ = ["ONNXProgram", "export", "is_in_onnx_export"]
 
@@ -15,7 +15,7 @@ def __dir__() -> list[str]:
 
 
 def __getattr__(name: str) -> Any:
-    raise _no_attribute(__name__, name)
+    return _stand_in(__name__, name)
 
 
 ONNXProgram = _refused_class(__name__, "ONNXProgram", _WHY)

@@ -19,6 +19,8 @@ from typing import Any
 
 import numpy as np
 
+from funcgrad import engine
+from tests import environment  # noqa: F401 (it is imported before JAX)
 from tests.both_sides import ours, theirs
 
 DTYPES = ("float32", "float64", "int64", "bool", "complex64")
@@ -383,8 +385,8 @@ def tally_of(
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """No warnings: what is compared here are results."""
-    with warnings.catch_warnings():
+    """No warnings, and the engine's core: results are compared here, and each sample has another shape to compile for."""
+    with warnings.catch_warnings(), engine.mode("eager"):
         warnings.simplefilter("ignore")
         yield
 

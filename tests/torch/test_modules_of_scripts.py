@@ -7,7 +7,7 @@ import pytest
 from tests.both_sides import assert_same, attempt, every_warning, ours
 
 
-@pytest.mark.parametrize("name", ["export", "package", "nn.quantized", "utils._python_dispatch"])
+@pytest.mark.parametrize("name", ["export", "package", "nn.quantized", "_inductor.config"])
 def test_a_module_that_only_pytorch_has_is_missing_in_words(name):
     with pytest.raises(
         ModuleNotFoundError, match=f"PyTorch has torch.{name}, .*Leave out"
@@ -159,6 +159,23 @@ graph.call_function(torch.exp, (next(iter(graph.nodes)),))
 see(str(graph), graph.eliminate_dead_code(), str(graph), fx.GraphModule({}, graph).code, fx.GraphModule({}, graph)(x))
 for refused in (lambda x: x if x > 0 else -x, lambda x: [each for each in x], lambda x: len(x), lambda x: bool(x)):
     see(attempt(fx.symbolic_trace, refused))
+from typing import Any, Dict, List, Optional, Tuple
+def typed(a: torch.Tensor, b: List[int], c: Optional[torch.Tensor] = None, d: "int" = 3, e: Tuple[int, ...] = (), f: int | None = None,
+          g: Dict[str, Any] = None, h: list[int] = None, i: Any = None) -> Tuple[torch.Tensor, int]:
+    return a + d, 3
+def unpacked(*xs):
+    a, b = xs
+    return a + b
+for anything in (typed, unpacked, lambda **given: given["a"], lambda x, *y, k=1, **z: x * k + y[0] + z["q"]):
+    of_any = fx.symbolic_trace(anything)
+    see(of_any.code, str(of_any.graph))
+see(of_any(x, x, k=2, q=x))
+ways, made = fx.Graph(), []
+first, second = (fx.Proxy(ways.placeholder(name), fx.proxy.GraphAppendingTracer(ways)) for name in "ab")
+torch.einsum("ij,jk->ik", first, second)
+torch.einsum("ij,jk->ik", [first, second])
+torch._assert(first.shape[0] == 2, "two")
+see([(node.op, node.name, str(node.args)) for node in ways.nodes])
 see(fx.symbolic_trace(lambda x: x.view(x.shape[0], -1).permute(1, 0) @ x[..., None]).code)
 see(type(attempt(fx.Interpreter(layers).run)).__name__, attempt(fx.wrap, 3))
 """,

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from funcgrad.torch._types.stand_ins import _NAMES as NAMES
 from tests.against_pytorch.names import TABLE
 from tests.both_sides import SIDES, assert_same, attempt, ours, theirs
 
@@ -73,6 +74,60 @@ def test_a_class_that_would_answer_aten_ops_is_refused():
     for make in (lambda: kind(2), lambda: x[0].as_subclass(kind), lambda: ours.Tensor._make_subclass(kind, x)):  # fmt: skip
         with pytest.raises(NotImplementedError, match="__torch_function__"):
             make()
+
+
+STAND_INS = [
+    ("distributed.fsdp", "FullyShardedDataParallel", "jax.sharding"),
+    ("distributed.tensor", "DTensor", "jax.sharding"),
+    ("distributed.checkpoint.state_dict", "get_model_state_dict", "one"),
+    ("distributed", "TCPStore", "one"),
+    ("_subclasses.fake_tensor", "FakeTensor", "XLA compiles"),
+    ("utils.cpp_extension", "CppExtension", "from_jax"),
+    ("", "SymInt", "numbers"),
+]
+
+
+@pytest.mark.parametrize(("place", "name", "reason"), STAND_INS)
+def test_a_name_that_libraries_import_exists_and_refuses_use(place, name, reason):
+    found = getattr(importlib.import_module(f"funcgrad.torch.{place}".rstrip(".")), name)
+    with pytest.raises(NotImplementedError, match=f"{name}: .*{reason}"):
+        found(3)
+    if name[0].isupper():
+        assert not isinstance(ours.ones(1), found)
+        with pytest.raises(AttributeError, match=f"{name}.FULL: .*{reason}"):
+            found.FULL  # noqa: B018
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        importlib.import_module(f"funcgrad.torch.{place}".rstrip(".")).nothing  # noqa: B018
+
+
+def test_stand_ins_are_named_as_pytorch_names_them(torch):
+    assert torch
+    for module, names in NAMES.items():
+        if module.startswith(
+            ("_dynamo", "_inductor", "fx", "_higher")
+        ):  # these take seconds to load
+            continue
+        try:
+            with warnings.catch_warnings(action="ignore"):
+                found = importlib.import_module(f"torch.{module}".rstrip("."))
+        except ImportError:  # in a build without a library
+            continue
+        assert [name for name in names.split() if not hasattr(found, name)] == []
+
+
+def test_questions_of_inner_modules_have_answers():
+    def answer(path, *args):
+        module, _, name = path.rpartition(".")
+        return getattr(importlib.import_module(f"funcgrad.torch.{module}"), name)(*args)
+
+    x = ours.ones(1)
+    assert answer("_subclasses.fake_tensor.is_fake", x) is False
+    assert answer("_dynamo.eval_frame.is_dynamo_supported") is False
+    assert answer("distributed._functional_collectives.wait_tensor", x) is x
+    assert answer("utils._python_dispatch.is_traceable_wrapper_subclass", x) is False
+    assert answer("_vmap_internals._vmap", ours.sum)(ours.ones(2, 3)).tolist() == [3.0, 3.0]
+    parallel = importlib.import_module("funcgrad.torch.nn.parallel.distributed")
+    assert parallel.DistributedDataParallel is ours.nn.parallel.DistributedDataParallel
 
 
 @pytest.mark.parametrize("place", ["", "linalg", "fft", "optim", "utils", "Tensor"])

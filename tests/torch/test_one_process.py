@@ -41,6 +41,36 @@ def test_a_group_of_one_process(tmp_path):
             group.all_gather_object(objects, {"a": 1})
             group.broadcast_object_list(given, 0)
             see(objects, given)
+            subgroup = group.new_group([0])
+            see(
+                subgroup.rank(),
+                subgroup.size(),
+                group.get_backend(subgroup),
+                group.get_rank(subgroup),
+            )
+            see(
+                group.get_process_group_ranks(subgroup), group.get_global_rank(group.group.WORLD, 0)
+            )
+            see(group.get_rank(group.GroupMember.NON_GROUP_MEMBER), group.get_node_local_rank(3))
+            see(
+                attempt(group.new_group, [0, 1]),
+                attempt(group.send, x, 0),
+                attempt(group.Backend, 3),
+            )
+            see(type(attempt(group.recv, x, 0)).__name__, attempt(group.get_node_local_rank))
+            into = torch.zeros(2)
+            group.all_gather_into_tensor(into, x)
+            see(into, group.reduce_scatter(into, [x * 2]), into)
+            see(
+                group.reduce_scatter_tensor(into, x * 3),
+                into,
+                group.all_to_all_single(into, x * 4),
+                into,
+            )
+            gathered, scattered = [None], [None]
+            group.gather_object({1: 2}, gathered)
+            group.scatter_object_list(scattered, [7])
+            see(gathered, scattered, group.monitored_barrier(), group.Backend("NCCL"))
             collectives = importlib.import_module(f"{torch.__name__}.distributed.nn")
             y = torch.ones(2, requires_grad=True)
             for made in (
@@ -115,6 +145,16 @@ see(trees.tree_map(lambda x, y: (x, y), {"a": 1, "b": 2}, {"b": 3, "a": 4}))
 class Own:
     def __init__(self, x, name):
         self.x, self.name = x, name
+from collections import OrderedDict, defaultdict, deque, namedtuple
+Pair = namedtuple("Pair", "x y")
+held = {"a": [1, (2.5, None)], "b": Pair(3, deque([4])), "c": OrderedDict(k=5), "d": defaultdict(int, q=6)}
+see([(trees.keystr(path), leaf, trees.key_get(held, path)) for path, leaf in trees.tree_leaves_with_path(held)])
+see(trees.tree_map_with_path(lambda path, x, y: (trees.keystr(path), x, y), held, held)["b"].x)
+see(str(trees.tree_flatten_with_path([1, {"k": 2}])), trees.treespec_pprint(trees.tree_structure(held)))
+see(trees.tree_all_only(int, lambda x: x > 0, held), trees.tree_any_only(float, lambda x: x > 3, held))
+see(trees.tree_is_leaf(3), trees.tree_is_leaf([3]), trees.tree_is_leaf([3], lambda x: True), trees.arg_tree_leaves(1, [2], k=3))
+see(trees.is_namedtuple(held["b"]), trees.is_namedtuple(Pair), trees.is_namedtuple_class(tuple), trees.is_namedtuple_instance((1,)))
+see([trees._get_node_type(x) in trees.SUPPORTED_NODES for x in (held, held["b"], 3, {3})])
 trees.register_pytree_node(Own, lambda own: ([own.x], own.name), lambda parts, name: Own(*parts, name))
 made = trees.tree_map(lambda x: x + 1, [Own(1, "n"), 2])
 see(made[0].x, made[0].name, made[1], trees.tree_leaves(Own((1, 2), "m")))

@@ -38,6 +38,14 @@ def test_each_side_reads_what_the_other_wrote(writer, tmp_path):
     assert told(others.load(files.save(tensors(torch)))) == told(tensors(torch))
 
 
+def test_tensors_come_in_the_order_of_the_file(tmp_path):
+    given = {"z": "float32", "b": "float64", "a": "uint8", "m": "float32"}
+    made = {name: ours.ones(2, dtype=getattr(ours, dtype)) for name, dtype in given.items()}
+    safetensors.save_file(made, tmp_path / "a.safetensors")
+    expected = list(reference.load_file(tmp_path / "a.safetensors"))
+    assert list(safetensors.load_file(tmp_path / "a.safetensors")) == expected
+
+
 class Tied:
     def __new__(cls, torch):
         class Tied(torch.nn.Module):

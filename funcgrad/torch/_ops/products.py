@@ -459,9 +459,7 @@ def einsum(*args: Any) -> Tensor:
     if isinstance(args[0], Tensor):
         equation, operands = _sublists(args)
     else:
-        equation, operands = args[0], list(args[1:])
-        if len(operands) == 1 and isinstance(operands[0], (list, tuple)):
-            operands = list(operands[0])
+        equation, *operands = _without_a_list(args)
     full = _spelled_out(equation, operands)
     _check_contracted(operands, full)
     names, result = full.split("->")
@@ -577,6 +575,13 @@ def _spelled_out(equation: str, operands: list[Any]) -> str:
     return f"{','.join(full)}->{hidden}{''.join(sorted(once))}"
 
 
+def _without_a_list(args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """`einsum`'s arguments with operands in a list one by one, as PyTorch shows them to classes that answer the call."""
+    listed = len(args) == 2 and isinstance(args[1], (list, tuple))
+    return (args[0], *args[1]) if listed else args
+
+
+einsum.shown = _without_a_list  # type: ignore[attr-defined]
 publish(einsum, method=False)
 
 

@@ -175,7 +175,7 @@ def set_default_tensor_type(t: Any, /) -> None:
     set_default_dtype(found)
 
 
-def _assert(condition: Any, message: str) -> None:
+def _assert(condition: Any, message: str) -> Any:
     """Python's `assert`, as a function.
 
     Raises:

@@ -143,11 +143,12 @@ def ask(function: Any, asked: list[Any], args: tuple[Any, ...], kwargs: dict[str
 
 
 def overridable(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function, which a class or a mode may answer."""
+    """The function, which a class or a mode may answer; its attribute `shown`, if any, makes the arguments that they see."""
+    shown: Callable[[tuple[Any, ...]], tuple[Any, ...]] = getattr(function, "shown", tuple)
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        if begun and (found := answer(call, args, kwargs)) is not NOBODY:
+        if begun and (found := answer(call, shown(args), kwargs)) is not NOBODY:
             return found
         return function(*args, **kwargs)
 

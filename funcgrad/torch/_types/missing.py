@@ -33,6 +33,28 @@ _REASONS = {
         "torch.overrides.TorchFunctionMode sees the calls of functions",
     ),
     **dict.fromkeys(
+        ("distributed", "numa"),
+        "it is for several processes, and funcgrad computes in one. JAX spreads arrays over devices by their sharding "
+        "(jax.sharding), and over machines after jax.distributed.initialize()",
+    ),
+    **dict.fromkeys(
+        ("_C", "_dynamo", "_higher_order_ops", "_inductor", "_subclasses", "fx.experimental"),
+        "it is a part of PyTorch's own compiler. JAX traces and XLA compiles: torch.compile or funcgrad.pure and jax.jit",
+    ),
+    **dict.fromkeys(
+        ("DispatchKey", "DispatchKeySet", "SymBool", "SymFloat", "SymInt"),
+        "sizes are Python's numbers here, and there is no dispatcher",
+    ),
+    **dict.fromkeys(
+        ("PyTorchFileReader", "PyTorchFileWriter"),
+        "torch.save and torch.load write and read its files, which are zip archives",
+    ),
+    **dict.fromkeys(
+        ("chalf", "complex32"),
+        "JAX has no complex numbers of half precision. complex64 is the smallest",
+    ),
+    "nn.utils._per_sample_grad": "torch.func.vmap of torch.func.grad gives the gradients of samples",
+    **dict.fromkeys(
         ("cuda.CUDAGraph", "cuda.graph", "cuda.graphs", "cuda.make_graphed_callables"),
         "XLA launches whole programs. torch.compile or funcgrad.pure and jax.jit make one of a step",
     ),
@@ -47,7 +69,7 @@ _REASONS = {
 }
 
 
-def _reason(name: str) -> str | None:
+def reason(name: str) -> str | None:
     """Why a part of PyTorch is missing for good; `name` is without "torch."."""
     parts = name.split(".")
     found = (_REASONS.get(".".join(parts[:k])) for k in range(1, len(parts) + 1))
@@ -64,10 +86,11 @@ def no_attribute(place: str, name: str) -> AttributeError:
     theirs = _THEIRS + place.removeprefix(_OURS)
     full = f"{theirs}.{name}"
     module = full.removeprefix(f"{_THEIRS}.")
-    owner, reason = f"module '{place}' has no attribute '{name}'", _reason(module)
-    if reason is not None:
-        return AttributeError(f"{owner}: PyTorch has {full}, but {reason}", name=name)
-    if module in _names()["modules"]:
+    owner, why = f"module '{place}' has no attribute '{name}'", reason(module)
+    is_module = module in _names()["modules"]
+    if why is not None and (is_module or name in _names().get(theirs, (name,))):
+        return AttributeError(f"{owner}: PyTorch has {full}, but {why}", name=name)
+    if is_module:
         return AttributeError(f"{owner}: {_missing_module(module)}", name=name)
     if name in _names().get(theirs, ()):
         return AttributeError(_known(full, f"module '{place}'", name), name=name)
@@ -92,19 +115,10 @@ def _missing_module(name: str) -> str:
     """The words for a module that is not here; `name` is without "torch."."""
     full = f"{_THEIRS}.{name}"
     return (
-        f"PyTorch has {full}, but {_reason(name) or 'funcgrad has not got it'}. Leave out the import and what needs it, or "
+        f"PyTorch has {full}, but {reason(name) or 'funcgrad has not got it'}. Leave out the import and what needs it, or "
         f"import it from PyTorch itself ({full}) for work apart from these tensors; tensors go there and back by "
         "torch.from_dlpack"
     )
-
-
-def refused_class(place: str, name: str, why: str) -> type:
-    """A class of PyTorch's that nothing is an instance of here, for `isinstance` and annotations; to make one raises `why`."""
-
-    def refuse(self: object, *args: object, **kwargs: object) -> None:
-        raise NotImplementedError(why)
-
-    return type(name, (), {"__module__": place, "__init__": refuse, "__doc__": f"Nothing: {why}."})
 
 
 class _ModulesOfPyTorch(MetaPathFinder):
@@ -117,7 +131,7 @@ class _ModulesOfPyTorch(MetaPathFinder):
             ModuleNotFoundError: PyTorch has a module of this name.
         """
         place, _, theirs = fullname.partition(f"{_OURS}.")
-        known = theirs in _names()["modules"] or _reason(theirs)
+        known = theirs in _names()["modules"] or reason(theirs)
         if not place and known and not _is_here(theirs):
             raise ModuleNotFoundError(
                 f"No module named '{fullname}': {_missing_module(theirs)}", name=fullname

@@ -28,7 +28,7 @@ class Spec(NamedTuple):
         """
         if self.kind is None:
             return [tree]
-        parts = _parts(tree)
+        parts = parts_of(tree)
         if parts is None or parts[0] is not self.kind:
             name = getattr(self.kind, "__name__", self.kind)
             raise ValueError(f"Node type mismatch; expected {name}, but got {type(tree).__name__}.")
@@ -94,7 +94,7 @@ OWN: dict[type, tuple[Callable[..., Any], Callable[..., Any]]] = {}
 
 def flatten(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> tuple[list[Any], Spec]:
     """The leaves in order, and the structure of the tree; a node for which `is_leaf` holds is a leaf too."""
-    parts = None if is_leaf is not None and is_leaf(tree) else _parts(tree)
+    parts = None if is_leaf is not None and is_leaf(tree) else parts_of(tree)
     if parts is None:
         return [tree], LEAF
     kind, context, children = parts
@@ -107,7 +107,8 @@ def flatten(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> tuple[li
     return leaves, Spec(kind, context, tuple(specs))
 
 
-def _parts(tree: Any) -> tuple[Any, Any, list[Any]] | None:
+def parts_of(tree: Any) -> tuple[Any, Any, list[Any]] | None:
+    """The type of a container, the data that rebuild it, and its children; None for a leaf."""
     kind = type(tree)
     if kind in (tuple, list):
         return kind, None, list(tree)
@@ -158,7 +159,7 @@ def tree_map(function: Callable[[Any], Any], tree: Any) -> Any:
 
 def broadcast(prefix: Any, spec: Spec) -> list[Any] | None:
     """For each leaf of a tree with this structure, the leaf of `prefix` above it; None if the two do not fit."""
-    parts = _parts(prefix)
+    parts = parts_of(prefix)
     if parts is None:
         return [prefix] * spec.leaves
     kind, context, children = parts

@@ -1,10 +1,12 @@
 """Tracing: a function is run with proxies for its arguments, and its calls become a graph."""
 
 import builtins
+import functools
 import inspect
 import math
 import operator
 import sys
+import types
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial, wraps
@@ -59,6 +61,25 @@ def _recorded(function: Callable[..., Any]) -> Callable[..., Any]:
         return made
 
     return call
+
+
+def _of_single_arguments(function: Any) -> Any:
+    """The function with `*args` and `**kwargs` as two arguments after all others, so that a proxy can stand for each."""
+    several = inspect.CO_VARARGS | inspect.CO_VARKEYWORDS
+    code = getattr(function, "__code__", None)
+    if code is None or not code.co_flags & several:
+        return function
+    count = code.co_argcount + code.co_kwonlyargcount + (code.co_flags & several).bit_count()
+    single = code.replace(
+        co_flags=code.co_flags & ~several,
+        co_argcount=count,
+        co_posonlyargcount=0,
+        co_kwonlyargcount=0,
+    )
+    made = types.FunctionType(
+        single, function.__globals__, function.__name__, None, function.__closure__
+    )
+    return functools.update_wrapper(made, function)
 
 
 class Tracer(TracerBase):
@@ -162,7 +183,6 @@ class Tracer(TracerBase):
 
         Raises:
             RuntimeError: there are fewer or more of those that are given.
-            NotImplementedError: the function takes any number of arguments.
         """
         parameters = list(inspect.signature(inspect.unwrap(function)).parameters.values())
         args: list[Any] = []
@@ -177,15 +197,18 @@ class Tracer(TracerBase):
                 )
             given = dict(zip([each.name for each in named], given, strict=True))
         own = (function.__module__ or "").startswith("funcgrad.")
-        for each in named:
-            if each.kind in (each.VAR_POSITIONAL, each.VAR_KEYWORD):
-                raise NotImplementedError(f"tracing a function of any number of arguments ({each})")
+        stars = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}
+        for each in sorted(named, key=lambda each: each.kind in stars):
+            if each.kind in stars:
+                name = stars[each.kind] + each.name
+                args.append(self.create_proxy("placeholder", name, (), {}))
+                continue
             default = () if each.default is each.empty else (each.default,)
             kind = None if own or each.annotation is each.empty else each.annotation
             value: Any = self.create_proxy("placeholder", each.name, default, {}, type_expr=kind)
             if given and each.name in given:
                 value = self._fixed(each.name, value, given[each.name])
-            if each.kind is each.KEYWORD_ONLY:
+            if each.kind is each.KEYWORD_ONLY and not any(other.kind in stars for other in named):
                 kwargs[each.name] = value
             else:
                 args.append(value)
@@ -225,6 +248,7 @@ class Tracer(TracerBase):
             if isinstance(value, Tensor)
         }
         args, kwargs = self._arguments(function, is_module, concrete_args)
+        function = _of_single_arguments(function)
         with self._patched(getattr(inspect.unwrap(function), "__globals__", None)):
             result = function(*args, **kwargs)
             returns = inspect.signature(inspect.unwrap(function)).return_annotation

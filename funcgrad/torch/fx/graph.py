@@ -2,6 +2,8 @@
 
 import copy
 import enum
+import types
+import typing
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -295,6 +297,16 @@ class Graph:
         return writer.code()
 
 
+# The names before Python 3.9 of generic types.
+_OLD_GENERICS: dict[Any, Any] = {
+    dict: typing.Dict,  # noqa: UP006
+    frozenset: typing.FrozenSet,  # noqa: UP006
+    list: typing.List,  # noqa: UP006
+    set: typing.Set,  # noqa: UP006
+    tuple: typing.Tuple,  # noqa: UP006
+}
+
+
 class _Writer:
     """Writes the code of a graph."""
 
@@ -383,7 +395,19 @@ class _Writer:
         return f"{node.name}{kind} = {value}"
 
     def _kind(self, kind: Any) -> str:
-        return self._global(type_name(kind), kind) if isinstance(kind, type) else type_name(kind)
+        """A type as code; parts of generic types are names of their own."""
+        if kind == ():
+            return "()"
+        if isinstance(kind, types.UnionType) and "|" in type_name(kind):
+            return "|".join(map(self._kind, typing.get_args(kind)))
+        origin = getattr(kind, "__origin__", None)
+        if origin is None:
+            return self._global(type_name(kind), kind)
+        if isinstance(kind, typing._GenericAlias):  # type: ignore[attr-defined]
+            origin = _OLD_GENERICS.get(origin, origin)
+        name = self._global(type_name(origin), origin)
+        parts = ",".join(map(self._kind, typing.get_args(kind)))
+        return f"{name}[{parts}]" if parts else name
 
     def code(self) -> PythonCode:
         """The code of `forward`; each value is let go after its last use."""

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
+from funcgrad.torch._tensor.overriding import begin
 from funcgrad.torch._types.missing import no_attribute as _no_attribute
 from funcgrad.torch.fx.graph import Graph
 from funcgrad.torch.fx.node import Node, map_aggregate
@@ -112,6 +113,7 @@ class Proxy:
     """
 
     def __init__(self, node: Node, tracer: TracerBase | None = None) -> None:
+        begin()  # functions that are written in Python ask no argument before
         self.node = node
         self.tracer = GraphAppendingTracer(node.graph) if tracer is None else tracer
 

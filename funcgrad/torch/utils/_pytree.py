@@ -3,30 +3,69 @@
 The rules are in `funcgrad.torch._types.trees`. JAX's own, `jax.tree`, sort the keys of a dictionary, and None is no leaf there.
 """
 
+from collections import OrderedDict, defaultdict, deque, namedtuple
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from funcgrad.torch._types.trees import LEAF, OWN, Spec, flatten, unflatten
+from funcgrad.torch._types.missing import no_attribute as _no_attribute
+from funcgrad.torch._types.tree_paths import (
+    WITH_KEYS,
+    GetAttrKey,
+    KeyPath,
+    MappingKey,
+    SequenceKey,
+    paths,
+)
+from funcgrad.torch._types.trees import LEAF, OWN, Spec, flatten, parts_of, unflatten
+from funcgrad.torch._types.trees import is_namedtuple as _is_named
 
 __all__ = [
+    "Context",
+    "GetAttrKey",
+    "KeyPath",
     "LeafSpec",
+    "MappingKey",
     "PyTree",
+    "SequenceKey",
     "TreeSpec",
+    "arg_tree_leaves",
+    "is_namedtuple",
+    "is_namedtuple_class",
+    "is_namedtuple_instance",
+    "key_get",
+    "keystr",
     "register_pytree_node",
     "tree_all",
+    "tree_all_only",
     "tree_any",
+    "tree_any_only",
     "tree_flatten",
+    "tree_flatten_with_path",
+    "tree_is_leaf",
     "tree_iter",
     "tree_leaves",
+    "tree_leaves_with_path",
     "tree_map",
     "tree_map_",
     "tree_map_only",
     "tree_map_only_",
+    "tree_map_with_path",
     "tree_structure",
     "tree_unflatten",
+    "treespec_pprint",
 ]
 
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+def __getattr__(name: str) -> Any:
+    raise _no_attribute(__name__, name)
+
+
 PyTree = Any
+Context = Any
 _IsLeaf = Callable[[Any], bool] | None
 
 
@@ -94,6 +133,8 @@ def register_pytree_node(
     cls: type,
     flatten_fn: Callable[[Any], tuple[Iterable[Any], Any]],
     unflatten_fn: Callable[[Any, Any], Any],
+    *,
+    flatten_with_keys_fn: Callable[[Any], tuple[list[tuple[Any, Any]], Any]] | None = None,
     **more: Any,
 ) -> None:
     """Make a type a container of trees.
@@ -102,7 +143,8 @@ def register_pytree_node(
         cls: the type.
         flatten_fn: gives the parts of an instance, and the data that rebuild it.
         unflatten_fn: makes an instance of both.
-        more: accepted: names and functions for files and for paths.
+        flatten_with_keys_fn: gives the parts with their keys, and the data; functions that name `path` need it.
+        more: accepted: names and functions for files.
 
     Raises:
         ValueError: the type is a container already.
@@ -110,6 +152,8 @@ def register_pytree_node(
     if cls in OWN:
         raise ValueError(f"{cls} is already registered as pytree node.")
     OWN[cls] = flatten_fn, unflatten_fn
+    if flatten_with_keys_fn is not None:
+        WITH_KEYS[cls] = flatten_with_keys_fn
 
 
 _register_pytree_node = register_pytree_node
@@ -218,3 +262,109 @@ def tree_all(pred: Callable[[Any], bool], tree: PyTree, is_leaf: _IsLeaf = None)
 def tree_any(pred: Callable[[Any], bool], tree: PyTree, is_leaf: _IsLeaf = None) -> bool:
     """Whether `pred` holds for a leaf."""
     return any(map(pred, tree_leaves(tree, is_leaf)))
+
+
+def _each_only(kinds: Any, pred: Callable[[Any], bool], other: bool) -> Callable[[Any], bool]:
+    return _only(kinds, pred, lambda leaf: other)
+
+
+def tree_all_only(
+    type_or_types: Any, pred: Callable[[Any], bool], tree: PyTree, is_leaf: _IsLeaf = None
+) -> bool:
+    """Whether `pred` holds for all leaves of a type, or of one of several."""
+    return tree_all(_each_only(type_or_types, pred, True), tree, is_leaf)
+
+
+def tree_any_only(
+    type_or_types: Any, pred: Callable[[Any], bool], tree: PyTree, is_leaf: _IsLeaf = None
+) -> bool:
+    """Whether `pred` holds for a leaf of a type, or of one of several."""
+    return tree_any(_each_only(type_or_types, pred, False), tree, is_leaf)
+
+
+def tree_is_leaf(tree: PyTree, is_leaf: _IsLeaf = None) -> bool:
+    """Whether a tree is a leaf."""
+    return (is_leaf is not None and is_leaf(tree)) or parts_of(tree) is None
+
+
+def arg_tree_leaves(*args: PyTree, **kwargs: PyTree) -> list[Any]:
+    """The leaves of all arguments."""
+    return tree_leaves((args, kwargs))
+
+
+def tree_leaves_with_path(tree: PyTree, is_leaf: _IsLeaf = None) -> list[tuple[KeyPath, Any]]:
+    """Each leaf, after the keys that lead to it.
+
+    >>> [(keystr(path), leaf) for path, leaf in tree_leaves_with_path({"a": [1, 2]})]
+    [("['a'][0]", 1), ("['a'][1]", 2)]
+    """
+    return list(paths(tree, is_leaf))
+
+
+def tree_flatten_with_path(
+    tree: PyTree, is_leaf: _IsLeaf = None
+) -> tuple[list[tuple[KeyPath, Any]], TreeSpec]:
+    """Each leaf after the keys that lead to it, and the structure."""
+    return tree_leaves_with_path(tree, is_leaf), tree_structure(tree, is_leaf)
+
+
+def tree_map_with_path(
+    func: Callable[..., Any], tree: PyTree, *rests: PyTree, is_leaf: _IsLeaf = None
+) -> PyTree:
+    """The tree of `func`'s results, called with the keys to a leaf, and the leaves of all trees in that place."""
+    spec = flatten(tree, is_leaf)[1]
+    columns = [spec.up_to(each) for each in rests]
+    found = [
+        func(path, leaf, *more)
+        for (path, leaf), *more in zip(paths(tree, is_leaf), *columns, strict=True)
+    ]
+    return unflatten(found, spec)
+
+
+def keystr(kp: KeyPath) -> str:
+    """Keys as text, such as `['a'][0]`."""
+    return "".join(map(str, kp))
+
+
+def key_get(obj: Any, kp: KeyPath) -> Any:
+    """The part of a tree to which keys lead."""
+    for key in kp:
+        obj = key.get(obj)
+    return obj
+
+
+def treespec_pprint(treespec: TreeSpec) -> str:
+    """The tree itself, with a `*` for each leaf."""
+    return treespec._spec.pretty()
+
+
+def is_namedtuple_class(cls: type) -> bool:
+    """Whether a type is one that `namedtuple` made."""
+    return isinstance(cls, type) and _is_named(cls)
+
+
+def is_namedtuple_instance(obj: object) -> bool:
+    """Whether an object's type is one that `namedtuple` made."""
+    return _is_named(type(obj))
+
+
+def is_namedtuple(obj: object) -> bool:
+    """Whether an object, or its type, is one that `namedtuple` made."""
+    return _is_named(obj if isinstance(obj, type) else type(obj))
+
+
+def _get_node_type(tree: PyTree) -> Any:
+    """The type by which a tree is taken apart: `namedtuple` for all such types."""
+    return namedtuple if is_namedtuple_instance(tree) else type(tree)
+
+
+class _Supported:
+    """The types of containers: `kind in SUPPORTED_NODES`."""
+
+    def __contains__(self, kind: Any) -> bool:
+        return (
+            kind in (tuple, list, dict, OrderedDict, defaultdict, deque, namedtuple) or kind in OWN
+        )
+
+
+SUPPORTED_NODES = _Supported()

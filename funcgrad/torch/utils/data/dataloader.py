@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Future
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from funcgrad.torch._random.distributions import random
 from funcgrad.torch._random.generator import Generator
@@ -38,6 +38,14 @@ from funcgrad.torch.utils.data.sampler import (
 __all__ = ["DataLoader", "default_collate", "default_convert", "get_worker_info"]
 
 _Batch = TypeVar("_Batch", covariant=True)
+_T = TypeVar("_T")
+_collate_fn_t: TypeAlias = Callable[[list[_T]], Any]
+
+
+class _DatasetKind:
+    """The two kinds of datasets, as `DataLoader._dataset_kind` tells them."""
+
+    Map, Iterable = 0, 1
 
 
 class _Endless(Sampler[None]):
@@ -146,6 +154,11 @@ class DataLoader(Generic[_Batch]):
         self._length_told: int | None = None
         self._initialized = True
         self.check_worker_number_rationality()
+
+    @property
+    def _dataset_kind(self) -> int:
+        """Whether the dataset has indices or is a stream; libraries ask."""
+        return _DatasetKind.Iterable if self._streams else _DatasetKind.Map
 
     @property
     def _batches(self) -> bool:
