@@ -24,8 +24,11 @@ from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch._types.missing import no_attribute as _no_attribute
 
 __all__ = [
+    "airy_ai",
     "bessel_j0",
     "bessel_j1",
+    "bessel_y0",
+    "bessel_y1",
     "chebyshev_polynomial_t",
     "chebyshev_polynomial_u",
     "chebyshev_polynomial_v",
@@ -57,12 +60,16 @@ __all__ = [
     "logsumexp",
     "modified_bessel_i0",
     "modified_bessel_i1",
+    "modified_bessel_k0",
+    "modified_bessel_k1",
     "multigammaln",
     "ndtr",
     "ndtri",
     "polygamma",
     "psi",
     "round",
+    "scaled_modified_bessel_k0",
+    "scaled_modified_bessel_k1",
     "shifted_chebyshev_polynomial_t",
     "shifted_chebyshev_polynomial_u",
     "shifted_chebyshev_polynomial_v",
@@ -188,22 +195,194 @@ def _bessel_j(x: Any, order: int) -> Any:
     """
     size = jnp.abs(x)
     small = size < _FAR
-    angle = (jnp.arange(_POINTS, dtype=x.dtype) + 0.5) * np.asarray(np.pi / _POINTS, x.dtype)
+    angle = _angles(x.dtype)
     near = jnp.where(small, size, 0)
     integral = jnp.mean(jnp.cos(order * angle - near[..., None] * jnp.sin(angle)), -1)
     far = jnp.where(small, _FAR, size)
+    found = jnp.where(small, integral, _hankel(far, order, jnp.cos, lambda turn: -jnp.sin(turn)))
+    return jnp.where(x < 0, -found, found) if order % 2 else found
+
+
+_FAR, _POINTS = 25, 128
+
+
+def _hankel(far: Any, order: int, first: Any, second: Any) -> Any:
+    """Hankel's expansion for large numbers, of the first kind with cosine and minus sine, of the second with sine and cosine."""
     term = jnp.ones_like(far)
     sums = [jnp.zeros_like(far), jnp.zeros_like(far)]
     for k in range(20):
         sums[k % 2] += (-1) ** (k // 2) * term
         term = term * ((4 * order**2 - (2 * k + 1) ** 2) / (8 * (k + 1))) / far
-    turn = far - np.asarray((order / 2 + 0.25) * np.pi, x.dtype)
-    wave = sums[0] * jnp.cos(turn) - sums[1] * jnp.sin(turn)
-    found = jnp.where(small, integral, jnp.sqrt(2 / (np.asarray(np.pi, x.dtype) * far)) * wave)
-    return jnp.where(x < 0, -found, found) if order % 2 else found
+    turn = far - np.asarray((order / 2 + 0.25) * np.pi, far.dtype)
+    wave = sums[0] * first(turn) + sums[1] * second(turn)
+    return jnp.sqrt(2 / (np.asarray(np.pi, far.dtype) * far)) * wave
 
 
-_FAR, _POINTS = 25, 128
+def _weighted(x: Any, weight: Any, of: Any) -> Any:
+    """The mean over a period's half of `weight * of(x * sin(angle))`: Bessel's integral by the trapezoidal rule."""
+    angle = _angles(x.dtype)
+    return jnp.mean(weight * of(x[..., None] * jnp.sin(angle)), -1)
+
+
+def _angles(dtype: Any) -> Any:
+    return (jnp.arange(_POINTS, dtype=dtype) + 0.5) * np.asarray(np.pi / _POINTS, dtype)
+
+
+# The sum over k of (-1)^k cos(2k angle) / k, whose product with the integrand of J_0 is Neumann's series for Y_0.
+_ANGLES = (np.arange(128) + 0.5) * np.pi / 128
+_NEUMANN = sum((-1) ** k * np.cos(2 * k * _ANGLES) / k for k in range(1, 51))
+
+
+def _bessel_y(x: Any, order: int) -> Any:
+    """The Bessel functions of the second kind: Neumann's series (https://dlmf.nist.gov/10.23.E16), Hankel's expansion far out."""
+    near = jnp.where((x > 0) & (x < _FAR), x, 1)
+    log = jnp.log(near / 2) + np.asarray(np.euler_gamma, x.dtype)
+    weight = np.asarray(_NEUMANN, x.dtype)
+    if order:
+        slope = _weighted(near, weight * jnp.sin(_angles(x.dtype)), jnp.sin)
+        found = log * _bessel_j(near, 1) - _bessel_j(near, 0) / near - 2 * slope
+    else:
+        found = log * _bessel_j(near, 0) - 2 * _weighted(near, weight, jnp.cos)
+    found = np.asarray(2 / np.pi, x.dtype) * found
+    far = jnp.where(x < _FAR, _FAR, x)
+    found = jnp.where(x < _FAR, found, _hankel(far, order, jnp.sin, jnp.cos))
+    return jnp.where(x > 0, found, jnp.where(x == 0, -jnp.inf, jnp.nan)).astype(x.dtype)
+
+
+def _bessel_k(x: Any, order: int, scaled: bool) -> Any:
+    """The modified Bessel functions of the second kind, times `exp(x)` if scaled.
+
+    Small numbers take the power series (https://dlmf.nist.gov/10.31.E2) and the Wronskian. Others take the integral of
+    `exp(-x cosh t)`, with `x (cosh t - 1) = u^2`, by the trapezoidal rule.
+    """
+    small = x <= 2
+    near = jnp.where((x > 0) & small, x, 1)
+    quarter = near * near / 4
+    term, harmonic, total = jnp.ones_like(near), 0.0, jnp.zeros_like(near)
+    for k in range(1, 16):
+        term, harmonic = term * quarter / k**2, harmonic + 1 / k
+        total = total + term * harmonic
+    found = total - (jnp.log(near / 2) + np.asarray(np.euler_gamma, x.dtype)) * _i0(near)
+    if order:
+        found = (1 / near - jax_special.i1(near) * found) / _i0(near)
+    found = found * jnp.exp(near) if scaled else found
+    far = jnp.where(small | jnp.isnan(x), 3, x)[..., None]
+    u = np.asarray(np.arange(28) / 4, x.dtype)
+    parts = jnp.exp(-u * u) * 2 / jnp.sqrt(2 * far + u * u) * (1 + u * u / far if order else 1)
+    integral = (parts.sum(-1) - parts[..., 0] / 2) / 4
+    integral = integral if scaled else integral * jnp.exp(-far[..., 0])
+    found = jnp.where(small, found, integral)
+    return jnp.where(x > 0, found, jnp.where(x == 0, jnp.inf, jnp.nan)).astype(x.dtype)
+
+
+# Ratios of polynomials for Airy's function, from Cephes (https://www.netlib.org/cephes/).
+_AIRY = {
+    "far": (
+        [
+            0.346538101525629,
+            12.007595273964581,
+            76.27960536152345,
+            168.08922493463058,
+            159.75639135016442,
+            70.53609068404442,
+            14.026469116338967,
+            1.0,
+        ],
+        [
+            0.5675945326387702,
+            14.75625625848472,
+            84.51389701414746,
+            177.31808814540045,
+            164.2346928715297,
+            71.47784008255756,
+            14.095913560783403,
+            1.0,
+        ],
+    ),
+    "sine": (
+        [
+            -0.1316963234183318,
+            -0.6264565444319123,
+            -0.6931580360369335,
+            -0.2797799815451191,
+            -0.04919001326095003,
+            -0.004062659235948854,
+            -0.0001592764962392621,
+            -2.776491081552329e-06,
+            -1.6778769848911465e-08,
+        ],
+        [
+            13.356042070655324,
+            32.682503279522464,
+            26.736704094149957,
+            9.187074029072596,
+            1.4752914677166642,
+            0.11568717379518804,
+            0.004402916416152112,
+            7.547203482874142e-05,
+            4.5185009297058035e-07,
+        ],
+    ),
+    "cosine": (
+        [
+            0.01973399320916857,
+            0.39110302961568827,
+            1.0657989759959559,
+            0.9391692298166502,
+            0.35146565610554764,
+            0.06338889196289255,
+            0.005858041130483885,
+            0.000282851600836737,
+            6.98793669997261e-06,
+            8.117892395543892e-08,
+            3.415517847659236e-10,
+        ],
+        [
+            9.30892908077442,
+            19.835292871831214,
+            15.564662893286462,
+            5.476860694229755,
+            0.9542936116189619,
+            0.08645808263523921,
+            0.004126565238242226,
+            0.00010125908511650914,
+            1.1716673321441352e-06,
+            4.9183457006293e-09,
+        ],
+    ),
+}
+
+
+def _ratio(name: str, x: Any) -> Any:
+    above, below = (np.asarray(each, x.dtype) for each in _AIRY[name])
+    # The denominators of the oscillating part begin with one.
+    return jnp.polyval(above, x) / jnp.polyval(below, x)
+
+
+def _airy(x: Any) -> Any:
+    """Airy's function of the first kind. At the infinities it is NaN, as PyTorch has it."""
+    root = jnp.where(jnp.abs(x) < 2.09, 2.09, jnp.abs(x))
+    root = jnp.where(jnp.isfinite(root), root, 2.09)
+    zeta = 2 * root * jnp.sqrt(root) / 3
+    scale = np.asarray(1 / np.sqrt(np.pi), x.dtype) / jnp.sqrt(jnp.sqrt(root))
+    falling = scale * _ratio("far", 1 / zeta) / (2 * jnp.exp(zeta))
+    z = 1 / zeta
+    turn = zeta + np.asarray(np.pi / 4, x.dtype)
+    waves = jnp.sin(turn) * (1 + z * z * _ratio("sine", z * z)) - jnp.cos(turn) * z * _ratio(
+        "cosine", z * z
+    )
+    near = jnp.where(jnp.abs(x) < 2.09, x, 0)
+    cube, f, g = near**3, jnp.ones_like(x), near
+    first, second = f, g
+    for k in range(1, 16):
+        f, g = f * cube / ((3 * k - 1) * (3 * k)), g * cube / ((3 * k) * (3 * k + 1))
+        first, second = first + f, second + g
+    series = (
+        np.asarray(0.355028053887817239260, x.dtype) * first
+        - np.asarray(0.258819403792806798405, x.dtype) * second
+    )
+    found = jnp.where(x >= 2.09, falling, jnp.where(x <= -2.09, scale * waves, series))
+    return jnp.where(jnp.isfinite(x), found, jnp.nan).astype(x.dtype)
 
 
 def _spherical_j0(x: Any) -> Any:
@@ -232,6 +411,14 @@ modified_bessel_i1 = _flat("modified_bessel_i1", jax_special.i1)
 spherical_bessel_j0 = _flat("spherical_bessel_j0", _spherical_j0)
 bessel_j0 = _flat("bessel_j0", partial(_bessel_j, order=0))
 bessel_j1 = _flat("bessel_j1", partial(_bessel_j, order=1))
+bessel_y0 = _flat("bessel_y0", partial(_bessel_y, order=0))
+bessel_y1 = _flat("bessel_y1", partial(_bessel_y, order=1))
+airy_ai = _flat("airy_ai", _airy)
+for _name, _scaled in {"modified_bessel_k": False, "scaled_modified_bessel_k": True}.items():
+    for _order in (0, 1):
+        globals()[f"{_name}{_order}"] = _flat(
+            f"{_name}{_order}", partial(_bessel_k, order=_order, scaled=_scaled)
+        )
 
 # ------------------------------------------------------------------------------------------- two operands
 
