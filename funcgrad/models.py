@@ -25,6 +25,12 @@ A prediction is `x @ weights + bias`. Nothing in it is pickled: `numpy.load(path
 a prediction is the probability of each class:
 
     classes         text, shape (classes,)
+
+"funcgrad linear model 5" has the arrays of 3 and names of columns, empty where there was none. A prediction is for an exposure
+of 1 and an offset of 0, unless they are given:
+
+    exposure        text, shape (): for how long or how many each row's target was counted
+    offset          text, shape (): was added to the linear prediction of each row
 """
 
 from __future__ import annotations
@@ -47,6 +53,7 @@ _FORMAT = "funcgrad linear model 1"
 _WITH_FAMILY = "funcgrad linear model 2"
 _WITH_CATEGORIES = "funcgrad linear model 3"
 _WITH_CLASSES = "funcgrad linear model 4"
+_WITH_OFFSETS = "funcgrad linear model 5"
 _LEAST_SQUARES = {"family": "gaussian", "link": "identity"}
 # A bound on a model file's unpacked size: a million features with short names.
 _LARGEST = 1 << 26
@@ -68,12 +75,14 @@ _CATEGORIES = {
     "level_counts": ("iu", 1, False),
     "levels": ("U", 1, False),
 }
+_OFFSETS = {"exposure": ("U", 0, False), "offset": ("U", 0, False)}
 _CLASSES = {"weights": ("f", 2, True), "bias": ("f", 1, True), "classes": ("U", 1, False)}
 _OF_FORM = {
     _FORMAT: _ARRAYS,
     _WITH_FAMILY: _ARRAYS,
     _WITH_CATEGORIES: _ARRAYS | _CATEGORIES,
     _WITH_CLASSES: _ARRAYS | _CATEGORIES | _CLASSES,
+    _WITH_OFFSETS: _ARRAYS | _CATEGORIES | _OFFSETS,
 }
 
 
@@ -81,7 +90,8 @@ class Model(NamedTuple):
     """A fitted linear model, or a generalised one.
 
     `levels` has those of each column that is a category; the first of them has no feature. A model of several
-    `classes` has weights of shape (features, classes), and predicts the probability of each.
+    `classes` has weights of shape (features, classes), and predicts the probability of each. `exposure` and `offset`
+    name the columns that the fit had beside the features; "" stands for none.
     """
 
     weights: Float[np.ndarray, features * classes]
@@ -95,6 +105,8 @@ class Model(NamedTuple):
     link: str = "identity"
     levels: Mapping[str, tuple[str, ...]] = MappingProxyType({})
     classes: tuple[str, ...] = ()
+    exposure: str = ""
+    offset: str = ""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -109,25 +121,45 @@ class Model(NamedTuple):
         """The names of the classes' probabilities, such as "species=setosa"."""
         return tuple(f"{self.target_name}={each}" for each in self.classes)
 
-    def predict(self, x: Any) -> Any:
+    @property
+    def prediction_name(self) -> str:
+        """The name of predictions for an exposure of 1 and an offset of 0, such as "deaths per years"."""
+        if self.exposure:
+            return f"{self.target_name} per {self.exposure}"
+        return f"{self.target_name} at {self.offset}=0" if self.offset else self.target_name
+
+    def predict(self, x: Any, *, exposure: Any = None, offset: Any = None) -> Any:
         """Return predictions, on the scale of the target; of several classes the probability of each.
 
         Args:
             x: features, shape (rows, features); or a data frame, whose columns are taken by their names. Predictions
                 for a frame of pandas are a series with its index, under the target's name; of several classes a frame
                 with a column for each.
+            exposure: for the link log, for how long or how many each row is counted, shape (rows,), greater than 0; 1
+                unless given.
+            offset: is added to the linear prediction of each row, shape (rows,); 0 unless given.
 
         Raises:
-            DataError: a frame lacks a column, or has a value that cannot be used, such as a level unknown to the model.
+            DataError: a frame lacks a column, or has a value that cannot be used, such as a level unknown to the model;
+                or the exposure or the offset cannot be one.
         """
         if is_frame(x):
-            predicted = self.predict(features_of(x, self.columns, self.levels))
+            if exposure is not None or offset is not None:
+                from funcgrad.regression.precision import check_indices  # which loads JAX
+
+                try:
+                    check_indices(x=x, exposure=exposure, offset=offset)
+                except ValueError as error:
+                    raise DataError(str(error)) from None
+            features = features_of(x, self.columns, self.levels)
+            predicted = self.predict(features, exposure=exposure, offset=offset)
             if not hasattr(x, "assign"):
                 return predicted
             if self.classes:
                 columns = dict(zip(self.class_columns, predicted.T, strict=True))
                 return x.assign(**columns)[list(columns)]
-            return x.assign(**{self.target_name: predicted})[self.target_name]
+            name = self.prediction_name if exposure is None and offset is None else self.target_name
+            return x.assign(**{name: predicted})[name]
         x = np.asarray(x, np.float64)
         if x.shape[-1:] != self.weights.shape[:1]:
             raise DataError(
@@ -135,10 +167,27 @@ class Model(NamedTuple):
                 f"{', '.join(self.feature_names[:5])}"
             )
         linear = x @ self.weights + self.bias
+        if exposure is not None or offset is not None:
+            linear = linear + self._added(linear, exposure, offset)
         if self.classes:
             shares = np.exp(linear - linear.max(axis=1, keepdims=True))
             return shares / shares.sum(axis=1, keepdims=True)
         return linear if self.link == "identity" else _means(self.family, self.link, linear)
+
+    def _added(self, linear: np.ndarray, exposure: Any, offset: Any) -> np.ndarray:
+        if exposure is not None and offset is not None:
+            raise DataError("exposure is an offset, its logarithm: give one of the two")
+        if exposure is not None and self.link != "log":
+            raise DataError(f"exposure is for the link log, and the model's is {self.link}")
+        name, given = ("offset", offset) if exposure is None else ("exposure", exposure)
+        values = np.asarray(given, np.float64)
+        if values.shape != linear.shape:
+            raise DataError(f"{name} must have shape {linear.shape}, got {values.shape}")
+        if not np.isfinite(values).all():
+            raise DataError(f"{name} must be finite")
+        if exposure is not None and not (values > 0).all():
+            raise DataError("exposure must be greater than 0")
+        return values if exposure is None else np.log(values)
 
 
 def _means(family: str, link: str, linear: np.ndarray) -> np.ndarray:
@@ -226,9 +275,11 @@ def save_model(path: str | Path, model: Any, **names: Any) -> None:
     content = io.BytesIO()
     family = {"family": model.family, "link": model.link}
     form, more = _FORMAT, dict[str, Any]()
-    if family != _LEAST_SQUARES or model.levels:
+    offsets = {name: getattr(model, name) for name in _OFFSETS}
+    beside = any(offsets.values())
+    if family != _LEAST_SQUARES or model.levels or beside:
         form, more = _WITH_FAMILY, {name: np.asarray(value) for name, value in family.items()}
-    if model.levels or model.classes:
+    if model.levels or model.classes or beside:
         form = _WITH_CLASSES if model.classes else _WITH_CATEGORIES
         more["categories"] = np.asarray(list(model.levels), np.str_)
         more["level_counts"] = np.asarray([len(each) for each in model.levels.values()], np.int64)
@@ -237,6 +288,9 @@ def save_model(path: str | Path, model: Any, **names: Any) -> None:
         )
     if model.classes:
         more["classes"] = np.asarray(model.classes)
+    if beside:
+        form = _WITH_OFFSETS
+        more |= {name: np.asarray(column, np.str_) for name, column in offsets.items()}
     np.savez(
         content,
         format=np.asarray(form),
@@ -288,6 +342,7 @@ def load_model(path: str | Path) -> Model:
         **_family(arrays),
         levels=_levels(arrays),
         classes=tuple(arrays["classes"].tolist()) if "classes" in _due(arrays) else (),
+        **{name: str(arrays[name]) for name in _OFFSETS if name in _due(arrays)},
     )
 
 

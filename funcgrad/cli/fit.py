@@ -98,12 +98,13 @@ def add_command(commands: Commands) -> None:
         "--exposure",
         metavar="COLUMN",
         help="for how long or how many each row's target was counted, such as person-years; no feature then. For the "
-        "link log; predictions are for an exposure of 1",
+        "link log; predictions are for an exposure of 1, unless `predict` has --exposure too",
     )
     parser.add_argument(
         "--offset",
         metavar="COLUMN",
-        help="is added to the linear prediction of each row as it is; no feature then. Predictions are for an offset of 0",
+        help="is added to the linear prediction of each row as it is; no feature then. Predictions are for an offset of 0, "
+        "unless `predict` has --offset too",
     )
     parser.add_argument(
         "--memory",

@@ -402,7 +402,7 @@ def _report(
     ]
     return "\n".join(
         [
-            f"{model.rows} rows, {dropped} dropped for missing values; target {model.target_name}",
+            f"{model.rows} rows, {dropped} dropped for missing values; target {model.prediction_name}",
             *(coefficients if summary is None else [summary]),
             measures or squares,
             f"saved to {path}",

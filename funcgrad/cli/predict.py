@@ -1,14 +1,19 @@
 """`funcgrad predict`: the predictions of a saved model, for files of any size."""
 
+from __future__ import annotations
+
 import argparse
 import io
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from funcgrad.cli.common import Commands, add_csv_options, csv_options, note, printable, refuse
+
+if TYPE_CHECKING:
+    from funcgrad.models import Model
 
 
 def add_command(commands: Commands) -> None:
@@ -34,6 +39,16 @@ def add_command(commands: Commands) -> None:
         help="refuse missing values, or leave out the rows that have any and count them "
         "(default: %(default)s)",
     )
+    parser.add_argument(
+        "--exposure",
+        metavar="COLUMN",
+        help="for how long or how many each row is counted, for a model of the link log (default: 1 for each row)",
+    )
+    parser.add_argument(
+        "--offset",
+        metavar="COLUMN",
+        help="is added to the linear prediction of each row (default: 0)",
+    )
     add_csv_options(parser)
     parser.add_argument(
         "--out",
@@ -56,10 +71,18 @@ def _predict(options: argparse.Namespace) -> int:
         return refuse("predict", f"--{error}")
     try:
         model = load_model(options.model)
+        beside = {
+            name: getattr(options, name)
+            for name in ("exposure", "offset")
+            if getattr(options, name) is not None
+        }
+        wrong = _problem(model, beside)
+        if wrong:
+            raise DataError(wrong)
         stream = Stream(
             options.data,
             None,
-            features=model.columns,
+            features=[*model.columns, *beside.values()],
             categorical=model.levels,
             dtype=np.float64,
             missing=options.missing,
@@ -71,11 +94,13 @@ def _predict(options: argparse.Namespace) -> int:
             refuse_overlap({"--out": options.out}, [options.model, options.data, *stream.files])
         rows = 0
         with _output(options.out) as output:
-            header = ",".join(map(_quoted, (model.target_name, *model.class_columns)))
+            name = model.target_name if beside else model.prediction_name
+            header = ",".join(map(_quoted, (name, *model.class_columns)))
             output.write((printable(header) if output.isatty() else header) + "\n")
             classes = np.asarray([_quoted(each) for each in model.classes])
             for x, _ in stream:
-                predicted = model.predict(x)
+                features, others = np.split(x, [len(model.feature_names)], axis=1)
+                predicted = model.predict(features, **dict(zip(beside, others.T, strict=True)))
                 cells = [predicted] if not model.classes else [*predicted.T]
                 lines: Any = zip(*(map(repr, each.tolist()) for each in cells), strict=True)
                 if model.classes:
@@ -92,9 +117,27 @@ def _predict(options: argparse.Namespace) -> int:
         return refuse("predict", f"{error.filename or options.out}: {error.strerror or error}")
     if options.out is not None:
         note("predict", f"{rows} predictions written to {options.out}")
+    for name, meant in (("exposure", "an exposure of 1"), ("offset", "an offset of 0")):
+        fitted = getattr(model, name)
+        if fitted and not beside:
+            note("predict", f"predictions are for {meant}: --{name} {fitted} uses that column")
     if stream.dropped:
         note("predict", f"{stream.dropped} rows dropped for missing values")
     return 0
+
+
+def _problem(model: Model, beside: Mapping[str, str]) -> str | None:
+    """Say why a model cannot predict with these columns beside its features."""
+    if len(beside) > 1:
+        return "--exposure is an --offset, its logarithm: give one of the two"
+    for name, column in beside.items():
+        if column in model.columns:
+            return f"--{name} {column}: the column is one of the model's features"
+        if model.classes:
+            return f"--{name}: a model of several classes has none"
+        if name == "exposure" and model.link != "log":
+            return f"--exposure: for models of the link log, and this is {model.link}"
+    return None
 
 
 @contextmanager

@@ -250,12 +250,14 @@ def _fit(
         weights=params.weights,
         bias=float(params.bias),
         feature_names=names,
-        target_name=_said(options, classes),
+        target_name=f"{options.target}={classes[1]}" if classes else options.target,
         rows=len(y),
         loss=loss,
         r_squared=1 - loss / variation if variation else float("nan"),
         family=family.name,
         link=family.link,
+        exposure=options.exposure or "",
+        offset=options.offset or "",
     )
     return model, measures, text
 
@@ -279,11 +281,3 @@ def _deviances(deviance: float, without: float) -> list[str]:
 def _of_classes(deviance: float, counts: np.ndarray, right: Any) -> list[str]:
     # A class as its own mean has no loss.
     return [f"log loss {deviance / (2 * np.sum(counts)):.6g}", f"accuracy {right:.4f}"]
-
-
-def _said(options: argparse.Namespace, classes: tuple[str, ...]) -> str:
-    """Return the target's name as predictions have it: for an exposure of 1, an offset of 0, and the last of two classes."""
-    name = f"{options.target}={classes[1]}" if classes else str(options.target)
-    if options.exposure is not None:
-        return f"{name} per {options.exposure}"
-    return name if options.offset is None else f"{name} at {options.offset}=0"

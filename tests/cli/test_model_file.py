@@ -38,6 +38,14 @@ CLASSES = {
     "levels": np.empty(0, "U1"),
 }
 
+OFFSETS = {name: CLASSES[name] for name in ("categories", "level_counts", "levels")} | {
+    "format": np.asarray("funcgrad linear model 5"),
+    "family": np.asarray("poisson"),
+    "link": np.asarray("log"),
+    "exposure": np.asarray("years"),
+    "offset": np.asarray(""),
+}
+
 
 def saved(save=np.savez, **changes):
     file = io.BytesIO()
@@ -89,6 +97,8 @@ BROKEN = {
     "classes of other weights": saved(**CLASSES | {"classes": np.asarray(["x", "y", "z"])}),
     "a class twice": saved(**CLASSES | {"classes": np.asarray(["x", "x"])}),
     "classes of another family": saved(**CLASSES | {"family": np.asarray("poisson")}),
+    "two exposures": saved(**OFFSETS | {"exposure": np.asarray(["x", "y"])}),
+    "an exposure and no offset": saved(**OFFSETS | {"offset": None}),
     "classes without a family": saved(**CLASSES | {"family": None}),
     "classes of one bias": saved(**CLASSES | {"bias": np.asarray(0.25)}),
     **{f"no {name}": saved(**{name: None}) for name in ARRAYS},
@@ -126,6 +136,8 @@ def test_a_model_comes_back_however_numpy_packs_it(tmp_path, save):
     assert str(load_model(tmp_path / "model")) == str(MODEL)
     (tmp_path / "classes").write_bytes(saved(save, **CLASSES))
     assert load_model(tmp_path / "classes").predict(np.ones((1, 2))).tolist() == [[0.5, 0.5]]
+    (tmp_path / "offsets").write_bytes(saved(save, **OFFSETS))
+    assert load_model(tmp_path / "offsets").prediction_name == "y per years"
     save_model(tmp_path / "again", MODEL)
     assert str(load_model(tmp_path / "again")) == str(MODEL)
 

@@ -2,13 +2,15 @@
 
 import argparse
 
+import jax
 import numpy as np
+import pandas
 import pytest
 
 from funcgrad import regression
 from funcgrad.cli import main
 from funcgrad.cli.common import add_csv_options, csv_options
-from funcgrad.datasets import load_diabetes
+from funcgrad.datasets import DataError, load_diabetes
 from funcgrad.models import load_model
 
 pytest.importorskip("pyarrow")
@@ -194,7 +196,7 @@ def test_exposure_is_the_librarys(here, capsys):
     )
     model = load_model("model")
     np.testing.assert_allclose(model.weights, answer.params.weights, rtol=1e-9)
-    assert model.target_name == "many per count"
+    assert (model.target_name, model.prediction_name) == ("many", "many per count")
     mean = COLUMNS["count"] * np.asarray(regression.predict(answer, X))
     assert model.loss == pytest.approx(np.square(COLUMNS["many"] - mean).mean(), rel=1e-9)
     assert fit("--exposure", "count", target="many") == 2
@@ -228,11 +230,63 @@ def test_offsets_and_exposures_are_those_of_the_librarys_summary(
     assert str(expected) in told
     model = load_model("model")
     named = f"{target} per count" if beside == "exposure" else f"{target} at count=0"
-    assert (model.target_name, f"target {named}" in told) == (named, True)
+    assert (model.prediction_name, f"target {named}" in told) == (named, True)
     np.testing.assert_allclose([model.bias, *model.weights], expected.params, rtol=1e-8)
     if family != "gaussian":
         deviances = [expected.fit[each] for each in ("deviance", "null_deviance")]
         assert "deviance {:.6g}, {:.6g} without the features".format(*deviances) in told
+
+
+@pytest.mark.parametrize(
+    ("family", "target", "beside"),
+    [
+        ("poisson", "many", "exposure"),
+        ("binomial", "ill", "offset"),
+        ("gaussian", "y", "offset"),
+    ],
+)
+def test_predictions_take_the_exposure_or_the_offset(here, capsys, family, target, beside):
+    """R and statsmodels predict with the data's own too; without it the column's name and a line say the unit."""
+    assert fit("--family", family, f"--{beside}", "count", target=target) == 0
+    more = {beside: COLUMNS["count"] * 1.0}
+    answer = regression.glm(X, COLUMNS[target] * 1.0, family, intercept=True, **more)
+    capsys.readouterr()
+    for options, header, offset in (
+        ([], load_model("model").prediction_name, 0),
+        ([f"--{beside}", "count"], target, more.get("offset", np.log(COLUMNS["count"]))),
+    ):
+        assert main(["predict", "t.csv", "--model", "model", *options]) == 0
+        told = capsys.readouterr()
+        name, *printed = told.out.splitlines()
+        with jax.enable_x64(True):
+            expected = np.asarray(answer.mean(regression.predict(answer.params, X) + offset))
+        np.testing.assert_allclose(np.array(printed, float), expected, rtol=1e-8)
+        assert (name, f"--{beside} count uses that column" in told.err) == (header, not options)
+    frame = pandas.DataFrame(COLUMNS)
+    series = load_model("model").predict(frame, **{beside: frame["count"]})
+    np.testing.assert_allclose(series, expected, rtol=1e-8)
+    assert series.name == target
+    with pytest.raises(DataError, match="different labels"):
+        load_model("model").predict(frame, **{beside: frame["count"].sort_values()})
+
+
+@pytest.mark.parametrize(
+    ("family", "options", "said"),
+    [
+        ("poisson", ["--exposure", "none"], "exposure must be greater than 0"),
+        ("poisson", ["--exposure", "bmi"], "is one of the model's features"),
+        ("poisson", ["--exposure", "years"], "no column 'years'"),
+        ("poisson", ["--exposure", "count", "--offset", "count"], "give one of the two"),
+        ("multinomial", ["--offset", "count"], "a model of several classes has none"),
+        ("gaussian", ["--exposure", "count"], "models of the link log, and this is identity"),
+    ],
+)
+def test_an_exposure_that_a_model_cannot_predict_with(here, capsys, family, options, said):
+    assert fit("--family", family, target="many") == 0
+    capsys.readouterr()
+    assert main(["predict", "t.csv", "--model", "model", "--out", "p.csv", *options]) == 2
+    assert said in capsys.readouterr().err
+    assert not (here / "p.csv").exists()
 
 
 def test_an_offset_of_a_robust_fit_is_taken_from_the_target(here):
