@@ -9,7 +9,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 from typing import NamedTuple
 
 from funcgrad.datasets.table import DataError, listing
@@ -28,7 +28,10 @@ TO_CATEGORY = (
 _EXCELS_OWN = re.compile(r'"?sep=(.)"?[\r\n]*', re.IGNORECASE)
 _OF_PANDAS = re.compile(r"^Unnamed: \d+$")
 # Digits between separators of thousands, of which the first is no zero.
-_GROUPED = r"[1-9]\d{{0,2}}(?:{mark}\d{{3}})+"
+_GROUPED = r"[1-9][0-9]{{0,2}}(?:{mark}[0-9]{{3}})+"
+# Cells that differ only in these digits are written alike.
+_ALIKE = str.maketrans("23456789", "11111111")
+# Lines by which the delimiter and the header are detected; decimals are by all lines that were read.
 _SAMPLED = 50
 _SHOWN = 60
 # Integers beyond this are rounded by float64.
@@ -165,11 +168,12 @@ def dialect_of(content: bytes, options: CsvOptions, *, whole: bool) -> Dialect:
         raise DataError("the file is empty")
     skipped = sum(map(len, lines[: len(lines) - len(sample)]))
     delimiter = options.delimiter or (told[1] if told else _delimiter_of(sample))
-    records = _readable(sample, delimiter)
+    records = _readable(sample, delimiter, None)
     if not whole and len(records) > 1:
         records.pop()  # which may go on beyond what was read
     header = options.header is not False
-    rows = records[1:] if header else records
+    all_rows = records[1:] if header else records
+    rows = all_rows[:_SAMPLED]
     width = max(map(len, rows), default=0)
     if header:
         names = [_OF_PANDAS.sub("", name.strip()) for name in records[0]]
@@ -184,7 +188,7 @@ def dialect_of(content: bytes, options: CsvOptions, *, whole: bool) -> Dialect:
         names = [f"x{j}" for j in range(width)]
         if rows and all(not row[-1].strip() for row in rows) and width > 1:
             names[-1] = ""
-    decimal, thousands = _numbers_in([cell for row in rows for cell in row], delimiter, options)
+    decimal, thousands = _numbers_in(chain.from_iterable(all_rows), delimiter, options)
     return Dialect(delimiter, decimal, thousands, encoding, tuple(names), skipped, header)
 
 
@@ -202,11 +206,11 @@ def records_of(lines: Iterable[str], delimiter: str) -> Iterator[list[str]]:
     return csv.reader(source, delimiter=delimiter, skipinitialspace=True, strict=True)
 
 
-def _readable(lines: Sequence[str], delimiter: str) -> list[list[str]]:
+def _readable(lines: Sequence[str], delimiter: str, most: int | None = _SAMPLED) -> list[list[str]]:
     """Return the first records, up to one that is not CSV, which is told when the rows are read."""
     records: list[list[str]] = []
     try:
-        records.extend(islice(records_of(lines, delimiter), _SAMPLED))
+        records.extend(islice(records_of(lines, delimiter), most))
     except csv.Error as error:
         if not records:
             raise DataError(f"the first line is not CSV: {error}") from None
@@ -241,55 +245,74 @@ def _delimiter_of(lines: Sequence[str]) -> str:
     return common if counted[common] else ","
 
 
-def _numbers_in(cells: Sequence[str], delimiter: str, options: CsvOptions) -> tuple[str, str]:
-    """Return the decimal sign and the thousands separator of cells."""
-    cells = [cell.strip() for cell in cells]
+def _numbers_in(cells: Iterable[str], delimiter: str, options: CsvOptions) -> tuple[str, str]:
+    """Return the decimal sign and the thousands separator of cells.
+
+    Raises:
+        DataError: numbers could mean two things.
+    """
+    alike = {cell.translate(_ALIKE): cell for cell in map(str.strip, cells)}
+    cells = list(alike.values())
     decimal, thousands = options.decimal, options.thousands
+    if decimal is None and thousands == ".":
+        decimal = ","
     if decimal is None:
-        grouping = rf"[+-]?[\d.'\u2019 {_SPACES}]*\d,\d+(e[+-]?\d+)?"
-        commas = [cell for cell in cells if re.fullmatch(grouping, cell, re.IGNORECASE)]
-        points = any(
-            re.fullmatch(r"[+-]?[\d,]*\.\d+(e[+-]?\d+)?", cell, re.IGNORECASE) for cell in cells
+        with_comma, with_point = (
+            rf"[+-]?[\d.'\u2019 {_SPACES}]*\d,\d+(e[+-]?\d+)?",
+            r"[+-]?[\d,]*\.\d+(e[+-]?\d+)?",
         )
-        grouped = [
-            cell for cell in commas if re.fullmatch("[+-]?" + _GROUPED.format(mark=","), cell)
-        ]
+        commas, points = (
+            [cell for cell in cells if re.fullmatch(pattern, cell, re.IGNORECASE)]
+            for pattern in (with_comma, with_point)
+        )
         decimal = "."
         if commas and thousands != ",":
+            grouped = _grouped(commas, ",")
             if len(grouped) < len(commas) or (delimiter == ";" and not points):
                 decimal = ","
             elif not points and thousands is None:
-                raise DataError(
-                    f"{grouped[0]!r} could be a number with decimals or one with thousands: say which by "
-                    "decimal=',' or thousands=',' (--decimal, --thousands)"
-                )
+                raise _unsure(grouped[0], ",")
+        elif points and delimiter == ";" and thousands is None:
+            # Semicolons stand where commas are decimal signs, and points may group thousands there.
+            grouped = _grouped(points, ".")
+            if len(grouped) == len(points):
+                raise _unsure(grouped[0], ".")
     if thousands is None:
         thousands = ""
         for mark in [mark for mark in THOUSANDS if mark != decimal]:
-            groups = _GROUPED.format(mark=re.escape(mark))
-            pattern = re.compile(rf"[+-]?{groups}({re.escape(decimal)}\d*)?")
-            found = [cell for cell in cells if pattern.fullmatch(cell)]
+            found = _grouped(cells, mark, rf"({re.escape(decimal)}\d*)?")
             if not found:
                 continue
             # A text with a comma is no reason to take the decimals of other columns for thousands.
             unsure = (delimiter, decimal, mark) == (",", ",", ".") and options.decimal is None
             if unsure and not any("," in cell or cell.count(".") > 1 for cell in found):
-                raise DataError(
-                    f"{found[0]!r} could be a number with decimals or one with thousands: say which by "
-                    "decimal='.' or thousands='.' (--decimal, --thousands)"
-                )
+                raise _unsure(found[0], ".")
             thousands = mark
             break
     return decimal, thousands
 
 
+def _grouped(cells: Sequence[str], mark: str, decimals: str = "") -> list[str]:
+    """Return the cells whose digits stand in groups of three, with this mark between them."""
+    pattern = re.compile("[+-]?" + _GROUPED.format(mark=re.escape(mark)) + decimals)
+    return [cell for cell in cells if pattern.fullmatch(cell)]
+
+
+def _unsure(cell: str, mark: str) -> DataError:
+    return DataError(
+        f"{cell!r} could be a number with decimals or one with thousands: say which by "
+        f"decimal={mark!r} or thousands={mark!r} (--decimal, --thousands)"
+    )
+
+
 def pattern_of(dialect: Dialect) -> str:
     """Return the regular expression of a number in a dialect, but for those that Python reads besides."""
-    whole = r"\d+"
+    digits = "[0-9]+"  # Python's \d has those of other scripts, which pyarrow does not read
+    whole = digits
     if dialect.thousands:
-        whole = _GROUPED.format(mark=f"[{re.escape(dialect.grouping)}]") + r"|\d+"
+        whole = _GROUPED.format(mark=f"[{re.escape(dialect.grouping)}]") + f"|{digits}"
     decimal = re.escape(dialect.decimal)
-    finite = rf"(?:(?:{whole})(?:{decimal}\d*)?|{decimal}\d+)(?:[eE][+-]?\d+)?"
+    finite = rf"(?:(?:{whole})(?:{decimal}[0-9]*)?|{decimal}{digits})(?:[eE][+-]?{digits})?"
     return rf"[+-]?(?:{finite}|(?i:inf|infinity))"
 
 

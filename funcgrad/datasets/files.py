@@ -82,7 +82,8 @@ def load_file(
             return _chosen(path, target, features, categorical, options)
         if path.is_dir() or path.suffix.lower() in _OTHER_KINDS:
             return _load_parts(path, target, options)
-        return split_target(*_table_of(_content(path), options), target)
+        names, values, detected = _table_of(_content(path), options)
+        return split_target(names, values, target)._replace(detected=detected)
     except DataError as error:
         raise DataError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
     except FileNotFoundError:
@@ -116,12 +117,15 @@ def read_csv(lines: Iterable[str]) -> tuple[list[str], Float[np.ndarray, "rows c
     (['a', 'b'], array([[1., 2.],
                         [3., 4.]]))
     """
-    return _table_of("\n".join(line.rstrip("\r\n") for line in lines).encode(), CsvOptions())
+    content = "\n".join(line.rstrip("\r\n") for line in lines).encode()
+    names, values, _ = _table_of(content, CsvOptions())
+    return names, values
 
 
 def _table_of(
     content: bytes, options: CsvOptions
-) -> tuple[list[str], Float[np.ndarray, "rows columns"]]:
+) -> tuple[list[str], Float[np.ndarray, "rows columns"], str | None]:
+    """Return the names, the numbers, and how the text was read unless it is plain CSV."""
     if not content.strip():
         raise DataError("the file is empty")
     sampled = _SAMPLED
@@ -145,7 +149,7 @@ def _table_of(
     table = np.frombuffer(values).reshape(row, len(kept))
     kept_names = [names[place] for place in kept]
     check_finite(kept_names, table)
-    return kept_names, table
+    return kept_names, table, None if dialect.is_plain else str(dialect)
 
 
 def _numbers(row: int, cells: Sequence[tuple[str, str]], dialect: Dialect) -> Iterator[float]:
@@ -195,7 +199,9 @@ def _chosen(
     if not parts:
         raise DataError("there are no rows")
     x, y = (np.concatenate(each) for each in zip(*parts, strict=True))
-    return Dataset(x, y, stream.feature_names, target, stream.levels, stream.classes)
+    return Dataset(
+        x, y, stream.feature_names, target, stream.levels, stream.classes, stream.detected
+    )
 
 
 def _load_parts(path: Path, target: str | None, options: CsvOptions) -> Dataset:

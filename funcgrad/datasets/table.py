@@ -38,6 +38,7 @@ class Dataset(NamedTuple):
     """Features and a target to regress on them, as NumPy arrays in float64.
 
     `levels` are those of features that are categories; `classes` of the target, which y numbers, where it is one.
+    `detected` says how a text file was read, unless it is plain CSV.
     """
 
     x: Float[np.ndarray, "rows features"]
@@ -46,12 +47,13 @@ class Dataset(NamedTuple):
     target_name: str
     levels: Mapping[str, tuple[str, ...]] = MappingProxyType({})
     classes: tuple[str, ...] = ()
+    detected: str | None = None
 
     def __repr__(self) -> str:
         """Its size and its names, not its numbers."""
         return (
             f"Dataset({len(self.y)} rows; {self.target_name} from {len(self.feature_names)} features: "
-            f"{listing(self.feature_names)})"
+            f"{listing(self.feature_names)}{f'; read with {self.detected}' if self.detected else ''})"
         )
 
     def _repr_html_(self) -> str:

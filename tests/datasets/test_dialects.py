@@ -55,6 +55,9 @@ FILES = {
     "truth and Excel's missing": ("a,y\nTRUE,2\n#N/A,3\n<NA>,3\n0,4\n", {"missing": "drop"}, [[1, 2], [0, 4]]),
     "no header": ("1,2\n3,4\n", {"csv": {"header": False}, "target": "x1"}, [[1, 2], [3, 4]]),
     "UTF-16": ("a;y\r\n1,5;2\r\n3;4\r\n".encode("utf-16"), {}, [[1.5, 2], [3, 4]]),
+    "points said to group": ("a;y\n1.234;2\n", {"csv": {"thousands": "."}}, [[1234, 2]]),
+    "points said to be decimal": ("a;y\n1.234;2\n", {"csv": {"decimal": "."}}, [[1.234, 2]]),
+    "points that group nothing": ("a;y\n1.234;0.5\n", {}, [[1.234, 0.5]]),
     "told otherwise": ("a\ty\n1,234\t2\n", {"csv": {"thousands": ","}}, [[1234, 2]]),
 }  # fmt: skip
 
@@ -130,15 +133,28 @@ def test_compressed_files(tmp_path, suffix):
             "'1,5' is not a number; are decimals after ','",
         ),
         ("a;y\n1 23 4;2\n", {}, "'1 23 4' is not a number"),
+        # German whole numbers, or others' with three decimals; also where they come late.
+        ("a;y\n1.234;2\n", {}, "'1.234' could be a number with decimals or one with thousands"),
+        (
+            "a;y\n" + "9;2\n" * 200 + "1.234;2\n",
+            {},
+            "'1.234' could be a number with decimals or one with thousands",
+        ),
+        (
+            "a,y\n1,2\n\u0661\u0662,3\n",
+            {},
+            "data row 2, column 'a': '\u0661\u0662' is not a number",
+        ),
     ],
 )
 def test_what_cannot_be_meant_is_refused_in_words(tmp_path, text, options, said):
     target, csv, more = options_of(options)
     path = tmp_path / "table.csv"
     path.write_text(text)
-    with pytest.raises(DataError, match=said) as refused:
-        list(Stream(path, target, csv=csv, **more))
-    assert str(path) in str(refused.value)
+    for read in (lambda *given, **more: list(Stream(*given, **more)), load_file):
+        with pytest.raises(DataError, match=said) as refused:
+            read(path, target, csv=csv, **more)
+        assert str(path) in str(refused.value)
 
 
 @pytest.mark.parametrize(
@@ -158,9 +174,11 @@ def test_options_that_cannot_be(tmp_path, options, said):
 def test_detection_is_said_in_one_line_where_it_is_not_plain(tmp_path):
     path = tmp_path / "table.csv"
     path.write_text("a;y\n1,5;2 000,5\n")
-    assert Stream(path, "y").detected == "delimiter ;, decimal ,, thousands space, encoding utf-8"
+    said = "delimiter ;, decimal ,, thousands space, encoding utf-8"
+    assert [Stream(path, "y").detected, load_file(path, "y").detected] == [said, said]
+    assert f"read with {said}" in repr(load_file(path, "y"))
     path.write_text("a,y\n1,2\n")
-    assert Stream(path, "y").detected is None
+    assert [Stream(path, "y").detected, load_file(path, "y").detected] == [None, None]
 
 
 def test_a_large_quoted_file_is_cut_outside_quotes_only(tmp_path):
