@@ -60,10 +60,14 @@ def pytest_collection():
         return (yield)
     finally:
         gc.enable()
-        # JAX's traces make many objects that live on: at Python's threshold of 700 a twentieth of the time is the search.
-        gc.set_threshold(50_000, 10, 20)
-        gc.collect()
-        gc.freeze()
+        search_seldom_for_garbage()
+
+
+def search_seldom_for_garbage():
+    """JAX's traces make many objects that live on: at Python's threshold of 700 a twentieth of the time is the search."""
+    gc.set_threshold(50_000, 10, 20)
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True, scope="session")

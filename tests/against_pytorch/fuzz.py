@@ -12,6 +12,7 @@ import sys
 import time
 from collections import Counter
 
+from tests import conftest  # which sets how JAX compiles, so it comes before JAX
 from tests.against_pytorch import idioms, statements
 from tests.against_pytorch.comparing import difference, skipped, told
 from tests.against_pytorch.programs import INSTRUCTIONS, Program
@@ -69,6 +70,7 @@ def main() -> None:
     )
     options = parser.parse_args()
     share, shares = map(int, options.share.split("/"))
+    conftest.search_seldom_for_garbage()
 
     start = shown = time.monotonic()
     failures: Counter[str] = Counter()
