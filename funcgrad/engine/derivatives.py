@@ -19,6 +19,7 @@ from jax.interpreters import partial_eval
 
 from funcgrad.engine.fingerprints import NoFingerprintError
 from funcgrad.engine.kernels import Kernel
+from funcgrad.engine.meshes import inside_mesh, varied, varying
 from funcgrad.engine.nodes import GraphNode, Packed, Saved, Variable, fixed, sequence
 from funcgrad.engine.ops import Op, by_hand, common_device, remember
 from funcgrad.engine.templates import Pattern, Template, pattern_of, structs_of
@@ -359,9 +360,10 @@ class VjpOp(Op):
         of, way, calls = self.rule.op, self.way, self.calls
         cotangents = list(compress(self.rule.outputs, self.given))
         whole = way.closed is not None and not self.lengths
+        traced = partial(_of_uses, way.notes, self.rule, self.given)
         super().__init__(
             f"{of.name}_vjp",
-            calling(way.closed) if whole else partial(_of_uses, way.notes, self.rule, self.given),
+            _calling(way.closed, traced) if whole else traced,
             label=f"{of.label}Backward",
             check=partial(_check_cotangents, of.label, cotangents),
             flat=of.flat,
@@ -468,12 +470,18 @@ def _of_uses(
 ) -> Any:
     """The way back as a function that JAX traces, where its jaxpr is not there."""
     uses, gives, _ = notes
-    inputs: list[Any] = [jnp.zeros(aval.shape, aval.dtype) for aval in rule.avals]
-    count = len(uses)
-    for k, array in zip(uses, args[:count], strict=True):
-        inputs[k] = array
-    gradients = _pull_back(rule.op.function, rule, given, *inputs, *args[count:])
+    inputs = _with_unused(rule.avals, uses, args)
+    gradients = _pull_back(rule.op.function, rule, given, *inputs, *args[len(uses) :])
     return tuple(compress(gradients, gives))
+
+
+def _with_unused(avals: Sequence[Aval], uses: Sequence[int], args: Sequence[Any]) -> list[Any]:
+    """An op's inputs, of which the first arguments of a derivative are those that it uses, with zeros for the others."""
+    axes, used = varying(*args), dict(zip(uses, args, strict=False))
+    return [
+        used[k] if k in used else varied(jnp.zeros(aval.shape, aval.dtype), axes)
+        for k, aval in enumerate(avals)
+    ]
 
 
 def _depending(jaxpr: Any, inputs: int) -> tuple[bool, ...]:
@@ -556,9 +564,14 @@ class JvpOp(Op):
         tangents = [avals[k] for k in wants]
         closed = jaxpr_of(full, (*avals, *tangents))
         self.uses, closed = _of_used(closed, len(avals), [True] * len(closed.out_avals))
-        super().__init__(f"{op.name}_jvp", calling(closed), label=op.label)
-        avals = (*[avals[k] for k in self.uses], *tangents)
-        self.learn(avals, Template(closed), (), common_device(self.name, avals))
+        uses = self.uses
+
+        def traced(*args: Any) -> tuple:
+            return full(*_with_unused(avals, uses, args), *args[len(uses) :])
+
+        super().__init__(f"{op.name}_jvp", _calling(closed, traced), label=op.label)
+        types = (*[avals[k] for k in self.uses], *tangents)
+        self.learn(types, Template(closed), (), common_device(self.name, types))
 
 
 def _of_used(
@@ -578,6 +591,12 @@ def calling(closed: Any) -> Callable[..., tuple]:
     """The function of a jaxpr."""
     run = jaxpr_as_fun(closed)
     return lambda *args: tuple(run(*args))
+
+
+def _calling(closed: Any, traced: Callable[..., tuple]) -> Callable[..., tuple]:
+    """The function of a jaxpr; for a mesh, the function that it was traced from, since a jaxpr names no axes."""
+    run = calling(closed)
+    return lambda *args: traced(*args) if inside_mesh() else run(*args)
 
 
 def _pull_back(

@@ -15,6 +15,7 @@ from jax.extend.core import jaxpr_as_fun
 from funcgrad.engine.fingerprints import NoFingerprintError, fingerprint
 from funcgrad.engine.kept import kept
 from funcgrad.engine.kernels import Kernel, equations
+from funcgrad.engine.meshes import inside_mesh, varying_alike
 from funcgrad.engine.templates import (
     Pattern,
     Template,
@@ -189,8 +190,8 @@ class Op:
     def traceable(self, avals: tuple[Aval, ...]) -> Callable[..., Any]:
         """The function for arguments of these types, to be called where JAX traces something: its jaxpr, made once."""
         # A jaxpr made elsewhere says nothing of the axes of a mesh, along which the tracers may differ.
-        if not jax.sharding.get_abstract_mesh().empty:
-            return self.function
+        if inside_mesh():
+            return varying_alike(self.function)
         known = self._traceable.get(avals)
         if known is None:
             closed = self.jaxpr(avals)

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
+from jax.sharding import NamedSharding, PartitionSpec
 
 from funcgrad.engine import (
     FunctionNode,
@@ -29,6 +30,7 @@ from funcgrad.engine import (
     walk,
 )
 from funcgrad.engine.derivatives import rule_of
+from funcgrad.engine.meshes import varied, varying
 from funcgrad.engine.nodes import Edge, hooked
 from funcgrad.engine.ops import add, zeros_like
 from funcgrad.engine.values import is_inexact, is_tracer, with_wide_types
@@ -146,26 +148,31 @@ class Program:
                 and not isinstance(tangent, jax.custom_derivatives.SymbolicZero)
             ]
         )
-        given = [tangents[k] for k in wanted]
         carried: Arrays = [
             None if is_inexact(result.dtype) else np.zeros(result.shape, jax.dtypes.float0)
             for result in results
         ]
         for program, outputs in self._parts(primals, wanted, results):
             types = [results[k] for k in outputs]
-            pushed = tangent_p.bind(*primals, *given, of=Derivative(program, wanted, types))
+            # No input that varies along more axes of a mesh than a result changes the result.
+            axes = varying(types[0])
+            moved = [k for k in wanted if varying(primals[k]) <= axes]
+            if not moved:
+                continue
+            given = [varied(tangents[k], axes) for k in moved]
+            pushed = tangent_p.bind(*primals, *given, of=Derivative(program, moved, types))
             for k, tangent in zip(outputs, pushed, strict=True):
                 carried[k] = tangent
         zeros = partial(with_wide_types, jnp.zeros)
         return results, [
-            zeros(result.shape, result.dtype) if tangent is None else tangent
-            for result, tangent in zip(results, carried, strict=True)
+            varied(zeros(result.shape, result.dtype) if tangent is None else tangent, axes)
+            for result, tangent, axes in zip(results, carried, map(varying, results), strict=True)
         ]
 
     def _parts(
         self, primals: Sequence[Any], wanted: Sequence[int], results: Arrays
     ) -> list[tuple["Program", list[int]]]:
-        """The differentiated results, split by method.
+        """The differentiated results, split by method, and by the axes of a mesh that they vary along.
 
         A result on the tape uses the tape. A result made from gradients without a graph, as PyTorch makes them, is not on
         the tape; it is differentiated as if those gradients had a graph.
@@ -173,18 +180,15 @@ class Program:
         inexact = [k for k, result in enumerate(results) if is_inexact(result.dtype)]
         if not (inexact and wanted):
             return []
-        if not self.walked:
-            return [(self._of(inexact, False), inexact)]
-        with self.entered(primals) as (tensors, edges):
-            tape = [
-                result._current_node() is not None for result in self.results(tensors, edges, True)
-            ]
-        parts = []
-        for every_graph in (False, True):
-            outputs = [k for k in inexact if tape[k] is not every_graph]
-            if outputs:
-                parts.append((self._of(outputs, every_graph), outputs))
-        return parts
+        tape = [True] * len(results)
+        if self.walked:
+            with self.entered(primals) as (tensors, edges):
+                made = self.results(tensors, edges, True)
+                tape = [result._current_node() is not None for result in made]
+        parts: dict[Any, list[int]] = {}
+        for k in inexact:
+            parts.setdefault((not tape[k], varying(results[k])), []).append(k)
+        return [(self._of(outputs, key[0]), outputs) for key, outputs in parts.items()]
 
     def _of(self, outputs: list[int], every_graph: bool) -> "Program":
         if self.outputs is not None:
@@ -408,7 +412,7 @@ class Derivative:
 
     def __init__(self, program: Program, wanted: Sequence[int], types: Sequence[Any]) -> None:
         self.count = program.count
-        self.types = [jax.core.ShapedArray(each.shape, each.dtype) for each in types]
+        self.types = [jax.typeof(each).update(weak_type=False) for each in types]
         self.push: Callable[..., Arrays] = program.pushing(wanted)
         self.pull: Callable[..., Arrays] = program.pulling(wanted, len(types))
 
@@ -416,11 +420,18 @@ class Derivative:
         """The derivative of the program mapped over these axes of its inputs."""
         made = object.__new__(Derivative)
         made.count = self.count
-        made.types = [jax.core.ShapedArray((size, *each.shape), each.dtype) for each in self.types]
+        made.types = [_of_batch(size, each) for each in self.types]
         mapped = partial(jax.vmap, axis_size=size)
         made.push = mapped(self.push, in_axes=(*axes, *[0] * tangents))
         made.pull = mapped(self.pull, in_axes=(*axes, *[0] * len(self.types)))
         return made
+
+
+def _of_batch(size: int, each: Any) -> Any:
+    """The type of a batch of arrays of one type."""
+    spec = PartitionSpec(None, *each.sharding.spec)
+    sharding = NamedSharding(each.sharding.mesh, spec)
+    return each.update(shape=(size, *each.shape), sharding=sharding)
 
 
 # Computes the tangents of a program's results from its inputs and their tangents.
@@ -429,7 +440,13 @@ tangent_p.multiple_results = True
 
 
 def _evaluate(*arrays: Any, of: Derivative) -> Arrays:
-    return of.push(*arrays)
+    axes = varying(arrays[-1])
+    return [varied(each, axes) for each in of.push(*arrays)]
+
+
+def _types(*avals: Any, of: Derivative) -> list[Any]:
+    """The types of the results, which vary along the axes that the tangents vary along."""
+    return [each.update(manual_axis_type=avals[-1].manual_axis_type) for each in of.types]
 
 
 def _jvp(primals: Sequence[Any], tangents: Sequence[Any], *, of: Derivative) -> tuple[Any, Any]:
@@ -449,15 +466,19 @@ def _jvp(primals: Sequence[Any], tangents: Sequence[Any], *, of: Derivative) -> 
             return of.push(*all_inputs, *given)
 
         _, more = jax.jvp(of_moved, [inputs[k] for k in moved], [tangents[k] for k in moved])
+        axes = varying(*results)
         carried = [
-            b if a is None else ad.add_tangents(a, b) for a, b in zip(carried, more, strict=True)
+            varied(b, axes) if a is None else ad.add_tangents(a, varied(b, axes))
+            for a, b in zip(carried, more, strict=True)
         ]
     return results, carried
 
 
 def _transpose(cotangents: Sequence[Any], *arrays: Any, of: Derivative) -> list[Any]:
     given = [ad.instantiate_zeros(each) for each in cotangents]
-    return [*[None] * of.count, *of.pull(*arrays[: of.count], *given)]
+    axes = varying(given[0])
+    pulled = of.pull(*arrays[: of.count], *given)
+    return [*[None] * of.count, *[varied(each, axes) for each in pulled]]
 
 
 def _batch(arrays: Sequence[Any], axes: Sequence[Any], *, of: Derivative) -> tuple[Any, Any]:
@@ -480,7 +501,7 @@ def _batch(arrays: Sequence[Any], axes: Sequence[Any], *, of: Derivative) -> tup
 
 
 tangent_p.def_impl(_evaluate)
-tangent_p.def_abstract_eval(lambda *_, of: of.types)
+tangent_p.def_abstract_eval(_types)
 ad.primitive_jvps[tangent_p] = _jvp
 ad.primitive_transposes[tangent_p] = _transpose
 batching.primitive_batchers[tangent_p] = _batch

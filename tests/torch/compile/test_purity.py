@@ -1,6 +1,7 @@
 """Inside JAX's transformations tensors carry tracers; `funcgrad.pure` makes imperative code a pure function."""
 
 from functools import partial
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +14,7 @@ import funcgrad
 import funcgrad.torch as torch
 from funcgrad import engine, regression
 from funcgrad.engine import derivatives
+from tests.processes import output_of
 
 
 def data(seed=0):
@@ -176,3 +178,7 @@ def test_ops_seen_before_know_the_axes_of_a_mesh(kind):
     )
     mapped = jax.shard_map(function, mesh=mesh, in_specs=(P(), P("rows")), out_specs=P("rows"))
     np.testing.assert_allclose(jax.jit(mapped)(w, x), np.tanh([-1.5, -2.5]).sum(), rtol=1e-6)
+
+
+def test_derivatives_in_shard_map_are_those_of_jax():
+    output_of(Path(__file__).with_name("four_devices.py"), devices=4)
