@@ -1,14 +1,20 @@
 """The few names of PyTorch's `torch._C` that public libraries use."""
 
+from enum import Enum as _Enum
 from typing import Any
 
 from funcgrad.engine import local as _local
 from funcgrad.torch._tensor.overriding import disabled as _disabled_torch_function_impl
+from funcgrad.torch._tensor.overriding import without_classes as DisableTorchFunctionSubclass
 from funcgrad.torch._tensor.tensor import Tensor as _Tensor
 from funcgrad.torch._types.stand_ins import refused_class as _refused_class
 from funcgrad.torch._types.stand_ins import stand_in as _stand_in
 
 __all__ = [
+    "DisableTorchFunctionSubclass",
+    "DispatchKey",
+    "DispatchKeySet",
+    "Graph",
     "Value",
     "_TensorMeta",
     "_are_functorch_transforms_active",
@@ -29,6 +35,27 @@ def __getattr__(name: str) -> Any:
 
 _TensorMeta = type(_Tensor)
 Value = _refused_class(__name__, "Value", "funcgrad has no graphs of TorchScript")
+Graph = _refused_class(__name__, "Graph", "funcgrad has no graphs of TorchScript")
+
+# Packages join keys of PyTorch's dispatcher when they are imported, to use them around ops of their own compiled libraries.
+DispatchKey = _Enum(
+    "DispatchKey",
+    "Undefined CPU CUDA XPU MPS Meta AutogradCPU AutogradCUDA Autograd ADInplaceOrView AutocastCPU AutocastCUDA AutocastXPU "
+    "AutocastMPS Python PythonDispatcher CompositeImplicitAutograd CompositeExplicitAutograd",
+    module=__name__,
+)
+
+
+class DispatchKeySet(frozenset[Any]):
+    """Some keys. There is no dispatcher here that would ask for them."""
+
+    def __new__(cls, *keys: Any) -> "DispatchKeySet":
+        """A set of one key, or of the keys of another set."""
+        return super().__new__(cls, *[k if isinstance(k, frozenset) else {k} for k in keys])
+
+    def __or__(self, other: Any) -> "DispatchKeySet":
+        """The keys of both."""
+        return DispatchKeySet(frozenset.__or__(self, other))
 
 
 def _are_functorch_transforms_active() -> bool:

@@ -357,6 +357,10 @@ def custom_op(
     return make if fn is None else make(fn)
 
 
+# Compiled libraries that were not loaded. What a package registers for their ops is never asked for.
+REFUSED_LIBRARIES: list[Any] = []
+
+
 def found_op(op: Any) -> CustomOpDef:
     """An op given itself, from `torch.ops`, or by name.
 

@@ -11,7 +11,29 @@ from urllib.parse import urlparse
 from funcgrad.torch._types.missing import no_attribute as _no_attribute
 from funcgrad.torch.serialization import load as _load
 
-__all__ = ["download_url_to_file", "get_dir", "load_state_dict_from_url", "set_dir"]
+try:
+    from tqdm import tqdm
+except ImportError:
+
+    class tqdm:  # type: ignore[no-redef]
+        """In place of the package's: it shows nothing."""
+
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            pass
+
+        def __enter__(self) -> "tqdm":
+            return self
+
+        def __exit__(self, *error: object) -> None:
+            pass
+
+        def update(self, n: float = 1) -> None:
+            """Show nothing."""
+
+        close = set_description = update
+
+
+__all__ = ["download_url_to_file", "get_dir", "load_state_dict_from_url", "set_dir", "tqdm"]
 
 
 def __dir__() -> list[str]:

@@ -53,6 +53,9 @@ _Scripted = TypeVar("_Scripted")
 _isinstance = builtins.isinstance
 
 
+__path__: list[str] = []  # its modules are stand-ins
+
+
 def __dir__() -> list[str]:
     return __all__
 
@@ -261,6 +264,9 @@ def interface(obj: _Scripted) -> _Scripted:
 def script_if_tracing(fn: _Scripted) -> _Scripted:
     """The function itself."""
     return fn
+
+
+_script_if_tracing = script_if_tracing
 
 
 def isinstance(obj: Any, target_type: Any) -> bool:

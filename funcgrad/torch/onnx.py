@@ -6,6 +6,7 @@ from funcgrad.torch._types.stand_ins import refused_class as _refused_class
 from funcgrad.torch._types.stand_ins import stand_in as _stand_in
 
 __all__ = ["ONNXProgram", "export", "is_in_onnx_export"]
+__path__: list[str] = []  # its modules are stand-ins
 
 _WHY = "funcgrad writes no ONNX: torch.save(module.state_dict(), file) keeps a module for PyTorch, which can export it"
 

@@ -2,13 +2,14 @@
 are the user's, by `torch.library.custom_op`.
 """
 
-from typing import Any
+from typing import Any, NoReturn
 
 from funcgrad.torch._custom_ops import OPS as _OPS
+from funcgrad.torch._custom_ops import REFUSED_LIBRARIES as _REFUSED_LIBRARIES
 from funcgrad.torch._tensor.registry import FUNCTIONS as _FUNCTIONS
 from funcgrad.torch._tensor.tensor import Tensor as _Tensor
 
-__all__ = ["aten"]
+__all__ = ["aten", "load_library"]
 
 
 def __dir__() -> list[str]:
@@ -69,6 +70,18 @@ class _Namespace:
 
 
 aten = _Namespace("aten")
+
+
+def load_library(path: Any) -> NoReturn:
+    """Refuse a compiled library of ops, as PyTorch refuses one that does not fit: packages such as torchvision go on without.
+
+    Raises:
+        OSError: always.
+    """
+    _REFUSED_LIBRARIES.append(path)
+    raise OSError(
+        f"{path}: the library is compiled for PyTorch; funcgrad has ops of Python only (torch.library.custom_op)"
+    )
 
 
 def __getattr__(name: str) -> Any:

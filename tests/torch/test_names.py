@@ -54,7 +54,8 @@ def test_a_name_that_pytorch_has_is_refused_with_a_way_out(place, name):
     [
         ("export.export", "jax.export"),
         ("package", "state_dict"),
-        ("ao.quantization", "bfloat16"),
+        ("quantization", "bfloat16"),
+        ("ao.quantization.quantize_dynamic", "bfloat16"),
         ("classes", "custom_op"),
         ("cuda.CUDAGraph", "jax.jit"),
         ("utils.cpp_extension", "from_jax"),
@@ -113,6 +114,34 @@ def test_stand_ins_are_named_as_pytorch_names_them(torch):
         except ImportError:  # in a build without a library
             continue
         assert [name for name in names.split() if not hasattr(found, name)] == []
+
+
+@pytest.fixture
+def no_library_was_refused():
+    refused = importlib.import_module("funcgrad.torch._custom_ops").REFUSED_LIBRARIES
+    before = list(refused)
+    refused.clear()
+    yield
+    refused[:] = before
+
+
+@pytest.mark.usefixtures("no_library_was_refused")
+def test_a_package_of_compiled_ops_goes_on_without_them():
+    def register():
+        return ours.library.register_fake("vision::nms")(len)
+
+    with pytest.raises(RuntimeError, match="there is no op 'vision::nms'"):
+        register()
+    with pytest.raises(OSError, match="compiled for PyTorch"):
+        ours.ops.load_library("_C.so")
+    assert register() is len
+    with pytest.raises(AttributeError, match="has no attribute 'nms'"):
+        ours.ops.vision.nms  # noqa: B018
+
+
+def test_keys_of_the_dispatcher_can_be_joined():
+    keys, make = ours._C.DispatchKey, ours._C.DispatchKeySet
+    assert make(keys.CPU) | make(keys.AutocastCPU) == {keys.CPU, keys.AutocastCPU}
 
 
 def test_questions_of_inner_modules_have_answers():

@@ -32,6 +32,8 @@ _SHARDED_TENSORS = (
 _NAMES = {
     "": "DispatchKey DispatchKeySet PyTorchFileReader PyTorchFileWriter SymBool SymFloat SymInt complex32",
     "_C._distributed_rpc": "",
+    "_dynamo.utils": "",
+    "ao.quantization": "DeQuantStub FakeQuantize MinMaxObserver QuantStub QuantWrapper",
     "_dynamo._trace_wrapped_higher_order_op": "TransformGetItemToIndex",
     "_dynamo.exc": "BackendCompilerFailed TensorifyScalarRestartAnalysis TorchRuntimeError Unsupported",
     "_higher_order_ops.associative_scan": "associative_scan",
@@ -97,8 +99,11 @@ _NAMES = {
     "distributed.utils": "_sync_module_states",
     "fx.experimental.proxy_tensor": "make_fx",
     "fx.experimental.symbolic_shapes": "GuardOnDataDependentSymNode ShapeEnv",
+    "jit.annotations": "",
     "nn.utils._per_sample_grad": "call_for_per_sample_grads",
     "numa.binding": "AffinityMode NumaOptions",
+    "onnx.symbolic_helper": "",
+    "onnx.symbolic_opset11": "select squeeze unsqueeze",
     "utils._python_dispatch": "TorchDispatchMode",
     "utils.cpp_extension": "BuildExtension CUDAExtension CppExtension load load_inline",
 }
@@ -106,6 +111,7 @@ _NAMES = {
 _ANSWERS: dict[str, Callable[..., Any]] = {
     "_C._distributed_rpc._is_current_rpc_agent_set": _NO,
     "_dynamo.eval_frame.is_dynamo_supported": _NO,
+    "_dynamo.utils.is_compile_supported": _NO,
     "_subclasses.fake_tensor.is_fake": _NO,
     "distributed._functional_collectives.wait_tensor": lambda tensor: tensor,
     "fx.experimental.proxy_tensor.get_proxy_mode": _NONE,
@@ -114,6 +120,10 @@ _ANSWERS: dict[str, Callable[..., Any]] = {
     "fx.experimental.symbolic_shapes.guard_or_false": bool,
     "fx.experimental.symbolic_shapes.guard_or_true": bool,
     "fx.experimental.symbolic_shapes.statically_known_true": bool,
+    **{f"jit.annotations.BroadcastingList{k}": list for k in (1, 2, 3)},
+    # What packages say of an export is never asked for: there is none.
+    "onnx.register_custom_op_symbolic": _NONE,
+    "onnx.symbolic_helper.parse_args": lambda *kinds: lambda symbolic: symbolic,
     "utils._python_dispatch.is_traceable_wrapper_subclass": _NO,
 }
 # Modules whose names other modules of ours have.

@@ -33,6 +33,42 @@ def _compiled(code: str, scope: dict[str, Any]) -> Any:
     return scope["forward"]
 
 
+# Where a module's `meta` has attributes that copies keep.
+_USER_PRESERVED_ATTRIBUTES_KEY = "_user_preserved_attributes"
+
+
+class _CodeOnlyModule(Module):
+    """A module of some attributes, from which a copy of a `GraphModule` takes its parts."""
+
+    def __init__(self, body: dict[str, Any]) -> None:
+        super().__init__()
+        self.__dict__ = body
+
+
+def _copy_attr(from_module: Any, to_module: Any, target: str) -> None:
+    """Let a module have a part of another, with the modules on the way to it. Nothing changes if there is no such part."""
+    found = from_module
+    for each in target.split("."):
+        if not hasattr(found, each):
+            return
+        found = getattr(found, each)
+    _put(to_module, target, found)
+
+
+def _put(place: Any, target: str, part: Any) -> None:
+    *way, name = target.split(".")
+    for each in way:
+        if not hasattr(place, each):
+            place.add_module(each, Module())
+        place = getattr(place, each)
+    if hasattr(place, name):
+        return
+    if isinstance(part, Tensor) and not isinstance(part, Parameter):
+        place.register_buffer(name, part)
+    else:
+        setattr(place, name, part)
+
+
 class GraphModule(Module):
     """A module whose forward is made of a graph; it has the parts of another that the graph uses.
 
@@ -57,39 +93,15 @@ class GraphModule(Module):
             self.training = root.training
         used = [node.target for node in graph.nodes if node.op in ("get_attr", "call_module")]
         for target in sorted(dict.fromkeys(used), key=lambda name: name.count(".")):
-            self._take(root, target, parts)
-        self.graph = graph
-
-    def _take(self, root: Any, target: str, parts: bool) -> None:
-        """Take over a part of the root, with the modules on the way to it.
-
-        Raises:
-            RuntimeError: there is no such part.
-        """
-        *way, name = target.split(".")
-        if parts:
-            if target not in root:
+            if not parts:
+                _copy_attr(root, self, target)
+            elif target in root:
+                _put(self, target, root[target])
+            else:
                 raise RuntimeError(
                     f"Node references target {target} but that target was not provided in ``root``!"
                 )
-            found = root[target]
-        else:
-            found = root
-            for each in (*way, name):
-                if not hasattr(found, each):
-                    return
-                found = getattr(found, each)
-        place: Any = self
-        for each in way:
-            if not hasattr(place, each):
-                place.add_module(each, Module())
-            place = getattr(place, each)
-        if hasattr(place, name):
-            return
-        if isinstance(found, Tensor) and not isinstance(found, Parameter):
-            place.register_buffer(name, found)
-        else:
-            setattr(place, name, found)
+        self.graph = graph
 
     @property
     def graph(self) -> Graph:

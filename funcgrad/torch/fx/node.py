@@ -17,6 +17,10 @@ def __getattr__(name: str) -> Any:
     raise _no_attribute(__name__, name)
 
 
+# For annotations: what a call calls, and what it takes.
+Target = Callable[..., Any] | str
+Argument = Any
+
 _OPS = ("placeholder", "call_method", "call_module", "call_function", "get_attr", "output", "root")
 
 

@@ -1,11 +1,13 @@
-"""The old place of `torch.hub.load_state_dict_from_url`."""
+"""The old place of `torch.hub.load_state_dict_from_url`, and of the bar that shows a download."""
 
 from importlib import import_module as _import_module
 from typing import Any
 
 from funcgrad.torch._types.missing import no_attribute as _no_attribute
 
-__all__ = ["load_url"]  # noqa: F822
+__all__ = ["load_url", "tqdm"]  # noqa: F822
+# `torch.hub` stands above this room.
+_OF_HUB = {"load_url": "load_state_dict_from_url", "tqdm": "tqdm"}
 
 
 def __dir__() -> list[str]:
@@ -13,6 +15,6 @@ def __dir__() -> list[str]:
 
 
 def __getattr__(name: str) -> Any:
-    if name == "load_url":  # `torch.hub` stands above this room
-        return _import_module("funcgrad.torch.hub").load_state_dict_from_url
+    if name in _OF_HUB:
+        return getattr(_import_module("funcgrad.torch.hub"), _OF_HUB[name])
     raise _no_attribute(__name__, name)
