@@ -49,6 +49,7 @@ from funcgrad.torch._tensor.printing import set_printoptions
 from funcgrad.torch._tensor.registry import FUNCTIONS as _FUNCTIONS
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch._types.devices import device
+from funcgrad.torch._types.dtypes import FLOAT8 as _FLOAT8
 from funcgrad.torch._types.dtypes import (
     bfloat16,
     complex64,
@@ -190,6 +191,7 @@ globals().update(
     int=int32,
     long=int64,
     short=int16,
+    **{each.name: each for each in _FLOAT8},
 )
 
 for _place in (utils.hooks, autograd.function, autograd.graph, autograd, func):

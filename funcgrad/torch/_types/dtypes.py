@@ -53,6 +53,20 @@ class dtype:
         """Refuse: as in PyTorch, the set of types is closed."""
         raise TypeError("type 'torch.dtype' is not an acceptable base type")
 
+    def __getattr__(self, attribute: str) -> Any:
+        """Refuse tensors of a dtype that only PyTorch computes in: `numpy_dtype` is not set for it.
+
+        Raises:
+          NotImplementedError: always, but for attributes that no dtype has.
+        """
+        if attribute == "numpy_dtype":
+            raise NotImplementedError(
+                f"{self}: the name is here for code that asks for it, and tensors of it are not. bfloat16 is the smallest"
+            )
+        raise AttributeError(
+            f"'torch.dtype' object has no attribute {attribute!r}", name=attribute, obj=self
+        )
+
     def __setattr__(self, attribute: str, value: Any) -> None:
         """Refuse: instances are shared by every tensor of the type."""
         raise AttributeError(f"attribute {attribute!r} of 'torch.dtype' objects is not writable")
@@ -111,6 +125,21 @@ def _make(name: str, scalar_type: str, numpy_type: Any) -> dtype:
     return made
 
 
+def _make_name(name: str) -> dtype:
+    """A dtype of eight bits, which code compares with others, and of which there are no tensors."""
+    made = object.__new__(dtype)
+    for attribute, value in {
+        "name": name,
+        "scalar_type": name.capitalize(),
+        "itemsize": 1,
+        "is_floating_point": True,
+        "is_complex": False,
+        "is_signed": name != "float8_e8m0fnu",
+    }.items():
+        object.__setattr__(made, attribute, value)
+    return made
+
+
 float16 = _make("float16", "Half", np.float16)
 bfloat16 = _make("bfloat16", "BFloat16", ml_dtypes.bfloat16)
 float32 = _make("float32", "Float", np.float32)
@@ -134,6 +163,11 @@ ALL_DTYPES: tuple[dtype, ...] = (
 
 # These are promoted with floating-point dtypes alone, and have no legacy types.
 UNSIGNED = (uint16, uint32, uint64)
+
+# For code that compares dtypes with them.
+FLOAT8 = tuple(
+    _make_name(f"float8_{each}") for each in ("e4m3fn", "e4m3fnuz", "e5m2", "e5m2fnuz", "e8m0fnu")
+)
 
 # PyTorch's public names. `float`, `int` and `bool` are only keys here, so that Python's own stay usable.
 NAMES: dict[str, dtype] = {
@@ -258,6 +292,7 @@ def set_default_dtype(new: dtype) -> None:
         raise TypeError(f"invalid dtype object: {message}")
     if not new.is_floating_point:
         raise TypeError(message)
+    new.numpy_dtype  # noqa: B018 (there may be no tensors of it)
     _default_dtype = new
     for cache in _forgotten:
         cache.clear()
@@ -297,6 +332,11 @@ def promote_types(type1: dtype, type2: dtype) -> dtype:
             )
     if type1 is type2:
         return type1
+    if type1 in FLOAT8 or type2 in FLOAT8:
+        raise RuntimeError(
+            "Promotion for Float8 Types is not supported, attempted to promote "
+            f"{type1.scalar_type} and {type2.scalar_type}"
+        )
     low, high = sorted((type1, type2), key=_category)
     if _category(high) == _INTEGER and (low in UNSIGNED or high in UNSIGNED):
         raise RuntimeError(

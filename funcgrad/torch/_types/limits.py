@@ -3,7 +3,7 @@
 import ml_dtypes
 import numpy as np
 
-from funcgrad.torch._types.dtypes import _default_dtype, bool_, dtype
+from funcgrad.torch._types.dtypes import FLOAT8, bool_, dtype, get_default_dtype
 
 
 class _Limits:
@@ -35,7 +35,7 @@ class finfo(_Limits):
 
     def __init__(self, type: dtype | None = None) -> None:
         """Look up the limits of `type`; of the default dtype if None."""
-        asked = _default_dtype if type is None else type
+        asked = get_default_dtype() if type is None else type
         if not isinstance(asked, dtype):
             raise TypeError(
                 "finfo(): argument 'type' (position 1) must be torch.dtype, "
@@ -47,14 +47,15 @@ class finfo(_Limits):
                 "Use torch.iinfo to handle 'torch.finfo'"
             )
         real = asked.to_real()
-        limits = ml_dtypes.finfo(real.numpy_dtype)
+        limits = ml_dtypes.finfo(getattr(ml_dtypes, real.name, real.name))
         self.dtype = real.name
         self.bits = 8 * real.itemsize
-        self.eps = float(limits.eps)
+        # PyTorch's constant for this one is half the distance from 1 to the next number.
+        self.eps = float(limits.eps) / (1 + (real.name == "float8_e5m2fnuz"))
         self.max = float(limits.max)
         self.min = float(limits.min)
         self.smallest_normal = self.tiny = float(limits.smallest_normal)
-        self.resolution = 10.0**-limits.precision
+        self.resolution = 1.0 if real in FLOAT8 else 10.0**-limits.precision
 
     def __repr__(self) -> str:
         """PyTorch's one-line table."""

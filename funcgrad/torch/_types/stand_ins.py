@@ -6,6 +6,7 @@ Questions that have an answer here give it.
 """
 
 import sys
+import typing
 from collections.abc import Callable
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
@@ -121,6 +122,10 @@ _ANSWERS: dict[str, Callable[..., Any]] = {
     "fx.experimental.symbolic_shapes.guard_or_true": bool,
     "fx.experimental.symbolic_shapes.statically_known_true": bool,
     **{f"jit.annotations.BroadcastingList{k}": list for k in (1, 2, 3)},
+    **{
+        f"jit.annotations.{name}": getattr(typing, name)
+        for name in ("Any", "Dict", "List", "Optional", "Tuple", "Union")
+    },
     # What packages say of an export is never asked for: there is none.
     "onnx.register_custom_op_symbolic": _NONE,
     "onnx.symbolic_helper.parse_args": lambda *kinds: lambda symbolic: symbolic,

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, reject
 from hypothesis import strategies as st
 
+import funcgrad.torch as shim
 from funcgrad.torch._types import devices
 from funcgrad.torch._types import dtypes as ours
 from funcgrad.torch._types.limits import finfo, iinfo
@@ -413,3 +414,33 @@ def test_a_device_beyond_the_last_is_refused():
 def test_a_device_type_that_jax_lacks_can_be_named_only():
     with pytest.raises(RuntimeError, match="no platform for device type 'mkldnn'"):
         devices.device("mkldnn").jax_device()
+
+
+@pytest.mark.parametrize("kind", ours.FLOAT8, ids=repr)
+def test_a_dtype_that_only_pytorch_computes_in_can_be_compared_and_makes_no_tensor(torch, kind):
+    theirs = getattr(torch, kind.name)
+    for fact in ("itemsize", "is_floating_point", "is_complex", "is_signed", "__repr__"):
+        mine, reference = getattr(kind, fact), getattr(theirs, fact)
+        assert (mine() if callable(mine) else mine) == (reference() if callable(reference) else reference)  # fmt: skip
+    assert repr(finfo(kind)) == repr(torch.finfo(theirs))
+    assert shim.ones(1).dtype != kind
+    for use in (
+        lambda: shim.zeros(2, dtype=kind),
+        lambda: shim.ones(2).to(kind),
+        lambda: shim.ones(2).view(kind),
+        lambda: shim.sum(shim.ones(2), dtype=kind),
+        lambda: shim.nn.Linear(2, 2, dtype=kind),
+        lambda: shim.set_default_dtype(kind),
+    ):
+        with pytest.raises(NotImplementedError, match=f"{kind.name}: the name is here for code"):
+            use()
+    with pytest.raises(RuntimeError) as mine:
+        ours.promote_types(kind, ours.float32)
+    with pytest.raises(RuntimeError) as reference:
+        torch.promote_types(theirs, torch.float32)
+    assert str(mine.value) == str(reference.value)
+
+
+def test_finfo_of_nothing_is_of_the_default_dtype(torch, default_dtype):
+    default_dtype("float64")
+    assert repr(finfo()) == repr(torch.finfo())
