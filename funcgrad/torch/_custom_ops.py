@@ -1,6 +1,7 @@
 """Ops of the user's own, under a name: `torch.library.custom_op`, and `torch.ops`, which finds them."""
 
 import inspect
+import re
 import types
 import typing
 from collections.abc import Callable, Iterable, Sequence
@@ -35,6 +36,10 @@ def _type_of(annotation: Any) -> str | None:
         inner = _type_of(parts[0])
         return f"{inner}[]" if inner else None
     return None
+
+
+# An argument's name in a schema.
+_NAMED = re.compile(r"(\w+) *(?:=[^,]*)?[,)]")
 
 
 def infer_schema(
@@ -322,11 +327,11 @@ def custom_op(
         fn: the function, with annotations; a decorator is returned if None.
         mutates_args: the names of the arguments that it changes in place; "unknown" for all.
         device_types: the devices that the function is for; all if None.
-        schema: refused: the annotations give it.
+        schema: of the form "(Tensor x, int k=2) -> Tensor", with the function's arguments; the annotations give it if None.
         tags: accepted.
 
     Raises:
-        ValueError: the name has another form, or an annotation is missing.
+        ValueError: the name has another form, an annotation is missing, or the schema has other arguments.
 
     >>> import numpy as np, funcgrad.torch as torch
     >>> @custom_op("example::sine", mutates_args=())
@@ -343,12 +348,16 @@ def custom_op(
     """
 
     def make(fn: Callable[..., Any]) -> CustomOpDef:
-        if schema is not None:
-            raise NotImplementedError("custom_op(schema=...): the annotations give the schema here")
         if name.count("::") != 1:
             raise ValueError(f"Expected qualname {name!r} to have the form 'namespace::name'")
-        found = infer_schema(fn, mutates_args=mutates_args)
-        made = CustomOpDef(name, found, fn, inspect.signature(fn, eval_str=True), mutates_args)
+        parameters = inspect.signature(fn, eval_str=True)
+        found = schema or infer_schema(fn, mutates_args=mutates_args)
+        named = [each.group(1) for each in _NAMED.finditer(found.rpartition("->")[0])]
+        if named != list(parameters.parameters):
+            raise ValueError(
+                f"the schema {found!r} has the arguments {named}, the function has {list(parameters.parameters)}"
+            )
+        made = CustomOpDef(name, found, fn, parameters, mutates_args)
         if device_types is not None:
             made._kernels = {}
             made.register_kernel(device_types, fn)

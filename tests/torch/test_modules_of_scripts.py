@@ -201,6 +201,10 @@ library.register_fake("mylib::sine", lambda x: torch.empty_like(x))
 see(sine(torch.ones(2, device="meta")).shape, library.opcheck(sine, (x,), test_utils=("test_schema", "test_faketensor")))
 for wrong in ((3,), (), (x, x)):
     see(attempt(sine, *wrong))
+library.custom_op(
+    "mylib::told", lambda x, k: x * k, mutates_args=(), schema="(Tensor x, int k) -> Tensor"
+)
+see(torch.ops.mylib.told(torch.ones(2), 3))
 @library.custom_op("mylib::two", mutates_args=())
 def two(x: Tensor, k: float, n: int = 2, w: Optional[Tensor] = None, *, s: str = "a") -> Tuple[Tensor, Tensor]:
     return x * k, x + n
@@ -333,6 +337,20 @@ for pair, more in (
 ):
     found = attempt(close, *pair, **more)
     see(type(found).__name__, str(found).replace("funcgrad.torch", "torch"))
+""",
+    "words for tensors on several devices": """
+from importlib import import_module
+words = import_module(torch.__name__ + ".distributed.tensor")
+shard, whole, part = words.Shard(1), words.Replicate(), words.Partial()
+see(shard == words.Shard(1), shard == words.Shard(0), shard.dim, whole == words.Replicate(), part.reduce_op, len({shard, whole, part}))
+see(shard.is_shard(), shard.is_shard(0), whole.is_replicate(), part.is_partial(), part.is_partial("avg"), whole.is_shard())
+see(isinstance(shard, words.Placement))
+""",
+    "a dictionary's functions as a tree": """
+from importlib import import_module
+trees = import_module(torch.__name__ + ".utils._pytree")
+see(trees._dict_flatten({"b": 1, "a": 2}), trees._dict_unflatten([1, 2], ["b", "a"]))
+see([(str(key), value) for key, value in trees._dict_flatten_with_keys({"b": 1})[0]])
 """,
     "the device of a block": """
 with torch.device("cpu") as where:

@@ -57,7 +57,7 @@ def test_a_name_that_pytorch_has_is_refused_with_a_way_out(place, name):
         ("quantization", "bfloat16"),
         ("ao.quantization.quantize_dynamic", "bfloat16"),
         ("classes", "custom_op"),
-        ("cuda.CUDAGraph", "jax.jit"),
+        ("cuda.graphs", "jax.jit"),
         ("utils.cpp_extension", "from_jax"),
         ("monitor", "Leave out"),
     ],
@@ -85,6 +85,7 @@ STAND_INS = [
     ("_subclasses.fake_tensor", "FakeTensor", "XLA compiles"),
     ("utils.cpp_extension", "CppExtension", "from_jax"),
     ("", "SymInt", "numbers"),
+    ("cuda", "CUDAGraph", "jax.jit"),
 ]
 
 

@@ -14,6 +14,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
+from funcgrad.torch._types import placements
 from funcgrad.torch._types.missing import no_attribute, reason
 
 _OURS = "funcgrad.torch"
@@ -27,7 +28,7 @@ _SHARDING = (
 )
 _FULLY_SHARD = "CPUOffloadPolicy FSDPModule MixedPrecisionPolicy OffloadPolicy UnshardHandle fully_shard register_fsdp_forward_method"
 _SHARDED_TENSORS = (
-    "DTensor DeviceMesh Partial Placement Replicate Shard distribute_module distribute_tensor empty full init_device_mesh ones rand "
+    "DTensor DeviceMesh distribute_module distribute_tensor empty full init_device_mesh ones rand "
     "randn zeros"
 )
 _NAMES = {
@@ -43,6 +44,7 @@ _NAMES = {
     "_subclasses": "FakeTensor FakeTensorMode",
     "_subclasses.fake_tensor": "FakeTensor FakeTensorMode unset_fake_temporarily",
     "distributed": "DeviceMesh FileStore HashStore P2POp PrefixStore Store TCPStore init_device_mesh",
+    "cuda": "CUDAGraph graph make_graphed_callables",
     "distributed._composable": "checkpoint replicate",
     "distributed._composable.fsdp": _FULLY_SHARD.replace("UnshardHandle ", ""),
     "distributed._functional_collectives": "all_to_all_single_autograd",
@@ -96,7 +98,7 @@ _NAMES = {
         "ColwiseParallel ParallelStyle PrepareModuleInput PrepareModuleOutput RowwiseParallel SequenceParallel loss_parallel "
         "parallelize_module"
     ),
-    "distributed.tensor.placement_types": "Partial Placement Replicate Shard _StridedShard",
+    "distributed.tensor.placement_types": "",
     "distributed.utils": "_sync_module_states",
     "fx.experimental.proxy_tensor": "make_fx",
     "fx.experimental.symbolic_shapes": "GuardOnDataDependentSymNode ShapeEnv",
@@ -115,6 +117,15 @@ _ANSWERS: dict[str, Callable[..., Any]] = {
     "_dynamo.utils.is_compile_supported": _NO,
     "_subclasses.fake_tensor.is_fake": _NO,
     "distributed._functional_collectives.wait_tensor": lambda tensor: tensor,
+    **{
+        f"{module}.{name}": getattr(placements, name)
+        for module in (
+            "distributed._tensor",
+            "distributed.tensor",
+            "distributed.tensor.placement_types",
+        )
+        for name in ("Partial", "Placement", "Replicate", "Shard", "_StridedShard")
+    },
     "fx.experimental.proxy_tensor.get_proxy_mode": _NONE,
     "fx.experimental.symbolic_shapes.free_symbols": lambda value: set(),
     "fx.experimental.symbolic_shapes.free_unbacked_symbols": lambda value: set(),

@@ -11,7 +11,7 @@ from funcgrad.torch._random.generator import default_generator
 from funcgrad.torch._tensor.registry import FUNCTIONS
 from funcgrad.torch._types.accelerators import count, require
 from funcgrad.torch._types.devices import device as _device
-from funcgrad.torch._types.missing import no_attribute as _no_attribute
+from funcgrad.torch._types.stand_ins import stand_in as _stand_in
 from funcgrad.torch.cuda import amp, nvtx
 from funcgrad.torch.cuda._streams import (
     Event,
@@ -402,4 +402,4 @@ def __dir__() -> list[str]:
 
 
 def __getattr__(name: str) -> Any:
-    raise _no_attribute(__name__, name)
+    return _stand_in(__name__, name)

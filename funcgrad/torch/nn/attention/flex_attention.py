@@ -41,7 +41,7 @@ def __getattr__(name: str) -> Any:
 
 
 _Mod = Callable[..., Any]
-_BLOCK = 128
+_DEFAULT_SPARSE_BLOCK_SIZE = 128
 _WHOLE = 1 << 30  # the block of a mask that leaves nothing out
 
 
@@ -200,7 +200,7 @@ class BlockMask:
         q_indices: Any,
         full_q_num_blocks: Any,
         full_q_indices: Any,
-        BLOCK_SIZE: tuple[int, int] = (_BLOCK, _BLOCK),
+        BLOCK_SIZE: tuple[int, int] = (_DEFAULT_SPARSE_BLOCK_SIZE, _DEFAULT_SPARSE_BLOCK_SIZE),
         mask_mod: _Mod = noop_mask,
     ) -> None:
         _check_blocks(kv_indices, full_kv_num_blocks, full_kv_indices)
@@ -221,7 +221,7 @@ class BlockMask:
         kv_indices: Any,
         full_kv_num_blocks: Any = None,
         full_kv_indices: Any = None,
-        BLOCK_SIZE: int | tuple[int, int] = _BLOCK,
+        BLOCK_SIZE: int | tuple[int, int] = _DEFAULT_SPARSE_BLOCK_SIZE,
         mask_mod: _Mod | None = None,
         seq_lengths: tuple[int, int] | None = None,
         compute_q_blocks: bool = True,
@@ -391,7 +391,7 @@ def create_block_mask(
     Q_LEN: int,
     KV_LEN: int,
     device: Any = None,
-    BLOCK_SIZE: int | tuple[int, int] = _BLOCK,
+    BLOCK_SIZE: int | tuple[int, int] = _DEFAULT_SPARSE_BLOCK_SIZE,
     _compile: bool = False,
     separate_full_blocks: bool = True,
     compute_dq_write_order: bool = False,

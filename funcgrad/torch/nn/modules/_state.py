@@ -9,7 +9,7 @@ import funcgrad.torch as torch
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch.nn.parameter import Parameter, is_lazy
 
-EXTRA = "_extra_state"
+_EXTRA_STATE_KEY_SUFFIX = "_extra_state"
 
 
 class _IncompatibleKeys(namedtuple("IncompatibleKeys", ["missing_keys", "unexpected_keys"])):
@@ -130,7 +130,7 @@ def load_own(
             complaints.extend([complaint] if complaint else [])
         elif strict:
             missing.append(key)
-    extra = prefix + EXTRA
+    extra = prefix + _EXTRA_STATE_KEY_SUFFIX
     if has_extra:
         if extra in given:
             module.set_extra_state(given[extra])

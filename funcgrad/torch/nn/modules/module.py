@@ -16,7 +16,10 @@ from funcgrad.torch._tensor.typename import typename
 from funcgrad.torch.nn.modules import _hooks, _state
 from funcgrad.torch.nn.modules._hooks import ALL, registered
 from funcgrad.torch.nn.modules._printing import indented, on_lines
-from funcgrad.torch.nn.modules._state import _IncompatibleKeys  # noqa: F401 -- found here in PyTorch
+from funcgrad.torch.nn.modules._state import (
+    _EXTRA_STATE_KEY_SUFFIX,
+    _IncompatibleKeys,  # noqa: F401 -- found here in PyTorch
+)
 from funcgrad.torch.nn.parameter import Buffer, Parameter
 
 __all__ = [
@@ -540,7 +543,7 @@ class Module:
         for name, tensor in _state.own_tensors(self).items():
             destination[prefix + name] = tensor if keep_vars else tensor.detach()
         if type(self).get_extra_state is not Module.get_extra_state:
-            destination[prefix + _state.EXTRA] = self.get_extra_state()
+            destination[prefix + _EXTRA_STATE_KEY_SUFFIX] = self.get_extra_state()
 
     def _load_from_state_dict(
         self,
