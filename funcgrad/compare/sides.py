@@ -340,28 +340,32 @@ def _with_jax(side: Side, inputs: Inputs, derivatives: Derivatives) -> Quantitie
             "order=0"
         )
 
-    def total(wanted: list[Any]) -> Any:
+    def weighed(wanted: list[Any]) -> dict[str, Any]:
         given = list(leaves)
         for k, leaf in zip(inputs.wanted, wanted, strict=True):
             given[k] = leaf
         flat = _flat(side.function(*jax.tree.unflatten(inputs.tree, given)))
-        parts = [
-            jnp.sum(jnp.real(jnp.conj(weights[f"value{name}"]) * leaf))
-            for name, leaf in flat.items()
-            if f"value{name}" in weights
-        ]
-        return functools.reduce(lambda a, b: a + b, parts)
+        return {name: leaf for name, leaf in flat.items() if f"value{name}" in weights}
+
+    def gradient(wanted: list[Any]) -> list[Any]:
+        """Return that of the weighted sum, without its few primitives: each would be a program."""
+        results, pull = jax.vjp(weighed, wanted)
+        given = {
+            name: np.conj(weights[f"value{name}"]).astype(jnp.result_type(leaf))
+            for name, leaf in results.items()
+        }
+        return pull(given)[0]
 
     wanted = [leaves[k] for k in inputs.wanted]
     # For a complex input PyTorch's gradient is the conjugate of JAX's.
     found = {
         f"gradient by {inputs.names[k]}": np.conj(to_numpy(each))
-        for k, each in zip(inputs.wanted, jax.grad(total)(wanted), strict=True)
+        for k, each in zip(inputs.wanted, gradient(wanted), strict=True)
     }
     for name, drawn in _directions(inputs, derivatives):
 
         def along(wanted: list[Any], drawn: list[Any] = drawn) -> Any:
-            pairs = zip(jax.grad(total)(wanted), drawn, strict=True)
+            pairs = zip(gradient(wanted), drawn, strict=True)
             return functools.reduce(lambda a, b: a + b, [jnp.sum(g * v) for g, v in pairs])
 
         for k, each in zip(inputs.wanted, jax.grad(along)(wanted), strict=True):

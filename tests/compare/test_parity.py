@@ -37,8 +37,12 @@ def with_shim(w, x, y):
     return ((shim.tanh(x @ w) - y) ** 2).mean()
 
 
-def with_jax(w, x, y):
+def op_by_op(w, x, y):
     return ((jnp.tanh(x @ w) - y) ** 2).mean()
+
+
+# Each primitive of a function that is not compiled is a program of its own.
+with_jax = jax.jit(op_by_op)
 
 
 def off(relative):
@@ -47,8 +51,8 @@ def off(relative):
 
 SIDES = {
     "the shim": with_shim,
-    "JAX": with_jax,
-    "jitted JAX": jax.jit(with_jax),
+    "JAX": op_by_op,
+    "jitted JAX": with_jax,
     "a pure function": funcgrad.pure(with_shim),
     "a jitted pure function": jax.jit(funcgrad.pure(with_shim)),
     "a partial": functools.partial(with_jax),
@@ -147,7 +151,7 @@ def test_a_less_stable_formula_is_rounding():
 
     x = (100 + RANDOM.standard_normal(50)).astype(np.float32)
     for pair in ((two_passes, one_pass), (one_pass, two_passes)):
-        report = parity(on("shim", pair[0]), on("jax", pair[1]), x)
+        report = parity(on("shim", pair[0]), on("jax", jax.jit(pair[1])), x)
         assert report.ok, str(report)
 
 
@@ -158,7 +162,7 @@ def test_a_gradient_that_is_zero_but_for_rounding_agrees_with_zero():
     def without(b, x):
         return (jax.nn.softmax(x) ** 2).sum() + 0 * b.sum()
 
-    report = parity(without, shifted, np.ones(1, np.float32), X[0])
+    report = parity(jax.jit(without), jax.jit(shifted), np.ones(1, np.float32), X[0])
     assert report.ok, str(report)
 
 
@@ -185,7 +189,7 @@ def test_complex_gradients_are_pytorchs():
         return (z * z * (1 + 2j) + z * 2j).sum()
 
     z = (X[0] + 1j * X[1]).astype(np.complex64)
-    report = parity(on("shim", product), on("jax", product), z)
+    report = parity(on("shim", product), on("jax", jax.jit(product)), z)
     assert report.ok, str(report)
     assert report.leaves[1].dtype == "complex64"
 
@@ -197,7 +201,7 @@ def test_results_of_several_arrays_are_compared_leaf_by_leaf():
     def candidate(w, x):
         return {"h": x @ w, "parts": [w.sum(), [x * 2 + 1]]}
 
-    report = parity(on("shim", reference), on("jax", candidate), W, X)
+    report = parity(on("shim", reference), on("jax", jax.jit(candidate)), W, X)
     assert [leaf.name for leaf in report.leaves if not leaf.ok] == ["value['parts'][1][0]"]
 
 
@@ -612,6 +616,6 @@ def test_a_function_that_calls_a_pure_one_takes_arrays():
         return jnp.sum((x @ params["weight"].T + params["bias"]) ** 2)
 
     params = {name: np.asarray(value) for name, value in forward.parameters().items()}
-    report = parity(loss, again, params, np.ones((2, 3), np.float32))
+    report = parity(jax.jit(loss), jax.jit(again), params, np.ones((2, 3), np.float32))
     report.assert_ok()
     assert report.reference == "loss (JAX)"
