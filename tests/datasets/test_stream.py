@@ -289,8 +289,9 @@ def test_memory_stays_within_the_bound_whatever_the_size_of_the_file(tmp_path, k
     memory = 32 << 20
     small, large = (tmp_path / f"{size}.{kind}" for size in ("small", "large"))
     write_large(small, 2 * ROWS)
-    write_large(large, 4_500_000)
+    count = 2_250_000 if kind == "csv" else 4_500_000  # text takes more bytes
+    write_large(large, count)
     assert large.stat().st_size > 4 * memory
     rows, growth = map(int, output_of("-c", READ_ALL, small, large, seed, memory).split())
-    assert rows == 4_500_000 // ROWS * ROWS
+    assert rows == count // ROWS * ROWS
     assert growth < memory + (kind == "parquet") * COLUMNS * (4 << 20)

@@ -42,11 +42,11 @@ def numbers(x, y, mesh):
     tell = partial(jax.tree.map, lambda leaf: np.asarray(leaf).tolist())
     adam = optax.adam(0.05)
     full = fit(
-        regression.loss, ZEROS, x, y, optimizer=optax.sgd, learning_rate="auto", steps=60, mesh=mesh
+        regression.loss, ZEROS, x, y, optimizer=optax.sgd, learning_rate="auto", steps=20, mesh=mesh
     )
-    other = fit(logistic, ZEROS, x, y, optimizer=adam, steps=60, mesh=mesh)
+    other = fit(logistic, ZEROS, x, y, optimizer=adam, steps=20, mesh=mesh)
     # One batch an epoch, because which rows meet in a smaller one depends on who has them.
-    streamed = fit(regression.loss, ZEROS, [(x, y)], optimizer=adam, epochs=40, mesh=mesh)
+    streamed = fit(regression.loss, ZEROS, [(x, y)], optimizer=adam, epochs=15, mesh=mesh)
     sums = moments_of_batches([(x[:100], y[:100]), (x[100:], y[100:])], mesh=mesh)
     exact = regression.ridge(sums, 0.0, intercept=True)
     results = {

@@ -10,7 +10,7 @@ import pytest
 from tests.processes import Program, output_of
 
 SCRIPT = Path(__file__).parent / "computations.py"
-PROCESSES = 3
+PROCESSES = 2
 
 
 @pytest.fixture(scope="module")

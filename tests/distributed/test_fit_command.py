@@ -17,7 +17,7 @@ from tests.processes import Program
 
 ROWS = 20_003  # which no number of processes divides
 # Batches of all rows, because which rows meet in a smaller one depends on who reads them.
-FULL_BATCHES = ["--optimizer", "momentum", "--epochs", "20", "--batch-size", "40000"]
+FULL_BATCHES = ["--optimizer", "momentum", "--epochs", "10", "--batch-size", "40000"]
 SMALL_BATCHES = ["--optimizer", "adam", "--epochs", "2", "--batch-size", "512"]
 SMALL_BATCHES += ["--memory", "2", "--checkpoint-every", "0"]
 # Seconds after which a process counts as hanging: a guard, not a promise.

@@ -45,12 +45,12 @@ ADAM = optax.adam(0.05)
 
 def run(x, y, params):
     full = fit(
-        regression.loss, params, x, y, optimizer=optax.sgd, learning_rate="auto", steps=60,
+        regression.loss, params, x, y, optimizer=optax.sgd, learning_rate="auto", steps=20,
         progress=lambda reached: None, progress_every=20,
     )  # fmt: skip
     batches = fit(
         regression.loss, params, x, y,
-        optimizer=ADAM, steps=60, batch_size=24, key=jax.random.key(0),
+        optimizer=ADAM, steps=20, batch_size=24, key=jax.random.key(0),
     )  # fmt: skip
     answer = regression.least_squares(x, y, intercept=True)
     numbers = {
