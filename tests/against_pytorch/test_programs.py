@@ -16,7 +16,7 @@ programs = st.lists(
     max_size=20,
 )
 # Compiling every program takes its time, so there are fewer.
-MODES = {"eager": 150, "auto": 30, "switching": 60, "op_by_op": 60, "compiled": 10}
+MODES = {"eager": 100, "auto": 20, "switching": 40, "op_by_op": 30, "compiled": 10}
 
 
 @pytest.mark.slow

@@ -175,7 +175,7 @@ def test_every_call_that_mkl_may_serve_gives_pytorchs_numbers(torch, both, call)
 
 
 @given(seed=seeds, data=st.data())
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=80)
 def test_any_mixture_of_calls_stays_on_pytorchs_stream(torch, both, calls, seed, data):
     mine, theirs = both(seed)
     steps = data.draw(st.lists(st.tuples(st.sampled_from(calls), sizes), max_size=8))

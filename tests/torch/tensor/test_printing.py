@@ -295,7 +295,7 @@ def arrays(draw):
 
 
 @given(case=arrays())
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=150)
 def test_any_tensor_prints_as_in_pytorch(torch, case):
     assert_same_text(torch, *case)
 
@@ -308,7 +308,7 @@ def test_any_tensor_prints_as_in_pytorch(torch, case):
     linewidth=st.integers(1, 120),
     sci_mode=st.sampled_from([None, True, False]),
 )
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 def test_any_tensor_prints_as_in_pytorch_under_any_options(torch, case, **chosen):
     with printing.printoptions(**chosen), torch._tensor_str.printoptions(**chosen):
         assert_same_text(torch, *case)
