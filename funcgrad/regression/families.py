@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.special import gammaln, ndtr, ndtri, xlogy
+from jax.scipy.special import gammaln, log_ndtr, ndtr, ndtri, xlogy
+from jax.scipy.stats import norm
 from jax.typing import ArrayLike
 from jaxtyping import Array
 
@@ -111,28 +112,68 @@ DISTRIBUTIONS = {
     ),
 }
 
-# Minus the log likelihood by the linear prediction, where the way over the mean loses digits or overflows.
+
+class _ByLinear(NamedTuple):
+    """Minus the log likelihood, and its expected second derivative, by the linear prediction."""
+
+    error: Callable[[Array, Array], Array]
+    information: Elementwise
+
+
+def _log_of_cloglog(linear: Array) -> Array:
+    """Return the logarithm of 1 - exp(-exp(linear))."""
+    small = linear < _SMALL
+    return jnp.where(small, linear, jnp.log(-jnp.expm1(-jnp.exp(jnp.maximum(linear, _SMALL)))))
+
+
+def _information_of_cloglog(linear: Array) -> Array:
+    power = jnp.exp(jnp.clip(linear, -_LARGE, _VANISHED))
+    return jnp.square(power) / jnp.expm1(power)
+
+
+# Of x: below the first, 1 - exp(-exp(x)) is exp(x) to rounding; up to the second, exp(x) has a square in float64; above the
+# third, exp(-exp(x)) is nothing beside 1.
+_SMALL, _LARGE, _VANISHED = -40.0, 350.0, 6.0
+# Formulas for where the way over the mean loses digits, overflows, or divides zero by zero.
 _STABLE = {
-    ("binomial", "logit"): lambda linear, y: jax.nn.softplus(linear) - y * linear,
-    ("poisson", "log"): lambda linear, y: jnp.exp(linear) - y * linear,
-    ("gamma", "log"): lambda linear, y: y * jnp.exp(-linear) + linear,
+    ("binomial", "logit"): _ByLinear(
+        lambda linear, y: jax.nn.softplus(linear) - y * linear,
+        lambda linear: jax.nn.sigmoid(linear) * jax.nn.sigmoid(-linear),
+    ),
+    ("binomial", "probit"): _ByLinear(
+        lambda linear, y: -y * log_ndtr(linear) - (1 - y) * log_ndtr(-linear),
+        lambda linear: jnp.exp(2 * norm.logpdf(linear) - log_ndtr(linear) - log_ndtr(-linear)),
+    ),
+    ("binomial", "cloglog"): _ByLinear(
+        lambda linear, y: (
+            (1 - y) * jnp.exp(jnp.minimum(linear, _LARGE)) - y * _log_of_cloglog(linear)
+        ),
+        _information_of_cloglog,
+    ),
+    ("poisson", "log"): _ByLinear(lambda linear, y: jnp.exp(linear) - y * linear, jnp.exp),
+    ("gamma", "log"): _ByLinear(
+        lambda linear, y: y * jnp.exp(-linear) + linear, lambda linear: jnp.ones_like(linear)
+    ),
 }
 
 
 class Family(NamedTuple):
-    """A distribution with a link. `error` is elementwise, for `mean_loss`."""
+    """A distribution with a link.
+
+    Attributes:
+        name, link, distribution: as in the tables.
+        error: (linear, y) -> minus the log likelihood by the linear prediction; elementwise, for `mean_loss`.
+        information: linear -> the expected second derivative of the error.
+        to_mean, of_mean: of the linear prediction to the mean, and back.
+    """
 
     name: str
     link: str
     distribution: Distribution
     error: Callable[[Array, Array], Array]
+    information: Elementwise
     to_mean: Elementwise
     of_mean: Elementwise
-
-    def information(self, linear: Array) -> Array:
-        """Return the expected second derivative of the error by the linear prediction."""
-        mean, slope = jax.jvp(self.to_mean, (linear,), (jnp.ones_like(linear),))
-        return jnp.square(slope) / self.distribution.variance(mean)
 
     def deviance(self, mean: ArrayLike, y: ArrayLike, counts: ArrayLike = 1.0) -> float:
         """Return twice the log likelihood that is missing from that of the targets as their own means.
@@ -175,4 +216,12 @@ def family_of(name: str, link: str | None = None) -> Family:
     def error(linear: Array, y: Array) -> Array:
         return distribution.error(to_mean(linear), y)
 
-    return Family(name, chosen, distribution, _STABLE.get((name, chosen), error), to_mean, of_mean)
+    def information(linear: Array) -> Array:
+        mean, slope = jax.jvp(to_mean, (linear,), (jnp.ones_like(linear),))
+        variance = distribution.variance(mean)
+        # A mean at the edge of its range has neither, and tells as good as nothing.
+        vanished = variance == 0
+        return jnp.where(vanished, 0, jnp.square(slope) / jnp.where(vanished, 1, variance))
+
+    by_linear = _STABLE.get((name, chosen), _ByLinear(error, information))
+    return Family(name, chosen, distribution, *by_linear, to_mean, of_mean)

@@ -266,6 +266,23 @@ def test_separated_classes_are_said():
         regression.glm(x, y, "binomial", intercept=True)
 
 
+@pytest.mark.parametrize("link", ["Logit", "Probit", "CLogLog"])
+def test_classes_that_are_nearly_told_apart_have_the_answer_of_statsmodels(sm, link):
+    """Most means are 0 or 1 to rounding, where slope² / variance is zero by zero: the steps ended there."""
+    x = np.linspace(-60, 60, 200)[:, None]
+    y = (x[:, 0] > 0) * 1.0
+    y[[98, 103]] = 1, 0
+    ours = regression.glm(x, y, "binomial", link=link.lower(), intercept=True)
+    with np.errstate(all="ignore"):
+        family = sm.families.Binomial(getattr(sm.families.links, link)())
+        theirs = sm.GLM(y, sm.add_constant(x), family).fit(tol=1e-13, tol_criterion="params")
+    assert ours.converged
+    assert np.abs(theirs.fittedvalues - y).min() == 0
+    np.testing.assert_allclose(
+        np.append(ours.params.bias, ours.params.weights), theirs.params, rtol=1e-8
+    )
+
+
 @pytest.mark.parametrize(("family", "theirs"), [("binomial", "Binomial"), ("poisson", "Poisson")])
 def test_rows_that_are_read_in_blocks_give_the_answer_of_statsmodels(
     sm, family, theirs, monkeypatch
