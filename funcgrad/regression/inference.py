@@ -170,6 +170,11 @@ def _fitted_summary(
     x, y, weights, groups, offset = _counted_rows(*data, link)
     if linear_model and offset is not None:
         y, offset = y - offset, None
+    if linear_model:
+        for name, values in (("x", x), ("y", y)):
+            with np.errstate(over="ignore"):
+                if not np.isfinite(np.square(values).sum()):
+                    raise ValueError(f"{name} is too large to square in float64: scale it down")
     made = None
     if params is None:
         made = _fit(x, y, intercept, weights, offset, None if linear_model else chosen)

@@ -249,6 +249,12 @@ def test_wrong_use_says_what_to_do(options, said):
         regression.summary(X, Y, **options)
 
 
+@pytest.mark.parametrize(("name", "x", "y"), [("x", X * 1e200, Y), ("y", X, Y * 1e200)])
+def test_numbers_whose_squares_do_not_fit_are_refused_by_name(name, x, y):
+    with pytest.raises(ValueError, match=f"{name} is too large to square in float64"):
+        regression.summary(x, y, intercept=True)
+
+
 def test_no_more_rows_than_parameters_has_no_errors():
     with pytest.raises(ValueError, match="3 rows that count cannot tell"):
         regression.summary(X[:3], Y[:3])
