@@ -120,6 +120,21 @@ class _ByLinear(NamedTuple):
     information: Elementwise
 
 
+def _small_power(linear: Array) -> Array:
+    # A choice, where abs would have no derivative at 0.
+    return jnp.exp(jnp.where(linear >= 0, -linear, linear))
+
+
+def _logistic(linear: Array, y: Array) -> Array:
+    """Return log(1 + exp(linear)) - y · linear by one power, which its derivative and the information share."""
+    return jnp.where(linear >= 0, linear, 0) + jnp.log1p(_small_power(linear)) - y * linear
+
+
+def _information_of_logit(linear: Array) -> Array:
+    power = _small_power(linear)
+    return power / jnp.square(1 + power)
+
+
 def _log_of_cloglog(linear: Array) -> Array:
     """Return the logarithm of 1 - exp(-exp(linear))."""
     small = linear < _SMALL
@@ -136,10 +151,7 @@ def _information_of_cloglog(linear: Array) -> Array:
 _SMALL, _LARGE, _VANISHED = -40.0, 350.0, 6.0
 # Formulas for where the way over the mean loses digits, overflows, or divides zero by zero.
 _STABLE = {
-    ("binomial", "logit"): _ByLinear(
-        lambda linear, y: jax.nn.softplus(linear) - y * linear,
-        lambda linear: jax.nn.sigmoid(linear) * jax.nn.sigmoid(-linear),
-    ),
+    ("binomial", "logit"): _ByLinear(_logistic, _information_of_logit),
     ("binomial", "probit"): _ByLinear(
         lambda linear, y: -y * log_ndtr(linear) - (1 - y) * log_ndtr(-linear),
         lambda linear: jnp.exp(2 * norm.logpdf(linear) - log_ndtr(linear) - log_ndtr(-linear)),

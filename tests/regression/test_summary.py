@@ -11,6 +11,7 @@ import pytest
 from funcgrad import fit, regression
 from funcgrad.datasets import load_diabetes
 from funcgrad.regression import Linear, by_blocks
+from funcgrad.regression.families import family_of
 
 pytestmark = pytest.mark.slow  # statsmodels takes seconds to be imported
 
@@ -264,6 +265,14 @@ def test_row_that_decides_alone_has_no_leverage_left():
     x = np.column_stack([X[:10, 0], np.eye(10)[0]])
     with pytest.raises(ValueError, match="row 0 alone decides"):
         regression.summary(x, Y[:10], errors="HC3")
+
+
+def test_a_logistic_rows_information_is_its_second_derivative_also_at_zero():
+    with jax.enable_x64(True):
+        family, linear = family_of("binomial"), np.array([-700.0, -2.0, 0.0, 1e-9, 3.0, 700.0])
+        second = jax.vmap(jax.grad(jax.grad(family.error)), (0, None))(linear, 1.0)
+        for found in (second, family.information(linear)):
+            np.testing.assert_allclose(found, 1 / (2 + 2 * np.cosh(linear)), rtol=1e-14)
 
 
 def test_separated_classes_are_said():
