@@ -97,6 +97,11 @@ CASES = {
     "roots and logistics": (lambda x: (lax.rsqrt(x * x), jax.nn.sigmoid(x), jnp.cbrt(x)), F),
     "special functions": (lambda x: (lax.erf(x), lax.erfc(x), lax.lgamma(jnp.abs(x) + 1)), F),
     "exponentials": (lambda x: (jnp.exp(x), jnp.expm1(x), jnp.log1p(jnp.abs(x)), jnp.tanh(x)), F),
+    "bits of floats": (
+        lambda x: lax.bitcast_convert_type(x, jnp.int32) & 0x7FFFF000,
+        EDGES,
+    ),
+    "derivative of the error function": (jax.grad(lambda x: lax.erf(x).sum()), F),
     "trigonometry": (lambda x: (jnp.sin(x), jnp.arctan2(x, x + 1), jnp.arcsinh(x)), F),
     "chosen": (lambda x: jnp.where(x > 0, x, 0.0), F),
     "padded": (lambda x: lax.pad(x, np.float32(9), ((-1, 2, 1), (1, -2, 0))), F),

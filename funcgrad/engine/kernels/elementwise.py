@@ -231,6 +231,30 @@ def logistic(x: Any) -> Any:
     return np.divide(one, made, out=made)
 
 
+@rule("polynomial")
+def _(source: Any, equation: Any) -> None:
+    x, *coefficients = source.elements(equation.invars)
+    text = f"{source.function(polynomial)}({x}, ({', '.join(coefficients)},))"
+    source.assign(equation, text, like=equation.invars, new=True)
+
+
+def polynomial(x: Any, coefficients: Any) -> Any:
+    """The polynomial in `x` with these coefficients, the lowest power first."""
+    value = coefficients[-1]
+    for coefficient in coefficients[-2::-1]:
+        value = value * x + coefficient
+    return value
+
+
+@rule("bitcast_convert_type")
+def _(source: Any, equation: Any) -> None:
+    given, wanted = equation.invars[0].aval.dtype, equation.outvars[0].aval.dtype
+    if given.itemsize != wanted.itemsize:
+        raise NoRuleError
+    (x,) = source.elements(equation.invars)
+    source.assign(equation, f"{x}.view({source.constant(wanted)})", like=equation.invars)
+
+
 @rule("one_minus_square")
 def _(source: Any, equation: Any) -> None:
     source.elementwise(equation, one_minus_square)
