@@ -269,7 +269,7 @@ def pull_back(trail: Trail, node: Node, cotangents: Sequence[Value | None]) -> l
     Raises:
         NotHereError: see there; also where an output has no cotangent.
     """
-    saved: Any = node.saved
+    saved: Any = node.saved or ()
     if node.residuals is not None:
         parts, residuals = node.residuals
         if parts.given == tuple([each is not None for each in cotangents]):
@@ -278,8 +278,9 @@ def pull_back(trail: Trail, node: Node, cotangents: Sequence[Value | None]) -> l
             return call_values(trail, parts.backward, values)
     if None in cotangents:
         raise NotHereError
-    values = [entry[0] for entry in saved or ()]
-    return call_values(trail, node.rule.full, [*values, *cotangents])  # type: ignore[list-item]
+    values = [entry[0] for entry in saved]
+    values += cotangents
+    return call_values(trail, node.rule.full, values)
 
 
 def call_values(trail: Trail, op: Op, values: Sequence[Value]) -> list[Value]:

@@ -110,7 +110,7 @@ def pull(
         # This walk does not go on from the last one. Note there that its chain ends, for the next time.
         _keep(trace.chain[0], _LAST, True)
     beginning = None
-    if cotangent is None:
+    if cotangent is None and not trace.eager:
         beginning = _beginning(trace.token, root, leaves if leading else None, create_graph)
         if beginning is not None:
             known = trace.log[-1][0].pullbacks.get(beginning)
@@ -368,7 +368,7 @@ def _straight(
     plus: Any = _plus if create_graph else _plus_values
     recorder = local.recorder
     if not create_graph and recorder.trace.eager and recorder.watch is None:
-        pull = partial(_pull_in_core, recorder.trace.trail)
+        pull = partial(eager.pull_back, recorder.trace.trail)
     if notes is not None:
         pull, plus = notes.pull, notes.plus
     first: Any = _ones_like(root) if cotangent is None else cotangent._storage.read()
@@ -384,7 +384,10 @@ def _straight(
         cotangents: Any = arrived.pop(node, None)
         if cotangents is None:
             continue
-        gradients: Any = pull(node, cotangents)
+        try:
+            gradients: Any = pull(node, cotangents)
+        except eager.NotHereError:
+            gradients = _pull_values(node, cotangents)
         if node.saved and not retain_graph:
             node.saved = None
         for (source, nr), gradient in zip(node.edges, gradients, strict=True):
@@ -397,14 +400,6 @@ def _straight(
     if create_graph:
         return {leaf: (v._storage.read(), *v._edge()) for leaf, (v,) in arrived.items()}
     return {leaf: (value, None, 0) for leaf, (value,) in arrived.items()}
-
-
-def _pull_in_core(trail: Any, node: Node, cotangents: list[Value | None]) -> Sequence[Value | None]:
-    """`_pull_values` in the core, without asking at each node where it runs."""
-    try:
-        return eager.pull_back(trail, node, cotangents)
-    except eager.NotHereError:
-        return _pull_values(node, cotangents)
 
 
 def _pull_values(node: Node, cotangents: list[Value | None]) -> list[Value | None]:

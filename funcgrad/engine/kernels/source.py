@@ -107,7 +107,8 @@ class Written:
     """A kernel's source. Where lengths are symbols in the jaxpr, it makes a kernel for each choice of lengths.
 
     Args:
-        text: defines `kernel`. It may use `lengths`, and names one of them `d` and its number.
+        text: defines `kernel`, where lines before it make what all calls share. It may use `lengths`, and names one of them `d` and
+            its number.
         scope: the other names that the text uses.
     """
 
@@ -117,14 +118,14 @@ class Written:
         lines = [*[f"d{k} = lengths[{k}]" for k in numbers], *text.splitlines(), "return kernel"]
         inner = "".join(f"    {line}\n" for line in lines)
         code = compile(f"def make(lengths):\n{inner}", "<kernel>", "exec")
-        self.__setstate__((marshal.dumps(code), scope))
+        self.__setstate__((marshal.dumps(code), scope, text.startswith("def ")))
 
     def __getstate__(self) -> tuple:
         return self._state
 
     def __setstate__(self, state: tuple) -> None:
         self._state = state
-        code, scope = state
+        code, scope, self._is_plain = state
         scope = {"np": np, **scope}  # some numbers in a jaxpr are NumPy's, and print so
         exec(marshal.loads(code), scope)
         self._make = scope["make"]
@@ -146,6 +147,8 @@ class Written:
 
     def kernel(self, lengths: Sequence[int] = ()) -> Kernel | None:
         """The function, where each symbol `dK` is `lengths[K]`; None where it would take too long with these."""
+        if self._is_plain:  # nothing is computed yet
+            return self._make(lengths)
         try:
             with np.errstate(all="ignore"):  # as where a kernel is called
                 return self._make(lengths)
