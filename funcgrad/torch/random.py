@@ -18,12 +18,12 @@ initial_seed, manual_seed, seed = (
 @contextmanager
 def fork_rng(devices: Any = None, enabled: bool = True, **more: Any) -> Iterator[None]:
     """Go back to the stream's position at the end of a `with` block."""
-    before = default_generator.get_state()
+    before = default_generator.position()
     try:
         yield
     finally:
         if enabled:
-            default_generator.set_state(before)
+            default_generator.go_to(before)
 
 
 def __dir__() -> list[str]:

@@ -230,6 +230,24 @@ for which in range(3):
 # --- the distance of integers is a real number
 i = torch.tensor([0, 2, 1])
 see(torch.nn.functional.pairwise_distance(i, i + 1))
+# --- the state of a generator goes into a checkpoint, and comes back
+import io
+g = torch.Generator()
+g.manual_seed(3)
+torch.rand(5, generator=g)
+file = io.BytesIO()
+torch.save({"state": g.get_state()}, file)
+file.seek(0)
+ahead = torch.randn(3, generator=g)
+h = torch.Generator()
+see(h.set_state(torch.load(file)["state"]) is h, ahead, torch.randn(3, generator=h))
+for wrong in (3, torch.zeros(5056), [1], torch.zeros(5, dtype=torch.uint8), None):
+    see(attempt(h.set_state, wrong))
+see(type(torch.manual_seed(0)) is torch.Generator, g.get_state())
+# --- the rank of a matrix said to be Hermitian is that of its lower triangle
+A = torch.tensor([[1.0, 9.0, -3.0], [0.0, 2.0, 5.0], [0.0, 0.0, 1e-9]], dtype=torch.float64)
+see(torch.linalg.matrix_rank(A, hermitian=True), torch.linalg.matrix_rank(A.mT, hermitian=True))
+see(torch.linalg.matrix_rank(A * (1 + 2j), atol=3.0, rtol=0.0, hermitian=True))
 """)
 
 

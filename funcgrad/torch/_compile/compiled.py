@@ -48,7 +48,7 @@ class _Watch(Watch):
         self.guards: list[Callable[[], Any]] = []
         self.continues_graph = False
         self.start = next_sequence()
-        self.random = default_generator.get_state().tobytes()
+        self.random = default_generator.position().tobytes()
 
     def reads(self, variable: Variable) -> None:
         """Record a storage from outside, or the number read."""
@@ -106,7 +106,7 @@ class _Watch(Watch):
             raise CannotCompileError("it looks at a tensor's value")
         if self.continues_graph:
             raise CannotCompileError("it continues a graph that was made outside it")
-        if self.random != default_generator.get_state().tobytes():
+        if self.random != default_generator.position().tobytes():
             raise CannotCompileError("it draws random numbers")
         cells = {cell(tensor) for tensor in given}
         captured = tuple(storage for storage in self.storages if storage not in cells)

@@ -214,12 +214,12 @@ def _in_chunks(
     randomness: str,
 ) -> Any:
     """Map over one chunk after the other, and join the results."""
-    state = default_generator.get_state() if randomness == "same" else None
+    state = default_generator.position() if randomness == "same" else None
     parts = []
     spec = None
     for start, stop in chunks(size, chunk_size):
         if state is not None:
-            default_generator.set_state(state)
+            default_generator.go_to(state)
         leaves = [
             leaf if dim is None else take(leaf, start, stop, dim)
             for leaf, dim in zip(flat, dims, strict=True)

@@ -262,16 +262,37 @@ publish(_standard_gamma, method=False)
 publish(_sample_dirichlet, method=False)
 
 
+def _get_state(self: Generator) -> Tensor:
+    """The stream's position, as bytes in PyTorch's format."""
+    return tensor_of(place(self.position()))
+
+
+def _set_state(self: Generator, new_state: Tensor) -> Generator:
+    """Go to a position that `get_state` returned, here or in PyTorch.
+
+    Raises:
+        TypeError: `new_state` is not a tensor of uint8.
+        RuntimeError: the bytes are not a state.
+    """
+    if not isinstance(new_state, Tensor):
+        raise TypeError(f"expected a torch.ByteTensor, but got {type(new_state).__name__}")
+    self.go_to(np.asarray(new_state._array()))
+    return self
+
+
+for _name, _method in (("get_state", _get_state), ("set_state", _set_state)):
+    _method.__name__, _method.__qualname__ = _name, f"Generator.{_name}"
+    setattr(Generator, _name, _method)
+
+
 def get_rng_state() -> Tensor:
     """The position of the default stream of random numbers, as bytes in PyTorch's format."""
-    return tensor_of(place(default_generator.get_state()))
+    return _get_state(default_generator)
 
 
 def set_rng_state(new_state: Tensor) -> None:
     """Go to a position that `get_rng_state` returned."""
-    if not isinstance(new_state, Tensor):
-        raise TypeError(f"expected a torch.ByteTensor, but got {type(new_state)}")
-    default_generator.set_state(np.asarray(new_state._array()))
+    _set_state(default_generator, new_state)
 
 
 def seed() -> int:

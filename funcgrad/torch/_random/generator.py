@@ -6,7 +6,7 @@ The distributions, which turn words into random numbers, are in `distributions`.
 import math
 import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,7 +18,7 @@ from funcgrad.torch._types import devices
 # PyTorch's seed for a new generator.
 _DEFAULT_SEED = 67280421310721
 
-# The C struct that `torch.Generator.get_state` returns as bytes; the gaps are fields out of use.
+# The C struct whose bytes `torch.Generator.get_state` returns; the gaps are fields out of use.
 _STATE = np.dtype(
     {
         "names": ["seed", "left", "seeded", "next", "key", "normal", "has_normal"],
@@ -139,6 +139,12 @@ def _uniforms(words: np.ndarray) -> np.ndarray:
     return (words & np.uint64(2**24 - 1)).astype(np.float32) * np.float32(2**-24)
 
 
+class _Threads(threading.local):
+    """The stream that a thread draws from in place of the default generator's own."""
+
+    stream: _Stream | None = None
+
+
 class Generator:
     """The stream of random words that PyTorch's CPU generator gives for the same seed.
 
@@ -151,6 +157,12 @@ class Generator:
     Behaviour: https://pytorch.org/docs/stable/generated/torch.Generator.html
     """
 
+    # Positions as tensors, which `_ops.random_draws` adds.
+    get_state: Callable[[], Any]
+    set_state: Callable[[Any], "Generator"]
+    # The default generator's: a thread can have a stream for itself.
+    _threads: _Threads | None = None
+
     def __init__(self, device: str | devices.device = "cpu") -> None:
         """Make a generator with PyTorch's fixed first seed."""
         self.device = devices.device(device)
@@ -161,7 +173,7 @@ class Generator:
 
     @property
     def _stream(self) -> _Stream:
-        return self._own
+        return (self._threads and self._threads.stream) or self._own
 
     def manual_seed(self, seed: int) -> "Generator":
         """Start the stream of `seed`, from -2**63 to 2**64 - 1. Only its low 32 bits choose the stream.
@@ -188,7 +200,7 @@ class Generator:
         """The seed that started the stream."""
         return self._stream.seed
 
-    def get_state(self) -> np.ndarray:
+    def position(self) -> np.ndarray:
         """The stream's position as bytes, uint8 of shape (5056,), in PyTorch's own format."""
         with self.lock:
             stream = self._stream
@@ -205,8 +217,8 @@ class Generator:
             record["has_normal"] = stream.spare is not None
         return np.frombuffer(record.tobytes(), np.uint8).copy()
 
-    def set_state(self, state: np.ndarray) -> None:
-        """Go to a position that `get_state` returned, here or in PyTorch.
+    def go_to(self, state: np.ndarray) -> None:
+        """Go to a position, of this stream or of PyTorch's.
 
         Raises:
           TypeError: `state` is not an array of uint8.
@@ -233,7 +245,7 @@ class Generator:
     def clone_state(self) -> "Generator":
         """A second generator at the same position."""
         clone = Generator(self.device)
-        clone.set_state(self.get_state())
+        clone.go_to(self.position())
         return clone
 
     def __copy__(self) -> "Generator":
@@ -246,7 +258,7 @@ class Generator:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the position."""
-        return _restore, (self.device, self.get_state())
+        return _restore, (self.device, self.position())
 
     def _raw(self, count: int) -> np.ndarray:
         check_may_draw()
@@ -293,25 +305,11 @@ class Generator:
 
 def _restore(device: devices.device, state: np.ndarray) -> Generator:
     generator = Generator(device)
-    generator.set_state(state)
+    generator.go_to(state)
     return generator
 
 
-class _Threads(threading.local):
-    """The stream that a thread draws from in place of the default generator's own."""
-
-    stream: _Stream | None = None
-
-
 _threads = _Threads()
-
-
-class _Default(Generator):
-    """The default generator, whose stream a thread can have for itself."""
-
-    @property
-    def _stream(self) -> _Stream:
-        return _threads.stream or self._own
 
 
 def leave_default_stream() -> None:
@@ -329,5 +327,6 @@ def apart() -> Iterator[None]:
         _threads.stream = before
 
 
-default_generator = _Default()
+default_generator = Generator()
+default_generator._threads = _threads
 default_generator.seed()

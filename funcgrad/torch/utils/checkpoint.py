@@ -113,12 +113,12 @@ def _random_numbers(state: Any) -> Iterator[None]:
     if state is None:
         yield
         return
-    before = default_generator.get_state()
-    default_generator.set_state(state)
+    before = default_generator.position()
+    default_generator.go_to(state)
     try:
         yield
     finally:
-        default_generator.set_state(before)
+        default_generator.go_to(before)
 
 
 # ------------------------------------------------------------------------------------------- without a graph
@@ -135,7 +135,7 @@ class CheckpointFunction(Function):
                 "None of the inputs have requires_grad=True. Gradients will be None", stacklevel=4
             )
         ctx.run_function = run_function
-        ctx.random = default_generator.get_state() if preserve else None
+        ctx.random = default_generator.position() if preserve else None
         ctx.rest = [None if isinstance(arg, Tensor) else arg for arg in args]
         ctx.places = [k for k, arg in enumerate(args) if isinstance(arg, Tensor)]
         ctx.save_for_backward(*[args[k] for k in ctx.places])
@@ -403,7 +403,7 @@ def checkpoint(
             f"determinism_check should be one of {list(_CHECKS)}, but got {determinism_check}"
         )
     first, again = context_fn()
-    random = default_generator.get_state() if preserve else None
+    random = default_generator.position() if preserve else None
 
     def run(*args: Any) -> None:
         with _random_numbers(random), again:

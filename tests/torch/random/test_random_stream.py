@@ -54,7 +54,7 @@ def assert_same_numbers(torch, mine, theirs):
 
 
 def assert_same_place(mine, theirs):
-    np.testing.assert_array_equal(mine.get_state(), theirs.get_state().numpy())
+    np.testing.assert_array_equal(mine.position(), theirs.get_state().numpy())
 
 
 def refusal_of(call):
@@ -302,7 +302,7 @@ def test_multinomial_is_pytorchs(torch, both, shape, num_samples, replacement, n
     for seed, name in itertools.product(range(20), names):
         mine, theirs = both(seed)
         weights = torch.rand(shape, dtype=torch.float64, generator=theirs)
-        mine.set_state(theirs.get_state().numpy())
+        mine.go_to(theirs.get_state().numpy())
         weights = weights.to(getattr(torch, name))
         array = weights.double().numpy().astype(dtypes.NAMES[name].numpy_dtype)
         drawn = distributions.multinomial(array, num_samples, replacement, generator=mine)
@@ -397,16 +397,12 @@ def test_a_state_moves_between_the_two_libraries(torch, both, drawn):
     mine, theirs = both(11)
     distributions.uniform(drawn, generator=mine)
     distributions.normal(3, generator=mine)
-    theirs.set_state(torch.from_numpy(mine.get_state()))
+    theirs.set_state(torch.from_numpy(mine.position()))
     assert_same_place(mine, theirs)
     returned = Generator()
-    returned.set_state(theirs.get_state().numpy())
-    for count in (
-        9,
-        40,
-        300,
-        700,
-    ):  # one by one, of the block at hand, across two blocks, of many words
+    returned.go_to(theirs.get_state().numpy())
+    # One by one, of the block at hand, across two blocks, of many words.
+    for count in (9, 40, 300, 700):
         expected = torch.randn(count, generator=theirs)
         assert_same_numbers(torch, distributions.normal(count, generator=returned), expected)
     assert returned.initial_seed() == 11
@@ -417,10 +413,10 @@ def test_what_is_no_state_is_refused_in_pytorchs_words(torch, size):
     with pytest.raises(RuntimeError) as theirs:
         torch.Generator().set_state(torch.zeros(size, dtype=torch.uint8))
     with pytest.raises(RuntimeError) as mine:
-        Generator().set_state(np.zeros(size, np.uint8))
+        Generator().go_to(np.zeros(size, np.uint8))
     assert str(mine.value) == str(theirs.value)
     with pytest.raises(TypeError, match=r"must be a torch\.ByteTensor"):
-        Generator().set_state(np.zeros(size))
+        Generator().go_to(np.zeros(size))
 
 
 @pytest.mark.parametrize(

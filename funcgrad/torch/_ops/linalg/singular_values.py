@@ -224,7 +224,10 @@ def pinverse(input: Tensor, rcond: float = 1e-15) -> Tensor:
 
 @apart("linalg_matrix_rank.tol", "NotImplemented")
 def _matrix_rank(A: Index, atol: Index, rtol: Index, hermitian: bool) -> Any:
-    sizes = jnp.abs(jnp.linalg.eigvalsh(A)) if hermitian else jnp.linalg.svd(A, compute_uv=False)
+    if hermitian:
+        sizes = jnp.abs(jnp.linalg.eigvalsh(whole(A, A, "L")))
+    else:
+        sizes = jnp.linalg.svd(A, compute_uv=False)
     if not sizes.shape[-1]:
         return jnp.zeros(sizes.shape[:-1], np.int64)
     least = jnp.maximum(atol, rtol * sizes.max(-1))
