@@ -248,6 +248,11 @@ see(type(torch.manual_seed(0)) is torch.Generator, g.get_state())
 A = torch.tensor([[1.0, 9.0, -3.0], [0.0, 2.0, 5.0], [0.0, 0.0, 1e-9]], dtype=torch.float64)
 see(torch.linalg.matrix_rank(A, hermitian=True), torch.linalg.matrix_rank(A.mT, hermitian=True))
 see(torch.linalg.matrix_rank(A * (1 + 2j), atol=3.0, rtol=0.0, hermitian=True))
+# --- one class, given without a dimension, for a batch of rows
+F, x, z = torch.nn.functional, torch.tensor([[1.0, 2.0, 3.0], [4.0, 0.0, 1.0]]), torch.tensor(1)
+for function in (F.nll_loss, F.cross_entropy):
+    see([attempt(function, each, z) for each in (x, x[0], x[None], x[:0], x[None, None])])
+see(attempt(F.nll_loss, x[0, 0], z), attempt(F.cross_entropy, x[0, 0], z))
 """)
 
 

@@ -28,10 +28,14 @@ def _check_classes(input: Tensor, target: Tensor, weight: Any, ignore_index: int
             raise ValueError(
                 f"For 1D input, 1D target must have size 1, but got target size: {target.shape[0]}"
             )
-    elif input.shape[0] != (target.shape[0] if target.ndim else 1):
+    elif n == 0:
+        raise ValueError("Expected 1 or more dimensions (got 0)")
+    elif input.shape[0] != (batch := target.shape[0] if target.ndim else 0):
         raise ValueError(
-            f"Expected input batch_size ({input.shape[0]}) to match target batch_size ({target.shape[0]})."
+            f"Expected input batch_size ({input.shape[0]}) to match target batch_size ({batch})."
         )
+    elif not target.ndim:
+        raise IndexError("Dimension specified as 0 but tensor has no dimensions")
     elif n == 2 and target.ndim > 1:
         raise RuntimeError(_SINGLE)
     elif n == 4 and target.ndim != 3:
@@ -177,7 +181,7 @@ def cross_entropy(
                 f"cross_entropy_loss(): argument '{name}' (position {k}) must be Tensor, not {type(each).__name__}"
             )
     smooth = label_smoothing
-    if input.shape == target.shape and input.ndim:
+    if input.shape == target.shape:
         if not target.dtype.is_floating_point:
             raise RuntimeError(
                 f"Expected floating point type for target with class probabilities, got {target.dtype.scalar_type}"
