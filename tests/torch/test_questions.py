@@ -253,6 +253,19 @@ F, x, z = torch.nn.functional, torch.tensor([[1.0, 2.0, 3.0], [4.0, 0.0, 1.0]]),
 for function in (F.nll_loss, F.cross_entropy):
     see([attempt(function, each, z) for each in (x, x[0], x[None], x[:0], x[None, None])])
 see(attempt(F.nll_loss, x[0, 0], z), attempt(F.cross_entropy, x[0, 0], z))
+# --- a complex number becomes a real one if it has no imaginary part
+for z in (1 + 0j, 2.5 + 0j, 1 + 2j, -0.5j, complex("nan"), complex("inf")):
+    see([attempt(convert, torch.tensor(z)) for convert in (int, float, complex, bool)], attempt("{:.1f}".format, torch.tensor(z)))
+# --- the parameter of a distribution of vectors
+see(torch.distributions.OneHotCategorical(torch.ones(3))._param, torch.distributions.OneHotCategorical(logits=torch.ones(3))._param)
+# --- ctc_loss casts targets, and takes no lengths but integers
+x = torch.linspace(-1, 1, 48).sin().reshape(6, 2, 4).log_softmax(2)
+y, six, two = torch.tensor([[1, 2], [3, 1]]), torch.tensor([6, 5]), torch.tensor([2, 1])
+for kind in ("uint8", "int32", "int64", "float32", "float64", "bool"):
+    dtype = getattr(torch, kind)
+    see(attempt(torch.nn.functional.ctc_loss, x, y.to(dtype), six, two, 0, "none"))
+    see(attempt(torch.nn.functional.ctc_loss, x, y, six.to(dtype), two, 0, "none"))
+see(type(attempt(torch.nn.functional.ctc_loss, x, y, (6.0, 5), (2, 1))))
 """)
 
 

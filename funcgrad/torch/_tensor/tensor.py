@@ -1,6 +1,7 @@
 """The tensor: a variable of the engine with PyTorch's attributes. `registry` attaches its ops."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 from weakref import ref
 
@@ -484,12 +485,12 @@ class Tensor(Variable, Methods):
         return convert(array if is_tracer(array) else np.asarray(array).item())
 
     def __float__(self) -> float:
-        """The one element."""
-        return self._number(float)
+        """The one element; a complex one only if it is real."""
+        return self._number(partial(_real, float, "double"))
 
     def __int__(self) -> int:
-        """The one element, truncated to an integer."""
-        return self._number(int)
+        """The one element, truncated to an integer; a complex one only if it is real."""
+        return self._number(partial(_real, int, "int64_t"))
 
     def __complex__(self) -> complex:
         """The one element."""
@@ -586,6 +587,15 @@ def device_of(aval: Aval) -> device:
             getattr(bound, "device_set", [jax.local_devices()[0]]), key=lambda each: each.id
         )
     return device.from_jax(bound)
+
+
+def _real(convert: Callable[[Any], Any], name: str, element: Any) -> Any:
+    """An element as a number without an imaginary part."""
+    if not isinstance(element, complex):
+        return convert(element)
+    if element.imag or (convert is int and not abs(element.real) < 2**63):
+        raise RuntimeError(f"value cannot be converted to type {name} without overflow")
+    return convert(element.real)
 
 
 def tell(tensor: Tensor) -> None:

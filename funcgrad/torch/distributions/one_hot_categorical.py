@@ -28,6 +28,7 @@ class _Classes(Distribution):
     probs = property(lambda self: self._categorical.probs)
     logits = property(lambda self: self._categorical.logits)
     param_shape = property(lambda self: self._categorical.param_shape)
+    _param = property(lambda self: self._categorical._param)
 
     def _shapes(self) -> tuple[Size, Size]:
         return self._categorical.batch_shape, self._categorical.param_shape[-1:]

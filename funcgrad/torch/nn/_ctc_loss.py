@@ -4,6 +4,7 @@ Graves et al., "Connectionist Temporal Classification", 2006: https://www.cs.tor
 Behaviour: https://pytorch.org/docs/stable/generated/torch.nn.functional.ctc_loss.html
 """
 
+import operator
 from typing import Any
 
 import jax
@@ -119,12 +120,15 @@ def ctc_loss(
     """
     reduction = checked(reduction)
     sides: list[Any] = [
-        each if isinstance(each, Tensor) else torch.tensor(list(each), dtype=torch.int64)
+        each
+        if isinstance(each, Tensor)
+        else torch.tensor([*map(operator.index, each)], dtype=torch.int64)
         for each in (input_lengths, target_lengths)
     ]
     for name, each in zip(("input_lengths", "target_lengths"), sides, strict=True):
-        if each.dtype.is_floating_point or each.dtype.is_complex:
+        if each.dtype.is_floating_point or each.dtype.is_complex or each.dtype == torch.bool:
             raise RuntimeError(f"{name} must be integral")
+    targets = targets.to(torch.int64)
     batched = log_probs.ndim == 3
     if not batched:
         log_probs, targets = log_probs.unsqueeze(1), targets.unsqueeze(0)
