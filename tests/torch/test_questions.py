@@ -258,6 +258,9 @@ for z in (1 + 0j, 2.5 + 0j, 1 + 2j, -0.5j, complex("nan"), complex("inf")):
     see([attempt(convert, torch.tensor(z)) for convert in (int, float, complex, bool)], attempt("{:.1f}".format, torch.tensor(z)))
 # --- the parameter of a distribution of vectors
 see(torch.distributions.OneHotCategorical(torch.ones(3))._param, torch.distributions.OneHotCategorical(logits=torch.ones(3))._param)
+# --- a kernel of size zero is refused
+F, x = torch.nn.functional, torch.ones(2, 3, 6, 6)
+see([type(attempt(f, x, w)) for f in (F.conv2d, F.conv_transpose2d) for w in (torch.ones(3, 3, 0, 0), torch.ones(3, 3, 1, 0))])
 # --- ctc_loss casts targets, and takes no lengths but integers
 x = torch.linspace(-1, 1, 48).sin().reshape(6, 2, 4).log_softmax(2)
 y, six, two = torch.tensor([[1, 2], [3, 1]]), torch.tensor([6, 5]), torch.tensor([2, 1])

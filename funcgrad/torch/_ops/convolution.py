@@ -37,6 +37,8 @@ def _check(input: Aval, weight: Aval, bias: Aval | None, of: dict[str, Any]) -> 
         raise RuntimeError("non-positive stride is not supported")
     if min(of["dilation"]) <= 0:
         raise RuntimeError("dilation should be greater than zero")
+    if 0 in weight.shape[2:]:
+        raise RuntimeError("could not create a convolution: a kernel of size zero")
     if len(size) != len(kernel):
         raise RuntimeError(
             f"Expected {len(kernel)}-dimensional input for {len(kernel)}-dimensional weight{kernel}, but got "
