@@ -12,9 +12,6 @@ import funcgrad
 from funcgrad import torch
 
 P = PartitionSpec
-mesh = Mesh(
-    np.array(jax.devices()).reshape(2, 2), ("rows", "models"), axis_types=(AxisType.Auto,) * 2
-)
 
 
 def of_tensors(w, b, x):
@@ -52,6 +49,9 @@ def derivatives(function, w, b, x):
 
 
 def mapped(function):
+    devices = np.array(jax.devices()).reshape(2, 2)
+    mesh = Mesh(devices, ("rows", "models"), axis_types=(AxisType.Auto,) * 2)
+
     def differentiated(w, b, x):
         found = derivatives(function, w, b, x)
         return jax.tree.map(lambda each: each.ravel()[None], found)
@@ -68,10 +68,11 @@ def mapped(function):
     )
 
 
-w, b = jnp.array([0.5, -1.0]), jnp.array([0.25, -0.5])
-x = jnp.linspace(-1, 1, 16).reshape(8, 2)
-jax.tree.map(
-    lambda mine, expected: np.testing.assert_allclose(mine, expected, rtol=2e-5, atol=1e-6),
-    jax.jit(mapped(funcgrad.pure(of_tensors)))(w, b, x),
-    jax.jit(mapped(of_arrays))(w, b, x),
-)
+if __name__ == "__main__":
+    w, b = jnp.array([0.5, -1.0]), jnp.array([0.25, -0.5])
+    x = jnp.linspace(-1, 1, 16).reshape(8, 2)
+    jax.tree.map(
+        lambda mine, expected: np.testing.assert_allclose(mine, expected, rtol=2e-5, atol=1e-6),
+        jax.jit(mapped(funcgrad.pure(of_tensors)))(w, b, x),
+        jax.jit(mapped(of_arrays))(w, b, x),
+    )
