@@ -15,6 +15,7 @@ from funcgrad.torch._ops.joining import roll
 from funcgrad.torch._ops.out import EXACT
 from funcgrad.torch._ops.row import Array, Row, arguments_of, named
 from funcgrad.torch._tensor.kinds import Ints
+from funcgrad.torch._tensor.kinds import refusal as _refusal
 from funcgrad.torch._tensor.registry import check_arguments_of as _check_arguments_of
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch._types.dtypes import dtype, get_default_dtype
@@ -206,6 +207,8 @@ def _over(
         *,
         out: Tensor | None = None,
     ) -> Tensor:
+        if dim is None and default is not None:
+            raise _refusal(f"fft_{name}", "dim", 0, "tuple of ints", dim)
         _check(title, input, norm)
         dims = _dims(input, s, dim)
         if not dims and name not in ("fftn", "ifftn"):

@@ -111,6 +111,7 @@ _NO_HARDTANH = (
     Refusal("b", RuntimeError, "Bool inputs not supported for hardtanh"),
     Refusal("c", NotImplementedError, "clamp is not supported for complex types"),
 )
+_OUT = "Found dtype {Given} but expected {Wanted}"
 # Computed in float32 if the elements are in half precision.
 _SMOOTH: dict[str, Any] = {"accumulates": True, "laid_out": True}
 _STRAIGHT: dict[str, Any] = {"flat": True, "laid_out": True}
@@ -205,6 +206,7 @@ def _zero_or_nan(x: Any) -> Any:
     method=True,
     in_place=False,
     refuses=_no("hardshrink_cpu"),
+    out=_OUT,
     **_STRAIGHT,
 )
 def hardshrink(input: Array, lambd: float = 0.5) -> Any:
@@ -226,6 +228,7 @@ def _check_shrink(input: Tensor, lambd: float) -> None:
     in_place=False,
     prepare=_check_shrink,
     refuses=_no("softshrink_check"),
+    out=_OUT,
     **_STRAIGHT,
 )
 def softshrink(input: Array, lambd: float = 0.5) -> Any:
@@ -284,6 +287,7 @@ def _check_gelu(input: Tensor, approximate: str) -> None:
     in_place=False,
     prepare=_check_gelu,
     refuses=_no("GeluKernelImpl"),
+    out=_OUT,
     **_SMOOTH,
 )
 def gelu(input: Array, *, approximate: str = "none") -> Any:
@@ -295,7 +299,12 @@ def gelu(input: Array, *, approximate: str = "none") -> Any:
 
 
 @_activation(
-    "log_sigmoid", "LogSigmoidBackward0", in_place=False, refuses=_no("log_sigmoid_cpu"), **_SMOOTH
+    "log_sigmoid",
+    "LogSigmoidBackward0",
+    in_place=False,
+    refuses=_no("log_sigmoid_cpu"),
+    out="expected scalar type {Wanted} but found {Given}",
+    **_SMOOTH,
 )
 def logsigmoid(input: Array) -> Any:
     """The logarithm of the sigmoid."""
@@ -303,7 +312,12 @@ def logsigmoid(input: Array) -> Any:
 
 
 @_activation(
-    "softplus", "SoftplusBackward0", in_place=False, refuses=_no("softplus_cpu"), **_SMOOTH
+    "softplus",
+    "SoftplusBackward0",
+    in_place=False,
+    refuses=_no("softplus_cpu"),
+    out=_OUT,
+    **_SMOOTH,
 )
 def softplus(input: Array, beta: float = 1, threshold: float = 20) -> Any:
     """`log(1 + exp(beta * x)) / beta`; `x` itself where `beta * x` is above the threshold."""

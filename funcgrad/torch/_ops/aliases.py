@@ -7,6 +7,7 @@ from typing import Any
 from funcgrad.engine.values import META
 from funcgrad.torch._ops.creation import tensor
 from funcgrad.torch._ops.joining import vstack
+from funcgrad.torch._ops.out import EXACT, store
 from funcgrad.torch._ops.row import named
 from funcgrad.torch._tensor.registry import FUNCTIONS, METHODS, publish
 from funcgrad.torch._tensor.tensor import Tensor
@@ -118,7 +119,9 @@ def _copied(name: str) -> None:
             for each, of in zip(out, made, strict=True):
                 each.copy_(of)
             return None
-        return made.clone() if out is None else out.resize_(made.shape).copy_(made)
+        if out is None:
+            return made.clone()
+        return store(f"{name}_copy", out, (), lambda: made, EXACT)
 
     function.__signature__ = inspect.signature(view)  # type: ignore[attr-defined]
     doc = f"As `torch.{name}`, with memory of its own."

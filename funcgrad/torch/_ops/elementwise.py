@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from funcgrad.engine import Aval, Leaf, Op, Variable, local
+from funcgrad.engine import Aval, Leaf, Op, Variable, grad_mode, local
 from funcgrad.engine.ops import remember
 from funcgrad.engine.unrolled import record_one, record_two
 from funcgrad.torch._ops.out import CASTS, store
@@ -68,6 +68,7 @@ def elementwise(
     guard: Callable[[Any, Any], None] | None = None,
     of_number: "Elementwise | None" = None,
     differentiable: bool = True,
+    untracked: bool = False,
     **facts: Any,
 ) -> "Elementwise":
     """Declare an elementwise op of one or two operands.
@@ -84,10 +85,12 @@ def elementwise(
         guard: called with the two operands at each call; raises PyTorch's error for their values.
         of_number: the row for a number as the second operand, if its node has another name.
         differentiable: whether PyTorch has a derivative of the op.
+        untracked: whether the form in place leaves the graph of the tensor as it is.
         facts: the row's other fields.
     """
     facts.setdefault("in_place", True)
     facts.setdefault("accumulates", True)
+    facts.setdefault("out", CASTS)
     table = "part" if "." in name else ("unary", "binary")[operands - 1]
     facts.setdefault("kind", table if differentiable else "without derivative")
     row = Row(
@@ -97,10 +100,9 @@ def elementwise(
         (_INPUT, Argument(other, Role.OPERAND))[:operands],
         dtype=dtype,
         laid_out=True,
-        out=CASTS,
         **facts,
     )
-    made = Elementwise(row, numbers, in_place_operator, guard, differentiable)
+    made = Elementwise(row, numbers, in_place_operator, guard, differentiable, untracked)
     made.of_second_number = of_number or made
     if public:
         made.publish((name, *aliases), reflected)
@@ -122,10 +124,11 @@ class Elementwise:
         augmented: str,
         guard: Callable[[Any, Any], None] | None,
         differentiable: bool,
+        untracked: bool,
     ) -> None:
         self.row = row
         self.takes_numbers, self.augmented = takes_numbers, augmented
-        self.guard, self.differentiable = guard, differentiable
+        self.guard, self.differentiable, self.untracked = guard, differentiable, untracked
         self.of_second_number = self
         self.ops: dict[Any, Op] = {}
         # By the `kind` of each type: the op does not depend on lengths.
@@ -241,6 +244,7 @@ class Elementwise:
     def unary(self) -> Callable[..., Tensor]:
         """The op as a function of one tensor."""
         by_types, name, saves_result = self.by_types, self.row.name, self.saves_result
+        dtype_of_out = self.row.out
 
         def function(input: Tensor, *, out: Tensor | None = None) -> Tensor:
             if overriding.begun or not isinstance(input, Tensor):
@@ -252,7 +256,7 @@ class Elementwise:
                     f"{name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}"
                 )
             if out is not None:
-                return store(name, out, (input,), lambda: function(input))
+                return store(name, out, (input,), lambda: function(input), dtype_of_out)
             storage = input._storage
             op = by_types.get(((storage.value or storage).aval.kind,)) or self.for_types(input)
             result = tensor_of(*record_one(op, input))
@@ -404,6 +408,9 @@ class Elementwise:
         Raises:
             RuntimeError: `a` is a leaf that requires grad, or the result's shape or category of dtype does not fit it.
         """
+        if self.untracked and local.recorder.grad_enabled:
+            with grad_mode(False):
+                return self.in_place(a, *others, saves=saves)
         row = self.row
         taken = Tensor if self.takes_numbers == "neither" else (Tensor, *NUMBERS)
         for other in others:

@@ -61,6 +61,19 @@ def _row(dims: int) -> Row:
     return largest
 
 
+def _check_samples(samples: Tensor, count: int, channels: int, dims: int) -> None:
+    if samples.ndim != 3:
+        raise RuntimeError(f"Expect _random_samples to have 3 dimensions, got {samples.ndim}")
+    if samples.shape[0] < count:
+        raise RuntimeError("Expect _random_samples.size(0) no less then input batch size.")
+    if samples.shape[1] != channels:
+        raise RuntimeError("Expect _random_samples.size(1) equals to input channel size.")
+    if samples.shape[2] != dims:
+        raise RuntimeError(
+            f"Expect _random_samples.size(2) equals to {dims}; got {samples.shape[2]}."
+        )
+
+
 def _function(dims: int) -> Any:
     name, row = f"fractional_max_pool{dims}d", _row(dims)
 
@@ -85,6 +98,7 @@ def _function(dims: int) -> Any:
             _random_samples = FUNCTIONS["rand"](
                 count, input.size(-dims - 1), dims, dtype=input.dtype, device=input.device
             )
+        _check_samples(_random_samples, count, input.shape[-dims - 1], dims)
         for side, length, windows, width in zip(
             _SIDES[dims], input.shape[-dims:], size, kernel, strict=True
         ):

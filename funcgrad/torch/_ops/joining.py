@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from funcgrad.torch._memory.geometry import wrap_dim
 from funcgrad.torch._ops.out import CASTS, EXACT, store
 from funcgrad.torch._ops.pointwise import MUL
-from funcgrad.torch._ops.row import PROMOTED, Array, Arrays, Dim, Dims, op
+from funcgrad.torch._ops.row import PROMOTED, Array, Arrays, Dim, Dims, named, op
 from funcgrad.torch._ops.views import views
 from funcgrad.torch._tensor.kinds import Ints
 from funcgrad.torch._tensor.registry import publish
@@ -138,27 +138,28 @@ def _check_some(tensors: Any, name: str) -> list[Tensor]:
     return found
 
 
-def hstack(tensors: Tensors) -> Tensor:
+def hstack(tensors: Tensors, *, out: Tensor | None = None) -> Tensor:
     """Tensors side by side: along the second dimension, or the only one."""
     given = [_at_least(each, 1) for each in _check_some(tensors, "hstack")]
-    return cat(given, 0 if given[0].ndim == 1 else 1)
+    return cat(given, 0 if given[0].ndim == 1 else 1, out=out)
 
 
-def vstack(tensors: Tensors) -> Tensor:
+def vstack(tensors: Tensors, *, out: Tensor | None = None) -> Tensor:
     """Tensors one below another, vectors as rows."""
-    return cat([_at_least(each, 2) for each in _check_some(tensors, "vstack")], 0)
+    return cat([_at_least(each, 2) for each in _check_some(tensors, "vstack")], 0, out=out)
 
 
-def dstack(tensors: Tensors) -> Tensor:
+def dstack(tensors: Tensors, *, out: Tensor | None = None) -> Tensor:
     """Tensors one behind another, along the third dimension."""
-    return cat([_at_least(each, 3) for each in _check_some(tensors, "dstack")], 2)
+    return cat([_at_least(each, 3) for each in _check_some(tensors, "dstack")], 2, out=out)
 
 
-def column_stack(tensors: Tensors) -> Tensor:
+def column_stack(tensors: Tensors, *, out: Tensor | None = None) -> Tensor:
     """Tensors side by side, vectors as columns."""
     given = _check_some(tensors, "column_stack")
     return hstack(
-        [views.reshape(each, each.numel(), 1) if each.ndim < 2 else each for each in given]
+        [views.reshape(each, each.numel(), 1) if each.ndim < 2 else each for each in given],
+        out=out,
     )
 
 
@@ -302,13 +303,18 @@ publish(repeat, function=False)
 
 
 @variadic("dims")
-def tile(input: Tensor, *dims: Any) -> Tensor:
-    """As `repeat`, with 1 for each missing dimension in front."""
+def _tiled(input: Tensor, *dims: Any) -> Tensor:
     times = views.ints(dims, "tile(): argument 'dims'")
     return repeat(input, (1,) * (input.ndim - len(times)) + times)
 
 
-publish(tile)
+def tile(input: Tensor, dims: Sequence[int]) -> Tensor:
+    """As `repeat`, with 1 for each missing dimension in front."""
+    return _tiled(input, dims)
+
+
+publish(tile, method=False)
+publish(named(_tiled, "tile", str(tile.__doc__)), function=False)
 
 
 def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:

@@ -95,6 +95,8 @@ def _check_batch_norm(input: Tensor, statistics: bool, **parameters: Tensor | No
     for name, each in given.items():
         if each.numel() != channels:
             raise RuntimeError(f"{name} should contain {channels} elements not {each.numel()}")
+        if each.ndim != 1 and name.startswith("running"):
+            raise RuntimeError(f"TensorAccessor expected 1 dims but tensor has {each.ndim}")
     for each in given.values():
         if each.dtype is not input.dtype and not (input.dtype in _HALF and each.dtype is float32):
             if input.dtype.is_floating_point:

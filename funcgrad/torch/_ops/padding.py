@@ -5,7 +5,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from funcgrad.torch._ops.row import Array, Row, op
+from funcgrad.torch._ops.row import Array, Row, no_kernel, op
 from funcgrad.torch._ops.sizes import as_numbers
 from funcgrad.torch._ops.windows import padded
 from funcgrad.torch._tensor.registry import publish
@@ -97,6 +97,7 @@ def _mirrored(kind: str, title: str, dims: int) -> Row:
         method=False,
         prepare=lambda input, padding: _check_mirrored(kind, dims, input, padding),
         in_format=any,
+        refuses=(no_kernel("b", f"{title.lower()}_pad{dims}d"),),
     )
     def pad(input: Array, padding: Any) -> Any:
         return _grown(input, padding, kind)

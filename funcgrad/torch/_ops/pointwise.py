@@ -199,7 +199,8 @@ one("sigmoid", jax.nn.sigmoid, "SigmoidBackward0", FLOAT, saves="result")
 one("isnan", jnp.isnan, "IsnanBackward0", BOOL, in_place=False)
 one("isinf", jnp.isinf, "IsinfBackward0", BOOL, in_place=False)
 one("isfinite", jnp.isfinite, "IsfiniteBackward0", BOOL, in_place=False)
-one("logical_not", jnp.logical_not, "LogicalNotBackward0", BOOL)
+_logical: dict[str, Any] = {"dtype": BOOL, "untracked": True}
+one("logical_not", jnp.logical_not, "LogicalNotBackward0", **_logical)
 
 ADD = two(
     "add",
@@ -299,9 +300,9 @@ two(
     operators=("__ge__",),
     refuses=(no_kernel("c", "ge_cpu"),),
 )
-two("logical_and", jnp.logical_and, "LogicalAndBackward0", BOOL, numbers="neither")
-two("logical_or", jnp.logical_or, "LogicalOrBackward0", BOOL, numbers="neither")
-two("logical_xor", jnp.logical_xor, "LogicalXorBackward0", BOOL, numbers="neither")
+two("logical_and", jnp.logical_and, "LogicalAndBackward0", numbers="neither", **_logical)
+two("logical_or", jnp.logical_or, "LogicalOrBackward0", numbers="neither", **_logical)
+two("logical_xor", jnp.logical_xor, "LogicalXorBackward0", numbers="neither", **_logical)
 
 # ------------------------------------------------------------------------------------------- rounding
 

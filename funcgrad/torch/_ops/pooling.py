@@ -292,8 +292,11 @@ def _mean_row(dims: int) -> Row:
         f"AvgPool{dims}DBackward0",
         accumulates=True,
         in_format=any if dims == 2 else None,
-        refuses=(no_kernel("b", f"avg_pool{dims}d_out_frame" if dims == 3 else "avg_pool2d"), no_kernel("c", "avg_pool2d")),
-    )  # fmt: skip
+        refuses=(
+            no_kernel("biu", "avg_pool3d_out_frame" if dims == 3 else "avg_pool2d", "int64"),
+            no_kernel("c", "avg_pool2d"),
+        ),
+    )
     def pool(input: Array, counts: Any, windows: Any, include_pad: Any, divisor: Any) -> Any:
         return _mean_pool(input, counts, windows, include_pad, divisor)
 

@@ -30,7 +30,7 @@ from funcgrad.torch._ops.views.views import diagonal, permute
 from funcgrad.torch._tensor.operands import check_broadcast, check_factor, in_order, promoted
 from funcgrad.torch._tensor.registry import publish
 from funcgrad.torch._tensor.tensor import Tensor
-from funcgrad.torch._types.dtypes import from_numpy_dtype
+from funcgrad.torch._types.dtypes import bool_, from_numpy_dtype
 from funcgrad.torch._types.warning import warn
 
 # PyTorch multiplies float32 in full precision unless told otherwise; accelerators by default do not.
@@ -641,17 +641,21 @@ def _check_cross(input: Tensor, other: Tensor, dim: int) -> Any:
         raise RuntimeError(
             f"linalg.cross: inputs dimension {dim} must have length 3. Got {input.shape[dim]} and {other.shape[dim]}"
         )
+    if input.dtype is bool_:
+        raise NotImplementedError("\"cross\" not implemented for 'Bool'")
+    if input.dtype is not other.dtype:
+        raise RuntimeError(
+            f"expected scalar type {input.dtype.scalar_type} but found {other.dtype.scalar_type}"
+        )
     return [input, other, dim]
 
 
 @apart(
     "linalg_cross",
     "LinalgCrossBackward0",
-    dtype=PROMOTED,
     saves="self other",
     prepare=_check_cross,
     check=check_broadcast,
-    refuses=(no_kernel("b", "cross"),),
     out=CASTS,
 )
 def linalg_cross(input: Array, other: Array, *, dim: int = -1) -> Any:

@@ -31,7 +31,7 @@ from funcgrad.torch._ops.row import (
 )
 from funcgrad.torch._ops.slopes import sharing
 from funcgrad.torch._tensor.in_place import watch
-from funcgrad.torch._tensor.kinds import refusal
+from funcgrad.torch._tensor.kinds import NOT_GIVEN, refusal
 from funcgrad.torch._tensor.registry import publish
 from funcgrad.torch._tensor.tensor import Tensor, tensor_of
 from funcgrad.torch._types.dtypes import (
@@ -58,6 +58,7 @@ def reduction(
     of_nothing: bool = True,
     accumulates: bool = True,
     needs_dim: bool = False,
+    keeps_named: bool = False,
 ) -> None:
     """Declare a reduction.
 
@@ -70,6 +71,7 @@ def reduction(
         of_nothing: whether no elements have a reduction, such as a sum of zero.
         accumulates: whether float16 and bfloat16 are computed in float32.
         needs_dim: whether the dimensions have to be named.
+        keeps_named: whether they have to be named if they are kept.
     """
 
     def reduce(input: Array, dim: Any, keepdim: bool, stored: np.dtype | None) -> Any:
@@ -93,7 +95,7 @@ def reduction(
         )
     )
     doc = f"Over the dimensions `dim` (all of them if None), as `torch.{name}`."
-    publish(named(_function(over_all, over_dims, needs_dim), name, doc))
+    publish(named(_function(over_all, over_dims, needs_dim, keeps_named), name, doc))
 
 
 def _check_some(name: str, shape: tuple[int, ...], dims: tuple[int, ...] | None) -> None:
@@ -128,18 +130,25 @@ def _stored(row: Row, input: Tensor, wanted: dtype | None) -> dtype | None:
     return None
 
 
-def _function(over_all: Row, over_dims: Row, needs_dim: bool) -> Callable[..., Tensor]:
+def _function(
+    over_all: Row, over_dims: Row, needs_dim: bool, keeps_named: bool
+) -> Callable[..., Tensor]:
     plain_op, saves_result = over_all.op(None, False, None), "result" in over_all.watches
     plain: dict[Any, None] = {}
+    unnamed: Any = NOT_GIVEN if keeps_named else None
 
     def reduce(
         input: Tensor,
-        dim: Dims = None,
+        dim: Dims = unnamed,
         keepdim: bool = False,
         *,
         dtype: dtype | None = None,
         out: Tensor | None = None,
     ) -> Tensor:
+        if dim is NOT_GIVEN:
+            if keepdim:
+                raise TypeError(f"{over_all.title}(): `keepdim` needs `dim`, which may be None")
+            dim = None
         if dim is None and needs_dim:
             raise refusal(over_all.title, "dim", 2, "tuple of ints", dim)
         if dtype is not None and over_all.dtype not in (WIDE, INEXACT):
@@ -218,9 +227,9 @@ def _(axis: Any, primals: Any, tangents: Any) -> Any:
 _BOTH = "self result"
 _SAME_OUT = "Expected the dtype for input and out to match, but got {Wanted} for input's dtype and {Given} for out's dtype."
 _BOOL_OUT = "{name} only supports bool tensor for result, got: {{Given}}"
-reduction("sum", jnp.sum, ("SumBackward0", "SumBackward1"), WIDE)
-reduction("mean", _mean, ("MeanBackward0", "MeanBackward1"), INEXACT)
-reduction("prod", jnp.prod, ("ProdBackward0", "ProdBackward1"), WIDE, saves=_BOTH)
+reduction("sum", jnp.sum, ("SumBackward0", "SumBackward1"), WIDE, keeps_named=True)
+reduction("mean", _mean, ("MeanBackward0", "MeanBackward1"), INEXACT, keeps_named=True)
+reduction("prod", jnp.prod, ("ProdBackward0", "ProdBackward1"), WIDE, saves=_BOTH, keeps_named=True)
 reduction(
     "amax",
     sharing(jnp.max),

@@ -142,16 +142,18 @@ class Refusal:
         kinds: NumPy's kind letters of the refused dtypes ("V" is bfloat16). The operands' promoted dtype is compared.
         error: the error's type.
         words: the error's text; `{}` stands for the dtype.
+        but: the names of dtypes of these kinds that are not refused.
     """
 
     kinds: str
     error: type[Exception]
     words: str
+    but: tuple[str, ...] = ()
 
 
-def no_kernel(kinds: str, kernel: str) -> Refusal:
+def no_kernel(kinds: str, kernel: str, *but: str) -> Refusal:
     """The error of PyTorch's dispatch for a dtype without this kernel."""
-    return Refusal(kinds, NotImplementedError, f"\"{kernel}\" not implemented for '{{}}'")
+    return Refusal(kinds, NotImplementedError, f"\"{kernel}\" not implemented for '{{}}'", but)
 
 
 # ------------------------------------------------------------------------------------------- dtypes
@@ -278,7 +280,7 @@ class Row:
         given = [aval.dtype for aval in avals] if computed is None else [computed]
         found = reduce(promote_types, map(from_numpy_dtype, given))
         for each in self.refuses:
-            if found.numpy_dtype.kind in each.kinds:
+            if found.numpy_dtype.kind in each.kinds and found.name not in each.but:
                 raise each.error(each.words.format(found.scalar_type))
 
     def op(self, *static: Any, given: tuple[Any, ...] = (), computed: Any = None, stored: Any = None) -> Op:  # fmt: skip

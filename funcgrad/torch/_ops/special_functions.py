@@ -103,6 +103,7 @@ one(
     "SignbitBackward0",
     BOOL,
     in_place=False,
+    out="signbit does not support non-boolean outputs.",
     refuses=not_complex("signbit is not implemented for complex tensors.", NotImplementedError),
 )
 for _name, _sign_ in (("isneginf", -1), ("isposinf", 1)):
@@ -112,6 +113,7 @@ for _name, _sign_ in (("isneginf", -1), ("isposinf", 1)):
         f"{_name.capitalize()}Backward0",
         BOOL,
         in_place=False,
+        out=f"{_name} does not support non-boolean outputs.",
         refuses=not_complex(f"{_name} does not support complex inputs."),
     )
 one("isreal", lambda x: jnp.imag(x) == 0, "IsrealBackward0", BOOL, in_place=False)

@@ -9,6 +9,7 @@ from funcgrad.torch._ops.padding import pad
 from funcgrad.torch._ops.row import Array, op
 from funcgrad.torch._tensor.registry import FUNCTIONS, published
 from funcgrad.torch._tensor.tensor import Tensor
+from funcgrad.torch._types.warning import warn
 
 
 def _places(count: int, hop: int, n_fft: int) -> np.ndarray:
@@ -66,6 +67,9 @@ def _window(function: str, input: Tensor, window: Tensor | None, win_length: int
     return pad(window, (left, n_fft - win_length - left)) if win_length < n_fft else window
 
 
+_OWN_WINDOW = "To suppress this warning and use a rectangular window, explicitly set `window=torch.ones(n_fft, device=<device>)`."
+
+
 @published("stft")
 def stft(
     input: Tensor,
@@ -102,7 +106,7 @@ def stft(
         RuntimeError: a length or the window does not fit.
 
     >>> import funcgrad.torch as torch
-    >>> torch.stft(torch.ones(16), n_fft=4, return_complex=True).shape
+    >>> torch.stft(torch.ones(16), n_fft=4, window=torch.ones(4), return_complex=True).shape
     torch.Size([3, 17])
     """
     hop = n_fft // 4 if hop_length is None else hop_length
@@ -115,6 +119,12 @@ def stft(
         if center:
             raise RuntimeError("stft align_to_window should only be set when center = false.")
         raise NotImplementedError("stft(align_to_window=...)")
+    if window is None:
+        warn(
+            "A window was not provided. A rectangular window will be applied,which is known to cause spectral leakage. "
+            "Other windows such as torch.hann_window or torch.hamming_window are recommended to reduce spectral leakage."
+            f"{_OWN_WINDOW}"
+        )
     several = input.ndim == 2
     signal = input if several else input.unsqueeze(0)
     if center:
@@ -177,6 +187,11 @@ def istft(
     _expects(
         "istft", input.ndim in (2, 3), f"a tensor with 2 or 3 dimensions, but got {input.ndim}"
     )
+    if window is None:
+        warn(
+            "A window was not provided. A rectangular window will be applied.Please provide the same window used by stft "
+            f"to make the inversion lossless.{_OWN_WINDOW}"
+        )
     _expects("istft", 0 < hop <= inner, f"0 < hop_length <= win_length, but got {hop} and {inner}")
     several = input.ndim == 3
     spectra = input if several else input.unsqueeze(0)

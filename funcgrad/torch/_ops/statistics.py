@@ -38,6 +38,7 @@ from funcgrad.torch._tensor.kinds import NOT_GIVEN
 from funcgrad.torch._tensor.registry import FUNCTIONS, publish
 from funcgrad.torch._tensor.tensor import Tensor, concrete
 from funcgrad.torch._types.dtypes import float32, float64
+from funcgrad.torch._types.variadic import one_by_one
 from funcgrad.torch._types.warning import warn
 
 # ------------------------------------------------------------------------------------------- sums that pass over NaN
@@ -74,7 +75,8 @@ def count_nonzero(input: Tensor, dim: Any = None) -> Tensor:
     return _count(input.detach(), wrapped_dims(dim, input.ndim))
 
 
-publish(count_nonzero)
+publish(count_nonzero, method=False)
+publish(one_by_one(count_nonzero), function=False)
 
 
 def _check_aminmax(input: Tensor, dim: int | None, keepdim: bool) -> None:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from funcgrad.torch._ops.pooling import as_one, as_two, sizes_of
-from funcgrad.torch._ops.row import Array, Index, Row, named, op
+from funcgrad.torch._ops.row import Array, Index, Row, named, no_kernel, op
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch._types.dtypes import int64
 
@@ -33,7 +33,12 @@ def _(length: int, primals: Any, tangents: Any) -> Any:
 
 
 def _unpool_row(dims: int) -> Row:
-    @op(f"max_unpool{dims}d.of_size", f"MaxUnpool{dims}DBackward0", saves="indices")
+    @op(
+        f"max_unpool{dims}d.of_size",
+        f"MaxUnpool{dims}DBackward0",
+        saves="indices",
+        refuses=(no_kernel("biu", f"max_unpool{dims}d"),),
+    )
     def unpool(input: Array, indices: Index, size: Any) -> Any:
         outer = input.shape[: input.ndim - dims]
         at = indices.reshape(math.prod(outer), -1)

@@ -30,3 +30,15 @@ def variadic(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         return wrapper
 
     return decorate
+
+
+def one_by_one(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The method of a function that takes one integer or several after the tensor: several may be given one by one."""
+
+    @wraps(function)
+    def method(input: Any, *args: Any, **kwargs: Any) -> Any:
+        if len(args) > 1 and all(type(each) is int for each in args):
+            args = (args,)
+        return function(input, *args, **kwargs)
+
+    return method

@@ -19,6 +19,7 @@ from funcgrad.torch._ops.out import EXACT
 from funcgrad.torch._ops.row import Array, Index, apart, return_type
 from funcgrad.torch._tensor.registry import publish
 from funcgrad.torch._tensor.tensor import Tensor
+from funcgrad.torch._types.warning import warn
 
 _LU_FACTOR = return_type("linalg_lu_factor", ("LU", "pivots"))
 
@@ -139,8 +140,15 @@ def lu_unpack(
 def _check_lu_solve(LU: Tensor, pivots: Tensor, B: Tensor, left: bool, adjoint: bool) -> None:
     check_solve("linalg_lu_solve", LU, B, left, False)
     if pivots.dtype.name != "int32":
+        raise RuntimeError("linalg.lu_solve: pivots should be a Tensor of scalar type torch.int32")
+    if not pivots.ndim or pivots.shape[-1] != LU.shape[-1]:
         raise RuntimeError(
-            f"linalg.lu_solve: pivots should be a Tensor of scalar type torch.int32. Got {pivots.dtype.scalar_type}"
+            "linalg.lu_solve: Number of pivots per batch should be same as the dimension of the matrix"
+        )
+    if pivots.shape != LU.shape[:-1]:
+        raise RuntimeError(
+            "linalg.lu_solve: Expected LU.shape[:-1] and pivots.shape to be the same, but got pivots with shape "
+            f"{list(pivots.shape)} instead"
         )
 
 
@@ -172,6 +180,11 @@ def torch_lu_solve(
     b: Tensor, LU_data: Tensor, LU_pivots: Tensor, *, out: Tensor | None = None
 ) -> Tensor:
     """The solutions X of `A @ X = b`, given the LU factorization of A."""
+    warn(
+        "torch.lu_solve is deprecated in favor of torch.linalg.lu_solveand will be removed in a future PyTorch release.\n"
+        "Note that torch.linalg.lu_solve has its arguments reversed.\nX = torch.lu_solve(B, LU, pivots)\nshould be replaced "
+        "with\nX = torch.linalg.lu_solve(LU, pivots, B)"
+    )
     return lu_solve(LU_data, LU_pivots, b, out=out)
 
 

@@ -99,13 +99,19 @@ def multi_dot(tensors: Any, *, out: Tensor | None = None) -> Tensor:
 def _check_vecdot(x: Tensor, y: Tensor, dim: int) -> Any:
     for each in (x, y):
         check_inexact("linalg.vecdot", each)
+    if x.dtype is not y.dtype:
+        raise RuntimeError(
+            f"linalg.vecdot: Expected x and y to have the same dtype, but found x of type {x.dtype.scalar_type} and y of "
+            f"type {y.dtype.scalar_type} instead"
+        )
     return [x, y, dim]
 
 
 @apart("linalg_vecdot", "SumBackward1", prepare=_check_vecdot, check=check_broadcast, out=EXACT)
 def vecdot(x: Array, y: Array, *, dim: int = -1) -> Any:
     """The sums of products along a dimension, `x` conjugated."""
-    return jnp.sum(jnp.conj(x) * y, axis=dim)
+    products = jnp.conj(x) * y
+    return jnp.sum(products, axis=dim if products.ndim > 1 else None)
 
 
 @apart("linalg_vander.n", "CatBackward0")

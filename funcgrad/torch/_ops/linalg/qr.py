@@ -127,14 +127,27 @@ def _check_ormqr(input: Tensor, tau: Tensor, other: Tensor, left: bool, transpos
     if other.ndim < 2:
         raise RuntimeError(f"{name}: other must have at least 2 dimensions.")
     side = -2 if left else -1
-    if tau.shape[-1] > other.shape[side]:
-        raise RuntimeError(
-            f"{name}: other.shape[{side}] must be greater than or equal to tau.shape[-1]"
-        )
-    if input.shape[-2] != other.shape[side]:
+    if other.shape[side] != input.shape[-2]:
         raise RuntimeError(f"{name}: other.shape[{side}] must be equal to input.shape[-2]")
-    if tau.shape[-1] > input.shape[-1]:
-        raise RuntimeError(f"{name}: tau.shape[-1] must be less than or equal to input.shape[-1]")
+    if tau.shape[-1] != min(other.shape[side], input.shape[-1]):
+        raise RuntimeError(
+            f"{name}: tau.shape[-1] must be equal to min(other.shape[{side}], input.shape[-1])"
+        )
+    if tau.ndim != input.ndim - 1:
+        raise RuntimeError(
+            f"{name}: Expected tau to have one dimension less than input, but got tau.ndim equal to {tau.ndim} and "
+            f"input.ndim is equal to {input.ndim}"
+        )
+    if other.ndim != input.ndim:
+        raise RuntimeError(
+            f"{name}: Expected other to have the same number of dimensions as input, but got other.ndim equal to "
+            f"{other.ndim} and input.ndim is equal to {input.ndim}"
+        )
+    for which, each in (("tau", tau), ("other", other)):
+        if each.shape[: -1 if which == "tau" else -2] != input.shape[:-2]:
+            raise RuntimeError(
+                f"{name}: Expected batch dimensions of {which} to be equal to input.shape[:-2], but got {list(each.shape)}"
+            )
     if input.dtype is not tau.dtype or input.dtype is not other.dtype:
         wrong = tau if input.dtype is not tau.dtype else other
         which = "tau" if wrong is tau else "other"

@@ -16,6 +16,7 @@ from funcgrad.torch._tensor.kinds import is_int, is_ints, refusal
 from funcgrad.torch._tensor.registry import publish_all
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch._tensor.view import geometry, make_views
+from funcgrad.torch._types.variadic import one_by_one
 
 
 def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
@@ -176,4 +177,5 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "vsplit": _stacked("vsplit", 2, 0),
 }
 FUNCTIONS = complaining(_FUNCTIONS)
-publish_all(FUNCTIONS, {**FUNCTIONS, **complaining({"__iter__": iterate})})
+_METHODS = {name: one_by_one(_FUNCTIONS[name]) for name in ("dsplit", "hsplit", "vsplit")}
+publish_all(FUNCTIONS, {**FUNCTIONS, **complaining({**_METHODS, "__iter__": iterate})})

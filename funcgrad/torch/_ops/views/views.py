@@ -21,7 +21,7 @@ from funcgrad.torch._tensor.tensor import Tensor, tensor_of
 from funcgrad.torch._tensor.view import geometry, made_now, view_tensor
 from funcgrad.torch._types import dtypes
 from funcgrad.torch._types.size import Size, ints
-from funcgrad.torch._types.variadic import variadic
+from funcgrad.torch._types.variadic import one_by_one, variadic
 from funcgrad.torch._types.warning import warn
 
 # ------------------------------------------------------------------------------------------- shapes
@@ -433,6 +433,7 @@ _METHODS: dict[str, Any] = {
     "expand": expand,
     "expand_as": expand_as,
     "reshape_as": reshape_as,
+    "squeeze": one_by_one(squeeze),
     "unfold": unfold,
     "view": view,
     "view_as": view_as,
