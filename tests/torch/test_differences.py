@@ -35,6 +35,15 @@ def other_grad_dtype(torch):
     leaf(torch).grad_dtype = torch.float64
 
 
+def images_of_uint8(torch):
+    image = torch.full((1, 1, 2, 2), 7, dtype=torch.uint8)
+    return torch.nn.functional.interpolate(image, (1, 1), mode="bilinear").tolist()
+
+
+def name_of_a_method(torch):
+    return torch.Tensor.add.__qualname__
+
+
 def growing(torch):
     return torch.ones(2).resize_(4).shape
 
@@ -408,6 +417,8 @@ TABLE = {
     uninitialized: ("parameter in an op", "parameter in <method 'add'"),
     complex_adjoint_written: ([[0.0, 0.0]], [[-2.0, -2.0]]),
     saved_dimension: ("has no attribute '_saved_dim'", (0,)),
+    images_of_uint8: ("not implemented for 'Byte'", [[[[7]]]]),
+    name_of_a_method: ("Tensor.add", "TensorBase.add"),
     other_grad_dtype: ("a gradient of another dtype", None),
     growing: (GROWS, (4,)),
     out_that_grows: (GROWS, (3,)),
