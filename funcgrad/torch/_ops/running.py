@@ -217,16 +217,16 @@ def _areas(y: Tensor, x: Tensor | None, dx: Any, dim: int, name: str) -> Any:
         widths = reshape(x, *[-1 if k == dim else 1 for k in range(y.ndim)])
     elif x.ndim < y.ndim:
         widths = reshape(x, *[1] * (y.ndim - x.ndim), *x.shape)
-    at = dim + widths.ndim - y.ndim
-    n = widths.shape[at] - 1
-    return (narrow(widths, at, 1, n) - narrow(widths, at, 0, n)) * sums / 2.0
+    n = widths.shape[dim] - 1
+    return (narrow(widths, dim, 1, n) - narrow(widths, dim, 0, n)) * sums / 2.0
 
 
 def trapezoid(y: Tensor, x: Tensor | None = None, *, dx: Any = 1, dim: int = -1) -> Tensor:
     """The integral along a dimension by the trapezoidal rule, over the points `x`, or points `dx` apart."""
     if isinstance(x, (int, float)) and not isinstance(x, bool):
         x, dx = None, x
-    if y.ndim and not y.shape[wrap_dim(dim, y.ndim)]:
+    dim = wrap_dim(dim, y.ndim)
+    if y.ndim and not y.shape[dim]:
         return y.sum(dim) * 1.0
     return _areas(y, x, dx, dim, "trapezoid").sum(dim)
 

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from funcgrad.torch._ops.index_put import first_outside
 from funcgrad.torch._ops.pooling import as_one, as_two, sizes_of
 from funcgrad.torch._ops.row import Array, Index, Row, named, no_kernel, op
 from funcgrad.torch._tensor.tensor import Tensor
@@ -37,7 +38,7 @@ def _unpool_row(dims: int) -> Row:
         f"max_unpool{dims}d.of_size",
         f"MaxUnpool{dims}DBackward0",
         saves="indices",
-        refuses=(no_kernel("biu", f"max_unpool{dims}d"),),
+        refuses=(no_kernel("biuc", f"max_unpool{dims}d"),),
     )
     def unpool(input: Array, indices: Index, size: Any) -> Any:
         outer = input.shape[: input.ndim - dims]
@@ -90,6 +91,12 @@ def _unpooled(
         raise RuntimeError(
             f"Expected shape of indices to be same as that of the input tensor ({list(input.shape)}) but got indices "
             f"tensor with shape: {list(indices.shape)}"
+        )
+    bad = first_outside(indices, 0, math.prod(size))
+    if bad is not None:
+        volumes = "x".join(map(str, size if dims > 1 else (*size, 1)))
+        raise RuntimeError(
+            f"Found an invalid max index: {bad} (output volumes are of size {volumes})"
         )
     if dims == 1:
         made = _UNPOOL[2](as_two(1, input), as_two(1, indices), (1, *size))

@@ -143,7 +143,21 @@ def _(upper: bool, primals: Any, tangents: Any) -> Any:
     return found, _solved(tangents[0] - change, L, upper)
 
 
-@apart("cholesky_solve", "CholeskySolveBackward0", saves="self input2 result", out=EXACT)
+def _check_cholesky_solve(input: Tensor, input2: Tensor, upper: bool) -> None:
+    if input.dtype is not input2.dtype:
+        raise RuntimeError(
+            f"Expected b and A to have the same dtype, but found b of type {input.dtype.scalar_type} and A of type "
+            f"{input2.dtype.scalar_type} instead."
+        )
+
+
+@apart(
+    "cholesky_solve",
+    "CholeskySolveBackward0",
+    saves="self input2 result",
+    prepare=_check_cholesky_solve,
+    out=EXACT,
+)
 def cholesky_solve(input: Array, input2: Array, upper: bool = False) -> Any:
     """The solutions X of `A @ X = input`, given the Cholesky factor of A."""
     batch = jnp.broadcast_shapes(input.shape[:-2], input2.shape[:-2])

@@ -127,6 +127,11 @@ def lu_unpack(
             "torch.lu_unpack: LU_pivots is expected to be a contiguous tensor of torch.int32 dtype.\nNote: this function is "
             "intended to be used with the output produced by torch.linalg.lu_factor"
         )
+    pivots = (*LU_data.shape[:-2], min(LU_data.shape[-2:]))
+    if unpack_pivots and LU_pivots.shape != pivots:  # PyTorch reads beyond its memory here
+        raise RuntimeError(
+            f"torch.lu_unpack: LU_pivots must have the shape {list(pivots)}, and has {list(LU_pivots.shape)}"
+        )
     made = _lu_unpack(LU_data, LU_pivots)
     nothing = LU_data.new_empty(0)
     parts = (

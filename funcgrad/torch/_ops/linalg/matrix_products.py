@@ -104,6 +104,11 @@ def _check_vecdot(x: Tensor, y: Tensor, dim: int) -> Any:
             f"linalg.vecdot: Expected x and y to have the same dtype, but found x of type {x.dtype.scalar_type} and y of "
             f"type {y.dtype.scalar_type} instead"
         )
+    if x.ndim == y.ndim == 1 and x.shape != y.shape:
+        raise RuntimeError(
+            f"inconsistent tensor size, expected tensor {list(x.shape)} and src {list(y.shape)} to have the same number of "
+            f"elements, but got {x.numel()} and {y.numel()} elements respectively"
+        )
     return [x, y, dim]
 
 
