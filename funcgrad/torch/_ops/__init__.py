@@ -49,3 +49,4 @@ from funcgrad.torch._ops import (
 )
 
 from funcgrad.torch._ops import aliases  # isort: skip
+from funcgrad.torch._ops import native  # isort: skip

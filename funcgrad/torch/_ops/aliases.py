@@ -107,6 +107,14 @@ for _name in IN_PLACE:
     publish(METHODS[f"{_name}_"], f"{_name}_", method=False)
 
 
+def alias_copy(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """A copy, with memory of its own."""
+    return input.clone() if out is None else out.resize_(input.shape).copy_(input)
+
+
+publish(alias_copy, method=False)
+
+
 def _copied(name: str) -> None:
     """Declare `name_copy`: a view op whose result has memory of its own."""
     view = FUNCTIONS.get(name) or METHODS[name]

@@ -711,17 +711,49 @@ def empty_strided(
         raise RuntimeError(
             f"dimensionality of sizes ({len(shape)}) must match dimensionality of strides ({len(steps)})"
         )
-    lies = Geometry(shape, steps)
     if min(steps, default=0) < 0:
         raise RuntimeError(
             "Tried to create a tensor with negative strides. Strides must be non-negative."
         )
+    return _strided(shape, steps, dtype)
+
+
+def _strided(shape: Any, steps: Any, dtype: dtype | None) -> Tensor:
+    """Zeros that lie in memory with these strides."""
+    lies = Geometry(shape, steps)
     zeros = np.zeros(lies.end, (dtype or get_default_dtype()).numpy_dtype)
     made = _wrap(zeros, None, False)
     if isinstance(made._storage.read(), Wrapped):
         raise NotImplementedError("empty_strided inside a transformation of torch.func")
     made._storage = view_of(made._storage, lies)
     return made
+
+
+@factory(out=False)
+def empty_permuted(
+    size: Sequence[int], physical_layout: Sequence[int], *, dtype: dtype | None = None
+) -> Tensor:
+    """A tensor whose dimensions lie in memory in this order, the outermost first. Its elements are zeros.
+
+    Raises:
+        RuntimeError: the order does not name each dimension once.
+    """
+    shape, order = _size("empty_permuted", (tuple(size),)), tuple(map(index, physical_layout))
+    if len(shape) != len(order):
+        raise RuntimeError(
+            f"Number of dimensions in size does not match the length of the physical_layout; i.e. len(size) = {len(shape)} is "
+            f"not equal to len(physical_layout) = {len(order)}"
+        )
+    steps = [0] * len(shape)
+    step, seen = 1, set()
+    for k in reversed(order):
+        if not 0 <= k < len(shape):
+            raise RuntimeError(f"Dimension out of range (expected to be between 0 and {len(shape) - 1}, but got {k}).  NB: negative dims not currently supported; file an issue if you want it.")  # fmt: skip
+        if k in seen:
+            raise RuntimeError("Duplicate dim not allowed")
+        seen.add(k)
+        steps[k], step = step, step * max(shape[k], 1)
+    return _strided(shape, tuple(steps), dtype)
 
 
 @factory(out=False)

@@ -113,7 +113,39 @@ def _nonzero(called: str, input: Tensor, as_tuple: bool) -> Any:
     return unbind(rows, 1) if array.ndim else (tensor_of(place(places[0])),)
 
 
+@op("nonzero_static.of", "NotImplemented")
+def _nonzero_static(input: Array, size: int, fill_value: int) -> Any:
+    places = jnp.nonzero(input, size=size, fill_value=fill_value)
+    return jnp.stack(places, 1).astype(np.int64)
+
+
+def nonzero_static(
+    input: Tensor, *, size: int, fill_value: int = -1, out: Tensor | None = None
+) -> Any:
+    """The indices of elements that are not zero, one a row: as many rows as asked for.
+
+    Args:
+        input: the tensor.
+        size: how many rows there are; further indices are left out.
+        fill_value: the elements of rows for which there is no index.
+        out: a tensor of int64 for the result.
+    """
+    if size < 0:
+        raise RuntimeError("nonzero_static: 'size' must be an non-negative integer")
+
+    def found() -> Tensor:
+        if input.ndim == 0:
+            return input.new_empty((size, 0), dtype=int64)
+        return _nonzero_static(input.detach(), size, fill_value)
+
+    if out is not None:
+        words = "nonzero_static: Expected out tensor to have scalar type {Wanted} but got scalar type {Given}"
+        return store("nonzero_static", out, (input,), found, words)
+    return found()
+
+
 publish(nonzero)
+publish(nonzero_static)
 publish(argwhere)
 
 # ------------------------------------------------------------------------------------------- masks

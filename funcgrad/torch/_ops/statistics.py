@@ -1,5 +1,6 @@
 """Order statistics, counts, histograms, covariances, and reductions that pass over NaN."""
 
+import functools
 import math
 from collections.abc import Callable
 from functools import partial
@@ -21,6 +22,7 @@ from funcgrad.torch._ops.row import (
     INEXACT,
     WIDE,
     Array,
+    Arrays,
     Dim,
     Dims,
     Index,
@@ -465,12 +467,18 @@ def _check_finite(what: str, input: Tensor) -> None:
 _HISTOGRAM = return_type("histogram", ("hist", "bin_edges"))
 
 
+def _bin_of(edges: Any, x: Any) -> Any:
+    """The number of each element's bin; the number of bins for one that lies in none."""
+    n = edges.shape[0] - 1
+    at = jnp.searchsorted(edges, x, side="right") - 1
+    at = jnp.where(x == edges[-1], n - 1, at)
+    return jnp.where((x < edges[0]) | (x > edges[-1]) | jnp.isnan(x), n, at)
+
+
 @op("histogram.edges", "NotImplemented")
 def _histogram(edges: Array, input: Array, weight: Array, density: bool) -> Any:
     x, n = input.reshape(-1), edges.shape[0] - 1
-    at = jnp.searchsorted(edges, x, side="right") - 1
-    at = jnp.where(x == edges[-1], n - 1, at)
-    at = jnp.where((x < edges[0]) | (x > edges[-1]) | jnp.isnan(x), n, at)
+    at = _bin_of(edges, x)
     counts = jnp.zeros(n + 1, input.dtype).at[at].add(jnp.broadcast_to(weight.reshape(-1), x.shape))
     counts = counts[:n]
     return counts / (counts.sum() * jnp.diff(edges)) if density else counts
@@ -480,6 +488,30 @@ def _histogram(edges: Array, input: Array, weight: Array, density: bool) -> Any:
 def _edges(input: Array, bins: int, low: float, high: float) -> Any:
     first, last = _range_of(input.reshape(-1), low, high, 0.5)
     return jnp.linspace(first, last, bins + 1, dtype=input.dtype)
+
+
+def _edges_of(k: int, input: Tensor, bins: Any, limits: Any) -> Tensor:
+    """The edges of the bins in dimension k: the given ones, or some that lie evenly in the limits or in the data."""
+    if isinstance(bins, Tensor):
+        if bins.dtype is not input.dtype:
+            raise RuntimeError(
+                f"torch.histogramdd(): input tensor and bins tensors should have the same dtype, but got input with dtype "
+                f"{input.dtype.scalar_type} and bins with dtype {bins.dtype.scalar_type}"
+            )
+        return bins.detach()
+    if bins <= 0:
+        raise RuntimeError(
+            f"torch.histogramdd(): bins must be > 0, but got {bins} for dimension {k}"
+        )
+    low, high = map(float, limits)
+    if low == high:
+        _check_finite(f"histogramdd: dimension {k}'s range", input)
+    if low > high:
+        raise RuntimeError(
+            "torch.histogramdd(): min should not exceed max, but got min "
+            f"{low:g} max {high:g} for dimension {k}"
+        )
+    return _edges(input.detach(), int(bins), low, high)
 
 
 def histogram(
@@ -509,27 +541,7 @@ def histogram(
             "torch.histogramdd(): if weight tensor is provided it should have the same shape as the input tensor excluding its innermost dimension, got input with shape "
             f"{[input.numel(), 1]} and weight with shape {list(weight.shape)}"
         )
-    if isinstance(bins, Tensor):
-        if bins.dtype is not input.dtype:
-            raise RuntimeError(
-                f"torch.histogramdd(): input tensor and bins tensors should have the same dtype, but got input with dtype "
-                f"{input.dtype.scalar_type} and bins with dtype {bins.dtype.scalar_type}"
-            )
-        edges = bins.detach()
-    else:
-        if bins <= 0:
-            raise RuntimeError(
-                f"torch.histogramdd(): bins must be > 0, but got {bins} for dimension 0"
-            )
-        low, high = (0.0, 0.0) if range is None else map(float, range)
-        if low == high:
-            _check_finite("histogramdd: dimension 0's range", input)
-        if low > high:
-            raise RuntimeError(
-                "torch.histogramdd(): min should not exceed max, but got min "
-                f"{low:g} max {high:g} for dimension 0"
-            )
-        edges = _edges(input.detach(), int(bins), low, high)
+    edges = _edges_of(0, input, bins, (0.0, 0.0) if range is None else range)
     given = input.new_ones(1) if weight is None else weight.detach()
 
     def counted() -> Any:
@@ -541,6 +553,77 @@ def histogram(
 
 
 publish(histogram)
+
+_HISTOGRAMDD = return_type("histogramdd", ("hist", "bin_edges"))
+
+
+@op("histogramdd.edges", "NotImplemented")
+def _histogramdd(edges: Arrays, input: Array, weight: Array, density: bool) -> Any:
+    shape = [each.shape[0] - 1 for each in edges]
+    at = [_bin_of(each, input[..., k].reshape(-1)) for k, each in enumerate(edges)]
+    inside = functools.reduce(jnp.logical_and, [a < n for a, n in zip(at, shape, strict=True)])
+    place = jnp.where(inside, jnp.ravel_multi_index(at, shape, mode="clip"), math.prod(shape))
+    weights = jnp.broadcast_to(weight.reshape(-1), place.shape)
+    counts = jnp.zeros(math.prod(shape) + 1, input.dtype).at[place].add(weights)[:-1].reshape(shape)
+    if not density:
+        return counts
+    widths = functools.reduce(jnp.multiply.outer, [jnp.diff(each) for each in edges])
+    return counts / (counts.sum() * widths)
+
+
+def histogramdd(
+    input: Tensor,
+    bins: Any,
+    range: Any = None,
+    weight: Tensor | None = None,
+    density: bool = False,
+) -> Any:
+    """How many points lie in each bin of several dimensions, and the bins' edges.
+
+    Args:
+        input: (..., dimensions), the points.
+        bins: for each dimension the number of equal bins, or the edges, in order; or one number for all.
+        range: the first and the last edge of each dimension, one after another; those of the data if None.
+        weight: the weight of each point.
+        density: whether to divide by the sum and by the volumes.
+    """
+    if input.ndim < 2:
+        raise RuntimeError("torch.histogramdd: input tensor should have at least 2 dimensions")
+    count = input.shape[-1]
+    wanted = [bins] * count if isinstance(bins, int) else list(bins)
+    if len(wanted) != count:
+        raise RuntimeError(
+            "histogramdd: The size of bins must be equal to the innermost dimension of the input."
+        )
+    if not input.dtype.is_floating_point:
+        raise NotImplementedError(
+            f"\"histogramdd\" not implemented for '{input.dtype.scalar_type}'"
+        )
+    limits = [0.0] * (2 * count) if range is None else [float(each) for each in range]
+    if len(limits) != 2 * count:
+        raise RuntimeError(
+            f"torch.histogramdd: for a {count}-dimensional histogram range should have {2 * count} elements, but got "
+            f"{len(limits)}"
+        )
+    if weight is not None and tuple(weight.shape) != tuple(input.shape[:-1]):
+        raise RuntimeError(
+            "torch.histogramdd(): if weight tensor is provided it should have the same shape as the input tensor excluding its "
+            f"innermost dimension, got input with shape {list(input.shape)} and weight with shape {list(weight.shape)}"
+        )
+    edges = [
+        _edges_of(k, input[..., k], each, limits[2 * k : 2 * k + 2])
+        for k, each in enumerate(wanted)
+    ]
+    given = input.new_ones(1) if weight is None else weight.detach()
+
+    def counted() -> Any:
+        parts = edges, input.detach(), converted(given, input.dtype)
+        return _HISTOGRAMDD(_histogramdd(*parts, density), tuple(edges))
+
+    return without_derivative("histogramdd", counted, input, weight, bins)
+
+
+publish(histogramdd, method=False)
 
 # ------------------------------------------------------------------------------------------- covariance
 
