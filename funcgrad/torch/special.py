@@ -312,6 +312,7 @@ _AIRY = {
             -1.6778769848911465e-08,
         ],
         [
+            1.0,
             13.356042070655324,
             32.682503279522464,
             26.736704094149957,
@@ -338,6 +339,7 @@ _AIRY = {
             3.415517847659236e-10,
         ],
         [
+            1.0,
             9.30892908077442,
             19.835292871831214,
             15.564662893286462,
@@ -355,7 +357,6 @@ _AIRY = {
 
 def _ratio(name: str, x: Any) -> Any:
     above, below = (np.asarray(each, x.dtype) for each in _AIRY[name])
-    # The denominators of the oscillating part begin with one.
     return jnp.polyval(above, x) / jnp.polyval(below, x)
 
 

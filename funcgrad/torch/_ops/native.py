@@ -8,7 +8,7 @@ from funcgrad.torch._tensor.registry import FUNCTIONS, publish
 from funcgrad.torch._tensor.tensor import Tensor
 
 
-def _statistics(input: Tensor, dims: Sequence[int], eps: float, keepdim: bool = False) -> Any:
+def _statistics(input: Tensor, dims: list[int], eps: float, keepdim: bool = False) -> Any:
     """The mean, and one over the root of the variance and `eps`."""
     mean = input.mean(dims, keepdim=keepdim)
     return mean, input.var(dims, correction=0, keepdim=keepdim).add(eps).rsqrt()
