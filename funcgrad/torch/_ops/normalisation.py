@@ -135,6 +135,10 @@ def _batch_norm(
         weight=weight,
         bias=bias,
     )
+    if input.numel() == 0:  # as PyTorch: the statistics stay
+        made = input.clone()
+        made = made if weight is None else made * weight[0]
+        return made if bias is None else made + bias[0]
     if not training:
         return _of_running(input, weight, bias, running_mean, running_var, eps)
     found = _of_batch(input, weight, bias, eps)

@@ -163,6 +163,12 @@ def gradient(
         each_spacing = list(spacing)
     else:
         each_spacing = [spacing] * len(dims)
+    for each in each_spacing:
+        if isinstance(each, Tensor) and each.device != input.device:
+            raise RuntimeError(
+                "torch.gradient expected each tensor to be on the same device, but got devices "
+                f"{input.device} and {each.device}!"
+            )
     if edge_order not in (1, 2):
         raise RuntimeError("torch.gradient only supports edge_order=1 and edge_order=2.")
     dims = [wrap_dim(each, input.ndim) for each in dims]
