@@ -16,6 +16,7 @@ from funcgrad.torch.autograd.profiler import record_function
 __all__ = [
     "ProfilerAction",
     "ProfilerActivity",
+    "kineto_available",
     "profile",
     "record_function",
     "schedule",
@@ -42,6 +43,11 @@ class ProfilerAction(_Enum):
 
 
 _RECORDS = (ProfilerAction.RECORD, ProfilerAction.RECORD_AND_SAVE)
+
+
+def kineto_available() -> bool:
+    """Whether there is PyTorch's library that traces kernels: no, so tables have blocks of `record_function` alone."""
+    return False
 
 
 def supported_activities() -> set[ProfilerActivity]:

@@ -29,6 +29,26 @@ def test_functional_has_the_functions_of_torch():
 
 
 PROGRAMS = {
+    "counts of operations": """
+from importlib import import_module
+Counter = import_module(torch.__name__ + ".utils.flop_counter").FlopCounterMode
+nn, F = torch.nn, torch.nn.functional
+def told(counted):
+    counts = counted.get_flop_counts()
+    see({place: sorted((str(op), n) for op, n in counts[place].items()) for place in sorted(counts)}, counted.get_total_flops())
+net = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(512, 10))
+with Counter(display=False) as counted:
+    net(torch.ones(2, 3, 8, 8)).sum().backward()
+told(counted)
+a, b, c = torch.ones(4, 5), torch.ones(5, 6), torch.ones(2, 3, 4, 5)
+w = torch.ones(6, 5, requires_grad=True)
+with Counter(display=False) as counted:
+    a @ b, torch.mm(a, b), torch.matmul(c, b), c @ torch.ones(2, 3, 5, 6), torch.ones(5) @ b, a @ torch.ones(5)
+    torch.bmm(c[0], torch.ones(3, 5, 6)), torch.addmm(torch.ones(6), a, b), torch.baddbmm(torch.ones(3, 4, 6), c[0], torch.ones(3, 5, 6))
+    F.conv1d(torch.ones(1, 2, 9), torch.ones(4, 2, 3)), F.conv_transpose2d(torch.ones(1, 2, 5, 5), torch.ones(2, 3, 3, 3))
+    (F.linear(c, w).sum() + F.linear(a, w, torch.ones(6)).sum()).backward()
+told(counted)
+""",
     "removed functions": """
 for name in ("eig", "symeig", "lstsq", "solve", "matrix_rank"):
     see(attempt(getattr(torch, name), torch.eye(2), torch.eye(2)))
@@ -578,3 +598,21 @@ def test_files_of_torchscript_are_refused():
     for refused in (lambda: ours.jit.save(layer, "file"), lambda: ours.jit.load("file")):
         with pytest.raises(NotImplementedError, match="state_dict"):
             refused()
+
+
+@pytest.mark.parametrize("make", ["MultiheadAttention(4, 2)", "GRU(4, 4)"])
+def test_layers_whose_products_nobody_sees_are_not_counted_as_nothing(make):
+    layer, x = eval(f"ours.nn.{make}"), ours.ones(3, 1, 4)
+    counter = ours.utils.flop_counter.FlopCounterMode(display=False)
+    with pytest.raises(NotImplementedError, match="one op"), counter:
+        layer(x, x, x) if make[0] == "M" else layer(x)
+
+
+def test_the_table_of_counts(capsys):
+    with ours.utils.flop_counter.FlopCounterMode():
+        ours.nn.Linear(1000, 1000)(ours.ones(2, 1000))
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split() for line in lines[2:4]] == [
+        ["Global", "4000.000K", "100.00%"],
+        ["-", "aten.addmm", "4000.000K", "100.00%"],
+    ]

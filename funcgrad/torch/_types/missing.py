@@ -53,6 +53,14 @@ _REASONS = {
         ("chalf", "complex32"),
         "JAX has no complex numbers of half precision. complex64 is the smallest",
     ),
+    **dict.fromkeys(
+        (
+            "autograd.profiler.emit_itt",
+            "autograd.profiler.emit_nvtx",
+            "autograd.profiler.load_nvprof",
+        ),
+        "it is for a profiler of CUDA or of Intel. jax.profiler.trace writes what XLA does",
+    ),
     "nn.utils._per_sample_grad": "torch.func.vmap of torch.func.grad gives the gradients of samples",
     **dict.fromkeys(
         ("cuda.CUDAGraph", "cuda.graph", "cuda.graphs", "cuda.make_graphed_callables"),

@@ -43,6 +43,7 @@ _NAMES = {
     "_inductor.runtime.cache_dir_utils": "cache_dir",
     "_subclasses": "FakeTensor FakeTensorMode",
     "_subclasses.fake_tensor": "FakeTensor FakeTensorMode unset_fake_temporarily",
+    "autograd.profiler": "emit_itt emit_nvtx load_nvprof",
     "distributed": "DeviceMesh FileStore HashStore P2POp PrefixStore Store TCPStore init_device_mesh",
     "cuda": "CUDAGraph graph make_graphed_callables",
     "distributed._composable": "checkpoint replicate",

@@ -13,7 +13,14 @@ from dataclasses import field as _field
 from pathlib import Path as _Path
 from typing import Any as _Any
 
+from funcgrad.torch._types.stand_ins import stand_in as _stand_in
+
 __all__ = ["EventList", "FunctionEvent", "profile", "record_function"]
+
+
+def __getattr__(name: str) -> _Any:
+    return _stand_in(__name__, name)
+
 
 _NOTE = (
     "Blocks named by record_function; single ops are not listed. An op counts where it is computed."

@@ -49,6 +49,7 @@ def __getattr__(name: str) -> _Any:
         "_pytree",
         "benchmark",
         "data",
+        "flop_counter",
         "model_zoo",
         "tensorboard",
     ):  # loaded when they are first used
