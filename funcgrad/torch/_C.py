@@ -4,9 +4,11 @@ from enum import Enum as _Enum
 from typing import Any
 
 from funcgrad.engine import local as _local
+from funcgrad.torch._ops.conversions import parsed_target as _parsed_target
 from funcgrad.torch._tensor.overriding import disabled as _disabled_torch_function_impl
 from funcgrad.torch._tensor.overriding import without_classes as DisableTorchFunctionSubclass
 from funcgrad.torch._tensor.tensor import Tensor as _Tensor
+from funcgrad.torch._types.devices import device as _device
 from funcgrad.torch._types.stand_ins import refused_class as _refused_class
 from funcgrad.torch._types.stand_ins import stand_in as _stand_in
 
@@ -61,6 +63,22 @@ class DispatchKeySet(frozenset[Any]):
 def _are_functorch_transforms_active() -> bool:
     """Whether the call is inside a transformation of `torch.func`, forward mode's aside."""
     return bool(_local.recorder.levels)
+
+
+class _nn:
+    """The functions of `torch._C._nn` that libraries call."""
+
+    @staticmethod
+    def _parse_to(*args: Any, **kwargs: Any) -> tuple[Any, Any, bool, Any]:
+        """The device, the dtype, whether a copy may run on, and the format that arguments of `to` ask for.
+
+        Raises:
+            TypeError: the arguments are of no form.
+        """
+        given = _parsed_target(args, kwargs)
+        where, wanted, layout = (given.get(key) for key in ("device", "dtype", "memory_format"))
+        place = None if where is None else _device(where)
+        return place, wanted, bool(given.get("non_blocking")), layout
 
 
 def _get_tracing_state() -> None:

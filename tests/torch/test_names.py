@@ -156,6 +156,16 @@ def test_questions_of_inner_modules_have_answers():
     assert answer("distributed._functional_collectives.wait_tensor", x) is x
     assert answer("utils._python_dispatch.is_traceable_wrapper_subclass", x) is False
     assert answer("_vmap_internals._vmap", ours.sum)(ours.ones(2, 3)).tolist() == [3.0, 3.0]
+    assert ours._C._nn._parse_to("cpu", ours.float64, True) == (
+        ours.device("cpu"),
+        ours.float64,
+        True,
+        None,
+    )
+    assert ours._C._nn._parse_to(ours.float16) == (None, ours.float16, False, None)
+    assert ours._C._are_functorch_transforms_active() is False
+    assert isinstance(ours.Tensor, ours._C._TensorMeta)
+    assert ours.profiler.kineto_available() is False
     parallel = importlib.import_module("funcgrad.torch.nn.parallel.distributed")
     assert parallel.DistributedDataParallel is ours.nn.parallel.DistributedDataParallel
 
