@@ -15,10 +15,14 @@ cartesian_prod = FUNCTIONS["cartesian_prod"]
 cdist = FUNCTIONS["cdist"]
 chain_matmul = FUNCTIONS["chain_matmul"]
 einsum = FUNCTIONS["einsum"]
+istft = FUNCTIONS["istft"]
 lu = FUNCTIONS["lu"]
 meshgrid = FUNCTIONS["meshgrid"]
 norm = FUNCTIONS["norm"]
+pca_lowrank = FUNCTIONS["pca_lowrank"]
 split = FUNCTIONS["split"]
+stft = FUNCTIONS["stft"]
+svd_lowrank = FUNCTIONS["svd_lowrank"]
 tensordot = FUNCTIONS["tensordot"]
 unique = FUNCTIONS["unique"]
 unique_consecutive = FUNCTIONS["unique_consecutive"]
@@ -35,10 +39,14 @@ __all__ = [
     "cdist",
     "chain_matmul",
     "einsum",
+    "istft",
     "lu",
     "meshgrid",
     "norm",
+    "pca_lowrank",
     "split",
+    "stft",
+    "svd_lowrank",
     "tensordot",
     "unique",
     "unique_consecutive",
