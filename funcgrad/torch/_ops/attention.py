@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from funcgrad.torch._ops import casting
 from funcgrad.torch._ops.joining import cat
@@ -12,7 +13,7 @@ from funcgrad.torch._ops.linear import linear
 from funcgrad.torch._ops.matmul import matmul
 from funcgrad.torch._ops.padding import pad
 from funcgrad.torch._ops.row import Array, Operand, op
-from funcgrad.torch._tensor.operands import laid_out, plain_number
+from funcgrad.torch._tensor.operands import check_shapes, laid_out, plain_number
 from funcgrad.torch._tensor.registry import FUNCTIONS
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch._types.dtypes import bool_, kernel_name
@@ -64,7 +65,7 @@ def _fused(query: Array, key: Array, value: Array, mask: Operand, causal: bool, 
 # ------------------------------------------------------------------------------------------- the function
 
 
-def _check(query: Tensor, key: Tensor, value: Tensor, mask: Any, causal: bool) -> None:
+def _check(query: Tensor, key: Tensor, value: Tensor, mask: Any, causal: bool, gqa: bool) -> None:
     many = {"query": query, "key": key, "value": value}
     if len({each.dtype for each in many.values()}) > 1:
         a, b, c = (f"{name}.dtype: {kernel_name(each.dtype)}" for name, each in many.items())
@@ -93,6 +94,18 @@ def _check(query: Tensor, key: Tensor, value: Tensor, mask: Any, causal: bool) -
                 f"Expected size for first two dimensions of batch2 tensor to be: [{outer}, {like.shape[of]}] but got: "
                 f"[{outer}, {other.shape[of]}]."
             )
+    outer = [tuple(each.shape[:-2]) for each in many.values()]
+    if gqa and min(map(len, outer)) > 0:
+        if any(heads == 0 or outer[0][-1] % heads for *_, heads in outer[1:]):
+            raise RuntimeError(
+                "Number of heads in key and value must divide the number of heads in "
+            )
+        outer = [(*batch, outer[0][-1]) for *batch, _ in outer]
+    check_shapes(*outer)
+    if mask is not None:
+        check_shapes(
+            (*np.broadcast_shapes(*outer[:2]), query.shape[-2], key.shape[-2]), tuple(mask.shape)
+        )
 
 
 def scaled_dot_product_attention(
@@ -128,7 +141,7 @@ def scaled_dot_product_attention(
     """
     if casting.now.dtype is not None:
         query, key, value, attn_mask = casting.cast("sdpa", (query, key, value, attn_mask))
-    _check(query, key, value, attn_mask, is_causal)
+    _check(query, key, value, attn_mask, is_causal, enable_gqa)
     scale = plain_number(scale, "scaled_dot_product_attention", "scale", kind="float")
     factor = 1 / math.sqrt(query.shape[-1]) if scale is None else float(scale)
     facts = (bool(is_causal), factor, bool(enable_gqa))

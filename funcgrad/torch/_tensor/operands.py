@@ -213,27 +213,32 @@ def in_order(result: Tensor, dims: Sequence[int]) -> Tensor:
 
 
 def check_broadcast(*avals: Aval) -> None:
+    """`check_shapes` of the types' shapes."""
+    check_shapes(*[aval.shape for aval in avals])
+
+
+def check_shapes(*shapes: tuple[int, ...]) -> None:
     """Check that shapes broadcast.
 
     Raises:
         RuntimeError: two lengths differ and neither is 1.
     """
     shape: tuple[int, ...] = ()
-    for aval in avals:
-        if not shape or aval.shape in ((), shape):
-            shape = shape or aval.shape
+    for each in shapes:
+        if not shape or each in ((), shape):
+            shape = shape or each
             continue
         try:
-            shape = np.broadcast_shapes(shape, aval.shape)
+            shape = np.broadcast_shapes(shape, each)
         except ValueError:
-            for back in range(1, min(len(shape), len(aval.shape)) + 1):
-                a, b = shape[-back], aval.shape[-back]
+            for back in range(1, min(len(shape), len(each)) + 1):
+                a, b = shape[-back], each[-back]
                 if a != b and 1 not in (a, b):
                     error = RuntimeError(
                         f"The size of tensor a ({a}) must match the size of tensor b ({b}) at non-singleton dimension "
-                        f"{max(len(shape), len(aval.shape)) - back}"
+                        f"{max(len(shape), len(each)) - back}"
                     )
-                    raise cured(error, _cure([each.shape for each in avals])) from None
+                    raise cured(error, _cure(list(shapes))) from None
 
 
 def _cure(shapes: list[tuple[int, ...]]) -> str:

@@ -33,6 +33,7 @@ __all__ = [  # noqa: PLE0604
     "current_stream",
     "default_stream",
     "device",
+    "default_generators",
     "device_count",
     "device_of",
     "empty_cache",
@@ -94,6 +95,10 @@ def is_available() -> bool:
     >>> device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     """
     return bool(count("cuda"))
+
+
+# The generators of GPUs: every device uses the CPU's stream.
+default_generators: tuple[Any, ...] = ()
 
 
 def device_count() -> int:
