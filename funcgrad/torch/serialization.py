@@ -27,6 +27,7 @@ from funcgrad.torch._types.missing import no_attribute as _no_attribute
 from funcgrad.torch.utils.hooks import warn_if_has_hooks
 
 __all__ = [
+    "DEFAULT_PROTOCOL",
     "add_safe_globals",
     "clear_safe_globals",
     "get_safe_globals",
@@ -39,6 +40,9 @@ __all__ = [
 def __dir__() -> list[str]:
     return __all__
 
+
+# The protocol of pickles in the files.
+DEFAULT_PROTOCOL = 2
 
 # PyTorch's annotation of `map_location`.
 MAP_LOCATION: TypeAlias = Callable[[Any, str], Any] | device | str | dict[str, str] | None
