@@ -94,17 +94,17 @@ def _check(query: Tensor, key: Tensor, value: Tensor, mask: Any, causal: bool, g
                 f"Expected size for first two dimensions of batch2 tensor to be: [{outer}, {like.shape[of]}] but got: "
                 f"[{outer}, {other.shape[of]}]."
             )
-    outer = [tuple(each.shape[:-2]) for each in many.values()]
-    if gqa and min(map(len, outer)) > 0:
-        if any(heads == 0 or outer[0][-1] % heads for *_, heads in outer[1:]):
+    batches = [tuple(each.shape[:-2]) for each in many.values()]
+    if gqa and min(map(len, batches)) > 0:
+        if any(heads == 0 or batches[0][-1] % heads for *_, heads in batches[1:]):
             raise RuntimeError(
                 "Number of heads in key and value must divide the number of heads in "
             )
-        outer = [(*batch, outer[0][-1]) for *batch, _ in outer]
-    check_shapes(*outer)
+        batches = [(*batch, batches[0][-1]) for *batch, _ in batches]
+    check_shapes(*batches)
     if mask is not None:
         check_shapes(
-            (*np.broadcast_shapes(*outer[:2]), query.shape[-2], key.shape[-2]), tuple(mask.shape)
+            (*np.broadcast_shapes(*batches[:2]), query.shape[-2], key.shape[-2]), tuple(mask.shape)
         )
 
 
