@@ -366,7 +366,7 @@ def custom_op(
     return make if fn is None else make(fn)
 
 
-# Compiled libraries that were not loaded. What a package registers for their ops is never asked for.
+# Compiled libraries that were not loaded. A package may register functions for their ops, which nobody calls.
 REFUSED_LIBRARIES: list[Any] = []
 
 

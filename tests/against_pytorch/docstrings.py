@@ -50,7 +50,7 @@ UNDEFINED = (
     "ModuleNotFoundError",
     "FileNotFoundError",
 )
-# What the shim lacks raises one of these.
+# Names that the shim lacks raise one of these.
 MISSING = ("AttributeError", "ImportError", "NotImplementedError")
 # The names that examples take for granted.
 PRELUDE = """

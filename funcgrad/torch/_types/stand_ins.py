@@ -138,7 +138,7 @@ _ANSWERS: dict[str, Callable[..., Any]] = {
         f"jit.annotations.{name}": getattr(typing, name)
         for name in ("Any", "Dict", "List", "Optional", "Tuple", "Union")
     },
-    # What packages say of an export is never asked for: there is none.
+    # Packages tell how their ops are exported, and nothing is.
     "onnx.register_custom_op_symbolic": _NONE,
     "onnx.symbolic_helper.parse_args": lambda *kinds: lambda symbolic: symbolic,
     "utils._python_dispatch.is_traceable_wrapper_subclass": _NO,
