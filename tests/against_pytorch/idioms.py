@@ -563,8 +563,9 @@ undecided: set[int] = set()
 # PyTorch runs so often with inputs moved by one unit in the last place. A difference of so many times the largest change
 # may come of rounding: each op of a program rounds.
 MOVES, ROUNDINGS = 8, 10
-# A training with a number this large diverges. Which of infinity and NaN comes of it follows from the order of operations.
-DIVERGING = 1e30
+# A training with a number this large diverges: one with an inner loop went from 6e4 to 4e21 in a step, and beyond the largest
+# number in the next. Which of infinity and NaN comes of it follows from the order of operations.
+DIVERGING = 1e15
 Numbers = list[Any]
 
 
