@@ -25,6 +25,23 @@ y = torch.asarray(x * 3)
 see(torch.asarray(x) is x, torch.asarray(y) is y, x.grad)
 see(torch.asarray(y, requires_grad=False), torch.asarray(y, requires_grad=True) is y)
 see(torch.asarray(x, requires_grad=False) is x, x)
+# --- a copy of a module with the handle of a hook removes its own hook
+import copy, pickle
+nn, calls = torch.nn, []
+m = nn.Linear(1, 1)
+m.handle = m.register_forward_hook(len)
+def called(*modules):
+    calls.clear()
+    for each in modules:
+        each(torch.ones(1, 1))
+    return len(calls)
+c = copy.deepcopy(m)
+m._forward_hooks[m.handle.id] = c._forward_hooks[c.handle.id] = lambda *_: calls.append(1)
+see(called(m, c))
+c.handle.remove()
+see(called(m), called(c), m.register_forward_hook(print).id > c.handle.id)
+lazy = pickle.loads(pickle.dumps(nn.LazyLinear(4)))
+see(lazy(torch.ones(2, 3)).shape, str(lazy), copy.deepcopy(nn.LazyConv2d(4, 3))(torch.ones(1, 2, 5, 5)).shape)
 # --- slice_scatter in Python 3.11, whose slices have no hash
 x = torch.arange(12.0).reshape(3, 4).requires_grad_()
 s = torch.ones(2, 4, requires_grad=True)

@@ -30,6 +30,16 @@ class RemovableHandle:
         if table is not None:
             table.pop(self.id, None)
 
+    def __getstate__(self) -> Any:
+        """A copy, or what is unpickled, removes the hook of the table that was copied with it."""
+        return self._table(), self.id
+
+    def __setstate__(self, state: Any) -> None:
+        global _ids
+        table, self.id = state
+        self._table = ref(HookTable() if table is None else table)
+        _ids = count(max(next(_ids), self.id + 1))
+
     def __enter__(self) -> "RemovableHandle":
         return self
 
