@@ -263,7 +263,14 @@ KNOWN = {
             r"\w+ flags: \('torch.int64', \(\d+, (\d+)\), .* is not \('torch.int64', \(\d+, \1\)",
         ),
     ),
-    "several things are wrong": (Known("", r"error: 'RuntimeError' is not 'TypeError'$"),),
+    "several things are wrong": (
+        Known("", r"error: 'RuntimeError' is not 'TypeError'$"),
+        # A gradient that is not there, beside another mistake.
+        Known(r"\.grad\b", r"error: 'TypeError' is not 'RuntimeError'$"),
+    ),
+    "a call that is refused does not warn first": (
+        Known("", r"warnings: \[\] is not ", failed=True),
+    ),
     "PyTorch refuses a list without gradients by accident": (Known("clip_grad_value_", _FEWER),),
     "the target of a write overlaps itself": (Known("_\\(|=", _NUMBERS, before=r"unfold\("),),
     "matrices from linalg lie in the order of rows": (
