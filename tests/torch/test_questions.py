@@ -42,6 +42,9 @@ c.handle.remove()
 see(called(m), called(c), m.register_forward_hook(print).id > c.handle.id)
 lazy = pickle.loads(pickle.dumps(nn.LazyLinear(4)))
 see(lazy(torch.ones(2, 3)).shape, str(lazy), copy.deepcopy(nn.LazyConv2d(4, 3))(torch.ones(1, 2, 5, 5)).shape)
+# --- a loss without variances
+x = torch.ones(2)
+see(type(attempt(torch.nn.functional.gaussian_nll_loss, x, x, None)).__name__)
 # --- slice_scatter in Python 3.11, whose slices have no hash
 x = torch.arange(12.0).reshape(3, 4).requires_grad_()
 s = torch.ones(2, 4, requires_grad=True)

@@ -13,6 +13,7 @@ import funcgrad.torch as torch
 from funcgrad.torch._ops.index_put import elements_to_check
 from funcgrad.torch._ops.row import FLOAT, Array
 from funcgrad.torch._tensor.operands import check_broadcast
+from funcgrad.torch._tensor.kinds import refusal
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch._types.warning import warn
 from funcgrad.torch.nn._losses import declared_loss
@@ -165,6 +166,8 @@ def gaussian_nll_loss(
         if var < 0:
             raise ValueError("var has negative entry/entries")
         var = var * torch.ones_like(input)
+    elif not isinstance(var, Tensor):
+        raise refusal("gaussian_nll_loss", "var", 3, "Tensor", var)
     else:
         elements = elements_to_check(var)
         if elements is not None and np.any(elements < 0):
