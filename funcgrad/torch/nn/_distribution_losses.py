@@ -12,8 +12,8 @@ import numpy as np
 import funcgrad.torch as torch
 from funcgrad.torch._ops.index_put import elements_to_check
 from funcgrad.torch._ops.row import FLOAT, Array
-from funcgrad.torch._tensor.operands import check_broadcast
 from funcgrad.torch._tensor.kinds import refusal
+from funcgrad.torch._tensor.operands import check_broadcast
 from funcgrad.torch._tensor.tensor import Tensor
 from funcgrad.torch._types.warning import warn
 from funcgrad.torch.nn._losses import declared_loss
