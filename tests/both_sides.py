@@ -191,7 +191,7 @@ def assert_alike(mine: Any, expected: Any, rtol: float, atol: float, where: str 
         for k in range(len(expected)):
             assert_alike(mine[k], expected[k], rtol, atol, f"{where}[{k}]")
     elif expected == expected:  # not NaN
-        assert mine == expected, where
+        assert mine == expected, f"{where}: {mine!r} is not {expected!r}"
     else:
         assert mine != mine, where
 

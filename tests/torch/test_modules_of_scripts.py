@@ -5,6 +5,7 @@ import importlib
 import pytest
 
 from tests.both_sides import assert_same, attempt, every_warning, ours
+from tests.processes import output_of
 
 
 @pytest.mark.parametrize("name", ["export", "package", "nn.quantized", "_inductor.config"])
@@ -179,14 +180,10 @@ graph.call_function(torch.exp, (next(iter(graph.nodes)),))
 see(str(graph), graph.eliminate_dead_code(), str(graph), fx.GraphModule({}, graph).code, fx.GraphModule({}, graph)(x))
 for refused in (lambda x: x if x > 0 else -x, lambda x: [each for each in x], lambda x: len(x), lambda x: bool(x)):
     see(attempt(fx.symbolic_trace, refused))
-from typing import Any, Dict, List, Optional, Tuple
-def typed(a: torch.Tensor, b: List[int], c: Optional[torch.Tensor] = None, d: "int" = 3, e: Tuple[int, ...] = (), f: int | None = None,
-          g: Dict[str, Any] = None, h: list[int] = None, i: Any = None) -> Tuple[torch.Tensor, int]:
-    return a + d, 3
 def unpacked(*xs):
     a, b = xs
     return a + b
-for anything in (typed, unpacked, lambda **given: given["a"], lambda x, *y, k=1, **z: x * k + y[0] + z["q"]):
+for anything in (unpacked, lambda **given: given["a"], lambda x, *y, k=1, **z: x * k + y[0] + z["q"]):
     of_any = fx.symbolic_trace(anything)
     see(of_any.code, str(of_any.graph))
 see(of_any(x, x, k=2, q=x))
@@ -486,6 +483,29 @@ for wrong in ({"anneal_strategy": "sine"}, {"anneal_epochs": -1}, {"swa_lr": [1,
     see(attempt(torch.optim.swa_utils.SWALR, optimizer, **{"swa_lr": 0.1, **wrong}))
 """,
 }
+
+
+# Run in a Python of its own: names of global values depend on what else the process has.
+ANNOTATIONS = """
+from importlib import import_module
+fx = import_module(torch.__name__ + ".fx")
+from typing import Any, Dict, List, Optional, Tuple
+def typed(a: torch.Tensor, b: List[int], c: Optional[torch.Tensor] = None, d: "int" = 3, e: Tuple[int, ...] = (), f: int | None = None,
+          g: Dict[str, Any] = None, h: list[int] = None, i: Any = None) -> Tuple[torch.Tensor, int]:
+    return a + d, 3
+of_typed = fx.symbolic_trace(typed)
+see(of_typed.code, str(of_typed.graph))
+"""
+
+
+def test_annotations_of_a_traced_function():
+    pytest.importorskip("torch")
+    output_of(
+        "-c",
+        "from tests.both_sides import assert_same\n"
+        "from tests.torch.test_modules_of_scripts import ANNOTATIONS\n"
+        "assert_same(lambda torch, see: exec(ANNOTATIONS, {'torch': torch, 'see': see}))",
+    )
 
 
 @pytest.mark.parametrize("title", PROGRAMS)
