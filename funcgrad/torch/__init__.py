@@ -129,6 +129,7 @@ _LATER = (
 _ELSEWHERE = {
     **dict.fromkeys(("GradScaler", "autocast"), "amp"),
     **dict.fromkeys(("TypedStorage", "UntypedStorage"), "storage"),
+    **dict.fromkeys(("DispatchKey", "DispatchKeySet"), "_C"),
     **dict.fromkeys(("Event", "Stream"), "cuda"),
     "Future": "futures",
     "ScriptModule": "jit",

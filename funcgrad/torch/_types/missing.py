@@ -42,8 +42,8 @@ _REASONS = {
         "it is a part of PyTorch's own compiler. JAX traces and XLA compiles: torch.compile or funcgrad.pure and jax.jit",
     ),
     **dict.fromkeys(
-        ("DispatchKey", "DispatchKeySet", "SymBool", "SymFloat", "SymInt"),
-        "sizes are Python's numbers here, and there is no dispatcher",
+        ("SymBool", "SymFloat", "SymInt"),
+        "sizes are Python's numbers here",
     ),
     **dict.fromkeys(
         ("PyTorchFileReader", "PyTorchFileWriter"),

@@ -32,7 +32,7 @@ _SHARDED_TENSORS = (
     "randn zeros"
 )
 _NAMES = {
-    "": "DispatchKey DispatchKeySet PyTorchFileReader PyTorchFileWriter SymBool SymFloat SymInt complex32",
+    "": "PyTorchFileReader PyTorchFileWriter SymBool SymFloat SymInt complex32",
     "_C._distributed_rpc": "",
     "_dynamo.utils": "",
     "ao.quantization": "DeQuantStub FakeQuantize MinMaxObserver QuantStub QuantWrapper",
